@@ -1,0 +1,60 @@
+# Each target works from a fresh clone: it makes .venv, installs what it needs there, and is quick the next time.
+#   PYTHON=python3.12   the interpreter to build .venv from (without uv)
+#   PYTEST_ARGS="-k x"  passed on to pytest
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test check lab notebooks clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: $(VENV)/has-demo ## chat, vision and embeddings on your Ollama, or on the stand-in where there is none
+	@$(BIN)/python scripts/demo.py
+
+test: $(VENV)/has-test ## every test: unit, contract, notebooks, browser (PYTEST_ARGS="-k name" for some)
+	@chromium=$$($(BIN)/python scripts/chromium.py) && \
+		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(VENV)/has-test,lint ## ruff, its formatter, and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in
+	@$(BIN)/python scripts/lab.py
+
+notebooks: $(VENV)/has-test ## run the notebooks and store what they show, for the tests to compare with
+	@$(BIN)/python scripts/record_notebooks.py
+
+notebooks: $(VENV)/has-demo ## run the notebooks and store what they show, which the tests then expect
+	@$(BIN)/python scripts/record_notebooks.py
+
+clean: ## remove .venv and everything else that was made
+	@rm -rf $(VENV) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A change of pyproject.toml makes a new environment. The file "made" stands for it, "has-test" for `.[test]` in it.
+$(VENV)/made: pyproject.toml
+ifdef UV
+	@rm -rf $(VENV)
+	@uv venv --quiet $(VENV)
+else
+	@$(PYTHON) scripts/make_venv.py $(VENV)
+endif
+	@touch $@
+
+$(VENV)/has-%: $(VENV)/made
+	@echo "Installing ollama_magics[$*] into $(VENV) ..."
+ifdef UV
+	@uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$*]'
+else
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+endif
+	@touch $@

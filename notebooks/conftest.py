@@ -1,0 +1,30 @@
+"""Makes the notebooks repeatable under nbval: one display for each answer, and no server but the stand-in."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+_ENVIRONMENT = {"OLLAMA_MAGICS_STREAM": "off", "LANG": "C.UTF-8"}
+_before: dict[str, str | None] = {}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """Set the environment before the first cell starts its kernel, which inherits it."""
+    _before.update({name: os.environ.get(name) for name in _ENVIRONMENT})
+    os.environ.update(_ENVIRONMENT)
+    import matplotlib.font_manager  # noqa: F401, PLC0415 - its first import may warn about building a font cache
+
+    yield
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Give the environment back to the tests that follow."""
+    yield
+    for name, value in _before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

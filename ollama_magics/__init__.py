@@ -1,0 +1,71 @@
+"""An IPython extension for local models: %%ollama, %embed and %ollama_config."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ollama_magics.api import chat, check, configure, embed, sandbox
+    from ollama_magics.errors import (
+        AddressError,
+        AnswerCut,
+        ConnectionProblem,
+        EmbeddingProblem,
+        Interrupted,
+        ModelProblem,
+        OllamaMagicsError,
+        PictureProblem,
+        PromptProblem,
+        PromptTooLong,
+        RequestRefused,
+        SettingError,
+    )
+
+__version__ = "0.1.0"
+__all__ = [
+    "AddressError",
+    "AnswerCut",
+    "ConnectionProblem",
+    "EmbeddingProblem",
+    "Interrupted",
+    "ModelProblem",
+    "OllamaMagicsError",
+    "PictureProblem",
+    "PromptProblem",
+    "PromptTooLong",
+    "RequestRefused",
+    "SettingError",
+    "chat",
+    "check",
+    "configure",
+    "embed",
+    "sandbox",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Public names are looked up at first use: importing the package brings in nothing.
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    room = "errors" if name[0].isupper() else "api"
+    return getattr(import_module(f"{__name__}.{room}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the magics (IPython's protocol for %load_ext); touches no network and no file."""
+    from ollama_magics.magics import register  # noqa: PLC0415 - only a shell needs the magics
+
+    register(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics away and end what they started (IPython's protocol for %unload_ext)."""
+    from ollama_magics.magics import unregister  # noqa: PLC0415 - as above
+
+    unregister(shell)

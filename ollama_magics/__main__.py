@@ -1,0 +1,57 @@
+"""The same from a shell: python -m ollama_magics check, or sandbox."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from ollama_magics import api
+from ollama_magics.errors import OllamaMagicsError
+from ollama_magics.standin import StandIn
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 for success."""
+    options = _parser().parse_args(words)
+    try:
+        return int(options.run(options))
+    except OllamaMagicsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("python -m ollama_magics", description="Local models from a shell.")
+    commands = parser.add_subparsers(required=True)
+    check = commands.add_parser("check", help="find out what stands between this machine and an answer")
+    check.add_argument("--base-url", default="", help="where Ollama listens; OLLAMA_HOST, else 127.0.0.1:11434")
+    check.add_argument("--model", default="", help="the model that shall answer")
+    check.set_defaults(run=_check)
+    sandbox = commands.add_parser("sandbox", help="run the stand-in server until it is interrupted")
+    sandbox.add_argument("--port", type=int, default=0, help="0: any free one")
+    sandbox.add_argument("--delay", type=float, default=0.02, help="seconds between two tokens")
+    sandbox.set_defaults(run=_sandbox)
+    return parser
+
+
+def _check(options: Namespace) -> int:
+    api.configure(base_url=options.base_url, model=options.model)
+    report = api.check()
+    sys.stdout.write(f"{report}\n")
+    return 0 if report else 1
+
+
+def _sandbox(options: Namespace) -> int:
+    with StandIn(options.port, delay=options.delay) as server:
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        threading.Event().wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

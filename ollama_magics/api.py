@@ -1,0 +1,82 @@
+"""The magics as plain Python calls, for scripts and for functions in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ollama_magics.errors import PromptProblem
+from ollama_magics.session import Prompt, current
+from ollama_magics.standin import StandIn
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ollama_magics.diagnosis import CheckReport
+    from ollama_magics.reply import Reply
+
+
+def configure(**values: Any) -> None:
+    """Set settings by name, such as ``model``, ``base_url``, ``context_length``; the same that the panel shows.
+
+    Raises SettingError or AddressError, and then sets none of them.
+    """
+    current().configure(values)
+
+
+def chat(
+    prompt: str,
+    *,
+    values: Mapping[str, Any] | None = None,
+    images: Iterable[Any] = (),
+    **options: Any,
+) -> Reply:
+    """Return the reply, which is asked for at the first iteration or at ``.text``; nothing is remembered.
+
+    ``values`` fill ``{{name}}`` in the prompt; without them braces are text. ``images`` are pictures as ``%%ollama -i`` takes
+    them. ``options``: model, system, context_length, max_tokens, temperature, seed.
+    """
+    if not isinstance(prompt, str):
+        raise PromptProblem("OM-T03", kind=type(prompt).__name__)
+    pictures = tuple(picture for what in images for picture in current().pictures_of(what))
+    return current().ask(Prompt(prompt, images=pictures, once=True, **options), values)
+
+
+def embed(texts: Any, *, model: str = "", batch: int = 256) -> np.ndarray[Any, Any]:
+    """Return the ``(n, d)`` float32 array of the texts, C-contiguous, one row for each text in order.
+
+    Takes a list, tuple, Series, array, generator or one string. Raises EmbeddingProblem, whose ``rows`` name the texts.
+    """
+    return current().embed(texts, model, batch=batch)
+
+
+def check() -> CheckReport:
+    """Return the connectivity check; no model is loaded for it."""
+    return current().check()
+
+
+@contextmanager
+def sandbox(*, delay: float = 0.02) -> Iterator[str]:
+    """Run a stand-in server, give its address, and use it until the end; ``delay`` in seconds between tokens."""
+    here = current()
+    with StandIn(delay=delay) as server:
+        before = {name: getattr(here.settings, name) for name in _SANDBOX}
+        here.configure({**_SANDBOX, "base_url": server.url})
+        try:
+            yield server.url
+        finally:
+            here.configure(before)
+
+
+def start_sandbox() -> str:
+    """Start a stand-in server that lives as long as the session, use it, and return its address."""
+    here = current()
+    server = StandIn().start()
+    here.own(server.stop)
+    here.configure({**_SANDBOX, "base_url": server.url})
+    return server.url
+
+
+SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think"
+_SANDBOX = {"base_url": "", "model": "sandbox-chat", "embedding_model": "sandbox-embed", "model_type": "chat"}

@@ -1,0 +1,186 @@
+"""A magic line -> its options and the untouched rest of the line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from IPython.core.error import UsageError
+from IPython.core.inputtransformer2 import TokenTransformBase
+from IPython.core.magic_arguments import argument, magic_arguments
+
+from ollama_magics import settings
+from ollama_magics.errors import SettingError
+
+_Magic = TypeVar("_Magic", bound=Callable[..., Any])
+# a word: pieces without spaces, of which quoted ones may hold any; no escape signs, so that Windows paths survive
+_WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
+_QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
+_OPTION = re.compile(r"--?[^\W\d_]")
+
+
+def prompt_options(magic: _Magic) -> _Magic:
+    """Declare the options of %%ollama and %ollama on a magic."""
+    return _declared(
+        magic,
+        argument("-m", "--model", metavar="NAME", help="the model for this cell"),
+        argument("-s", "--system", metavar="TEXT", help="system prompt; $name takes it from a variable"),
+        argument(
+            "-i",
+            "--image",
+            metavar="WHAT",
+            action="append",
+            help="a picture: a variable, a path, a pattern; repeatable",
+        ),
+        argument("-o", "--into", metavar="NAME", help="bind the reply to this name when it is complete"),
+        argument("--new", action="store_true", help="start the conversation afresh"),
+        argument("--once", action="store_true", help="neither read nor keep the conversation"),
+        argument("--context", metavar="N", help="tokens of context for this cell; takes 8k"),
+        argument("--max-tokens", metavar="N", help="most tokens of the answer; takes 8k"),
+        argument("--temperature", metavar="X", help="0 to 10: how freely the model chooses its words"),
+        argument("--seed", metavar="N", help="whole number for repeatable answers"),
+    )
+
+
+def embed_options(magic: _Magic) -> _Magic:
+    """Declare the options of %embed on a magic."""
+    return _declared(
+        magic,
+        argument("-m", "--model", metavar="NAME", help="the embedding model"),
+        argument("-o", "--into", metavar="NAME", help="bind the array to this name"),
+        argument("--batch", metavar="N", default=str(256), help="texts in one request (default 256)"),
+    )
+
+
+def config_options(magic: _Magic) -> _Magic:
+    """Declare one option for each setting of the form, and those that act on it, on a magic."""
+    form = [argument(settings.flag(name), dest=name, metavar="VALUE", help=_help(name)) for name in settings.form()]
+    return _declared(
+        magic,
+        *form,
+        argument("--show", action="store_true", help="show the settings and where each value comes from"),
+        argument("--sandbox", action="store_true", help="start the built-in stand-in server and use it"),
+    )
+
+
+def _declared(magic: _Magic, *options: Callable[[Any], Any]) -> _Magic:
+    # magic_arguments collects decorators from the bottom up
+    for option in reversed(options):
+        magic = option(magic)
+    magic = magic_arguments()(magic)
+    magic.parser.allow_abbrev = False  # type: ignore[attr-defined] # set by magic_arguments
+    return magic
+
+
+def _help(name: str) -> str:
+    return settings.explain(name).replace("%", "%%")
+
+
+def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -> tuple[Namespace, str]:
+    """Return the options at the start of the line, and the rest from the first word that is none, untouched.
+
+    ``$name`` as a value takes it from ``names``. Raises IPython's UsageError for an unknown option or a missing value.
+    """
+    parser: ArgumentParser = magic.parser  # type: ignore[attr-defined] # set by magic_arguments
+    words, rest = _split(parser, line)
+    options = parser.parse_args(words)
+    for name, value in vars(options).items():
+        setattr(options, name, _looked_up(value, names))
+    return options, rest
+
+
+def assigned_name(name: str | None) -> str | None:
+    """Return the name after -o; raises UsageError where it cannot be assigned to."""
+    if name is not None and not name.isidentifier():
+        message = f"-o takes a name of the notebook, not {name!r}"
+        raise UsageError(message)
+    return name
+
+
+def _split(parser: ArgumentParser, line: str) -> tuple[list[str], str]:
+    words: list[str] = []
+    position = 0
+    waiting = False  # the last option still takes a value
+    for word, start, end in _words(line):
+        if word == "--" and not waiting:
+            return words, line[end:].strip()
+        if not waiting and not _OPTION.match(word):
+            return words, line[start:].strip()
+        waiting = not waiting and _takes_value(parser, word)
+        words.append(_QUOTED.sub(r"\2", word))
+        position = end
+    if rest := line[position:].strip():
+        message = f"a quote is not closed: {rest}"
+        raise UsageError(message)
+    return words, ""
+
+
+def _words(line: str) -> Iterator[tuple[str, int, int]]:
+    position = 0
+    while match := _WORD.match(line, position):
+        yield match[1], match.start(1), match.end()
+        position = match.end()
+
+
+def _takes_value(parser: ArgumentParser, word: str) -> bool:
+    name, has_value, _ = word.partition("=")
+    actions = {option: action for action in parser._actions for option in action.option_strings}  # noqa: SLF001 - no public way
+    if name in actions:
+        return not has_value and actions[name].nargs != 0
+    if not word.startswith("--") and word[:2] in actions and actions[word[:2]].nargs != 0:
+        return False  # -mNAME
+    near = difflib.get_close_matches(name, actions, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    message = f"unknown option {name}{hint}  (a prompt that begins so: put -- before it)"
+    raise UsageError(message)
+
+
+def _looked_up(value: Any, names: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_looked_up(part, names) for part in value]
+    if not (isinstance(value, str) and value.startswith("$") and value[1:].isidentifier()):
+        return value
+    if value[1:] not in names:
+        raise SettingError("OM-S04", name=value[1:])
+    return names[value[1:]]
+
+
+class Asked(TokenTransformBase):
+    """Lets a prompt end in a question mark, which IPython would take for help: ``%ollama What is Python?``.
+
+    Holds for ``r = %ollama …?`` too. ``%ollama?`` stays help.
+    """
+
+    priority = 4  # before IPython's HelpEnd, which has 5
+
+    def __init__(self, start: tuple[int, int], percent: tuple[int, int]) -> None:
+        super().__init__(start)
+        self._line, self._column = percent[0] - 1, percent[1]
+
+    @classmethod
+    def find(cls, tokens_by_line: list[list[Any]]) -> Asked | None:
+        """Return where the first such line begins, or None."""
+        for line in tokens_by_line:
+            texts = [token.string for token in line]
+            place = next((i for i in range(len(texts) - 1) if texts[i : i + 2] == ["%", "ollama"]), None)
+            if place is None or "?" not in texts[-2:] or not _begins(texts[:place]):
+                continue
+            if any(text.strip(" ?\r\n") for text in texts[place + 2 :]):
+                first = next(token for token in line if token.string.strip())
+                return cls(first.start, line[place].start)
+        return None
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """Return the lines with the magic as the call that IPython itself makes of it."""
+        line = lines[self._line]
+        prompt = line[self._column :].rstrip("\r\n").removeprefix("%ollama").strip()
+        call = f"get_ipython().run_line_magic('ollama', {prompt!r})\n"
+        return [*lines[: self._line], line[: self._column] + call, *lines[self._line + 1 :]]
+
+
+def _begins(before: list[str]) -> bool:
+    spoken = [text for text in before if text.strip()]
+    return not spoken or spoken[-1] == "="

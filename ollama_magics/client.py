@@ -1,0 +1,266 @@
+"""The only room that knows HTTP: one method for each endpoint, over one kept connection pool for each server."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpcore
+import httpx
+
+from ollama_magics import wire
+from ollama_magics.address import Address
+from ollama_magics.errors import AnswerCut, ConnectionProblem, OllamaMagicsError, RequestRefused, SettingError
+from ollama_magics.refusal import Refusal, error_object, quote
+from ollama_magics.transport import SlicedBackend, SlicedTransport, proxy_for, without_password
+
+_Found = TypeVar("_Found")
+_LONGEST_REFUSAL = 64 * 1024  # bytes of an error page that are read
+_HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds to connect (at most 2 on this machine), to the first byte of an answer, and between two of its parts."""
+
+    connect: float = 5
+    first_token: float = 600
+    idle: float = 120
+    metadata: float = 10
+
+    def for_request(self, address: Address, first: float) -> httpx.Timeout:
+        """Return the limits up to the first byte of an answer."""
+        return httpx.Timeout(connect=self.connecting(address), read=first, write=max(60, self.idle), pool=self.connect)
+
+    def connecting(self, address: Address) -> float:
+        """Return the limit for a connection."""
+        return min(self.connect, 2) if address.is_loopback else self.connect
+
+
+class Client:
+    """Speaks to one Ollama server.
+
+    Every failure is one of our errors. ``cancelled`` ends all waits of this client within 0.2 s (transport.Cancelled).
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        timeouts: Timeouts | None = None,
+        *,
+        key: str = "",
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        self.address = address
+        self._timeouts = timeouts or Timeouts()
+        self._backend = SlicedBackend(cancelled or threading.Event())
+        self._http = httpx.Client(
+            base_url=address.url,
+            transport=SlicedTransport(address, self._backend),
+            trust_env=False,
+            follow_redirects=False,
+            headers=_headers(key),
+            auth=_basic(address),
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def reach(self) -> str:
+        """Return the address and port that accepted a connection, or the proxy in between, of which nothing is asked."""
+        if proxy := proxy_for(self.address):
+            return f"proxy {without_password(proxy)}"
+        with self._translated(self._timeouts.metadata):
+            return self._backend.reach(self.address.host, self.address.port, self._timeouts.connecting(self.address))
+
+    def version(self) -> str:
+        """Return the version of the server, such as ``0.24.0``; raises ConnectionProblem where it is not Ollama."""
+        return self._metadata("GET", "/api/version", wire.version)
+
+    def installed(self) -> list[wire.InstalledModel]:
+        """Return the models on the server, newest first."""
+        return self._metadata("GET", "/api/tags", wire.installed)
+
+    def card(self, model: str) -> wire.ModelCard:
+        """Return what the server knows about a model; raises ModelProblem where it is not installed."""
+        return self._metadata("POST", "/api/show", wire.card, {"model": model})
+
+    def chat(self, request: wire.ChatRequest | wire.GenerateRequest) -> Iterator[wire.Chunk]:
+        """Yield the answer as it comes, last the chunk that says done; closing the iterator ends the server's work.
+
+        Raises RequestRefused and its relatives before the first chunk, AnswerCut for an answer that is not whole.
+        """
+        path = "/api/chat" if isinstance(request, wire.ChatRequest) else "/api/generate"
+        with self._sent("POST", path, request, self._timeouts.first_token) as response:
+            response.request.extensions["timeout"]["read"] = self._timeouts.idle
+            yield from self._chunks(response, request)
+
+    def embed(self, request: wire.EmbedRequest) -> list[list[float]]:
+        """Return one vector for each text of the batch, unchecked."""
+        with self._sent("POST", "/api/embed", request, self._timeouts.first_token) as response:
+            return wire.embeddings(self._body(response))
+
+    def _metadata(self, method: str, path: str, read: Callable[[bytearray], _Found], request: Any = None) -> _Found:
+        with self._sent(method, path, request, self._timeouts.metadata) as response:
+            body = self._body(response)
+        try:
+            return read(body)
+        except RequestRefused as error:
+            raise self._stranger(error) from None
+
+    def _stranger(self, error: RequestRefused) -> ConnectionProblem:
+        reason = error.facts["reason"]
+        return ConnectionProblem("OM-D24", url=self.address.url, host=self.address.host, reason=reason)
+
+    @contextmanager
+    def _sent(self, method: str, path: str, request: Any, first: float) -> Iterator[httpx.Response]:
+        content = None if request is None else wire.encode(request)
+        with self._translated(first):
+            response = self._http.send(
+                self._http.build_request(
+                    method, path.lstrip("/"), content=content, timeout=self._timeouts.for_request(self.address, first)
+                ),
+                stream=True,
+            )
+        try:
+            self._welcome(response, _model_of(request))
+            yield response
+        finally:
+            response.close()
+
+    def _welcome(self, response: httpx.Response, model: str) -> None:
+        encoding = response.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            raise RequestRefused("OM-R02", status=response.status_code, reason=f"it is encoded as {quote(encoding)}")
+        if response.status_code == httpx.codes.OK:
+            return
+        body = bytearray()
+        response.request.extensions["timeout"]["read"] = self._timeouts.metadata
+        with self._translated(self._timeouts.metadata):
+            for part in response.iter_raw():
+                body += part
+                if len(body) > _LONGEST_REFUSAL:
+                    break
+        url, host = self.address.url, self.address.host
+        raise Refusal(response.status_code, response.headers, bytes(body), url, host, model).as_error()
+
+    def _body(self, response: httpx.Response) -> bytearray:
+        body = bytearray()
+        with self._translated(self._timeouts.first_token):
+            for part in response.iter_raw():
+                body += part
+        return body
+
+    def _chunks(self, response: httpx.Response, request: Any) -> Iterator[wire.Chunk]:
+        started = False
+        try:
+            for line in self._lines(response):
+                chunk = _checked(wire.chunk(line), started=started)
+                started = True
+                yield chunk
+                if chunk.done:
+                    return
+        except RequestRefused as error:
+            if not started:
+                raise
+            raise AnswerCut("OM-C05", reason=error.facts["reason"]) from None
+        raise AnswerCut("OM-C01" if request.stream else "OM-C02")
+
+    def _lines(self, response: httpx.Response) -> Iterator[bytes]:
+        lines = wire.Lines()
+        try:
+            for part in response.iter_raw():
+                yield from lines.feed(part)
+        except httpcore.ReadTimeout as error:
+            raise AnswerCut("OM-C04", seconds=f"{self._timeouts.idle:g}", debug=repr(error)) from None
+        except _HTTP_FAILURES as error:
+            raise AnswerCut("OM-C01", debug=repr(error)) from None
+        yield from lines.rest()
+
+    @contextmanager
+    def _translated(self, limit: float) -> Iterator[None]:
+        """Turn the errors of httpx and httpcore into ours: the one border between the two families."""
+        try:
+            yield
+        except (*_HTTP_FAILURES, httpcore.UnsupportedProtocol, httpx.HTTPError, httpx.InvalidURL) as error:
+            connecting = isinstance(error, httpcore.ConnectTimeout)
+            limit = self._timeouts.connecting(self.address) if connecting else limit
+            raise _translation(error, self.address, limit) from None
+
+
+def _model_of(request: Any) -> str:
+    return str(request.get("model", "") if isinstance(request, dict) else getattr(request, "model", ""))
+
+
+def _basic(address: Address) -> tuple[str, str] | None:
+    if not (address.username or address.password):
+        return None
+    return address.username or "", address.password.reveal() if address.password else ""
+
+
+def _headers(key: str) -> dict[str, str]:
+    if not (key.isascii() and key.isprintable()):
+        reason = "It holds a line break, or a sign that HTTP does not allow."
+        raise SettingError(
+            "OM-S01", value="The key", setting="OLLAMA_API_KEY", reason=reason, example="set it again, and restart"
+        )
+    headers = {"Accept-Encoding": "identity", "User-Agent": "ollama-magics", "Content-Type": "application/json"}
+    return headers | ({"Authorization": f"Bearer {key}"} if key else {})
+
+
+def _checked(chunk: wire.Chunk, *, started: bool) -> wire.Chunk:
+    if chunk.error is None:
+        return chunk
+    said = quote(str(error_object({"error": chunk.error}).get("message") or chunk.error))
+    if not started:
+        raise RequestRefused("OM-R01", status=200, said=said)
+    raise AnswerCut("OM-C03", said=said)
+
+
+def _translation(error: Exception, address: Address, limit: float) -> OllamaMagicsError:
+    where: dict[str, Any] = {"url": address.url, "host": address.host, "port": address.port, "debug": type(error).__name__}
+    causes = list(_causes(error))
+    if _is_proxys(error, causes, address):
+        named = without_password(proxy_for(address) or "")
+        return ConnectionProblem("OM-D20", **where, reason=f"{named} said: {quote(str(causes[-1]))}.")
+    if isinstance(error, httpcore.ConnectTimeout):
+        return ConnectionProblem("OM-D07", **where, seconds=f"{limit:g}")
+    if isinstance(error, httpcore.TimeoutException):
+        return ConnectionProblem("OM-D31", **where, seconds=f"{limit:g}")
+    if isinstance(error, httpcore.ConnectError):
+        return _no_connection(causes, where)
+    if isinstance(error, httpcore.LocalProtocolError):
+        return RequestRefused("OM-R02", status=0, reason="the request holds a sign that HTTP does not allow")
+    return ConnectionProblem("OM-D13", **where, reason=f"{quote(str(error))}." if str(error) else "It was reset.")
+
+
+def _is_proxys(error: Exception, causes: list[BaseException], address: Address) -> bool:
+    """Whether the proxy failed, and not what is behind it: every connection goes to the proxy, and only TLS goes through it."""
+    if isinstance(error, httpcore.ProxyError):
+        return True
+    connecting = isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout))
+    return connecting and bool(proxy_for(address)) and not any(isinstance(cause, ssl.SSLError) for cause in causes)
+
+
+def _no_connection(causes: list[BaseException], where: dict[str, Any]) -> ConnectionProblem:
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return ConnectionProblem("OM-D01", **where, reason=quote(cause.strerror or str(cause)))
+        if isinstance(cause, ssl.SSLError):
+            return ConnectionProblem("OM-D15", **where, reason=f"{quote(str(cause.reason or cause))}.")
+        if isinstance(cause, ConnectionRefusedError):
+            return ConnectionProblem("OM-D03", **where)
+    return ConnectionProblem("OM-D13", **where, reason=f"{quote(str(causes[-1]))}.")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,28 @@
+"""How things reach the screen: replies as one live output in a notebook or as plain text in a terminal, settings as lines."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ollama_magics import texts
+from ollama_magics.reply import Reply
+
+
+def show(reply: Reply, shell: Any) -> None:
+    """Paint the reply while it comes, and whole at the end, also after an error or an interrupt."""
+    if getattr(shell, "kernel", None) is None:
+        from ollama_magics.display.terminal import show as paint  # noqa: PLC0415 - a notebook does not need it
+    else:
+        from ollama_magics.display.notebook import show as paint  # noqa: PLC0415 - a terminal does not need it
+    paint(reply)
+
+
+def say(key: str, language: str, **facts: object) -> None:
+    """Write one phrase as a line of the cell's output."""
+    sys.stdout.write(texts.phrase(key, language, **facts) + "\n")
+
+
+def say_set(name: str, value: object, why: str, language: str) -> None:
+    """Write what a setting is now, and why it differs from what was typed, if it does."""
+    say("set", language, label=texts.label(name, language), value=why or value)

@@ -1,0 +1,143 @@
+"""The one family of errors, each of which says what is wrong, how we know and what to type, and none of which shows a secret."""
+
+# OllamaMagicsError
+#   AddressError        the address cannot be used
+#   ConnectionProblem   nothing answers there, or not Ollama
+#   ModelProblem        missing, of the wrong type, or unable to do what the cell asks
+#   PromptProblem       the prompt is empty or names what the notebook does not have
+#   RequestRefused      the server said no
+#   AnswerCut           the stream ended early; .partial holds what arrived
+#   PromptTooLong       .tokens and .limit where the server gives them
+#   EmbeddingProblem    wrong count, size or value; .rows names the texts
+#   PictureProblem      not a picture, too large, unreadable
+#   SettingError        a value that a setting cannot take
+# Interrupted(KeyboardInterrupt) stands outside, so that `except Exception` cannot swallow a press of the stop button.
+
+from __future__ import annotations
+
+from typing import Any
+
+from ollama_magics import texts
+
+_RED, _GREY, _PLAIN = "\x1b[1;31m", "\x1b[90m", "\x1b[0m"
+
+
+class OllamaMagicsError(Exception):
+    """What is wrong, how we know, what to type, and a stable code.
+
+    Rooms raise the code and the facts; who shows the error may set ``language`` before it leaves. ``debug`` is the scrubbed
+    text of the original error, for a report.
+    """
+
+    def __init__(self, code: str, /, *, debug: str = "", **facts: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.facts = {name: str(value) for name, value in facts.items()}
+        self.debug = debug
+        self.language = "en"
+
+    @property
+    def what(self) -> str:
+        """One sentence: what is wrong."""
+        return self._line(0)
+
+    @property
+    def how_we_know(self) -> str:
+        """One sentence: what was seen."""
+        return self._line(1)
+
+    @property
+    def remedy(self) -> str:
+        """What to type, in one to five lines."""
+        return self._line(2)
+
+    def lines(self) -> list[str]:
+        """Return the lines to show, the last of which ends in the code."""
+        *start, last = [line for part in (self.what, self.how_we_know, self.remedy) for line in part.splitlines() if line]
+        return [*start, f"{last}  [{self.code}]"]
+
+    def _line(self, part: int) -> str:
+        return texts.fill(texts.error(self.code, self.language)[part], self.facts)
+
+    def _render_traceback_(self) -> list[str]:
+        first, *middle, last = self.lines()
+        text, _, code = last.rpartition("  ")
+        return [f"{_RED}{type(self).__name__}{_PLAIN} {first}", *middle, f"{text}  {_GREY}{code}{_PLAIN}"]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+class AddressError(OllamaMagicsError):
+    """The address cannot be used."""
+
+
+class ConnectionProblem(OllamaMagicsError):
+    """Nothing answers at the address, or something that is not Ollama."""
+
+
+class ModelProblem(OllamaMagicsError):
+    """The model is missing, of the wrong type, or cannot do what is asked."""
+
+
+class PromptProblem(OllamaMagicsError):
+    """The prompt is empty, or names something that the notebook does not have."""
+
+
+class RequestRefused(OllamaMagicsError):
+    """The server said no; ``status`` is the HTTP status."""
+
+    def __init__(self, code: str, /, *, status: int, **facts: Any) -> None:
+        super().__init__(code, status=status, **facts)
+        self.status = status
+
+
+class AnswerCut(OllamaMagicsError):
+    """The answer ended early; ``partial`` is what holds the text so far (a reply, or the text itself)."""
+
+    partial: Any = None
+
+
+class PromptTooLong(OllamaMagicsError):
+    """The prompt does not fit the context; ``tokens`` and ``limit`` are None where the server does not say."""
+
+    def __init__(self, code: str, /, *, tokens: int | None = None, limit: int | None = None, **facts: Any) -> None:
+        super().__init__(code, tokens=tokens or "", limit=limit or "", **facts)
+        self.tokens, self.limit = tokens, limit
+
+
+class EmbeddingProblem(OllamaMagicsError):
+    """The texts cannot be embedded or the answer is no array of them; ``rows`` are positions, counted from 0."""
+
+    def __init__(self, code: str, /, *, rows: tuple[int, ...] = (), **facts: Any) -> None:
+        super().__init__(code, **facts)
+        self.rows = rows
+
+
+class PictureProblem(OllamaMagicsError):
+    """Not a picture, too large, or unreadable."""
+
+
+class SettingError(OllamaMagicsError):
+    """A value that a setting cannot take."""
+
+
+class Cancelled(Exception):
+    """A wait was given up because its session is closing; for worker threads, never shown."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The person stopped the cell; ``partial`` is the reply so far, or None."""
+
+    code = "OM-I01"
+
+    def __init__(self, partial: Any = None) -> None:
+        super().__init__(self.code)
+        self.partial = partial
+        self.language = "en"
+
+    def __str__(self) -> str:
+        return f"{texts.error(self.code, self.language)[0]}  [{self.code}]"
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]

@@ -1,0 +1,109 @@
+"""What a notebook may hold as a picture -> checked pictures, known by their nature and never by a name."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ollama_magics.errors import PictureProblem
+from ollama_magics.images import arrays, checking, files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ollama_magics.images.picture import Picture
+
+# Lists of lists of pictures are plausible; deeper nesting is data of another kind, or a list that holds itself.
+_DEEPEST = 3
+
+
+def collect(what: object, *, name: str = "") -> list[Picture]:
+    """Return the pictures in a ``Path``, bytes, PIL image, array, figure, IPython image, or in a list or dict of these.
+
+    ``name`` is what the person calls it, for errors and for ``Picture.source``. A plain string is refused: a
+    path must be written as one.
+    """
+    return _collect(what, name or "the picture", _DEEPEST)
+
+
+def _collect(what: object, name: str, deeper: int) -> list[Picture]:
+    if isinstance(what, str):
+        raise PictureProblem("OM-P04", source=name) from None
+    if isinstance(what, (list, tuple, dict)):
+        return _each(what, name, deeper)
+    return [_one(what, name)]
+
+
+def _each(what: list[Any] | tuple[Any, ...] | dict[Any, Any], name: str, deeper: int) -> list[Picture]:
+    if not what:
+        _unknown(name, f"It is an empty {type(what).__name__}.")
+    if not deeper:
+        _unknown(name, "Lists are nested too deep.")
+    items = what.items() if isinstance(what, dict) else enumerate(what)
+    return [picture for key, item in items for picture in _collect(item, f"{name}[{key!r}]", deeper - 1)]
+
+
+def _one(what: Any, name: str) -> Picture:
+    if isinstance(what, Path):
+        return files.from_file(what.expanduser())
+    if _is_a(what, "PIL.Image", "Image"):
+        return checking.from_image(what, name)
+    if _is_a(what, "numpy", "ndarray"):
+        return arrays.from_array(what, name)
+    if (data := _bytes(what, name)) is None:
+        _unknown(name, _nature(what))
+    return checking.from_bytes(data, name)
+
+
+def _bytes(what: Any, name: str) -> bytes | None:
+    if isinstance(what, (bytes, bytearray, memoryview)):
+        return bytes(what)
+    if (save := _figure(what)) is not None:
+        return _drawn(save, name)
+    # IPython.display.Image, and whatever else carries the bytes of a file.
+    data = getattr(what, "data", None)
+    return data if isinstance(data, bytes) else None
+
+
+def _is_a(what: object, module: str, kind: str) -> bool:
+    # Whoever holds such an object has imported its library; nobody else pays for it.
+    found = getattr(sys.modules.get(module), kind, None)
+    return isinstance(found, type) and isinstance(what, found)
+
+
+def _figure(what: object) -> Callable[..., object] | None:
+    # A matplotlib figure, or what stands in one (axes, the grids of seaborn); pyplot itself is a module, not a figure.
+    if isinstance(what, (type, ModuleType)):
+        return None
+    save = getattr(what, "savefig", None) or getattr(getattr(what, "figure", None), "savefig", None)
+    return save if callable(save) else None
+
+
+def _drawn(save: Callable[..., object], name: str) -> bytes:
+    buffer = BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            save(buffer, format="png")
+    # Drawing runs the person's own code and fonts; whatever goes wrong there is about this figure.
+    except Exception as error:  # noqa: BLE001
+        checking.refuse("OM-P06", name, f"It says: {checking.last_words(error)}", debug=repr(error))
+    return buffer.getvalue()
+
+
+def _nature(what: object) -> str:
+    if what is None:
+        return "It is None: nothing was assigned to it."
+    if isinstance(what, ModuleType):
+        return "It is a module; give the figure (plt.gcf()) or the array."
+    if hasattr(what, "url") and hasattr(what, "data"):
+        return "It only links to a picture that was never loaded."
+    return f"It is of the type {type(what).__name__}."
+
+
+def _unknown(name: str, reason: str) -> NoReturn:
+    raise PictureProblem("OM-P05", source=name, reason=reason) from None

@@ -1,0 +1,91 @@
+"""The models of one server: what is installed, what each can do, and which one a cell means."""
+
+from __future__ import annotations
+
+import difflib
+
+from ollama_magics.client import Client
+from ollama_magics.errors import ModelProblem, RequestRefused
+from ollama_magics.wire import OLDEST_SERVER, InstalledModel, ModelCard, full_name, version_number
+
+_SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
+
+
+class InstalledModels:
+    """Remembers the cards of a server's models, so that a cell costs no request that was answered before."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._host = client.address.host
+        self._cards: dict[str, ModelCard] = {}
+        self._is_recent = False
+
+    def require_recent(self) -> None:
+        """Raise RequestRefused where the server is older than 0.12.6, the first that can be told not to cut prompts."""
+        if self._is_recent:
+            return
+        version = self._client.version()
+        if version_number(version) < OLDEST_SERVER:
+            raise RequestRefused("OM-D35", status=200, version=version, host=self._host)
+        self._is_recent = True
+
+    def card(self, model: str) -> ModelCard:
+        """Return what the model can do; raises ModelProblem with the nearest installed names where it is missing."""
+        key = full_name(model)
+        if key not in self._cards:
+            try:
+                self._cards[key] = self._client.card(model)
+            except ModelProblem:
+                raise self.missing(model) from None
+        return self._cards[key]
+
+    def choose(self, model: str, ability: str) -> str:
+        """Return the model if it can do it, or the only installed one that can where none is named.
+
+        Raises ModelProblem where it cannot, where none can, and where several can.
+        """
+        if not model:
+            return self._only_one(ability)
+        card = self.card(model)
+        if card.capabilities is not None and not card.can(ability):
+            able = f"able to: {', '.join(found)}" if (found := self.able(ability)) else "none installed is able to"
+            listed = ", ".join(card.capabilities) or "none"
+            raise ModelProblem("OM-D38", model=model, ability=ability, capabilities=listed, installed=able)
+        return model
+
+    def able(self, ability: str) -> list[str]:
+        """Return the installed models with the ability, the smallest first."""
+        models = sorted(self._client.installed(), key=lambda model: model.size)
+        return [_short(model) for model in models if self.card(model.name).can(ability)]
+
+    def missing(self, model: str) -> ModelProblem:
+        """Return the error for a model that is not installed, with what is."""
+        names = [_short(installed) for installed in self._client.installed()]
+        near = difflib.get_close_matches(model, names, n=3, cutoff=0.5)
+        nearest = f"   ·   or use -m {near[0]}" if near else ""
+        seen = f"Installed there: {_listed(names)}." if names else "No model is installed there."
+        return ModelProblem("OM-D36", model=model, host=self._host, installed=seen, nearest=nearest)
+
+    def forget(self) -> None:
+        """Ask again next time: a model may have been pulled or replaced."""
+        self._cards.clear()
+
+    def _only_one(self, ability: str) -> str:
+        able = self.able(ability)
+        if len(able) == 1:
+            return able[0]
+        if able:
+            raise ModelProblem("OM-D40", ability=ability, models=_listed(able), first=able[0])
+        names = [_short(model) for model in self._client.installed()]
+        seen = f"Installed there: {_listed(names)}." if names else "No model is installed there."
+        pull = f"ollama pull {_SUGGESTIONS.get(ability, 'llama3.2')}"
+        raise ModelProblem("OM-D37", host=self._host, ability=ability, installed=seen, pull=pull)
+
+
+def _short(model: InstalledModel) -> str:
+    return model.name.removesuffix(":latest")
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

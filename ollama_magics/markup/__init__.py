@@ -1,0 +1,10 @@
+"""Text and figures of a reply -> safe HTML, and nothing about where it is shown."""
+
+from ollama_magics.markup.cleaning import escape as escape
+from ollama_magics.markup.cleaning import plain as plain
+from ollama_magics.markup.growing import Markup as Markup
+from ollama_magics.markup.markdown import to_html as to_html
+from ollama_magics.markup.pieces import answer_html as answer_html
+from ollama_magics.markup.pieces import footer_html as footer_html
+from ollama_magics.markup.pieces import thoughts_html as thoughts_html
+from ollama_magics.markup.pieces import waiting_html as waiting_html

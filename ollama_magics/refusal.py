@@ -1,0 +1,138 @@
+"""What a server says no with, read and turned into one of our errors, without any HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ollama_magics.errors import ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
+
+_LONGEST_QUOTE = 300
+_TOO_LONG = re.compile(r"exceeds? (the )?(available |maximum )?context|exceed_context_size|longer than the context length")
+_CANNOT = re.compile(r"does not support (\w+)|(multimodal|image input is not supported)|not support (embeddings)", re.IGNORECASE)
+_RUNNER = re.compile(
+    r"runner|running the model|do embedding request|out of memory|more system memory|llama-server|unable to load"
+    r"|failed to load model",
+    re.IGNORECASE,
+)
+_ABILITIES = {"generate": "completion", "chat": "chat", "multimodal": "vision", "embeddings": "embedding"}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An HTTP answer that is no success: where it came from, for which model, and all that it said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    host: str
+    model: str = ""
+
+    @property
+    def said(self) -> str:
+        """The server's own words in one line, or what can be said of an answer without any."""
+        return (
+            quote(str(self._error().get("message") or "") or self.body.decode("utf-8", "replace")) or "nothing (an empty answer)"
+        )
+
+    def as_error(self) -> OllamaMagicsError:
+        """Return the error of our family that fits best."""
+        for reading in _READINGS:
+            if error := reading(self):
+                return error
+        return RequestRefused("OM-R01", status=self.status, said=self.said)
+
+    def _error(self) -> dict[str, Any]:
+        return error_object(_json(self.body))
+
+    @property
+    def is_ollamas(self) -> bool:
+        """Whether the body has the form that Ollama gives its errors."""
+        return bool(self._error())
+
+
+def error_object(found: Any) -> dict[str, Any]:
+    """Return the innermost error object of a decoded body as a dict with ``message``, or {} where there is none.
+
+    Servers from 0.30 on relay errors of their runner as JSON inside the error text.
+    """
+    error = found.get("error") if isinstance(found, dict) else None
+    if isinstance(error, str):
+        return error_object(_json(error.encode())) or {"message": error}
+    return error if isinstance(error, dict) and "message" in error else {}
+
+
+def quote(text: str) -> str:
+    """Return the first words of what a server said, in one line without control characters."""
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _elsewhere(refusal: Refusal) -> OllamaMagicsError | None:
+    if not 300 <= refusal.status < 400:
+        return None
+    location = quote(refusal.headers.get("location", "")) or "(none given)"
+    return ConnectionProblem("OM-D23", url=refusal.url, status=refusal.status, location=location)
+
+
+def _too_long(refusal: Refusal) -> OllamaMagicsError | None:
+    error = refusal._error()  # noqa: SLF001 - one module
+    if not _TOO_LONG.search(f"{refusal.said} {error.get('type')}"):
+        return None
+    tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
+    said = f"It has {tokens} tokens, the context {limit}." if tokens and limit else f"The server said: {refusal.said}"
+    return PromptTooLong("OM-L01", tokens=tokens, limit=limit, model=refusal.model, said=said)
+
+
+def _model(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.status == 404 and refusal.is_ollamas and refusal.model:
+        seen = f"The server said: {refusal.said}"
+        return ModelProblem("OM-D36", model=refusal.model, host=refusal.host, installed=seen, nearest="")
+    if refusal.is_ollamas and (match := _CANNOT.search(refusal.said)):
+        word = next(group for group in match.groups() if group).lower()
+        ability = _ABILITIES.get(word, "vision" if "image" in word else word)
+        said = f"(not listed; it said: {refusal.said})"
+        return ModelProblem("OM-D38", model=refusal.model, ability=ability, capabilities=said, installed="")
+    return None
+
+
+def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.status == 503 and refusal.is_ollamas:
+        return RequestRefused("OM-D34", status=503, said=refusal.said)
+    if refusal.is_ollamas and _RUNNER.search(refusal.said):
+        return RequestRefused("OM-D42", status=refusal.status, model=refusal.model, said=refusal.said)
+    return None
+
+
+def _stranger(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.status == 403 and not refusal.body:
+        return ConnectionProblem("OM-D28", url=refusal.url, host=refusal.host)
+    if refusal.is_ollamas or refusal.status not in (200, 404, 405, 502, 504):
+        return None
+    return ConnectionProblem("OM-D24", url=refusal.url, host=refusal.host, reason=_looks_like(refusal))
+
+
+def _looks_like(refusal: Refusal) -> str:
+    kind = refusal.headers.get("content-type", "no content type").partition(";")[0]
+    return f"It answered {refusal.status} with {kind}: {quote(refusal.body[:120].decode('utf-8', 'replace'))!r}."
+
+
+_READINGS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
+    _elsewhere,
+    _too_long,
+    _model,
+    _busy_or_broken,
+    _stranger,
+)

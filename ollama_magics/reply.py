@@ -1,0 +1,266 @@
+"""The reply: a stream of chunks that remembers what it said, and renders itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ollama_magics import markup, texts
+from ollama_magics.conversation import Conversation, Place, Turn
+from ollama_magics.errors import AnswerCut, Interrupted
+from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, Message
+
+_NANO = 1e-9
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts in tokens, times in seconds; zero where the server did not say."""
+
+    prompt_tokens: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    load_seconds: float = 0.0
+    first_token_seconds: float = 0.0
+    tokens_per_second: float = 0.0
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a reply must know besides its request: its conversation and place, the pictures, the context, the host."""
+
+    conversation: Conversation | None = None
+    place: Place = field(default_factory=Place)
+    images: tuple[Any, ...] = ()
+    context: int = 0
+    remote_host: str = ""
+    language: str = "en"
+
+
+class Reply:
+    """An answer that is asked for at the first iteration, or at ``.text``; a ``with`` closes it.
+
+    Iterating yields chunks as they come. ``.text`` and ``.thinking`` hold what has come so far, ``.complete`` says whether
+    that is all. Raises AnswerCut (with ``.partial``) where the answer ends early, Interrupted where the person stops it.
+    """
+
+    def __init__(
+        self,
+        request: ChatRequest | GenerateRequest,
+        send: Callable[[Any], Iterator[Chunk]],
+        circumstances: Circumstances | None = None,
+    ) -> None:
+        self.request = request
+        self.circumstances = circumstances or Circumstances()
+        self.painted = False  # set while the cell that painted it runs, so that it is not shown twice
+        self.done_reason = ""
+        self.tool_calls: list[dict[str, Any]] = []
+        self.stats = Stats()
+        self._send = send
+        self._chunks: Iterator[Chunk] | None = None
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._finished = self._closed = False
+        self._started = self._first = 0.0
+        self._dropped = 0
+
+    # What was asked.
+
+    @property
+    def model(self) -> str:
+        """The model as it was asked for."""
+        return self.request.model
+
+    @property
+    def images(self) -> tuple[Any, ...]:
+        """The pictures that went out with the prompt."""
+        return self.circumstances.images
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """All messages of the request and the answer, as a list of dicts with role and content."""
+        sent = self.request.messages if isinstance(self.request, ChatRequest) else (_prompt_of(self.request),)
+        return [{"role": message.role, "content": message.content} for message in (*sent, self._answer())]
+
+    # What was answered.
+
+    @property
+    def text(self) -> str:
+        """The answer; asks for it if nobody has yet."""
+        if self._chunks is None:
+            with self:
+                for _ in self:
+                    pass
+        return self.so_far
+
+    @property
+    def so_far(self) -> str:
+        """The answer as far as it has come, without asking."""
+        return "".join(self._text)
+
+    @property
+    def thinking(self) -> str:
+        """The thoughts as far as they have come."""
+        return "".join(self._thinking)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the server said that this is the whole answer (which the max tokens may still have cut)."""
+        return self._finished
+
+    @property
+    def shifted(self) -> bool:
+        """Whether the answer ran past the context, so that the model forgot the beginning while it wrote."""
+        used = self.stats.prompt_tokens + self.stats.tokens
+        return bool(self.circumstances.context) and used > self.circumstances.context
+
+    # The stream.
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Yield the chunks that have not come yet."""
+        if self._chunks is None:
+            self._chunks, self._started = self._send(self.request), time.monotonic()
+        try:
+            for chunk in self._chunks:
+                self._remember(chunk)
+                yield chunk
+        except AnswerCut as error:
+            error.partial = self
+            error.facts["characters"] = str(len(self.so_far))
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self.close()
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and not isinstance(error, Interrupted):
+            raise Interrupted(self) from None
+
+    def close(self) -> None:
+        """End the stream: the connection is closed, the server stops, and a partial turn is kept as cut."""
+        if self._chunks is None or self._closed:
+            return
+        self._closed = True
+        close = getattr(self._chunks, "close", None)
+        if close:
+            close()
+        if self.so_far and not self._finished:
+            self._keep(complete=False)
+
+    def _remember(self, chunk: Chunk) -> None:
+        if not (self._text or self._thinking) and (chunk.text or chunk.thinking or chunk.done):
+            self._first = time.monotonic() - self._started
+        if chunk.thinking:
+            self._thinking.append(chunk.thinking)
+        if chunk.text:
+            self._text.append(chunk.text)
+        if chunk.message and chunk.message.tool_calls:
+            self.tool_calls += chunk.message.tool_calls
+        if chunk.done:
+            self._finish(chunk)
+
+    def _finish(self, last: Chunk) -> None:
+        self.done_reason = last.done_reason or ""
+        self.stats = _stats(last, time.monotonic() - self._started, self._first)
+        self._finished = True
+        self._keep(complete=True)
+
+    def _keep(self, *, complete: bool) -> None:
+        here = self.circumstances
+        if here.conversation is not None and isinstance(self.request, ChatRequest):
+            self._dropped = here.conversation.dropped_by(here.place)
+            here.conversation.keep(Turn(self.request.messages[-1], self._answer(), here.place, complete))
+
+    def _answer(self) -> Message:
+        return Message("assistant", self.so_far)
+
+    # How it looks.
+
+    def figures(self, *, times: bool = True) -> list[str]:
+        """Return the small facts under the answer; without times for outputs that are compared."""
+        say, stats = self._say, self.stats
+        facts = [self.model]
+        if stats.tokens:
+            facts.append(say("tokens", count=_grouped(stats.tokens)))
+        if times and stats.tokens_per_second:
+            facts.append(say("speed", rate=f"{stats.tokens_per_second:.0f}"))
+        if times and self._first:
+            facts.append(say("first", seconds=f"{stats.first_token_seconds:.1f}"))
+        if stats.prompt_tokens and self.circumstances.context:
+            used = _grouped(stats.prompt_tokens + stats.tokens)
+            facts.append(say("context", used=used, size=_grouped(self.circumstances.context)))
+        if self.circumstances.remote_host:
+            facts.append(say("remote", host=self.circumstances.remote_host))
+        return facts + self._shrunk()
+
+    def warnings(self) -> list[str]:
+        """Return what keeps the answer from being whole and plain, one sentence each."""
+        limit = self.request.options.get("num_predict", "")
+        checks = {
+            "cut": self._finished and self.done_reason == "length" and bool(self.so_far),
+            "only_thoughts": self._finished and self.done_reason == "length" and not self.so_far,
+            "shifted": self.shifted,
+            "incomplete": self._closed and not self._finished,
+            "dropped": bool(self._dropped),
+        }
+        return [self._say(key, count=limit if key == "cut" else self._dropped) for key, true in checks.items() if true]
+
+    def body_html(self, body: str, *, streaming: bool = False) -> str:
+        """Return the thoughts, if any, and the given HTML of the text, as one safe piece."""
+        language = self.circumstances.language
+        thoughts = markup.thoughts_html(self.thinking, open=streaming and not self._text, language=language)
+        return (thoughts if self.thinking else "") + body
+
+    def bundle(self, *, times: bool = True) -> dict[str, str]:
+        """Return the finished answer as ``text/html`` and ``text/plain``."""
+        body = self.body_html(markup.to_html(self.so_far, self.circumstances.language))
+        footer = markup.footer_html(self.figures(times=times), self.warnings())
+        return {"text/html": markup.answer_html(body + footer), "text/plain": markup.plain(self.so_far)}
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        state = "complete" if self._finished else "not complete" if self._chunks else "not asked yet"
+        return f"<Reply of {self.model}, {len(self.so_far)} characters, {state}>"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return self.bundle() if self._chunks is not None else {"text/plain": repr(self)}
+
+    def _ipython_display_(self) -> None:
+        # IPython's protocol: NotImplementedError means "show me in the ordinary way"
+        if not self.painted:
+            raise NotImplementedError
+
+    def _say(self, key: str, **facts: object) -> str:
+        return texts.phrase(key, self.circumstances.language, **facts)
+
+    def _shrunk(self) -> list[str]:
+        shrunk = [picture for picture in self.images if picture.shrunk_from]
+        return [
+            self._say("shrunk", old="{} × {}".format(*picture.shrunk_from), new=f"{picture.width} × {picture.height}")
+            for picture in shrunk
+        ]
+
+
+def _prompt_of(request: GenerateRequest) -> Message:
+    return Message("user", request.prompt)
+
+
+def _stats(last: Chunk, seconds: float, first: float) -> Stats:
+    writing = last.eval_duration * _NANO
+    return Stats(
+        prompt_tokens=last.prompt_eval_count,
+        tokens=last.eval_count,
+        seconds=seconds,
+        load_seconds=last.load_duration * _NANO,
+        first_token_seconds=first,
+        tokens_per_second=last.eval_count / writing if writing else 0.0,
+    )
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", "\u202f")

@@ -1,0 +1,3 @@
+"""The version of Ollama whose behaviour the stand-in shows and reports."""
+
+VERSION = "0.24.0"

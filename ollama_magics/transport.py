@@ -1,0 +1,226 @@
+"""The httpx transport whose waits an interrupt or a cancel flag can end, and which finds its own proxies."""
+
+# Given a transport, httpx reads no proxy variables; and on Windows a blocking recv cannot be interrupted. Hence this one.
+
+from __future__ import annotations
+
+import queue
+import socket
+import ssl
+import threading
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import httpcore
+import httpx
+
+from ollama_magics.address import Address
+from ollama_magics.errors import Cancelled, ConnectionProblem
+
+SLICE = 0.2  # seconds that one wait on a socket lasts at the most
+_SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+
+
+class _SlicedStream(httpcore.NetworkStream):
+    """A connection whose reads wait in slices and look at the cancel flag between them."""
+
+    def __init__(self, stream: httpcore.NetworkStream, cancelled: threading.Event) -> None:
+        self._stream, self._cancelled = stream, cancelled
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        deadline = time.monotonic() + (timeout if timeout is not None else float("inf"))
+        while True:
+            _look_at(self._cancelled)
+            left = deadline - time.monotonic()
+            try:
+                return self._stream.read(max_bytes, timeout=max(0.001, min(SLICE, left)))
+            except httpcore.ReadTimeout:
+                if left <= SLICE:
+                    raise
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        _look_at(self._cancelled)
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, *args: Any, **options: Any) -> httpcore.NetworkStream:
+        return _SlicedStream(self._stream.start_tls(*args, **options), self._cancelled)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class SlicedBackend(httpcore.NetworkBackend):
+    """Opens sliced connections; a name is looked up in a thread, because a look-up knows no timeout."""
+
+    def __init__(self, cancelled: threading.Event) -> None:
+        self._cancelled = cancelled
+        self._sockets = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Return a connection to the first address of the host that accepts; raises httpcore.ConnectError."""
+        options = [*_SOCKET_OPTIONS, *(socket_options or ())]
+        failure: Exception | None = None
+        for address in self._addresses(host, port, timeout):
+            try:
+                stream = self._sockets.connect_tcp(address, port, timeout, local_address, options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = failure or error
+            else:
+                return _SlicedStream(stream, self._cancelled)
+        raise failure or httpcore.ConnectError(f"{host} has no address")
+
+    def reach(self, host: str, port: int, timeout: float) -> str:
+        """Return the address and port that accepted a connection, which is closed again."""
+        stream = self.connect_tcp(host, port, timeout)
+        address = stream.get_extra_info("server_addr")
+        stream.close()
+        return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless cancelled."""
+        self._cancelled.wait(seconds)
+        _look_at(self._cancelled)
+
+    def _addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
+        if _is_literal(host):
+            return [host]
+        answer: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
+        threading.Thread(target=_look_up, args=(host, port, answer), daemon=True, name="ollama-name").start()
+        deadline = time.monotonic() + (timeout or 5)
+        while time.monotonic() < deadline:
+            _look_at(self._cancelled)
+            try:
+                found = answer.get(timeout=SLICE)
+            except queue.Empty:
+                continue
+            if isinstance(found, OSError):
+                failure = httpcore.ConnectError(str(found))
+                failure.__context__ = found  # not "from found": the pool raises again "from None", which drops the cause
+                raise failure
+            return found
+        raise httpcore.ConnectTimeout(f"the look-up of {host} took too long")
+
+
+class SlicedTransport(httpx.BaseTransport):
+    """Sends requests over kept, sliced connections; lets the errors of httpcore through, which the client translates."""
+
+    def __init__(self, address: Address, backend: SlicedBackend) -> None:
+        self._pool = _pool(address, backend)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer as soon as its headers are there; the body streams."""
+        answer = self._pool.handle_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+def proxy_for(address: Address) -> str | None:
+    """Return the proxy that the environment or the system names for the address; none for this machine itself."""
+    if address.is_loopback:
+        return None
+    proxies = urllib.request.getproxies()
+    if urllib.request.proxy_bypass(f"{address.host}:{address.port}"):
+        return None
+    return proxies.get(address.scheme) or proxies.get("all")
+
+
+def without_password(proxy: str) -> str:
+    """Return the address of a proxy as it may be shown."""
+    return proxy.rpartition("@")[2]
+
+
+def _pool(address: Address, backend: SlicedBackend) -> httpcore.ConnectionPool:
+    options: dict[str, Any] = {"network_backend": backend, "max_connections": 16, "keepalive_expiry": 300}
+    if address.scheme == "https":
+        options["ssl_context"] = _certificates(address)
+    proxy = proxy_for(address)
+    if not proxy:
+        return httpcore.ConnectionPool(**options)
+    url = _proxy_url(proxy)
+    auth = (unquote(url.username), unquote(url.password or "")) if url.username else None
+    return httpcore.HTTPProxy(f"{url.scheme}://{without_password(url.netloc)}", proxy_auth=auth, **options)
+
+
+def _certificates(address: Address) -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one, too
+        where: dict[str, Any] = {"url": address.url, "host": address.host, "port": address.port}
+        reason = f"SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be used: {error.strerror or error}."
+        raise ConnectionProblem("OM-D15", **where, reason=reason) from None
+
+
+def _proxy_url(proxy: str) -> SplitResult:
+    try:
+        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0  # .port refuses what is none
+    except ValueError:
+        usable = False
+    if not usable:
+        reason = f"{without_password(proxy)} is no address of an http or https proxy; other kinds are not supported."
+        raise ConnectionProblem("OM-D22", reason=reason)
+    return url
+
+
+def _look_at(cancelled: threading.Event) -> None:
+    if cancelled.is_set():
+        raise Cancelled
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
+
+
+def _look_up(host: str, port: int, answer: queue.SimpleQueue[list[str] | OSError]) -> None:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        answer.put(error)
+    except UnicodeError as error:
+        answer.put(socket.gaierror(socket.EAI_NONAME, str(error)))
+    else:
+        answer.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))

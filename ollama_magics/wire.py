@@ -1,0 +1,234 @@
+"""Requests and replies of Ollama's HTTP interface as values, without any HTTP."""
+
+# Every request carries "truncate": false, so that the server refuses what it would otherwise cut without a word
+# (known to servers from 0.12.6 on; for embeddings much longer).
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from ollama_magics.errors import PromptProblem, RequestRefused
+
+OLDEST_SERVER = (0, 12, 6)
+LONGEST_LINE = 64 * 1024 * 1024  # bytes; Ollama's own client gives up at 8 MB
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message of a conversation; ``images`` are base64 texts of PNG or JPEG files."""
+
+    role: str
+    content: str
+    images: tuple[str, ...] = ()
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn for /api/chat."""
+
+    model: str
+    messages: tuple[Message, ...]
+    options: dict[str, Any] = {}
+    format: Any = msgspec.UNSET
+    stream: bool = True
+    truncate: bool = False
+
+
+class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt to be completed by /api/generate."""
+
+    model: str
+    prompt: str
+    system: str | msgspec.UnsetType = msgspec.UNSET
+    images: tuple[str, ...] = ()
+    options: dict[str, Any] = {}
+    stream: bool = True
+    truncate: bool = False
+
+
+class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch of texts for /api/embed."""
+
+    model: str
+    input: tuple[str, ...]
+    truncate: bool = False
+
+
+class _Said(msgspec.Struct, frozen=True):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """One line of a chat or generate answer; counts and durations (nanoseconds) stand in the last one only."""
+
+    model: str = ""
+    message: _Said | None = None
+    response: str | None = None
+    done: bool = False
+    done_reason: str | None = None
+    prompt_eval_count: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+    load_duration: int = 0
+    total_duration: int = 0
+    error: Any = None
+
+    @property
+    def text(self) -> str:
+        """The piece of the answer in this line, which may be empty."""
+        return (self.message.content if self.message else self.response) or ""
+
+    @property
+    def thinking(self) -> str:
+        """The piece of the thoughts in this line, which may be empty."""
+        return (self.message.thinking if self.message else None) or ""
+
+
+class InstalledModel(msgspec.Struct, frozen=True):
+    """One entry of /api/tags; ``size`` in bytes on disk."""
+
+    name: str
+    size: int = 0
+    digest: str = ""
+    remote_host: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the model runs on that server and not in a cloud behind it."""
+        tag = self.name.rpartition(":")[2]
+        return not self.remote_host and tag != "cloud" and not tag.endswith("-cloud")
+
+
+class ModelCard(msgspec.Struct, frozen=True):
+    """What /api/show says about one model."""
+
+    capabilities: list[str] | None = None
+    model_info: dict[str, Any] | None = None
+    remote_host: str | None = None
+
+    @property
+    def context_length(self) -> int | None:
+        """The most tokens of context the model was made for, if the server says."""
+        return self._figure("context_length")
+
+    @property
+    def embedding_length(self) -> int | None:
+        """The width of its vectors, if the server says."""
+        return self._figure("embedding_length")
+
+    def can(self, ability: str) -> bool:
+        """Whether it lists completion, vision, embedding, tools, thinking; an old server's silence counts as no."""
+        return ability in (self.capabilities or ())
+
+    def _figure(self, name: str) -> int | None:
+        # model_info holds decoys such as "llama.vision.embedding_length": only the architecture's own key counts
+        info = self.model_info or {}
+        figure = info.get(f"{info.get('general.architecture')}.{name}")
+        return figure if isinstance(figure, int) else None
+
+
+class Embeddings(msgspec.Struct, frozen=True):
+    """The answer of /api/embed: one list of numbers for each text, in order."""
+
+    embeddings: list[list[float]] | None = None
+
+
+class _Tags(msgspec.Struct, frozen=True):
+    models: list[InstalledModel] | None
+
+
+class _Version(msgspec.Struct, frozen=True):
+    version: str
+
+
+_Kind = TypeVar("_Kind")
+_ENCODER = msgspec.json.Encoder()
+_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (Chunk, ModelCard, Embeddings, _Tags, _Version)}
+
+
+def encode(request: msgspec.Struct | Mapping[str, Any]) -> bytes:
+    """Return the request as JSON; raises PromptProblem for a text that UTF-8 cannot write."""
+    try:
+        return _ENCODER.encode(request)
+    except UnicodeEncodeError:
+        raise PromptProblem("OM-T04") from None
+
+
+def chunk(line: bytes) -> Chunk:
+    """Return one line of an answer as a value; raises RequestRefused for a line that is none.
+
+    A line with an ``error`` is returned as it is: who reads the stream knows whether it is the first.
+    """
+    found = _decoded(line, Chunk)
+    if found.message is None and found.response is None and not found.done and found.error is None:
+        raise unreadable(line, "it is neither a piece of an answer nor an error")
+    return found
+
+
+def installed(body: bytes | bytearray) -> list[InstalledModel]:
+    """Return the models of an /api/tags answer."""
+    return _decoded(body, _Tags).models or []
+
+
+def card(body: bytes | bytearray) -> ModelCard:
+    """Return the value of an /api/show answer."""
+    return _decoded(body, ModelCard)
+
+
+def version(body: bytes | bytearray) -> str:
+    """Return the text of an /api/version answer."""
+    return _decoded(body, _Version).version
+
+
+def embeddings(body: bytes | bytearray) -> list[list[float]]:
+    """Return the vectors of an /api/embed answer, unchecked."""
+    return _decoded(body, Embeddings).embeddings or []
+
+
+def version_number(text: str) -> tuple[int, ...]:
+    """Return (0, 12, 6) for ``0.12.6-rc1``; a development build (0.0.0) counts as the newest."""
+    parts = [int(part) for part in text.partition("-")[0].split(".") if part.isdecimal()]
+    return tuple(parts) if any(parts) else (999,)
+
+
+def full_name(name: str) -> str:
+    """Return the name as servers compare it: lower case, with its tag."""
+    lower = name.strip().lower()
+    return lower if ":" in lower.rpartition("/")[2] else f"{lower}:latest"
+
+
+class Lines:
+    r"""Cuts a byte stream at ``\n`` and nowhere else (str.splitlines would also cut at U+0085, which Go writes raw)."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the lines that are complete now, without blank ones; raises RequestRefused for an endless one."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            raise unreadable(self._rest, f"it is longer than {LONGEST_LINE // 1024 // 1024} MB")
+        yield from (line for line in lines if line.strip())
+
+    def rest(self) -> Iterator[bytes]:
+        """Yield the last line where it came without its end."""
+        last, self._rest = self._rest, b""
+        if last.strip():
+            yield last
+
+
+def unreadable(line: bytes | bytearray, why: str) -> RequestRefused:
+    """Return the error for an answer that is not what the interface promises."""
+    start = bytes(line[:80]).decode("utf-8", "replace")
+    return RequestRefused("OM-R02", status=200, reason=f"{why}; it begins: {start!r}")
+
+
+def _decoded(body: bytes | bytearray, kind: type[_Kind]) -> _Kind:
+    try:
+        found: _Kind = _DECODERS[kind].decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise unreadable(body, str(error)) from None
+    return found

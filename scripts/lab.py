@@ -1,0 +1,27 @@
+"""JupyterLab with the notebooks, where %%ollama talks to the stand-in server instead of an Ollama."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from ollama_magics.standin import StandIn
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+def main() -> int:
+    """Run until JupyterLab ends; return its status."""
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS}"]
+    if os.geteuid() == 0:
+        command.append("--allow-root")
+    with StandIn() as standin:
+        print(f"The stand-in answers at {standin.url}; end with Ctrl-C.", flush=True)
+        with subprocess.Popen(command, env={**os.environ, "OLLAMA_HOST": standin.url}) as lab:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # JupyterLab asks back at Ctrl-C; it decides when to end
+            return lab.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Runs the notebooks on the stand-in and stores what they show: the outputs that the tests compare with from then on."""
+
+import os
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+def record(path: Path) -> None:
+    """Run one notebook and store it with its outputs, without anything that differs from run to run."""
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        store_widget_state=False,
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        extra_arguments=["--log-level=ERROR"],
+    ).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop(WIDGET, None)  # without its state it would show as an error
+    notebook.metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    nbformat.write(notebook, path)
+
+
+def main() -> int:
+    """Record all notebooks, or those that are named."""
+    os.environ["OLLAMA_MAGICS_STREAM"] = "off"
+    for path in [Path(name) for name in sys.argv[1:]] or sorted(NOTEBOOKS.glob("*.ipynb")):
+        print(path.name)
+        record(path.resolve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

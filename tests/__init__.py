@@ -1,0 +1,1 @@
+"""The tests; a package only so that their folders can share the fault server."""

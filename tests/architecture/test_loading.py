@@ -1,0 +1,38 @@
+"""What importing the package and loading the extension cost, counted in a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+
+HEAVY = {"numpy", "ipywidgets", "PIL", "rich", "pandas", "httpx", "httpcore", "msgspec", "markdown_it", "tqdm"}
+STANDARD = set(sys.stdlib_module_names)
+
+COUNT = """
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+before = set(sys.modules)
+opened = []
+sys.addaudithook(lambda event, args: opened.append((event, str(args[0])))
+    if event == "socket.connect" or event == "open" and not str(args[0]).endswith((".py", ".pyc", ".so")) else None)
+shell.run_cell("%load_ext ollama_magics")
+print(json.dumps({"modules": sorted(set(sys.modules) - before), "opened": opened}))
+"""
+
+
+def _run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_the_package_brings_in_no_third_party_module() -> None:
+    """`import ollama_magics` costs the standard library and itself."""
+    code = "import sys; before = set(sys.modules); import ollama_magics; print(*(set(sys.modules) - before))"
+    assert {name.split(".")[0] for name in _run(code).split()} <= STANDARD | {"ollama_magics"}
+
+
+def test_loading_the_extension_is_light_and_touches_nothing() -> None:
+    """%load_ext imports at most 30 modules, none of them heavy, opens no file but code, and connects nowhere."""
+    found = json.loads(_run(COUNT).splitlines()[-1])
+    assert len(found["modules"]) <= 30, found["modules"]
+    assert not HEAVY & {name.split(".")[0] for name in found["modules"]}
+    assert found["opened"] == []

@@ -1,0 +1,131 @@
+"""What every test stands on: clean surroundings, the servers, and a last word about what ran on which."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from ollama_magics import settings
+from ollama_magics.address import parse
+from ollama_magics.client import Client, Timeouts
+from ollama_magics.standin import VERSION, StandIn
+
+_OURS = {"OLLAMA_TEST_URL", "OLLAMA_MAGICS_REQUIRE_REAL", "OLLAMA_MAGICS_CHROMIUM"}  # they speak to the tests themselves
+_LANGUAGES = ("LC_ALL", "LC_MESSAGES", "LANGUAGE")
+_PLACES = {"real": "real Ollama", "stand-in": "stand-in", "browser": "browser", "notebooks": "notebooks"}
+
+hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy one must not fail a test
+hypothesis.settings.load_profile("shared machine")
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the machine's own Ollama, proxies and language out of a test, and its session out of the next one."""
+    for name in os.environ:
+        if (name.startswith("OLLAMA_") and name not in _OURS) or name.lower().endswith("_proxy") or name in _LANGUAGES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LANG", "C")
+    yield
+    session = settings.shared().session
+    if session is not None:
+        session.close()
+    settings.forget()
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    """Run a stand-in server without delays."""
+    with StandIn(delay=0) as server:
+        yield server
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Client]]:
+    """Return a function that makes a client of an address; all are closed in the end."""
+    with ExitStack() as clients:
+
+        def make(url: str, *, key: str = "", cancelled: threading.Event | None = None, **limits: float) -> Client:
+            client = Client(parse(url), Timeouts(**limits), key=key, cancelled=cancelled)
+            clients.callback(client.close)
+            return client
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def real_url() -> str:
+    """Return the address of a real Ollama with the models of tests/real_ollama, or skip."""
+    url = os.environ.get("OLLAMA_TEST_URL", "")
+    if not url:
+        reason = "needs a real Ollama: set OLLAMA_TEST_URL to the address that tests/real_ollama/start.py prints"
+        if os.environ.get("OLLAMA_MAGICS_REQUIRE_REAL"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return url.rstrip("/")
+
+
+# The last word: each test says where it runs, and the reports carry it (also from the workers of pytest-xdist).
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Write down for each test on what it runs."""
+    for item in items:
+        if place := _place(item):
+            item.user_properties.append(("runs on", place))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the servers, the browser, and the number of tests that ran on each."""
+    reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, [])]
+    ran = Counter(place for report in reports if report.when == "call" for place in _places(report))
+    told = {"real": _real_server(), "stand-in": f"as Ollama {VERSION}", "browser": _browser(), "notebooks": "on the stand-in"}
+    terminalreporter.section("what ran on what")
+    for key, name in _PLACES.items():
+        terminalreporter.write_line(f"{name:12} {ran[key]:5} tests   {told[key]}")
+
+
+def _place(item: pytest.Item) -> str:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    variants = set(map(str, getattr(getattr(item, "callspec", None), "params", {}).values()))
+    if item.path.suffix == ".ipynb":
+        return "notebooks"
+    if "browser" in item.path.parent.parts:
+        return "browser"
+    if "real_url" in fixtures or "real" in variants:
+        return "real"
+    return "stand-in" if "stand_in" in fixtures or "stand-in" in variants else ""
+
+
+def _places(report: pytest.TestReport) -> list[str]:
+    return [str(value) for name, value in report.user_properties if name == "runs on"]
+
+
+def _real_server() -> str:
+    url = os.environ.get("OLLAMA_TEST_URL", "")
+    if not url:
+        return "none: set OLLAMA_TEST_URL"
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"{url.rstrip('/')}/api/version", timeout=5) as answer:
+            return f"Ollama {json.load(answer)['version']} at {url}"
+    except OSError as error:
+        return f"none answers at {url}: {error}"
+
+
+def _browser() -> str:
+    found = os.environ.get("OLLAMA_MAGICS_CHROMIUM") or shutil.which("chromium")
+    if not found or not Path(found).exists():
+        return "none: set OLLAMA_MAGICS_CHROMIUM"
+    told = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    return f"{told.stdout.strip() or 'unknown version'}, {found}"

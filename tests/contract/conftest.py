@@ -1,0 +1,122 @@
+"""The two servers on which every protocol fact is tried: the stand-in, and a real Ollama if there is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from ollama_magics.standin import StandIn
+
+SHORT = {"num_ctx": 512, "temperature": 0}  # always the same, since another context length loads the model anew
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server, and which of its models plays which part; ``endless`` is a prompt that its model never ends."""
+
+    http: httpx.Client
+    chat_model: str
+    vision_model: str
+    embed_model: str
+    think_model: str
+    endless_model: str
+    endless_prompt: str = field(default="never stop")
+
+    def chat(self, prompt: str = "Hi", **fields: Any) -> httpx.Response:
+        """Return the answer to one prompt, not streamed if ``fields`` do not say otherwise."""
+        return self.converse([{"role": "user", "content": prompt}], **fields)
+
+    def converse(self, messages: list[dict[str, Any]], **fields: Any) -> httpx.Response:
+        """Return the answer to a conversation."""
+        request = {"model": self.chat_model, "messages": messages, "stream": False, "options": SHORT}
+        return self.http.post("/api/chat", json=request | fields)
+
+    def generate(self, prompt: str = "Hi", **fields: Any) -> httpx.Response:
+        """Return the continuation of a prompt."""
+        request = {"model": self.chat_model, "prompt": prompt, "stream": False, "options": SHORT}
+        return self.http.post("/api/generate", json=request | fields)
+
+    def embed(self, texts: Any, **fields: Any) -> httpx.Response:
+        """Return the vectors of some texts."""
+        return self.http.post("/api/embed", json={"model": self.embed_model, "input": texts} | fields)
+
+    def show(self, model: str) -> dict[str, Any]:
+        """Return what the server says about a model."""
+        return dict(self.http.post("/api/show", json={"model": model}).json())
+
+    def loaded(self) -> dict[str, dict[str, Any]]:
+        """Return the entries of /api/ps by name."""
+        return {entry["name"]: entry for entry in self.http.get("/api/ps").json()["models"]}
+
+
+@pytest.fixture(scope="session", params=["stand-in", "real"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Yield the stand-in, then the Ollama at OLLAMA_TEST_URL."""
+    yield from _stand_in() if request.param == "stand-in" else _ollama()
+
+
+def _stand_in() -> Iterator[Server]:
+    with StandIn(delay=0.001) as stand_in, _client(stand_in.url) as http:
+        yield Server(http, "sandbox-chat", "sandbox-vision", "sandbox-embed", "sandbox-think", "sandbox-chat")
+
+
+def _ollama() -> Iterator[Server]:
+    with _client(_ollama_url()) as http:
+        yield Server(http, "parrot", "colours", "all-minilm", "thinker", "endless")
+
+
+def _ollama_url() -> str:
+    url = os.environ.get("OLLAMA_TEST_URL", "")
+    reason = "OLLAMA_TEST_URL is not set: no real Ollama with the test models to compare with"
+    if not url and os.environ.get("OLLAMA_MAGICS_REQUIRE_REAL"):
+        pytest.fail(reason)
+    if not url:
+        pytest.skip(reason)
+    return url
+
+
+def _client(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, trust_env=False, timeout=60)
+
+
+@pytest.fixture
+def refusal() -> Any:
+    """Return a function that reads status and error text of an answer, which must be one JSON object."""
+
+    def read(response: httpx.Response) -> tuple[int, str]:
+        assert response.headers["content-type"] == "application/json; charset=utf-8"
+        assert list(response.json()) == ["error"]
+        return response.status_code, response.json()["error"]
+
+    return read
+
+
+@pytest.fixture
+def lines() -> Any:
+    """Return a function that reads the lines of a stream."""
+
+    def read(response: httpx.Response) -> list[dict[str, Any]]:
+        assert response.content.endswith(b"\n")
+        return [json.loads(line) for line in response.content.split(b"\n")[:-1]]
+
+    return read
+
+
+@pytest.fixture
+def eventually() -> Any:
+    """Return a function that waits until something is so, for what a server does after it has answered."""
+
+    def wait(reached: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 15
+        while not reached():
+            assert time.monotonic() < deadline, "it did not happen within 15 seconds"
+            time.sleep(0.02)
+
+    return wait

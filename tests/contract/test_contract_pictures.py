@@ -1,0 +1,115 @@
+"""What servers make of the pictures in a message."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Server
+
+Refusal = Callable[[httpx.Response], tuple[int, str]]
+OPTIONS = {"num_ctx": 2048, "temperature": 0}  # the least that Ollama gives a model with eyes
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP"])
+def test_a_picture_is_seen_in_any_common_format(server: Server, form: str) -> None:
+    """The answer names its colour."""
+    assert "red" in _seen(server, _picture("red", form))
+
+
+@pytest.mark.parametrize("colour", ["blue", "white", "black"])
+def test_each_colour_has_its_name(server: Server, colour: str) -> None:
+    """And no other one is named."""
+    answer = _seen(server, _picture(colour))
+    assert colour in answer
+    assert "red" not in answer
+
+
+def test_generate_takes_pictures_too(server: Server) -> None:
+    """Beside the prompt."""
+    picture = _picture("red")
+    answer = server.generate("What?", model=server.vision_model, images=[picture], options=OPTIONS)
+    assert "red" in answer.json()["response"]
+
+
+def test_a_picture_costs_tokens(server: Server) -> None:
+    """Two cost twice as many as one."""
+    none, one, two = (_look(server, *[_picture("red")] * number).json()["prompt_eval_count"] for number in range(3))
+    assert one - none > 10
+    assert abs((two - one) - (one - none)) < 3
+
+
+def test_a_picture_to_a_model_without_eyes_is_ignored(server: Server) -> None:
+    """Not a word about it, whatever its bytes are."""
+    nonsense = base64.b64encode(b"nonsense").decode()
+    with_pictures = _look(server, _picture("red"), nonsense, "", model=server.chat_model)
+    without = _look(server, model=server.chat_model)
+    assert with_pictures.status_code == 200
+    assert with_pictures.json()["message"] == without.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("!!!", 0),
+        ("data:image/png;base64,AAAA", 4),
+        ("https://example.com/x.png", 5),
+        ("ab-_", 2),
+        ("abc", 0),
+        ("abcdab", 4),
+        ("ab==cd", 4),
+        ("abc=d", 4),
+        ("abcd efgh", 4),
+        ("abcdab=", 7),
+        ("ab=c", 2),
+        ("=", 0),
+    ],
+)
+def test_what_is_not_base64_is_refused(server: Server, refusal: Refusal, text: str, position: int) -> None:
+    """With the place where the decoder stopped, by any model."""
+    refused = (400, f"illegal base64 data at input byte {position}")
+    assert refusal(_look(server, text)) == refused
+    assert refusal(_look(server, text, model=server.chat_model)) == refused
+
+
+def test_line_ends_in_base64_are_skipped(server: Server) -> None:
+    """As mail programs put them in."""
+    packed = _picture("red")
+    assert "red" in _seen(server, f"{packed[:30]}\r\n{packed[30:]}\n")
+
+
+def test_a_picture_of_no_bytes_is_refused(server: Server, refusal: Refusal) -> None:
+    """By the model with eyes, with status 500."""
+    text = "Failed to create new sequence: failed to process inputs: received zero length image"
+    assert refusal(_look(server, "")) == (500, text)
+
+
+@pytest.mark.parametrize(("images", "named", "wanted"), [("x", "string", "[]api.ImageData"), ([1], "number", "api.ImageData")])
+def test_pictures_are_a_list_of_texts(server: Server, refusal: Refusal, images: Any, named: str, wanted: str) -> None:
+    """Anything else is a wrong type."""
+    answer = server.converse([{"role": "user", "content": "x", "images": images}])
+    text = f"json: cannot unmarshal {named} into Go struct field ChatRequest.messages.images of type {wanted}"
+    assert refusal(answer) == (400, text)
+
+
+def _picture(colour: str, form: str = "PNG") -> str:
+    packed = io.BytesIO()
+    Image.new("RGB", (64, 64), colour).save(packed, form)
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+def _look(server: Server, *images: str, model: str | None = None) -> httpx.Response:
+    message = {"role": "user", "content": "What?", "images": list(images)}
+    options = {"num_ctx": 512, "temperature": 0} if model else OPTIONS
+    return server.converse([message], model=model or server.vision_model, options=options)
+
+
+def _seen(server: Server, *images: str) -> str:
+    return str(_look(server, *images).json()["message"]["content"])

@@ -1,0 +1,189 @@
+"""How answers travel: lines, content types, counts, and what happens when one side leaves."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Server
+
+Lines = Callable[[httpx.Response], list[dict[str, Any]]]
+Eventually = Callable[[Callable[[], bool]], None]
+METRICS = [
+    *("total_duration", "load_duration", "prompt_eval_count"),
+    *("prompt_eval_duration", "eval_count", "eval_duration"),
+]
+
+
+def test_a_streamed_chat_is_one_json_line_a_chunk(server: Server) -> None:
+    """Every chunk of the body ends with the only line end in it."""
+    request = {"model": server.chat_model, "messages": [{"role": "user", "content": "Hi"}]}
+    chunks = list(_chunks(server, "/api/chat", request))
+    assert len(chunks) > 2
+    assert all(chunk.startswith(b'{"model":"') and chunk.index(b"\n") == len(chunk) - 1 for chunk in chunks)
+
+
+def test_streams_are_ndjson_without_a_charset(server: Server) -> None:
+    """The content type is exactly this, and there is no length."""
+    for answer in (server.chat(stream=True), server.generate(stream=True)):
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        assert answer.headers["transfer-encoding"] == "chunked"
+        assert "content-length" not in answer.headers
+
+
+def test_the_stream_is_the_default(server: Server) -> None:
+    """Who does not say "stream" gets one."""
+    request = {"model": server.chat_model, "messages": [{"role": "user", "content": "Hi"}]}
+    answer = server.http.post("/api/chat", json=request)
+    assert answer.headers["content-type"] == "application/x-ndjson"
+
+
+def test_a_whole_answer_is_json_without_a_line_end(server: Server) -> None:
+    """It has a charset and ends with the brace."""
+    for answer in (server.chat(), server.generate()):
+        assert answer.headers["content-type"] == "application/json; charset=utf-8"
+        assert answer.content.endswith(b"}")
+
+
+def test_members_come_in_the_order_of_the_real_server(server: Server, lines: Lines) -> None:
+    """A line says model, time, message, done, and the last one the reason and the counts after it."""
+    first, *_, last = lines(server.chat(stream=True))
+    assert list(first) == ["model", "created_at", "message", "done"]
+    assert list(last) == ["model", "created_at", "message", "done", "done_reason", *METRICS]
+    assert list(server.chat().json()) == list(last)
+
+
+def test_a_generated_answer_ends_with_token_numbers(server: Server, lines: Lines) -> None:
+    """Generate says "response", and "context" on its last line."""
+    first, *_, last = lines(server.generate(stream=True))
+    assert list(first) == ["model", "created_at", "response", "done"]
+    assert list(last) == ["model", "created_at", "response", "done", "done_reason", "context", *METRICS]
+    assert all(isinstance(number, int) for number in last["context"])
+
+
+def test_counts_are_on_the_last_line_only(server: Server, lines: Lines) -> None:
+    """They are positive whole numbers, and no other line has any."""
+    *others, last = lines(server.chat(stream=True))
+    assert all(type(last[name]) is int and last[name] > 0 for name in METRICS)
+    assert not any(name in line for line in others for name in METRICS)
+
+
+def test_the_last_line_is_done_and_empty(server: Server, lines: Lines) -> None:
+    """The text is on the lines before it, one token each, and the token that ends the answer counts too."""
+    *others, last = lines(server.chat(stream=True))
+    assert last["done"] is True
+    assert last["done_reason"] == "stop"
+    assert last["message"] == {"role": "assistant", "content": ""}
+    assert last["eval_count"] == len(others) + 1
+
+
+def test_streamed_and_whole_answers_say_the_same(server: Server, lines: Lines) -> None:
+    """The texts of the lines put together are the text of the whole answer."""
+    streamed = "".join(line["message"]["content"] for line in lines(server.chat(stream=True)))
+    assert streamed == server.chat().json()["message"]["content"]
+
+
+def test_zero_counts_are_left_out(server: Server) -> None:
+    """An answer of one token takes no time from its first token to its last."""
+    answer = server.chat(options={"num_ctx": 512, "temperature": 0, "num_predict": 1}).json()
+    assert answer["eval_count"] == 1
+    assert "eval_duration" not in answer
+
+
+def test_times_are_in_utc_with_fractions(server: Server) -> None:
+    """They end with Z, and Python reads them."""
+    created = server.chat().json()["created_at"]
+    assert created.endswith("Z")
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()) < 60
+
+
+@pytest.mark.parametrize(("path", "said"), [("/api/chat", "message"), ("/api/generate", "response")])
+def test_a_loop_ends_a_whole_answer_that_is_not_done(server: Server, path: str, said: str) -> None:
+    """More than thirty equal tokens: status 200, "done": false, no reason, no counts."""
+    prompt = "loop over spaces"
+    asked = {"messages": [{"role": "user", "content": prompt}], "prompt": prompt, "format": "json", "stream": False}
+    answer = server.http.post(path, json={"model": server.chat_model, **asked})
+    assert answer.status_code == 200
+    assert list(answer.json()) == ["model", "created_at", said, "done"]
+    assert answer.json()["done"] is False
+
+
+def test_a_loop_ends_a_stream_without_a_last_line(server: Server, lines: Lines) -> None:
+    """The body ends cleanly, and no line of it is done."""
+    answer = lines(server.chat("loop over spaces", format="json", stream=True))
+    assert len(answer) > 30
+    assert not any(line["done"] for line in answer)
+
+
+@pytest.mark.parametrize("fields", [{"format": "yaml"}, {"truncate": False}])
+def test_an_error_before_the_first_line_has_its_status_and_no_charset(server: Server, fields: dict[str, Any]) -> None:
+    """What goes wrong while generating is sent like a stream: in chunks, as plain JSON without a line end."""
+    answer = server.chat("word " * 3000, stream=True, **fields)
+    assert answer.is_error
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["transfer-encoding"] == "chunked"
+    assert answer.content.startswith(b'{"error":"')
+    assert answer.content.endswith(b'"}')
+
+
+def test_leaving_in_mid_stream_ends_the_work(server: Server, eventually: Eventually) -> None:
+    """The model is in use while somebody listens, and gone soon after nobody does."""
+    request = {
+        "model": server.endless_model,
+        "messages": [{"role": "user", "content": server.endless_prompt}],
+        "options": {"num_ctx": 8192, "temperature": 0},
+        "keep_alive": "200ms",
+    }
+    name = f"{server.endless_model}:latest"
+    with server.http.stream("POST", "/api/chat", json=request) as answer:
+        pieces = answer.iter_raw()  # kept, since httpx closes the connection with it
+        next(pieces)
+        time.sleep(0.4)  # longer than it would be kept if it had ended
+        assert name in server.loaded()
+    eventually(lambda: name not in server.loaded())
+
+
+def test_a_connection_serves_many_requests(server: Server) -> None:
+    """The same socket carries an error, a stream and a whole answer."""
+    connection = http.client.HTTPConnection(_address(server)[0], _address(server)[1], timeout=10)
+    connection.connect()
+    kept = connection.sock
+    with closing(connection):
+        for fields in ('"think":1', '"messages":[{"role":"user","content":"Hi"}]', '"messages":[]'):
+            connection.request("POST", "/api/chat", f'{{"model":"{server.chat_model}",{fields}}}')
+            assert connection.getresponse().read()
+            assert connection.sock is kept
+
+
+def _address(server: Server) -> tuple[str, int]:
+    return server.http.base_url.host, server.http.base_url.port or 80
+
+
+def _connected(server: Server) -> socket.socket:
+    return socket.create_connection(_address(server), timeout=10)
+
+
+def _chunks(server: Server, path: str, request: dict[str, Any]) -> list[bytes]:
+    """Return the chunks of a body as they were framed."""
+    body = httpx.Request("POST", "http://localhost", json=request).content
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    with _connected(server) as connection:
+        connection.sendall(head.encode() + body)
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    rest = received.partition(b"\r\n\r\n")[2]
+    chunks = []
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        chunks.append(rest[: int(size, 16)])
+        rest = rest[int(size, 16) + 2 :]
+    assert chunks.pop() == b""
+    return chunks

@@ -1,0 +1,27 @@
+"""A server that misbehaves by script, over real sockets, for the tests of what we do then."""
+
+from tests.faults.answers import CHUNKED, LINES, chunk, fine, refusing, whole
+from tests.faults.server import FaultServer, Request
+from tests.faults.steps import Close, Hold, Lines, Piece, Receive, Reset, Send, Serve, Slices, Step, Wait
+
+__all__ = [
+    "CHUNKED",
+    "LINES",
+    "Close",
+    "FaultServer",
+    "Hold",
+    "Lines",
+    "Piece",
+    "Receive",
+    "Request",
+    "Reset",
+    "Send",
+    "Serve",
+    "Slices",
+    "Step",
+    "Wait",
+    "chunk",
+    "fine",
+    "refusing",
+    "whole",
+]

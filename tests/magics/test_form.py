@@ -1,0 +1,97 @@
+"""%ollama_config and %ollama_check in a terminal: the form as text, and the life of the extension."""
+
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+
+from ollama_magics import settings
+from ollama_magics.errors import AddressError, SettingError
+from ollama_magics.standin import StandIn
+
+
+def test_every_line_of_the_form_is_a_flag_and_is_shown(shell: Any) -> None:
+    """Each setting can be set by its flag and stands in the table with where it comes from."""
+    values = {"model": "m", "base_url": "http://127.0.0.1:11434", "model_type": "embedding", "vision": "no", "language": "en"}
+    for name in settings.form():
+        value = values.get(name, "3")
+        shell.run(f"%ollama_config {settings.flag(name)} {value}")
+        assert str(getattr(shell.ipython.configurables[-1], name)).startswith(value)
+    table = shell.run("%ollama_config --show")
+    assert len(table.strip().splitlines()) == len(settings.form()) + 1  # and the prompt Out[…]
+    assert "this notebook" in table
+
+
+def test_setting_says_what_changed_and_why_an_address_differs(shell: Any) -> None:
+    """The answer to a setting is one line for each change."""
+    shown = shell.run("%ollama_config --base-url 127.0.0.1:11434/v1/ --context 8k")
+    assert "typed 127.0.0.1:11434/v1/ → used http://127.0.0.1:11434" in shown
+    assert "Context length: 8192" in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("--context -5", SettingError),
+        ("--context lots", SettingError),
+        ("--vision maybe", SettingError),
+        ("--seed 1.5", SettingError),
+        ("--connect-timeout never", SettingError),
+        ("--base-url ftp://host", AddressError),
+        ("--base-url http://host:99999", AddressError),
+        ("--modle x", UsageError),
+        ("llama3.2", UsageError),
+    ],
+)
+def test_a_bad_value_is_refused_and_nothing_changes(shell: Any, line: str, kind: type[BaseException]) -> None:
+    """One bad value on the line leaves all settings as they were."""
+    before = settings.shared().changed()
+    error, _ = shell.fail(f"%ollama_config --system new {line}")
+    assert type(error) is kind
+    assert settings.shared().changed() == before
+
+
+def test_the_sandbox_starts_and_is_used_and_ends_with_the_extension(bare: Any) -> None:
+    """One option gives a server to try everything with."""
+    bare.run("%load_ext ollama_magics")
+    assert "stand-in" in bare.run("%ollama_config --sandbox")
+    bare.run("answer = %ollama hello")
+    bare.run("vectors = %embed ['a']")
+    assert "✓ Server" in bare.run("%ollama_check")
+    address = settings.shared().base_url
+    bare.run("%unload_ext ollama_magics")
+    bare.run("%load_ext ollama_magics")
+    bare.run(f"%ollama_config --base-url {address}")
+    assert "✗ Connection" in bare.run("%ollama_check")
+    bare.run("%unload_ext ollama_magics")
+
+
+def test_loading_twice_and_unloading_leave_the_shell_as_it_was(bare: Any) -> None:
+    """Every hook is removed: magics, %config, the reading of question marks, the event."""
+
+    def state() -> tuple[Any, ...]:
+        ipython = bare.ipython
+        events = {name: list(callbacks) for name, callbacks in ipython.events.callbacks.items()}
+        transformers = list(ipython.input_transformer_manager.token_transformers)
+        ours = [one for one in ipython.configurables if type(one).__module__.startswith("ollama_magics")]
+        return sorted(ipython.magics_manager.lsmagic()["line"]), ours, events, transformers
+
+    before = state()
+    bare.run("%load_ext ollama_magics")
+    bare.run("%reload_ext ollama_magics")
+    assert state() != before
+    bare.run("%unload_ext ollama_magics")
+    assert state() == before
+
+
+def test_config_shows_and_sets_the_same_settings(shell: Any, stand_in: StandIn) -> None:
+    """%config OllamaSettings is another way to the same form."""
+    shell.run("%config OllamaSettings.context_length = 2048")
+    shell.run("%ollama hello")
+    body = next(body for _, path, body in reversed(stand_in.requests) if path == "/api/chat")
+    assert body["options"]["num_ctx"] == 2048
+
+
+def test_the_check_needs_no_words(shell: Any) -> None:
+    """What stands after %ollama_check is a mistake that is named."""
+    assert isinstance(shell.fail("%ollama_check now")[0], UsageError)

@@ -1,0 +1,75 @@
+"""The pieces around an answer, and what a terminal may print."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_magics import markup
+
+PEN = "\u202e"
+
+
+def test_the_footer_joins_figures_and_gives_each_warning_its_line() -> None:
+    """Small and grey, the warnings in the theme's amber."""
+    page = markup.footer_html(["llama3.2", "214 tokens"], ["cut", "dropped"])
+    assert page.count("<div") == 3
+    assert ">llama3.2 · 214 tokens</div>" in page
+    assert page.count("--jp-warn-color1") == 2
+    assert page.count("font-size:11px") == 3
+
+
+def test_an_empty_footer_is_nothing() -> None:
+    """No figures and no warnings leave no gap."""
+    assert markup.footer_html([]) == ""
+
+
+def test_thoughts_are_folded_unless_open_and_absent_without_text() -> None:
+    """They are plain text: neither Markdown nor formulas."""
+    folded = markup.thoughts_html("*a* $x$", open=False, language="en")
+    assert folded.startswith('<details class="mathjax_ignore"')
+    assert " open><summary>thoughts</summary>" not in folded
+    assert "*a* $x$" in folded
+    assert " open><summary>thoughts</summary>" in markup.thoughts_html("a", open=True)
+    assert markup.thoughts_html("", open=True) == ""
+
+
+def test_an_answer_is_one_element_of_its_pieces_in_order() -> None:
+    """One output in the saved notebook."""
+    page = markup.answer_html("<p>a</p>", markup.waiting_html(["llama3.2", "3 s"]))
+    assert page.startswith('<div class="ollama-magics"')
+    assert page.index("<p>a</p>") < page.index("llama3.2 · 3 s")
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x9b31mred", "red"),
+        ("\x1b]0;title\x07a", "a"),
+        ("\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]52;c;aGk=\x07a", "a"),
+        ("\x9d0;title\x9ca", "a"),
+        ("\x1bPq#0\x1b\\a", "a"),
+        ("\x1bcreset\x1b(B", "reset"),
+        ("a\x07\x08\x00\x7f\x85b", "ab"),
+        ("\x1b\x1b[31m[31m", "[31m"),
+        ("\x1b]0;never ends", "0;never ends"),
+        ("a\r\nb\rc\td\n", "a\nb\nc\td\n"),
+        (f"a{PEN}b\u2066", "a�b�"),
+        ("שלום 中文 🙂", "שלום 中文 🙂"),
+    ],
+)
+def test_a_terminal_gets_text_only(text: str, printed: str) -> None:
+    """No colour, title, link, clipboard or cursor of the model's choosing."""
+    assert markup.plain(text) == printed
+
+
+@given(st.text(alphabet=st.sampled_from("\x1b[]0;m\x07\\\x9b\x9d\x9c\r\n\tab\u202e\x00P")))
+def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
+    """However sequences are cut and nested; and a second time changes nothing."""
+    printed = markup.plain(text)
+    assert all(sign in "\n\t" or (sign >= " " and not "\x7f" <= sign <= "\x9f") for sign in printed)
+    assert PEN not in printed
+    assert markup.plain(printed) == printed

@@ -1,0 +1,173 @@
+"""The form: what each setting takes, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_magics import settings, texts
+from ollama_magics.errors import SettingError
+from ollama_magics.settings import OllamaSettings
+
+
+@pytest.fixture
+def form() -> OllamaSettings:
+    """Return settings of its own."""
+    return OllamaSettings()
+
+
+COUNTS: list[tuple[Any, int]] = [
+    (4096, 4096),
+    ("4096", 4096),
+    (" 4096 ", 4096),
+    ("4k", 4096),
+    ("128K", 131072),
+    ("1m", 1048576),
+    ("4,096", 4096),
+    ("4_096", 4096),
+    ("4 096", 4096),
+    ("４０９６", 4096),
+    ("８ｋ", 8192),
+    ("+8", 8),
+    (np.int64(512), 512),
+]
+
+
+@pytest.mark.parametrize(("typed", "tokens"), COUNTS)
+def test_a_number_of_tokens_may_be_written_in_many_ways(form: OllamaSettings, typed: Any, tokens: int) -> None:
+    """As people write them; k is 1024."""
+    form.context_length = typed
+    assert form.context_length == tokens
+
+
+NO_COUNTS = ["", "k", "many", "4.5", "4.5k", "1e3", 4.0, True, None, 0, -1, "--5", "-", "4k4", "k4", "0x10", "9" * 13, b"4", [4]]
+
+
+@pytest.mark.parametrize("typed", NO_COUNTS)
+def test_what_is_no_number_of_tokens_is_refused(form: OllamaSettings, typed: Any) -> None:
+    """With the setting's own name and an example to type."""
+    with pytest.raises(SettingError) as caught:
+        form.context_length = typed
+    assert caught.value.code == "OM-S01"
+    assert caught.value.what.endswith("is no value for context_length.")
+    assert caught.value.remedy == "%ollama_config --context 8k"
+    assert form.context_length == 4096
+
+
+@given(st.text(max_size=20) | st.integers() | st.floats())
+def test_anything_typed_as_a_number_is_taken_or_refused(typed: Any) -> None:
+    """No other error, and never a number below the least."""
+    for read in (settings.count, settings.most_tokens, settings.whole, settings.temperature):
+        try:
+            value = read(typed, "max_tokens")
+        except SettingError:
+            continue
+        assert read in (settings.whole, settings.temperature) or value >= 1 or value in (-1, -2)
+
+
+def test_the_bound_of_an_answer_knows_two_special_values(form: OllamaSettings) -> None:
+    """No bound, and the rest of the context."""
+    for special in (-1, "-2"):
+        form.max_tokens = special
+        assert form.max_tokens == int(special)
+    for wrong in (0, -3, "-1k"):
+        with pytest.raises(SettingError):
+            form.max_tokens = wrong
+
+
+@pytest.mark.parametrize(("typed", "value"), [(0, 0.0), ("0.7", 0.7), ("０.５", 0.5), (10, 10.0), ("", None), (None, None)])
+def test_a_temperature_is_a_number_or_left_to_the_model(form: OllamaSettings, typed: Any, value: float | None) -> None:
+    """An empty field means the model's own."""
+    form.temperature = typed
+    assert form.temperature == value
+
+
+@pytest.mark.parametrize("typed", [-0.1, 10.1, "warm", "nan", "inf", float("nan"), True, "0,7"])
+def test_a_temperature_out_of_range_is_refused(form: OllamaSettings, typed: Any) -> None:
+    """A server would take it and answer nonsense."""
+    with pytest.raises(SettingError):
+        form.temperature = typed
+
+
+@pytest.mark.parametrize(("typed", "value"), [(42, 42), ("-7", -7), ("+7", 7), ("", None)])
+def test_a_seed_is_any_whole_number(form: OllamaSettings, typed: Any, value: int | None) -> None:
+    """Negative ones included."""
+    form.seed = typed
+    assert form.seed == value
+
+
+@pytest.mark.parametrize("typed", ["4k", "1.5", True, "+-5", "seven"])
+def test_a_seed_that_is_none_is_refused(form: OllamaSettings, typed: Any) -> None:
+    """It has no unit."""
+    with pytest.raises(SettingError):
+        form.seed = typed
+
+
+@pytest.mark.parametrize("name", ["connect_timeout", "first_token_timeout", "idle_timeout"])
+def test_a_time_lies_between_a_tenth_of_a_second_and_a_day(form: OllamaSettings, name: str) -> None:
+    """Never without end."""
+    setattr(form, name, "2.5")
+    assert getattr(form, name) == 2.5
+    for wrong in (0, -1, 86_401, "inf", "soon", None):
+        with pytest.raises(SettingError):
+            setattr(form, name, wrong)
+
+
+@pytest.mark.parametrize("name", ["model_type", "vision", "language"])
+def test_a_choice_is_one_of_its_words(form: OllamaSettings, name: str) -> None:
+    """In any case; the refusal lists them."""
+    for word in settings.words(name):
+        setattr(form, name, f" {word.upper()} ")
+        assert getattr(form, name) == word
+    for wrong in ("perhaps", "", None, True):
+        with pytest.raises(SettingError) as caught:
+            setattr(form, name, wrong)
+        assert ", ".join(settings.words(name)) in caught.value.how_we_know
+
+
+@pytest.mark.parametrize("name", ["model", "base_url", "embedding_model", "system"])
+def test_a_text_is_a_text(form: OllamaSettings, name: str) -> None:
+    """Spaces around it do not count."""
+    setattr(form, name, "  llama3.2\n")
+    assert getattr(form, name) == "llama3.2"
+    for wrong in (None, 7, b"llama3.2", ["llama3.2"]):
+        with pytest.raises(SettingError):
+            setattr(form, name, wrong)
+
+
+def test_every_setting_is_declared_whole() -> None:
+    """Label, help and flag belong to each, and its default passes its own check."""
+    form = OllamaSettings()
+    for name in settings.form():
+        assert texts.label(name) != name
+        assert texts.label(name, "zh")
+        assert settings.explain(name)
+        assert settings.flag(name).startswith("--")
+        setattr(form, name, settings.default(name))
+    assert form.changed() == {}
+
+
+def test_the_form_begins_with_its_main_lines() -> None:
+    """In the order of the panel; flags are short where the names are long."""
+    assert settings.form()[:5] == ["model", "base_url", "model_type", "context_length", "max_tokens"]
+    assert "session" not in settings.form()
+    assert (settings.flag("model_type"), settings.flag("context_length")) == ("--type", "--context")
+    assert settings.flag("embedding_model") == "--embedding-model"
+
+
+def test_changed_settings_are_told_from_defaults(form: OllamaSettings) -> None:
+    """By name."""
+    form.model = "llama3.2"
+    assert form.changed() == {"model": "llama3.2"}
+
+
+def test_settings_are_shared_until_they_are_forgotten() -> None:
+    """Magics and plain calls see the same ones."""
+    first = settings.shared()
+    assert settings.shared() is first
+    settings.forget()
+    assert settings.shared() is not first
