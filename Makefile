@@ -13,7 +13,7 @@ UV := $(shell command -v uv 2>/dev/null)
 .PHONY: help demo test check lab notebooks clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 demo: $(VENV)/has-demo ## chat, vision and embeddings on your Ollama, or on the stand-in where there is none
 	@$(BIN)/python scripts/demo.py
@@ -31,9 +31,6 @@ lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in
 	@$(BIN)/python scripts/lab.py
 
 notebooks: $(VENV)/has-test ## run the notebooks and store what they show, for the tests to compare with
-	@$(BIN)/python scripts/record_notebooks.py
-
-notebooks: $(VENV)/has-demo ## run the notebooks and store what they show, which the tests then expect
 	@$(BIN)/python scripts/record_notebooks.py
 
 clean: ## remove .venv and everything else that was made

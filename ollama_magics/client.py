@@ -121,6 +121,9 @@ class Client:
     @contextmanager
     def _sent(self, method: str, path: str, request: Any, first: float) -> Iterator[httpx.Response]:
         content = None if request is None else wire.encode(request)
+        if self._http.is_closed:
+            reason = "It was closed here: since this was prepared, the address was changed or the session ended."
+            raise ConnectionProblem("OM-D13", url=self.address.url, reason=reason)
         with self._translated(first):
             response = self._http.send(
                 self._http.build_request(

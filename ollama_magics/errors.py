@@ -19,7 +19,8 @@ from typing import Any
 
 from ollama_magics import texts
 
-_RED, _GREY, _PLAIN = "\x1b[1;31m", "\x1b[90m", "\x1b[0m"
+# No colour: on JupyterLab's red ground, light or dark, only the theme's own text colour can be read.
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 class OllamaMagicsError(Exception):
@@ -60,9 +61,8 @@ class OllamaMagicsError(Exception):
         return texts.fill(texts.error(self.code, self.language)[part], self.facts)
 
     def _render_traceback_(self) -> list[str]:
-        first, *middle, last = self.lines()
-        text, _, code = last.rpartition("  ")
-        return [f"{_RED}{type(self).__name__}{_PLAIN} {first}", *middle, f"{text}  {_GREY}{code}{_PLAIN}"]
+        first, *others = self.lines()
+        return [f"{_BOLD}{type(self).__name__}{_PLAIN} {first}", *others]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -129,9 +129,8 @@ class Cancelled(Exception):
 class Interrupted(KeyboardInterrupt):
     """The person stopped the cell; ``partial`` is the reply so far, or None."""
 
-    code = "OM-I01"
-
     def __init__(self, partial: Any = None) -> None:
+        self.code = "OM-I01" if partial else "OM-I02"
         super().__init__(self.code)
         self.partial = partial
         self.language = "en"

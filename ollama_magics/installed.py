@@ -54,15 +54,15 @@ class InstalledModels:
         return model
 
     def able(self, ability: str) -> list[str]:
-        """Return the installed models with the ability, the smallest first."""
-        models = sorted(self._client.installed(), key=lambda model: model.size)
+        """Return the installed models with the ability, the smallest first; none that runs in a cloud, unless it is named."""
+        models = sorted((model for model in self._client.installed() if model.is_local), key=lambda model: model.size)
         return [_short(model) for model in models if self.card(model.name).can(ability)]
 
     def missing(self, model: str) -> ModelProblem:
         """Return the error for a model that is not installed, with what is."""
         names = [_short(installed) for installed in self._client.installed()]
         near = difflib.get_close_matches(model, names, n=3, cutoff=0.5)
-        nearest = f"   ·   or use -m {near[0]}" if near else ""
+        nearest = f"\nor use -m {near[0]}" if near else ""
         seen = f"Installed there: {_listed(names)}." if names else "No model is installed there."
         return ModelProblem("OM-D36", model=model, host=self._host, installed=seen, nearest=nearest)
 

@@ -137,7 +137,7 @@ class Reply:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self.close()
         if kind is not None and issubclass(kind, KeyboardInterrupt) and not isinstance(error, Interrupted):
-            raise Interrupted(self) from None
+            raise Interrupted(self if self.so_far or self.thinking else None) from None
 
     def close(self) -> None:
         """End the stream: the connection is closed, the server stops, and a partial turn is kept as cut."""
@@ -188,7 +188,7 @@ class Reply:
         if times and stats.tokens_per_second:
             facts.append(say("speed", rate=f"{stats.tokens_per_second:.0f}"))
         if times and self._first:
-            facts.append(say("first", seconds=f"{stats.first_token_seconds:.1f}"))
+            facts.append(say("first", seconds=f"{self._first:.1f}"))
         if stats.prompt_tokens and self.circumstances.context:
             used = _grouped(stats.prompt_tokens + stats.tokens)
             facts.append(say("context", used=used, size=_grouped(self.circumstances.context)))

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from ollama_magics.images import Picture
 
 _CLOUD = "ollama.com"
+# Ollama's option: our setting, and how a value of it is read (plain calls may pass any)
+_OPTIONS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
+    "num_ctx": ("context_length", settings.count),
+    "num_predict": ("max_tokens", settings.most_tokens),
+    "temperature": ("temperature", settings.temperature),
+    "seed": ("seed", settings.whole),
+}
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class Session:
         except BaseException:
             self._take(before)
             raise
+        self.forget_models()
         return [name for name in values if getattr(self.settings, name) != before[name]]
 
     def _take(self, values: Mapping[str, Any]) -> None:
@@ -168,14 +176,13 @@ class Session:
         return self.installed.choose(model, ability)
 
     def _options(self, prompt: Prompt) -> dict[str, Any]:
-        chosen = self.settings
-        wanted = {
-            "num_ctx": prompt.context_length or chosen.context_length,
-            "num_predict": prompt.max_tokens or chosen.max_tokens,
-            "temperature": chosen.temperature if prompt.temperature is None else prompt.temperature,
-            "seed": chosen.seed if prompt.seed is None else prompt.seed,
-        }
-        return {name: value for name, value in wanted.items() if value is not None}
+        options = {}
+        for option, (name, read) in _OPTIONS.items():
+            typed = getattr(prompt, name)
+            value = getattr(self.settings, name) if typed is None else read(typed, name)
+            if value is not None:
+                options[option] = value
+        return options
 
     def _circumstances(self, prompt: Prompt, asked: int, model: str) -> Circumstances:
         card = self.installed.card(model)
@@ -220,7 +227,7 @@ class Session:
         found = embedding.texts_of(rows)
         self.installed.require_recent()
         model = self.installed.choose(model or self._embedding_model(), "embedding")
-        return embedding.embed(self.client, model, found, batch=batch)
+        return embedding.embed(self.client, model, found, batch=settings.count(batch, "batch"))
 
     def _embedding_model(self) -> str:
         chosen = self.settings

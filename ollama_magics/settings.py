@@ -57,7 +57,9 @@ def whole(text: object, setting: str) -> int:
 def _refused(value: object, setting: str | None, reason: str, example: str) -> SettingError:
     flag = f"--{FLAGS.get(setting or '', setting or '').replace('_', '-')}"
     shown = repr(str(value)[:60])
-    return SettingError("OM-S01", value=shown, setting=setting, reason=reason, example=f"%ollama_config {flag} {example}")
+    return SettingError(
+        "OM-S01", value=shown, setting=texts.label(setting or ""), reason=reason, example=f"%ollama_config {flag} {example}"
+    )
 
 
 class Text(Unicode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 LANGUAGES = ("en", "zh")
@@ -18,7 +19,7 @@ _ERRORS: dict[str, dict[str, tuple[str, str, str]]] = {
         "OM-A02": (
             "{port} is not a port.",
             "A port is a whole number from 1 to 65535, and Ollama's own is 11434.",
-            "%ollama_config --base-url http://127.0.0.1:11434   ·   the name of a model: %ollama_config --model NAME",
+            "%ollama_config --base-url http://127.0.0.1:11434\nthe name of a model: %ollama_config --model NAME",
         ),
         "OM-A03": (
             "An address that begins with {scheme}: cannot be used.",
@@ -44,12 +45,12 @@ _ERRORS: dict[str, dict[str, tuple[str, str, str]]] = {
         "OM-D03": (
             "Nothing answers at {url}.",
             "{host} refused the connection on port {port}; typed on the machine of this kernel, the first command starts Ollama.",
-            "ollama serve   ·   elsewhere: %ollama_config --base-url http://HOST:11434   ·   none: %ollama_config --sandbox",
+            "ollama serve\nelsewhere: %ollama_config --base-url http://HOST:11434\nnone: %ollama_config --sandbox",
         ),
         "OM-D07": (
             "{url} does not answer.",
             "No connection within {seconds} s: a firewall, or a wrong address.",
-            "%ollama_check   ·   elsewhere: %ollama_config --base-url http://HOST:11434",
+            "%ollama_check\nelsewhere: %ollama_config --base-url http://HOST:11434",
         ),
         "OM-D13": (
             "The connection to {url} broke.",
@@ -89,7 +90,7 @@ _ERRORS: dict[str, dict[str, tuple[str, str, str]]] = {
         "OM-D31": (
             "{url} accepted the request and then said nothing.",
             "No answer within {seconds} s.",
-            "%ollama_check   ·   a large model may need longer: %ollama_config --first-token-timeout 1200",
+            "%ollama_check\na large model may need longer: %ollama_config --first-token-timeout 1200",
         ),
         "OM-D34": (
             "The server is busy.",
@@ -120,7 +121,7 @@ _ERRORS: dict[str, dict[str, tuple[str, str, str]]] = {
         "OM-D40": (
             "Several installed models can do this: {ability}.",
             "They are: {models}.",
-            "name one: -m {first}   ·   for the whole notebook: %ollama_config --model {first}",
+            "name one: -m {first}\nfor the whole notebook: %ollama_config --model {first}",
         ),
         "OM-D42": (
             "The server could not run {model}.",
@@ -263,11 +264,7 @@ _ERRORS: dict[str, dict[str, tuple[str, str, str]]] = {
             "Only text can be sent to the model.",
             'om.chat("What is Python?")',
         ),
-        "OM-S02": (
-            "A secret does not belong on a magic line.",
-            "{reason}",
-            "delete this cell and change the key; set it in the environment instead",
-        ),
+        "OM-I02": ("Interrupted before the first word.", "", ""),
         "OM-I01": ("Interrupted; the text so far is kept in _ollama.", "", ""),
     },
     "zh": {},
@@ -364,6 +361,10 @@ _LABELS: dict[str, dict[str, str]] = {
 }
 
 
+# What a terminal obeys instead of showing it: controls but the newline, and marks of direction.
+_PAINTING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 class _Facts(dict[str, str]):
     # A missing fact must never turn one error into another.
     def __missing__(self, name: str) -> str:
@@ -372,7 +373,12 @@ class _Facts(dict[str, str]):
 
 def fill(template: str, facts: Mapping[str, str]) -> str:
     """Return the template with ``{name}`` replaced by its fact; facts are never expanded again."""
-    return template.format_map(_Facts(facts))
+    return template.format_map(_Facts({name: harmless(fact) for name, fact in facts.items()}))
+
+
+def harmless(text: str) -> str:
+    """Return what a server or a person said without signs that a terminal obeys."""
+    return _PAINTING.sub(" ", text)
 
 
 def error(code: str, language: str = "en") -> tuple[str, str, str]:
@@ -387,5 +393,5 @@ def phrase(key: str, language: str = "en", **facts: object) -> str:
 
 
 def label(key: str, language: str = "en") -> str:
-    """Return the label of a setting or a button, in English where the language has none."""
-    return _LABELS[language].get(key) or _LABELS["en"][key]
+    """Return the label of a setting or a button, in English where the language has none, else the name itself."""
+    return _LABELS[language].get(key) or _LABELS["en"].get(key, key)

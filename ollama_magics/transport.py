@@ -41,6 +41,9 @@ class _SlicedStream(httpcore.NetworkStream):
             except httpcore.ReadTimeout:
                 if left <= SLICE:
                     raise
+            except httpcore.ReadError:
+                _look_at(self._cancelled)  # then it was closed under this wait by the session, and not lost
+                raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         _look_at(self._cancelled)

@@ -101,7 +101,7 @@ class _Probe:
         card = self.models.card(self.model)
         for ability in self.question.abilities:
             self.models.choose(self.model, ability)
-        parts = [" · ".join(card.capabilities or ("?",))]
+        parts = [texts.harmless(" · ".join(card.capabilities or ("?",)))]
         if card.context_length:
             parts.append(self._say("takes_context", count=f"{card.context_length:,}".replace(",", "\u202f")))
         if card.can("embedding") and card.embedding_length:

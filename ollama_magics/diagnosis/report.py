@@ -15,7 +15,6 @@ _COLOURS = {
     "failed": "var(--jp-error-color1, #cf222e)",
     "not asked": _GREY,
 }
-_OR = "   ·   "  # between commands of which one will do
 _BOX = (
     "font-family:var(--jp-code-font-family, monospace);font-size:12px;margin:6px 0;padding:6px 10px;border-radius:4px;"
     "white-space:pre-wrap;background:var(--jp-layout-color2, #f3f4f6)"
@@ -96,7 +95,7 @@ class CheckReport:
     def _remedy_html(self, stage: Stage) -> str:
         if stage.error is None:
             return ""
-        how, remedy = escape(stage.error.how_we_know), escape("\n".join(stage.error.remedy.split(_OR)))
+        how, remedy = escape(stage.error.how_we_know), escape(stage.error.remedy)
         return f'<br>{how}<div style="{_BOX}">{remedy}</div>'
 
     def _label(self, stage: Stage) -> str:

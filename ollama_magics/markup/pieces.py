@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # The grey and the amber can be read on white and on black where the theme's own are missing.
 GREY, AMBER, RULE = "#767c83", "#9d6f1c", "rgba(128,128,128,.4)"
-_GREY, _AMBER = f"color:var(--jp-content-font-color2,{GREY})", f"color:var(--jp-warn-color1,{AMBER})"
+_GREY, _AMBER = f"color:var(--jp-content-font-color2,{GREY})", f"color:var(--jp-warn-color0,{AMBER})"
 _SMALL = "font-size:11px;line-height:1.5;margin-top:6px"
 _ANSWER = "font-family:var(--jp-content-font-family,inherit);line-height:1.5;overflow-wrap:break-word"
 _THOUGHTS = f"margin:4px 0 8px;border-left:2px solid var(--jp-border-color2,{RULE});padding-left:10px;{_GREY}"

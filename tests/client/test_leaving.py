@@ -20,9 +20,9 @@ Connect = Callable[..., Client]
 
 REQUEST = ChatRequest(model="m", messages=(Message("user", "Hi"),))
 WAITS: dict[str, Callable[[Client], Any]] = {
-    "the headers of a chat": lambda client: list(client.chat(REQUEST)),
-    "vectors": lambda client: client.embed(EmbedRequest(model="m", input=("a",))),
-    "the version": Client.version,
+    "/api/chat": lambda client: list(client.chat(REQUEST)),
+    "/api/embed": lambda client: client.embed(EmbedRequest(model="m", input=("a",))),
+    "/api/version": Client.version,
 }
 
 
@@ -72,14 +72,14 @@ def outcome(act: Callable[[], object]) -> list[BaseException | None]:
     return found
 
 
-@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-def test_the_cancel_flag_ends_a_wait_in_another_thread(connect: Connect, wait: Callable[[Client], Any]) -> None:
+@pytest.mark.parametrize(("path", "wait"), WAITS.items(), ids=WAITS)
+def test_the_cancel_flag_ends_a_wait_in_another_thread(connect: Connect, path: str, wait: Callable[[Client], Any]) -> None:
     """No limit of any request has to pass first, and the server is left."""
     cancelled = threading.Event()
     with FaultServer(fine(chat=[Hold()], embed=[Hold()], version=[Hold()])) as server:
         client = connect(server.url, cancelled=cancelled)
         found = outcome(lambda: wait(client))
-        assert becomes(lambda: len(server.requests) == 1)
+        assert server.wait_for(path)
         assert found == []
         cancelled.set()
         assert becomes(lambda: len(found) == 1)
@@ -117,7 +117,7 @@ def test_an_interrupt_that_wakes_no_socket_ends_a_wait(connect: Connect) -> None
         client = connect(server.url)
 
         def press_stop() -> None:
-            becomes(lambda: len(server.requests) == 1)
+            server.wait_for("/api/chat")
             _thread.interrupt_main()  # marks the interrupt and disturbs no system call
 
         presser = threading.Thread(target=press_stop, daemon=True)

@@ -33,10 +33,14 @@ class Request:
 
 @dataclass
 class Connection:
-    """A socket with the rest of what was read from it; ``received`` gets every request of the server."""
+    """A socket with the rest of what was read from it.
+
+    ``received`` gets every request of the server, and ``changed`` tells of it.
+    """
 
     socket: socket.socket
     received: list[Request]
+    changed: threading.Condition
     ending: threading.Event
     rest: bytearray = field(default_factory=bytearray)
 
@@ -47,7 +51,9 @@ class Connection:
         named = (line.partition(":") for line in lines[1:] if line)
         headers = {name.lower(): value.strip() for name, _, value in named}
         request = Request(method, target, headers, self._take(int(headers.get("content-length", 0))))
-        self.received.append(request)
+        with self.changed:
+            self.received.append(request)
+            self.changed.notify_all()
         return request
 
     def send(self, data: bytes) -> None:

@@ -27,7 +27,7 @@ class FaultServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.requests: list[Request] = []
         self.accepted = self.open = 0
-        self._changed = threading.Condition()
+        self.changed = threading.Condition()
         self._ending = threading.Event()
         self._connections: list[Connection] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -36,10 +36,15 @@ class FaultServer:
         """Return the paths that were asked for, in order."""
         return [request.path for request in self.requests]
 
+    def wait_for(self, path: str, seconds: float = 5) -> bool:
+        """Wait until the path was asked for; return whether that came true in time."""
+        with self.changed:
+            return self.changed.wait_for(lambda: path in self.paths(), seconds)
+
     def wait_until_left(self, seconds: float = 5) -> bool:
         """Wait until no connection is open; return whether that came true in time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.open == 0, seconds)
+        with self.changed:
+            return self.changed.wait_for(lambda: self.open == 0, seconds)
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -62,7 +67,7 @@ class FaultServer:
             except OSError:
                 return
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(accepted, self.requests, self._ending)
+            connection = Connection(accepted, self.requests, self.changed, self._ending)
             script = self._scripts[min(self.accepted, len(self._scripts) - 1)]
             self._count(1)
             self._connections.append(connection)
@@ -76,7 +81,7 @@ class FaultServer:
         self._count(-1)
 
     def _count(self, change: int) -> None:
-        with self._changed:
+        with self.changed:
             self.accepted += change > 0
             self.open += change
-            self._changed.notify_all()
+            self.changed.notify_all()

@@ -25,7 +25,7 @@ SIZE = (40, 24)
 
 def shown(**given: Any) -> object:
     """Return the picture object of IPython."""
-    return Shown(**given)  # type: ignore[no-untyped-call]
+    return Shown(**given)
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:

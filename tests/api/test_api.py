@@ -1,0 +1,151 @@
+"""The plain calls, on the stand-in."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ollama_magics as om
+from ollama_magics import api
+from ollama_magics.session import current
+from ollama_magics.standin import StandIn
+
+
+@pytest.fixture(autouse=True)
+def configured(stand_in: StandIn) -> None:
+    """Let the shared settings name the stand-in."""
+    om.configure(base_url=stand_in.url, model="sandbox-chat")
+
+
+def sent(server: StandIn) -> list[dict[str, Any]]:
+    """Return the bodies of the chat requests."""
+    return [body for _, path, body in server.requests if path == "/api/chat" and body is not None]
+
+
+def test_a_chat_is_asked_for_at_its_first_look(stand_in: StandIn) -> None:
+    """Until then only the model's card was."""
+    reply = om.chat("Hi there")
+    assert sent(stand_in) == []
+    assert "2 words" in reply.text
+    assert len(sent(stand_in)) == 1
+
+
+def test_a_chat_can_be_read_as_it_comes() -> None:
+    """Piece by piece, and whole in the end."""
+    reply = om.chat("repeat after me: one two three")
+    assert "".join(piece.text for piece in reply) == reply.text == "one two three"
+    assert reply.complete
+
+
+def test_plain_calls_remember_nothing(stand_in: StandIn) -> None:
+    """A function of a program starts afresh each time."""
+    assert om.chat("One").text
+    assert om.chat("Two").text
+    assert [message["content"] for message in sent(stand_in)[1]["messages"]] == ["Two"]
+    assert current().conversation.turns == ()
+
+
+def test_options_of_a_chat_go_out(stand_in: StandIn) -> None:
+    """By the names of the settings."""
+    options: dict[str, Any] = {"context_length": "1k", "max_tokens": 5, "temperature": 0, "seed": 7}
+    reply = om.chat("Hi {{x}}", values={"x": "you"}, system="Be brief.", **options)
+    assert reply.text
+    assert reply.warnings() == ["cut at the max tokens (5): raise with --max-tokens"]
+    (body,) = sent(stand_in)
+    assert [message["content"] for message in body["messages"]] == ["Be brief.", "Hi you"]
+    assert body["options"] == {"num_ctx": 1024, "num_predict": 5, "temperature": 0, "seed": 7}
+
+
+def test_pictures_of_every_kind_are_seen(tmp_path: Path) -> None:
+    """A path, a picture and an array, in one prompt."""
+    path = tmp_path / "blue.png"
+    Image.new("RGB", (8, 8), "blue").save(path)
+    red, green = Image.new("RGB", (8, 8), "red"), np.zeros((8, 8, 3), np.uint8)
+    green[:, :, 1] = 255
+    reply = om.chat("What colours?", images=[red, green, path], model="sandbox-vision")
+    assert all(colour in reply.text for colour in ("red", "green", "blue"))
+    assert len(reply.images) == 3
+
+
+@pytest.mark.parametrize("prompt", [None, 7, b"Hi", ["Hi"]])
+def test_a_prompt_that_is_no_text_is_refused(stand_in: StandIn, prompt: Any) -> None:
+    """With its kind."""
+    with pytest.raises(om.PromptProblem) as caught:
+        om.chat(prompt)
+    assert caught.value.code == "OM-T03"
+    assert type(prompt).__name__ in caught.value.what
+    assert stand_in.requests == []
+
+
+def test_texts_become_an_array() -> None:
+    """Similar ones are near."""
+    vectors = om.embed(["the red house", "a red house", "quarterly tax report"], model="sandbox-embed", batch=2)
+    assert (vectors.shape, vectors.dtype) == ((3, 256), np.float32)
+    near = vectors @ vectors.T
+    assert near[0, 1] > near[0, 2]
+    assert om.embed("one text").shape == (1, 256)
+
+
+def test_a_check_is_a_report() -> None:
+    """True if everything is well."""
+    assert om.check()
+    om.configure(model="nope")
+    report = om.check()
+    assert not report
+    assert report.error is not None
+    assert report.error.code == "OM-D36"
+
+
+def test_a_check_does_not_trust_what_it_knew() -> None:
+    """A model may have gone since."""
+    assert om.check()
+    cards = current().installed._cards
+    assert om.chat("Hi").text
+    assert cards
+    om.check()
+    assert cards == {}
+
+
+def test_settings_are_set_together_or_not_at_all() -> None:
+    """And are those of the magics."""
+    with pytest.raises(om.SettingError):
+        om.configure(model="other", temperature="warm")
+    assert current().settings.model == "sandbox-chat"
+    om.configure(model="other")
+    assert current().settings.model == "other"
+
+
+def test_the_sandbox_lasts_as_long_as_its_with() -> None:
+    """Then the settings are what they were, also after an error."""
+    before = current().settings.changed()
+    with suppress(KeyError), om.sandbox(delay=0) as url:
+        assert current().settings.base_url == url
+        assert "1 word" in om.chat("Hi").text
+        raise KeyError
+    assert current().settings.changed() == before
+    om.configure(base_url=url)
+    with pytest.raises(om.ConnectionProblem):
+        _ = om.chat("Hi").text
+
+
+def test_a_started_sandbox_ends_with_the_session() -> None:
+    """Until then every call uses it."""
+    url = api.start_sandbox()
+    assert om.embed("a").shape == (1, 256)
+    current().close()
+    om.configure(base_url=url)
+    assert not om.check()
+
+
+def test_every_public_name_is_there() -> None:
+    """And no other."""
+    for name in om.__all__:
+        assert getattr(om, name) is not None
+    assert set(om.__all__) < set(dir(om))
+    with pytest.raises(AttributeError):
+        _ = om.nothing

@@ -1,0 +1,173 @@
+"""The form in a notebook, clicked and typed into."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from ollama_magics.standin import StandIn
+
+from .conftest import Opening
+from .gate import Gate
+from .lab_notebook import Notebook
+
+STAGES = ["Address", "Connection", "Server", "Model", "Capabilities"]
+# The pixels that each label lacks for its text.
+MISSING = "labels => labels.map(label => label.scrollWidth - label.clientWidth)"
+# A cell that keeps the kernel busy until the test lets it go: nobody has to guess how long a check takes.
+BUSY = """
+import pathlib, time
+print('busy')
+while not pathlib.Path('go').exists(): time.sleep(0.01)
+"""
+
+
+def field(notebook: Notebook, label: str) -> Locator:
+    """Return the field of the form with this label."""
+    return notebook.page.get_by_label(label, exact=True)
+
+
+def note(notebook: Notebook, label: str) -> Locator:
+    """Return what stands beside the field with this label."""
+    row = notebook.cell(1).locator(".widget-hbox", has=notebook.page.get_by_label(label, exact=True))
+    return row.locator(".widget-html-content")
+
+
+def fill(notebook: Notebook, label: str, text: str) -> None:
+    """Type into a field and leave it."""
+    field(notebook, label).fill(text)
+    field(notebook, label).press("Tab")
+
+
+def check_button(notebook: Notebook) -> Locator:
+    """Return the button of the form."""
+    return notebook.cell(1).get_by_role("button", name="Check", exact=True)
+
+
+def signs(notebook: Notebook) -> Locator:
+    """Return the signs of the stages in the report."""
+    return notebook.cell(1).locator(".widget-html-content tr > td:first-child")
+
+
+@pytest.fixture(scope="module")
+def notebook(shared: Opening) -> Notebook:
+    """Give the notebook of this module."""
+    return shared("%ollama_config", "%ollama_config --show", BUSY, "%ollama_config --model sandbox-vision --context 2k")
+
+
+@pytest.fixture
+def form(notebook: Notebook) -> Notebook:
+    """Give the notebook with a new form in cell 1 and default settings."""
+    notebook.run(0)
+    notebook.run(1)
+    return notebook
+
+
+def test_the_form_shows_its_fields_and_its_button(form: Notebook) -> None:
+    """Every setting of the form has a field with its whole name, and the check a button."""
+    labels = ["Model name", "Base URL", "Model type", "Context length", "Upper bound for max tokens", "Vision support"]
+    for label in [*labels, "Embedding model", "Language"]:
+        expect(field(form, label)).to_be_visible()
+    expect(field(form, "Context length")).to_have_value("4096")
+    expect(check_button(form)).to_be_enabled()
+    assert set(form.cell(1).locator(".widget-label").evaluate_all(MISSING)) == {0}
+
+
+def test_the_check_goes_green_while_a_cell_keeps_the_kernel_busy(form: Notebook, gate: Gate) -> None:
+    """A check that was clicked before the cell paints its report while that cell still runs."""
+    fill(form, "Model name", "sandbox-chat")
+    fill(form, "Base URL", gate.host)
+    expect(note(form, "Base URL")).to_contain_text("used")
+    gate.shut()
+    check_button(form).click()
+    expect(signs(form).nth(1)).to_have_text("✓")  # the connection stands, and the server does not answer yet
+    form.start(3)
+    expect(form.output(3)).to_have_text("busy")
+    gate.open()
+    expect(signs(form)).to_have_text(["✓"] * len(STAGES))
+    assert form.prompt(3) == "[*]:"
+    (form.folder / "go").touch()
+    form.wait(3)
+
+
+def test_the_stages_are_named_and_timed(form: Notebook) -> None:
+    """Each row of the report has its name, and its milliseconds in the last column."""
+    fill(form, "Model name", "sandbox-chat")
+    check_button(form).click()
+    expect(signs(form)).to_have_text(["✓"] * len(STAGES))
+    expect(form.cell(1).locator("tr > td:nth-child(2)")).to_have_text(STAGES)
+    expect(form.cell(1).locator("tr > td:last-child")).to_have_text([re.compile(r"^\d+ ms$")] * len(STAGES))
+
+
+def test_a_second_click_during_a_check_starts_no_second_one(form: Notebook, gate: Gate, server: StandIn) -> None:
+    """However often the button is pressed, the server is asked once."""
+    fill(form, "Model name", "sandbox-chat")
+    fill(form, "Base URL", gate.host)
+    expect(note(form, "Base URL")).to_contain_text("used")
+    before = len(server.requests)
+    gate.shut()
+    check_button(form).evaluate("button => { button.click(); button.click(); }")
+    form.run(2)  # behind both clicks in the queue of the kernel
+    gate.open()
+    expect(signs(form)).to_have_text(["✓"] * len(STAGES))
+    expect(check_button(form)).to_be_enabled()
+    assert [path for _, path, _ in server.requests[before:]].count("/api/version") == 1
+
+
+def test_a_check_that_fails_says_what_to_type(form: Notebook) -> None:
+    """Where nothing listens, the report has its cross, the stages after it, a command and a code."""
+    fill(form, "Base URL", "127.0.0.1:1")
+    expect(note(form, "Base URL")).to_contain_text("127.0.0.1:1")
+    check_button(form).click()
+    expect(signs(form)).to_have_text(["✓", "✗", "–", "–", "–"])
+    expect(form.output(1)).to_contain_text("Nothing answers at http://127.0.0.1:1.")
+    expect(form.output(1)).to_contain_text("ollama serve")
+    expect(form.output(1)).to_contain_text("OM-D03")
+
+
+def test_a_wrong_number_is_refused_beside_its_field(form: Notebook) -> None:
+    """The reason stands in the same row, and the setting stays what it was."""
+    fill(form, "Context length", "many")
+    expect(note(form, "Context length")).to_contain_text("'many' is no value")
+    expect(note(form, "Context length")).to_contain_text("A whole number of tokens is needed")
+    form.run(2)
+    assert re.search(r"Context length\s+4096\s", form.text(2))
+
+
+def test_a_number_of_tokens_is_explained_beside_its_field(form: Notebook) -> None:
+    """8k is 8192, and the person sees it."""
+    fill(form, "Context length", "8k")
+    expect(note(form, "Context length")).to_have_text("8192 tokens, sent as num_ctx")
+    form.run(2)
+    assert re.search(r"Context length\s+8192\s", form.text(2))
+
+
+def test_an_address_is_explained_beside_its_field(form: Notebook) -> None:
+    """What was typed, what is used instead, and why."""
+    fill(form, "Base URL", "localhost:11434/v1/")
+    expect(note(form, "Base URL")).to_contain_text("typed localhost:11434/v1/ → used http://localhost:11434")
+
+
+def test_an_address_that_cannot_be_used_is_refused_beside_its_field(form: Notebook) -> None:
+    """The reason stands in the same row."""
+    fill(form, "Base URL", "localhost:99999")
+    expect(note(form, "Base URL")).to_contain_text("99999 is not a port.")
+
+
+def test_the_form_follows_a_setting_that_a_line_of_the_notebook_changes(form: Notebook) -> None:
+    """A form that showed one model while another is in force would lie."""
+    form.run(4)
+    expect(field(form, "Model name")).to_have_value("sandbox-vision")
+    expect(field(form, "Context length")).to_have_value("2048")
+    expect(note(form, "Context length")).to_have_text("2048 tokens, sent as num_ctx")
+
+
+def test_the_form_speaks_the_language_that_is_chosen_in_it(form: Notebook) -> None:
+    """Labels change at once, and back."""
+    field(form, "Language").select_option("zh")
+    expect(field(form, "模型名称")).to_be_visible()
+    expect(form.cell(1).get_by_role("button", name="检查", exact=True)).to_be_visible()
+    field(form, "语言").select_option("en")
+    expect(field(form, "Model name")).to_be_visible()

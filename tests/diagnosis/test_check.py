@@ -1,0 +1,247 @@
+"""The check: each stage's failure, what the report says of it, and that nothing is asked in vain."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from ollama_magics.diagnosis import CheckReport, Question, Stage, check
+from ollama_magics.diagnosis.probe import STAGES
+from ollama_magics.standin import StandIn
+from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, refusing, whole
+
+CAPABLE = ["completion", "vision"]
+
+
+def found_on(script: Sequence[Step], **question: Any) -> CheckReport:
+    """Return the report about a server with this script, which must be left afterwards."""
+    with FaultServer(script) as server:
+        report = check(Question(server.url, **question))
+        assert server.wait_until_left()
+        return report
+
+
+def states(report: CheckReport) -> list[str]:
+    """Return how each stage ended."""
+    return [stage.state for stage in report.stages]
+
+
+def stopped_at(stage: str) -> list[str]:
+    """Return the states of a check that stopped there."""
+    before = STAGES.index(stage)
+    return ["ok"] * before + ["failed"] + ["not asked"] * (len(STAGES) - before - 1)
+
+
+def test_a_good_server_passes_every_stage(stand_in: StandIn) -> None:
+    """And is told with what it can do."""
+    report = check(Question(stand_in.url, "notebook", model="sandbox-chat"))
+    assert states(report) == ["ok"] * 5
+    assert (bool(report), report.ok, report.error) == (True, True, None)
+    sentences = [stage.sentence for stage in report.stages]
+    assert sentences[0] == f"{stand_in.url}, set in this notebook"
+    assert sentences[2:] == [
+        "Ollama 0.24.0",
+        "sandbox-chat is installed, one of 4",
+        "completion, context up to 8\u202f192",
+    ]
+    assert all(stage.milliseconds is not None for stage in report.stages)
+
+
+def test_a_check_loads_no_model(stand_in: StandIn) -> None:
+    """Only small questions are asked."""
+    assert check(Question(stand_in.url, model="sandbox-embed", abilities=("embedding",)))
+    assert {path for _, path, _ in stand_in.requests} == {"/api/version", "/api/tags", "/api/show"}
+
+
+def test_the_only_fitting_model_is_found(stand_in: StandIn) -> None:
+    """With the size of its vectors, where it makes some."""
+    report = check(Question(stand_in.url, abilities=("embedding",)))
+    assert report.stages[3].sentence == "sandbox-embed, the only installed one of 4 that fits"
+    assert "dimension 256" in report.stages[4].sentence
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("default", "the default"), ("environment", "from OLLAMA_HOST"), ("notebook", "set in this notebook")],
+)
+def test_the_report_says_where_the_address_comes_from(source: str, said: str) -> None:
+    """So that a forgotten variable is noticed; what was changed in it is told instead."""
+    report = check(Question("http://127.0.0.1:1", source))
+    assert report.stages[0].sentence == f"http://127.0.0.1:1, {said}"
+    assert check(Question("127.0.0.1:1", source)).stages[0].sentence.startswith("typed 127.0.0.1:1 → used http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("typed", ["ftp://x", "http://h:99999", "llama3.2:1b"])
+def test_a_bad_address_stops_at_the_first_stage(typed: str) -> None:
+    """Nothing is connected to."""
+    report = check(Question(typed))
+    assert states(report) == stopped_at("address")
+    assert report.error is not None
+    assert report.error.code.startswith("OM-A")
+    assert not report
+
+
+def test_a_refused_port_stops_at_the_connection() -> None:
+    """With the command that starts a server."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    report = check(Question(f"http://127.0.0.1:{port}"))
+    assert states(report) == stopped_at("connection")
+    assert "ollama serve" in str(report)
+
+
+def test_a_proxy_of_no_use_stops_at_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found out when the way is looked for."""
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    report = check(Question("http://gpu-box.test:11434"))
+    assert states(report) == stopped_at("connection")
+    assert report.error is not None
+    assert report.error.code == "OM-D22"
+
+
+SERVERS: dict[str, tuple[Sequence[Step], str]] = {
+    "a web page": (refusing(200, b"<html>", "text/html"), "OM-D24"),
+    "another page": (refusing(404, b"<html>", "text/html"), "OM-D24"),
+    "an old server": (fine(version=whole({"version": "0.11.0"})), "OM-D35"),
+    "a guard": (refusing(403, b""), "OM-D28"),
+    "a redirect": ([Receive(), *whole(b"", status=302, extra="Location: /login\r\n"), Close()], "OM-D23"),
+    "a close": ([Receive(), Close()], "OM-D13"),
+}
+
+
+@pytest.mark.parametrize(("script", "code"), SERVERS.values(), ids=SERVERS)
+def test_a_server_that_is_not_ours_stops_at_the_server(script: Sequence[Step], code: str) -> None:
+    """And is told from one that is down."""
+    report = found_on(script)
+    assert states(report) == stopped_at("server")
+    assert report.error is not None
+    assert report.error.code == code
+
+
+def test_silence_ends_the_check_within_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check does not wait as long as an answer may take."""
+    monkeypatch.setattr("ollama_magics.diagnosis.probe._METADATA_SECONDS", 0.2)
+    report = found_on([Hold()])
+    assert states(report) == stopped_at("server")
+    assert report.error is not None
+    assert report.error.code == "OM-D31"
+
+
+MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
+    "none installed": ({"tags": whole({"models": []})}, {}, "model", "OM-D37"),
+    "none that fits": ({"show": whole({"capabilities": ["embedding"]})}, {}, "model", "OM-D37"),
+    "several that fit": (
+        {"tags": whole({"models": [{"name": "a"}, {"name": "b"}]}), "show": whole({"capabilities": CAPABLE})},
+        {},
+        "model",
+        "OM-D40",
+    ),
+    "not the one named": ({"show": whole({"error": "model 'x' not found"}, status=404)}, {"model": "x"}, "model", "OM-D36"),
+    "no list": ({"tags": whole({"data": []})}, {}, "model", "OM-D24"),
+    "of another kind": ({"show": whole({"capabilities": ["embedding"]})}, {"model": "m"}, "abilities", "OM-D38"),
+    "without sight": (
+        {"show": whole({"capabilities": ["completion"]})},
+        {"model": "m", "abilities": ("completion", "vision")},
+        "abilities",
+        "OM-D38",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answers", "question", "stage", "code"), MODELS.values(), ids=MODELS)
+def test_a_model_that_will_not_do_stops_where_that_is_known(
+    answers: dict[str, Any], question: dict[str, Any], stage: str, code: str
+) -> None:
+    """Missing, or of another kind."""
+    report = found_on(fine(**answers), **question)
+    assert states(report) == stopped_at(stage)
+    assert report.error is not None
+    assert report.error.code == code
+
+
+def test_a_server_that_lists_no_capabilities_passes_with_a_question_mark() -> None:
+    """What it does not say is not known."""
+    report = found_on(fine(show=whole({})), model="m")
+    assert report
+    assert report.stages[4].sentence == "?"
+
+
+def test_each_stage_is_reported_as_it_ends(stand_in: StandIn) -> None:
+    """A panel paints from it; before the end it counts as nothing."""
+    seen: list[CheckReport] = []
+    last = check(Question(stand_in.url, model="sandbox-chat"), seen.append)
+    assert [states(report).count("ok") for report in seen] == [1, 2, 3, 4, 5]
+    assert not any(seen)
+    assert last
+
+
+# How it is told.
+
+HOSTILE = "<script>alert(1)</script>&\x1b]0;x\x07\u202e"
+
+
+class Tags(HTMLParser):
+    """Collects the names of the elements of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, _: Any) -> None:
+        """Note one."""
+        self.names.add(tag)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"version": whole({"version": HOSTILE})},
+        {"version": whole(HOSTILE.encode(), kind="text/html")},
+        {"show": whole({"capabilities": [HOSTILE, "completion"]})},
+        {"tags": whole({"models": [{"name": HOSTILE}]}), "show": whole({"error": HOSTILE}, status=404)},
+        {"tags": whole({"error": HOSTILE}, status=500)},
+    ],
+)
+def test_what_a_server_says_can_neither_run_nor_paint(answers: dict[str, Any]) -> None:
+    """Its version, its models, its errors."""
+    report = found_on(fine(**answers), model="m")
+    page = report.as_html()
+    assert Tags(page).names <= {"table", "tr", "td", "br", "div", "span"}
+    assert "alert(1)" in page
+    for text in (page, str(report)):
+        assert not set(text) & set("\x1b\x07\u202e")
+
+
+def test_the_text_has_a_line_for_each_stage_and_the_remedy_below() -> None:
+    """Signs and columns, readable in a terminal."""
+    lines = str(found_on(fine(tags=whole({"models": []})))).splitlines()
+    assert [line[0] for line in lines if line[0] != " "] == ["✓", "✓", "✓", "✗", "–"]
+    assert lines[3].startswith("✗ Model")
+    assert "No installed model on 127.0.0.1 can do this: completion." in lines[3]
+    assert lines[5].strip() == "ollama pull llama3.2  [OM-D37]"
+    assert lines[6].endswith("not asked yet")
+    assert "ms)" not in lines[6]
+
+
+def test_a_report_speaks_one_language() -> None:
+    """The person's, where there is a translation."""
+    report = check(Question("ftp://x", language="zh"))
+    assert report.language == "zh"
+    assert "地址" in str(report)
+    assert "地址" in report.as_html()
+    assert report.error is not None
+    assert report.error.language == "zh"
+
+
+def test_a_report_is_true_only_if_every_stage_passed() -> None:
+    """One that is still open is not."""
+    passed = tuple(Stage(name, "ok") for name in STAGES)
+    assert CheckReport(passed)
+    assert not CheckReport(passed, complete=False)
+    assert not CheckReport((*passed[:-1], Stage("abilities", "not asked")))
+    assert not CheckReport((*passed[:-1], Stage("abilities", "failed")))

@@ -1,0 +1,157 @@
+"""The rooms on a real Ollama with the tiny models of tests/real_ollama, whose answers are known."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ollama_magics as om
+from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
+from ollama_magics.reply import Reply
+from ollama_magics.session import Prompt, Session, current
+from ollama_magics.wire import ChatRequest, Message
+
+PARROT = "Hello there . I am a tiny model .."
+
+
+@pytest.fixture(autouse=True)
+def session(real_url: str) -> Session:
+    """Return the shared session, on the real server; every context is of one size, as another one loads the model anew."""
+    om.configure(base_url=real_url, context_length=512, temperature=0, first_token_timeout=60)
+    return current()
+
+
+def picture(folder: Path, form: str) -> Path:
+    """Return the path of a red picture in a file of that form."""
+    path = folder / f"red.{form.lower()}"
+    Image.new("RGB", (64, 64), (255, 0, 0)).save(path, form, **({"lossless": True} if form == "WEBP" else {}))
+    return path
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"])
+def test_a_red_picture_is_red_whatever_its_file(tmp_path: Path, form: str) -> None:
+    """Some of these would end the server's runner if they went out as they are."""
+    assert om.chat("What colour?", model="colours", images=[picture(tmp_path, form)]).text.strip() == "red"
+
+
+def test_a_picture_for_a_blind_model_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    """The server would answer as if there were none; a reply that nobody read has sent nothing."""
+    with pytest.raises(ModelProblem) as caught:
+        om.chat("What colour?", model="parrot", images=[picture(tmp_path, "PNG")])
+    assert caught.value.code == "OM-D38"
+    assert "able to: colours" in caught.value.remedy
+
+
+def test_an_answer_comes_whole_with_its_figures() -> None:
+    """As the server counts them."""
+    reply = om.chat("Hi", model="parrot")
+    assert reply.text.strip() == PARROT
+    assert (reply.complete, reply.done_reason, reply.stats.tokens) == (True, "stop", 10)
+    assert reply.stats.prompt_tokens > 0
+    assert reply.stats.tokens_per_second > 0
+    assert (reply.warnings(), reply.shifted) == ([], False)
+
+
+def test_thoughts_come_apart_from_the_answer() -> None:
+    """In their own field."""
+    reply = om.chat("Hi", model="thinker")
+    assert reply.text.strip() == PARROT
+    assert reply.thinking.strip() == "Hmm"
+
+
+def test_an_answer_that_was_cut_at_its_bound_says_so() -> None:
+    """It is an ordinary answer for the server."""
+    reply = om.chat("Hi", model="endless", max_tokens=5)
+    assert reply.text.split() == ["and", "on", "and", "on", "and"]
+    assert reply.warnings() == ["cut at the max tokens (5): raise with --max-tokens"]
+
+
+def test_an_answer_that_ran_past_the_context_is_marked() -> None:
+    """The server says nothing about it."""
+    reply = om.chat("Hi", model="endless", max_tokens=600)
+    assert reply.text
+    assert reply.shifted
+
+
+def test_an_interrupted_answer_keeps_its_text_and_frees_the_server(session: Session) -> None:
+    """The model would never stop by itself, and answers one request after another: the next one proves that it did."""
+    reply = session.ask(Prompt("Hi", model="endless", max_tokens=-1))
+
+    def press_stop() -> None:
+        deadline = time.monotonic() + 30
+        while reply.so_far.count("on") < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        _thread.interrupt_main()
+
+    presser = threading.Thread(target=press_stop, daemon=True)
+    presser.start()
+    with pytest.raises(Interrupted) as caught:
+        _ = reply.text
+    presser.join()
+    assert caught.value.partial is reply
+    assert reply.so_far.split()[:4] == ["and", "on", "and", "on"]
+    assert [(turn.complete, turn.answer.content) for turn in session.conversation.turns] == [(False, reply.so_far)]
+    assert session.ask(Prompt("Hi", model="endless", max_tokens=2)).text.split() == ["and", "on"]
+
+
+def test_a_prompt_over_the_context_is_an_error_and_no_answer() -> None:
+    """The server would cut it without a word if it were let."""
+    with pytest.raises(PromptTooLong) as caught:
+        _ = om.chat("Hello there " * 2000, model="parrot").text
+    assert caught.value.code == "OM-L01"
+
+
+@pytest.mark.parametrize(("stream", "code"), [(True, "OM-C01"), (False, "OM-C02")])
+def test_a_model_that_got_stuck_is_an_error_with_its_text(session: Session, *, stream: bool, code: str) -> None:
+    """Made to write JSON it repeats one sign, and the server ends the answer without calling it done."""
+    request = ChatRequest(
+        model="parrot",
+        messages=(Message("user", "Hi"),),
+        format="json",
+        stream=stream,
+        options={"num_ctx": 512, "temperature": 0},
+    )
+    reply = Reply(request, session.client.chat)
+    with pytest.raises(AnswerCut) as caught:
+        _ = reply.text
+    assert caught.value.code == code
+    assert caught.value.partial is reply
+    assert len(reply.so_far) > 10
+    assert not reply.complete
+
+
+def test_texts_become_vectors_that_know_what_is_near() -> None:
+    """In batches of any size."""
+    texts = ["A cat sits on the mat.", "A kitten is on the rug.", "The bank raised its interest rate."]
+    together, apart = om.embed(texts), om.embed(texts, batch=1)
+    assert (together.shape, together.dtype) == ((3, 384), np.float32)
+    assert np.allclose(together, apart, atol=1e-3)
+    near = together @ together.T
+    assert near[0, 1] > near[0, 2]
+
+
+def test_a_text_that_is_too_long_to_embed_is_an_error() -> None:
+    """Not a vector of its beginning."""
+    with pytest.raises(om.EmbeddingProblem) as caught:
+        om.embed(["short", "word " * 2000], model="all-minilm")
+    assert (caught.value.code, caught.value.rows) == ("OM-E05", (0, 1))
+
+
+@pytest.mark.parametrize(("model", "code"), [("nope", "OM-D36"), ("all-minilm", "OM-D38")])
+def test_a_model_that_cannot_answer_is_named(model: str, code: str) -> None:
+    """Missing, or of another kind."""
+    with pytest.raises(ModelProblem) as caught:
+        om.chat("Hi", model=model)
+    assert caught.value.code == code
+
+
+def test_the_check_passes() -> None:
+    """Every stage."""
+    om.configure(model="parrot")
+    assert om.check()

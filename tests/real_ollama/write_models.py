@@ -1,0 +1,19 @@
+"""Write the model files into a folder; start.py runs it in an environment that has gguf and numpy."""
+
+import sys
+from pathlib import Path
+
+import encoder
+import language_model
+from gguf_file import write
+
+
+def main(folder: Path) -> None:
+    """Write the words alone, the same words for the model that sees, and its encoder."""
+    write(folder / "words.gguf", "llama", language_model.facts("words"), language_model.tensors())
+    write(folder / "colours.gguf", "llama", language_model.facts("colours"), language_model.tensors())
+    write(folder / "colours-encoder.gguf", "clip", encoder.facts(), encoder.tensors())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
