@@ -138,6 +138,19 @@ class Demo(nbclient.NotebookClient):
         sys.stdout.flush()
 
 
+def announce(cell: Any, cell_index: int) -> None:
+    """Write the cell that is about to run."""
+    del cell_index
+    if cell.cell_type == "code":
+        print("\n\n" + "\n".join(f"  │ {line}" for line in cell.source.splitlines()), end="", flush=True)
+
+
+def run(notebook: Any) -> None:
+    """Execute the notebook in a real kernel, in place."""
+    options: dict[str, Any] = {"timeout": 600, "kernel_name": "python3", "extra_arguments": ["--log-level=ERROR"]}
+    Demo(notebook, on_cell_start=announce, **options).execute()
+
+
 def main() -> int:
     """Run the demo; return 0 if every step answered."""
     with ExitStack() as stack:
@@ -146,7 +159,7 @@ def main() -> int:
             print(f"  {ability:11} {model} at {url}")
         notebook = nbformat.v4.new_notebook(cells=list(cells(chosen)))
         try:
-            Demo(notebook, timeout=600, kernel_name="python3", extra_arguments=["--log-level=ERROR"]).execute()
+            run(notebook)
         except nbclient.exceptions.CellExecutionError as error:
             print(f"\n{error.ename}\n{error.evalue}")
             return 1
