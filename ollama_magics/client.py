@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from ollama_magics import wire
 from ollama_magics.address import Address
 from ollama_magics.errors import AnswerCut, ConnectionProblem, OllamaMagicsError, RequestRefused, SettingError
 from ollama_magics.refusal import Refusal, error_object, quote
-from ollama_magics.transport import SlicedBackend, SlicedTransport, proxy_for, without_password
+from ollama_magics.transport import SlicedBackend, SlicedTransport, hurry, proxy_for, without_password
 
 _Found = TypeVar("_Found")
 _LONGEST_REFUSAL = 64 * 1024  # bytes of an error page that are read
@@ -163,11 +163,13 @@ class Client:
     def _chunks(self, response: httpx.Response, request: Any) -> Iterator[wire.Chunk]:
         started = False
         try:
-            for line in self._lines(response):
+            lines = self._lines(response)
+            for line in lines:
                 chunk = _checked(wire.chunk(line), started=started)
                 started = True
                 yield chunk
                 if chunk.done:
+                    _read_end(response, lines)
                     return
         except RequestRefused as error:
             if not started:
@@ -199,6 +201,13 @@ class Client:
 
 def _model_of(request: Any) -> str:
     return str(request.get("model", "") if isinstance(request, dict) else getattr(request, "model", ""))
+
+
+def _read_end(response: httpx.Response, lines: Iterator[bytes]) -> None:
+    # The end of the body follows the last line at once; read, it leaves the connection fit for the next request.
+    hurry(response)
+    with suppress(AnswerCut, RequestRefused):
+        next(lines, None)
 
 
 def _basic(address: Address) -> tuple[str, str] | None:

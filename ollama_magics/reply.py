@@ -29,12 +29,16 @@ class Stats:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a reply must know besides its request: its conversation and place, the pictures, the context, the host."""
+    """What a reply must know besides its request: its conversation and place, the pictures, the context, the host.
+
+    ``new``: the conversation starts afresh with this turn, once it has come.
+    """
 
     conversation: Conversation | None = None
     place: Place = field(default_factory=Place)
     images: tuple[Any, ...] = ()
     context: int = 0
+    new: bool = False
     remote_host: str = ""
     language: str = "en"
 
@@ -171,6 +175,8 @@ class Reply:
     def _keep(self, *, complete: bool) -> None:
         here = self.circumstances
         if here.conversation is not None and isinstance(self.request, ChatRequest):
+            if here.new:
+                here.conversation.clear()
             self._dropped = here.conversation.dropped_by(here.place)
             here.conversation.keep(Turn(self.request.messages[-1], self._answer(), here.place, complete))
 

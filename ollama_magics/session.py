@@ -142,8 +142,6 @@ class Session:
             raise PromptProblem("OM-T01")
         self.installed.require_recent()
         model = self._able(prompt)
-        if prompt.new:
-            self.conversation.clear()
         request = self.build(prompt, model, text, values)
         return Reply(request, self.client.chat, self._circumstances(prompt, request.options["num_ctx"], model))
 
@@ -156,7 +154,7 @@ class Session:
         if self.settings.model_type == "completion":
             return GenerateRequest(model=model, prompt=text, system=system, images=pictures, options=options)
         first = (Message("system", system),) if system else ()
-        earlier = () if prompt.once else self.conversation.before(prompt.place)
+        earlier = () if prompt.once or prompt.new else self.conversation.before(prompt.place)
         messages = (*first, *earlier, Message("user", text, pictures))
         return ChatRequest(model=model, messages=messages, options=options)
 
@@ -189,6 +187,7 @@ class Session:
         return Circumstances(
             conversation=None if prompt.once else self.conversation,
             place=prompt.place,
+            new=prompt.new,
             images=prompt.images,
             context=min(asked, card.context_length or asked),
             remote_host=self._remote_host(card),

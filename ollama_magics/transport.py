@@ -30,9 +30,10 @@ class _SlicedStream(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream, cancelled: threading.Event) -> None:
         self._stream, self._cancelled = stream, cancelled
+        self.limit = float("inf")  # seconds for each read, whatever the request allows
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        deadline = time.monotonic() + (timeout if timeout is not None else float("inf"))
+        deadline = time.monotonic() + min(self.limit, float("inf") if timeout is None else timeout)
         while True:
             _look_at(self._cancelled)
             left = deadline - time.monotonic()
@@ -47,6 +48,7 @@ class _SlicedStream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         _look_at(self._cancelled)
+        self.limit = float("inf")  # a new request
         self._stream.write(buffer, timeout)
 
     def close(self) -> None:
@@ -156,6 +158,11 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._answer.close()
+
+
+def hurry(response: httpx.Response) -> None:
+    """Let what is left of this answer take no more than a slice."""
+    response.extensions["network_stream"].limit = SLICE
 
 
 def proxy_for(address: Address) -> str | None:

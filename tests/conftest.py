@@ -23,6 +23,7 @@ from ollama_magics.standin import VERSION, StandIn
 
 _OURS = {"OLLAMA_TEST_URL", "OLLAMA_MAGICS_REQUIRE_REAL", "OLLAMA_MAGICS_CHROMIUM"}  # they speak to the tests themselves
 _LANGUAGES = ("LC_ALL", "LC_MESSAGES", "LANGUAGE")
+_BROWSER_TESTS = Path(__file__).parent / "browser"
 _PLACES = {"real": "real Ollama", "stand-in": "stand-in", "browser": "browser", "notebooks": "notebooks"}
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy one must not fail a test
@@ -100,7 +101,7 @@ def _place(item: pytest.Item) -> str:
     variants = set(map(str, getattr(getattr(item, "callspec", None), "params", {}).values()))
     if item.path.suffix == ".ipynb":
         return "notebooks"
-    if "browser" in item.path.parent.parts:
+    if item.path.is_relative_to(_BROWSER_TESTS):
         return "browser"
     if "real_url" in fixtures or "real" in variants:
         return "real"

@@ -109,7 +109,7 @@ def test_a_refusal_is_short_whole_and_printable(typed: str) -> None:
     with pytest.raises(AddressError) as refused:
         parse(typed)
     lines = refused.value.lines()
-    assert len(lines) == 3
+    assert len(lines) <= 7
     assert lines[0] == lines[0].strip()
     assert all(len(line) < 300 for line in lines)
     assert "…" not in "".join(lines).replace("?…", "")

@@ -11,7 +11,23 @@ from ollama_magics.address import Address
 from ollama_magics.client import Client
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.wire import ChatRequest, EmbedRequest, Message
-from tests.faults import Close, FaultServer, Hold, Receive, Reset, Send, Serve, Step, fine, refusing, whole
+from tests.faults import (
+    CHUNKED,
+    Close,
+    FaultServer,
+    Hold,
+    Piece,
+    Receive,
+    Reset,
+    Send,
+    Serve,
+    Step,
+    Wait,
+    chunk,
+    fine,
+    refusing,
+    whole,
+)
 
 Connect = Callable[..., Client]
 
@@ -41,6 +57,17 @@ def test_one_connection_carries_many_requests(connect: Connect) -> None:
         assert client.card("m").can("vision")
         assert client.embed(EMBED) == [[1.0, 2.0]]
         assert server.paths() == ["/api/version", "/api/tags", "/api/show", "/api/embed"]
+        assert server.accepted == 1
+
+
+def test_streamed_answers_leave_their_connection_fit_for_the_next(connect: Connect) -> None:
+    """The end of the body is read too, whether it comes with the last line or just after it."""
+    lines = [chunk("Hello"), chunk("", done=True, done_reason="stop")]
+    pieces: list[Step] = [Send(CHUNKED), *(Piece(line) for line in lines), Wait(0.05), Piece(b"")]
+    with FaultServer(fine(chat=pieces)) as server:
+        client = connect(server.url)
+        for _ in range(3):
+            assert "".join(part.text for part in client.chat(CHAT)) == "Hello"
         assert server.accepted == 1
 
 

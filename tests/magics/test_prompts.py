@@ -134,6 +134,14 @@ def test_memory_goes_on_starts_anew_and_can_be_left_out(shell: Any, stand_in: St
     assert lengths == [1, 3, 1, 5, 1, 3]
 
 
+def test_a_failed_new_conversation_does_not_cost_the_old_one(shell: Any, stand_in: StandIn) -> None:
+    """--new takes effect when its answer has come."""
+    shell.run("%ollama one")
+    shell.fail("%ollama --new --context 16 " + "word " * 100)
+    shell.run("%ollama two")
+    assert len(sent(stand_in)["messages"]) == 3
+
+
 BAD = [
     ("%ollama --modle x hi", UsageError, "did you mean --model?"),
     ("%ollama -m", UsageError, "expected one argument"),
