@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import urllib.request
@@ -77,6 +78,11 @@ def real_url() -> str:
 
 
 # The last word: each test says where it runs, and the reports carry it (also from the workers of pytest-xdist).
+
+
+def pytest_configure() -> None:
+    """Listen to the stop button: a run that a shell put into the background was told to ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
