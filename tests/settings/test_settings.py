@@ -153,7 +153,7 @@ def test_every_setting_is_declared_whole() -> None:
 
 def test_the_form_begins_with_its_main_lines() -> None:
     """In the order of the panel; flags are short where the names are long."""
-    assert settings.form()[:5] == ["model", "base_url", "model_type", "context_length", "max_tokens"]
+    assert settings.form()[:5] == ["model", "base_url", "api_key_env", "model_type", "context_length"]
     assert "session" not in settings.form()
     assert (settings.flag("model_type"), settings.flag("context_length")) == ("--type", "--context")
     assert settings.flag("embedding_model") == "--embedding-model"
