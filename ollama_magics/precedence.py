@@ -236,8 +236,8 @@ class InForce:
         """Yield each setting with the value in force and where it comes from, and the key by its source alone."""
         for name in settings.form():
             if name == "base_url":
-                source = self.typed_address()[1]
-                yield name, self.address.url, f"over {self.overridden}" if self.overridden else source
+                source = f"over {self.overridden}" if self.overridden else self.typed_address()[1]
+                yield name, self.address.url, f"profile {self.profile}" if source == "profile" else source
                 yield "api_key", *self._described_key()
             else:
                 yield name, settings.shown(getattr(self.settings, name)), self._source(name)
