@@ -7,7 +7,7 @@ import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from ollama_magics import api
+from ollama_magics import api, settings
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.standin import StandIn
 
@@ -28,8 +28,9 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m ollama_magics", description="Local models from a shell.")
     commands = parser.add_subparsers(required=True)
     check = commands.add_parser("check", help="find out what stands between this machine and an answer")
-    check.add_argument("--base-url", default="", help="where Ollama listens; OLLAMA_HOST, else 127.0.0.1:11434")
-    check.add_argument("--model", default="", help="the model that shall answer")
+    for name in settings.form():
+        check.add_argument(settings.flag(name), dest=name, metavar="VALUE", help=settings.explain(name).replace("%", "%%"))
+    check.add_argument("--profile", metavar="NAME", help="a saved profile to use")
     check.set_defaults(run=_check)
     sandbox = commands.add_parser("sandbox", help="run the stand-in server until it is interrupted")
     sandbox.add_argument("--port", type=int, default=0, help="0: any free one")
@@ -39,7 +40,9 @@ def _parser() -> ArgumentParser:
 
 
 def _check(options: Namespace) -> int:
-    api.configure(base_url=options.base_url, model=options.model)
+    if options.profile:
+        api.use_profile(options.profile)
+    api.configure(**{name: value for name in settings.form() if (value := getattr(options, name)) is not None})
     report = api.check()
     sys.stdout.write(f"{report}\n")
     return 0 if report else 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ollama_magics import texts
 from ollama_magics.errors import PromptProblem
-from ollama_magics.session import Prompt, current
+from ollama_magics.prompt import Prompt
+from ollama_magics.session import current
 from ollama_magics.standin import StandIn
 
 if TYPE_CHECKING:
@@ -22,7 +25,15 @@ def configure(**values: Any) -> None:
 
     Raises SettingError or AddressError, and then sets none of them.
     """
-    current().configure(values)
+    here = current()
+    here.configure(values)
+    for key, facts in here.in_force.take_notices():
+        warnings.warn(texts.notice(key, facts, here.language), stacklevel=2)
+
+
+def use_profile(name: str) -> None:
+    """Use a saved profile; what was set here already stays. Raises SettingError."""
+    current().in_force.use(name)
 
 
 def chat(
@@ -35,7 +46,8 @@ def chat(
     """Return the reply, which is asked for at the first iteration or at ``.text``; nothing is remembered.
 
     ``values`` fill ``{{name}}`` in the prompt; without them braces are text. ``images`` are pictures as ``%%ollama -i`` takes
-    them. ``options``: model, system, context_length, max_tokens, temperature, seed.
+    them. ``options``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
+    local_only.
     """
     if not isinstance(prompt, str):
         raise PromptProblem("OM-T03", kind=type(prompt).__name__)
@@ -61,12 +73,10 @@ def sandbox(*, delay: float = 0.02) -> Iterator[str]:
     """Run a stand-in server, give its address, and use it until the end; ``delay`` in seconds between tokens."""
     here = current()
     with StandIn(delay=delay) as server:
-        before = {name: getattr(here.settings, name) for name in _SANDBOX}
-        here.configure({**_SANDBOX, "base_url": server.url})
-        try:
+        with here.in_force.kept():
+            here.configure({**_SANDBOX, "base_url": server.url})
             yield server.url
-        finally:
-            here.configure(before)
+        here.forget_models()
 
 
 def start_sandbox() -> str:

@@ -20,6 +20,8 @@ _Magic = TypeVar("_Magic", bound=Callable[..., Any])
 _WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 _OPTION = re.compile(r"--?[^\W\d_]")
+_KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
+ASK = "?"  # the value of an --api-key without one
 
 
 def prompt_options(magic: _Magic) -> _Magic:
@@ -40,8 +42,9 @@ def prompt_options(magic: _Magic) -> _Magic:
         argument("--once", action="store_true", help="neither read nor keep the conversation"),
         argument("--context", metavar="N", help="tokens of context for this cell; takes 8k"),
         argument("--max-tokens", metavar="N", help="most tokens of the answer; takes 8k"),
-        argument("--temperature", metavar="X", help="0 to 10: how freely the model chooses its words"),
-        argument("--seed", metavar="N", help="whole number for repeatable answers"),
+        *(_setting(name) for name in ("temperature", "top_p", "top_k", "seed", "stop", "keep_alive")),
+        argument("--think", metavar="LEVEL", nargs="?", const="on", help="off, on, low, medium, high or max, as --think=high"),
+        argument("--local-only", action="store_true", help="refuse if the prompt would leave this machine"),
     )
 
 
@@ -57,13 +60,26 @@ def embed_options(magic: _Magic) -> _Magic:
 
 def config_options(magic: _Magic) -> _Magic:
     """Declare one option for each setting of the form, and those that act on it, on a magic."""
-    form = [argument(settings.flag(name), dest=name, metavar="VALUE", help=_help(name)) for name in settings.form()]
     return _declared(
         magic,
-        *form,
+        *(_setting(name) for name in settings.form()),
+        argument("--api-key", nargs="?", const=ASK, help="ask for the key, for the address of now only"),
+        argument("--save", metavar="NAME", nargs="?", const="default", help="save the settings as a profile, without keys"),
+        argument("--profile", metavar="NAME", help="use a profile in this notebook"),
+        argument("--profiles", action="store_true", help="list the profiles"),
+        argument("--forget", metavar="NAME", help="remove a profile"),
+        argument("--export", metavar="FILE", help="write the settings to a file, without keys"),
+        argument("--import", dest="import_file", metavar="FILE", help="take the settings of a file, for this notebook"),
         argument("--show", action="store_true", help="show the settings and where each value comes from"),
         argument("--sandbox", action="store_true", help="start the built-in stand-in server and use it"),
     )
+
+
+def _setting(name: str) -> Callable[[Any], Any]:
+    options: dict[str, Any] = {"action": "append"} if isinstance(settings.default(name), tuple) else {}
+    if settings.words(name) == ("no", "yes"):
+        options = {"nargs": "?", "const": "yes"}
+    return argument(settings.flag(name), dest=name, metavar="VALUE", help=_help(name), **options)
 
 
 def _declared(magic: _Magic, *options: Callable[[Any], Any]) -> _Magic:
@@ -79,17 +95,28 @@ def _help(name: str) -> str:
     return settings.explain(name).replace("%", "%%")
 
 
-def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -> tuple[Namespace, str]:
+def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends: bool = False) -> tuple[Namespace, str]:
     """Return the options at the start of the line, and the rest from the first word that is none, untouched.
 
-    ``$name`` as a value takes it from ``names``. Raises IPython's UsageError for an unknown option or a missing value.
+    ``$name`` as a value takes it from ``names``. Where the line ``ends`` with its options, one whose value may be left out
+    takes the next word, else only what follows its ``=``. Raises IPython's UsageError for an unknown option or a missing value.
     """
     parser: ArgumentParser = magic.parser  # type: ignore[attr-defined] # set by magic_arguments
-    words, rest = _split(parser, line)
+    words, rest = _split(parser, line, greedy=ends)
     options = parser.parse_args(words)
     for name, value in vars(options).items():
         setattr(options, name, _looked_up(value, names))
     return options, rest
+
+
+def refuse_secrets(line: str) -> None:
+    """Raise SettingError, which shows nothing of the line, where a key or a password was typed on it."""
+    if _KEY.search(line):
+        raise SettingError("OM-S02", setting="--api-key", instead="%ollama_config --api-key")
+    for name in ("base_url", "proxy"):
+        typed = re.search(rf"{settings.flag(name)}[=\s]\s*(\S+)", line)
+        if typed and settings.holds_password(typed[1]):
+            raise SettingError("OM-S02", setting=settings.flag(name), instead=f"%ollama_config {settings.flag(name)} $name")
 
 
 def assigned_name(name: str | None) -> str | None:
@@ -100,16 +127,17 @@ def assigned_name(name: str | None) -> str | None:
     return name
 
 
-def _split(parser: ArgumentParser, line: str) -> tuple[list[str], str]:
+def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str], str]:
     words: list[str] = []
     position = 0
-    waiting = False  # the last option still takes a value
+    waiting: bool | None = False  # the last option still takes a value; None: it may
     for word, start, end in _words(line):
         if word == "--" and not waiting:
             return words, line[end:].strip()
-        if not waiting and not _OPTION.match(word):
+        if waiting is False and not _OPTION.match(word):
             return words, line[start:].strip()
-        waiting = not waiting and _takes_value(parser, word)
+        is_option = not waiting and bool(_OPTION.match(word))
+        waiting = _takes_value(parser, word, greedy=greedy) if is_option else False
         words.append(_QUOTED.sub(r"\2", word))
         position = end
     if rest := line[position:].strip():
@@ -125,9 +153,11 @@ def _words(line: str) -> Iterator[tuple[str, int, int]]:
         position = match.end()
 
 
-def _takes_value(parser: ArgumentParser, word: str) -> bool:
+def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | None:
     name, has_value, _ = word.partition("=")
     actions = {option: action for action in parser._actions for option in action.option_strings}  # noqa: SLF001 - no public way
+    if name in actions and actions[name].nargs == "?":
+        return None if greedy and not has_value else False
     if name in actions:
         return not has_value and actions[name].nargs != 0
     if not word.startswith("--") and word[:2] in actions and actions[word[:2]].nargs != 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from ollama_magics import wire
 from ollama_magics.address import Address
 from ollama_magics.errors import AnswerCut, ConnectionProblem, OllamaMagicsError, RequestRefused, SettingError
 from ollama_magics.refusal import Refusal, error_object, quote
-from ollama_magics.transport import SlicedBackend, SlicedTransport, hurry, proxy_for, without_password
+from ollama_magics.transport import SYSTEM_WAY, SlicedBackend, SlicedTransport, Way, hurry, proxy_for, without_password
 
 _Found = TypeVar("_Found")
 _LONGEST_REFUSAL = 64 * 1024  # bytes of an error page that are read
@@ -54,17 +54,19 @@ class Client:
         timeouts: Timeouts | None = None,
         *,
         key: str = "",
+        way: Way = SYSTEM_WAY,
         cancelled: threading.Event | None = None,
     ) -> None:
         self.address = address
+        self._way = way
         self._timeouts = timeouts or Timeouts()
         self._backend = SlicedBackend(cancelled or threading.Event())
         self._http = httpx.Client(
             base_url=address.url,
-            transport=SlicedTransport(address, self._backend),
+            transport=SlicedTransport(address, self._backend, way),
             trust_env=False,
             follow_redirects=False,
-            headers=_headers(key),
+            headers=_headers(key, way.headers),
             auth=_basic(address),
         )
 
@@ -74,7 +76,7 @@ class Client:
 
     def reach(self) -> str:
         """Return the address and port that accepted a connection, or the proxy in between, of which nothing is asked."""
-        if proxy := proxy_for(self.address):
+        if proxy := proxy_for(self.address, self._way):
             return f"proxy {without_password(proxy)}"
         with self._translated(self._timeouts.metadata):
             return self._backend.reach(self.address.host, self.address.port, self._timeouts.connecting(self.address))
@@ -196,7 +198,7 @@ class Client:
         except (*_HTTP_FAILURES, httpcore.UnsupportedProtocol, httpx.HTTPError, httpx.InvalidURL) as error:
             connecting = isinstance(error, httpcore.ConnectTimeout)
             limit = self._timeouts.connecting(self.address) if connecting else limit
-            raise _translation(error, self.address, limit) from None
+            raise _translation(error, self.address, limit, proxy_for(self.address, self._way)) from None
 
 
 def _model_of(request: Any) -> str:
@@ -216,14 +218,16 @@ def _basic(address: Address) -> tuple[str, str] | None:
     return address.username or "", address.password.reveal() if address.password else ""
 
 
-def _headers(key: str) -> dict[str, str]:
+def _headers(key: str, others: Mapping[str, str]) -> httpx.Headers:
     if not (key.isascii() and key.isprintable()):
         reason = "It holds a line break, or a sign that HTTP does not allow."
         raise SettingError(
             "OM-S01", value="The key", setting="OLLAMA_API_KEY", reason=reason, example="set it again, and restart"
         )
-    headers = {"Accept-Encoding": "identity", "User-Agent": "ollama-magics", "Content-Type": "application/json"}
-    return headers | ({"Authorization": f"Bearer {key}"} if key else {})
+    headers = httpx.Headers({"User-Agent": "ollama-magics", **others})
+    headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})
+    headers.update({"Authorization": f"Bearer {key}"} if key else {})
+    return headers
 
 
 def _checked(chunk: wire.Chunk, *, started: bool) -> wire.Chunk:
@@ -235,11 +239,11 @@ def _checked(chunk: wire.Chunk, *, started: bool) -> wire.Chunk:
     raise AnswerCut("OM-C03", said=said)
 
 
-def _translation(error: Exception, address: Address, limit: float) -> OllamaMagicsError:
+def _translation(error: Exception, address: Address, limit: float, proxy: str | None) -> OllamaMagicsError:
     where: dict[str, Any] = {"url": address.url, "host": address.host, "port": address.port, "debug": type(error).__name__}
     causes = list(_causes(error))
-    if _is_proxys(error, causes, address):
-        named = without_password(proxy_for(address) or "")
+    if _is_proxys(error, causes, proxy):
+        named = without_password(proxy or "")
         return ConnectionProblem("OM-D20", **where, reason=f"{named} said: {quote(str(causes[-1]))}.")
     if isinstance(error, httpcore.ConnectTimeout):
         return ConnectionProblem("OM-D07", **where, seconds=f"{limit:g}")
@@ -252,12 +256,12 @@ def _translation(error: Exception, address: Address, limit: float) -> OllamaMagi
     return ConnectionProblem("OM-D13", **where, reason=f"{quote(str(error))}." if str(error) else "It was reset.")
 
 
-def _is_proxys(error: Exception, causes: list[BaseException], address: Address) -> bool:
+def _is_proxys(error: Exception, causes: list[BaseException], proxy: str | None) -> bool:
     """Whether the proxy failed, and not what is behind it: every connection goes to the proxy, and only TLS goes through it."""
     if isinstance(error, httpcore.ProxyError):
         return True
     connecting = isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout))
-    return connecting and bool(proxy_for(address)) and not any(isinstance(cause, ssl.SSLError) for cause in causes)
+    return connecting and bool(proxy) and not any(isinstance(cause, ssl.SSLError) for cause in causes)
 
 
 def _no_connection(causes: list[BaseException], where: dict[str, Any]) -> ConnectionProblem:

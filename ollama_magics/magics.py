@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ollama_magics.diagnosis import CheckReport
+    from ollama_magics.prompt import Prompt
     from ollama_magics.reply import Reply
-    from ollama_magics.session import Prompt, Session
+    from ollama_magics.session import Session
+
+
+# settings that a cell may change for itself, read where the request is built
+_FOR_A_CELL = ("temperature", "top_p", "top_k", "seed", "stop", "think", "keep_alive")
 
 
 @magics_class
@@ -74,17 +79,16 @@ class OllamaMagics(Magics):
     @arguments.config_options
     def ollama_config(self, line: str) -> Any:
         """Show the form; with options, set what they name, for this notebook."""
-        options, rest = arguments.read(OllamaMagics.ollama_config, line, self.shell.user_ns)
+        arguments.refuse_secrets(line)
+        options, rest = arguments.read(OllamaMagics.ollama_config, line, self.shell.user_ns, ends=True)
         if rest:
             message = f"what is {rest!r}? Values follow an option, such as --model {rest}"
             raise UsageError(message)
-        values = {name: getattr(options, name) for name in settings.form() if getattr(options, name) is not None}
         with self._spoken() as session:
             if options.sandbox:
                 self._start_sandbox(session.language)
-            if values:
-                self._set(session, values)
-            return self._form(session, options, quiet=bool(values or options.sandbox))
+            done = self._profiles(session, options) or options.sandbox
+            return self._form(session, options, quiet=bool(done))
 
     @no_var_expand
     @line_magic
@@ -113,7 +117,7 @@ class OllamaMagics(Magics):
             raise Interrupted from None
 
     def _prompt(self, session: Session, options: Namespace, text: str) -> Prompt:
-        from ollama_magics.session import Prompt  # noqa: PLC0415 - as above
+        from ollama_magics.prompt import Prompt  # noqa: PLC0415 - as above
 
         return Prompt(
             text=text,
@@ -122,8 +126,8 @@ class OllamaMagics(Magics):
             images=tuple(picture for word in options.image or () for picture in self._pictures(session, word)),
             context_length=_number(options.context, "context_length", settings.count),
             max_tokens=_number(options.max_tokens, "max_tokens", settings.most_tokens),
-            temperature=_number(options.temperature, "temperature", settings.temperature),
-            seed=_number(options.seed, "seed", settings.whole),
+            **{name: getattr(options, name) for name in _FOR_A_CELL},
+            local_only=bool(options.local_only),
             place=session.place(*_cell(self.shell)),
             new=options.new,
             once=options.once,
@@ -158,12 +162,11 @@ class OllamaMagics(Magics):
 
         display.say("sandbox_runs", language, url=api.start_sandbox(), models=api.SANDBOX_MODELS)
 
-    def _set(self, session: Session, values: dict[str, Any]) -> None:
-        from ollama_magics import display  # noqa: PLC0415 - the rooms below come with the first cell
+    def _profiles(self, session: Session, options: Namespace) -> bool:
+        """Do what the line says, in the order in which it makes sense, and whether it said anything."""
+        from ollama_magics import commands  # noqa: PLC0415 - the rooms below come with the first cell
 
-        for name in session.configure(values):
-            why = session.address.explain() if name == "base_url" else ""
-            display.say_set(name, getattr(session.settings, name), why, session.language)
+        return commands.run(session, options)
 
     def _form(self, session: Session, options: Namespace, *, quiet: bool) -> Any:
         from ollama_magics.display.table import SettingsTable  # noqa: PLC0415 - as above

@@ -39,6 +39,7 @@ class Circumstances:
     images: tuple[Any, ...] = ()
     context: int = 0
     new: bool = False
+    asked_context: int = 0
     remote_host: str = ""
     language: str = "en"
 
@@ -211,8 +212,10 @@ class Reply:
             "shifted": self.shifted,
             "incomplete": self._closed and not self._finished,
             "dropped": bool(self._dropped),
+            "over_maximum": self.circumstances.asked_context > self.circumstances.context,
         }
-        return [self._say(key, count=limit if key == "cut" else self._dropped) for key, true in checks.items() if true]
+        counts = {"cut": limit, "dropped": self._dropped, "over_maximum": self.circumstances.context}
+        return [self._say(key, count=counts.get(key, "")) for key, true in checks.items() if true]
 
     def body_html(self, body: str, *, streaming: bool = False) -> str:
         """Return the thoughts, if any, and the given HTML of the text, as one safe piece."""

@@ -6,17 +6,19 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import diagnosis, fill, settings
-from ollama_magics.address import Address, parse
+from ollama_magics.address import Address
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.conversation import Conversation, Place
 from ollama_magics.errors import PromptProblem, SettingError
 from ollama_magics.installed import InstalledModels
+from ollama_magics.precedence import InForce
+from ollama_magics.prompt import Prompt
 from ollama_magics.reply import Circumstances, Reply
 from ollama_magics.settings import OllamaSettings
+from ollama_magics.transport import Way
 from ollama_magics.wire import ChatRequest, GenerateRequest, Message, ModelCard
 
 if TYPE_CHECKING:
@@ -24,38 +26,13 @@ if TYPE_CHECKING:
 
     from ollama_magics.images import Picture
 
-_CLOUD = "ollama.com"
-# Ollama's option: our setting, and how a value of it is read (plain calls may pass any)
-_OPTIONS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
-    "num_ctx": ("context_length", settings.count),
-    "num_predict": ("max_tokens", settings.most_tokens),
-    "temperature": ("temperature", settings.temperature),
-    "seed": ("seed", settings.whole),
-}
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A turn as the person typed it; what is None or empty comes from the settings."""
-
-    text: str
-    model: str = ""
-    system: str | None = None
-    images: tuple[Picture, ...] = ()
-    context_length: int | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-    seed: int | None = None
-    place: Place = field(default_factory=Place)
-    new: bool = False
-    once: bool = False
-
 
 class Session:
     """One per notebook or script; shared by the magics and the plain calls."""
 
     def __init__(self, chosen: OllamaSettings) -> None:
         self.settings = chosen
+        self.in_force = InForce(chosen)
         self.conversation = Conversation()
         self._lock = threading.Lock()
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
@@ -67,15 +44,11 @@ class Session:
     @property
     def address(self) -> Address:
         """Where the requests go: the setting, else OLLAMA_HOST, else this machine; raises AddressError."""
-        return parse(self.typed_address()[0])
+        return self.in_force.address
 
     def typed_address(self) -> tuple[str, str]:
-        """Return the address as it was typed and where it comes from: ``notebook``, ``environment`` or ``default``."""
-        if self.settings.base_url:
-            return self.settings.base_url, "notebook"
-        if host := os.environ.get("OLLAMA_HOST", "").strip():
-            return host, "environment"
-        return settings.DEFAULT_ADDRESS, "default"
+        """Return the address as it was typed and its source: notebook, profile, environment, saved or default."""
+        return self.in_force.typed_address()
 
     @property
     def language(self) -> str:
@@ -86,24 +59,14 @@ class Session:
         return "zh" if spoken.lower().startswith("zh") else "en"
 
     def configure(self, values: Mapping[str, Any]) -> Sequence[str]:
-        """Set all of the values or, if one is refused, none; return the names of those that changed.
-
-        Raises SettingError for an unknown name or a bad value, AddressError for an address that cannot be used.
-        """
-        _known(values)
-        before = {name: getattr(self.settings, name) for name in values}
-        try:
-            self._take(values)
-            parse(self.settings.base_url)
-        except BaseException:
-            self._take(before)
-            raise
+        """Set all of the values or none, as InForce.configure does, and ask the server again what its models can do."""
+        changed = self.in_force.configure(values)
         self.forget_models()
-        return [name for name in values if getattr(self.settings, name) != before[name]]
+        return changed
 
-    def _take(self, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            setattr(self.settings, name, value)
+    def described(self) -> Iterator[tuple[str, str, str]]:
+        """Yield each setting with the value in force and where it comes from, as texts."""
+        return self.in_force.described()
 
     # The server.
 
@@ -119,14 +82,17 @@ class Session:
 
     def _connected(self) -> tuple[Client, InstalledModels]:
         chosen, address = self.settings, self.address
+        if chosen.local_only == "yes" and not address.is_loopback:
+            raise SettingError("OM-S13", what=address.host)
         times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
-        key = os.environ.get("OLLAMA_API_KEY", "").strip() if address.host == _CLOUD else ""
-        wanted = (address.url, address.username, address.password, times, key)
+        way = Way(chosen.proxy, chosen.ca_bundle, self.in_force.headers(address))
+        key = self.in_force.key(address)[0]
+        wanted = (address.url, address.username, address.password, times, way, key)
         with self._lock:
             if self._client is None or self._client[0] != wanted:
                 if self._client:
                     self._client[1].close()
-                client = Client(address, times, key=key, cancelled=self._cancelled)
+                client = Client(address, times, key=key, way=way, cancelled=self._cancelled)
                 self._client = (wanted, client, InstalledModels(client))
             return self._client[1], self._client[2]
 
@@ -150,13 +116,15 @@ class Session:
         system = self.settings.system if prompt.system is None else prompt.system
         system = system if values is None else fill.fill(system, values)
         pictures = tuple(picture.base64 for picture in prompt.images)
-        options = self._options(prompt)
+        options = prompt.options(self.settings)
         if self.settings.model_type == "completion":
-            return GenerateRequest(model=model, prompt=text, system=system, images=pictures, options=options)
+            return GenerateRequest(
+                model=model, prompt=text, system=system, images=pictures, options=options, **prompt.beside(self.settings)
+            )
         first = (Message("system", system),) if system else ()
         earlier = () if prompt.once or prompt.new else self.conversation.before(prompt.place)
         messages = (*first, *earlier, Message("user", text, pictures))
-        return ChatRequest(model=model, messages=messages, options=options)
+        return ChatRequest(model=model, messages=messages, options=options, **prompt.beside(self.settings))
 
     def _able(self, prompt: Prompt) -> str:
         model = prompt.model or self.settings.model
@@ -171,16 +139,17 @@ class Session:
                 reason="The form says that it does not see (vision: no).",
                 example="%ollama_config --vision auto",
             )
-        return self.installed.choose(model, ability)
+        model = self.installed.choose(model, ability)
+        if prompt.thinking(self.settings) not in ("auto", "off"):
+            self.installed.choose(model, "thinking")
+        self._stay_here(model, local_only=prompt.local_only)
+        return model
 
-    def _options(self, prompt: Prompt) -> dict[str, Any]:
-        options = {}
-        for option, (name, read) in _OPTIONS.items():
-            typed = getattr(prompt, name)
-            value = getattr(self.settings, name) if typed is None else read(typed, name)
-            if value is not None:
-                options[option] = value
-        return options
+    def _stay_here(self, model: str, *, local_only: bool) -> None:
+        if not (local_only or self.settings.local_only == "yes"):
+            return
+        if host := self._remote_host(self.installed.card(model)):
+            raise SettingError("OM-S13", what=host)
 
     def _circumstances(self, prompt: Prompt, asked: int, model: str) -> Circumstances:
         card = self.installed.card(model)
@@ -190,6 +159,7 @@ class Session:
             new=prompt.new,
             images=prompt.images,
             context=min(asked, card.context_length or asked),
+            asked_context=asked,
             remote_host=self._remote_host(card),
             language=self.language,
         )
@@ -226,6 +196,7 @@ class Session:
         found = embedding.texts_of(rows)
         self.installed.require_recent()
         model = self.installed.choose(model or self._embedding_model(), "embedding")
+        self._stay_here(model, local_only=False)
         return embedding.embed(self.client, model, found, batch=settings.count(batch, "batch"))
 
     def _embedding_model(self) -> str:
@@ -273,27 +244,15 @@ class Session:
             self._client[1].close()
         self._owned.close()
 
-    def described(self) -> Iterator[tuple[str, Any, str]]:
-        """Yield each setting with the value in force and where it comes from."""
-        for name in settings.form():
-            value = getattr(self.settings, name)
-            if name == "base_url":
-                yield name, self.address.url, self.typed_address()[1]
-            else:
-                yield name, value, "default" if value == settings.default(name) else "notebook"
-
 
 def current() -> Session:
-    """Return the session of this notebook or script; made from the shared settings at first use."""
+    """Return the session of this notebook or script; made from the shared settings, and the saved ones, at first use.
+
+    Raises SettingError, once, where the saved ones cannot be read; then it goes on without them.
+    """
     chosen = settings.shared()
     if chosen.session is None:
         chosen.session = Session(chosen)
+        chosen.session.in_force.begin()
     found: Session = chosen.session
     return found
-
-
-def _known(values: Mapping[str, Any]) -> None:
-    for name in values:
-        if name not in settings.form():
-            known = ", ".join(settings.form())
-            raise SettingError("OM-S03", setting=name, known=known)

@@ -10,8 +10,10 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -20,6 +22,7 @@ import httpx
 
 from ollama_magics.address import Address
 from ollama_magics.errors import Cancelled, ConnectionProblem
+from ollama_magics.secret import Secret, revealed
 
 SLICE = 0.2  # seconds that one wait on a socket lasts at the most
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
@@ -120,11 +123,26 @@ class SlicedBackend(httpcore.NetworkBackend):
         raise httpcore.ConnectTimeout(f"the look-up of {host} took too long")
 
 
+@dataclass(frozen=True)
+class Way:
+    """How a connection is made: an own proxy (``none``: no proxy) and own certificates; empty: as the system says.
+
+    ``headers`` go with every request; their values may be secrets.
+    """
+
+    proxy: str | Secret = ""
+    ca_bundle: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+SYSTEM_WAY = Way()
+
+
 class SlicedTransport(httpx.BaseTransport):
     """Sends requests over kept, sliced connections; lets the errors of httpcore through, which the client translates."""
 
-    def __init__(self, address: Address, backend: SlicedBackend) -> None:
-        self._pool = _pool(address, backend)
+    def __init__(self, address: Address, backend: SlicedBackend, way: Way = SYSTEM_WAY) -> None:
+        self._pool = _pool(address, backend, way)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the answer as soon as its headers are there; the body streams."""
@@ -165,10 +183,12 @@ def hurry(response: httpx.Response) -> None:
     response.extensions["network_stream"].limit = SLICE
 
 
-def proxy_for(address: Address) -> str | None:
-    """Return the proxy that the environment or the system names for the address; none for this machine itself."""
-    if address.is_loopback:
+def proxy_for(address: Address, way: Way = SYSTEM_WAY) -> str | None:
+    """Return the proxy that the way, the environment or the system names for the address; none for this machine itself."""
+    if address.is_loopback or way.proxy == "none":
         return None
+    if way.proxy:
+        return revealed(way.proxy)
     proxies = urllib.request.getproxies()
     if urllib.request.proxy_bypass(f"{address.host}:{address.port}"):
         return None
@@ -180,11 +200,11 @@ def without_password(proxy: str) -> str:
     return proxy.rpartition("@")[2]
 
 
-def _pool(address: Address, backend: SlicedBackend) -> httpcore.ConnectionPool:
+def _pool(address: Address, backend: SlicedBackend, way: Way) -> httpcore.ConnectionPool:
     options: dict[str, Any] = {"network_backend": backend, "max_connections": 16, "keepalive_expiry": 300}
     if address.scheme == "https":
-        options["ssl_context"] = _certificates(address)
-    proxy = proxy_for(address)
+        options["ssl_context"] = _certificates(address, way.ca_bundle)
+    proxy = proxy_for(address, way)
     if not proxy:
         return httpcore.ConnectionPool(**options)
     url = _proxy_url(proxy)
@@ -192,12 +212,16 @@ def _pool(address: Address, backend: SlicedBackend) -> httpcore.ConnectionPool:
     return httpcore.HTTPProxy(f"{url.scheme}://{without_password(url.netloc)}", proxy_auth=auth, **options)
 
 
-def _certificates(address: Address) -> ssl.SSLContext:
+def _certificates(address: Address, bundle: str) -> ssl.SSLContext:
     try:
+        if bundle:
+            folder = Path(bundle).is_dir()
+            return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
         return httpx.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one, too
         where: dict[str, Any] = {"url": address.url, "host": address.host, "port": address.port}
-        reason = f"SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be used: {error.strerror or error}."
+        source = f"The ca_bundle {bundle}" if bundle else "SSL_CERT_FILE or SSL_CERT_DIR"
+        reason = f"{source} names nothing that can be used: {error.strerror or error}."
         raise ConnectionProblem("OM-D15", **where, reason=reason) from None
 
 

@@ -31,6 +31,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     options: dict[str, Any] = {}
     format: Any = msgspec.UNSET
+    think: bool | str | msgspec.UnsetType = msgspec.UNSET
+    keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
     stream: bool = True
     truncate: bool = False
 
@@ -43,6 +45,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     system: str | msgspec.UnsetType = msgspec.UNSET
     images: tuple[str, ...] = ()
     options: dict[str, Any] = {}
+    think: bool | str | msgspec.UnsetType = msgspec.UNSET
+    keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
     stream: bool = True
     truncate: bool = False
 

@@ -12,6 +12,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import hypothesis
@@ -25,6 +26,7 @@ from ollama_magics.standin import VERSION, StandIn
 _OURS = {"OLLAMA_TEST_URL", "OLLAMA_MAGICS_REQUIRE_REAL", "OLLAMA_MAGICS_CHROMIUM"}  # they speak to the tests themselves
 _LANGUAGES = ("LC_ALL", "LC_MESSAGES", "LANGUAGE")
 _BROWSER_TESTS = Path(__file__).parent / "browser"
+_FOLDERS = count()  # a name for each test's own profiles; made by the first that saves one
 _PLACES = {"real": "real Ollama", "stand-in": "stand-in", "browser": "browser", "notebooks": "notebooks"}
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy one must not fail a test
@@ -32,12 +34,13 @@ hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the machine's own Ollama, proxies and language out of a test, and its session out of the next one."""
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the machine's own Ollama, profiles, proxies and language out of a test, and its session out of the next one."""
     for name in os.environ:
         if (name.startswith("OLLAMA_") and name not in _OURS) or name.lower().endswith("_proxy") or name in _LANGUAGES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANG", "C")
+    monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(tmp_path_factory.getbasetemp() / f"profiles-{next(_FOLDERS)}"))
     yield
     session = settings.shared().session
     if session is not None:

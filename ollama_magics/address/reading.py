@@ -9,34 +9,10 @@ from urllib.parse import unquote
 
 from ollama_magics.address.pasted import TEXT
 from ollama_magics.address.place import HOST, PATH, PLACE, SCHEME_PORTS, connection, is_numeric, split
-from ollama_magics.address.shown import BULLETS, apart, shown
+from ollama_magics.address.shown import apart, shown
 from ollama_magics.address.steps import Why, run
 from ollama_magics.errors import AddressError
-
-
-class Secret:
-    """A text that shows itself as bullets wherever it is printed; only ``reveal`` returns it."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the text itself."""
-        return self._value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        return BULLETS
-
-    def __format__(self, spec: str) -> str:
-        return format(BULLETS, spec)
+from ollama_magics.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from ollama_magics.errors import AddressError
+from ollama_magics.secret import BULLETS
 
-BULLETS = "••••"
 _LONGEST_SHOWN = 100
 _COMMAND_START = r"[$>!%#(& '\"`]*"
 FETCH = re.compile(_COMMAND_START + r"(curl(?:\.exe)?|wget|https?|i[rw][mr]|invoke-(?:webrequest|restmethod)) ", re.IGNORECASE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ollama_magics import texts
@@ -23,6 +24,17 @@ def say(key: str, language: str, **facts: object) -> None:
     sys.stdout.write(texts.phrase(key, language, **facts) + "\n")
 
 
-def say_set(name: str, value: object, why: str, language: str) -> None:
+def say_set(name: str, value: str, why: str, language: str) -> None:
     """Write what a setting is now, and why it differs from what was typed, if it does."""
-    say("set", language, label=texts.label(name, language), value=why or value)
+    say("set", language, label=texts.label(name, language), value=why or " · ".join(value.splitlines()))
+
+
+def say_notices(notices: Iterable[tuple[str, Mapping[str, object]]], language: str) -> None:
+    """Write things that a person has to know, a line for each: (key of a phrase, facts)."""
+    say_lines(texts.notice(key, facts, language) for key, facts in notices)
+
+
+def say_lines(lines: Iterable[str]) -> None:
+    """Write lines of the cell's output, made harmless."""
+    for line in lines:
+        sys.stdout.write(texts.harmless(line) + "\n")

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from ollama_magics import texts
 
 _GREY = "color:var(--jp-content-font-color2, #6e7781)"
-_EMPTY = {"model": "model_chosen", "embedding_model": "model_chosen"}  # what nobody set is not the model's to decide
+_SAMPLING = ("temperature", "top_p", "top_k", "seed", "keep_alive")
+# what is in force where nobody set anything
+_EMPTY = {
+    **dict.fromkeys(("model", "embedding_model"), "model_chosen"),
+    **dict.fromkeys(("ca_bundle", "proxy"), "system_decides"),
+    **dict.fromkeys(_SAMPLING, "server_decides"),
+}
 
 
 class SettingsTable:
     """Shows itself as HTML in a notebook and as aligned text in a terminal; ``rows`` are (setting, value, source)."""
 
-    def __init__(self, rows: Sequence[tuple[str, Any, str]], language: str) -> None:
+    def __init__(self, rows: Sequence[tuple[str, str, str]], language: str) -> None:
         self._language = language
         self.rows = [
             (texts.label(name, language), self._shown(name, value), self._source(source)) for name, value, source in rows
         ]
 
-    def _shown(self, name: str, value: Any) -> str:
-        if value in (None, ""):
-            return texts.phrase(_EMPTY.get(name, "server_decides"), self._language)
-        return f"{value:g}" if isinstance(value, float) else str(value)
+    def _shown(self, name: str, value: str) -> str:
+        if not value:
+            return texts.phrase(_EMPTY.get(name, "nothing_set"), self._language)
+        return " · ".join(value.splitlines())
 
     def _source(self, source: str) -> str:
-        return texts.phrase(f"source_{source}", self._language)
+        kind, _, detail = source.partition(" ")
+        return texts.phrase(f"source_{kind}", self._language, detail=detail)
 
     def __repr__(self) -> str:
         widths = [max(len(row[column]) for row in self.rows) for column in range(2)]

@@ -82,8 +82,8 @@ def test_the_version_is_the_one_of_the_package() -> None:
 def test_the_table_of_settings_in_the_readme_follows_from_their_declaration() -> None:
     """Each setting is declared once; the failure prints the table to paste."""
     rows = [
-        f"| `{name}` | `{settings.flag(name)}` | {'' if settings.default(name) in (None, '') else settings.default(name)} "
-        f"| {settings.explain(name)} |"
+        f"| `{name}` | `{settings.flag(name)}` | {settings.shown(settings.default(name))} | {settings.limits(name)} "
+        f"| {settings.unit(name)} | {settings.explain(name)} |"
         for name in settings.form()
     ]
     table = "\n".join(rows)

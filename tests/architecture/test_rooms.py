@@ -13,16 +13,32 @@ PACKAGE = ROOT / "ollama_magics"
 # room: what it may import of ours
 OURS: dict[str, set[str]] = {
     "__init__": {"magics", "api", "errors"},
-    "__main__": {"api", "errors", "standin"},
+    "__main__": {"api", "errors", "settings", "standin"},
     # diagnosis and reply: only for type checkers
-    "magics": {"arguments", "api", "panel", "session", "display", "settings", "errors", "diagnosis", "reply"},
+    "magics": {
+        "arguments",
+        "api",
+        "commands",
+        "panel",
+        "prompt",
+        "session",
+        "display",
+        "settings",
+        "errors",
+        "diagnosis",
+        "reply",
+    },
+    "commands": {"session", "profiles", "display", "settings", "secret", "texts", "errors"},
     "arguments": {"settings", "errors"},
-    "api": {"session", "standin", "errors", "diagnosis", "reply"},
+    "api": {"prompt", "session", "standin", "errors", "texts", "diagnosis", "reply"},
     "panel": {"session", "diagnosis", "settings", "texts", "errors"},
     "session": {
         *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "installed"},
-        *{"settings", "address", "wire", "errors"},
+        *{"settings", "precedence", "prompt", "transport", "address", "wire", "errors"},
     },
+    "precedence": {"profiles", "settings", "address", "secret", "errors"},
+    "prompt": {"conversation", "images", "settings"},
+    "profiles": {"settings", "secret", "errors"},
     "display": {"reply", "markup", "texts"},
     "diagnosis": {"client", "installed", "wire", "address", "texts", "errors"},
     "embedding": {"client", "wire", "errors"},
@@ -33,12 +49,13 @@ OURS: dict[str, set[str]] = {
     "images": {"errors"},
     "fill": {"errors"},
     "client": {"transport", "refusal", "wire", "address", "errors"},
-    "transport": {"address", "errors"},
+    "transport": {"address", "secret", "errors"},
     "refusal": {"errors"},
     "wire": {"errors"},
-    "address": {"errors"},
-    "settings": {"texts", "errors"},
+    "address": {"secret", "errors"},
+    "settings": {"secret", "texts", "errors"},
     "errors": {"texts"},
+    "secret": set(),
     "texts": set(),
     "standin": set(),
 }
@@ -56,6 +73,8 @@ OUTSIDE: dict[str, set[str]] = {
     "pygments": {"markup"},
     "tqdm": {"embedding"},
     "traitlets": {"settings"},
+    "platformdirs": {"profiles"},
+    "tomlkit": {"profiles"},
 }
 STANDARD_LIBRARY_ONLY = {"standin": {"PIL"}}
 

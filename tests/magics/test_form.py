@@ -12,13 +12,15 @@ from ollama_magics.standin import StandIn
 
 def test_every_line_of_the_form_is_a_flag_and_is_shown(shell: Any) -> None:
     """Each setting can be set by its flag and stands in the table with where it comes from."""
-    values = {"model": "m", "base_url": "http://127.0.0.1:11434", "model_type": "embedding", "vision": "no", "language": "en"}
+    own = {"base_url": "http://127.0.0.1:11434", "ca_bundle": "/", "headers": '"X-Team: $TEAM"', "proxy": "http://127.0.0.1:3"}
+    values = {name: words[-1] for name in settings.form() if (words := settings.words(name))} | own | {"language": "en"}
+    values |= {"key_store": "notebook", "api_key_env": "A_KEY", "top_p": "0.3"}
     for name in settings.form():
         value = values.get(name, "3")
         shell.run(f"%ollama_config {settings.flag(name)} {value}")
-        assert str(getattr(shell.ipython.configurables[-1], name)).startswith(value)
+        assert settings.shown(getattr(shell.ipython.configurables[-1], name)) == value.strip('"')
     table = shell.run("%ollama_config --show")
-    assert len(table.strip().splitlines()) == len(settings.form()) + 1  # and the prompt Out[…]
+    assert len(table.strip().splitlines()) == len(settings.form()) + 2  # the key, and the prompt Out[…]
     assert "this notebook" in table
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 import ollama_magics as om
 from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
+from ollama_magics.prompt import Prompt
 from ollama_magics.reply import Reply
-from ollama_magics.session import Prompt, Session, current
+from ollama_magics.session import Session, current
 from ollama_magics.wire import ChatRequest, Message
 
 PARROT = "Hello there . I am a tiny model .."

@@ -20,7 +20,8 @@ from ollama_magics.errors import (
     RequestRefused,
     SettingError,
 )
-from ollama_magics.session import Prompt, Session, current
+from ollama_magics.prompt import Prompt
+from ollama_magics.session import Session, current
 from ollama_magics.settings import OllamaSettings, shared
 from ollama_magics.standin import StandIn
 from ollama_magics.wire import ChatRequest, GenerateRequest
@@ -429,7 +430,7 @@ def test_the_settings_are_described_with_their_sources(open_session: Open, monke
     described = {name: (value, source) for name, value, source in open_session(model="m").described()}
     assert described["model"] == ("m", "notebook")
     assert described["base_url"] == ("http://gpu-box:11434", "environment")
-    assert described["seed"] == (None, "default")
+    assert described["seed"] == ("", "default")
 
 
 # The end.

@@ -153,7 +153,7 @@ def test_every_setting_is_declared_whole() -> None:
 
 def test_the_form_begins_with_its_main_lines() -> None:
     """In the order of the panel; flags are short where the names are long."""
-    assert settings.form()[:5] == ["model", "base_url", "model_type", "context_length", "max_tokens"]
+    assert settings.form()[:5] == ["model", "base_url", "api_key_env", "model_type", "context_length"]
     assert "session" not in settings.form()
     assert (settings.flag("model_type"), settings.flag("context_length")) == ("--type", "--context")
     assert settings.flag("embedding_model") == "--embedding-model"
@@ -171,3 +171,105 @@ def test_settings_are_shared_until_they_are_forgotten() -> None:
     assert settings.shared() is first
     settings.forget()
     assert settings.shared() is not first
+
+
+TIMES: list[tuple[Any, Any]] = [
+    ("", None),
+    (None, None),
+    ("-1", -1),
+    (-1, -1),
+    ("-1m", -1),
+    ("forever", -1),
+    ("永久", -1),
+    (0, 0),
+    ("0", 0),
+    ("300", 300),
+    (1.5, 1.5),
+    ("5m", "5m"),
+    (" 5 M ", "5m"),
+    ("30 minutes", "30m"),
+    ("1 hour 30 min", "1h30m"),
+    ("2 days", "48h"),
+    ("１０", 10),
+]
+
+
+@pytest.mark.parametrize(("typed", "kept"), TIMES)
+def test_a_time_to_stay_is_kept_as_a_server_takes_it(form: OllamaSettings, typed: Any, kept: Any) -> None:
+    """A number of seconds or a text with units: servers refuse "-1" and "5"."""
+    form.keep_alive = typed
+    assert form.keep_alive == kept
+    assert type(form.keep_alive) is type(kept)
+    form.keep_alive = form.keep_alive
+    assert form.keep_alive == kept
+
+
+@pytest.mark.parametrize("typed", ["soon", "5 parsecs", "1e99", "nan", "inf", True, [], "m", "5m x", "--1"])
+def test_a_time_to_stay_that_is_none_is_refused(form: OllamaSettings, typed: Any) -> None:
+    """With an example."""
+    with pytest.raises(SettingError) as caught:
+        form.keep_alive = typed
+    assert caught.value.remedy == "%ollama_config --keep-alive 30m"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("END", ("END",)), ("a\nb\n", ("a", "b")), (["a", ["b"]], ("a", "b")), ("", ()), ([], ())]
+)
+def test_stop_texts_are_a_list(form: OllamaSettings, typed: Any, kept: tuple[str, ...]) -> None:
+    """From one text, from lines, from a list."""
+    form.stop = typed
+    assert form.stop == kept
+    for wrong in (7, None, [7], {"a": 1}):
+        with pytest.raises(SettingError):
+            form.stop = wrong
+
+
+@pytest.mark.parametrize("name", ["ca_bundle", "headers", "proxy", "base_url", "model", "system", "api_key_env", "keep_alive"])
+@pytest.mark.parametrize("nonsense", ["\x00", "\x1b[31mred", "x" * 1_000_000, "a\x07b"], ids=["nul", "escape", "1 MB", "bell"])
+def test_nonsense_is_refused_at_its_place(form: OllamaSettings, name: str, nonsense: str) -> None:
+    """In a short error."""
+    with pytest.raises(SettingError) as caught:
+        setattr(form, name, nonsense)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("typed", ["socks5://h:1", "h:99999", "http://", "a b", "ftp://h"])
+def test_a_proxy_that_cannot_be_used_is_refused(form: OllamaSettings, typed: str) -> None:
+    """Where it is typed, and not in the middle of a request."""
+    with pytest.raises(SettingError):
+        form.proxy = typed
+    form.proxy = "proxy.test:3128"
+    assert form.proxy == "http://proxy.test:3128"
+
+
+def test_certificates_are_there(form: OllamaSettings, tmp_path: Any) -> None:
+    """A file or a folder."""
+    form.ca_bundle = str(tmp_path)
+    with pytest.raises(SettingError, match="no such file"):
+        form.ca_bundle = str(tmp_path / "missing.pem")
+
+
+KEYS = ["sk-a", " sk-a\n", "'sk-a'", "“sk-a”", "\ufeffsk-a\u200b", "Bearer sk-a", '"Bearer sk-a"']
+
+
+@pytest.mark.parametrize("typed", KEYS)
+def test_a_key_is_cleaned_of_what_pasting_adds(typed: str) -> None:
+    """Spaces, quotes, invisible signs, the word before it."""
+    assert settings.clean_key(typed).reveal() == "sk-a"
+
+
+@pytest.mark.parametrize("typed", ["sk a", "sk\na", "sk\r\nX: a", "sk-ключ", "sk“a", "s" * 9000, "sk\x00a"])
+def test_a_key_that_cannot_be_sent_is_refused_unseen(typed: str) -> None:
+    """Not even in part."""
+    with pytest.raises(SettingError) as caught:
+        settings.clean_key(typed)
+    assert typed not in str(caught.value) + repr(caught.value.facts)
+
+
+@given(st.text(max_size=60))
+def test_a_header_is_taken_or_refused_unseen(typed: str) -> None:
+    """A value that was typed as text is never shown, and never kept."""
+    form = OllamaSettings()
+    with pytest.raises(SettingError) as caught:
+        form.headers = f"X-Token: canary-{typed}"
+    assert "canary-" not in str(caught.value) + repr(caught.value.facts)

@@ -1,0 +1,35 @@
+"""A text that no output, log or error shows."""
+
+from __future__ import annotations
+
+BULLETS = "••••"
+
+
+class Secret:
+    """A text that shows itself as bullets, or as ``shown``, wherever it is printed; only ``reveal`` returns it."""
+
+    __slots__ = ("_shown", "_value")
+
+    def __init__(self, value: str, shown: str = BULLETS) -> None:
+        self._value, self._shown = value, shown
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return self._shown
+
+    def __format__(self, spec: str) -> str:
+        return format(self._shown, spec)
+
+
+def revealed(text: str | Secret) -> str:
+    """Return the text, whether it is hidden or not."""
+    return text.reveal() if isinstance(text, Secret) else text

@@ -1,0 +1,58 @@
+"""The provider form, declared once: each setting's name, type, unit, range, default and help."""
+
+from ollama_magics.settings.form import (
+    DEFAULT_ADDRESS,
+    OllamaSettings,
+    default,
+    explain,
+    flag,
+    forget,
+    form,
+    limits,
+    shared,
+    shown,
+    unit,
+    words,
+)
+from ollama_magics.settings.hidden import clean_key, holds_password
+from ollama_magics.settings.values import (
+    count,
+    keep_alive,
+    most_tokens,
+    plain_text,
+    refused,
+    stops,
+    temperature,
+    think,
+    top_k,
+    top_p,
+    whole,
+)
+
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "OllamaSettings",
+    "clean_key",
+    "count",
+    "default",
+    "explain",
+    "flag",
+    "forget",
+    "form",
+    "holds_password",
+    "keep_alive",
+    "limits",
+    "most_tokens",
+    "plain_text",
+    "refused",
+    "shared",
+    "shown",
+    "stops",
+    "temperature",
+    "think",
+    "top_k",
+    "top_p",
+    "unit",
+    "whole",
+    "words",
+]
