@@ -2,10 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-_ENVIRONMENT = {"OLLAMA_MAGICS_STREAM": "off", "LANG": "C.UTF-8"}
+_ENVIRONMENT = {
+    "OLLAMA_MAGICS_STREAM": "off",
+    "OLLAMA_MAGICS_CONFIG": str(Path(__file__).parent / "no profiles"),
+    "LANG": "C.UTF-8",
+}
 _before: dict[str, str | None] = {}
 
 

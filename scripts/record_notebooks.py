@@ -33,6 +33,7 @@ def record(path: Path) -> None:
 def main() -> int:
     """Record all notebooks, or those that are named."""
     os.environ["OLLAMA_MAGICS_STREAM"] = "off"
+    os.environ["OLLAMA_MAGICS_CONFIG"] = str(NOTEBOOKS / "no profiles")
     for path in [Path(name) for name in sys.argv[1:]] or sorted(NOTEBOOKS.glob("*.ipynb")):
         print(path.name)
         record(path.resolve())

@@ -8,12 +8,13 @@ from html import escape
 from ollama_magics import texts
 
 _GREY = "color:var(--jp-content-font-color2, #6e7781)"
-_SAMPLING = ("temperature", "top_p", "top_k", "seed", "keep_alive")
+_SAMPLING = ("system", "temperature", "top_p", "top_k", "seed")
 # what is in force where nobody set anything
 _EMPTY = {
     **dict.fromkeys(("model", "embedding_model"), "model_chosen"),
     **dict.fromkeys(("ca_bundle", "proxy"), "system_decides"),
     **dict.fromkeys(_SAMPLING, "server_decides"),
+    "keep_alive": "servers_own",
 }
 
 

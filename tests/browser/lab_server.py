@@ -75,7 +75,8 @@ class Lab:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         folders = {f"JUPYTER_{name.upper()}_DIR": str(self._home / name) for name in ("config", "data", "runtime")}
-        return {**kept, **folders, "IPYTHONDIR": str(self._home / "ipython"), "LANG": "C.UTF-8", **self._variables}
+        own = {"IPYTHONDIR": str(self._home / "ipython"), "OLLAMA_MAGICS_CONFIG": str(self._home / "profiles")}
+        return {**kept, **folders, **own, "LANG": "C.UTF-8", **self._variables}
 
     def _wait(self) -> None:
         end = time.monotonic() + _SECONDS_TO_START

@@ -1,0 +1,38 @@
+"""What the server says about a model beside what the form says."""
+
+import pytest
+
+from ollama_magics.detected import remarks
+from ollama_magics.settings import OllamaSettings
+from ollama_magics.wire import ModelCard
+
+CARD = ModelCard(capabilities=["completion", "vision"], model_info={"general.architecture": "x", "x.context_length": 8192})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text", "is_loud"),
+    [
+        ("vision", "auto", "detected: yes", False),
+        ("vision", "yes", "yours, as the server says", False),
+        ("vision", "no", "yours; the server says yes", True),
+        ("tools", "auto", "detected: no", False),
+        ("tools", "yes", "yours; the server says no", True),
+        ("model_type", "chat", "detected: completion · vision", False),
+        ("model_type", "embedding", "the server lists this model for: completion · vision", True),
+        ("context_length", 8192, "the model's own maximum: 8192", False),
+        ("context_length", 8193, "less than --context asked for", True),
+    ],
+)
+def test_what_is_detected_is_told_from_what_is_yours(name: str, value: object, text: str, is_loud: bool) -> None:  # noqa: FBT001
+    """And a contradiction is loud."""
+    form = OllamaSettings()
+    setattr(form, name, value)
+    found, loud = remarks(CARD, form, "en")[name]
+    assert found.endswith(text)
+    assert loud is is_loud
+
+
+def test_an_old_server_says_nothing() -> None:
+    """It lists no capabilities."""
+    assert remarks(ModelCard(), OllamaSettings(), "en") == {}
+    assert remarks(ModelCard(capabilities=[]), OllamaSettings(), "zh")["vision"] == ("检测到：不支持", False)
