@@ -30,6 +30,8 @@ def _parser() -> ArgumentParser:
     check = commands.add_parser("check", help="find out what stands between this machine and an answer")
     check.add_argument("--base-url", default="", help="where Ollama listens; OLLAMA_HOST, else 127.0.0.1:11434")
     check.add_argument("--model", default="", help="the model that shall answer")
+    check.add_argument("--deep", action="store_true", help="load the model, ask it, and prove what it can do")
+    check.add_argument("--json", action="store_true", help="write the report as JSON")
     check.set_defaults(run=_check)
     sandbox = commands.add_parser("sandbox", help="run the stand-in server until it is interrupted")
     sandbox.add_argument("--port", type=int, default=0, help="0: any free one")
@@ -40,8 +42,8 @@ def _parser() -> ArgumentParser:
 
 def _check(options: Namespace) -> int:
     api.configure(base_url=options.base_url, model=options.model)
-    report = api.check()
-    sys.stdout.write(f"{report}\n")
+    report = api.check(deep=options.deep)
+    sys.stdout.write(f"{report.as_json() if options.json else report}\n")
     return 0 if report else 1
 
 

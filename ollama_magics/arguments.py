@@ -66,6 +66,15 @@ def config_options(magic: _Magic) -> _Magic:
     )
 
 
+def check_options(magic: _Magic) -> _Magic:
+    """Declare the options of %ollama_check on a magic."""
+    return _declared(
+        magic,
+        argument("--deep", action="store_true", help="load the model, ask it, and prove what it can do"),
+        argument("--json", action="store_true", help="show the report as JSON, for programs"),
+    )
+
+
 def _declared(magic: _Magic, *options: Callable[[Any], Any]) -> _Magic:
     # magic_arguments collects decorators from the bottom up
     for option in reversed(options):

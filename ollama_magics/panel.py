@@ -33,8 +33,10 @@ class Panel(widgets.VBox):
         self._report = widgets.HTML()
         self._check = widgets.Button(description=texts.label("check", session.language), button_style="primary")
         self._check.on_click(lambda _: self._start(self._ask))
+        self._deep = widgets.Button(description=texts.label("ask_model", session.language))
+        self._deep.on_click(lambda _: self._start(self._ask_model))
         rows = [widgets.HBox([self._fields[name], self._notes[name]]) for name in _FIELDS]
-        super().__init__([*rows, _indented(self._check), self._report])
+        super().__init__([*rows, _indented(self._check, self._deep), self._report])
         for name, field in self._fields.items():
             self._note(name)
             field.observe(self._setter(name), names="value")
@@ -74,6 +76,7 @@ class Panel(widgets.VBox):
             field.description = texts.label(name, language)
             self._note(name)
         self._check.description = texts.label("check", language)
+        self._deep.description = texts.label("ask_model", language)
 
     def _note(self, name: str) -> None:
         self._notes[name].value = _NOTE.format(colour=_QUIET, text=escape(_told(name, self._session)))
@@ -83,16 +86,19 @@ class Panel(widgets.VBox):
     def _start(self, work: Callable[[], None]) -> None:
         threading.Thread(target=_until_cancelled, args=(work,), daemon=True, name="ollama-panel").start()
 
-    def _ask(self) -> None:
+    def _ask_model(self) -> None:
+        self._ask(deep=True)
+
+    def _ask(self, *, deep: bool = False) -> None:
         if not self._asking.acquire(blocking=False):
             return  # a second click is the same check
         try:
-            self._check.disabled = True
+            self._check.disabled = self._deep.disabled = True
             self._paint(_NOTE.format(colour=_QUIET, text=texts.phrase("checking", self._session.language)))
-            self._session.check(self._show)
+            self._session.check(self._show, deep=deep)
             self._suggest()
         finally:
-            self._check.disabled = False
+            self._check.disabled = self._deep.disabled = False
             self._asking.release()
 
     def _show(self, report: CheckReport) -> None:
@@ -149,5 +155,5 @@ def _address_told(session: Session) -> str:
     return address.explain() or texts.phrase(f"address_{session.typed_address()[1]}", session.language, url=address.url)
 
 
-def _indented(widget: Any) -> Any:
-    return widgets.HBox([widget], layout=widgets.Layout(margin=f"4px 0 8px {_LABEL_WIDTH + 8}px"))
+def _indented(*buttons: Any) -> Any:
+    return widgets.HBox(list(buttons), layout=widgets.Layout(margin=f"4px 0 8px {_LABEL_WIDTH + 8}px"))

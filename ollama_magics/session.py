@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from ollama_magics import diagnosis, fill, settings
 from ollama_magics.address import Address, parse
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.conversation import Conversation, Place
-from ollama_magics.errors import PromptProblem, SettingError
+from ollama_magics.errors import AddressError, PromptProblem, SettingError
 from ollama_magics.installed import InstalledModels
 from ollama_magics.reply import Circumstances, Reply
 from ollama_magics.settings import OllamaSettings
@@ -120,7 +120,7 @@ class Session:
     def _connected(self) -> tuple[Client, InstalledModels]:
         chosen, address = self.settings, self.address
         times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
-        key = os.environ.get("OLLAMA_API_KEY", "").strip() if address.host == _CLOUD else ""
+        key = _key_for(address.url)
         wanted = (address.url, address.username, address.password, times, key)
         with self._lock:
             if self._client is None or self._client[0] != wanted:
@@ -235,26 +235,20 @@ class Session:
             return str(chosen.embedding_model or chosen.model)
         return ""
 
-    def check(self, report: Callable[[diagnosis.CheckReport], None] | None = None) -> diagnosis.CheckReport:
-        """Return the connectivity check; ``report`` is called with what is known after every stage."""
+    def check(self, report: diagnosis.Report | None = None, *, deep: bool = False) -> diagnosis.CheckReport:
+        """Return the connectivity check; ``report`` gets what is known after every stage, ``deep`` asks the model too."""
         self.forget_models()
-        return diagnosis.check(self.question(), report)
+        return diagnosis.check(self.question(deep=deep), report, stop=self._cancelled)
 
-    def question(self) -> diagnosis.Question:
+    def question(self, *, deep: bool = False) -> diagnosis.Question:
         """Return what a check has to find out, frozen, so that a thread may work on it while settings change."""
         chosen = self.settings
         typed, source = self.typed_address()
         wanted = {"embedding": "embedding"}.get(chosen.model_type, "completion")
         abilities = (wanted, "vision") if chosen.vision == "yes" and wanted == "completion" else (wanted,)
-        return diagnosis.Question(
-            typed=typed,
-            source=source,
-            model=chosen.model,
-            abilities=abilities,
-            timeout=chosen.connect_timeout,
-            language=self.language,
-            context_length=chosen.context_length,
-        )
+        more = {"language": self.language, "context_length": chosen.context_length, "deep": deep, "key": _key_for(typed)}
+        options = self._options(Prompt(""))
+        return diagnosis.Question(typed, source, chosen.model, abilities, chosen.connect_timeout, options=options, **more)
 
     def forget_models(self) -> None:
         """Ask the server again what its models can do."""
@@ -282,6 +276,12 @@ class Session:
                 yield name, self.address.url, self.typed_address()[1]
             else:
                 yield name, value, "default" if value == settings.default(name) else "notebook"
+
+
+def _key_for(typed: str) -> str:
+    with suppress(AddressError):  # which the check explains
+        return os.environ.get("OLLAMA_API_KEY", "").strip() if parse(typed).host == _CLOUD else ""
+    return ""
 
 
 def current() -> Session:

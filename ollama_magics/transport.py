@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -20,7 +20,9 @@ import httpx
 
 from ollama_magics.address import Address
 from ollama_magics.errors import Cancelled, ConnectionProblem
+from ollama_magics.texts import Phrase
 
+Resolve = Callable[..., list[tuple[Any, ...]]]  # what socket.getaddrinfo is; tests give their own
 SLICE = 0.2  # seconds that one wait on a socket lasts at the most
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
@@ -62,8 +64,8 @@ class _SlicedStream(httpcore.NetworkStream):
 class SlicedBackend(httpcore.NetworkBackend):
     """Opens sliced connections; a name is looked up in a thread, because a look-up knows no timeout."""
 
-    def __init__(self, cancelled: threading.Event) -> None:
-        self._cancelled = cancelled
+    def __init__(self, cancelled: threading.Event, resolve: Resolve = socket.getaddrinfo) -> None:
+        self._cancelled, self._resolve = cancelled, resolve
         self._sockets = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -102,7 +104,7 @@ class SlicedBackend(httpcore.NetworkBackend):
         if _is_literal(host):
             return [host]
         answer: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
-        threading.Thread(target=_look_up, args=(host, port, answer), daemon=True, name="ollama-name").start()
+        threading.Thread(target=_look_up, args=(self._resolve, host, port, answer), daemon=True, name="ollama-name").start()
         deadline = time.monotonic() + (timeout or 5)
         while time.monotonic() < deadline:
             _look_at(self._cancelled)
@@ -122,7 +124,8 @@ class SlicedTransport(httpx.BaseTransport):
     """Sends requests over kept, sliced connections; lets the errors of httpcore through, which the client translates."""
 
     def __init__(self, address: Address, backend: SlicedBackend) -> None:
-        self._pool = _pool(address, backend)
+        self.certificates = _certificates() if address.scheme == "https" else None
+        self._pool = _pool(address, backend, self.certificates)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the answer as soon as its headers are there; the body streams."""
@@ -173,10 +176,9 @@ def without_password(proxy: str) -> str:
     return proxy.rpartition("@")[2]
 
 
-def _pool(address: Address, backend: SlicedBackend) -> httpcore.ConnectionPool:
+def _pool(address: Address, backend: SlicedBackend, certificates: ssl.SSLContext | None) -> httpcore.ConnectionPool:
     options: dict[str, Any] = {"network_backend": backend, "max_connections": 16, "keepalive_expiry": 300}
-    if address.scheme == "https":
-        options["ssl_context"] = _certificates(address)
+    options["ssl_context"] = certificates
     proxy = proxy_for(address)
     if not proxy:
         return httpcore.ConnectionPool(**options)
@@ -185,13 +187,12 @@ def _pool(address: Address, backend: SlicedBackend) -> httpcore.ConnectionPool:
     return httpcore.HTTPProxy(f"{url.scheme}://{without_password(url.netloc)}", proxy_auth=auth, **options)
 
 
-def _certificates(address: Address) -> ssl.SSLContext:
+def _certificates() -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one, too
-        where: dict[str, Any] = {"url": address.url, "host": address.host, "port": address.port}
-        reason = f"SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be used: {error.strerror or error}."
-        raise ConnectionProblem("OM-D15", **where, reason=reason) from None
+        reason = Phrase("no_certificates", said=error.strerror or error)
+        raise ConnectionProblem("OM-D22", reason=reason) from None
 
 
 def _proxy_url(proxy: str) -> SplitResult:
@@ -201,7 +202,7 @@ def _proxy_url(proxy: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable:
-        reason = f"{without_password(proxy)} is no address of an http or https proxy; other kinds are not supported."
+        reason = Phrase("no_proxy_address", proxy=without_password(proxy))
         raise ConnectionProblem("OM-D22", reason=reason)
     return url
 
@@ -218,9 +219,9 @@ def _is_literal(host: str) -> bool:
         return False
 
 
-def _look_up(host: str, port: int, answer: queue.SimpleQueue[list[str] | OSError]) -> None:
+def _look_up(resolve: Resolve, host: str, port: int, answer: queue.SimpleQueue[list[str] | OSError]) -> None:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = resolve(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         answer.put(error)
     except UnicodeError as error:
