@@ -31,6 +31,8 @@ def _parser() -> ArgumentParser:
     for name in settings.form():
         check.add_argument(settings.flag(name), dest=name, metavar="VALUE", help=settings.explain(name).replace("%", "%%"))
     check.add_argument("--profile", metavar="NAME", help="a saved profile to use")
+    check.add_argument("--deep", action="store_true", help="load the model, ask it, and prove what it can do")
+    check.add_argument("--json", action="store_true", help="write the report as JSON")
     check.set_defaults(run=_check)
     sandbox = commands.add_parser("sandbox", help="run the stand-in server until it is interrupted")
     sandbox.add_argument("--port", type=int, default=0, help="0: any free one")
@@ -43,8 +45,8 @@ def _check(options: Namespace) -> int:
     if options.profile:
         api.use_profile(options.profile)
     api.configure(**{name: value for name in settings.form() if (value := getattr(options, name)) is not None})
-    report = api.check()
-    sys.stdout.write(f"{report}\n")
+    report = api.check(deep=options.deep)
+    sys.stdout.write(f"{report.as_json() if options.json else report}\n")
     return 0 if report else 1
 
 

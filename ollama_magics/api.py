@@ -63,9 +63,9 @@ def embed(texts: Any, *, model: str = "", batch: int = 256) -> np.ndarray[Any, A
     return current().embed(texts, model, batch=batch)
 
 
-def check() -> CheckReport:
-    """Return the connectivity check; no model is loaded for it."""
-    return current().check()
+def check(*, deep: bool = False) -> CheckReport:
+    """Return the connectivity check; no model is loaded for it, unless it is ``deep``: then the model is asked, too."""
+    return current().check(deep=deep)
 
 
 @contextmanager

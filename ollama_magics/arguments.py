@@ -75,6 +75,15 @@ def config_options(magic: _Magic) -> _Magic:
     )
 
 
+def check_options(magic: _Magic) -> _Magic:
+    """Declare the options of %ollama_check on a magic."""
+    return _declared(
+        magic,
+        argument("--deep", action="store_true", help="load the model, ask it, and prove what it can do"),
+        argument("--json", action="store_true", help="show the report as JSON, for programs"),
+    )
+
+
 def _setting(name: str) -> Callable[[Any], Any]:
     options: dict[str, Any] = {"action": "append"} if isinstance(settings.default(name), tuple) else {}
     if settings.words(name) == ("no", "yes"):

@@ -15,9 +15,11 @@ import httpx
 
 from ollama_magics import wire
 from ollama_magics.address import Address
-from ollama_magics.errors import AnswerCut, ConnectionProblem, OllamaMagicsError, RequestRefused, SettingError
+from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused, SettingError
+from ollama_magics.failure import translated
 from ollama_magics.refusal import Refusal, error_object, quote
-from ollama_magics.transport import SYSTEM_WAY, SlicedBackend, SlicedTransport, Way, hurry, proxy_for, without_password
+from ollama_magics.texts import Phrase
+from ollama_magics.transport import SYSTEM_WAY, Resolve, SlicedBackend, SlicedTransport, Way, hurry, proxy_for, without_password
 
 _Found = TypeVar("_Found")
 _LONGEST_REFUSAL = 64 * 1024  # bytes of an error page that are read
@@ -42,13 +44,22 @@ class Timeouts:
         return min(self.connect, 2) if address.is_loopback else self.connect
 
 
+@dataclass(frozen=True)
+class Page:
+    """What a server shows: ``body`` is cut after 64 kB."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 class Client:
     """Speaks to one Ollama server.
 
     Every failure is one of our errors. ``cancelled`` ends all waits of this client within 0.2 s (transport.Cancelled).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each its own matter, by name
         self,
         address: Address,
         timeouts: Timeouts | None = None,
@@ -56,14 +67,16 @@ class Client:
         key: str = "",
         way: Way = SYSTEM_WAY,
         cancelled: threading.Event | None = None,
+        resolve: Resolve = socket.getaddrinfo,
     ) -> None:
         self.address = address
         self._way = way
         self._timeouts = timeouts or Timeouts()
-        self._backend = SlicedBackend(cancelled or threading.Event())
+        self._backend = SlicedBackend(cancelled or threading.Event(), resolve)
+        self._transport = SlicedTransport(address, self._backend, way)
         self._http = httpx.Client(
             base_url=address.url,
-            transport=SlicedTransport(address, self._backend, way),
+            transport=self._transport,
             trust_env=False,
             follow_redirects=False,
             headers=_headers(key, way.headers),
@@ -81,6 +94,28 @@ class Client:
         with self._translated(self._timeouts.metadata):
             return self._backend.reach(self.address.host, self.address.port, self._timeouts.connecting(self.address))
 
+    def shake_hands(self) -> str:
+        """Return the version of TLS that the server speaks, its certificate checked; nothing is asked of it."""
+        limit = self._timeouts.metadata
+        with self._translated(limit):
+            stream = self._backend.connect_tcp(self.address.host, self.address.port, self._timeouts.connecting(self.address))
+            try:
+                secured = stream.start_tls(self._transport.certificates or ssl.create_default_context(), self.address.host, limit)
+                return str(secured.get_extra_info("ssl_object").version())
+            finally:
+                stream.close()
+
+    def peek(self, path: str) -> Page:
+        """Return what the server shows under a path, whatever it is: for telling who it is."""
+        limit = self._timeouts.metadata
+        with self._translated(limit):
+            times = self._timeouts.for_request(self.address, limit)
+            response = self._http.send(self._http.build_request("GET", path.lstrip("/"), timeout=times), stream=True)
+        try:
+            return Page(response.status_code, dict(response.headers), self._start_of(response))
+        finally:
+            response.close()
+
     def version(self) -> str:
         """Return the version of the server, such as ``0.24.0``; raises ConnectionProblem where it is not Ollama."""
         return self._metadata("GET", "/api/version", wire.version)
@@ -88,6 +123,10 @@ class Client:
     def installed(self) -> list[wire.InstalledModel]:
         """Return the models on the server, newest first."""
         return self._metadata("GET", "/api/tags", wire.installed)
+
+    def loaded(self) -> list[wire.LoadedModel]:
+        """Return the models that are in the server's memory."""
+        return self._metadata("GET", "/api/ps", wire.loaded)
 
     def card(self, model: str) -> wire.ModelCard:
         """Return what the server knows about a model; raises ModelProblem where it is not installed."""
@@ -118,14 +157,13 @@ class Client:
 
     def _stranger(self, error: RequestRefused) -> ConnectionProblem:
         reason = error.facts["reason"]
-        return ConnectionProblem("OM-D24", url=self.address.url, host=self.address.host, reason=reason)
+        return ConnectionProblem("OM-D24", url=self.address.url, reason=reason)
 
     @contextmanager
     def _sent(self, method: str, path: str, request: Any, first: float) -> Iterator[httpx.Response]:
         content = None if request is None else wire.encode(request)
         if self._http.is_closed:
-            reason = "It was closed here: since this was prepared, the address was changed or the session ended."
-            raise ConnectionProblem("OM-D13", url=self.address.url, reason=reason)
+            raise ConnectionProblem("OM-D13", url=self.address.url, reason=Phrase("closed_here"))
         with self._translated(first):
             response = self._http.send(
                 self._http.build_request(
@@ -142,18 +180,22 @@ class Client:
     def _welcome(self, response: httpx.Response, model: str) -> None:
         encoding = response.headers.get("content-encoding", "identity")
         if encoding != "identity":
-            raise RequestRefused("OM-R02", status=response.status_code, reason=f"it is encoded as {quote(encoding)}")
+            raise RequestRefused("OM-R02", status=response.status_code, reason=Phrase("encoded", name=quote(encoding)))
         if response.status_code == httpx.codes.OK:
             return
-        body = bytearray()
         response.request.extensions["timeout"]["read"] = self._timeouts.metadata
         with self._translated(self._timeouts.metadata):
-            for part in response.iter_raw():
-                body += part
-                if len(body) > _LONGEST_REFUSAL:
-                    break
-        url, host = self.address.url, self.address.host
-        raise Refusal(response.status_code, response.headers, bytes(body), url, host, model).as_error()
+            body = self._start_of(response)
+        url, host, proxy = self.address.url, self.address.host, without_password(proxy_for(self.address, self._way) or "")
+        raise Refusal(response.status_code, response.headers, body, url, host, model, proxy).as_error()
+
+    def _start_of(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        for part in response.iter_raw():
+            body += part
+            if len(body) > _LONGEST_REFUSAL:
+                break
+        return bytes(body)
 
     def _body(self, response: httpx.Response) -> bytearray:
         body = bytearray()
@@ -198,7 +240,7 @@ class Client:
         except (*_HTTP_FAILURES, httpcore.UnsupportedProtocol, httpx.HTTPError, httpx.InvalidURL) as error:
             connecting = isinstance(error, httpcore.ConnectTimeout)
             limit = self._timeouts.connecting(self.address) if connecting else limit
-            raise _translation(error, self.address, limit, proxy_for(self.address, self._way)) from None
+            raise translated(error, self.address, limit, proxy_for(self.address, self._way)) from None
 
 
 def _model_of(request: Any) -> str:
@@ -237,46 +279,3 @@ def _checked(chunk: wire.Chunk, *, started: bool) -> wire.Chunk:
     if not started:
         raise RequestRefused("OM-R01", status=200, said=said)
     raise AnswerCut("OM-C03", said=said)
-
-
-def _translation(error: Exception, address: Address, limit: float, proxy: str | None) -> OllamaMagicsError:
-    where: dict[str, Any] = {"url": address.url, "host": address.host, "port": address.port, "debug": type(error).__name__}
-    causes = list(_causes(error))
-    if _is_proxys(error, causes, proxy):
-        named = without_password(proxy or "")
-        return ConnectionProblem("OM-D20", **where, reason=f"{named} said: {quote(str(causes[-1]))}.")
-    if isinstance(error, httpcore.ConnectTimeout):
-        return ConnectionProblem("OM-D07", **where, seconds=f"{limit:g}")
-    if isinstance(error, httpcore.TimeoutException):
-        return ConnectionProblem("OM-D31", **where, seconds=f"{limit:g}")
-    if isinstance(error, httpcore.ConnectError):
-        return _no_connection(causes, where)
-    if isinstance(error, httpcore.LocalProtocolError):
-        return RequestRefused("OM-R02", status=0, reason="the request holds a sign that HTTP does not allow")
-    return ConnectionProblem("OM-D13", **where, reason=f"{quote(str(error))}." if str(error) else "It was reset.")
-
-
-def _is_proxys(error: Exception, causes: list[BaseException], proxy: str | None) -> bool:
-    """Whether the proxy failed, and not what is behind it: every connection goes to the proxy, and only TLS goes through it."""
-    if isinstance(error, httpcore.ProxyError):
-        return True
-    connecting = isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout))
-    return connecting and bool(proxy) and not any(isinstance(cause, ssl.SSLError) for cause in causes)
-
-
-def _no_connection(causes: list[BaseException], where: dict[str, Any]) -> ConnectionProblem:
-    for cause in causes:
-        if isinstance(cause, socket.gaierror):
-            return ConnectionProblem("OM-D01", **where, reason=quote(cause.strerror or str(cause)))
-        if isinstance(cause, ssl.SSLError):
-            return ConnectionProblem("OM-D15", **where, reason=f"{quote(str(cause.reason or cause))}.")
-        if isinstance(cause, ConnectionRefusedError):
-            return ConnectionProblem("OM-D03", **where)
-    return ConnectionProblem("OM-D13", **where, reason=f"{quote(str(causes[-1]))}.")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__

@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from ollama_magics import texts
 
@@ -33,9 +33,17 @@ class OllamaMagicsError(Exception):
     def __init__(self, code: str, /, *, debug: str = "", **facts: object) -> None:
         super().__init__(code)
         self.code = code
-        self.facts = {name: str(value) for name, value in facts.items()}
+        self.facts: dict[str, Any] = {
+            name: value if isinstance(value, texts.Phrase) else str(value) for name, value in facts.items()
+        }
         self.debug = debug
         self.language = "en"
+        self._instead: dict[int, texts.Phrase] = {}
+
+    def advised(self, seen: texts.Phrase | None = None, remedy: texts.Phrase | None = None) -> Self:
+        """Say what was seen, and what to type, for the case at hand instead of what holds for every case; return self."""
+        self._instead |= {part: words for part, words in ((1, seen), (2, remedy)) if words is not None}
+        return self
 
     @property
     def what(self) -> str:
@@ -57,8 +65,17 @@ class OllamaMagicsError(Exception):
         *start, last = [line for part in (self.what, self.how_we_know, self.remedy) for line in part.splitlines() if line]
         return [*start, f"{last}  [{self.code}]"]
 
+    def words(self, part: int) -> texts.Phrase:
+        """Return one of the three parts (0, 1, 2) as a phrase, for telling it inside of another."""
+        return self._instead.get(part) or _Part(self, part)
+
     def _line(self, part: int) -> str:
-        return texts.fill(texts.error(self.code, self.language)[part], self.facts)
+        return self.words(part).spoken(self.language)
+
+    def original(self, part: int, language: str) -> str:
+        """Return one of the three parts as the table of texts has it, filled with the facts."""
+        facts = {name: texts.told(fact, language) for name, fact in self.facts.items()}
+        return texts.fill(texts.error(self.code, language)[part], facts)
 
     def _render_traceback_(self) -> list[str]:
         first, *others = self.lines()
@@ -66,6 +83,15 @@ class OllamaMagicsError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+
+class _Part(texts.Phrase):
+    def __init__(self, error: OllamaMagicsError, part: int) -> None:
+        super().__init__("")
+        self._error, self._part = error, part
+
+    def spoken(self, language: str) -> str:
+        return self._error.original(self._part, language)
 
 
 class AddressError(OllamaMagicsError):

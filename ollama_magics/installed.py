@@ -6,6 +6,8 @@ import difflib
 
 from ollama_magics.client import Client
 from ollama_magics.errors import ModelProblem, RequestRefused
+from ollama_magics.refusal import EXTRAS
+from ollama_magics.texts import Phrase
 from ollama_magics.wire import OLDEST_SERVER, InstalledModel, ModelCard, full_name, version_number
 
 _SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
@@ -48,9 +50,11 @@ class InstalledModels:
             return self._only_one(ability)
         card = self.card(model)
         if card.capabilities is not None and not card.can(ability):
-            able = f"able to: {', '.join(found)}" if (found := self.able(ability)) else "none installed is able to"
+            found = self.able(ability)
+            able = Phrase("able_to", models=", ".join(found)) if found else Phrase("none_able")
             listed = ", ".join(card.capabilities) or "none"
-            raise ModelProblem("OM-D38", model=model, ability=ability, capabilities=listed, installed=able)
+            code = "OM-D39" if ability in EXTRAS else "OM-D38"
+            raise ModelProblem(code, model=model, ability=ability, capabilities=listed, installed=able)
         return model
 
     def able(self, ability: str) -> list[str]:
@@ -62,8 +66,8 @@ class InstalledModels:
         """Return the error for a model that is not installed, with what is."""
         names = [_short(installed) for installed in self._client.installed()]
         near = difflib.get_close_matches(model, names, n=3, cutoff=0.5)
-        nearest = f"\nor use -m {near[0]}" if near else ""
-        seen = f"Installed there: {_listed(names)}." if names else "No model is installed there."
+        nearest = Phrase("or_use", model=near[0]) if near else ""
+        seen = _seen(names)
         return ModelProblem("OM-D36", model=model, host=self._host, installed=seen, nearest=nearest)
 
     def forget(self) -> None:
@@ -75,15 +79,19 @@ class InstalledModels:
         if len(able) == 1:
             return able[0]
         if able:
-            raise ModelProblem("OM-D40", ability=ability, models=_listed(able), first=able[0])
+            raise ModelProblem("OM-M01", ability=ability, models=_listed(able), first=able[0])
         names = [_short(model) for model in self._client.installed()]
-        seen = f"Installed there: {_listed(names)}." if names else "No model is installed there."
+        seen = _seen(names)
         pull = f"ollama pull {_SUGGESTIONS.get(ability, 'llama3.2')}"
         raise ModelProblem("OM-D37", host=self._host, ability=ability, installed=seen, pull=pull)
 
 
 def _short(model: InstalledModel) -> str:
     return model.name.removesuffix(":latest")
+
+
+def _seen(names: list[str]) -> Phrase:
+    return Phrase("installed_there", models=_listed(names)) if names else Phrase("none_installed")
 
 
 def _listed(names: list[str], most: int = 8) -> str:

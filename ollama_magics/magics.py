@@ -92,13 +92,16 @@ class OllamaMagics(Magics):
 
     @no_var_expand
     @line_magic
+    @arguments.check_options
     def ollama_check(self, line: str) -> CheckReport:
-        """Find out what stands between this kernel and an answer; loads no model."""
-        if line.strip():
-            message = f"%ollama_check takes no {line.strip()!r}"
+        """Find out what stands between this kernel and an answer; loads no model, unless it is --deep."""
+        options, rest = arguments.read(OllamaMagics.ollama_check, line, self.shell.user_ns)
+        if rest:
+            message = f"%ollama_check takes no {rest!r}"
             raise UsageError(message)
         with self._spoken() as session:
-            return session.check()
+            report = session.check(deep=options.deep)
+        return report.in_json() if options.json else report
 
     # Between the cell and the rooms.
 

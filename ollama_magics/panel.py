@@ -81,7 +81,7 @@ class Panel(widgets.VBox):
         self._more = widgets.Accordion([widgets.VBox([self._rows[name] for name in _MORE])], selected_index=None)
         rows = [self._rows[name] for name in _MAIN]
         rows.insert(_MAIN.index("base_url") + 1, self._key.row)
-        buttons = _indented(self._check, self._save, self._anyway)
+        buttons = _indented(self._check, self._deep, self._save, self._anyway)
         super().__init__([*rows, self._more, self._rows["language"], buttons, self._said, self._report])
         self._label()
         for name, field in self._fields.items():
@@ -97,6 +97,8 @@ class Panel(widgets.VBox):
         self._check = widgets.Button(button_style="primary")
         self._save, self._anyway = widgets.Button(), widgets.Button(layout=widgets.Layout(display="none", width="auto"))
         self._check.on_click(lambda _: self._start(self._ask))
+        self._deep = widgets.Button()
+        self._deep.on_click(lambda _: self._start(self._ask_model))
         self._save.on_click(lambda _: self._start(self._verify_and_save))
         self._anyway.on_click(lambda _: self._start(self._keep))
 
@@ -147,6 +149,7 @@ class Panel(widgets.VBox):
         self._save.description, self._anyway.description = (texts.phrase(key, language) for key in ("save", "save_anyway"))
         self._more.set_title(0, texts.phrase("more", language))
         self._key.label()
+        self._deep.description = texts.label("ask_model", language)
 
     def _note(self, name: str) -> None:
         if name in self._refused:
@@ -172,19 +175,22 @@ class Panel(widgets.VBox):
     def _start(self, work: Callable[[], object]) -> None:
         threading.Thread(target=_until_cancelled, args=(work,), daemon=True, name="ollama-panel").start()
 
-    def _ask(self, *, offering: bool = False) -> bool:
+    def _ask_model(self) -> None:
+        self._ask(deep=True)
+
+    def _ask(self, *, offering: bool = False, deep: bool = False) -> bool:
         if not self._asking.acquire(blocking=False):
             return False  # a second click is the same check
         try:
-            self._check.disabled = True
+            self._check.disabled = self._deep.disabled = True
             self._paint(_NOTE.format(colour=_QUIET, text=texts.phrase("checking", self._session.language)))
-            passed = bool(self._session.check(self._show))
+            passed = bool(self._session.check(self._show, deep=deep))
             self._suggest()
             if offering and not passed:
                 self._offer()
             return passed
         finally:
-            self._check.disabled = False
+            self._check.disabled = self._deep.disabled = False
             self._asking.release()
 
     def _verify_and_save(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ollama_magics.errors import ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
+from ollama_magics.texts import Phrase
 
 _LONGEST_QUOTE = 300
 _TOO_LONG = re.compile(r"exceeds? (the )?(available |maximum )?context|exceed_context_size|longer than the context length")
@@ -19,6 +20,8 @@ _RUNNER = re.compile(
     r"|failed to load model",
     re.IGNORECASE,
 )
+EXTRAS = ("vision", "tools", "thinking", "insert")  # what a model may do besides what it is for
+_TLS_WANTED = re.compile(r"HTTP request (was sent )?to (an )?HTTPS (server|port)", re.IGNORECASE)
 _ABILITIES = {"generate": "completion", "chat": "chat", "multimodal": "vision", "embeddings": "embedding"}
 
 
@@ -32,6 +35,7 @@ class Refusal:
     url: str
     host: str
     model: str = ""
+    proxy: str = ""
 
     @property
     def said(self) -> str:
@@ -39,6 +43,12 @@ class Refusal:
         return (
             quote(str(self._error().get("message") or "") or self.body.decode("utf-8", "replace")) or "nothing (an empty answer)"
         )
+
+    @property
+    def spoken(self) -> str:
+        """The media type and the first words, for an answer that is not Ollama's."""
+        kind = self.headers.get("content-type", "?").partition(";")[0]
+        return f"{kind}: {quote(self.body[:120].decode('utf-8', 'replace'))!r}"
 
     def as_error(self) -> OllamaMagicsError:
         """Return the error of our family that fits best."""
@@ -98,39 +108,70 @@ def _too_long(refusal: Refusal) -> OllamaMagicsError | None:
 
 def _model(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status == 404 and refusal.is_ollamas and refusal.model:
-        seen = f"The server said: {refusal.said}"
+        seen = Phrase("server_said", said=refusal.said)
         return ModelProblem("OM-D36", model=refusal.model, host=refusal.host, installed=seen, nearest="")
     if refusal.is_ollamas and (match := _CANNOT.search(refusal.said)):
         word = next(group for group in match.groups() if group).lower()
         ability = _ABILITIES.get(word, "vision" if "image" in word else word)
-        said = f"(not listed; it said: {refusal.said})"
-        return ModelProblem("OM-D38", model=refusal.model, ability=ability, capabilities=said, installed="")
+        said = Phrase("not_listed", said=refusal.said)
+        code = "OM-D39" if ability in EXTRAS else "OM-D38"
+        return ModelProblem(code, model=refusal.model, ability=ability, capabilities=said, installed="")
     return None
 
 
 def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
-    if refusal.status == 503 and refusal.is_ollamas:
-        return RequestRefused("OM-D34", status=503, said=refusal.said)
+    if refusal.status == 429 or (refusal.status == 503 and refusal.is_ollamas):
+        return RequestRefused("OM-D34", status=refusal.status, said=refusal.said)
+    if refusal.status == 412 and refusal.is_ollamas:
+        return RequestRefused("OM-D43", status=412, model=refusal.model, said=refusal.said)
     if refusal.is_ollamas and _RUNNER.search(refusal.said):
         return RequestRefused("OM-D42", status=refusal.status, model=refusal.model, said=refusal.said)
     return None
 
 
-def _stranger(refusal: Refusal) -> OllamaMagicsError | None:
+def _between(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.is_ollamas:
+        return None
+    url, host, status, said = refusal.url, refusal.host, refusal.status, refusal.spoken
+    if status == 407:
+        reason = Phrase("named_said", name=refusal.proxy or host, said=f"407 {said}")
+        return ConnectionProblem("OM-D21", url=url, host=host, reason=reason)
+    if refusal.proxy and status in (403, 502, 503, 504):
+        return ConnectionProblem("OM-D19", url=url, host=host, status=status, said=said, proxy=refusal.proxy)
+    return ConnectionProblem("OM-D33", url=url, status=status, said=said) if status in (502, 504, 524) else None
+
+
+def _door(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.status not in (401, 403):
+        return None
+    if "cloud is disabled" in refusal.said:
+        return ConnectionProblem("OM-D29", host=refusal.host, said=refusal.said)
+    if refusal.host == "ollama.com":
+        return ConnectionProblem("OM-D30", said=refusal.said)
+    found = _json(refusal.body)
+    if isinstance(found, dict) and found.get("signin_url"):
+        return ConnectionProblem("OM-D26", host=refusal.host, link=quote(str(found["signin_url"])))
     if refusal.status == 403 and not refusal.body:
         return ConnectionProblem("OM-D28", url=refusal.url, host=refusal.host)
-    if refusal.is_ollamas or refusal.status not in (200, 404, 405, 502, 504):
+    asked = quote(refusal.headers.get("www-authenticate", "")) or refusal.spoken
+    return ConnectionProblem("OM-D27", url=refusal.url, status=refusal.status, asked=asked)
+
+
+def _stranger(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.status == 400 and _TLS_WANTED.search(refusal.said):
+        return ConnectionProblem("OM-D16", url=refusal.url, said=refusal.said)
+    if refusal.status == 404 and refusal.body.strip() == b"404 page not found":
+        return ConnectionProblem("OM-D25", url=refusal.url)
+    if refusal.is_ollamas or refusal.status not in (200, 404, 405):
         return None
-    return ConnectionProblem("OM-D24", url=refusal.url, host=refusal.host, reason=_looks_like(refusal))
-
-
-def _looks_like(refusal: Refusal) -> str:
-    kind = refusal.headers.get("content-type", "no content type").partition(";")[0]
-    return f"It answered {refusal.status} with {kind}: {quote(refusal.body[:120].decode('utf-8', 'replace'))!r}."
+    looks = Phrase("answered", status=refusal.status, said=refusal.spoken)
+    return ConnectionProblem("OM-D24", url=refusal.url, reason=looks)
 
 
 _READINGS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
     _elsewhere,
+    _between,
+    _door,
     _too_long,
     _model,
     _busy_or_broken,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import diagnosis, fill, settings
 from ollama_magics.address import Address
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.conversation import Conversation, Place
-from ollama_magics.errors import PromptProblem, SettingError
+from ollama_magics.errors import AddressError, PromptProblem, SettingError
 from ollama_magics.installed import InstalledModels
 from ollama_magics.precedence import InForce
 from ollama_magics.prompt import Prompt
@@ -85,8 +85,7 @@ class Session:
         if chosen.local_only == "yes" and not address.is_loopback:
             raise SettingError("OM-S13", what=address.host)
         times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
-        way = Way(chosen.proxy, chosen.ca_bundle, self.in_force.headers(address))
-        key = self.in_force.key(address)[0]
+        way, key = self._way(address)
         wanted = (address.url, address.username, address.password, times, way, key)
         with self._lock:
             if self._client is None or self._client[0] != wanted:
@@ -95,6 +94,10 @@ class Session:
                 client = Client(address, times, key=key, way=way, cancelled=self._cancelled)
                 self._client = (wanted, client, InstalledModels(client))
             return self._client[1], self._client[2]
+
+    def _way(self, address: Address) -> tuple[Way, str]:
+        chosen = self.settings
+        return Way(chosen.proxy, chosen.ca_bundle, self.in_force.headers(address)), self.in_force.key(address)[0]
 
     # Chat.
 
@@ -132,13 +135,8 @@ class Session:
         if prompt.images and model and self.settings.vision == "yes":
             ability = "completion"
         elif prompt.images and self.settings.vision == "no":
-            raise SettingError(
-                "OM-S01",
-                value="a picture",
-                setting="this model",
-                reason="The form says that it does not see (vision: no).",
-                example="%ollama_config --vision auto",
-            )
+            reason, example = "The form says that it does not see (vision: no).", "%ollama_config --vision auto"
+            raise SettingError("OM-S01", value="a picture", setting="this model", reason=reason, example=example)
         model = self.installed.choose(model, ability)
         if prompt.thinking(self.settings) not in ("auto", "off"):
             self.installed.choose(model, "thinking")
@@ -205,26 +203,22 @@ class Session:
             return str(chosen.embedding_model or chosen.model)
         return ""
 
-    def check(self, report: Callable[[diagnosis.CheckReport], None] | None = None) -> diagnosis.CheckReport:
-        """Return the connectivity check; ``report`` is called with what is known after every stage."""
+    def check(self, report: diagnosis.Report | None = None, *, deep: bool = False) -> diagnosis.CheckReport:
+        """Return the connectivity check; ``report`` gets what is known after every stage, ``deep`` asks the model too."""
         self.forget_models()
-        return diagnosis.check(self.question(), report)
+        return diagnosis.check(self.question(deep=deep), report, stop=self._cancelled)
 
-    def question(self) -> diagnosis.Question:
+    def question(self, *, deep: bool = False) -> diagnosis.Question:
         """Return what a check has to find out, frozen, so that a thread may work on it while settings change."""
         chosen = self.settings
         typed, source = self.typed_address()
         wanted = {"embedding": "embedding"}.get(chosen.model_type, "completion")
         abilities = (wanted, "vision") if chosen.vision == "yes" and wanted == "completion" else (wanted,)
-        return diagnosis.Question(
-            typed=typed,
-            source=source,
-            model=chosen.model,
-            abilities=abilities,
-            timeout=chosen.connect_timeout,
-            language=self.language,
-            context_length=chosen.context_length,
-        )
+        more: dict[str, Any] = {"language": self.language, "context_length": chosen.context_length, "deep": deep}
+        with suppress(AddressError):  # which the check explains
+            more["way"], more["key"] = self._way(self.address)
+        more["options"] = Prompt("").options(chosen)
+        return diagnosis.Question(typed, source, chosen.model, abilities, chosen.connect_timeout, **more)
 
     def forget_models(self) -> None:
         """Ask the server again what its models can do."""

@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,7 +23,9 @@ import httpx
 from ollama_magics.address import Address
 from ollama_magics.errors import Cancelled, ConnectionProblem
 from ollama_magics.secret import Secret, revealed
+from ollama_magics.texts import Phrase
 
+Resolve = Callable[..., list[tuple[Any, ...]]]  # what socket.getaddrinfo is; tests give their own
 SLICE = 0.2  # seconds that one wait on a socket lasts at the most
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
@@ -67,8 +69,8 @@ class _SlicedStream(httpcore.NetworkStream):
 class SlicedBackend(httpcore.NetworkBackend):
     """Opens sliced connections; a name is looked up in a thread, because a look-up knows no timeout."""
 
-    def __init__(self, cancelled: threading.Event) -> None:
-        self._cancelled = cancelled
+    def __init__(self, cancelled: threading.Event, resolve: Resolve = socket.getaddrinfo) -> None:
+        self._cancelled, self._resolve = cancelled, resolve
         self._sockets = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -107,7 +109,7 @@ class SlicedBackend(httpcore.NetworkBackend):
         if _is_literal(host):
             return [host]
         answer: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
-        threading.Thread(target=_look_up, args=(host, port, answer), daemon=True, name="ollama-name").start()
+        threading.Thread(target=_look_up, args=(self._resolve, host, port, answer), daemon=True, name="ollama-name").start()
         deadline = time.monotonic() + (timeout or 5)
         while time.monotonic() < deadline:
             _look_at(self._cancelled)
@@ -142,7 +144,8 @@ class SlicedTransport(httpx.BaseTransport):
     """Sends requests over kept, sliced connections; lets the errors of httpcore through, which the client translates."""
 
     def __init__(self, address: Address, backend: SlicedBackend, way: Way = SYSTEM_WAY) -> None:
-        self._pool = _pool(address, backend, way)
+        self.certificates = _certificates(way.ca_bundle) if address.scheme == "https" else None
+        self._pool = _pool(address, backend, way, self.certificates)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the answer as soon as its headers are there; the body streams."""
@@ -200,10 +203,9 @@ def without_password(proxy: str) -> str:
     return proxy.rpartition("@")[2]
 
 
-def _pool(address: Address, backend: SlicedBackend, way: Way) -> httpcore.ConnectionPool:
+def _pool(address: Address, backend: SlicedBackend, way: Way, certificates: ssl.SSLContext | None) -> httpcore.ConnectionPool:
     options: dict[str, Any] = {"network_backend": backend, "max_connections": 16, "keepalive_expiry": 300}
-    if address.scheme == "https":
-        options["ssl_context"] = _certificates(address, way.ca_bundle)
+    options["ssl_context"] = certificates
     proxy = proxy_for(address, way)
     if not proxy:
         return httpcore.ConnectionPool(**options)
@@ -212,17 +214,15 @@ def _pool(address: Address, backend: SlicedBackend, way: Way) -> httpcore.Connec
     return httpcore.HTTPProxy(f"{url.scheme}://{without_password(url.netloc)}", proxy_auth=auth, **options)
 
 
-def _certificates(address: Address, bundle: str) -> ssl.SSLContext:
+def _certificates(bundle: str) -> ssl.SSLContext:
     try:
         if bundle:
             folder = Path(bundle).is_dir()
             return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
         return httpx.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one, too
-        where: dict[str, Any] = {"url": address.url, "host": address.host, "port": address.port}
-        source = f"The ca_bundle {bundle}" if bundle else "SSL_CERT_FILE or SSL_CERT_DIR"
-        reason = f"{source} names nothing that can be used: {error.strerror or error}."
-        raise ConnectionProblem("OM-D15", **where, reason=reason) from None
+        key = "no_bundle" if bundle else "no_certificates"
+        raise ConnectionProblem("OM-D22", reason=Phrase(key, bundle=bundle, said=error.strerror or error)) from None
 
 
 def _proxy_url(proxy: str) -> SplitResult:
@@ -232,7 +232,7 @@ def _proxy_url(proxy: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable:
-        reason = f"{without_password(proxy)} is no address of an http or https proxy; other kinds are not supported."
+        reason = Phrase("no_proxy_address", proxy=without_password(proxy))
         raise ConnectionProblem("OM-D22", reason=reason)
     return url
 
@@ -249,9 +249,9 @@ def _is_literal(host: str) -> bool:
         return False
 
 
-def _look_up(host: str, port: int, answer: queue.SimpleQueue[list[str] | OSError]) -> None:
+def _look_up(resolve: Resolve, host: str, port: int, answer: queue.SimpleQueue[list[str] | OSError]) -> None:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = resolve(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         answer.put(error)
     except UnicodeError as error:

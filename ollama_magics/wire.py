@@ -35,6 +35,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
     stream: bool = True
     truncate: bool = False
+    tools: tuple[dict[str, Any], ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +91,11 @@ class Chunk(msgspec.Struct, frozen=True):
         """The piece of the thoughts in this line, which may be empty."""
         return (self.message.thinking if self.message else None) or ""
 
+    @property
+    def tool_calls(self) -> list[dict[str, Any]]:
+        """The calls of functions in this line, as the model wrote them."""
+        return (self.message.tool_calls if self.message else None) or []
+
 
 class InstalledModel(msgspec.Struct, frozen=True):
     """One entry of /api/tags; ``size`` in bytes on disk."""
@@ -104,6 +110,15 @@ class InstalledModel(msgspec.Struct, frozen=True):
         """Whether the model runs on that server and not in a cloud behind it."""
         tag = self.name.rpartition(":")[2]
         return not self.remote_host and tag != "cloud" and not tag.endswith("-cloud")
+
+
+class LoadedModel(msgspec.Struct, frozen=True):
+    """One entry of /api/ps; sizes in bytes, ``context_length`` the tokens it was loaded with (0: not said)."""
+
+    name: str
+    size: int = 0
+    size_vram: int = 0
+    context_length: int = 0
 
 
 class ModelCard(msgspec.Struct, frozen=True):
@@ -144,13 +159,19 @@ class _Tags(msgspec.Struct, frozen=True):
     models: list[InstalledModel] | None
 
 
+class _Loaded(msgspec.Struct, frozen=True):
+    models: list[LoadedModel] | None
+
+
 class _Version(msgspec.Struct, frozen=True):
     version: str
 
 
 _Kind = TypeVar("_Kind")
 _ENCODER = msgspec.json.Encoder()
-_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (Chunk, ModelCard, Embeddings, _Tags, _Version)}
+_DECODERS: dict[type[Any], Any] = {
+    kind: msgspec.json.Decoder(kind) for kind in (Chunk, ModelCard, Embeddings, _Tags, _Loaded, _Version)
+}
 
 
 def encode(request: msgspec.Struct | Mapping[str, Any]) -> bytes:
@@ -175,6 +196,11 @@ def chunk(line: bytes) -> Chunk:
 def installed(body: bytes | bytearray) -> list[InstalledModel]:
     """Return the models of an /api/tags answer."""
     return _decoded(body, _Tags).models or []
+
+
+def loaded(body: bytes | bytearray) -> list[LoadedModel]:
+    """Return the models of an /api/ps answer."""
+    return _decoded(body, _Loaded).models or []
 
 
 def card(body: bytes | bytearray) -> ModelCard:

@@ -1,6 +1,8 @@
 """The connectivity check: what stands between this kernel and an answer, found in stages."""
 
-from ollama_magics.diagnosis.probe import Question, check
+from ollama_magics.diagnosis.probe import Report, check
+from ollama_magics.diagnosis.question import Question
 from ollama_magics.diagnosis.report import CheckReport, Stage
+from ollama_magics.diagnosis.surroundings import World
 
-__all__ = ["CheckReport", "Question", "Stage", "check"]
+__all__ = ["CheckReport", "Question", "Report", "Stage", "World", "check"]

@@ -1,112 +1,287 @@
-"""The stages of a check, each of which asks one thing and stops the check where it fails; no model is loaded."""
+"""The stages of a check, each of which asks one thing and stops the check where it fails."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ollama_magics import texts
 from ollama_magics.address import Address, parse
 from ollama_magics.client import Client, Timeouts
+from ollama_magics.diagnosis import asking, proofs
+from ollama_magics.diagnosis.advice import Case, advise
+from ollama_magics.diagnosis.counterprobes import look_elsewhere
+from ollama_magics.diagnosis.identity import looks_of
+from ollama_magics.diagnosis.question import Question
+from ollama_magics.diagnosis.reaching import Knock, banner, in_parallel, knock, look_up, speaks_tls
 from ollama_magics.diagnosis.report import CheckReport, Stage
-from ollama_magics.errors import OllamaMagicsError, RequestRefused
+from ollama_magics.diagnosis.surroundings import World, look_around
+from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.failure import of_socket
 from ollama_magics.installed import InstalledModels
-from ollama_magics.wire import OLDEST_SERVER, version_number
+from ollama_magics.transport import proxy_for
+from ollama_magics.wire import OLDEST_SERVER, ModelCard, full_name, version_number
 
-STAGES = ("address", "connection", "server", "model", "abilities")
-_METADATA_SECONDS = 2.5  # for each of the four requests, so that the whole check ends within 10 s at the worst
+STAGES = ("address", "name", "connection", "encryption", "server", "model", "abilities")
+DEEP_STAGES = ("load", "answer", "proofs")
+# The whole of the metadata stages ends within 10 s at the worst: a name, a connection, three requests, and a look around.
+_NAME_SECONDS, _CONNECT_SECONDS, _METADATA_SECONDS, _LOOK_SECONDS = 1.5, 2.0, 2.0, 2.5
+_LATE = 5.0  # seconds after which what is only good to know is not asked any more
+_SLOW = 1000  # milliseconds: longer, and the first address of a name is a nuisance
+_LOADING_SECONDS = 86_400.0
+# after these, other addresses are tried
+_WORTH_A_LOOK = {f"OM-D{number:02}" for number in (1, 2, 3, 6, 7, 10, 13, 14, 15, 16, 18, 23, 24, 25, 31, 33)}
 
-
-@dataclass(frozen=True)
-class Question:
-    """What a check has to find out: the typed address and its source, the model and what it must be able to do."""
-
-    typed: str
-    source: str = "default"
-    model: str = ""
-    abilities: tuple[str, ...] = ("completion",)
-    timeout: float = 5
-    language: str = "en"
-    context_length: int = 4096
+Report = Callable[[CheckReport], None]
+_Look = tuple[str, Callable[[], object]]  # which field of a case it fills, and how
 
 
-def check(question: Question, report: Callable[[CheckReport], None] | None = None) -> CheckReport:
-    """Return what was found; ``report`` is called with what is known after every stage."""
-    done: list[Stage] = []
-    for stage in _Probe(question).stages():
-        done.append(stage)
-        if report:
-            report(_so_far(done, question, complete=False))
-        if stage.error:
-            break
-    return _so_far(done, question, complete=True)
+def check(
+    question: Question,
+    report: Report | None = None,
+    *,
+    world: World | None = None,
+    stop: threading.Event | None = None,
+) -> CheckReport:
+    """Return what was found; ``report`` is called with what is known after every stage, and while one takes its time.
+
+    Loads no model unless the question is deep. Setting ``stop`` ends the check within 0.2 s.
+    """
+    return _Probe(question, report or (lambda _: None), world or World(), _Stop(stop)).run()
 
 
-def _so_far(done: list[Stage], question: Question, *, complete: bool) -> CheckReport:
-    waiting = texts.phrase("not_asked", question.language)
-    rest = [Stage(name, "not asked", waiting) for name in STAGES[len(done) :]]
-    return CheckReport((*done, *rest), question.language, complete)
+class _Stop(threading.Event):
+    """Set where the check itself, or whoever started it, has stopped."""
+
+    def __init__(self, outer: threading.Event | None) -> None:
+        super().__init__()
+        self._outer = outer
+
+    def is_set(self) -> bool:
+        return super().is_set() or bool(self._outer and self._outer.is_set())
 
 
 @dataclass
 class _Probe:
     question: Question
-    clients: list[Client] = field(default_factory=list)
+    report: Report
+    world: World
+    stop: _Stop
+    done: dict[str, Stage] = field(default_factory=dict)
+    knocks: list[Knock] = field(default_factory=list)
+    notes: list[OllamaMagicsError] = field(default_factory=list)
+    parsed: Address | None = None
 
-    def stages(self) -> Iterator[Stage]:
-        """Yield the finished stages; the first that fails is the last that makes sense."""
+    @property
+    def address(self) -> Address:
+        """Where the server is, known after the first stage."""
+        return self.parsed or parse(self.question.typed)
+
+    def run(self) -> CheckReport:
+        self.started = time.monotonic()
         try:
-            for name in STAGES:
-                yield self._timed(name, getattr(self, f"_{name}"))
+            for name in self._names():
+                self.done[name] = self._timed(name, getattr(self, f"_{name}"))
+                self.report(self._so_far(complete=False))
+                if self.done[name].error:
+                    break
+        except BaseException:
+            self.stop.set()
+            raise
         finally:
-            for client in self.clients:
-                client.close()
+            if "connection" in self.done and hasattr(self, "client"):
+                self.client.close()
+        return self._so_far(complete=True)
+
+    def _names(self) -> Iterator[str]:
+        yield "address"
+        yield from self._rest()
+        if self.question.deep:
+            yield from DEEP_STAGES
+
+    def _rest(self) -> tuple[str, ...]:
+        """Return the stages after the first that make sense for the address."""
+        address = self.parsed
+        by_proxy = bool(address and proxy_for(address, self.question.way))
+        none_for = {
+            "name": address is None or by_proxy or address.host.replace(".", "").isdigit() or ":" in address.host,
+            "encryption": address is None or by_proxy or address.scheme == "http",
+        }
+        return tuple(name for name in STAGES[1:] if not none_for.get(name))
+
+    def _so_far(self, *, complete: bool, now: Stage | None = None) -> CheckReport:
+        done = [*self.done.values(), *([now] if now else [])]
+        waiting = self._say("not_asked")
+        names = ("address", *self._rest(), *DEEP_STAGES)
+        rest = [Stage(name, "not asked", waiting) for name in names if name not in {stage.name for stage in done}]
+        return CheckReport((*done, *rest), self.question.language, complete)
 
     def _timed(self, name: str, ask: Callable[[], str]) -> Stage:
         start = time.perf_counter()
+        self.notes = []
+        error: OllamaMagicsError | None = None
+        sentence = ""
         try:
-            sentence, error = ask(), None
+            sentence = ask()
+        except Cancelled:
+            error = RequestRefused("OM-V07", status=0, model=getattr(self, "model", "") or self.question.model)
         except OllamaMagicsError as failure:
-            failure.language = self.question.language
-            sentence, error = failure.what, failure
+            error = self._explained(failure)
         spent = 1000 * (time.perf_counter() - start)
-        return Stage(name, "failed" if error else "ok", sentence, spent, error)
+        for one in (*self.notes, *([error] if error else [])):
+            one.language = self.question.language
+        return Stage(name, "failed" if error else "ok", error.what if error else sentence, spent, error, tuple(self.notes))
+
+    def _tick(self, name: str, sentence: str, note: OllamaMagicsError | None = None) -> None:
+        if note:
+            note.language = self.question.language
+        self.report(self._so_far(complete=False, now=Stage(name, "asking", sentence, notes=(note,) if note else ())))
+
+    # The stages. Where.
 
     def _address(self) -> str:
-        self.address: Address = parse(self.question.typed)
-        return self.address.explain() or self._say(f"address_{self.question.source}", url=self.address.url)
+        address = self.parsed = parse(self.question.typed)
+        if address.from_bind:
+            self.notes.append(ConnectionProblem("OM-D10", host=address.typed, port=address.port))
+        if self.question.language != "en" and address.reasons:
+            reasons = "；".join(self._say(f"why_{getattr(why, 'name', 'spelling').lower()}") for why in address.reasons)
+            return self._say("address_changed", typed=address.typed, url=address.url, reasons=reasons)
+        return address.explain() or self._say(f"address_{self.question.source}", url=address.url)
+
+    def _name(self) -> str:
+        self.addresses = look_up(self.world, self.address, _NAME_SECONDS)
+        return self._say("name_is", host=self.address.host, addresses=", ".join(self.addresses))
 
     def _connection(self) -> str:
-        times = Timeouts(connect=self.question.timeout, metadata=_METADATA_SECONDS)
-        client = Client(self.address, times)
-        self.clients.append(client)
-        self.models = InstalledModels(client)
-        return self._say("reached", where=client.reach())
+        times = Timeouts(min(self.question.timeout, _CONNECT_SECONDS), _LOADING_SECONDS, metadata=_METADATA_SECONDS)
+        asked = self.question
+        self.client = Client(self.address, times, key=asked.key, way=asked.way, cancelled=self.stop, resolve=self.world.resolve)
+        self.models = InstalledModels(self.client)
+        if proxy_for(self.address, self.question.way):
+            return self._say("reached", where=self.client.reach())
+        self.knocks = knock(getattr(self, "addresses", [self.address.host]), self.address.port, times.connect)
+        if not any(one.error is None for one in self.knocks):
+            error = next((one for one in self.knocks if one.is_refused), self.knocks[0]).error
+            raise of_socket(error or OSError(), self.address, times.connect)
+        self._note_slowness()
+        return "; ".join(self._say(_outcome(one), where=one.where) for one in self.knocks)
+
+    def _note_slowness(self) -> None:
+        first, good = self.knocks[0], next(one for one in self.knocks if one.error is None)
+        is_silent = first.error is not None and not first.is_refused
+        if is_silent or first.milliseconds > _SLOW > good.milliseconds:
+            url = f"{self.address.scheme}://{good.where}{self.address.path}"
+            slow, fast = first.where, good.where
+            self.notes.append(ConnectionProblem("OM-D09", host=self.address.host, slow=slow, fast=fast, url=url))
+
+    def _encryption(self) -> str:
+        return self._say("tls_is", version=self.client.shake_hands())
+
+    # Who.
 
     def _server(self) -> str:
-        version = self.clients[0].version()
+        version = self.client.version()
         if version_number(version) < OLDEST_SERVER:
             raise RequestRefused("OM-D35", status=200, version=version, host=self.address.host)
-        return self._say("is_ollama", version=version)
+        self.listed = self.client.installed()
+        sentence = self._say("is_ollama", version=version)
+        has_key = bool(self.question.key or self.address.username or self.address.password)
+        return self._say("key_sent", sentence=sentence) if has_key else sentence
 
     def _model(self) -> str:
-        wanted, installed = self.question.model, self.clients[0].installed()
-        self.model = wanted or self.models.choose("", self.question.abilities[0])
+        wanted, ability = self.question.model, self.question.abilities[0]
+        if not self.listed:
+            pull = f"ollama pull {wanted or proofs.SUGGESTIONS.get(ability, 'llama3.2')}"
+            none = texts.Phrase("none_installed")
+            raise ModelProblem("OM-D37", host=self.address.host, ability=ability, installed=none, pull=pull)
+        self.model = wanted or self.models.choose("", ability)
         self.models.card(self.model)
-        key = "model_installed" if wanted else "model_only"
-        return self._say(key, model=self.model, count=len(installed))
+        return self._say("model_installed" if wanted else "model_only", model=self.model, count=len(self.listed))
 
     def _abilities(self) -> str:
         card = self.models.card(self.model)
-        for ability in self.question.abilities:
-            self.models.choose(self.model, ability)
+        self.models.choose(self.model, self.question.abilities[0])
+        claims = [claim for claim in self.question.abilities[1:] if not card.can(claim)]
+        if not self.question.deep:
+            for claim in claims:
+                self.models.choose(self.model, claim)
+        self._note_context(card)
         parts = [texts.harmless(" · ".join(card.capabilities or ("?",)))]
         if card.context_length:
             parts.append(self._say("takes_context", count=f"{card.context_length:,}".replace(",", "\u202f")))
         if card.can("embedding") and card.embedding_length:
             parts.append(self._say("dimension", count=card.embedding_length))
-        return ", ".join(parts)
+        return ", ".join(parts + [self._say("claimed", ability=claim) for claim in claims])
+
+    def _note_context(self, card: ModelCard) -> None:
+        asked, limit = self.question.context_length, card.context_length
+        if self.question.abilities[0] == "embedding":
+            return
+        if limit and asked > limit:
+            self.notes.append(ModelProblem("OM-D40", model=self.model, asked=asked, limit=limit))
+        if time.monotonic() - self.started > _LATE:
+            return
+        with suppress(OllamaMagicsError):  # good to know, and no reason to fail
+            mine = (one for one in self.client.loaded() if full_name(one.name) == full_name(self.model))
+            loaded = next((one.context_length for one in mine), 0)
+            if loaded and loaded != min(asked, limit or asked):
+                self.notes.append(ModelProblem("OM-D41", model=self.model, asked=asked, loaded=loaded))
+
+    # The model itself.
+
+    def _load(self) -> str:
+        sentence, note = asking.load(self._talk(), lambda words, slow: self._tick("load", words, slow))
+        self.notes += [note] if note else []
+        return sentence
+
+    def _answer(self) -> str:
+        self._tick("answer", self._say("asking"))
+        return asking.answer(self._talk())
+
+    def _proofs(self) -> str:
+        self._tick("proofs", self._say("asking"))
+        return proofs.prove(self._talk())
+
+    def _talk(self) -> asking.Talk:
+        return asking.Talk(self.client, self.question, self.model, self.models.card(self.model))
+
+    # Why not.
+
+    def _explained(self, error: OllamaMagicsError) -> OllamaMagicsError:
+        address = self.parsed
+        if address is None or not (error.code.startswith("OM-D") and isinstance(error, ConnectionProblem)):
+            return error
+        around = look_around(self.world)
+        looks: list[_Look] = []
+        if self.question.probes and error.code in _WORTH_A_LOOK:
+            looks.append(("found", lambda: tuple(look_elsewhere(address, around, self.world))))
+        known = dict(self._look(error, address, looks))
+        return advise(Case(error, address, around, knocks=tuple(self.knocks), **known))  # type: ignore[arg-type] # by name
+
+    def _look(self, error: OllamaMagicsError, address: Address, looks: list[_Look]) -> Iterator[tuple[str, object]]:
+        opened = next((one for one in self.knocks if one.error is None), None)
+        more = list(looks)
+        if error.code in ("OM-D13", "OM-D14", "OM-D31") and opened and address.scheme == "http":
+            more.append(("banner", lambda: banner(opened.address, opened.port)))
+            more.append(("tls", lambda: speaks_tls(opened.address, opened.port)))
+        if error.code == "OM-D24":
+            more.append(("looks", lambda: looks_of(self.client)))
+        if error.code in ("OM-D19", "OM-D20", "OM-D21"):
+            more.append(("direct", lambda: self._direct(address)))
+        yield from in_parallel(more, lambda look: (look[0], look[1]()), _LOOK_SECONDS)
+
+    def _direct(self, address: Address) -> tuple[Knock, ...]:
+        try:
+            return tuple(knock(look_up(self.world, address, 1), address.port, 1))
+        except OllamaMagicsError:
+            return ()
 
     def _say(self, key: str, **facts: object) -> str:
         return texts.phrase(key, self.question.language, **facts)
+
+
+def _outcome(one: Knock) -> str:
+    return "accepts" if one.error is None else "refuses" if one.is_refused else "silent"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from html import escape
+from itertools import groupby
+from typing import Any
 
 from ollama_magics import texts
 from ollama_magics.errors import OllamaMagicsError
 
-_SIGNS = {"ok": "✓", "failed": "✗", "not asked": "–"}
+_SIGNS = {"ok": "✓", "failed": "✗", "not asked": "–", "asking": "…"}
 _GREY = "var(--jp-content-font-color2, #6e7781)"
 _COLOURS = {
     "ok": "var(--jp-success-color1, #1a7f37)",
     "failed": "var(--jp-error-color1, #cf222e)",
     "not asked": _GREY,
+    "asking": _GREY,
 }
 _BOX = (
     "font-family:var(--jp-code-font-family, monospace);font-size:12px;margin:6px 0;padding:6px 10px;border-radius:4px;"
@@ -23,13 +29,22 @@ _BOX = (
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a check: its state is ``ok``, ``failed`` or ``not asked``; ``error`` explains a failure."""
+    """One step of a check: its state is ``ok``, ``failed``, ``not asked`` or, before it ends, ``asking``.
+
+    ``error`` explains a failure; ``notes`` are worth knowing and no failure.
+    """
 
     name: str
     state: str
     sentence: str = ""
     milliseconds: float | None = None
     error: OllamaMagicsError | None = None
+    notes: tuple[OllamaMagicsError, ...] = ()
+
+    @property
+    def told(self) -> tuple[OllamaMagicsError, ...]:
+        """The failure, if there is one, and the notes."""
+        return ((self.error,) if self.error else ()) + self.notes
 
 
 @dataclass(frozen=True)
@@ -39,11 +54,12 @@ class CheckReport:
     stages: tuple[Stage, ...]
     language: str = "en"
     complete: bool = True
+    is_json: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether the check ran to its end without a failure."""
-        return self.complete and all(stage.state == "ok" for stage in self.stages)
+        """Whether the check ran to its end without a failure; what a plain check does not ask does not count."""
+        return self.complete and not any(stage.state in ("failed", "asking") for stage in self.stages)
 
     def __bool__(self) -> bool:
         return self.ok
@@ -53,50 +69,91 @@ class CheckReport:
         """The failure, or None."""
         return next((stage.error for stage in self.stages if stage.error), None)
 
+    @property
+    def notes(self) -> tuple[OllamaMagicsError, ...]:
+        """What is worth knowing and no failure."""
+        return tuple(note for stage in self.stages for note in stage.notes)
+
+    def as_json(self) -> str:
+        """Return the same content for programs, as JSON text."""
+        found = {"ok": self.ok, "code": self.error.code if self.error else None, "stages": [*map(self._facts, self.stages)]}
+        return json.dumps(found, ensure_ascii=False, indent=2)
+
+    def in_json(self) -> CheckReport:
+        """Return the same report, shown as JSON."""
+        return replace(self, is_json=True)
+
+    def _facts(self, stage: Stage) -> dict[str, Any]:
+        plain = {"name": stage.name, "state": stage.state, "sentence": stage.sentence}
+        spent = None if stage.milliseconds is None else round(stage.milliseconds, 1)
+        return {**plain, "milliseconds": spent, "error": _told(stage.error), "notes": [_told(note) for note in stage.notes]}
+
     def __str__(self) -> str:
-        lines = []
-        width = max(len(self._label(stage)) for stage in self.stages)
-        for stage in self.stages:
-            time = f"  ({stage.milliseconds:.0f} ms)" if stage.milliseconds is not None else ""
-            lines.append(f"{_SIGNS[stage.state]} {self._label(stage):{width}}  {stage.sentence}{time}")
-            lines += [f"  {'':{width}}  {line}" for line in self._remedy(stage)]
-        return "\n".join(lines)
+        return self.as_json() if self.is_json else "\n".join(self._lines())
 
     __repr__ = __str__
 
+    def _lines(self) -> Iterator[str]:
+        rows = list(self._rows())
+        width = max((_columns(label) for label, stage in rows if stage.state != "not asked"), default=0)
+        for label, stage in rows:
+            time = f"  ({stage.milliseconds:.0f} ms)" if stage.milliseconds is not None else ""
+            yield f"{_SIGNS[stage.state]} {label}{' ' * (width - _columns(label))}  {stage.sentence}{time}"
+            for error in stage.told:
+                lines = error.lines()[error is stage.error :]
+                yield from (f"  {'':{width}}  {line}" for line in lines)
+
+    def _rows(self) -> Iterator[tuple[str, Stage]]:
+        """Yield what is shown in one row each: a stage, or all that were not asked in a row."""
+        for waiting, stages in groupby(self.stages, lambda stage: stage.state == "not asked"):
+            if not waiting:
+                yield from ((self._label(stage), stage) for stage in stages)
+                continue
+            first, *others = stages
+            labels = [self._label(first), *(self._label(stage).lower() for stage in others)]
+            yield ("、" if self.language == "zh" else ", ").join(labels), first
+
     def as_html(self) -> str:
         """Return the table that a notebook shows; all that servers and people said is escaped."""
-        rows = "".join(self._row(stage) for stage in self.stages)
+        rows = "".join(self._row(label, stage) for label, stage in self._rows())
         font = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1, inherit)"
-        code = f'<div style="color:{_GREY};font-size:11px;margin-top:6px">{self.error.code}</div>' if self.error else ""
+        codes = " · ".join(dict.fromkeys(error.code for stage in self.stages for error in stage.told))
+        code = f'<div style="color:{_GREY};font-size:11px;margin-top:6px">{codes}</div>' if codes else ""
         return f'<table style="border-collapse:collapse;margin:0;{font}">{rows}</table>{code}'
 
-    _repr_html_ = as_html
+    def _repr_html_(self) -> str | None:
+        return None if self.is_json else self.as_html()
 
-    def _row(self, stage: Stage) -> str:
+    def _row(self, label: str, stage: Stage) -> str:
         time = f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
         faint = f"color:{_GREY};" if stage.state == "not asked" else ""
         cell = f'<td style="{faint}text-align:left;vertical-align:top;padding:2px 12px 2px 0;'
+        told = "".join(_explained(error, is_note=error is not stage.error) for error in stage.told)
         return (
             f'<tr style="background:none"><td style="color:{_COLOURS[stage.state]};text-align:left;vertical-align:top;'
             f'padding:2px 10px 2px 0">{_SIGNS[stage.state]}</td>'
-            f'{cell}white-space:nowrap">{escape(self._label(stage))}</td>'
-            f'{cell}">{escape(stage.sentence)}{self._remedy_html(stage)}</td>'
+            f'{cell}max-width:11em">{escape(label)}</td>'
+            f'{cell}">{escape(stage.sentence)}{told}</td>'
             f'<td style="color:{_GREY};text-align:right;vertical-align:top;padding:2px 0;white-space:nowrap;'
             f'font-variant-numeric:tabular-nums">{time}</td></tr>'
         )
 
-    def _remedy(self, stage: Stage) -> list[str]:
-        if stage.error is None:
-            return []
-        stage.error.language = self.language
-        return stage.error.lines()[1:]
-
-    def _remedy_html(self, stage: Stage) -> str:
-        if stage.error is None:
-            return ""
-        how, remedy = escape(stage.error.how_we_know), escape(stage.error.remedy)
-        return f'<br>{how}<div style="{_BOX}">{remedy}</div>'
-
     def _label(self, stage: Stage) -> str:
         return texts.label(f"stage_{stage.name}", self.language)
+
+
+def _columns(text: str) -> int:
+    """Return how wide the text is in a terminal, where Chinese characters take two columns."""
+    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
+
+
+def _explained(error: OllamaMagicsError, *, is_note: bool) -> str:
+    how, remedy = escape(error.how_we_know), escape(error.remedy)
+    what = f"{escape(error.what)} " if is_note else ""
+    return f'<br>{what}{how}<div style="{_BOX}">{remedy}</div>'
+
+
+def _told(error: OllamaMagicsError | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {"code": error.code, "what": error.what, "how_we_know": error.how_we_know, "remedy": error.remedy}

@@ -12,6 +12,7 @@ from PIL import Image
 
 import ollama_magics as om
 from ollama_magics import api
+from ollama_magics.__main__ import main
 from ollama_magics.session import current
 from ollama_magics.standin import StandIn
 
@@ -149,3 +150,17 @@ def test_every_public_name_is_there() -> None:
     assert set(om.__all__) < set(dir(om))
     with pytest.raises(AttributeError):
         _ = om.nothing
+
+
+@pytest.mark.parametrize("more", [[], ["--deep"], ["--json"]])
+def test_the_check_of_the_shell_has_an_exit_status(
+    stand_in: StandIn, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    """0 where every stage passed, 1 otherwise; the same content as text and as JSON."""
+    words = ["check", "--base-url", stand_in.url, *more]
+    assert main([*words, "--model", "sandbox-chat"]) == 0
+    shown = capsys.readouterr().out
+    assert ("✓ Proofs" in shown) == ("--deep" in more)
+    assert ('"ok": true' in shown) == ("--json" in more)
+    assert main([*words, "--model", "nope"]) == 1
+    assert "OM-D36" in capsys.readouterr().out

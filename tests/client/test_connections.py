@@ -150,9 +150,9 @@ def test_a_compressed_answer_is_refused(connect: Connect, encoding: str) -> None
 
 STRANGERS: dict[str, tuple[list[Step], str]] = {
     "a web page": (refusing(200, b"<!doctype html><title>Log in</title>", "text/html"), "OM-D24"),
-    "a page that is not there": (refusing(404, b"404 page not found", "text/plain"), "OM-D24"),
+    "a page that is not there": (refusing(404, b"404 page not found", "text/plain"), "OM-D25"),
     "JSON of something else": (refusing(200, b'{"status":"ok"}'), "OM-D24"),
-    "a gateway without a server": (refusing(502, b"<html>Bad Gateway</html>", "text/html"), "OM-D24"),
+    "a gateway without a server": (refusing(502, b"<html>Bad Gateway</html>", "text/html"), "OM-D33"),
     "Ollama's guard": (refusing(403, b""), "OM-D28"),
     "a server of another kind": ([Send(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"), Receive(), Close()], "OM-D13"),
     "a TLS server": ([Receive(), Send(b"\x15\x03\x03\x00\x02\x02\x32"), Close()], "OM-D13"),
@@ -234,7 +234,7 @@ def test_a_missing_file_of_certificates_is_named(connect: Connect, monkeypatch: 
     """Plain http does not look at it."""
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
     error = failure(lambda: connect("https://ollama.test"))
-    assert error.code == "OM-D15"
+    assert error.code == "OM-D22"
     assert "SSL_CERT_FILE" in error.how_we_know
     with FaultServer(fine()) as server:
         assert connect(server.url).version() == "0.24.0"

@@ -28,7 +28,7 @@ SHOWN = [code for code in CODES if not code.startswith("OM-I")]  # an interrupt 
 NEVER_FACTS = {"debug", "rows"}  # arguments of the constructors that no text shows
 # What some error classes and the reply add themselves; **where in the client and the transport holds these three.
 ADDED = {"OM-C": {"characters"}, "OM-L": {"tokens", "limit"}}
-SPREAD = {"where": {"url", "host", "port"}}
+SPREAD = {name: {"url", "host", "port"} for name in ("where", "case.where")}
 POSITIONAL = {"refuse": ("code", "source", "reason")}  # the room of pictures raises through this function
 
 

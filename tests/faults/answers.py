@@ -38,11 +38,17 @@ def fine(**changed: Sequence[Step]) -> list[Step]:
         "version": whole({"version": "0.24.0"}),
         "tags": whole({"models": [{"name": "m:latest", "size": 1}]}),
         "show": whole(capable),
+        "ps": whole({"models": []}),
         "chat": whole(chunk("Hello", done=True, done_reason="stop"), kind="application/x-ndjson"),
         "generate": whole({"model": "m", "response": "Hello", "done": True, "done_reason": "stop"}),
         "embed": whole({"model": "m", "embeddings": [[1.0, 2.0]]}),
     }
-    return [Serve({f"/api/{name}": script for name, script in (healthy | changed).items()})]
+    return [Serve(_Known({f"/api/{name}": script for name, script in (healthy | changed).items()}))]
+
+
+class _Known(dict[str, Sequence[Step]]):
+    def __missing__(self, _: str) -> Sequence[Step]:
+        return whole(b"404 page not found", status=404, kind="text/plain")
 
 
 class _Always(dict[str, Sequence[Step]]):

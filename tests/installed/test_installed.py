@@ -65,7 +65,7 @@ def test_several_that_can_do_it_are_an_error_that_lists_them(connect: Connect) -
     """The smallest first, ready to be typed."""
     with FaultServer(having(ALL)) as server:
         error = problem(lambda: InstalledModels(connect(server.url)).choose("", "completion"))
-    assert error.code == "OM-D40"
+    assert error.code == "OM-M01"
     assert error.how_we_know == "They are: llama3.2, gemma3:4b."
     assert "-m llama3.2" in error.remedy
 
@@ -88,7 +88,7 @@ def test_a_named_model_that_cannot_do_it_is_refused(connect: Connect) -> None:
     with FaultServer(having(ALL)) as server:
         models = InstalledModels(connect(server.url))
         error = problem(lambda: models.choose("llama3.2", "vision"))
-        assert error.code == "OM-D38"
+        assert error.code == "OM-D39"
         assert error.what == "llama3.2 does not do this: vision."
         assert "completion, tools" in error.how_we_know
         assert "gemma3:4b" in error.remedy

@@ -94,6 +94,12 @@ def test_config_shows_and_sets_the_same_settings(shell: Any, stand_in: StandIn) 
     assert body["options"]["num_ctx"] == 2048
 
 
+def test_the_check_goes_deep_and_speaks_json(shell: Any) -> None:
+    """Its two options, one for the model and one for programs."""
+    assert "✓ Proofs" in shell.run("%ollama_check --deep")
+    assert '"ok": true' in shell.run("%ollama_check --json")
+
+
 def test_the_check_needs_no_words(shell: Any) -> None:
     """What stands after %ollama_check is a mistake that is named."""
     assert isinstance(shell.fail("%ollama_check now")[0], UsageError)

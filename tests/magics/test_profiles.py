@@ -40,7 +40,7 @@ def test_thinking_is_asked_for_where_a_model_thinks(shell: Any, stand_in: StandI
     shell.run(f"%ollama -m sandbox-think --think={level} hello")
     assert body(stand_in)["think"] == sent
     error, _ = shell.fail(f"%ollama --think={level} hello")
-    assert error.code == "OM-D38"
+    assert error.code == "OM-D39"
 
 
 def test_an_option_without_its_value_leaves_the_prompt_alone(shell: Any, stand_in: StandIn) -> None:

@@ -45,7 +45,7 @@ def test_a_picture_for_a_blind_model_is_refused_before_anything_is_sent(tmp_path
     """The server would answer as if there were none; a reply that nobody read has sent nothing."""
     with pytest.raises(ModelProblem) as caught:
         om.chat("What colour?", model="parrot", images=[picture(tmp_path, "PNG")])
-    assert caught.value.code == "OM-D38"
+    assert caught.value.code == "OM-D39"
     assert "able to: colours" in caught.value.remedy
 
 

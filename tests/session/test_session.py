@@ -187,7 +187,7 @@ def test_the_only_fitting_model_need_not_be_named(open_session: Open, stand_in: 
 def test_several_fitting_models_are_an_error(open_session: Open, stand_in: StandIn) -> None:
     """Nothing is guessed, and nothing is sent to any of them."""
     error = failure(lambda: open_session(base_url=stand_in.url).ask(Prompt("Hi")))
-    assert (type(error), error.code) == (ModelProblem, "OM-D40")
+    assert (type(error), error.code) == (ModelProblem, "OM-M01")
     assert sent(stand_in) == []
 
 
@@ -203,7 +203,7 @@ def test_a_blind_model_is_refused_a_picture_before_sending(session: Session, sta
     """A server would answer as if there were none."""
     picture = tuple(session.pictures_of(Image.new("RGB", (8, 8), "red")))
     error = failure(lambda: session.ask(Prompt("What is it?", images=picture)))
-    assert (type(error), error.code) == (ModelProblem, "OM-D38")
+    assert (type(error), error.code) == (ModelProblem, "OM-D39")
     assert "sandbox-vision" in error.remedy
     assert sent(stand_in) == []
 

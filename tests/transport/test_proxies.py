@@ -81,7 +81,7 @@ def test_a_proxy_that_refuses_the_way_through_is_blamed(connect: Connect, monkey
         monkeypatch.setenv("https_proxy", proxy.url)
         error = failure(connect("https://ollama.test").version)
         assert proxy.requests[0].method == "CONNECT"
-    assert error.code == "OM-D20"
+    assert error.code == "OM-D21"
     assert "407 Proxy Authentication Required" in error.how_we_know
 
 
@@ -89,7 +89,7 @@ def test_the_page_of_a_proxy_is_not_taken_for_an_answer(connect: Connect, monkey
     """A gateway that does not reach the server says so in HTML."""
     with FaultServer(refusing(502, b"<html>Bad Gateway</html>", "text/html")) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        assert failure(connect(FAR).version).code == "OM-D24"
+        assert failure(connect(FAR).version).code == "OM-D19"
 
 
 @pytest.mark.parametrize("exceptions", ["ollama.test", ".test", "*", "a.example, ollama.test:11434"])

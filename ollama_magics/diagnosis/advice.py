@@ -1,0 +1,210 @@
+"""Which row of the table of troubles a failure is on this machine, and what to type against it."""
+
+# A ready command stands only for an address that has just answered as Ollama; everything else is words and recipes.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from ollama_magics.address import Address
+from ollama_magics.diagnosis.counterprobes import HOST_NAMES, LOOPBACK, Found
+from ollama_magics.diagnosis.identity import Looks
+from ollama_magics.diagnosis.reaching import Knock
+from ollama_magics.diagnosis.recipes import bind, docker, start
+from ollama_magics.diagnosis.surroundings import LIKELY, Surroundings
+from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
+from ollama_magics.texts import Joined, Phrase
+
+_MOST_LINES = 5  # of a remedy, so that the whole stays within seven
+_PLACES = {"podman": "container", "kaggle": "kaggle"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A failure with all that was found out about it."""
+
+    error: OllamaMagicsError
+    address: Address
+    around: Surroundings
+    found: tuple[Found, ...] = ()
+    knocks: tuple[Knock, ...] = ()
+    direct: tuple[Knock, ...] = ()
+    looks: Looks | None = None
+    banner: str = ""
+    tls: bool = False
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """The facts that every connection problem names."""
+        return {"url": self.address.url, "host": self.address.host, "port": self.address.port}
+
+    @property
+    def refused(self) -> str:
+        """The addresses that refused."""
+        return ", ".join(one.where for one in self.knocks if one.is_refused) or self.address.origin.partition("//")[2]
+
+    @property
+    def signs(self) -> Phrase:
+        """What says where the kernel runs."""
+        place = self.around.place
+        return Phrase(f"in_{_PLACES.get(place, place)}")
+
+    @property
+    def is_container(self) -> bool:
+        """Whether this looks like a container, or may be one and an address outside of it has answered."""
+        outside = any(not one.address.is_loopback for one in self.found)
+        weight = self.around.weight("container", "podman", "kubernetes")
+        return weight >= LIKELY or (weight > 0 and outside)
+
+
+def advise(case: Case) -> OllamaMagicsError:
+    """Return the error as it is to be told on this machine."""
+    treat = _TREATMENTS.get(case.error.code)
+    error = _other_scheme(case) or (treat(case) if treat else case.error)
+    return _with_found(error, case)
+
+
+def _other_scheme(case: Case) -> OllamaMagicsError | None:
+    """Return the error where the very same port has answered in the other way, with TLS or without."""
+    mine = (case.address.host, case.address.port, case.address.path)
+    if case.error.code not in ("OM-D13", "OM-D14", "OM-D18", "OM-D31"):
+        return None
+    other = any((one.address.host, one.address.port, one.address.path) == mine for one in case.found)
+    if case.address.scheme == "https" and other:
+        return ConnectionProblem("OM-D15", **case.where, reason=case.error.words(1))
+    return ConnectionProblem("OM-D16", **case.where, said="TLS") if case.tls or other else None
+
+
+def _with_found(error: OllamaMagicsError, case: Case) -> OllamaMagicsError:
+    if not case.found:
+        return error
+    lines = [Phrase("use_found", url=one.address.url, version=one.version) for one in case.found[:2]]
+    first = case.found[0]
+    seen = Phrase("answers_too", seen=error.words(1), found=first.address.origin.partition("//")[2], version=first.version)
+    return error.advised(seen, Joined(lines))
+
+
+def _refused(case: Case) -> OllamaMagicsError:
+    address = case.address
+    if address.host in HOST_NAMES or address.host == case.around.gateway:
+        error = ConnectionProblem("OM-D06", **case.where, refused=case.refused)
+        return error.advised(remedy=bind(case.around))
+    if not address.is_loopback:
+        return _refused_there(case)
+    if twin := _twin(case):
+        return ConnectionProblem("OM-D08", **case.where, refused=case.refused, found=twin)
+    return _refused_here(case)
+
+
+def _refused_there(case: Case) -> OllamaMagicsError:
+    is_near = _is_private(case.address.host)
+    remedy = Joined([Phrase("start_there", host=case.address.host), *([bind(case.around)] if is_near else [])])
+    return ConnectionProblem("OM-D03", **case.where).advised(Phrase("refused_on", where=case.refused), remedy)
+
+
+def _refused_here(case: Case) -> OllamaMagicsError:
+    place = case.around.place
+    if place in ("kaggle", "colab", "binder", "codespaces"):
+        return ConnectionProblem("OM-D11", **case.where, refused=case.refused, signs=case.signs, place=place.title())
+    if place == "wsl":
+        error = ConnectionProblem("OM-D05", **case.where, refused=case.refused, signs=case.signs)
+        gateway = case.around.gateway or "HOST"
+        return error.advised(remedy=Joined([Phrase("wsl_mirror"), Phrase("wsl_gateway", gateway=gateway), bind(case.around)]))
+    if case.is_container:
+        signs = case.signs if place != "plain" else Phrase("in_container")
+        error = ConnectionProblem("OM-D04", **case.where, refused=case.refused, signs=signs)
+        return error.advised(remedy=docker(case.around))
+    if place in ("ssh", "vscode"):
+        return ConnectionProblem("OM-D12", **case.where, refused=case.refused, signs=case.signs)
+    seen = Phrase("refused_on", where=case.refused)
+    return ConnectionProblem("OM-D03", **case.where).advised(seen, start(case.around))
+
+
+def _twin(case: Case) -> str:
+    """Return the other loopback address on the same port, where it has answered."""
+    found = [one.address for one in case.found if one.address.host in LOOPBACK and one.address.port == case.address.port]
+    return found[0].origin.partition("//")[2] if found and case.address.scheme == "http" else ""
+
+
+def _silent(case: Case) -> OllamaMagicsError:
+    port = case.address.port
+    lines = [Phrase("firewall_linux", port=port)] if case.around.host_system in ("linux", "desktop") else []
+    if case.around.host_system in ("windows", "desktop"):
+        lines.append(Phrase("firewall_windows", port=port))
+    return case.error.advised(remedy=Joined([*lines, Phrase("no_probe")]))
+
+
+def _unknown_name(case: Case) -> OllamaMagicsError:
+    if case.address.host in HOST_NAMES:
+        return case.error.advised(remedy=docker(case.around))
+    return case.error.advised(remedy=Phrase("no_probe")) if case.error.code == "OM-D01" else case.error
+
+
+def _broken(case: Case) -> OllamaMagicsError:
+    if case.banner:
+        return ConnectionProblem("OM-D14", **case.where, said=Phrase("banner", said=case.banner[:80]))
+    if case.error.code == "OM-D31":
+        return case.error.advised(remedy=Phrase("server_hangs"))
+    if case.error.code == "OM-D13":
+        return case.error.advised(Phrase("far_end"), Phrase("try_far_end"))
+    return case.error
+
+
+def _stranger(case: Case) -> OllamaMagicsError:
+    if case.looks is None:
+        return case.error
+    kind, name = case.looks.kind, case.looks.name
+    seen = Phrase(f"looks_{kind}", name=name)
+    if kind == "openwebui":
+        remedy = Phrase("use_openwebui", url=case.address.url)
+    elif kind == "login":
+        remedy = Phrase("use_login")
+    else:
+        remedy = Phrase("use_other", name=name) if name and kind != "proxy" else Phrase("no_probe")
+    return case.error.advised(seen, remedy)
+
+
+def _proxys(case: Case) -> OllamaMagicsError:
+    opened = [one.where for one in case.direct if one.error is None]
+    if not opened:
+        return case.error
+    seen = Phrase("direct_works", seen=case.error.words(1), where=opened[0])
+    return case.error.advised(seen, Phrase("no_proxy", host=case.address.host))
+
+
+def _elsewhere(case: Case) -> OllamaMagicsError:
+    location = str(case.error.facts.get("location", ""))
+    scheme, _, rest = location.partition("://")
+    host = rest.partition("/")[0].partition(":")[0]
+    path = "/" + rest.partition("/")[2] if rest else ""
+    if location.startswith("//"):
+        return case.error
+    if scheme in ("http", "https") and host == case.address.host and path.endswith("/api/version"):
+        return case.error.advised(remedy=Phrase("redirect_same", url=location.removesuffix("/api/version")))
+    return case.error.advised(remedy=Phrase("use_login")) if "log" in location or "sign" in location else case.error
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host
+
+
+_TREATMENTS: dict[str, Callable[[Case], OllamaMagicsError]] = {
+    "OM-D01": _unknown_name,
+    "OM-D02": _unknown_name,
+    "OM-D03": _refused,
+    "OM-D07": _silent,
+    "OM-D13": _broken,
+    "OM-D14": _broken,
+    "OM-D19": _proxys,
+    "OM-D20": _proxys,
+    "OM-D21": _proxys,
+    "OM-D23": _elsewhere,
+    "OM-D24": _stranger,
+    "OM-D31": _broken,
+}

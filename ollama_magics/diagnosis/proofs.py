@@ -1,0 +1,156 @@
+"""Whether the model does what its card says: sees, embeds, calls functions, thinks, each proved by a question."""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+
+from ollama_magics.diagnosis.asking import Talk, spoken
+from ollama_magics.errors import EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.refusal import quote
+from ollama_magics.texts import Phrase
+from ollama_magics.wire import Chunk, EmbedRequest, Message
+
+SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
+_COLOURS = {
+    (255, 0, 0): ("red", "crimson", "scarlet", "红"),
+    (0, 160, 0): ("green", "绿"),
+    (0, 0, 255): ("blue", "蓝"),
+}
+_SIDE = 64  # pixels
+# (a text, one that is near, one that is far) in each language
+_TRIPLES = {
+    "english": ("A cat sits on the mat.", "A kitten is on the rug.", "The bank raised its interest rate."),
+    "chinese": ("一只猫坐在垫子上。", "小猫在地毯上。", "银行提高了利率。"),
+}
+_SAME = 0.999  # cosine of two vectors that ought to be one
+_ADD = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "description": "Add two numbers.",
+        "parameters": {
+            "type": "object",
+            "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
+            "required": ["a", "b"],
+        },
+    },
+}
+
+
+def prove(talk: Talk) -> str:
+    """Return the verdicts; raises the error of the first proof that failed, after all were made."""
+    if talk.embeds:
+        return embedding(talk)
+    claimed = set(talk.question.abilities[1:])
+    wanted = [proof for ability, proof in _PROOFS.items() if talk.card.can(ability) or ability in claimed]
+    verdicts = [proof(talk) for proof in wanted]
+    failure = next((error for _, error in verdicts if error), None)
+    if failure:
+        raise failure
+    return " · ".join(talk.say(words) for words, _ in verdicts) or talk.say("proof_none")
+
+
+Verdict = tuple[str, OllamaMagicsError | None]
+
+
+def vision(talk: Talk) -> Verdict:
+    """Return whether the model names the colour of plain pictures: *sees*, *ignores* or *refuses*."""
+    said = []
+    for colour in _COLOURS:
+        try:
+            chunks = talk.ask("What colour is this picture? Answer with one word.", images=(_plain(colour),), tokens=16)
+        except (ModelProblem, RequestRefused) as error:
+            heard = quote(str(error.facts.get("said", error.how_we_know)))
+            return "proof_refuses", ModelProblem("OM-V02", model=talk.model, said=heard)
+        said.append(spoken(chunks).lower())
+    right = sum(any(word in text for word in words) for text, words in zip(said, _COLOURS.values(), strict=True))
+    if right >= 2 and len(set(said)) > 1:
+        return "proof_sees", None
+    return "proof_ignores", ModelProblem("OM-V01", model=talk.model, said=quote("; ".join(text[:60] for text in said)))
+
+
+def tools(talk: Talk) -> Verdict:
+    """Return whether the model calls a function that it was given."""
+    chunks = talk.ask("What is 2 plus 3? Use the function add.", tools=(_ADD,), tokens=256)
+    calls = [call for chunk in chunks for call in chunk.tool_calls]
+    if any((call.get("function") or {}).get("name") == "add" for call in calls):
+        return "proof_calls", None
+    return "proof_talks", ModelProblem("OM-V04", model=talk.model, said=quote(spoken(chunks)[:120]) or "…")
+
+
+def thinking(talk: Talk) -> Verdict:
+    """Return whether the model shows thoughts when asked to; the answer after them is not waited for."""
+    chunks: list[Chunk] = []
+    for chunk in talk.client.chat(talk.request(Message("user", "What is 2 plus 3?"), tokens=64, think=True)):
+        chunks.append(chunk)
+        if chunk.thinking:
+            return "proof_thinks", None
+    return "proof_silent", ModelProblem("OM-V05", model=talk.model, said=quote(spoken(chunks)[:120]) or "…")
+
+
+def embedding(talk: Talk) -> str:
+    """Return for which languages near texts get near vectors; raises EmbeddingProblem where the vectors are of no use."""
+    texts = [text for triple in _TRIPLES.values() for text in triple]
+    try:
+        vectors = talk.client.embed(EmbedRequest(model=talk.model, input=tuple(texts)))
+        again = talk.client.embed(EmbedRequest(model=talk.model, input=(texts[0],)))
+    except (ModelProblem, RequestRefused) as error:
+        raise _useless(talk, Phrase("vectors_refused", said=error.facts.get("said", error.how_we_know))) from None
+    size = _size(talk, vectors, len(texts))
+    if len(again) != 1 or len(again[0]) != size or _cosine(vectors[0], again[0]) < _SAME:
+        raise _useless(talk, Phrase("vectors_change"))
+    near = [name for place, name in enumerate(_TRIPLES) if _margin(vectors[3 * place : 3 * place + 3]) > 0]
+    if "english" not in near and "chinese" not in near:
+        facts = {"near": f"{_cosine(vectors[0], vectors[1]):.3f}", "far": f"{_cosine(vectors[0], vectors[2]):.3f}"}
+        raise _useless(talk, Phrase("vectors_order", **facts))
+    return talk.say("proof_near", count=size, languages=talk.say("_".join(near)))
+
+
+def _size(talk: Talk, vectors: Sequence[Sequence[float]], count: int) -> int:
+    sizes = {len(vector) for vector in vectors}
+    if len(vectors) != count or len(sizes) != 1 or 0 in sizes:
+        shown = ", ".join(map(str, sorted(sizes))) or "0"
+        raise _useless(talk, Phrase("vectors_wrong", found=len(vectors), sizes=shown, count=count))
+    size, listed = sizes.pop(), talk.card.embedding_length
+    if listed and listed != size:
+        raise _useless(talk, Phrase("vectors_size", size=size, listed=listed))
+    if not all(math.isfinite(number) for vector in vectors for number in vector):
+        raise _useless(talk, Phrase("vectors_infinite"))
+    if not all(any(vector) for vector in vectors):
+        raise _useless(talk, Phrase("vectors_zero"))
+    return size
+
+
+def _useless(talk: Talk, reason: Phrase) -> EmbeddingProblem:
+    return EmbeddingProblem("OM-V03", model=talk.model, reason=reason)
+
+
+def _margin(triple: Sequence[Sequence[float]]) -> float:
+    return _cosine(triple[0], triple[1]) - _cosine(triple[0], triple[2])
+
+
+def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    dot = math.fsum(a * b for a, b in zip(one, other, strict=True))
+    return dot / math.sqrt(math.fsum(a * a for a in one) * math.fsum(b * b for b in other))
+
+
+def _plain(colour: tuple[int, int, int]) -> str:
+    """Return a picture of one colour, as the base64 text of a PNG file."""
+    rows = (b"\0" + bytes(colour) * _SIDE) * _SIDE
+    pieces = (
+        _piece(b"IHDR", struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 2, 0, 0, 0)),
+        _piece(b"IDAT", zlib.compress(rows)),
+        _piece(b"IEND", b""),
+    )
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(pieces)).decode()
+
+
+def _piece(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+_PROOFS = {"vision": vision, "tools": tools, "thinking": thinking}

@@ -1,0 +1,33 @@
+"""What a check has to find out, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ollama_magics.transport import SYSTEM_WAY, Way
+
+
+@dataclass(frozen=True)
+class Question:
+    """The typed address and its source, the model and what it must be able to do, and how far the check goes.
+
+    The first of ``abilities`` is what the model is for; further ones are claims of the form. ``options`` and ``keep_alive``
+    are those of real use, so that a load is not wasted. ``deep`` asks the model itself; ``probes`` allows the look at other
+    addresses after a failure.
+    """
+
+    typed: str
+    source: str = "default"
+    model: str = ""
+    abilities: tuple[str, ...] = ("completion",)
+    timeout: float = 5
+    language: str = "en"
+    context_length: int = 4096
+    options: Mapping[str, Any] = field(default_factory=dict)
+    keep_alive: Any = None
+    key: str = field(default="", repr=False)
+    way: Way = field(default=SYSTEM_WAY, repr=False)
+    deep: bool = False
+    probes: bool = True

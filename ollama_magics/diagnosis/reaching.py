@@ -1,0 +1,118 @@
+"""Names and bare connections, IPv4 and IPv6 apart and without any HTTP, so that a proxy cannot blur what is found."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, TypeVar
+
+from ollama_magics.address import Address
+from ollama_magics.diagnosis.surroundings import World
+from ollama_magics.errors import ConnectionProblem
+from ollama_magics.failure import of_socket
+from ollama_magics.texts import Phrase
+
+_Thing = TypeVar("_Thing")
+_Result = TypeVar("_Result")
+_MOST = 4  # addresses of one name that are tried
+_BANNER_SECONDS = 0.4
+
+
+@dataclass(frozen=True)
+class Knock:
+    """One try to connect: to which address, how long it took, and the error that it ended with, or None."""
+
+    address: str
+    port: int
+    milliseconds: float
+    error: OSError | None = None
+
+    @property
+    def where(self) -> str:
+        """The address with its port, as it is written."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether somebody said no, instead of nobody saying anything."""
+        return isinstance(self.error, ConnectionRefusedError)
+
+
+def look_up(world: World, address: Address, seconds: float) -> list[str]:
+    """Return the addresses of the host; raises ConnectionProblem where it has none, or none in time."""
+    with suppress(ValueError):
+        return [str(ip_address(address.host))]
+    found = in_parallel([address.host], lambda host: _resolved(world, host, address.port), seconds)
+    if not found:
+        reason = Phrase("look_up_silent", seconds=f"{seconds:g}")
+        raise ConnectionProblem("OM-D02", url=address.url, host=address.host, reason=reason)
+    if isinstance(found[0], OSError):
+        raise of_socket(found[0], address, seconds)
+    return found[0][:_MOST]
+
+
+def _resolved(world: World, host: str, port: int) -> list[str] | OSError:
+    try:
+        found = world.resolve(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return error
+    except UnicodeError as error:
+        return socket.gaierror(socket.EAI_NONAME, str(error))
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def knock(hosts: Iterable[str], port: int, seconds: float) -> list[Knock]:
+    """Try every address at the same time; return how each try ended, in their order."""
+    asked = list(hosts)
+    found = {one.address: one for one in in_parallel(asked, lambda host: _knocked(host, port, seconds), seconds + 0.5)}
+    late = TimeoutError("timed out")
+    return [found.get(host) or Knock(host, port, 1000 * seconds, late) for host in asked]
+
+
+def _knocked(host: str, port: int, seconds: float) -> Knock:
+    start = time.perf_counter()
+    failure: OSError | None = None
+    try:
+        socket.create_connection((host, port), timeout=seconds).close()
+    except OSError as error:
+        failure = error
+    return Knock(host, port, 1000 * (time.perf_counter() - start), failure)
+
+
+def banner(host: str, port: int) -> str:
+    """Return what the server says before it is asked anything: HTTP servers wait, others do not."""
+    with suppress(OSError), socket.create_connection((host, port), timeout=1) as connection:
+        connection.settimeout(_BANNER_SECONDS)
+        return connection.recv(200).decode("utf-8", "replace").strip()
+    return ""
+
+
+def speaks_tls(host: str, port: int) -> bool:
+    """Return whether the server completes a TLS handshake; nothing is sent over it, so its certificate does not matter."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with suppress(OSError), socket.create_connection((host, port), timeout=1) as connection:
+        context.wrap_socket(connection).close()
+        return True
+    return False
+
+
+def in_parallel(things: Iterable[_Thing], act: Callable[[_Thing], _Result], seconds: float) -> list[_Result]:
+    """Return the results that came in time, of one daemon thread for each thing; the rest is left to itself."""
+    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    work = list(things)
+    for thing in work:
+        threading.Thread(target=lambda one: results.put(act(one)), args=(thing,), daemon=True, name="ollama-check").start()
+    deadline = time.monotonic() + seconds
+    found: list[_Result] = []
+    with suppress(queue.Empty):
+        while len(found) < len(work):
+            found.append(results.get(timeout=max(0.001, deadline - time.monotonic())))
+    return found

@@ -1,0 +1,365 @@
+"""The situations: what is wrong on the machine, what is asked, and the code that must come first."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ollama_magics.diagnosis import Question, World
+from tests.diagnosis.certificates import certificate, tls_server
+from tests.faults import Close, FaultServer, Hold, Receive, Reset, Send, Serve, Step, fine, whole
+
+HTML = "text/html"
+ROUTE = "Iface\tDestination\tGateway\tFlags\neth0\t00000000\t0100007F\t0003\n"  # the gateway is 127.0.0.1
+ISSUER = "WWW-Authenticate: Basic realm=x\r\n"
+REQUEST_TO_TLS = b"Client sent an HTTP request to an HTTPS server.\n"
+
+
+@dataclass
+class Scene:
+    """The machine as a situation has made it; ``ends`` takes it down again."""
+
+    ends: ExitStack
+    url: str = ""
+    environ: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    modules: set[str] = field(default_factory=set)
+    names: dict[str, list[str] | OSError] = field(default_factory=dict)
+    system: str = "linux"
+    port: int = 0
+    proxy: dict[str, str] = field(default_factory=dict)
+    question: dict[str, Any] = field(default_factory=dict)
+    trusts: bool = False
+
+    def serve(self, script: Sequence[Step], *, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Run a server and return its port; the first one is what the person typed."""
+        server = FaultServer(script, port=port) if host == "127.0.0.1" else _Server6(script, port)
+        self.ends.enter_context(server)
+        self.url = self.url or server.url
+        return server.port
+
+    def world(self) -> World:
+        """Return what the check may look at."""
+        port = self.port or closed_port()
+        return World(self.environ, lambda path: self.files.get(path, ""), self.modules, self.system, self._resolve, port)
+
+    def asked(self) -> Question:
+        """Return the question."""
+        return Question(self.url, "notebook", **{"model": "m", **self.question})
+
+    def _resolve(self, host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+        found = self.names.get(host, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+        if isinstance(found, OSError):
+            raise found
+        return [(socket.AF_INET6 if ":" in one else socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in found]
+
+
+class _Server6(FaultServer):
+    """The same on ::1 only."""
+
+    def __init__(self, script: Sequence[Step], port: int = 0) -> None:
+        super().__init__(script)
+        self._listener.close()
+        self._listener = socket.create_server(("::1", port), family=socket.AF_INET6)
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://[::1]:{self.port}"
+
+
+def closed_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+Make = Callable[[Scene], None]
+
+
+def serving(script: Sequence[Step], **question: Any) -> Make:
+    """Return what runs a server with this script."""
+
+    def make(scene: Scene) -> None:
+        scene.serve(script)
+        scene.question |= question
+
+    return make
+
+
+def closed(  # noqa: PLR0913 - the parts of the surroundings, each by its name
+    *,
+    host: str = "127.0.0.1",
+    environ: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
+    modules: set[str] | None = None,
+    names: Mapping[str, list[str] | OSError] | None = None,
+    system: str = "linux",
+) -> Make:
+    """Return what types an address on which nobody listens, in these surroundings."""
+
+    def make(scene: Scene) -> None:
+        scene.url = f"http://{host}:{closed_port()}"
+        scene.environ |= environ or {}
+        scene.files |= files or {}
+        scene.modules |= modules or set()
+        scene.names |= names or {}
+        scene.system = system
+
+    return make
+
+
+def secured(name: str = "127.0.0.1", *, scheme: str = "https", begins: int = -2, ends: int = 2, trusts: bool = True) -> Make:
+    """Return what runs a server that speaks TLS with such a certificate, whose authority is trusted or not."""
+
+    def make(scene: Scene) -> None:
+        port = scene.ends.enter_context(tls_server(certificate(name, begins=begins, ends=ends)))
+        scene.url = f"{scheme}://127.0.0.1:{port}"
+        scene.trusts = trusts
+
+    return make
+
+
+def by_proxy(script: Sequence[Step] | None, *, scheme: str = "http", value: str = "") -> Make:
+    """Return what puts a proxy before a name that only it could know; None: one that does not run."""
+
+    def make(scene: Scene) -> None:
+        scene.url = f"{scheme}://gpu-box.test:11434"
+        url = value or (f"http://127.0.0.1:{closed_port()}" if script is None else "")
+        if script is not None:
+            server = FaultServer(script)
+            scene.ends.enter_context(server)
+            url = server.url
+        scene.proxy = {f"{scheme}_proxy": url}
+
+    return make
+
+
+def typed(url: str, names: Mapping[str, list[str] | OSError] | None = None, **question: Any) -> Make:
+    """Return what types an address, where nothing runs."""
+
+    def make(scene: Scene) -> None:
+        scene.url = url
+        scene.names |= names or {}
+        scene.question |= question
+
+    return make
+
+
+def https_to_http(scene: Scene) -> None:
+    """Ollama speaks http, and https is typed."""
+    plain: list[Step] = [Send(b"HTTP/1.0 400 Bad Request\r\n\r\n"), Close()]
+    server = FaultServer([Hold()], plain, fine())  # the knock, the handshake, the look around
+    scene.ends.enter_context(server)
+    scene.url = f"https://127.0.0.1:{server.port}"
+
+
+def no_handshake(scene: Scene) -> None:
+    """Close in the middle of the handshake."""
+    port = scene.serve([Close()])
+    scene.url = f"https://127.0.0.1:{port}"
+
+
+def cloud(scene: Scene) -> None:
+    """Play ollama.com, which wants a key."""
+    server = FaultServer(page('{"error":"unauthorized"}', 401, "application/json"))
+    scene.ends.enter_context(server)
+    scene.url = f"http://ollama.com:{server.port}"
+    scene.names["ollama.com"] = ["127.0.0.1"]
+
+
+def only_ipv6(scene: Scene) -> None:
+    """Ollama listens on ::1, and 127.0.0.1 is typed."""
+    port = scene.serve(fine(), host="::1")
+    scene.url = f"http://127.0.0.1:{port}"
+
+
+def only_ipv4(scene: Scene) -> None:
+    """And the reverse."""
+    port = scene.serve(fine())
+    scene.url = f"http://[::1]:{port}"
+
+
+def first_is_silent(scene: Scene) -> None:
+    """Give a name whose first address leads nowhere, and the second to Ollama."""
+    port = scene.serve(fine())
+    scene.url = f"http://box.test:{port}"
+    scene.names["box.test"] = ["192.0.2.77", "127.0.0.1"]
+
+
+def in_container_found(scene: Scene) -> None:
+    """Put the kernel into a container, around which a machine answers by its name."""
+    port = scene.serve(fine())
+    scene.port = port
+    scene.url = f"http://[::1]:{closed_port()}"
+    scene.files["/proc/1/cgroup"] = "0::/docker/abc"
+    scene.names["host.docker.internal"] = ["127.0.0.1"]
+
+
+def port_slip(scene: Scene) -> None:
+    """Type a wrong port, while Ollama listens on its own."""
+    scene.port = scene.serve(fine())
+    scene.url = f"http://127.0.0.1:{closed_port()}"
+
+
+def loaded(**entry: Any) -> list[Step]:
+    """Return the answer of /api/ps with the model in memory."""
+    return whole({"models": [{"name": "m:latest", "size": 100, **entry}]})
+
+
+def card(context: int = 8192, *capabilities: str) -> list[Step]:
+    """Return the answer of /api/show."""
+    info = {"general.architecture": "x", "x.context_length": context}
+    return whole({"capabilities": list(capabilities or ("completion",)), "model_info": info})
+
+
+def said(status: int, text: str, **more: str) -> list[Step]:
+    """Return the answer of a server that refuses in Ollama's form."""
+    return whole({"error": text, **more}, status=status)
+
+
+def page(text: str, status: int = 200, kind: str = HTML, extra: str = "") -> list[Step]:
+    """Return a server that answers everything with one page."""
+
+    class Always(dict[str, Sequence[Step]]):
+        def __missing__(self, _: str) -> Sequence[Step]:
+            return whole(text.encode(), status=status, kind=kind, extra=extra)
+
+    return [Serve(Always())]
+
+
+DEEP = {"deep": True, "context_length": 512}
+CGROUP = {"/proc/1/cgroup": "12:cpu:/docker/0123"}
+WSL = {"/proc/version": "Linux version 5.15.0-microsoft-standard-WSL2", "/proc/net/route": "I\tD\tG\ne\t00000000\t014014AC\t3\n"}
+
+# name: (what makes it, the code that must come, a part of the first remedy)
+SITUATIONS: dict[str, tuple[Make, str, str]] = {
+    "an unknown name": (typed("http://gpu-bxo.test:11434"), "OM-D01", "11434"),
+    "host.docker.internal on Linux Docker": (typed("http://host.docker.internal:11434"), "OM-D01", "host-gateway"),
+    "no name server": (
+        typed("http://box.test:11434", {"box.test": socket.gaierror(socket.EAI_AGAIN, "Temporary failure")}),
+        "OM-D02",
+        "Kaggle",
+    ),
+    "a closed port": (closed(), "OM-D03", "systemctl start ollama"),
+    "a closed port on macOS": (closed(system="darwin"), "OM-D03", "Ollama app"),
+    "a closed port on Windows": (closed(system="win32"), "OM-D03", "Start menu"),
+    "a closed port of another machine": (closed(host="box.test", names={"box.test": ["127.0.0.1"]}), "OM-D03", "on box.test"),
+    "a slip in the port": (port_slip, "OM-D03", "%ollama_config --base-url http://127.0.0.1:"),
+    "/.dockerenv alone": (closed(files={"/.dockerenv": " "}), "OM-D03", "systemctl start ollama"),
+    "a container": (closed(files=CGROUP), "OM-D04", "--add-host=host.docker.internal:host-gateway"),
+    "a container whose host answers": (in_container_found, "OM-D04", "%ollama_config --base-url http://"),
+    "podman": (closed(environ={"container": "podman"}), "OM-D04", "host.containers.internal"),
+    "Kubernetes": (closed(environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1"}), "OM-D04", "http://ollama.NAMESPACE:11434"),
+    "Docker Desktop": (
+        closed(files={**CGROUP, "/proc/version": "Linux version 6.1-linuxkit"}),
+        "OM-D04",
+        "Docker Desktop",
+    ),
+    "WSL": (closed(files=WSL, environ={"WSL_DISTRO_NAME": "Ubuntu"}), "OM-D05", "networkingMode=mirrored"),
+    "host.docker.internal refuses": (
+        closed(host="host.docker.internal", files=CGROUP, names={"host.docker.internal": ["127.0.0.1"]}),
+        "OM-D06",
+        "no password",
+    ),
+    "an address without a way": (typed("http://box.test:11434", {"box.test": ["192.0.2.77"]}), "OM-D07", "ufw"),
+    "Ollama on ::1 only": (only_ipv6, "OM-D08", "%ollama_config --base-url http://[::1]:"),
+    "Ollama on 127.0.0.1 only": (only_ipv4, "OM-D08", "%ollama_config --base-url http://127.0.0.1:"),
+    "a name whose first address is silent": (first_is_silent, "OM-D09", "%ollama_config --base-url http://127.0.0.1:"),
+    "Colab": (closed(environ={"COLAB_RELEASE_TAG": "x"}, modules={"google.colab"}), "OM-D11", "install.sh"),
+    "Kaggle, which looks like Colab": (
+        closed(environ={"KAGGLE_KERNEL_RUN_TYPE": "Interactive", "COLAB_RELEASE_TAG": "x"}),
+        "OM-D11",
+        "install.sh",
+    ),
+    "a kernel over SSH": (closed(environ={"SSH_CONNECTION": "1 2 3 4"}), "OM-D12", "ssh -N -R"),
+    "VS Code on a remote machine": (closed(environ={"VSCODE_AGENT_FOLDER": "/x"}), "OM-D12", "ssh -N -R"),
+    "a tunnel without a far end": (serving([Receive(), Close()]), "OM-D13", "curl"),
+    "a reset": (serving([Receive(), Reset()]), "OM-D13", "curl"),
+    "an SSH server": (serving([Send(b"SSH-2.0-OpenSSH_9.2\r\n"), Hold()]), "OM-D14", "port of Ollama"),
+    "a mail server": (serving([Send(b"220 mail.test ESMTP\r\n"), Receive(), Close()]), "OM-D14", "port of Ollama"),
+    "https to plain http": (https_to_http, "OM-D15", "%ollama_config --base-url http://127.0.0.1:"),
+    "http to TLS": (secured(scheme="http"), "OM-D16", "https://"),
+    "http to the TLS of Go": (serving(page(REQUEST_TO_TLS.decode(), 400, "text/plain")), "OM-D16", "https://"),
+    "a certificate of nobody known": (secured(trusts=False), "OM-D17", "SSL_CERT_FILE"),
+    "a certificate of yesterday": (secured(begins=-9, ends=-1), "OM-D17", "renewed"),
+    "TLS that is not completed": (no_handshake, "OM-D18", "in between"),
+    "a certificate for another name": (secured("other.test"), "OM-D17", "the name"),
+    "ollama.com without a key": (cloud, "OM-D30", "OLLAMA_API_KEY"),
+    "a proxy with a page of its own": (by_proxy(page("<html>Bad Gateway</html>", 502)), "OM-D19", "NO_PROXY="),
+    "a dead proxy": (by_proxy(None), "OM-D20", "NO_PROXY=gpu-box.test"),
+    "a proxy that wants a password": (
+        by_proxy([Receive(), Send(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), Close()], scheme="https"),
+        "OM-D21",
+        "NAME:PASSWORD",
+    ),
+    "a plain proxy that wants a password": (by_proxy(page("no", 407)), "OM-D21", "NAME:PASSWORD"),
+    "a SOCKS proxy": (by_proxy(None, value="socks5://127.0.0.1:1"), "OM-D22", "HTTP_PROXY"),
+    "a redirect to a login": (serving(page("", 302, extra="Location: /login\r\n")), "OM-D23", "log in"),
+    "a redirect elsewhere": (serving(page("", 301, extra="Location: https://else.test/x\r\n")), "OM-D23", "--base-url"),
+    "Open WebUI": (serving(page("<html><title>Open WebUI</title></html>")), "OM-D24", "/ollama"),
+    "LM Studio": (
+        serving(page('{"error":"Unexpected endpoint or method. (GET /api/version)"}', kind="application/json")),
+        "OM-D24",
+        "LM Studio",
+    ),
+    "vLLM": (serving(page('{"data":[{"id":"x","owned_by":"vllm"}]}', kind="application/json")), "OM-D24", "vLLM"),
+    "llama.cpp": (
+        serving(page('{"error":{"code":404}}', 404, "application/json", "Server: llama.cpp\r\n")),
+        "OM-D24",
+        "llama.cpp",
+    ),
+    "a login page": (serving(page("<html><form>Sign in<input type='password'></form></html>")), "OM-D24", "log in"),
+    "an nginx page": (serving(page("<html><center>nginx</center></html>", 404)), "OM-D24", "11434"),
+    "no list of models": (serving(fine(tags=whole({"data": []}))), "OM-D24", "11434"),
+    "404 page not found": (serving(page("404 page not found", 404, "text/plain")), "OM-D25", "/v1"),
+    "a cloud model, not signed in": (
+        serving(fine(show=said(401, "unauthorized", signin_url="https://ollama.com/x"))),
+        "OM-D26",
+        "ollama signin",
+    ),
+    "a guard with a password": (serving(page("<html>", 401, extra=ISSUER)), "OM-D27", "NAME:PASSWORD"),
+    "a forbidding page": (serving(page("<html>Forbidden", 403)), "OM-D27", "NAME:PASSWORD"),
+    "Ollama's own guard": (serving(page("", 403)), "OM-D28", "Host: localhost:11434"),
+    "the cloud is disabled": (serving(fine(show=said(403, "ollama cloud is disabled: x"))), "OM-D29", "OLLAMA_NO_CLOUD"),
+    "a silent port": (serving([Hold()]), "OM-D31", "ollama ps"),
+    "a gateway that gave up": (serving(page("<html>Gateway Time-out", 504)), "OM-D33", "proxy_read_timeout"),
+    "a full queue": (serving(fine(show=said(503, "server busy, please try again"))), "OM-D34", "wait"),
+    "too many requests": (serving(fine(show=said(429, "slow down"))), "OM-D34", "wait"),
+    "an old Ollama": (serving(fine(version=whole({"version": "0.11.0"}))), "OM-D35", "upgrade"),
+    "a missing model": (
+        serving(
+            fine(tags=whole({"models": [{"name": "mistral:latest"}]}), show=said(404, "model 'x' not found")), model="mistrl"
+        ),
+        "OM-D36",
+        "ollama pull mistrl",
+    ),
+    "an empty server": (serving(fine(tags=whole({"models": []}))), "OM-D37", "ollama pull m"),
+    "an embedding model for chat": (serving(fine(show=card(8192, "embedding"))), "OM-D38", "choose another"),
+    "a chat model for embeddings": (serving(fine(show=card()), abilities=("embedding",)), "OM-D38", "choose another"),
+    "pictures for a blind model": (serving(fine(show=card()), abilities=("completion", "vision")), "OM-D39", "choose another"),
+    "more context than the model has": (serving(fine(show=card(2048))), "OM-D40", "--context 2048"),
+    "loaded with another context": (serving(fine(show=card(), ps=loaded(context_length=1024))), "OM-D41", "--context 1024"),
+    "too little memory": (
+        serving(fine(show=card(), chat=said(500, "model requires more system memory (9 GiB) than is available")), **DEEP),
+        "OM-D42",
+        "smaller",
+    ),
+    "a model for a newer Ollama": (
+        serving(fine(show=card(), chat=said(412, "this model requires a newer version of Ollama")), **DEEP),
+        "OM-D43",
+        "upgrade",
+    ),
+    "a model on the processor": (serving(fine(show=card(), ps=loaded(size_vram=0)), **DEEP), "OM-D44", "GPU"),
+    "a clock that is wrong": (secured(begins=1, ends=9), "OM-D45", "clock"),
+    "an address to listen on": (typed("http://0.0.0.0:1"), "OM-D03", "ollama"),
+}
+
+
+@contextmanager
+def scene_of(make: Make) -> Iterator[Scene]:
+    """Make a situation, give it, and take it down."""
+    with ExitStack() as ends:
+        scene = Scene(ends)
+        make(scene)
+        yield scene

@@ -1,0 +1,121 @@
+"""The deep check: it ticks while a model loads, can be stopped, and its proofs fail where a model does not do it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from ollama_magics.diagnosis import CheckReport, Question, asking, check
+from ollama_magics.standin import StandIn
+from tests.diagnosis.rig import card
+from tests.faults import FaultServer, Hold, Receive, Step, Wait, chunk, fine, whole
+
+LINE = "application/x-ndjson"
+
+
+def deep(script: list[Step], *abilities: str) -> CheckReport:
+    """Return the deep check of the model of a server with this script."""
+    with FaultServer(script) as server:
+        return check(Question(server.url, model="m", abilities=abilities or ("completion",), deep=True))
+
+
+def saying(text: str, **fields: Any) -> list[Step]:
+    """Return the answer of /api/chat."""
+    return whole(chunk(text, done=True, done_reason="stop", **fields), kind=LINE)
+
+
+def test_the_stand_in_passes_and_is_asked_as_in_real_use(stand_in: StandIn) -> None:
+    """The same context for the load and for the answer, so that the model is loaded once."""
+    report = check(Question(stand_in.url, model="sandbox-chat", context_length=1024, deep=True))
+    assert report, report
+    assert {stage.state for stage in report.stages} == {"ok"}
+    bodies = [body for _, path, body in stand_in.requests if path == "/api/chat" and body]
+    assert bodies[0]["messages"] == []
+    assert {body["options"]["num_ctx"] for body in bodies} == {1024}
+
+
+def test_a_long_load_ticks_and_is_called_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known is reported while the model is on its way, with D32 when it takes long."""
+    monkeypatch.setattr(asking, "_TICK", 0.05)
+    monkeypatch.setattr(asking, "_LONG", 0.0)
+    seen: list[CheckReport] = []
+    with FaultServer(fine(show=card(), chat=[Wait(0.4), *saying("Hello")])) as server:
+        assert check(Question(server.url, model="m", deep=True), seen.append)
+    ticks = [stage for report in seen for stage in report.stages if (stage.name, stage.state) == ("load", "asking")]
+    assert ticks
+    assert ticks[0].sentence.startswith("loading m … ")
+    assert ticks[0].notes[0].code == "OM-D32"
+
+
+def test_a_load_can_be_stopped() -> None:
+    """Whoever started the check ends it, and the report says so."""
+    stop = threading.Event()
+
+    def press() -> None:
+        server.wait_for("/api/chat")
+        stop.set()
+
+    with FaultServer(fine(show=card(), chat=[Hold()])) as server:
+        threading.Thread(target=press, daemon=True).start()
+        report = check(Question(server.url, model="m", deep=True), stop=stop)
+        assert server.wait_until_left()
+    assert report.error is not None
+    assert report.error.code == "OM-V07"
+
+
+def test_an_interrupt_leaves_no_connection_behind() -> None:
+    """The stop button ends the load on the server, too, and nothing of ours goes on."""
+
+    def press(report: CheckReport) -> None:
+        if any((stage.name, stage.state) == ("load", "asking") for stage in report.stages):
+            raise KeyboardInterrupt
+
+    outer = threading.Event()
+    with FaultServer(fine(show=card(), chat=[Hold()])) as server:
+        with pytest.raises(KeyboardInterrupt):
+            check(Question(server.url, model="m", deep=True), press, stop=outer)
+        assert server.wait_until_left()
+    assert not outer.is_set()  # it may belong to the whole session
+
+
+@pytest.mark.parametrize(
+    ("answers", "abilities", "code"),
+    [
+        ({"chat": saying("I like it")}, ("completion", "vision"), "OM-V01"),
+        ({"chat": saying("red")}, ("completion", "vision"), "OM-V01"),
+        ({"chat": saying("five"), "show": card(8192, "completion", "tools")}, ("completion",), "OM-V04"),
+        ({"chat": saying("five"), "show": card(8192, "completion", "thinking")}, ("completion",), "OM-V05"),
+        ({"chat": saying("")}, ("completion",), "OM-V06"),
+        ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[0.0, 0.0]] * 6})}, ("embedding",), "OM-V03"),
+        ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[1.0, 2.0]] * 5})}, ("embedding",), "OM-V03"),
+        ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[1.0, 2.0]] * 6})}, ("embedding",), "OM-V03"),
+    ],
+)
+def test_a_proof_fails_where_the_model_does_not_do_it(answers: dict[str, Any], abilities: tuple[str, ...], code: str) -> None:
+    """Whatever its card says."""
+    report = deep(fine(**{"show": card(), **answers}), *abilities)
+    assert report.error is not None
+    assert report.error.code == code, report
+
+
+def test_the_report_is_the_same_as_json(stand_in: StandIn) -> None:
+    """With a code for programs, and null where nothing failed."""
+    good = json.loads(check(Question(stand_in.url, model="sandbox-chat")).as_json())
+    assert (good["ok"], good["code"]) == (True, None)
+    assert [stage["state"] for stage in good["stages"]] == ["ok"] * 5 + ["not asked"] * 3
+    bad = check(Question(stand_in.url, model="nope"))
+    found = json.loads(str(bad.in_json()))
+    assert bad.error is not None
+    assert (found["ok"], found["code"]) == (False, "OM-D36")
+    assert found["stages"][3]["error"]["remedy"] == bad.error.remedy
+    assert bad.in_json()._repr_html_() is None
+
+
+def test_silence_of_the_server_ends_the_metadata_but_not_a_load() -> None:
+    """The load has its own budget; here the version never comes."""
+    report = deep([Receive(), Hold()])
+    assert report.error is not None
+    assert report.error.code == "OM-D31"

@@ -1,0 +1,78 @@
+"""The deep check on a real Ollama with the tiny models of tests/real_ollama: what each can do is proved, or not."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from ollama_magics.address import parse
+from ollama_magics.client import Client
+from ollama_magics.diagnosis import CheckReport, Question, check, proofs
+from ollama_magics.diagnosis.asking import Talk
+from ollama_magics.errors import EmbeddingProblem
+
+
+def deep(url: str, model: str, *abilities: str, **more: Any) -> CheckReport:
+    """Return the deep check of a model; every context is of one size, as another one loads the model anew."""
+    question = Question(url, "notebook", model, abilities or ("completion",), context_length=512, deep=True, **more)
+    return check(question)
+
+
+def told(report: CheckReport, stage: str) -> str:
+    """Return the sentence of a stage."""
+    return next(one.sentence for one in report.stages if one.name == stage)
+
+
+@pytest.mark.parametrize(
+    ("model", "ability", "verdict"),
+    [
+        ("colours", "completion", "vision: sees"),
+        ("caller", "completion", "tools: calls"),
+        ("thinker", "completion", "thinking: thinks"),
+        ("all-minilm", "embedding", "embedding: near texts are near (dimension 384"),
+        ("parrot", "completion", "nothing more to prove"),
+    ],
+)
+def test_what_a_model_can_do_is_proved(real_url: str, model: str, ability: str, verdict: str) -> None:
+    """Every stage passes, the last with the verdict."""
+    report = deep(real_url, model, ability)
+    assert report, report
+    assert told(report, "proofs").startswith(verdict)
+    assert told(report, "load").startswith(f"{model} loaded in")
+
+
+def test_a_blind_model_that_takes_pictures_is_found_out(real_url: str) -> None:
+    """The form says that it sees; 0.24.0 ignores the picture, later ones refuse it."""
+    report = deep(real_url, "parrot", "completion", "vision")
+    assert report.error is not None
+    assert report.error.code in {"OM-V01", "OM-V02"}
+    assert "vision" in told(report, "abilities")
+
+
+def test_the_vectors_of_a_chat_model_are_found_out(real_url: str) -> None:
+    """The check stops before it is loaded; asked all the same, its vectors prove to be of no use."""
+    report = deep(real_url, "parrot", "embedding")
+    assert report.error is not None
+    assert (report.error.code, told(report, "load")) == ("OM-D38", "not asked yet")
+    client = Client(parse(real_url))
+    talk = Talk(client, Question(real_url, abilities=("embedding",)), "parrot", client.card("parrot"))
+    with pytest.raises(EmbeddingProblem) as caught:
+        proofs.embedding(talk)
+    client.close()
+    assert caught.value.code == "OM-V03"
+
+
+def test_a_wrong_name_is_answered_with_the_nearest_and_loads_nothing(real_url: str) -> None:
+    """In less than 100 ms, the promised bound, taken as the best of three on a busy machine."""
+    spent = []
+    for _ in range(3):
+        start = time.perf_counter()
+        report = deep(real_url, "pparot")
+        spent.append(time.perf_counter() - start)
+        assert report.error is not None
+        assert report.error.code == "OM-D36"
+        assert "-m parrot" in report.error.remedy
+        assert told(report, "load") == "not asked yet"
+    assert min(spent) < 0.1
