@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import diagnosis, fill, settings
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ollama_magics.images import Picture
+    from ollama_magics.store import VectorStore
 
-_CLOUD = "ollama.com"
+_CLOUD, _CLOUD_KEY = "ollama.com", "OLLAMA_API_KEY"
 # Ollama's option: our setting, and how a value of it is read (plain calls may pass any)
 _OPTIONS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
     "num_ctx": ("context_length", settings.count),
@@ -59,8 +61,9 @@ class Session:
         self.conversation = Conversation()
         self._lock = threading.Lock()
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
-        self._cancelled = threading.Event()
-        self._owned = ExitStack()
+        self._cancelled, self._owned = threading.Event(), ExitStack()
+        self.api_key_env = ""  # the environment variable that holds the key of this address
+        self.others: dict[Any, Session] = {}  # for other addresses, see access.py; they end with this one
 
     # Where and in which language.
 
@@ -110,18 +113,22 @@ class Session:
     @property
     def client(self) -> Client:
         """The kept client of the address; made at first use and again when the address changes."""
-        return self._connected()[0]
+        return self.connected()[0]
 
     @property
     def installed(self) -> InstalledModels:
         """What is known about the models of the server."""
-        return self._connected()[1]
+        return self.connected()[1]
 
-    def _connected(self) -> tuple[Client, InstalledModels]:
-        chosen, address = self.settings, self.address
+    def connected(self, url: str = "") -> tuple[Client, InstalledModels]:
+        """Return the kept client and models of the address in force, or for another address new ones, to be closed."""
+        chosen, address = self.settings, parse(url) if url else self.address
         times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
-        key = os.environ.get("OLLAMA_API_KEY", "").strip() if address.host == _CLOUD else ""
-        wanted = (address.url, address.username, address.password, times, key)
+        named = "" if url else self.api_key_env  # a key is bound to one address
+        key = os.environ.get(named or (_CLOUD_KEY if address.host == _CLOUD else ""), "").strip()
+        wanted = (address.url, address.username, address.password, times, key, os.getpid())  # a fork must not share connections
+        if url:
+            return (other := Client(address, times, key=key, cancelled=self._cancelled)), InstalledModels(other)
         with self._lock:
             if self._client is None or self._client[0] != wanted:
                 if self._client:
@@ -164,13 +171,8 @@ class Session:
         if prompt.images and model and self.settings.vision == "yes":
             ability = "completion"
         elif prompt.images and self.settings.vision == "no":
-            raise SettingError(
-                "OM-S01",
-                value="a picture",
-                setting="this model",
-                reason="The form says that it does not see (vision: no).",
-                example="%ollama_config --vision auto",
-            )
+            reason, example = "The form says that it does not see (vision: no).", "%ollama_config --vision auto"
+            raise SettingError("OM-S01", value="a picture", setting="this model", reason=reason, example=example)
         return self.installed.choose(model, ability)
 
     def _options(self, prompt: Prompt) -> dict[str, Any]:
@@ -216,23 +218,24 @@ class Session:
 
     # Embeddings and the check.
 
-    def embed(self, rows: Any, model: str = "", *, batch: int = 256) -> np.ndarray[Any, Any]:
-        """Return the ``(n, d)`` float32 array of the texts, one row for each, in order.
+    @cached_property
+    def store(self) -> VectorStore:
+        """The vectors that are kept from one job to the next; closed with the session."""
+        from ollama_magics.store import VectorStore  # noqa: PLC0415 - brings in SQLite
 
-        Raises EmbeddingProblem for what is no text, for a text that is too long and for an answer that does not fit.
-        """
+        self.own((found := VectorStore()).close)
+        return found
+
+    def embed(self, rows: Any = None, model: str = "", **wishes: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the ``(n, d)`` float32 array of the texts, one row for each, in order; for the wishes see embedding.call."""
         from ollama_magics import embedding  # noqa: PLC0415 - brings in numpy, which chat does not need
 
-        found = embedding.texts_of(rows)
-        self.installed.require_recent()
-        model = self.installed.choose(model or self._embedding_model(), "embedding")
-        return embedding.embed(self.client, model, found, batch=settings.count(batch, "batch"))
+        return embedding.call(self, rows, model or self.embedding_model(), **wishes)
 
-    def _embedding_model(self) -> str:
+    def embedding_model(self) -> str:
+        """Return the model that the settings name for embeddings, or an empty text."""
         chosen = self.settings
-        if chosen.embedding_model or chosen.model_type == "embedding":
-            return str(chosen.embedding_model or chosen.model)
-        return ""
+        return str(chosen.embedding_model or (chosen.model if chosen.model_type == "embedding" else ""))
 
     def check(self, report: Callable[[diagnosis.CheckReport], None] | None = None) -> diagnosis.CheckReport:
         """Return the connectivity check; ``report`` is called with what is known after every stage."""
@@ -277,10 +280,8 @@ class Session:
         """Yield each setting with the value in force and where it comes from."""
         for name in settings.form():
             value = getattr(self.settings, name)
-            if name == "base_url":
-                yield name, self.address.url, self.typed_address()[1]
-            else:
-                yield name, value, "default" if value == settings.default(name) else "notebook"
+            source = "default" if value == settings.default(name) else "notebook"
+            yield (name, value, source) if name != "base_url" else (name, self.address.url, self.typed_address()[1])
 
 
 def current() -> Session:
@@ -295,5 +296,4 @@ def current() -> Session:
 def _known(values: Mapping[str, Any]) -> None:
     for name in values:
         if name not in settings.form():
-            known = ", ".join(settings.form())
-            raise SettingError("OM-S03", setting=name, known=known)
+            raise SettingError("OM-S03", setting=name, known=", ".join(settings.form()))

@@ -27,7 +27,7 @@ def count(text: object, setting: str | None, *, least: int = 1, special: tuple[i
     """
     plain = unicodedata.normalize("NFKC", str(text)).strip().lower().replace(",", "").replace("_", "").replace(" ", "")
     digits, unit = (plain[:-1], _UNITS[plain[-1]]) if plain[-1:] in _UNITS else (plain, 1)
-    if isinstance(text, bool) or not _WHOLE.fullmatch(digits):
+    if not _WHOLE.fullmatch(digits):
         raise _refused(text, setting, "A whole number of tokens is needed: 4096, 4k or 4,096.", "8k")
     tokens = int(digits) * unit
     if tokens < least and tokens not in special:
@@ -41,7 +41,7 @@ def number(text: object, setting: str | None, *, least: float, most: float) -> f
         value = float(unicodedata.normalize("NFKC", str(text)))
     except ValueError:
         raise _refused(text, setting, "A number is needed.", f"{least:g}") from None
-    if isinstance(text, bool) or not least <= value <= most:
+    if not least <= value <= most:
         raise _refused(text, setting, f"It must lie between {least:g} and {most:g}.", f"{least:g}")
     return value
 
@@ -49,7 +49,7 @@ def number(text: object, setting: str | None, *, least: float, most: float) -> f
 def whole(text: object, setting: str) -> int:
     """Return a whole number, negative ones included; raises SettingError otherwise."""
     plain = unicodedata.normalize("NFKC", str(text)).strip()
-    if isinstance(text, bool) or not _WHOLE.fullmatch(plain):
+    if not _WHOLE.fullmatch(plain):
         raise _refused(text, setting, "A whole number is needed.", "42")
     return int(plain)
 

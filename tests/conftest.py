@@ -32,12 +32,13 @@ hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the machine's own Ollama, proxies and language out of a test, and its session out of the next one."""
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the machine's own Ollama, proxies, language and store out of a test, and its session out of the next one."""
     for name in os.environ:
         if (name.startswith("OLLAMA_") and name not in _OURS) or name.lower().endswith("_proxy") or name in _LANGUAGES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANG", "C")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     yield
     session = settings.shared().session
     if session is not None:

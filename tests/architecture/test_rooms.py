@@ -12,20 +12,24 @@ PACKAGE = ROOT / "ollama_magics"
 
 # room: what it may import of ours
 OURS: dict[str, set[str]] = {
-    "__init__": {"magics", "api", "errors"},
+    "__init__": {"magics", "api", "estimator", "errors"},
     "__main__": {"api", "errors", "standin"},
-    # diagnosis and reply: only for type checkers
-    "magics": {"arguments", "api", "panel", "session", "display", "settings", "errors", "diagnosis", "reply"},
+    # diagnosis, embedding and reply: only for type checkers
+    "magics": {"arguments", "api", "panel", "session", "display", "settings", "errors", "diagnosis", "embedding", "reply"},
     "arguments": {"settings", "errors"},
-    "api": {"session", "standin", "errors", "diagnosis", "reply"},
+    "api": {"session", "distributed", "embedding", "standin", "errors", "diagnosis", "reply"},
+    "estimator": {"access", "embedding", "session", "errors"},
+    "distributed": {"access", "settings", "errors"},
+    "access": {"address", "session", "settings", "errors"},
     "panel": {"session", "diagnosis", "settings", "texts", "errors"},
     "session": {
         *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "installed"},
-        *{"settings", "address", "wire", "errors"},
+        *{"settings", "store", "address", "wire", "errors"},
     },
     "display": {"reply", "markup", "texts"},
     "diagnosis": {"client", "installed", "wire", "address", "texts", "errors"},
-    "embedding": {"client", "wire", "errors"},
+    "embedding": {"client", "installed", "settings", "store", "wire", "errors"},
+    "store": set(),
     "reply": {"conversation", "wire", "markup", "texts", "errors"},
     "conversation": {"wire"},
     "installed": {"client", "wire", "errors"},
@@ -48,12 +52,16 @@ OUTSIDE: dict[str, set[str]] = {
     "IPython": {"magics", "arguments", "display"},
     "httpx": {"client", "transport"},
     "httpcore": {"client", "transport"},
+    "dask": {"distributed"},
     "ipywidgets": {"panel"},
-    "numpy": {"api", "embedding", "images", "magics", "session"},  # api, magics, session: for type checkers only
+    # api, magics, session: for type checkers only
+    "numpy": {"api", "distributed", "embedding", "estimator", "images", "magics", "session"},
     "PIL": {"images", "standin"},
     "msgspec": {"wire", "refusal"},
     "markdown_it": {"markup"},
     "pygments": {"markup"},
+    "sklearn": {"estimator"},
+    "simdjson": {"embedding"},
     "tqdm": {"embedding"},
     "traitlets": {"settings"},
 }
