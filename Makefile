@@ -1,6 +1,7 @@
 # Each target works from a fresh clone: it makes .venv, installs what it needs there, and is quick the next time.
 #   PYTHON=python3.12   the interpreter to build .venv from (without uv)
-#   PYTEST_ARGS="-k x"  passed on to pytest
+#   PYTEST_ARGS="-k x"  passed on to pytest, and TORTURE_ARGS="--kills 5" to the torture
+#   BENCH_ARGS=--quick  passed on to the benchmarks
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ UV := $(shell command -v uv 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lab notebooks clean
+.PHONY: help demo test check lab notebooks torture bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -32,6 +33,13 @@ lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in
 
 notebooks: $(VENV)/has-test ## run the notebooks and store what they show, for the tests to compare with
 	@$(BIN)/python scripts/record_notebooks.py
+
+torture: $(VENV)/has-demo ## embed 100 000 texts through 20 kills: bit-identical, nothing asked twice (TORTURE_ARGS="--kills 5")
+	@$(BIN)/python benchmarks/torture.py $(TORTURE_ARGS)
+
+bench: $(VENV)/has-bench ## next to other clients, as ratios (needs a C compiler; BENCH_ARGS=--quick for a look)
+	@$(BIN)/python benchmarks/embed.py $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/chat.py $(BENCH_ARGS)
 
 clean: ## remove .venv and everything else that was made
 	@rm -rf $(VENV) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,7 @@
 """Makes the notebooks repeatable under nbval: one display for each answer, and no server but the stand-in."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 _ENVIRONMENT = {
     "OLLAMA_MAGICS_STREAM": "off",
     "OLLAMA_MAGICS_CONFIG": str(Path(__file__).parent / "no profiles"),
+    "XDG_CACHE_HOME": tempfile.mkdtemp(prefix="ollama-magics-notebooks-"),
     "LANG": "C.UTF-8",
 }
 _before: dict[str, str | None] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         RequestRefused,
         SettingError,
     )
+    from ollama_magics.estimator import OllamaEmbedder as OllamaEmbedder
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,19 +44,21 @@ __all__ = [
     "embed",
     "sandbox",
 ]
+# Listed only where its package is installed: `from ollama_magics import *` must not ask for it.
+_WITH = {"OllamaEmbedder": "sklearn"}
 
 
 def __getattr__(name: str) -> Any:
     # Public names are looked up at first use: importing the package brings in nothing.
-    if name not in __all__:
+    if name not in __all__ and name not in _WITH:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    room = "errors" if name[0].isupper() else "api"
+    room = "estimator" if name in _WITH else "errors" if name[0].isupper() else "api"
     return getattr(import_module(f"{__name__}.{room}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "__version__", *(name for name, package in _WITH.items() if find_spec(package))]
 
 
 def load_ipython_extension(shell: Any) -> None:

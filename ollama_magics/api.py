@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ollama_magics.diagnosis import CheckReport
+    from ollama_magics.embedding import EmbedReport
     from ollama_magics.reply import Reply
 
 
@@ -55,12 +56,32 @@ def chat(
     return current().ask(Prompt(prompt, images=pictures, once=True, **options), values)
 
 
-def embed(texts: Any, *, model: str = "", batch: int = 256) -> np.ndarray[Any, Any]:
+def embed(
+    texts: Any = None,
+    *,
+    model: str = "",
+    store: bool = True,
+    report: Callable[[EmbedReport], None] | None = None,
+    lengths: bool = False,
+    **wishes: Any,
+) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return the ``(n, d)`` float32 array of the texts, C-contiguous, one row for each text in order.
 
-    Takes a list, tuple, Series, array, generator or one string. Raises EmbeddingProblem, whose ``rows`` name the texts.
+    Takes a list, tuple, Series, column, array, generator or one string; ``lines`` names a file with a text on each line.
+    ``report`` is called with the EmbedReport. ``wishes`` are the options of %embed: batch (256), parallel (2), dimensions,
+    query, document, on_error ("raise", "nan", "skip"), truncate, verify, any_model, context, keep_alive, options (a dict),
+    base_url (several servers). ``store``: reuse vectors, and keep them. Raises EmbeddingProblem, whose ``rows`` name the texts.
+
+    A dask Series, bag or array gives a lazy dask array: see distributed.embed, also for ``lengths`` and ``api_key_env``.
     """
-    return current().embed(texts, model, batch=batch)
+    from ollama_magics import distributed  # noqa: PLC0415 - brings in numpy, which chat does not need
+
+    if distributed.is_collection(texts):
+        lazy: np.ndarray[Any, np.dtype[np.float32]] = distributed.embed(
+            texts, model, lengths=lengths, report=report, store=store, **wishes
+        )
+        return lazy  # dask's array behaves like NumPy's
+    return current().embed(texts, model, report=report, store=store, **wishes)
 
 
 def check(*, deep: bool = False) -> CheckReport:

@@ -49,12 +49,29 @@ def prompt_options(magic: _Magic) -> _Magic:
 
 
 def embed_options(magic: _Magic) -> _Magic:
-    """Declare the options of %embed on a magic."""
+    """Declare the options of %embed and %%embed on a magic."""
     return _declared(
         magic,
         argument("-m", "--model", metavar="NAME", help="the embedding model"),
         argument("-o", "--into", metavar="NAME", help="bind the array to this name"),
-        argument("--batch", metavar="N", default=str(256), help="texts in one request (default 256)"),
+        argument("--report", metavar="NAME", help="bind what happened to the rows, an EmbedReport, to this name"),
+        argument("--lines", metavar="FILE", help="embed the lines of a text file"),
+        argument("--batch", metavar="N", help="texts in one request (default 256)"),
+        argument("--parallel", metavar="N", help="requests at a time (default 2)"),
+        argument("--dimensions", metavar="N", help="numbers in a vector, where the model can cut them"),
+        argument("--query", action="store_true", help="put the model family's words for a query before each text"),
+        argument("--document", action="store_true", help="put the model family's words for a document before each text"),
+        argument("--on-error", metavar="WHAT", help="rows that cannot be embedded: raise (after all others), nan, or skip"),
+        argument("--truncate", action="store_true", help="let the server cut texts that are too long; the report lists them"),
+        argument("--verify", action="store_true", help="embed some texts again alone, and compare"),
+        argument("--any-model", action="store_true", help="take a model that is not listed as one that embeds"),
+        argument("--context", metavar="N", help="tokens of context, sent as num_ctx; takes 8k"),
+        argument("--keep-alive", metavar="T", help="how long the model stays loaded: 30m, 0, -1 (for ever)"),
+        argument("-O", dest="options", metavar="KEY=VALUE", action="append", help="an option of the runner; repeatable"),
+        argument("--base-url", metavar="A,B", help="several servers that share the work"),
+        argument("--no-store", action="store_true", help="neither look vectors up in the store nor keep them there"),
+        argument("--store", action="store_true", help="show the size of the store"),
+        argument("--forget", action="store_true", help="empty the store"),
     )
 
 
@@ -134,6 +151,21 @@ def assigned_name(name: str | None) -> str | None:
         message = f"-o takes a name of the notebook, not {name!r}"
         raise UsageError(message)
     return name
+
+
+def wishes(options: Namespace) -> dict[str, Any]:
+    """Return what was typed for %embed by the names of om.embed; what was not typed is left out."""
+    typed = dict(vars(options))
+    for name in ("into", "report", "forget"):
+        del typed[name]
+    typed["store"] = not typed.pop("no_store")
+    return {name: value for name, value in typed.items() if value is not None}
+
+
+def evaluated(expression: str, shell: Any) -> Any:
+    """Return the value of a Python expression in the notebook, or of ``$name``."""
+    found = _looked_up(expression, shell.user_ns)
+    return shell.ev(expression) if found is expression else found
 
 
 def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str], str]:

@@ -79,10 +79,14 @@ class OllamaMagicsError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         first, *others = self.lines()
-        return [f"{_BOLD}{type(self).__name__}{_PLAIN} {first}", *others]
+        notes = getattr(self, "__notes__", ())  # which Python's own tracebacks show as well
+        return [f"{_BOLD}{type(self).__name__}{_PLAIN} {first}", *others, *notes]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.code, _travelling(self))
 
 
 class _Part(texts.Phrase):
@@ -155,14 +159,29 @@ class Cancelled(Exception):
 class Interrupted(KeyboardInterrupt):
     """The person stopped the cell; ``partial`` is the reply so far, or None."""
 
-    def __init__(self, partial: Any = None) -> None:
-        self.code = "OM-I01" if partial else "OM-I02"
+    def __init__(self, partial: Any = None, code: str = "") -> None:
+        self.code = code or ("OM-I01" if partial else "OM-I02")
         super().__init__(self.code)
         self.partial = partial
         self.language = "en"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.code, _travelling(self))
 
     def __str__(self) -> str:
         return f"{texts.error(self.code, self.language)[0]}  [{self.code}]"
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
+
+
+def _travelling(error: BaseException) -> dict[str, Any]:
+    # of a partial reply the text: itself it holds a connection, which cannot be pickled
+    return {name: getattr(value, "so_far", value) for name, value in vars(error).items()}
+
+
+def _again(kind: type[BaseException], code: str, travelled: dict[str, Any]) -> BaseException:
+    """Return an error that comes from another process, whatever arguments its class takes."""
+    error = kind.__new__(kind, code)
+    error.__dict__.update(travelled)
+    return error

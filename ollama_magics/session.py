@@ -6,10 +6,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import diagnosis, fill, settings
-from ollama_magics.address import Address
+from ollama_magics.address import Address, parse
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.conversation import Conversation, Place
 from ollama_magics.errors import AddressError, PromptProblem, SettingError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ollama_magics.images import Picture
+    from ollama_magics.store import VectorStore
 
 
 class Session:
@@ -36,8 +38,8 @@ class Session:
         self.conversation = Conversation()
         self._lock = threading.Lock()
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
-        self._cancelled = threading.Event()
-        self._owned = ExitStack()
+        self._cancelled, self._owned = threading.Event(), ExitStack()
+        self.others: dict[Any, Session] = {}  # for other addresses, see access.py; they end with this one
 
     # Where and in which language.
 
@@ -73,20 +75,24 @@ class Session:
     @property
     def client(self) -> Client:
         """The kept client of the address; made at first use and again when the address changes."""
-        return self._connected()[0]
+        return self.connected()[0]
 
     @property
     def installed(self) -> InstalledModels:
         """What is known about the models of the server."""
-        return self._connected()[1]
+        return self.connected()[1]
 
-    def _connected(self) -> tuple[Client, InstalledModels]:
-        chosen, address = self.settings, self.address
+    def connected(self, url: str = "") -> tuple[Client, InstalledModels]:
+        """Return the kept client and models of the address in force, or for another address new ones, to be closed."""
+        chosen, address = self.settings, parse(url) if url else self.address
         if chosen.local_only == "yes" and not address.is_loopback:
             raise SettingError("OM-S13", what=address.host)
         times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
         way, key = self._way(address)
-        wanted = (address.url, address.username, address.password, times, way, key)
+        if url:
+            return (other := Client(address, times, key=key, way=way, cancelled=self._cancelled)), InstalledModels(other)
+        # a fork must not share connections
+        wanted = (address.url, address.username, address.password, times, way, key, os.getpid())
         with self._lock:
             if self._client is None or self._client[0] != wanted:
                 if self._client:
@@ -184,24 +190,27 @@ class Session:
 
     # Embeddings and the check.
 
-    def embed(self, rows: Any, model: str = "", *, batch: int = 256) -> np.ndarray[Any, Any]:
-        """Return the ``(n, d)`` float32 array of the texts, one row for each, in order.
+    @cached_property
+    def store(self) -> VectorStore:
+        """The vectors that are kept from one job to the next; closed with the session."""
+        from ollama_magics.store import VectorStore  # noqa: PLC0415 - brings in SQLite
 
-        Raises EmbeddingProblem for what is no text, for a text that is too long and for an answer that does not fit.
-        """
+        self.own((found := VectorStore()).close)
+        return found
+
+    def embed(self, rows: Any = None, model: str = "", **wishes: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the ``(n, d)`` float32 array of the texts, one row for each, in order; for the wishes see embedding.call."""
         from ollama_magics import embedding  # noqa: PLC0415 - brings in numpy, which chat does not need
 
-        found = embedding.texts_of(rows)
-        self.installed.require_recent()
-        model = self.installed.choose(model or self._embedding_model(), "embedding")
-        self._stay_here(model, local_only=False)
-        return embedding.embed(self.client, model, found, batch=settings.count(batch, "batch"))
+        name = model or self.embedding_model()
+        if name:
+            self._stay_here(name, local_only=False)
+        return embedding.call(self, rows, name, **wishes)
 
-    def _embedding_model(self) -> str:
+    def embedding_model(self) -> str:
+        """Return the model that the settings name for embeddings, or an empty text."""
         chosen = self.settings
-        if chosen.embedding_model or chosen.model_type == "embedding":
-            return str(chosen.embedding_model or chosen.model)
-        return ""
+        return str(chosen.embedding_model or (chosen.model if chosen.model_type == "embedding" else ""))
 
     def check(self, report: diagnosis.Report | None = None, *, deep: bool = False) -> diagnosis.CheckReport:
         """Return the connectivity check; ``report`` gets what is known after every stage, ``deep`` asks the model too."""

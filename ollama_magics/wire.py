@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from ollama_magics.errors import PromptProblem, RequestRefused
 
 OLDEST_SERVER = (0, 12, 6)
+Body = bytes | bytearray | memoryview
 LONGEST_LINE = 64 * 1024 * 1024  # bytes; Ollama's own client gives up at 8 MB
 
 
@@ -58,6 +59,9 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     input: tuple[str, ...]
     truncate: bool = False
+    dimensions: int | msgspec.UnsetType = msgspec.UNSET
+    keep_alive: str | int | msgspec.UnsetType = msgspec.UNSET
+    options: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -174,6 +178,26 @@ _DECODERS: dict[type[Any], Any] = {
 }
 
 
+def embed_request(  # noqa: PLR0913 - one for each field
+    model: str,
+    texts: Sequence[str],
+    *,
+    truncate: bool = False,
+    dimensions: int | None = None,
+    keep_alive: str | int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> EmbedRequest:
+    """Return the request for a batch of texts; what is None is left to the server."""
+    return EmbedRequest(
+        model=model,
+        input=tuple(texts),
+        truncate=truncate,
+        dimensions=dimensions or msgspec.UNSET,
+        keep_alive=msgspec.UNSET if keep_alive is None else keep_alive,
+        options=dict(options) if options else msgspec.UNSET,
+    )
+
+
 def encode(request: msgspec.Struct | Mapping[str, Any]) -> bytes:
     """Return the request as JSON; raises PromptProblem for a text that UTF-8 cannot write."""
     try:
@@ -193,27 +217,27 @@ def chunk(line: bytes) -> Chunk:
     return found
 
 
-def installed(body: bytes | bytearray) -> list[InstalledModel]:
+def installed(body: Body) -> list[InstalledModel]:
     """Return the models of an /api/tags answer."""
     return _decoded(body, _Tags).models or []
 
 
-def loaded(body: bytes | bytearray) -> list[LoadedModel]:
+def loaded(body: Body) -> list[LoadedModel]:
     """Return the models of an /api/ps answer."""
     return _decoded(body, _Loaded).models or []
 
 
-def card(body: bytes | bytearray) -> ModelCard:
+def card(body: Body) -> ModelCard:
     """Return the value of an /api/show answer."""
     return _decoded(body, ModelCard)
 
 
-def version(body: bytes | bytearray) -> str:
+def version(body: Body) -> str:
     """Return the text of an /api/version answer."""
     return _decoded(body, _Version).version
 
 
-def embeddings(body: bytes | bytearray) -> list[list[float]]:
+def embeddings(body: Body) -> list[list[float]]:
     """Return the vectors of an /api/embed answer, unchecked."""
     return _decoded(body, Embeddings).embeddings or []
 
@@ -236,12 +260,12 @@ class Lines:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the lines that are complete now, without blank ones; raises RequestRefused for an endless one."""
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that are complete now, without blank ones; raises RequestRefused for an endless one."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LONGEST_LINE:
             raise unreadable(self._rest, f"it is longer than {LONGEST_LINE // 1024 // 1024} MB")
-        yield from (line for line in lines if line.strip())
+        return [line for line in lines if line and not line.isspace()]
 
     def rest(self) -> Iterator[bytes]:
         """Yield the last line where it came without its end."""
@@ -250,13 +274,13 @@ class Lines:
             yield last
 
 
-def unreadable(line: bytes | bytearray, why: str) -> RequestRefused:
+def unreadable(line: Body, why: str) -> RequestRefused:
     """Return the error for an answer that is not what the interface promises."""
     start = bytes(line[:80]).decode("utf-8", "replace")
     return RequestRefused("OM-R02", status=200, reason=f"{why}; it begins: {start!r}")
 
 
-def _decoded(body: bytes | bytearray, kind: type[_Kind]) -> _Kind:
+def _decoded(body: Body, kind: type[_Kind]) -> _Kind:
     try:
         found: _Kind = _DECODERS[kind].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

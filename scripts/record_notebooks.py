@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import nbclient
@@ -33,6 +34,7 @@ def record(path: Path) -> None:
 def main() -> int:
     """Record all notebooks, or those that are named."""
     os.environ["OLLAMA_MAGICS_STREAM"] = "off"
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ollama-magics-notebooks-")
     os.environ["OLLAMA_MAGICS_CONFIG"] = str(NOTEBOOKS / "no profiles")
     for path in [Path(name) for name in sys.argv[1:]] or sorted(NOTEBOOKS.glob("*.ipynb")):
         print(path.name)

@@ -35,12 +35,13 @@ hypothesis.settings.load_profile("shared machine")
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the machine's own Ollama, profiles, proxies and language out of a test, and its session out of the next one."""
+    """Keep the machine's own Ollama, profiles, store, proxies and language out of a test, and its session out of the next."""
     for name in os.environ:
         if (name.startswith("OLLAMA_") and name not in _OURS) or name.lower().endswith("_proxy") or name in _LANGUAGES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANG", "C")
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(tmp_path_factory.getbasetemp() / f"profiles-{next(_FOLDERS)}"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     yield
     session = settings.shared().session
     if session is not None:

@@ -14,7 +14,7 @@ from ollama_magics import texts
 from ollama_magics.client import Client
 from ollama_magics.diagnosis.question import Question
 from ollama_magics.errors import Cancelled, ModelProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.wire import ChatRequest, Chunk, EmbedRequest, LoadedModel, Message, ModelCard, full_name
+from ollama_magics.wire import ChatRequest, Chunk, EmbedRequest, LoadedModel, Message, ModelCard, embeddings, full_name
 
 _TICK = 0.5  # seconds between two looks
 _LONG = 10.0  # seconds of loading after which the person is told that this is no error
@@ -111,7 +111,7 @@ def _resident(talk: Talk) -> LoadedModel | None:
 def answer(talk: Talk) -> str:
     """Return what the model answers to a greeting, and how fast."""
     if talk.embeds:
-        vectors = talk.client.embed(EmbedRequest(model=talk.model, input=("hello",)))
+        vectors = embeddings(talk.client.embed(EmbedRequest(model=talk.model, input=("hello",))))
         return talk.say("answer_vector", count=len(vectors[0]) if vectors else 0)
     start, first, chunks = time.monotonic(), 0.0, []
     for chunk in talk.client.chat(talk.request(Message("user", "Say hello in one short sentence."), tokens=32)):

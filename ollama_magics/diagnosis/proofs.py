@@ -12,7 +12,7 @@ from ollama_magics.diagnosis.asking import Talk, spoken
 from ollama_magics.errors import EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.refusal import quote
 from ollama_magics.texts import Phrase
-from ollama_magics.wire import Chunk, EmbedRequest, Message
+from ollama_magics.wire import Chunk, EmbedRequest, Message, embeddings
 
 SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
 _COLOURS = {
@@ -96,8 +96,8 @@ def embedding(talk: Talk) -> str:
     """Return for which languages near texts get near vectors; raises EmbeddingProblem where the vectors are of no use."""
     texts = [text for triple in _TRIPLES.values() for text in triple]
     try:
-        vectors = talk.client.embed(EmbedRequest(model=talk.model, input=tuple(texts)))
-        again = talk.client.embed(EmbedRequest(model=talk.model, input=(texts[0],)))
+        vectors = embeddings(talk.client.embed(EmbedRequest(model=talk.model, input=tuple(texts))))
+        again = embeddings(talk.client.embed(EmbedRequest(model=talk.model, input=(texts[0],))))
     except (ModelProblem, RequestRefused) as error:
         raise _useless(talk, Phrase("vectors_refused", said=error.facts.get("said", error.how_we_know))) from None
     size = _size(talk, vectors, len(texts))

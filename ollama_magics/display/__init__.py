@@ -9,6 +9,8 @@ from typing import Any
 from ollama_magics import texts
 from ollama_magics.reply import Reply
 
+_MOST_NAMED = 10  # rows in one line
+
 
 def show(reply: Reply, shell: Any) -> None:
     """Paint the reply while it comes, and whole at the end, also after an error or an interrupt."""
@@ -38,3 +40,15 @@ def say_lines(lines: Iterable[str]) -> None:
     """Write lines of the cell's output, made harmless."""
     for line in lines:
         sys.stdout.write(texts.harmless(line) + "\n")
+
+
+def say_rows(report: Any, language: str) -> None:
+    """Write how many rows of an array were reused, cut or left without a vector, and which."""
+    parts = [texts.phrase("rows", language, count=len(report.kept))]
+    if report.reused:
+        parts.append(texts.phrase("rows_reused", language, count=report.reused))
+    for key, rows in (("rows_truncated", report.truncated), ("rows_failed", report.failed)):
+        if rows:
+            shown = ", ".join(map(str, rows[:_MOST_NAMED])) + (" …" if len(rows) > _MOST_NAMED else "")
+            parts.append(texts.phrase(key, language, count=len(rows), rows=shown))
+    sys.stdout.write(" · ".join(parts) + "\n")

@@ -86,7 +86,8 @@ def test_a_prompt_that_is_no_text_is_refused(stand_in: StandIn, prompt: Any) -> 
 def test_texts_become_an_array() -> None:
     """Similar ones are near."""
     vectors = om.embed(["the red house", "a red house", "quarterly tax report"], model="sandbox-embed", batch=2)
-    assert (vectors.shape, vectors.dtype) == ((3, 256), np.float32)
+    assert vectors.shape == (3, 256)
+    assert vectors.dtype == np.float32
     near = vectors @ vectors.T
     assert near[0, 1] > near[0, 2]
     assert om.embed("one text").shape == (1, 256)

@@ -12,9 +12,9 @@ PACKAGE = ROOT / "ollama_magics"
 
 # room: what it may import of ours
 OURS: dict[str, set[str]] = {
-    "__init__": {"magics", "api", "errors"},
+    "__init__": {"magics", "api", "estimator", "errors"},
     "__main__": {"api", "errors", "settings", "standin"},
-    # diagnosis and reply: only for type checkers
+    # diagnosis, embedding and reply: only for type checkers
     "magics": {
         "arguments",
         "api",
@@ -26,15 +26,19 @@ OURS: dict[str, set[str]] = {
         "settings",
         "errors",
         "diagnosis",
+        "embedding",
         "reply",
     },
     "commands": {"session", "profiles", "display", "settings", "secret", "texts", "errors"},
     "arguments": {"settings", "errors"},
-    "api": {"prompt", "session", "standin", "errors", "texts", "diagnosis", "reply"},
+    "api": {"distributed", "embedding", "prompt", "session", "standin", "errors", "texts", "diagnosis", "reply"},
+    "estimator": {"access", "embedding", "session", "errors"},
+    "distributed": {"access", "settings", "errors"},
+    "access": {"address", "secret", "session", "settings", "errors"},
     "panel": {"detected", "secret", "session", "diagnosis", "settings", "wire", "texts", "errors"},
     "session": {
         *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "installed"},
-        *{"settings", "precedence", "prompt", "transport", "address", "wire", "errors"},
+        *{"settings", "store", "precedence", "prompt", "transport", "address", "wire", "errors"},
     },
     "precedence": {"profiles", "settings", "address", "secret", "errors"},
     "detected": {"settings", "texts", "wire"},
@@ -45,7 +49,8 @@ OURS: dict[str, set[str]] = {
         *{"client", "installed", "wire", "address", "texts", "errors"},
         *{"transport", "failure", "refusal"},
     },
-    "embedding": {"client", "wire", "errors"},
+    "embedding": {"client", "installed", "settings", "store", "wire", "errors"},
+    "store": set(),
     "reply": {"conversation", "wire", "markup", "texts", "errors"},
     "conversation": {"wire"},
     "installed": {"client", "refusal", "wire", "texts", "errors"},
@@ -70,15 +75,19 @@ OUTSIDE: dict[str, set[str]] = {
     "IPython": {"magics", "arguments", "display"},
     "httpx": {"client", "transport"},
     "httpcore": {"client", "failure", "transport"},
+    "dask": {"distributed"},
     "ipywidgets": {"panel"},
-    "numpy": {"api", "embedding", "images", "magics", "session"},  # api, magics, session: for type checkers only
+    # api, magics, session: for type checkers only
+    "numpy": {"api", "distributed", "embedding", "estimator", "images", "magics", "session"},
     "PIL": {"images", "standin"},
     "msgspec": {"wire", "refusal"},
     "markdown_it": {"markup"},
     "pygments": {"markup"},
+    "sklearn": {"estimator"},
+    "simdjson": {"embedding"},
     "tqdm": {"embedding"},
     "traitlets": {"settings"},
-    "platformdirs": {"profiles"},
+    "platformdirs": {"profiles", "store"},
     "tomlkit": {"profiles"},
 }
 STANDARD_LIBRARY_ONLY = {"standin": {"PIL"}}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from ollama_magics import wire
 from ollama_magics.address import Address
 from ollama_magics.client import Client
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRefused
@@ -55,7 +56,7 @@ def test_one_connection_carries_many_requests(connect: Connect) -> None:
         assert client.version() == "0.24.0"
         assert [model.name for model in client.installed()] == ["m:latest"]
         assert client.card("m").can("vision")
-        assert client.embed(EMBED) == [[1.0, 2.0]]
+        assert wire.embeddings(client.embed(EMBED)) == [[1.0, 2.0]]
         assert server.paths() == ["/api/version", "/api/tags", "/api/show", "/api/embed"]
         assert server.accepted == 1
 

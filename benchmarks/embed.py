@@ -1,0 +1,133 @@
+"""Embedding, from texts to one float32 array: ollama_magics next to its peers and to the limit, in one run."""
+
+# python benchmarks/embed.py [--quick] [PART ...]     needs a C compiler and the peers: pip install -e ".[bench]"
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from statistics import median
+
+from embedders import LIMIT, OURS, PEERS
+from figures import show, spread
+from processes import Worker, fast_server, where, workers
+
+ENCODE_US = 40  # what Ollama's own JSON encoder takes for 768 numbers
+V1_ENCODE_US = 132  # and its /v1/embeddings in base64, which encodes, decodes and encodes again
+GPU_MS = 20
+WARM_UP = 512
+NAMES = (LIMIT, *PEERS, *OURS)
+
+
+def in_turns(clients: Sequence[Worker], count: int, rounds: int) -> dict[str, list[float]]:
+    """Let the clients embed the same new texts one after another, round after round; return the seconds of each.
+
+    Raises RuntimeError where two clients do not agree about a single bit of the array.
+    """
+    seconds: dict[str, list[float]] = {client.name: [] for client in clients}
+    for client in clients:
+        client.ask(seed=-1, count=WARM_UP)
+    for seed in range(rounds):
+        sums = {}
+        for client in clients:
+            measured = client.ask(seed=seed, count=count)
+            seconds[client.name].append(measured["seconds"])
+            if client.name != LIMIT:
+                sums[client.name] = measured["sum"]
+        if len(set(sums.values())) > 1:
+            message = f"the arrays are not the same: {sums}"
+            raise RuntimeError(message)
+    return seconds
+
+
+def compare(title: str, chosen: argparse.Namespace, **costs: float) -> None:
+    """Print the rates of all clients against a server with these costs."""
+    print(f"\n{title}: {chosen.count:,} texts, 768 numbers each, medians of {chosen.rounds}")
+    with fast_server(width=768, **costs) as url, workers("embed", NAMES, url) as clients:
+        show(in_turns(clients, chosen.count, chosen.rounds), chosen.count, "texts/s", peer="ollama", limit=LIMIT)
+
+
+def client_only(chosen: argparse.Namespace) -> None:
+    """Measure the clients against prepared answers."""
+    compare("Client only", chosen)
+
+
+def behind_encoding(chosen: argparse.Namespace) -> None:
+    """Measure the clients behind a server that has to write its JSON on one core."""
+    title = f"Behind Ollama's JSON encoder on one core ({ENCODE_US} us a vector, {V1_ENCODE_US} us for openai's path)"
+    compare(title, chosen, encode_us=ENCODE_US, v1_encode_us=V1_ENCODE_US)
+
+
+def behind_gpu(chosen: argparse.Namespace) -> None:
+    """Measure the clients behind a server with one GPU."""
+    compare(f"Behind one GPU ({GPU_MS} ms for 256 texts)", chosen, gpu_ms=GPU_MS)
+
+
+def memory(chosen: argparse.Namespace) -> None:
+    """Print the peak of memory above the array, each time in a new process."""
+    print(f"\nMemory above the array: {chosen.count:,} texts, 768 numbers each, medians of 3, in MB")
+    with fast_server(width=768) as url:
+        for name in (*PEERS, *OURS):
+            show_memory(name, url, chosen.count)
+    print(f"\nMemory above the array: a generator of {chosen.most:,} texts, 384 numbers each, in MB")
+    with fast_server(width=384) as url:
+        for name in OURS:
+            show_memory(name, url, chosen.most, times=1, generator=True)
+
+
+def show_memory(name: str, url: str, count: int, *, times: int = 3, **order: bool) -> None:
+    """Print the median peak of a client above its array."""
+    peaks = []
+    for _ in range(times):
+        with workers("embed", [name], url) as clients:
+            for client in clients:
+                client.ask(seed=-1, count=WARM_UP)
+                peaks.append(client.ask(seed=0, count=count, **order)["megabytes"])
+        if not peaks:
+            return
+    print(f"  {name:20}{median(peaks):8.1f}")
+
+
+def growth(chosen: argparse.Namespace) -> None:
+    """Print the time for each text of smaller and larger jobs."""
+    print("\nTime for each text as jobs grow, 384 numbers each, in us (1.00x = as at 10 000)")
+    sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= chosen.most]
+    with fast_server(width=384) as url, workers("embed", ("ours", "ours fast"), url) as clients:
+        for client in clients:
+            client.ask(seed=-1, count=WARM_UP)
+            show_growth(client, sizes)
+
+
+def show_growth(client: Worker, sizes: Sequence[int]) -> None:
+    """Print a line for each size: the median of 5 while jobs are short."""
+    found: dict[int, list[float]] = {}
+    for size in sizes:
+        times = 5 if size <= 100_000 else 1
+        found[size] = [client.ask(seed=seed, count=size)["seconds"] / size * 1e6 for seed in range(times)]
+    usual = median(found[10_000])
+    for size, costs in found.items():
+        noise = f"±{spread(costs):.0%}" if len(costs) > 1 else "once"
+        print(f"  {client.name:20}{size:10,}{median(costs):9.1f}{noise:>8}{median(costs) / usual:8.2f}x")
+
+
+PARTS = {"client": client_only, "encode": behind_encoding, "gpu": behind_gpu, "memory": memory, "growth": growth}
+
+
+def main() -> None:
+    """Run the parts that were named, or all of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (all of them)")
+    parser.add_argument("--quick", action="store_true", help="smaller jobs and three rounds: for a look, not for a claim")
+    parser.add_argument("--rounds", type=int, help="turns of each client (7, quick 3)")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    chosen.rounds = chosen.rounds or (3 if chosen.quick else 7)
+    chosen.count, chosen.most = (2_560, 100_000) if chosen.quick else (10_000, 1_000_000)
+    print(where())
+    for part in chosen.parts or PARTS:
+        PARTS[part](chosen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Medians of what was measured in turns, and the table that compares them."""
+
+# Other work on the machine slows whole rounds. So ratios are those within a round, and then their median.
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+Samples = Mapping[str, Sequence[float]]  # seconds of each client, a number for each round
+
+
+def spread(seconds: Sequence[float]) -> float:
+    """Return half the distance between the slowest and the fastest, as a part of the median."""
+    return (max(seconds) - min(seconds)) / 2 / median(seconds)
+
+
+def faster(samples: Samples, name: str, than: str) -> float | None:
+    """Return how many times as fast a client is as another, or None where the other was not measured."""
+    if than not in samples:
+        return None
+    return median(other / own for other, own in zip(samples[than], samples[name], strict=True))
+
+
+def show(samples: Samples, count: int, unit: str, *, peer: str, limit: str) -> None:
+    """Print a line for each client: ``count`` in a second or us for each of it, and what that is of the others."""
+    print(f"  {'':20}{unit:>10}{'noise':>9}{'over ' + peer:>14}{'of the limit':>14}")
+    for name, seconds in samples.items():
+        took = median(seconds)
+        figure = f"{took / count * 1e6:10.2f}" if unit.startswith("us") else f"{count / took:10,.0f}"
+        over, part = faster(samples, name, peer), faster(samples, name, limit)
+        print(
+            f"  {name:20}{figure}{f'±{spread(seconds):.0%}':>9}"
+            f"{'-' if over is None else f'{over:.2f}x':>14}{'-' if part is None else f'{part:.1%}':>14}"
+        )

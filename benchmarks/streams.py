@@ -1,0 +1,92 @@
+"""How each client reads a streamed answer token by token, and the measuring of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from typing import Any
+
+from bare import Connection
+
+MODEL = "bench-chat"
+PROMPT = "Count."
+LIMIT = "bare socket"
+
+Read = Callable[[int], Iterable[str]]
+
+
+def question(tokens: int) -> dict[str, Any]:
+    """Return the request for an answer of so many tokens."""
+    return {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": PROMPT}],
+        "options": {"num_predict": tokens},
+        "stream": True,
+    }
+
+
+def _bare(url: str) -> Read:
+    connection = Connection(url)
+
+    def read(tokens: int) -> Iterator[str]:
+        connection.ask("/api/chat", json.dumps(question(tokens)).encode())
+        connection.take()
+        return iter(())
+
+    return read
+
+
+def _httpx(url: str) -> Read:
+    client = import_module("httpx").Client(base_url=url)
+
+    def read(tokens: int) -> Iterator[str]:
+        with client.stream("POST", "/api/chat", json=question(tokens)) as response:
+            for line in response.iter_lines():
+                yield json.loads(line)["message"]["content"]
+
+    return read
+
+
+def _ollama(url: str) -> Read:
+    client = import_module("ollama").Client(host=url)
+    return lambda tokens: (part.message.content for part in client.chat(**question(tokens)))
+
+
+def _langchain(url: str) -> Read:
+    model = import_module("langchain_ollama").ChatOllama(model=MODEL, base_url=url)
+    return lambda tokens: (part.content for part in model.bind(options={"num_predict": tokens}).stream(PROMPT))
+
+
+def _ours(url: str) -> Read:
+    address, client, wire = (import_module(f"ollama_magics.{room}") for room in ("address", "client", "wire"))
+    ours = client.Client(address.parse(url))
+
+    def read(tokens: int) -> Iterator[str]:
+        message = wire.Message("user", PROMPT)
+        request = wire.ChatRequest(model=MODEL, messages=(message,), options={"num_predict": tokens})
+        return (chunk.text for chunk in ours.chat(request))
+
+    return read
+
+
+CLIENTS: dict[str, Callable[[str], Read]] = {
+    LIMIT: _bare,
+    "httpx": _httpx,
+    "ollama": _ollama,
+    "langchain-ollama": _langchain,
+    "ours": _ours,
+}
+
+
+def runner(name: str, url: str) -> Callable[..., dict[str, float]]:
+    """Return the function that reads an answer of so many tokens with that client and returns what it cost."""
+    read = CLIENTS[name](url)
+
+    def run(tokens: int) -> dict[str, float]:
+        start = time.perf_counter()
+        characters = sum(map(len, read(tokens)))
+        return {"seconds": time.perf_counter() - start, "characters": characters}
+
+    return run

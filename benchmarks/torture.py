@@ -1,0 +1,193 @@
+"""A job that is killed again and again at random moments must end with the array of an undisturbed one, asking nothing twice."""
+
+# make torture, or: python benchmarks/torture.py [--texts N] [--kills N] [--seed N] ...
+#
+# Each kill is a SIGKILL to the process that embeds, which is then started again and calls om.embed with the same texts. What
+# may be asked for again after a kill: the batches in flight (two) and those that the store has not yet written (two).
+# The status is 0 if the array has every bit of the expected one, no kill cost more than that, and a call after all asks nothing.
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from counting_server import MODEL, NUMBERS, bytes_of
+
+HERE = Path(__file__).parent
+MOST_AGAIN = 4  # batches a kill
+POLL = 0.005  # seconds between two looks at the server
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+JOB = """
+import sys
+import numpy
+import ollama_magics as om
+texts, batch, model, array = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+print("embedding", flush=True)
+numpy.save(array, om.embed([f"text {number}" for number in range(texts)], model=model, batch=batch))
+"""
+
+
+class Failed(Exception):
+    """What did not come true."""
+
+
+class Torture:
+    """A server, a cache folder, and jobs on them, one after another."""
+
+    def __init__(self, chosen: argparse.Namespace, url: str, scratch: Path) -> None:
+        self.chosen, self.url, self.scratch = chosen, url, scratch
+        self.moments = random.Random(chosen.seed)  # noqa: S311 - no secret
+        self.array = scratch / "array.npy"
+
+    def asked(self) -> dict[str, int]:
+        """Return what the server counted: ``texts`` asked for, and how many of them ``again``."""
+        with DIRECT.open(f"{self.url}/asked") as answer:
+            found: dict[str, int] = json.load(answer)
+        return found
+
+    @contextmanager
+    def job(self, cache: str) -> Iterator[subprocess.Popen[str]]:
+        """Start a process that embeds all texts with the store in that folder; give it when it begins to."""
+        words = (self.chosen.texts, self.chosen.batch, MODEL, self.array)
+        home = {"XDG_CACHE_HOME": str(self.scratch / cache), "HOME": str(self.scratch / cache), "OLLAMA_HOST": self.url}
+        with (self.scratch / "complaints").open("w") as complaints:
+            process = subprocess.Popen(
+                [sys.executable, "-c", JOB, *map(str, words)],
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+                env={**os.environ, **home},
+            )
+        try:
+            process.stdout.readline()  # type: ignore[union-attr] # it is a pipe
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def whole_job(self, cache: str) -> tuple[float, float]:
+        """Let a job come to its end, compare its array with the expected one; return the seconds to its first text, and all."""
+        with self.job(cache) as process:
+            started = time.monotonic()
+            first = self.until_asked(process) - started
+            if process.wait():
+                raise Failed(f"the job failed:\n{self.complaints()}")
+            seconds = time.monotonic() - started
+        found, expected = np.load(self.array), self.expected()
+        if found.shape != expected.shape or found.dtype != expected.dtype or found.tobytes() != expected.tobytes():
+            raise Failed(f"the array is not the expected one: {found.dtype}, {found.shape}")
+        self.array.unlink()
+        return first, seconds
+
+    def until_asked(self, process: subprocess.Popen[str]) -> float:
+        """Wait until the job asks for its first text, or ends without; return that time."""
+        before = self.asked()
+        while self.asked() == before and process.poll() is None:
+            time.sleep(POLL)
+        return time.monotonic()
+
+    def expected(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the array as it follows from the texts."""
+        digests = b"".join(bytes_of(f"text {number}", self.chosen.width) for number in range(self.chosen.texts))
+        return np.array(NUMBERS, np.float32)[np.frombuffer(digests, np.uint8)].reshape(-1, self.chosen.width)
+
+    def killed_job(self, seconds: float, *, early: bool) -> float:
+        """Kill a job so many seconds after its first text (``early``: after its start) or before its end; return its time."""
+        with self.job("killed") as process:
+            started = time.monotonic()
+            moment = (started if early else self.until_asked(process)) + seconds
+            while time.monotonic() < moment and self.asked()["texts"] < self.chosen.texts - self.chosen.batch:
+                time.sleep(min(POLL, max(0.0, moment - time.monotonic())))
+            if process.poll() is not None:
+                raise Failed(f"the job ended before it was killed:\n{self.complaints()}")
+            return time.monotonic() - started
+
+    def kill_and_resume(self, first: float, undisturbed: float) -> None:
+        """Kill one job after another, and let the last one end; print what each kill cost."""
+        texts, kills = self.chosen.texts, self.chosen.kills
+        done = self.asked()
+        print(f"{'kill':>6}{'after':>10}{'texts so far':>15}{'asked again after the kill before':>36}")
+        for kill in range(1, kills + 1):
+            early = kill % 4 == 0  # while it starts, or looks into the store
+            share = (undisturbed - first) * (1 - done["texts"] / texts) / (kills - kill + 1)
+            seconds = self.killed_job(self.moments.uniform(0, first if early else 2 * share), early=early)
+            done = self.judge(f"{kill:6}{seconds:8.2f} s", done)
+        _, seconds = self.whole_job("killed")
+        self.judge(f"{'end':>6}{seconds:8.2f} s", done)
+
+    def judge(self, line: str, before: dict[str, int]) -> dict[str, int]:
+        """Print a line and return what was asked; raises Failed if more was asked again than one kill may cost."""
+        now = self.asked()
+        again = now["again"] - before["again"]
+        print(f"{line}{now['texts']:15,}{again:20,} = {again / self.chosen.batch:.1f} batches", flush=True)
+        if again > MOST_AGAIN * self.chosen.batch:
+            raise Failed(f"{again} texts were asked again, more than {MOST_AGAIN} batches of {self.chosen.batch}")
+        return now
+
+    def complaints(self) -> str:
+        """Return the last of what a job complained about."""
+        return (self.scratch / "complaints").read_text(encoding="utf-8")[-2000:]
+
+    def run(self) -> None:
+        """Run everything; raises Failed."""
+        chosen = self.chosen
+        print(f"{chosen.texts:,} texts, {chosen.width} numbers each, batches of {chosen.batch}, seed {chosen.seed}")
+        first, undisturbed = self.whole_job("undisturbed")
+        rate = chosen.texts / (undisturbed - first)
+        print(f"undisturbed: {undisturbed:.1f} s, of which {first:.1f} s to the first text, then {rate:,.0f} texts/s", flush=True)
+        DIRECT.open(f"{self.url}/forget", data=b"").close()
+        self.kill_and_resume(first, undisturbed)
+        before = self.asked()
+        _, seconds = self.whole_job("killed")
+        if self.asked() != before:
+            raise Failed("a call after all that asked for texts again")
+        size = sum(part.stat().st_size for part in (self.scratch / "killed").rglob("vectors.sqlite*"))
+        print(f"a call after that: {seconds:.1f} s, nothing asked; the store has {size / 1e6:.0f} MB")
+        print(f"passed: {chosen.kills} kills, bit-identical, {before['again']:,} of {chosen.texts:,} texts asked again")
+
+
+def main() -> int:
+    """Run it and return the status of the process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default, said in (
+        ("texts", 100_000, "how many texts"),
+        ("kills", 20, "how many kills"),
+        ("batch", 256, "texts in a batch"),
+        ("width", 64, "numbers in a vector"),
+        ("milliseconds", 0, "time that the server takes for a batch, besides its own"),
+        ("seed", random.randrange(1000), "for the moments of the kills (random)"),  # noqa: S311 - no secret
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{said} ({default})")
+    chosen = parser.parse_args()
+    if os.name == "nt":
+        parser.error("on Windows the cache folder cannot be moved, and this must not touch your own")
+    command = [sys.executable, str(HERE / "counting_server.py"), str(chosen.width), str(chosen.milliseconds)]
+    with (
+        tempfile.TemporaryDirectory(prefix="ollama-magics-torture-") as scratch,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server,
+    ):
+        url = server.stdout.readline().strip()  # type: ignore[union-attr] # it is a pipe
+        try:
+            Torture(chosen, url, Path(scratch)).run()
+        except Failed as error:
+            print(f"FAILED: {error}")
+            return 1
+        finally:
+            server.communicate()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

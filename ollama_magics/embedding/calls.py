@@ -1,0 +1,71 @@
+"""A call of %embed or om.embed, from what was typed to the array and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+from ollama_magics.client import Client
+from ollama_magics.embedding.forms import lines_of, source_of
+from ollama_magics.embedding.matrix import Array
+from ollama_magics.embedding.places import Place
+from ollama_magics.embedding.report import EmbedReport
+from ollama_magics.embedding.results import embed
+from ollama_magics.embedding.shelf import Store
+from ollama_magics.embedding.wishes import read
+from ollama_magics.installed import InstalledModels
+
+
+class KeptStore(Store, Protocol):
+    """The store of a session, with what it has to say once."""
+
+    problem: str
+
+
+class Ground(Protocol):
+    """What a session gives to a call."""
+
+    @property
+    def store(self) -> KeptStore:
+        """Where vectors are kept."""
+
+    def connected(self, url: str = "") -> tuple[Client, InstalledModels]:
+        """Return client and models of the address in force, or of another."""
+
+
+def call(
+    ground: Ground,
+    rows: Any,
+    model: str,
+    *,
+    lines: str | Path = "",
+    report: Callable[[EmbedReport], None] | None = None,
+    **wishes: Any,
+) -> Array:
+    """Return the array of the rows, or of the lines of a file; ``report`` is called with the report, before that."""
+    wish = read(model, **wishes)
+    source = lines_of(lines) if lines else source_of(rows)
+    store = ground.store if wish.store else None
+    with ExitStack() as opened:
+        vectors, told = embed(source, wish, _places(ground, wish.servers, opened), store)
+    if report:
+        report(told.with_note("store_problem", reason=_problem(store)))
+    return vectors
+
+
+def _places(ground: Ground, urls: Sequence[str], opened: ExitStack) -> list[Place]:
+    if not urls:
+        return [Place(*ground.connected())]
+    places = [Place(*ground.connected(url)) for url in urls]
+    for place in places:
+        opened.callback(place.client.close)
+    return places
+
+
+def _problem(store: KeptStore | None) -> str:
+    found = store.problem if store else ""
+    if store:
+        store.problem = ""
+    return found

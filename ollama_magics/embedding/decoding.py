@@ -1,0 +1,102 @@
+"""The body of an answer -> a matrix of numbers, and what is wrong with its rows."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ollama_magics import wire
+from ollama_magics.errors import EmbeddingProblem
+
+Numbers = np.ndarray[Any, np.dtype[Any]]
+_MOST = float(np.finfo(np.float32).max)
+_USUAL = (1e-60, 1e60)  # squared lengths between these need no second look: no number of the row can leave float32
+_OPEN = ord("[")
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A matrix with a row for each text, and the flaw of each row that must not be used."""
+
+    numbers: Numbers
+    flaws: dict[int, str] = field(default_factory=dict)
+
+
+class Decoder:
+    """Reads answers, one after another: a parser keeps its memory, and there is one for all threads of a job."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._parser = _fast_parser()
+
+    def read(self, body: memoryview, count: int, width: int = 0) -> Vectors:
+        """Return ``count`` vectors; ``width`` is what those before had, or 0.
+
+        Raises EmbeddingProblem for another count or for widths that differ, RequestRefused for what cannot be read.
+        """
+        with self._lock:
+            numbers = self._flat(body, count)
+            if numbers is None:
+                return _slowly(body, count, width)
+        return Vectors(numbers, flaws_of(numbers))
+
+    def _flat(self, body: memoryview, count: int) -> Numbers | None:
+        # as_buffer() flattens whatever is nested, so all shapes but (count, width) must be ruled out; None: look slowly
+        if self._parser is None or np.count_nonzero(np.frombuffer(body, np.uint8) == _OPEN) != count + 1:
+            return None
+        try:
+            rows = self._parser.parse(body)["embeddings"]
+            widths = {len(row) for row in rows}
+            numbers = np.frombuffer(rows.as_buffer(of_type="d"))
+        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
+            return None
+        return numbers.reshape(count, -1) if len(widths) == 1 and numbers.size == count * max(widths) > 0 else None
+
+
+def _fast_parser() -> Any:
+    try:
+        import simdjson  # noqa: PLC0415 - only there with the extra "fast"
+    except ImportError:
+        return None
+    return simdjson.Parser()
+
+
+def flaws_of(numbers: Numbers) -> dict[int, str]:
+    """Return what is wrong with which rows: a number that float32 cannot hold, or nothing but zeros."""
+    with np.errstate(all="ignore"):
+        squares = np.einsum("ij,ij->i", numbers, numbers, dtype=np.float64)
+    suspects = np.flatnonzero(~((squares > _USUAL[0]) & (squares < _USUAL[1])))
+    return {int(row): found for row in suspects if (found := _flaw(numbers[row]))}
+
+
+def _flaw(row: Numbers) -> str:
+    if not (np.abs(row) <= _MOST).all():
+        return "got a vector with a value that is no finite number"
+    return "" if row.astype(np.float32).any() else "got a vector of zeros"
+
+
+def _slowly(body: memoryview, count: int, width: int) -> Vectors:
+    rows = wire.embeddings(body)
+    if len(rows) != count:
+        raise misfit(f"It holds {len(rows)} vectors for {count} texts.")
+    widths = Counter(map(len, rows))
+    usual = width if width and width in widths else max(widths, key=lambda each: widths[each])
+    alone = len(widths) == 1 or usual == width or widths[usual] * 2 > count
+    if usual == 0 or not alone:
+        raise misfit(f"Its vectors have {' and '.join(map(str, sorted(widths)))} numbers.")
+    pack = struct.Struct(f"{usual}d").pack  # twice as fast as NumPy's own reading of lists
+    nothing = pack(*[0.0] * usual)
+    packed = b"".join(pack(*row) if len(row) == usual else nothing for row in rows)
+    numbers = np.frombuffer(packed).reshape(count, usual)
+    odd = {at: f"got {len(row)} numbers, not {usual}" for at, row in enumerate(rows) if len(row) != usual}
+    return Vectors(numbers, flaws_of(numbers) | odd)
+
+
+def misfit(reason: str, rows: tuple[int, ...] = ()) -> EmbeddingProblem:
+    """Return the error for an answer that does not belong to the texts."""
+    return EmbeddingProblem("OM-E04", rows=rows, reason=reason)

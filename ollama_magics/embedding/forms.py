@@ -1,0 +1,120 @@
+"""Every notebook form of a list of texts as one stream of values, without the library that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ollama_magics.embedding.judging import flaws, named
+from ollama_magics.errors import EmbeddingProblem
+
+_LISTS = ("to_pylist", "to_list", "tolist")  # pyarrow, pandas and polars, NumPy: each gives plain str
+_STREAMED = 256  # values that are taken from a generator at a time
+
+
+@dataclass(frozen=True)
+class Source:
+    """The values in order; ``length`` and ``index`` are None for a generator, whose values are never all in memory."""
+
+    values: Iterable[Any]
+    length: int | None = None
+    index: Any = None
+
+    def windows(self, size: int) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yield pieces of the values with the position of their first; raises what the generator raises."""
+        if isinstance(self.values, list):
+            for start in range(0, len(self.values), size):
+                yield start, self.values[start : start + size]
+            return
+        start, piece = 0, []
+        for value in self.values:
+            piece.append(value)
+            if len(piece) == _STREAMED:
+                yield start, piece
+                start, piece = start + len(piece), []
+        if piece:
+            yield start, piece
+
+
+def source_of(rows: Any) -> Source:
+    """Return the values of a list, tuple, Series, column, array, generator or single string; nothing is judged yet.
+
+    Raises EmbeddingProblem for no rows, for a frame, and for kinds without an order.
+    """
+    if isinstance(rows, str):
+        return Source([rows], 1, range(1))
+    _refuse_kinds(rows)
+    found = _listed(rows)
+    if found is None:
+        return Source(rows)
+    if not found:
+        raise EmbeddingProblem("OM-E01")
+    index = getattr(rows, "index", None)
+    return Source(found, len(found), range(len(found)) if index is None or callable(index) else index)
+
+
+def texts_of(rows: Any) -> list[str]:
+    """Return the texts in order.
+
+    Raises EmbeddingProblem for no rows, for rows that are no text (``rows`` names them), and for kinds without an order.
+    """
+    found = list(source_of(rows).values)
+    if not found:
+        raise EmbeddingProblem("OM-E01")
+    require_texts(found)
+    return found
+
+
+def require_texts(values: Sequence[Any]) -> None:
+    """Raise EmbeddingProblem with the rows that are no texts, if any."""
+    if wrong := flaws(values):
+        raise EmbeddingProblem("OM-E02", rows=tuple(wrong), found=named(wrong))
+
+
+def lines_of(path: str | Path) -> Source:
+    """Return the lines of a UTF-8 file, which is read as they are needed; raises EmbeddingProblem where there is none.
+
+    A byte that is no UTF-8 becomes a lone surrogate, which is told with its row.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise _no_rows(str(path), "There is no such file.", "%embed --lines FILE takes a text file with a text on each line")
+    return Source(_lines(file))
+
+
+def _lines(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as opened:
+        yield from (line.removesuffix("\n") for line in opened)
+
+
+def _listed(rows: Any) -> list[Any] | None:
+    if isinstance(rows, list):
+        return rows
+    if hasattr(rows, "ndim") and rows.ndim != 1:
+        raise _no_rows("An array of texts", f"It has {rows.ndim} dimensions.", "x = %embed texts.ravel()")
+    for name in _LISTS:
+        if hasattr(rows, name):
+            return list(getattr(rows, name)())
+    return list(rows) if hasattr(rows, "__len__") else None
+
+
+def _refuse_kinds(rows: Any) -> None:
+    kind = type(rows).__name__
+    if kind == "LazyFrame":  # to ask one for its columns would already compute something
+        raise _no_rows(kind, "It holds no rows before it is collected.", 'x = %embed frame.collect()["text"]')
+    if hasattr(rows, "columns") and hasattr(rows, "shape"):
+        names = getattr(rows, "column_names", rows.columns)  # pyarrow's columns are the arrays themselves
+        column = next(iter(names), "text")
+        raise _no_rows(kind, "It has several columns.", f"name the column of texts: x = %embed df[{str(column)!r}]")
+    if isinstance(rows, dict):
+        raise _no_rows(kind, "It is no list of texts.", "x = %embed list(texts.values())")
+    if rows is None or isinstance(rows, (bytes, bytearray, int, float)) or not hasattr(rows, "__iter__"):
+        raise _no_rows(kind, "It is no list of texts.", 'x = %embed ["a text", "another"]')
+    if isinstance(rows, (set, frozenset)):
+        raise _no_rows(kind, "A set has no order, so no row would belong to a text.", "x = %embed sorted(texts)")
+
+
+def _no_rows(kind: str, reason: str, instead: str) -> EmbeddingProblem:
+    return EmbeddingProblem("OM-E03", kind=kind, reason=reason, instead=instead)

@@ -1,0 +1,120 @@
+"""One call of %embed at work: it feeds batches to a few threads, judges what fails, and ends them all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ollama_magics.embedding.asking import Asker
+from ollama_magics.embedding.feeding import Feed
+from ollama_magics.embedding.forms import Source
+from ollama_magics.embedding.line import Line, Server
+from ollama_magics.embedding.matrix import Matrix
+from ollama_magics.embedding.places import Choice
+from ollama_magics.embedding.prefixes import prefix
+from ollama_magics.embedding.progress import Progress
+from ollama_magics.embedding.report import Ledger
+from ollama_magics.embedding.shelf import Shelf
+from ollama_magics.embedding.verdicts import Judge, Patience
+from ollama_magics.embedding.verifying import Sample
+from ollama_magics.embedding.wishes import Wish
+from ollama_magics.errors import Cancelled, EmbeddingProblem
+
+_LOOK = 5.0  # seconds between two looks at whether the model is still the same
+_ENDING = 1.0  # seconds that the threads have to end
+
+
+class Job:
+    """Owns the frozen wish, the array, the line of batches, the threads with their connections, and their cancel flag."""
+
+    def __init__(self, source: Source, wish: Wish, choice: Choice, shelf: Shelf | None, patience: Patience) -> None:
+        self.ledger = Ledger(notes=list(choice.notes))
+        self.matrix = Matrix(source.length)
+        self._wish, self._choice, self._shelf = wish, choice, shelf
+        self._seen_same = time.monotonic()
+        self._cancelled = threading.Event()
+        self._servers = [Server(place.client.sibling(self._cancelled), place.url) for place in choice.places]
+        self._line = Line()
+        self._progress = Progress(self.ledger, source.length)
+        self._feed = Feed(source, prefix(choice.model, wish.task), wish.batch, self.matrix, self.ledger)
+        self._feed.shelf, self._feed.reuses_truncated = shelf, wish.truncate
+        self._judge = Judge(self._line, self.ledger, self._servers, patience)
+        self._judge.truncates, self._judge.shrink = wish.truncate, self._shrink
+        self._asker = Asker(choice.model, wish, self._line, self.matrix, self.ledger)
+        self._asker.shelf, self._asker.shrink = shelf, self._shrink
+        self._sample = Sample() if wish.verify else None
+        if self._sample:
+            self._feed.looks_at = self._sample.look_at
+
+    def work(self) -> None:
+        """Embed all rows; raises the error after which no more can be. What single texts failed with is in the ledger."""
+        batches = self._feed.batches()
+        most = 2 * len(self._servers) * self._wish.parallel
+        with self._at_work():
+            while most or not self._line.is_empty():
+                self._look()
+                if not self._line.has_room(most):
+                    self._line.wait(most)
+                elif batch := next(batches, None):
+                    self._line.add(batch)
+                else:
+                    most = 0
+            self._progress.show()
+            self._require_same()
+            if self._sample:
+                alive = next(server for server in self._servers if not server.left_out)
+                self._sample.compare(self.matrix, self.ledger, lambda row, text: self._asker.alone(alive, row, text))
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        threads = [
+            threading.Thread(target=self._asker.serve, args=(server,), daemon=True, name="ollama-embed")
+            for server in self._servers
+            for _ in range(self._wish.parallel)
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            yield
+        finally:
+            self._end(threads)
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        self._cancelled.set()
+        self._line.end()
+        deadline = time.monotonic() + _ENDING
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        for server in self._servers:
+            server.client.close()
+        self._progress.end()
+
+    def _look(self) -> None:
+        if any(place.client.is_cancelled for place in self._choice.places):
+            raise Cancelled
+        if time.monotonic() - self._seen_same > _LOOK:
+            self._require_same()
+        while trouble := self._line.trouble():
+            self._judge.judge(trouble)
+        if self.ledger.batches and not self._line.is_empty():
+            self._progress.begin()
+        self._progress.show()
+
+    def _require_same(self) -> None:
+        """Raise EmbeddingProblem if the model was replaced, and take back what was stored since it was seen to be the same."""
+        count = self._shelf.doubtful() if self._shelf else 0
+        try:
+            self._choice.require_same()
+        except EmbeddingProblem:
+            if self._shelf:
+                self._shelf.take_back()
+            raise
+        if self._shelf:
+            self._shelf.trust(count)
+        self._seen_same = time.monotonic()
+
+    def _shrink(self, size: int) -> None:
+        self._feed.size = min(self._feed.size, size)

@@ -1,0 +1,97 @@
+"""The servers that a job may ask, and the one model that all of them must have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ollama_magics.client import Client
+from ollama_magics.embedding.wishes import Wish
+from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, SettingError
+from ollama_magics.installed import InstalledModels
+from ollama_magics.wire import full_name
+
+
+@dataclass(frozen=True)
+class Place:
+    """One server."""
+
+    client: Client
+    models: InstalledModels
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.client.address.url
+
+    def digest(self, model: str) -> str:
+        """Return the digest of an installed model, or an empty text where the server does not list it."""
+        name = full_name(model)
+        return next((found.digest for found in self.client.installed() if full_name(found.name) == name), "")
+
+
+@dataclass
+class Choice:
+    """The model of a job, its digest, the servers that have it, and what should be said about the others."""
+
+    model: str
+    digest: str
+    places: list[Place]
+    notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
+
+    def require_same(self) -> None:
+        """Raise EmbeddingProblem if the model was replaced on a server; one that is gone by now has replaced nothing."""
+        for place in self.places:
+            try:
+                now = place.digest(self.model)
+            except ConnectionProblem:
+                continue
+            if now != self.digest:
+                before, after = _short(self.digest), _short(now)
+                raise EmbeddingProblem("OM-E07", url=place.url, model=self.model, before=before, after=after)
+
+
+def choose(places: Sequence[Place], wish: Wish) -> Choice:
+    """Return the model and the servers that answer; raises ModelProblem, and EmbeddingProblem where two models differ."""
+    choice: Choice | None = None
+    left_out: list[tuple[Place, ConnectionProblem]] = []
+    for place in places:
+        try:
+            choice = _with(choice, place, wish)
+        except ConnectionProblem as error:
+            left_out.append((place, error))
+    if choice is None:
+        raise left_out[0][1]
+    choice.notes.extend(("server_left_out", {"url": place.url, "reason": error.what}) for place, error in left_out)
+    return choice
+
+
+def _with(choice: Choice | None, place: Place, wish: Wish) -> Choice:
+    place.models.require_recent()
+    model = _able(place, choice.model if choice else wish.model, wish)
+    digest = place.digest(model)
+    if choice is None:
+        return Choice(model, digest, [place])
+    if digest != choice.digest:
+        first = choice.places[0].url
+        raise EmbeddingProblem("OM-E08", model=model, first=first, second=place.url)
+    choice.places.append(place)
+    return choice
+
+
+def _able(place: Place, model: str, wish: Wish) -> str:
+    model = model if model and wish.any_model else place.models.choose(model, "embedding")
+    width = place.models.card(model).embedding_length
+    if wish.dimensions and width and wish.dimensions > width:
+        raise SettingError(
+            "OM-S01",
+            value=str(wish.dimensions),
+            setting="dimensions",
+            reason=f"The vectors of {model} have {width} numbers, and the server would send all of them without a word.",
+            example=f"%embed --dimensions {width} …",
+        )
+    return model
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12] or "none"

@@ -1,0 +1,95 @@
+"""The rows of a source -> their array and the report, or the error that names the rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ollama_magics.embedding.forms import Source, require_texts
+from ollama_magics.embedding.job import Job
+from ollama_magics.embedding.judging import named
+from ollama_magics.embedding.matrix import Array
+from ollama_magics.embedding.places import Choice, Place, choose
+from ollama_magics.embedding.report import EmbedReport
+from ollama_magics.embedding.shelf import Shelf, Store
+from ollama_magics.embedding.verdicts import Patience
+from ollama_magics.embedding.wishes import Wish
+from ollama_magics.errors import EmbeddingProblem, Interrupted, RequestRefused
+from ollama_magics.store import key
+
+
+def embed(
+    source: Source,
+    wish: Wish,
+    places: Sequence[Place],
+    store: Store | None = None,
+    patience: Patience | None = None,
+) -> tuple[Array, EmbedReport]:
+    """Return the C-contiguous float32 array of shape ``(n, d)`` and what happened besides.
+
+    Raises EmbeddingProblem with the rows that could not be embedded, after all others were, unless the wish says otherwise.
+    """
+    started = time.monotonic()
+    if wish.on_error == "raise" and isinstance(source.values, list):
+        require_texts(source.values)
+    choice = choose(places, wish)
+    shelf = _shelf(store, choice, wish) if store and choice.digest else None
+    job = Job(source, wish, choice, shelf, patience or Patience())
+    try:
+        job.work()
+    except KeyboardInterrupt:
+        raise Interrupted(code="OM-I03" if shelf else "OM-I04") from None
+    return _outcome(job, source, wish, started)
+
+
+def _shelf(store: Store, choice: Choice, wish: Wish) -> Shelf:
+    options = {**wish.options, **({"dimensions": wish.dimensions} if wish.dimensions else {})}
+    cut = {**options, "truncate": True}
+    return Shelf(store, lambda text, truncated: key(choice.digest, cut if truncated else options, text))
+
+
+def _outcome(job: Job, source: Source, wish: Wish, started: float) -> tuple[Array, EmbedReport]:
+    ledger, matrix = job.ledger, job.matrix
+    if not ledger.seen:
+        raise EmbeddingProblem("OM-E01")
+    ledger.settle_copies()
+    failed = tuple(sorted(ledger.flaws))
+    last = ledger.last
+    if len(failed) == ledger.seen and isinstance(last, RequestRefused) and last.code == "OM-R02":
+        raise last.with_traceback(None) from None  # no answer could be read at all: that is no property of the texts
+    if failed and (wish.on_error == "raise" or len(failed) == ledger.seen):
+        raise _failure(ledger.flaws, ledger.seen)
+    matrix.repeat(ledger.copies, ledger.originals)
+    kept: Sequence[int] = range(ledger.seen)
+    if failed and wish.on_error == "skip":
+        kept = matrix.drop(failed, ledger.seen).tolist()
+    else:
+        matrix.blank(failed)
+    report = EmbedReport(
+        index=_index(source, kept, ledger.seen),
+        kept=kept,
+        failed=failed,
+        truncated=tuple(sorted(ledger.truncated)),
+        reused=ledger.reused,
+        retried=ledger.retried,
+        seconds=time.monotonic() - started,
+        notes=tuple(ledger.notes),
+    )
+    return matrix.finished(len(kept)), report
+
+
+def _failure(flaws: Mapping[int, str], total: int) -> EmbeddingProblem:
+    rows = tuple(sorted(flaws))
+    long = all(found.startswith("is too long") for found in flaws.values())
+    code = "OM-E05" if long else "OM-E06"
+    return EmbeddingProblem(code, rows=rows, found=named(flaws), count=len(rows), total=total)
+
+
+def _index(source: Source, kept: Sequence[int], length: int) -> Any:
+    index = range(length) if source.index is None else source.index
+    if len(kept) == length:
+        return index
+    return index[np.asarray(kept)] if hasattr(index, "take") else list(kept)

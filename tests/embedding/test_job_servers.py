@@ -1,0 +1,86 @@
+"""Several servers for one job: the work is shared, the model must be the same, and a dead one is left out."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+
+from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
+from tests.embedding.asked import NO_RUNNER, Asked, Call, Connect, asked_texts, healthy, refused, serving, vectors
+from tests.faults import FaultServer, Reset, refusing
+
+TEXTS = [f"text {number}" for number in range(200)]
+
+
+def test_batches_are_spread_over_the_servers(connect: Connect) -> None:
+    """Each text is asked for once, in all."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(serving(healthy)) for _ in range(3)]
+        assert np.array_equal(Call(connect, servers)(TEXTS, batch=5), vectors(TEXTS))
+        sent = [[text for texts in asked_texts(server) for text in texts] for server in servers]
+    assert all(sent)
+    assert sorted(text for texts in sent for text in texts) == sorted(TEXTS)
+
+
+def test_a_server_that_does_not_answer_is_left_out_with_a_word(connect: Connect) -> None:
+    """Also if it is the first."""
+    with FaultServer([Reset()]) as dead, serving(healthy) as alive:
+        call = Call(connect, [dead, alive])
+        assert np.array_equal(call(TEXTS, batch=20), vectors(TEXTS))
+        key, facts = call.told().notes[0]
+    assert (key, facts["url"]) == ("server_left_out", dead.url)
+
+
+def test_a_server_that_dies_in_between_is_left_out_with_a_word(connect: Connect) -> None:
+    """Its batches go to the others."""
+    with serving(lambda asked: refused(NO_RUNNER) if asked.number else None) as dying, serving(healthy) as alive:
+        call = Call(connect, [dying, alive])
+        assert np.array_equal(call(TEXTS, batch=2), vectors(TEXTS))
+    assert [(key, facts["url"]) for key, facts in call.told().notes] == [("server_left_out", dying.url)]
+
+
+def test_a_server_without_the_model_any_more_is_left_out(connect: Connect) -> None:
+    """One that says so in the middle of the job, that is."""
+
+    def rule(asked: Asked) -> object:
+        return refused('model "m" not found', 404) if asked.number else None
+
+    with serving(rule) as server, serving(healthy) as other:  # type: ignore[arg-type] # object is what the rule gives
+        assert np.array_equal(Call(connect, [server, other])(TEXTS, batch=5), vectors(TEXTS))
+
+
+def test_two_models_of_one_name_are_refused(connect: Connect) -> None:
+    """Their vectors do not belong into one array."""
+    with serving(healthy) as one, serving(healthy, digest=lambda _: "sha256:other") as two:
+        problem = Call(connect, [one, two]).problem(TEXTS)
+        assert asked_texts(one) == []
+    assert problem.code == "OM-E08"
+    assert two.url in problem.how_we_know
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_without_any_server_the_error_is_that_of_the_first(connect: Connect, count: int) -> None:
+    """Whether it was one or several."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(FaultServer([Reset()])) for _ in range(count)]
+        with pytest.raises(ConnectionProblem) as caught:
+            Call(connect, servers)(TEXTS)
+    assert servers[0].url in str(caught.value)
+
+
+def test_all_servers_dying_is_an_error(connect: Connect) -> None:
+    """The last one is not left out."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(serving(lambda asked: refused(NO_RUNNER) if asked.number else None)) for _ in range(2)]
+        with pytest.raises(OllamaMagicsError):
+            Call(connect, servers)(TEXTS, batch=2)
+
+
+def test_a_stranger_among_the_servers_is_left_out(connect: Connect) -> None:
+    """It is no Ollama."""
+    with FaultServer(refusing(200, b"<html>", "text/html")) as stranger, serving(healthy) as server:
+        call = Call(connect, [server, stranger])
+        assert np.array_equal(call(TEXTS), vectors(TEXTS))
+    assert call.told().notes[0][1]["url"] == stranger.url

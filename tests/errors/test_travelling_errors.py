@@ -1,0 +1,76 @@
+"""Errors that cross from one process to another: nothing that a person reads is lost, and nothing that is alive goes along."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+import ollama_magics as om
+from ollama_magics.errors import (
+    AddressError,
+    AnswerCut,
+    ConnectionProblem,
+    EmbeddingProblem,
+    Interrupted,
+    ModelProblem,
+    OllamaMagicsError,
+    PictureProblem,
+    PromptProblem,
+    PromptTooLong,
+    RequestRefused,
+    SettingError,
+)
+from ollama_magics.standin import StandIn
+
+ERRORS: list[OllamaMagicsError] = [
+    AddressError("OM-A02", port="x"),
+    AnswerCut("OM-C03", said="no more", characters=7),
+    ConnectionProblem("OM-D03", url="http://here", host="here", port=1, debug="ConnectError"),
+    EmbeddingProblem("OM-E02", rows=(3, 7), found="Row 3 is None, row 7 is empty."),
+    ModelProblem("OM-D36", model="m", host="here", installed="a", nearest=""),
+    PictureProblem("OM-P02", source="x", reason="broken"),
+    PromptProblem("OM-T03", kind="int"),
+    PromptTooLong("OM-L01", tokens=5000, limit=4096, model="m", said="It has 5000 tokens, the context 4096."),
+    RequestRefused("OM-R01", status=500, said="no"),
+    SettingError("OM-S01", value="x", setting="seed", reason="no", example="42"),
+]
+
+
+def again(error: Any) -> Any:
+    """Return an error as another process receives it."""
+    return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+
+
+def test_every_class_is_tried() -> None:
+    """A new one with arguments of its own would not come back."""
+    assert {type(error) for error in ERRORS} == set(OllamaMagicsError.__subclasses__())
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("cross", [again, copy.copy], ids=["pickle", "copy"])
+def test_an_error_comes_back_as_it_was(error: OllamaMagicsError, cross: Any) -> None:
+    """Class, code, facts, rows, status, language and notes."""
+    error.language = "zh"
+    error.add_note("in partition 3")
+    found = cross(error)
+    assert type(found) is type(error)
+    assert (str(found), found.args, vars(found)) == (str(error), error.args, vars(error))
+    assert found._render_traceback_() == error._render_traceback_()
+
+
+def test_of_a_cut_reply_the_text_comes_back(stand_in: StandIn) -> None:
+    """The reply itself holds a connection."""
+    om.configure(base_url=stand_in.url, model="sandbox-chat")
+    error = AnswerCut("OM-C01", characters=3)
+    error.partial = reply = om.chat("repeat after me: one two")
+    assert reply.text == "one two"
+    assert again(error).partial == again(Interrupted(reply)).partial == "one two"
+
+
+def test_an_interrupt_stays_an_interrupt() -> None:
+    """With and without a text."""
+    for error in (Interrupted(), Interrupted("so far")):
+        assert (type(again(error)), str(again(error)), again(error).partial) == (Interrupted, str(error), error.partial)

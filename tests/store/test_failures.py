@@ -1,0 +1,288 @@
+"""What is wrong with the file costs the job no more than some time, is said in one sentence, and no file is ever deleted."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ollama_magics.store import VectorStore
+from ollama_magics.store.file import VectorFile
+from tests.store.rows import kept, keys_of, put, said, started
+
+Make = Callable[..., VectorStore]
+HERE = b"what lay here before"
+
+
+def changed(path: Path, *statements: str) -> None:
+    """Change the file behind the back of the store."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def aside(path: Path) -> list[Path]:
+    """Return the files that were set aside, without their journals."""
+    return [part for part in path.parent.iterdir() if not part.name.startswith(path.name + "-") and part != path]
+
+
+@pytest.fixture
+def filled(make: Make, path: Path) -> Path:
+    """Return the path of a closed store that holds batch 1."""
+    store = make()
+    put(store, 1, count=50)
+    store.close()
+    return path
+
+
+DAMAGES = {
+    "a file of another kind": lambda path: path.write_bytes(HERE * 500),
+    "a truncated file": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "a page of zeros": lambda path: path.write_bytes(path.read_bytes()[:4096] + bytes(4096) + path.read_bytes()[8192:]),
+    "one flipped bit": lambda path: path.write_bytes(_flipped(path.read_bytes())),
+    "another application": lambda path: changed(path, "PRAGMA application_id=7"),
+    "somebody's tables": lambda path: changed(path, "CREATE TABLE mine (text)", "INSERT INTO mine VALUES ('hello')"),
+    "a trigger": lambda path: changed(path, "CREATE TRIGGER t AFTER INSERT ON batches BEGIN DELETE FROM places; END"),
+    "a name that is no text": lambda path: changed(
+        path,
+        "CREATE TABLE mine (text)",
+        "PRAGMA writable_schema=1",
+        """UPDATE sqlite_master SET name=n, tbl_name=n, sql='CREATE TABLE "' || n || '" (text)'
+        FROM (SELECT CAST(x'ff' AS TEXT) AS n) WHERE name='mine'""",
+    ),
+    "places without batches": lambda path: changed(path, "DELETE FROM batches"),
+    "a position beyond the batch": lambda path: changed(path, "UPDATE places SET position = 1000000"),
+    "a position that is a text": lambda path: changed(path, "UPDATE places SET position = 'x'"),
+    "a batch that is a text": lambda path: changed(path, "UPDATE places SET batch = 'x'"),
+    "vectors that are a text": lambda path: changed(path, "UPDATE batches SET vectors = 'x'"),
+    "a width of nothing": lambda path: changed(path, "UPDATE batches SET width = NULL"),
+    "a width below nothing": lambda path: changed(path, "UPDATE batches SET width = -8"),
+    "the wrong checksums": lambda path: changed(path, "UPDATE places SET checksum = checksum + 1"),
+}
+
+
+def _flipped(data: bytes) -> bytes:
+    where = data.index(keys_of(1, 50)[20] * 2)  # inside a row, where SQLite looks at nothing
+    return data[:where] + bytes([data[where] ^ 1]) + data[where + 1 :]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_or_foreign_file_is_set_aside_and_a_new_one_begun(filled: Path, make: Make, damage: str) -> None:
+    """The file is renamed and whole, the person is told its new name, and the job goes on with a new one."""
+    DAMAGES[damage](filled)
+    before = filled.read_bytes()
+    store = make()
+    assert not any(kept(store, keys_of(1, 50)))
+    (kept_file,) = aside(filled)
+    assert kept_file.read_bytes()[100:] == before[100:]
+    assert kept_file.name in store.problem
+    assert store.problem.count(". ") == 0
+    assert all(kept(store, put(store, 2)))
+    assert aside(filled) == [kept_file]
+
+
+def test_the_file_of_a_newer_version_is_set_aside(filled: Path, make: Make) -> None:
+    """It may mean something else by the same tables."""
+    changed(filled, "PRAGMA user_version=2")
+    store = make()
+    assert all(kept(store, put(store, 2)))
+    assert "a newer version of ollama_magics wrote it" in store.problem
+    assert not any(kept(store, keys_of(1)))
+
+
+def test_the_log_goes_aside_with_its_file(filled: Path, make: Make) -> None:
+    """A log that stayed next to the new file would be lost; whoever has the old one open goes on with it."""
+    with closing(sqlite3.connect(filled, isolation_level=None)) as newer:
+        newer.execute("PRAGMA user_version=2")
+        newer.execute("CREATE TABLE more AS SELECT 'in the log' AS text")
+        store = make()
+        assert all(kept(store, put(store, 2)))
+        assert newer.execute("SELECT text FROM more").fetchall() == [("in the log",)]
+        (old,) = (part for part in aside(filled) if not part.name.endswith(("-wal", "-shm")))
+        assert old.with_name(f"{old.name}-wal").exists()
+    with closing(sqlite3.connect(old)) as again:
+        assert again.execute("SELECT text FROM more").fetchall() == [("in the log",)]
+    assert all(kept(make(), keys_of(2)))
+
+
+def test_a_second_damaged_file_is_left_where_it_is(make: Make, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that breaks every file must not be filled with them: the store stops, and the job goes on."""
+
+    def spoilt(file: VectorFile, *_: object, **__: object) -> None:
+        file.path.write_bytes(HERE * 500)
+        file.count()
+
+    monkeypatch.setattr(VectorFile, "put", spoilt)
+    path.parent.mkdir()
+    store = make()
+    for batch in range(5):
+        put(store, batch)
+    store.close()
+    assert len(aside(path)) == 1
+    assert "cannot be used" in store.problem
+
+
+def test_a_file_that_another_process_set_aside_is_left_to_it(filled: Path, make: Make) -> None:
+    """Who finds that a new file lies there uses it; what is put from then on is not lost in the old one."""
+    store, other = make(), make()
+    put(store, 2)
+    assert store.count()
+    filled.rename(filled.with_name("elsewhere.sqlite"))
+    names = put(other, 3)
+    assert all(kept(other, names))
+    names += put(store, 4)
+    assert all(kept(store, names))
+    store.close()
+    other.close()
+    assert all(kept(make(), names))
+    assert (store.problem, other.problem) == ("", "")
+
+
+def test_a_file_that_another_process_has_just_begun_is_not_set_aside(filled: Path) -> None:
+    """Two processes find a damaged file at once: only the first gives it another name."""
+    filled.write_bytes(HERE * 500)
+    first, second = (VectorFile(filled, 10**9, own_folder=False) for _ in range(2))
+    for file in (first, second):
+        with pytest.raises(sqlite3.DatabaseError):
+            file.count()
+    assert first.set_aside() in aside(filled)
+    first.put([b"key"], b"1234", 1)
+    assert second.set_aside() is None
+    assert second.find([b"key"]) == {b"key": b"1234"}
+    first.close()
+    second.close()
+
+
+def test_a_folder_that_is_deleted_during_the_job_is_made_again(filled: Path, make: Make) -> None:
+    """People empty their caches."""
+    store = make()
+    assert all(kept(store, keys_of(1, 50)))
+    for part in filled.parent.iterdir():
+        part.unlink()
+    filled.parent.rmdir()
+    assert all(kept(store, put(store, 2)))
+    assert store.problem == ""
+
+
+FULL_DISK = """
+import resource
+store = VectorStore(Path(sys.argv[1]))
+put(store, 1, count=100)
+print(store.count(), store.problem)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+for batch in range(2, 7):
+    put(store, batch, count=100, width=1000)
+print(all(kept(store, keys_of(1, 100))), store.count())
+print(store.problem)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(all(kept(store, put(store, 7))))
+store.close()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot limit the size of a file")
+def test_a_full_disk_costs_the_rows_that_do_not_fit(path: Path) -> None:
+    """What was written stays readable, the rest is asked again another time, and room that is made is used."""
+    first, then, problem, later = said(started(FULL_DISK, path))
+    assert (first, then, later) == ("100 ", "True 100", "True")
+    assert problem.startswith(f"Some vectors were not kept: there is no room left for {path}")
+
+
+def test_a_full_database_is_a_full_disk(make: Make, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's own word for a full disk is understood too."""
+    monkeypatch.setattr("ollama_magics.store.file._PRAGMAS", ("max_page_count=20",))
+    store = make()
+    names = put(store, 1) + put(store, 2, count=100, width=1000)
+    assert kept(store, names[:4]) == [True] * 4
+    assert not any(kept(store, names[4:]))
+    assert store.problem == f"Some vectors were not kept: there is no room left for {path} (database or disk is full)."
+
+
+@pytest.fixture
+def nobodys(make: Make) -> Iterator[Path]:
+    """Return a folder that belongs to us while we are no superuser, to whom no mode would matter."""
+    del make  # its folder must be made before
+    with tempfile.TemporaryDirectory() as name:
+        superuser = os.geteuid() == 0
+        if superuser:
+            os.chown(name, 65534, -1)
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            Path(name).chmod(0o700)
+            if superuser:
+                os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits")
+def test_a_folder_that_cannot_be_written_leaves_the_job_working(nobodys: Path, make: Make) -> None:
+    """Nothing is found and nothing kept, and the sentence names the file."""
+    nobodys.chmod(0o500)
+    store = make(nobodys / "vectors.sqlite")
+    assert not any(kept(store, put(store, 1)))
+    assert (store.count(), store.size()) == (0, 0)
+    assert store.problem == f"Vectors are not kept: {nobodys / 'vectors.sqlite'} cannot be written (Permission denied)."
+    deeper = make(nobodys / "deeper" / "vectors.sqlite")
+    assert not any(kept(deeper, put(deeper, 1)))
+    assert deeper.problem.endswith("vectors.sqlite cannot be written (Permission denied).")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits")
+def test_a_file_that_cannot_be_written_is_still_read(nobodys: Path, make: Make) -> None:
+    """What is in it need not be asked again."""
+    path = nobodys / "vectors.sqlite"
+    first = make(path)
+    names = put(first, 1)
+    first.close()
+    path.chmod(0o400)
+    store = make(path)
+    assert not any(kept(store, put(store, 2)))
+    assert all(kept(store, names))
+    assert store.problem == f"Vectors are not kept: {path} cannot be written (attempt to write a readonly database)."
+    store.close()
+
+
+def test_a_folder_where_a_file_lies_leaves_the_job_working(tmp_path: Path, make: Make) -> None:
+    """No folder can be made there."""
+    (tmp_path / "cache").write_bytes(HERE)
+    store = make()
+    assert not any(kept(store, put(store, 1)))
+    assert store.problem.startswith("Vectors are not kept: ")
+    assert (tmp_path / "cache").read_bytes() == HERE
+
+
+def test_a_file_that_another_process_locks_is_done_without(filled: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first batch waits a little, what is in the file is found all the same, and later batches are kept again."""
+    monkeypatch.setattr("ollama_magics.store.file.PATIENCE", 0.1)
+    monkeypatch.setattr("ollama_magics.store.vectors.PATIENCE", 0.1)
+    store = make()
+    with closing(sqlite3.connect(filled, isolation_level=None)) as greedy:
+        greedy.execute("BEGIN IMMEDIATE")
+        assert not any(kept(store, put(store, 2)))
+        assert store.problem == f"Some vectors were not kept: another process has locked {filled}."
+        assert all(kept(store, keys_of(1, 50)))
+        put(store, 3)
+        store.close()
+        assert store._file
+        assert store._file.patience < 0.1  # the next one waits less
+    assert all(kept(store, put(store, 4)))
+    assert store._file.patience == 0.1
+
+
+def test_a_file_that_is_locked_from_the_start_is_done_without(path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even its kind can be told then; nothing is set aside for that."""
+    monkeypatch.setattr("ollama_magics.store.file.PATIENCE", 0.1)
+    path.parent.mkdir()
+    store = make()
+    with closing(sqlite3.connect(path, isolation_level=None)) as greedy:
+        greedy.execute("BEGIN EXCLUSIVE")
+        assert not any(kept(store, put(store, 1)))
+    assert store.problem == f"Some vectors were not kept: another process has locked {path}."
+    assert aside(path) == []
+    assert all(kept(store, put(store, 2)))

@@ -1,0 +1,230 @@
+"""The store as a job sees it: what was put is found again, in this process and in the next."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ollama_magics.store import VectorStore, key
+from ollama_magics.store.file import VectorFile
+from tests.store.rows import kept, keys_of, put, row_of, rows_of
+
+Make = Callable[..., VectorStore]
+WIDER = 16
+
+
+def test_what_was_put_is_found_bit_for_bit(store: VectorStore) -> None:
+    """Each key gives its own row, also right after put(), and a key that was never put is absent."""
+    names = put(store, 1, count=256)
+    wanted = [*reversed(names), *keys_of(2)]
+    found = store.find(wanted)
+    assert found == {name: row_of(name) for name in names}
+    assert store.find([]) == {}
+
+
+def test_a_store_that_is_opened_again_has_every_row(make: Make) -> None:
+    """close() writes what waits; another store on the same file finds it."""
+    first = make()
+    names = [name for batch in range(10) for name in put(first, batch)]
+    first.close()
+    assert all(kept(make(), names))
+
+
+def test_a_few_rows_of_large_batches_are_read_alone(store: VectorStore) -> None:
+    """The memory that rows hold is theirs, not that of their batches."""
+    batches = [put(store, batch, count=100) for batch in range(3)]
+    found = store.find([names[50] for names in batches])
+    assert found == {names[50]: row_of(names[50]) for names in batches}
+    assert all(memoryview(row.obj).nbytes == row.nbytes for row in found.values())
+
+
+def test_batches_of_different_widths_lie_in_one_store(store: VectorStore) -> None:
+    """Models of several widths share it."""
+    wide, narrow = put(store, 1, width=1024), put(store, 2, width=3)
+    assert all(kept(store, wide, 1024))
+    assert all(kept(store, narrow, 3))
+
+
+def test_a_row_that_is_put_again_replaces_the_older_one(store: VectorStore) -> None:
+    """Two kernels may embed the same text at the same time."""
+    names = put(store, 1)
+    store.put(names[:1], b"\1" * 4 * WIDER, WIDER)
+    assert store.find(names)[names[0]] == b"\1" * 4 * WIDER
+    assert store.count() == len(names)
+
+
+def test_rows_that_do_not_fit_their_keys_are_a_programming_error(store: VectorStore) -> None:
+    """Rows shifted by one would be wrong vectors for ever."""
+    with pytest.raises(ValueError, match="64 bytes are not 3 rows of 8"):
+        store.put(keys_of(1)[:3], bytes(64), 8)
+
+
+def test_nothing_is_opened_before_the_first_use(path: Path, make: Make) -> None:
+    """A job without texts, or without a store, leaves no file."""
+    before = threading.active_count()
+    store = make()
+    store.put([], b"", 8)
+    store.close()
+    assert not path.parent.exists()
+    assert threading.active_count() == before
+
+
+def test_at_most_two_batches_wait_and_none_is_lost(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is being written counts: put() of a third one returns only after it."""
+    gate, arrived, write = threading.Event(), threading.Semaphore(0), VectorFile.put
+
+    def slow_put(file: VectorFile, keys: list[bytes], rows: bytes, width: int) -> None:
+        gate.wait()
+        write(file, keys, rows, width)
+
+    def hand_over() -> None:
+        for batch in range(5):
+            put(store, batch)
+            arrived.release()
+
+    monkeypatch.setattr(VectorFile, "put", slow_put)
+    job = threading.Thread(target=hand_over)
+    job.start()
+    try:
+        assert arrived.acquire(timeout=20)
+        assert arrived.acquire(timeout=20)
+        assert not arrived.acquire(timeout=0.3)
+    finally:
+        gate.set()
+        job.join()
+    assert all(kept(store, [name for batch in range(5) for name in keys_of(batch)]))
+
+
+def test_close_ends_the_thread_and_the_next_use_begins_again(store: VectorStore) -> None:
+    """No thread and no open journal stays behind; a closed store is as good as a new one."""
+    before = threading.active_count()
+    first = put(store, 1)
+    store.close()
+    assert threading.active_count() == before
+    second = put(store, 2)
+    assert all(kept(store, first + second))
+
+
+def test_many_threads_use_one_store(store: VectorStore) -> None:
+    """Batches in flight come back in several threads."""
+
+    def work(thread: int) -> None:
+        for batch in range(5):
+            assert all(kept(store, put(store, 10 * thread + batch)))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.count() == 4 * 5 * 4
+
+
+def test_the_oldest_batches_go_when_the_file_reaches_its_limit(make: Make, path: Path) -> None:
+    """The newest stay, each as a whole, and the file does not grow beyond its limit."""
+    limit = 400_000
+    store = make(limit=limit)
+    batches = [put(store, batch, count=10, width=1000) for batch in range(30)]
+    there = [set(kept(store, names, 1000)) for names in batches]
+    assert there == sorted(there, key=lambda whole: whole == {True})
+    assert there[0] == {False}
+    assert there[-5:] == [{True}] * 5
+    store.close()
+    assert path.stat().st_size <= limit + 10 * 4 * 1000 + 8192
+
+
+def test_a_batch_larger_than_the_limit_is_kept_alone(make: Make) -> None:
+    """The newest batch never goes: the job that runs is the one that may be interrupted."""
+    store = make(limit=10_000)
+    old, new = put(store, 1, width=5000), put(store, 2, width=5000)
+    assert not any(kept(store, old, 5000))
+    assert all(kept(store, new, 5000))
+
+
+def test_a_lower_limit_is_reached_step_by_step(make: Make) -> None:
+    """A file that is far too large shrinks by several batches with each one that comes in."""
+    large = make()
+    for batch in range(60):
+        put(large, batch, count=10, width=1000)
+    large.close()
+    small = make(limit=200_000)
+    counts = []
+    for batch in range(60, 66):
+        put(small, batch, count=10, width=1000)
+        counts.append(small.count())
+    assert counts == [450, 300, 150, 40, 40, 40]
+
+
+def test_size_and_count_say_what_is_there(store: VectorStore, path: Path) -> None:
+    """Nothing at first; then the rows, and the bytes of the file with its journal."""
+    assert (store.count(), path.exists()) == (0, True)
+    put(store, 1, count=100, width=1000)
+    assert store.count() == 100
+    assert store.size() >= 100 * 4 * 1000
+    assert store.size() == sum(part.stat().st_size for part in path.parent.iterdir())
+
+
+def test_forget_removes_every_row_from_the_disk(make: Make, path: Path) -> None:
+    """Another open store sees it too, and both go on."""
+    store, other = make(), make()
+    names = put(store, 1, count=100, width=1000)
+    assert store.count() == 100
+    assert all(kept(other, names, 1000))
+    store.forget()
+    assert (other.count(), store.problem, other.problem) == (0, "", "")
+    assert all(row_of(names[0], 1000) not in part.read_bytes() for part in path.parent.iterdir())
+    assert store.size() < 100_000
+    assert all(kept(other, put(other, 2)))
+    assert all(kept(store, keys_of(2)))
+
+
+def test_no_text_is_written(store: VectorStore, path: Path) -> None:
+    """The files hold hashes and numbers."""
+    text = "a very private sentence"
+    store.put([key("digest", {"prefix": text}, text)], rows_of([bytes(16)]), 8)
+    store.close()
+    assert path.stat().st_size
+    assert all(b"private" not in part.read_bytes() for part in path.parent.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits: the cache folder is the person's own there")
+def test_folder_and_files_are_private_whatever_the_umask(store: VectorStore, path: Path) -> None:
+    """The file, its log and its index are 0600, and the folder 0700, under umask 000."""
+    before = os.umask(0)
+    try:
+        put(store, 1)
+        assert store.count()
+        assert {part.name: _mode(part) for part in [path.parent, *path.parent.iterdir()]} == {
+            "cache": 0o700,
+            "vectors.sqlite": 0o600,
+            "vectors.sqlite-wal": 0o600,
+            "vectors.sqlite-shm": 0o600,
+        }
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no variable moves the cache folder")
+def test_a_wider_mode_is_tightened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folder and file that others could read are closed to them; a folder only where it is our own in the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ours, elsewhere = (tmp_path / name / "vectors.sqlite" for name in ("ollama_magics", "elsewhere"))
+    for path, store, folder in ((ours, VectorStore(), 0o700), (elsewhere, VectorStore(elsewhere), 0o755)):
+        path.parent.mkdir()
+        sqlite3.connect(path).close()
+        path.parent.chmod(0o755)
+        path.chmod(0o644)
+        put(store, 1)
+        store.close()
+        assert (_mode(path.parent), _mode(path), store.problem) == (folder, 0o600, "")
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
