@@ -24,7 +24,7 @@ PARROT = "Hello there . I am a tiny model .."
 @pytest.fixture(autouse=True)
 def session(real_url: str) -> Session:
     """Return the shared session, on the real server; every context is of one size, as another one loads the model anew."""
-    om.configure(base_url=real_url, context_length=512, temperature=0, first_token_timeout=60)
+    om.configure(base_url=real_url, context_length=512, max_tokens=512, temperature=0, first_token_timeout=60)
     return current()
 
 
