@@ -43,6 +43,7 @@ class Shell:
 def bare(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     """Give a shell with nothing loaded."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # of the shell that started the tests, about which IPython would warn
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance()
     yield Shell(shell)
