@@ -81,7 +81,6 @@ OUTSIDE: dict[str, set[str]] = {
     "platformdirs": {"profiles"},
     "tomlkit": {"profiles"},
 }
-STANDARD_LIBRARY_ONLY = {"standin": {"PIL"}}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
