@@ -90,7 +90,6 @@ OUTSIDE: dict[str, set[str]] = {
     "platformdirs": {"profiles", "store"},
     "tomlkit": {"profiles"},
 }
-STANDARD_LIBRARY_ONLY = {"standin": {"PIL"}}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
