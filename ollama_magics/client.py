@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from ollama_magics.texts import Phrase
 from ollama_magics.transport import SYSTEM_WAY, Resolve, SlicedBackend, SlicedTransport, Way, hurry, proxy_for, without_password
 
 _Found = TypeVar("_Found")
+_Read = Callable[[wire.Body], _Found]
 _LONGEST_REFUSAL = 64 * 1024  # bytes of an error page that are read
 _HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
 
@@ -152,15 +153,20 @@ class Client:
             response.request.extensions["timeout"]["read"] = self._timeouts.idle
             yield from self._chunks(response, request)
 
-    def embed(self, request: wire.EmbedRequest, kept: bytearray | None = None) -> memoryview:
-        """Return the body of the answer, unread, for wire.embeddings or a faster reader.
+    def embed(
+        self, request: wire.EmbedRequest, read: _Read[_Found], kept: bytearray | None = None, turn: threading.Lock | None = None
+    ) -> _Found:
+        """Return what ``read`` makes of the answer: wire.embeddings, or something faster.
 
-        ``kept`` is memory that takes the bodies of one request after another; the view must be released before the next.
+        ``kept`` takes the bodies of one request after another; ``turn`` is held while a body is received and read.
         """
-        with self._sent("POST", "/api/embed", request, self._timeouts.first_token) as response:
-            return self._body(response, bytearray() if kept is None else kept)
+        memory = bytearray() if kept is None else kept
+        sent = self._sent("POST", "/api/embed", request, self._timeouts.first_token)
+        # the view is released in any case: one that an error holds on to would keep the memory from growing for the next body
+        with sent as response, turn or nullcontext(), self._body(response, memory) as body:
+            return read(body)
 
-    def _metadata(self, method: str, path: str, read: Callable[[wire.Body], _Found], request: Any = None) -> _Found:
+    def _metadata(self, method: str, path: str, read: _Read[_Found], request: Any = None) -> _Found:
         with self._sent(method, path, request, self._timeouts.metadata) as response:
             body = self._body(response, bytearray())
         try:
@@ -178,12 +184,9 @@ class Client:
         if self._http.is_closed:
             raise ConnectionProblem("OM-D13", url=self.address.url, reason=Phrase("closed_here"))
         with self._translated(first):
-            response = self._http.send(
-                self._http.build_request(
-                    method, path.lstrip("/"), content=content, timeout=self._timeouts.for_request(self.address, first)
-                ),
-                stream=True,
-            )
+            times = self._timeouts.for_request(self.address, first)
+            asked = self._http.build_request(method, path.lstrip("/"), content=content, timeout=times)
+            response = self._http.send(asked, stream=True)
         try:
             self._welcome(response, _model_of(request))
             yield response
@@ -215,7 +218,7 @@ class Client:
         with self._translated(self._timeouts.first_token):
             for part in response.iter_raw():
                 if end + len(part) > len(kept):
-                    kept.extend(bytes(max(len(part), len(kept) // 2)))
+                    kept.extend(bytes(max(len(part), len(kept) // 8)))
                 kept[end : end + len(part)] = part
                 end += len(part)
         return memoryview(kept)[:end]

@@ -76,7 +76,7 @@ def load(talk: Talk, tick: _Tick) -> tuple[str, OllamaMagicsError | None]:
 def _load(talk: Talk, answer: queue.SimpleQueue[BaseException | None]) -> None:
     try:
         if talk.embeds:
-            talk.client.embed(EmbedRequest(model=talk.model, input=()))
+            talk.client.embed(EmbedRequest(model=talk.model, input=()), embeddings)
         else:
             for _ in talk.client.chat(talk.request()):
                 pass
@@ -111,7 +111,7 @@ def _resident(talk: Talk) -> LoadedModel | None:
 def answer(talk: Talk) -> str:
     """Return what the model answers to a greeting, and how fast."""
     if talk.embeds:
-        vectors = embeddings(talk.client.embed(EmbedRequest(model=talk.model, input=("hello",))))
+        vectors = talk.client.embed(EmbedRequest(model=talk.model, input=("hello",)), embeddings)
         return talk.say("answer_vector", count=len(vectors[0]) if vectors else 0)
     start, first, chunks = time.monotonic(), 0.0, []
     for chunk in talk.client.chat(talk.request(Message("user", "Say hello in one short sentence."), tokens=32)):

@@ -96,8 +96,8 @@ def embedding(talk: Talk) -> str:
     """Return for which languages near texts get near vectors; raises EmbeddingProblem where the vectors are of no use."""
     texts = [text for triple in _TRIPLES.values() for text in triple]
     try:
-        vectors = embeddings(talk.client.embed(EmbedRequest(model=talk.model, input=tuple(texts))))
-        again = embeddings(talk.client.embed(EmbedRequest(model=talk.model, input=(texts[0],))))
+        vectors = talk.client.embed(EmbedRequest(model=talk.model, input=tuple(texts)), embeddings)
+        again = talk.client.embed(EmbedRequest(model=talk.model, input=(texts[0],)), embeddings)
     except (ModelProblem, RequestRefused) as error:
         raise _useless(talk, Phrase("vectors_refused", said=error.facts.get("said", error.how_we_know))) from None
     size = _size(talk, vectors, len(texts))

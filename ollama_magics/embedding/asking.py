@@ -10,28 +10,32 @@ import numpy as np
 from ollama_magics.embedding.decoding import Decoder, Vectors, misfit
 from ollama_magics.embedding.line import Batch, Flawed, Line, Server, Trouble
 from ollama_magics.embedding.matrix import Matrix
+from ollama_magics.embedding.places import Choice
 from ollama_magics.embedding.report import Ledger
 from ollama_magics.embedding.shelf import Shelf
 from ollama_magics.embedding.wishes import Wish
 from ollama_magics.errors import Cancelled
-from ollama_magics.wire import EmbedRequest, embed_request
+from ollama_magics.wire import Body, EmbedRequest, embed_request
 
+_NUMBER = 13  # bytes that a number of a vector has in JSON, with its comma, on average and a bit more
+_MOST_KEPT = 64 * 1024 * 1024  # bytes of an answer for which memory is taken before it comes
 _SLOW = 60.0  # seconds after which a batch was too large: one request must stay far below the longest wait for an answer
 
 
 class Asker:
     """Shared by the threads of a job: all that it changes is locked."""
 
-    def __init__(self, model: str, wish: Wish, line: Line, matrix: Matrix, ledger: Ledger) -> None:
+    def __init__(self, choice: Choice, wish: Wish, line: Line, matrix: Matrix, ledger: Ledger) -> None:
         self.shelf: Shelf | None = None
         self.shrink: Callable[[int], object] = int
-        self._model, self._wish = model, wish
+        self._model, self._width, self._wish = choice.model, wish.dimensions or choice.width, wish
         self._line, self._matrix, self._ledger = line, matrix, ledger
         self._decoder = Decoder()
 
     def serve(self, server: Server) -> None:
         """Ask a server for one batch after another until the job is over."""
-        kept = bytearray()
+        # in one piece from the start: what grows leaves holes behind that stay with the process
+        kept = bytearray(min(self._wish.batch * self._width * _NUMBER, _MOST_KEPT))
         while batch := self._line.take(server):
             trouble = None
             try:
@@ -48,13 +52,17 @@ class Asker:
     def alone(self, server: Server, row: int, text: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Return the vector of one text that is asked for by itself."""
         request = self._request(Batch((row,), (text,), truncate=row in self._ledger.truncated))
-        with server.client.embed(request) as body:
-            return np.array(self._decoder.read(body, 1, self._matrix.width).numbers[0], np.float64)
+        vectors = server.client.embed(request, lambda body: self._read(body, 1))
+        return np.array(vectors.numbers[0], np.float64)
+
+    def _read(self, body: Body, count: int) -> Vectors:
+        with memoryview(body) as view:
+            return self._decoder.read(view, count, self._matrix.width)
 
     def _embed(self, server: Server, batch: Batch, kept: bytearray) -> None:
         started = time.monotonic()
-        with server.client.embed(self._request(batch), kept) as body:
-            vectors = self._decoder.read(body, len(batch.rows), self._matrix.width)
+        request, count = self._request(batch), len(batch.rows)
+        vectors = server.client.embed(request, lambda body: self._read(body, count), kept=kept, turn=server.turn)
         self._require_width(vectors)
         sound = [place for place in range(len(batch.rows)) if place not in vectors.flaws]
         if vectors.flaws:

@@ -14,14 +14,14 @@ from ollama_magics import wire
 from ollama_magics.errors import EmbeddingProblem
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
-_MOST = float(np.finfo(np.float32).max)
-_USUAL = (1e-60, 1e60)  # squared lengths between these need no second look: no number of the row can leave float32
+_USUAL = (1e-60, 1e60)  # squared lengths between these need no second look: the row is finite and not all zeros
 _OPEN = ord("[")
+_PIECE = 64 * 1024  # bytes that are looked at in one go, which the cache holds
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """A matrix with a row for each text, and the flaw of each row that must not be used."""
+    """A matrix of float32 with a row for each text, and the flaw of each row that must not be used."""
 
     numbers: Numbers
     flaws: dict[int, str] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class Decoder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._parser = _fast_parser()
+        self._room = 0
 
     def read(self, body: memoryview, count: int, width: int = 0) -> Vectors:
         """Return ``count`` vectors; ``width`` is what those before had, or 0.
@@ -40,15 +41,18 @@ class Decoder:
         Raises EmbeddingProblem for another count or for widths that differ, RequestRefused for what cannot be read.
         """
         with self._lock:
-            numbers = self._flat(body, count)
-            if numbers is None:
+            wide = self._flat(body, count)
+            if wide is None:
                 return _slowly(body, count, width)
+            numbers = _narrow(wide)
+            del wide  # within the lock, so that no two threads hold one
         return Vectors(numbers, flaws_of(numbers))
 
     def _flat(self, body: memoryview, count: int) -> Numbers | None:
         # as_buffer() flattens whatever is nested, so all shapes but (count, width) must be ruled out; None: look slowly
-        if self._parser is None or np.count_nonzero(np.frombuffer(body, np.uint8) == _OPEN) != count + 1:
+        if self._parser is None or _brackets(body) != count + 1:
             return None
+        self._make_room(len(body))
         try:
             rows = self._parser.parse(body)["embeddings"]
             widths = {len(row) for row in rows}
@@ -56,6 +60,22 @@ class Decoder:
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
             return None
         return numbers.reshape(count, -1) if len(widths) == 1 and numbers.size == count * max(widths) > 0 else None
+
+    def _make_room(self, size: int) -> None:
+        # the parser takes new memory, ten times the size of a body, for each one that is longer than all before: once is enough
+        if size > self._room:
+            self._room = size * 5 // 4
+            self._parser.parse(b"[" + b" " * self._room + b"]")
+
+
+def _narrow(numbers: Numbers) -> Numbers:
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, which is a flaw
+        return numbers.astype(np.float32)
+
+
+def _brackets(body: memoryview) -> int:
+    signs = np.frombuffer(body, np.uint8)
+    return sum(int(np.count_nonzero(signs[start : start + _PIECE] == _OPEN)) for start in range(0, len(signs), _PIECE))
 
 
 def _fast_parser() -> Any:
@@ -67,7 +87,7 @@ def _fast_parser() -> Any:
 
 
 def flaws_of(numbers: Numbers) -> dict[int, str]:
-    """Return what is wrong with which rows: a number that float32 cannot hold, or nothing but zeros."""
+    """Return what is wrong with which rows of float32: a number that is not finite, or nothing but zeros."""
     with np.errstate(all="ignore"):
         squares = np.einsum("ij,ij->i", numbers, numbers, dtype=np.float64)
     suspects = np.flatnonzero(~((squares > _USUAL[0]) & (squares < _USUAL[1])))
@@ -75,9 +95,9 @@ def flaws_of(numbers: Numbers) -> dict[int, str]:
 
 
 def _flaw(row: Numbers) -> str:
-    if not (np.abs(row) <= _MOST).all():
+    if not np.isfinite(row).all():
         return "got a vector with a value that is no finite number"
-    return "" if row.astype(np.float32).any() else "got a vector of zeros"
+    return "" if row.any() else "got a vector of zeros"
 
 
 def _slowly(body: memoryview, count: int, width: int) -> Vectors:
@@ -89,12 +109,15 @@ def _slowly(body: memoryview, count: int, width: int) -> Vectors:
     alone = len(widths) == 1 or usual == width or widths[usual] * 2 > count
     if usual == 0 or not alone:
         raise misfit(f"Its vectors have {' and '.join(map(str, sorted(widths)))} numbers.")
-    pack = struct.Struct(f"{usual}d").pack  # twice as fast as NumPy's own reading of lists
-    nothing = pack(*[0.0] * usual)
-    packed = b"".join(pack(*row) if len(row) == usual else nothing for row in rows)
-    numbers = np.frombuffer(packed).reshape(count, usual)
-    odd = {at: f"got {len(row)} numbers, not {usual}" for at, row in enumerate(rows) if len(row) != usual}
-    return Vectors(numbers, flaws_of(numbers) | odd)
+    numbers, odd = np.zeros((count, usual)), {}
+    pack = struct.Struct(f"{usual}d").pack_into  # twice as fast as NumPy's own reading of lists
+    for at, row in enumerate(rows):
+        if len(row) == usual:
+            pack(numbers.data, at * usual * numbers.itemsize, *row)
+        else:
+            odd[at] = f"got {len(row)} numbers, not {usual}"
+    narrow = _narrow(numbers)
+    return Vectors(narrow, flaws_of(narrow) | odd)
 
 
 def misfit(reason: str, rows: tuple[int, ...] = ()) -> EmbeddingProblem:

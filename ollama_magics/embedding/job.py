@@ -42,7 +42,7 @@ class Job:
         self._feed.shelf, self._feed.reuses_truncated = shelf, wish.truncate
         self._judge = Judge(self._line, self.ledger, self._servers, patience)
         self._judge.truncates, self._judge.shrink = wish.truncate, self._shrink
-        self._asker = Asker(choice.model, wish, self._line, self.matrix, self.ledger)
+        self._asker = Asker(choice, wish, self._line, self.matrix, self.ledger)
         self._asker.shelf, self._asker.shrink = shelf, self._shrink
         self._sample = Sample() if wish.verify else None
         if self._sample:

@@ -58,6 +58,9 @@ class Server:
 
     client: Client
     url: str = ""
+    # Bodies are received and read one at a time. Two at once would be done at the same moment, and so would be their successors'
+    # answers, for which the server would then wait, and so on: it would stand still half of the time.
+    turn: threading.Lock = field(default_factory=threading.Lock)
     flying: int = 0
     troubles: int = 0
     alone: bool = False

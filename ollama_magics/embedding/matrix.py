@@ -11,8 +11,9 @@ import numpy as np
 from ollama_magics.embedding.decoding import Numbers, misfit
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
-_STEP = 16 * 1024 * 1024  # bytes by which it grows at least
-_SHARE = 64  # it grows by this part of itself at least: the time stays linear, the slack small
+_FIRST = 64 * 1024 * 1024  # bytes, only touched as they are filled; too many for the C library to move when they grow
+_STEP = 8 * 1024 * 1024  # bytes by which it grows at least
+_SHARE = 128  # it grows by this part of itself at least: the time stays linear, the slack small
 _COPIED = 4096  # rows that are copied at a time
 
 
@@ -75,7 +76,7 @@ class Matrix:
 
     def _with_room(self, length: int, width: int) -> Array:
         if self._rows is None:
-            self._rows = np.empty((self._length or length, width), np.float32)
+            self._rows = np.empty((self._length or max(length, _FIRST // (4 * width or 1)), width), np.float32)
         if len(self._rows) < length:
             step = max(_STEP // (4 * max(1, self.width)), len(self._rows) // _SHARE)
             # refcheck counts references, and an interrupted frame may hold one; no view outlives the lock

@@ -37,6 +37,7 @@ class Choice:
     model: str
     digest: str
     places: list[Place]
+    width: int = 0  # numbers in a vector, where the server says
     notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
     def require_same(self) -> None:
@@ -71,7 +72,7 @@ def _with(choice: Choice | None, place: Place, wish: Wish) -> Choice:
     model = _able(place, choice.model if choice else wish.model, wish)
     digest = place.digest(model)
     if choice is None:
-        return Choice(model, digest, [place])
+        return Choice(model, digest, [place], _width(place, model))
     if digest != choice.digest:
         first = choice.places[0].url
         raise EmbeddingProblem("OM-E08", model=model, first=first, second=place.url)
@@ -81,7 +82,7 @@ def _with(choice: Choice | None, place: Place, wish: Wish) -> Choice:
 
 def _able(place: Place, model: str, wish: Wish) -> str:
     model = model if model and wish.any_model else place.models.choose(model, "embedding")
-    width = place.models.card(model).embedding_length
+    width = _width(place, model)
     if wish.dimensions and width and wish.dimensions > width:
         raise SettingError(
             "OM-S01",
@@ -91,6 +92,10 @@ def _able(place: Place, model: str, wish: Wish) -> str:
             example=f"%embed --dimensions {width} …",
         )
     return model
+
+
+def _width(place: Place, model: str) -> int:
+    return place.models.card(model).embedding_length or 0
 
 
 def _short(digest: str) -> str:

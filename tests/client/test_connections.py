@@ -56,7 +56,7 @@ def test_one_connection_carries_many_requests(connect: Connect) -> None:
         assert client.version() == "0.24.0"
         assert [model.name for model in client.installed()] == ["m:latest"]
         assert client.card("m").can("vision")
-        assert wire.embeddings(client.embed(EMBED)) == [[1.0, 2.0]]
+        assert client.embed(EMBED, wire.embeddings) == [[1.0, 2.0]]
         assert server.paths() == ["/api/version", "/api/tags", "/api/show", "/api/embed"]
         assert server.accepted == 1
 
@@ -143,7 +143,7 @@ def test_a_compressed_answer_is_refused(connect: Connect, encoding: str) -> None
     packed = whole(b"\x1f\x8b\x08", extra=f"Content-Encoding: {encoding}\r\n")
     with FaultServer(fine(version=packed, chat=packed, embed=packed)) as server:
         client = connect(server.url)
-        for act in (client.version, lambda: list(client.chat(CHAT)), lambda: client.embed(EMBED)):
+        for act in (client.version, lambda: list(client.chat(CHAT)), lambda: client.embed(EMBED, wire.embeddings)):
             error = failure(act)
             assert (type(error), error.code) == (RequestRefused, "OM-R02")
             assert encoding in error.how_we_know
@@ -185,7 +185,7 @@ def test_whatever_answers_is_named_in_one_short_error(connect: Connect, script: 
 
 
 @pytest.mark.parametrize(
-    "act", [lambda client: list(client.chat(CHAT)), lambda client: client.embed(EMBED)], ids=["chat", "embed"]
+    "act", [lambda client: list(client.chat(CHAT)), lambda client: client.embed(EMBED, wire.embeddings)], ids=["chat", "embed"]
 )
 def test_a_model_that_does_not_begin_in_time_is_an_error(connect: Connect, act: Callable[[Client], object]) -> None:
     """Its limit is its own: loading may take long."""
@@ -253,7 +253,7 @@ def test_a_missing_model_is_named_also_without_a_name(connect: Connect) -> None:
     """A request without one gets the server's words."""
     refused = whole({"error": "model is required"}, status=400)
     with FaultServer(fine(embed=refused)) as server:
-        error = failure(lambda: connect(server.url).embed(EmbedRequest(model="", input=("a",))))
+        error = failure(lambda: connect(server.url).embed(EmbedRequest(model="", input=("a",)), wire.embeddings))
     assert error.how_we_know == "It said: model is required"
 
 

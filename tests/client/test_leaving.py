@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ollama_magics import wire
 from ollama_magics.client import Client
 from ollama_magics.errors import Cancelled
 from ollama_magics.standin import StandIn
@@ -21,7 +22,7 @@ Connect = Callable[..., Client]
 REQUEST = ChatRequest(model="m", messages=(Message("user", "Hi"),))
 WAITS: dict[str, Callable[[Client], Any]] = {
     "/api/chat": lambda client: list(client.chat(REQUEST)),
-    "/api/embed": lambda client: client.embed(EmbedRequest(model="m", input=("a",))),
+    "/api/embed": lambda client: client.embed(EmbedRequest(model="m", input=("a",)), wire.embeddings),
     "/api/version": Client.version,
 }
 

@@ -198,6 +198,13 @@ def test_a_job_gives_the_right_array_or_an_error(any_answer: tuple[Client, list[
         assert np.array_equal(found, np.array(rows, np.float32))
 
 
+def test_an_answer_may_be_longer_than_one_that_could_not_be_read(connect: Connect) -> None:
+    """The memory that takes them grows, though the error of the first one is kept."""
+    with serving(lambda asked: body(b'{"embeddings":[[null]]}') if asked.texts == ["bad"] else None) as server:
+        found = Call(connect, [server])(["bad", *TEXTS], batch=1, parallel=1, on_error="nan")
+    assert np.array_equal(found[1:], vectors(TEXTS))
+
+
 @pytest.mark.parametrize("data", [b"", b"<html>", b'{"embeddings":[[1.0],[', b'{"embeddings":[[1.0],[NaN]]}', b'{"a":1}'])
 @pytest.mark.parametrize("texts", [["a", "b"], ["a"]])
 def test_an_answer_that_cannot_be_read_is_never_an_array(connect: Connect, data: bytes, texts: Sequence[str]) -> None:

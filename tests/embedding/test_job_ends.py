@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tqdm.auto  # noqa: F401 - an interrupt while it is imported would be about that
 
 from ollama_magics.errors import Cancelled, ConnectionProblem, EmbeddingProblem, Interrupted
 from ollama_magics.store import VectorStore

@@ -212,11 +212,14 @@ def test_words_for_a_task_go_before_each_text_only_when_asked_for(connect: Conne
 def test_an_array_grows_in_its_place() -> None:
     """Room for more is a small part of what is there, and none is left in the end."""
     matrix = Matrix(None)
-    for start in range(0, 200_000, 256):
+    for start in range(0, 600_000, 256):
         rows = range(start, start + 256)
         matrix.put(rows, np.repeat(np.arange(start, start + 256, dtype=np.float64)[:, None], 64, axis=1))
         assert matrix._rows is not None
-        assert matrix._rows.nbytes <= max(rows.stop * 256 * 65 // 64, rows.stop * 256 + 16 * 1024 * 1024) + 256 * 256
-    found = matrix.finished(200_000)
-    assert found.shape == (200_000, 64)
-    assert np.array_equal(found[:, 63], np.arange(200_000, dtype=np.float32))
+        assert (
+            matrix._rows.nbytes
+            <= max(rows.stop * 256 * 129 // 128, rows.stop * 256 + 8 * 1024 * 1024, 64 * 1024 * 1024) + 256 * 256
+        )
+    found = matrix.finished(600_000)
+    assert found.shape == (600_000, 64)
+    assert np.array_equal(found[:, 63], np.arange(600_000, dtype=np.float32))

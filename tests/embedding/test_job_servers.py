@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
+from ollama_magics.session import Session
+from ollama_magics.settings import OllamaSettings
 from tests.embedding.asked import NO_RUNNER, Asked, Call, Connect, asked_texts, healthy, refused, serving, vectors
 from tests.faults import FaultServer, Reset, refusing
 
@@ -84,3 +86,16 @@ def test_a_stranger_among_the_servers_is_left_out(connect: Connect) -> None:
         call = Call(connect, [server, stranger])
         assert np.array_equal(call(TEXTS), vectors(TEXTS))
     assert call.told().notes[0][1]["url"] == stranger.url
+
+
+def test_a_key_goes_to_its_own_server_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every batch; the other servers of a job get none of it."""
+    monkeypatch.setenv("KEY_OF_ONE", "secret")
+    session = Session(OllamaSettings())
+    with serving(healthy) as one, serving(healthy) as two:
+        session.configure({"base_url": one.url, "api_key_env": "KEY_OF_ONE"})
+        session.embed(TEXTS, "m", batch=50, store=False)
+        session.embed(TEXTS, "m", batch=50, store=False, base_url=two.url)
+        session.close()
+        keys = [{request.headers.get("authorization") for request in server.requests} for server in (one, two)]
+    assert keys == [{"Bearer secret"}, {None}]
