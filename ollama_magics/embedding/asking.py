@@ -34,11 +34,12 @@ class Asker:
 
     def serve(self, server: Server) -> None:
         """Ask a server for one batch after another until the job is over."""
-        # in one piece from the start: what grows leaves holes behind that stay with the process
-        kept = bytearray(min(self._wish.batch * self._width * _NUMBER, _MOST_KEPT))
+        kept = bytearray()
         while batch := self._line.take(server):
             trouble = None
             try:
+                # in one piece from the start: what grows leaves holes behind that stay with the process
+                kept = kept or bytearray(min(self._wish.batch * self._width * _NUMBER, _MOST_KEPT))
                 self._embed(server, batch, kept)
             except Cancelled:
                 self._line.landed(server)

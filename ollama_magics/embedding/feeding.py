@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Feed:
         self.shelf: Shelf | None = None
         self.reuses_truncated = False
         self.looks_at: Callable[[int, str], None] = _nothing
+        self.pulling: Callable[[], AbstractContextManager[None]] = nullcontext
         self._source, self._prefix, self._matrix, self._ledger = source, prefix, matrix, ledger
         self._first = _First() if source.length is None else _FirstOfAll()
 
@@ -50,7 +52,7 @@ class Feed:
             yield _batch(waiting)
 
     def _missing(self) -> Iterator[tuple[int, str, bytes]]:
-        for start, values in self._source.windows(_LOOKED_UP):
+        for start, values in self._source.windows(_LOOKED_UP, self.pulling):
             fresh = [(row, text) for row, value in enumerate(values, start) if (text := self._fresh(row, value))]
             self._ledger.seen = start + len(values)
             if self.shelf is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from ollama_magics.errors import EmbeddingProblem
 
 _LISTS = ("to_pylist", "to_list", "tolist")  # pyarrow, pandas and polars, NumPy: each gives plain str
 _STREAMED = 256  # values that are taken from a generator at a time
+_Window = tuple[int, Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -22,20 +25,24 @@ class Source:
     length: int | None = None
     index: Any = None
 
-    def windows(self, size: int) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield pieces of the values with the position of their first; raises what the generator raises."""
+    def windows(self, size: int, pulling: Callable[[], AbstractContextManager[None]] = nullcontext) -> Iterator[_Window]:
+        """Yield pieces of the values with the position of their first; raises what the generator raises.
+
+        The code of a generator runs in a ``with pulling()``.
+        """
         if isinstance(self.values, list):
             for start in range(0, len(self.values), size):
                 yield start, self.values[start : start + size]
             return
-        start, piece = 0, []
-        for value in self.values:
-            piece.append(value)
-            if len(piece) == _STREAMED:
-                yield start, piece
-                start, piece = start + len(piece), []
-        if piece:
+        start, values = 0, iter(self.values)
+        while piece := _pulled(values, pulling):
             yield start, piece
+            start += len(piece)
+
+
+def _pulled(values: Iterator[Any], pulling: Callable[[], AbstractContextManager[None]]) -> list[Any]:
+    with pulling():
+        return list(islice(values, _STREAMED))
 
 
 def source_of(rows: Any) -> Source:

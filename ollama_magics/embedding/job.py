@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from ollama_magics.embedding.asking import Asker
 from ollama_magics.embedding.feeding import Feed
 from ollama_magics.embedding.forms import Source
-from ollama_magics.embedding.line import Line, Server
+from ollama_magics.embedding.line import SLICE, Line, Server
 from ollama_magics.embedding.matrix import Matrix
 from ollama_magics.embedding.places import Choice
 from ollama_magics.embedding.prefixes import prefix
 from ollama_magics.embedding.progress import Progress
 from ollama_magics.embedding.report import Ledger
 from ollama_magics.embedding.shelf import Shelf
+from ollama_magics.embedding.stopping import StopButton
 from ollama_magics.embedding.verdicts import Judge, Patience
 from ollama_magics.embedding.verifying import Sample
 from ollama_magics.embedding.wishes import Wish
@@ -32,14 +37,20 @@ class Job:
     def __init__(self, source: Source, wish: Wish, choice: Choice, shelf: Shelf | None, patience: Patience) -> None:
         self.ledger = Ledger(notes=list(choice.notes))
         self.matrix = Matrix(source.length)
-        self._wish, self._choice, self._shelf = wish, choice, shelf
+        self._wish, self._shelf = wish, shelf
         self._seen_same = time.monotonic()
-        self._cancelled = threading.Event()
+        self._button, self._cancelled = StopButton(), threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._session = [place.client for place in choice.places]
         self._servers = [Server(place.client.sibling(self._cancelled), place.url) for place in choice.places]
+        # looks at the model have connections of their own: those of the batches may all be taken
+        self._choice = replace(
+            choice, places=[replace(each, client=each.client.sibling(self._cancelled)) for each in choice.places]
+        )
         self._line = Line()
         self._progress = Progress(self.ledger, source.length)
         self._feed = Feed(source, prefix(choice.model, wish.task), wish.batch, self.matrix, self.ledger)
-        self._feed.shelf, self._feed.reuses_truncated = shelf, wish.truncate
+        self._feed.shelf, self._feed.reuses_truncated, self._feed.pulling = shelf, wish.truncate, self._button.raising
         self._judge = Judge(self._line, self.ledger, self._servers, patience)
         self._judge.truncates, self._judge.shrink = wish.truncate, self._shrink
         self._asker = Asker(choice, wish, self._line, self.matrix, self.ledger)
@@ -52,7 +63,7 @@ class Job:
         """Embed all rows; raises the error after which no more can be. What single texts failed with is in the ledger."""
         batches = self._feed.batches()
         most = 2 * len(self._servers) * self._wish.parallel
-        with self._at_work():
+        with self._button, self._at_work():
             while most or not self._line.is_empty():
                 self._look()
                 if not self._line.has_room(most):
@@ -64,37 +75,48 @@ class Job:
             self._progress.show()
             self._require_same()
             if self._sample:
-                alive = next(server for server in self._servers if not server.left_out)
-                self._sample.compare(self.matrix, self.ledger, lambda row, text: self._asker.alone(alive, row, text))
+                self._apart(partial(self._sample.compare, self.matrix, self.ledger, self._alone))
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
-        threads = [
-            threading.Thread(target=self._asker.serve, args=(server,), daemon=True, name="ollama-embed")
-            for server in self._servers
-            for _ in range(self._wish.parallel)
-        ]
         try:
-            for thread in threads:
-                thread.start()
+            for server in self._servers:
+                for _ in range(self._wish.parallel):
+                    self._start(partial(self._asker.serve, server))
             yield
         finally:
-            self._end(threads)
+            self._button.defer()
+            self._end()
 
-    def _end(self, threads: list[threading.Thread]) -> None:
+    def _start(self, work: Callable[[], object]) -> None:
+        thread = threading.Thread(target=work, daemon=True, name="ollama-embed")
+        thread.start()
+        self._threads.append(thread)
+
+    def _end(self) -> None:
         self._cancelled.set()
         self._line.end()
         deadline = time.monotonic() + _ENDING
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
-        for server in self._servers:
-            server.client.close()
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for client in [server.client for server in self._servers] + [place.client for place in self._choice.places]:
+            client.close()
         self._progress.end()
 
+    def _apart(self, ask: Callable[[], object]) -> None:
+        """Ask a server in a thread; this one waits, so that the stop button works and no connection is left half used."""
+        done: Future[None] = Future()
+        self._start(partial(_settle, done, ask))
+        while not wait([done], SLICE).done:
+            self._look_at_ends()
+        done.result()
+
+    def _alone(self, row: int, text: str) -> Any:
+        alive = next(server for server in self._servers if not server.left_out)
+        return self._asker.alone(alive, row, text)
+
     def _look(self) -> None:
-        if any(place.client.is_cancelled for place in self._choice.places):
-            raise Cancelled
+        self._look_at_ends()
         if time.monotonic() - self._seen_same > _LOOK:
             self._require_same()
         while trouble := self._line.trouble():
@@ -103,11 +125,16 @@ class Job:
             self._progress.begin()
         self._progress.show()
 
+    def _look_at_ends(self) -> None:
+        self._button.look()
+        if any(client.is_cancelled for client in self._session):
+            raise Cancelled
+
     def _require_same(self) -> None:
         """Raise EmbeddingProblem if the model was replaced, and take back what was stored since it was seen to be the same."""
         count = self._shelf.doubtful() if self._shelf else 0
         try:
-            self._choice.require_same()
+            self._apart(self._choice.require_same)
         except EmbeddingProblem:
             if self._shelf:
                 self._shelf.take_back()
@@ -118,3 +145,12 @@ class Job:
 
     def _shrink(self, size: int) -> None:
         self._feed.size = min(self._feed.size, size)
+
+
+def _settle(done: Future[None], ask: Callable[[], object]) -> None:
+    try:
+        ask()
+    except BaseException as error:  # noqa: BLE001 - the main thread raises it
+        done.set_exception(error)
+    else:
+        done.set_result(None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from multiprocessing import parent_process
+from threading import current_thread, main_thread
 from typing import Any
 
 from ollama_magics.embedding.report import Ledger
@@ -15,8 +17,8 @@ class Progress:
         self._bar: Any = None
 
     def begin(self) -> None:
-        """Show the bar, unless it is there."""
-        if self._bar is not None:
+        """Show the bar, unless it is there, or nobody looks: in a worker process, or in one of several threads."""
+        if self._bar is not None or parent_process() or current_thread() is not main_thread():
             return
         from tqdm.auto import tqdm  # noqa: PLC0415 - brings in ipywidgets in a notebook
 

@@ -55,6 +55,7 @@ class FaultServer:
         with suppress(OSError):  # not every system lets a listening socket be shut down
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._threads[0].join()  # first: a connection that it was just accepting would be waited for in vain
         for connection in self._connections:
             connection.hang_up()
         for thread in self._threads:
