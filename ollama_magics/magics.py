@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class OllamaMagics(Magics):
         """Return the (n, d) float32 array of the texts that a Python expression gives: vectors = %embed df["text"].
 
         As a cell magic it takes every line that is not blank for a text. Finished batches are kept: run it again after an
-        interrupt or an error, and only the rest is asked for.
+        interrupt or an error, and only the rest is asked for. A dask collection gives a lazy dask array.
         """
         options, expression = arguments.read(OllamaMagics.embed, line, self.shell.user_ns)
         name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
@@ -71,12 +71,8 @@ class OllamaMagics(Magics):
             self._tell_of_store(forget=options.forget)
             return None
         rows = self._rows(options, expression, cell)
-        told: list[EmbedReport] = []
         with self._spoken() as session:
-            vectors = session.embed(rows, report=told.append, **arguments.wishes(options))
-            self._tell_of_rows(told[0], session.language)
-        if report:
-            self.shell.user_ns[report] = told[0]
+            vectors = self._vectors(session, rows, report, arguments.wishes(options))
         if name is None:
             return vectors
         self.shell.user_ns[name] = vectors
@@ -179,6 +175,19 @@ class OllamaMagics(Magics):
             message = 'an expression is missing: %embed ["a text", "another"]'
             raise UsageError(message)
         return None if options.lines else arguments.evaluated(expression, self.shell)
+
+    def _vectors(self, session: Session, rows: Any, report: str | None, wishes: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+        from ollama_magics import distributed  # noqa: PLC0415 - brings in numpy, which loading must not
+
+        if distributed.is_collection(rows):
+            lazy: np.ndarray[Any, Any] = distributed.embed(rows, report=report, **wishes)
+            return lazy
+        told: list[EmbedReport] = []
+        vectors = session.embed(rows, report=told.append, **wishes)
+        self._tell_of_rows(told[0], session.language)
+        if report:
+            self.shell.user_ns[report] = told[0]
+        return vectors
 
     def _tell_of_rows(self, report: EmbedReport, language: str) -> None:
         from ollama_magics import display  # noqa: PLC0415 - as above

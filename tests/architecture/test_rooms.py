@@ -19,6 +19,7 @@ OURS: dict[str, set[str]] = {
         "arguments",
         "api",
         "commands",
+        "distributed",
         "panel",
         "prompt",
         "session",
