@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import diagnosis, fill, settings
@@ -38,6 +37,7 @@ class Session:
         self.conversation = Conversation()
         self._lock = threading.Lock()
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
+        self._store: VectorStore | None = None
         self._cancelled, self._owned = threading.Event(), ExitStack()
         self.others: dict[Any, Session] = {}  # for other addresses, see access.py; they end with this one
 
@@ -190,13 +190,16 @@ class Session:
 
     # Embeddings and the check.
 
-    @cached_property
+    @property
     def store(self) -> VectorStore:
-        """The vectors that are kept from one job to the next; closed with the session."""
+        """The vectors that are kept from one job to the next; made at first use, and closed with the session."""
         from ollama_magics.store import VectorStore  # noqa: PLC0415 - brings in SQLite
 
-        self.own((found := VectorStore()).close)
-        return found
+        with self._lock:  # two threads that begin at once share one, which itself knows a fork when it sees one
+            if self._store is None:
+                self._store = VectorStore()
+                self.own(self._store.close)
+            return self._store
 
     def embed(self, rows: Any = None, model: str = "", **wishes: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the ``(n, d)`` float32 array of the texts, one row for each, in order; for the wishes see embedding.call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from multiprocessing import parent_process
 from threading import current_thread, main_thread
 from typing import Any
@@ -10,15 +11,16 @@ from ollama_magics.embedding.report import Ledger
 
 
 class Progress:
-    """Shows rows, rows a second and the time left from the second batch on."""
+    """Shows rows, rows a second and the time left from the second batch on, where somebody looks."""
 
     def __init__(self, ledger: Ledger, length: int | None) -> None:
         self._ledger, self._length = ledger, length
         self._bar: Any = None
+        self._is_seen = _is_seen()
 
     def begin(self) -> None:
-        """Show the bar, unless it is there, or nobody looks: in a worker process, or in one of several threads."""
-        if self._bar is not None or parent_process() or current_thread() is not main_thread():
+        """Show the bar, unless it is there."""
+        if self._bar is not None or not self._is_seen:
             return
         from tqdm.auto import tqdm  # noqa: PLC0415 - brings in ipywidgets in a notebook
 
@@ -39,3 +41,9 @@ class Progress:
         """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _is_seen() -> bool:
+    """Whether somebody looks: at a worker process nobody does, and threads would show several bars at once."""
+    alone = parent_process() is None and current_thread() is main_thread()
+    return alone and os.environ.get("OLLAMA_MAGICS_STREAM") != "off"  # outputs that are compared hold no times

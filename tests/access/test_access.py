@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,27 @@ def test_a_forked_process_has_connections_of_its_own(stand_in: StandIn) -> None:
         "assert os.waitpid(child, 0)[1] == 0 and current().client is before"
     )
     subprocess.run([sys.executable, "-c", code, stand_in.url], check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_forked_process_shares_no_store_that_is_open(stand_in: StandIn, tmp_path: Path, *, opened: bool) -> None:
+    """It goes on without; what its parent has not opened yet is its own."""
+    code = (
+        "import os, sys, ollama_magics as om\n"
+        "from ollama_magics.session import current\n"
+        "om.configure(base_url=sys.argv[1], embedding_model='sandbox-embed')\n"
+        "store = current().store\n"
+        "if sys.argv[2] == 'True': om.embed(['before'])\n"
+        "child = os.fork()\n"
+        "om.embed(['in the child', 'again'] if not child else ['in the parent'])\n"
+        "found = store.count()\n"
+        "if not child: store.close(); os._exit(found)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), found >= 1, store.problem == '')"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-W", "ignore", "-c", code, stand_in.url, str(opened)]
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
+    childs, *parents = told
+    assert int(childs) == 0 if opened else int(childs) >= 2
+    assert parents == ["True", "True"]

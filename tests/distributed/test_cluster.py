@@ -96,3 +96,26 @@ def test_retries_are_those_of_dask(cluster: Client) -> None:
         lazy: Any = om.embed(db.from_sequence(["a"]), model="m", dimensions=2, store=False)
         assert lazy.compute(scheduler=cluster, retries=2).tolist() == [[1.0, 2.0]]
         assert server.paths().count("/api/embed") == 2
+
+
+def test_the_workers_show_no_bars(cluster: Client, servers: tuple[StandIn, StandIn]) -> None:
+    """Nobody looks at what they write, and many bars at once are none."""
+    om.configure(base_url=servers[0].url)
+    lazy: Any = om.embed(db.from_sequence(TEXTS, npartitions=2), model=MODEL, dimensions=256, store=False, batch=1, parallel=1)
+    cluster.run(_listen)
+    lazy.compute(scheduler=cluster)
+    assert set(cluster.run(_heard).values()) == {""}
+
+
+def _listen() -> None:
+    import io  # noqa: PLC0415 - runs on the worker
+    import sys  # noqa: PLC0415 - as above
+
+    sys.stderr = io.StringIO()
+
+
+def _heard() -> str:
+    import sys  # noqa: PLC0415 - runs on the worker
+
+    found, sys.stderr = sys.stderr, sys.__stderr__
+    return str(found.getvalue())  # type: ignore[union-attr] # what _listen has put there

@@ -7,7 +7,9 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
+from ollama_magics.embedding import EmbedReport
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
+from ollama_magics.secret import Secret
 from ollama_magics.session import Session
 from ollama_magics.settings import OllamaSettings
 from tests.embedding.asked import NO_RUNNER, Asked, Call, Connect, asked_texts, healthy, refused, serving, vectors
@@ -99,3 +101,34 @@ def test_a_key_goes_to_its_own_server_only(monkeypatch: pytest.MonkeyPatch) -> N
         session.close()
         keys = [{request.headers.get("authorization") for request in server.requests} for server in (one, two)]
     assert keys == [{"Bearer secret"}, {None}]
+
+
+def test_each_of_two_servers_gets_its_own_key() -> None:
+    """With every request, and neither sees the other's."""
+    session = Session(OllamaSettings())
+    with serving(healthy) as one, serving(healthy) as two:
+        for server, key in ((one, "key-of-one"), (two, "key-of-two")):
+            session.configure({"base_url": server.url, "key_store": "file"})
+            session.in_force.hold_key(Secret(key))
+        session.configure({"base_url": "http://gpu-box"})
+        vectors_of_both = session.embed(TEXTS, "m", batch=5, store=False, base_url=f"{one.url},{two.url}")
+        session.close()
+        keys = [{request.headers.get("authorization") for request in server.requests} for server in (one, two)]
+        assert all(asked_texts(server) for server in (one, two))
+    assert keys == [{"Bearer key-of-one"}, {"Bearer key-of-two"}]
+    assert np.array_equal(vectors_of_both, vectors(TEXTS))
+
+
+def test_each_of_two_servers_gets_its_own_password() -> None:
+    """From its own address; no error and no report shows one."""
+    session = Session(OllamaSettings())
+    with serving(healthy) as one, serving(lambda asked: refused('model "m" not found', 404) if asked.number else None) as two:
+        where = [server.url.replace("//", f"//{name}:sesame-{name}@") for server, name in ((one, "ann"), (two, "bob"))]
+        told: list[EmbedReport] = []
+        session.embed(TEXTS, "m", batch=2, store=False, base_url=where, report=told.append)
+        session.close()
+        keys = [{request.headers.get("authorization") for request in server.requests} for server in (one, two)]
+    assert [len(found) for found in keys] == [1, 1]
+    assert keys[0] != keys[1]
+    assert told[0].notes
+    assert "sesame" not in repr(told[0].notes)

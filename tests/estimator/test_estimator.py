@@ -108,6 +108,24 @@ def test_a_pipeline_is_validated_in_processes(stand_in: StandIn) -> None:
     assert set(embedded(stand_in)) > set(TEXTS)
 
 
+_IN_PROCESSES = """
+import sys, ollama_magics as om
+from joblib import Parallel, delayed
+om.configure(base_url=sys.argv[1])
+embedder = om.OllamaEmbedder("sandbox-embed", batch=1, store=False).fit(["a"])
+texts = [f"text {number}" for number in range(30)]
+Parallel(n_jobs=int(sys.argv[2]))(delayed(embedder.transform)(texts) for _ in range(2))
+"""
+
+
+@pytest.mark.parametrize(("processes", "seen"), [(1, True), (2, False)])
+def test_worker_processes_show_no_bars(stand_in: StandIn, processes: int, *, seen: bool) -> None:
+    """The process that a person looks at does."""
+    command = [sys.executable, "-c", _IN_PROCESSES, stand_in.url, str(processes)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert ("texts/s" in told) is seen
+
+
 def test_the_settings_of_the_notebook_travel_with_a_pickle_and_its_clones(stand_in: StandIn) -> None:
     """A process without settings asks where the notebook would; one with its own asks there."""
     packed = pickle.dumps(om.OllamaEmbedder(MODEL, store=False))

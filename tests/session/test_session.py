@@ -483,3 +483,21 @@ def test_there_is_one_session_for_the_shared_settings() -> None:
     """Made at first use."""
     assert shared().session is None
     assert current() is current() is shared().session
+
+
+def test_threads_that_begin_at_once_share_one_store(session: Session) -> None:
+    """Two would each have a thread that writes the same file."""
+    found: list[object] = []
+    together = threading.Barrier(8)
+
+    def begin() -> None:
+        together.wait()
+        found.append(session.store)
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert all(store is found[0] for store in found)
