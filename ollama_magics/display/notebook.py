@@ -11,7 +11,7 @@ from typing import Any, Self
 from IPython.display import display
 
 from ollama_magics import markup, texts
-from ollama_magics.reply import Reply
+from ollama_magics.reply import Reply, body_html, bundle
 
 _FASTEST = 0.1  # seconds between two paints
 _BYTES_A_SECOND = 60_000  # that go to the browser while an answer grows
@@ -36,7 +36,7 @@ def _show_once(reply: Reply) -> None:
     finally:
         reply.close()
         if reply.so_far or reply.complete:
-            display(reply.bundle(times=False), raw=True)
+            display(bundle(reply, times=False), raw=True)
 
 
 class _Painter:
@@ -58,18 +58,18 @@ class _Painter:
         self._reply.close()
         with self._lock:
             self._answering.set()
-            self._update(self._reply.bundle() if self._reply.complete or self._begun() else _NOTHING)
+            self._update(bundle(self._reply) if self._reply.complete or self._begun() else _NOTHING)
 
     def paint(self) -> None:
         """Paint what has come so far, if the last paint is long enough ago."""
         if time.monotonic() < self._due or not self._begun():
             return
-        body = self._reply.body_html(self._markup.html(self._reply.so_far), streaming=True)
-        bundle = {"text/html": markup.answer_html(body), "text/plain": "…"}
+        body = body_html(self._reply, self._markup.html(self._reply.so_far), streaming=True)
+        page = markup.answer_html(body)
         with self._lock:
             self._answering.set()
-            self._update(bundle)
-        self._due = time.monotonic() + max(_FASTEST, len(bundle["text/html"].encode()) / _BYTES_A_SECOND)
+            self._update({"text/html": page, "text/plain": "…"})
+        self._due = time.monotonic() + max(_FASTEST, len(page.encode()) / _BYTES_A_SECOND)
 
     def _begun(self) -> bool:
         return bool(self._reply.so_far or self._reply.thinking)
@@ -90,5 +90,5 @@ class _Painter:
             parts.append(texts.phrase("seconds", language, seconds=seconds))
         return {"text/html": markup.answer_html(markup.waiting_html(parts)), "text/plain": "…"}
 
-    def _update(self, bundle: dict[str, Any]) -> None:
-        self._handle.update(bundle, raw=True)
+    def _update(self, shown: dict[str, Any]) -> None:
+        self._handle.update(shown, raw=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ollama_magics import markup
-from ollama_magics.reply import Reply
+from ollama_magics.reply import Reply, figures, warnings
 
 
 def show(reply: Reply) -> None:
@@ -22,6 +22,6 @@ def show(reply: Reply) -> None:
 def _finish(reply: Reply) -> None:
     if not (reply.so_far or reply.complete):
         return
-    lines = [" · ".join(reply.figures()), *reply.warnings()]
+    lines = [" · ".join(figures(reply)), *warnings(reply)]
     sys.stdout.write("\n" + "\n".join(markup.plain(line) for line in lines) + "\n")
     sys.stdout.flush()

@@ -13,6 +13,7 @@ from PIL import Image
 import ollama_magics as om
 from ollama_magics import api
 from ollama_magics.__main__ import main
+from ollama_magics.reply import warnings
 from ollama_magics.session import current
 from ollama_magics.standin import StandIn
 
@@ -56,7 +57,7 @@ def test_options_of_a_chat_go_out(stand_in: StandIn) -> None:
     options: dict[str, Any] = {"context_length": "1k", "max_tokens": 5, "temperature": 0, "seed": 7}
     reply = om.chat("Hi {{x}}", values={"x": "you"}, system="Be brief.", **options)
     assert reply.text
-    assert reply.warnings() == ["cut at the max tokens (5): raise with --max-tokens"]
+    assert warnings(reply) == ["cut at the max tokens (5): raise with --max-tokens"]
     (body,) = sent(stand_in)
     assert [message["content"] for message in body["messages"]] == ["Be brief.", "Hi you"]
     assert body["options"] == {"num_ctx": 1024, "num_predict": 5, "temperature": 0, "seed": 7}

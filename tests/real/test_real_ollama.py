@@ -14,7 +14,7 @@ from PIL import Image
 import ollama_magics as om
 from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
 from ollama_magics.prompt import Prompt
-from ollama_magics.reply import Reply
+from ollama_magics.reply import Reply, warnings
 from ollama_magics.session import Session, current
 from ollama_magics.wire import ChatRequest, Message
 
@@ -56,7 +56,7 @@ def test_an_answer_comes_whole_with_its_figures() -> None:
     assert (reply.complete, reply.done_reason, reply.stats.tokens) == (True, "stop", 10)
     assert reply.stats.prompt_tokens > 0
     assert reply.stats.tokens_per_second > 0
-    assert (reply.warnings(), reply.shifted) == ([], False)
+    assert (warnings(reply), reply.shifted) == ([], False)
 
 
 def test_thoughts_come_apart_from_the_answer() -> None:
@@ -70,7 +70,7 @@ def test_an_answer_that_was_cut_at_its_bound_says_so() -> None:
     """It is an ordinary answer for the server."""
     reply = om.chat("Hi", model="endless", max_tokens=5)
     assert reply.text.split() == ["and", "on", "and", "on", "and"]
-    assert reply.warnings() == ["cut at the max tokens (5): raise with --max-tokens"]
+    assert warnings(reply) == ["cut at the max tokens (5): raise with --max-tokens"]
 
 
 def test_an_answer_that_ran_past_the_context_is_marked() -> None:

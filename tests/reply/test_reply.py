@@ -11,7 +11,7 @@ from PIL import Image
 from ollama_magics.conversation import Conversation, Place, Turn
 from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
 from ollama_magics.images import collect
-from ollama_magics.reply import Circumstances, Reply
+from ollama_magics.reply import Circumstances, Reply, bundle, figures, warnings
 from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, Message, chunk
 from tests import faults
 
@@ -113,7 +113,7 @@ def test_missing_figures_are_zero() -> None:
     """A load-only answer has none, and nothing divides by them."""
     reply = finished(said(done=True, done_reason="load"))
     assert (reply.text, reply.done_reason, reply.stats.tokens_per_second) == ("", "load", 0)
-    assert reply.figures(times=False) == ["m"]
+    assert figures(reply, times=False) == ["m"]
 
 
 def test_thoughts_and_tool_calls_are_kept_apart_from_the_text() -> None:
@@ -231,20 +231,20 @@ def picture(width: int, height: int) -> Any:
 def test_the_figures_under_an_answer() -> None:
     """Small facts, thousands grouped, times left out where outputs are compared."""
     reply = finished(*HELLO, context=4096, remote_host="gpu-box")
-    assert reply.figures(times=False) == ["m", "1\u202f500 tokens", "context 1\u202f520 of 4\u202f096", "sent to gpu-box"]
-    assert "1500 tok/s" in reply.figures()
+    assert figures(reply, times=False) == ["m", "1\u202f500 tokens", "context 1\u202f520 of 4\u202f096", "sent to gpu-box"]
+    assert "1500 tok/s" in figures(reply)
 
 
 def test_figures_that_nobody_knows_are_left_out() -> None:
     """A zero would be a lie."""
-    assert finished(said("a"), said(done=True), context=4096).figures(times=False) == ["m"]
+    assert figures(finished(said("a"), said(done=True), context=4096), times=False) == ["m"]
 
 
 def test_a_shrunk_picture_is_told() -> None:
     """With both sizes."""
     small, large = picture(10, 10), picture(4000, 3000)
-    assert finished(*HELLO, images=(small,)).figures(times=False) == ["m", "1\u202f500 tokens"]
-    told = finished(*HELLO, images=(small, large)).figures(times=False)
+    assert figures(finished(*HELLO, images=(small,)), times=False) == ["m", "1\u202f500 tokens"]
+    told = figures(finished(*HELLO, images=(small, large)), times=False)
     assert told[2].startswith("picture was shrunk from 4000 × 3000 to ")
 
 
@@ -261,7 +261,7 @@ WARNED: dict[str, tuple[tuple[Chunk, ...], str]] = {
 @pytest.mark.parametrize(("pieces", "warning"), WARNED.values(), ids=WARNED)
 def test_what_keeps_an_answer_from_being_whole_is_said(pieces: tuple[Chunk, ...], warning: str) -> None:
     """In one sentence, and no other."""
-    (found,) = finished(*pieces, context=119).warnings()
+    (found,) = warnings(finished(*pieces, context=119))
     assert found.startswith(warning)
 
 
@@ -270,16 +270,16 @@ def test_an_answer_within_the_context_is_not_shifted() -> None:
     assert not finished(said("a"), said(**LAST), context=1520).shifted
     assert finished(said("a"), said(**LAST), context=1519).shifted
     assert not finished(said("a"), said(**LAST)).shifted
-    assert finished(*HELLO).warnings() == []
+    assert warnings(finished(*HELLO)) == []
 
 
 def test_an_incomplete_answer_says_so() -> None:
     """Once the stream is closed, not while it runs."""
     reply = reply_of(said("Hel"), said("lo"))
     next(iter(reply))
-    assert reply.warnings() == []
+    assert warnings(reply) == []
     reply.close()
-    assert reply.warnings() == ["the answer is not complete"]
+    assert warnings(reply) == ["the answer is not complete"]
 
 
 def test_dropped_turns_are_told() -> None:
@@ -287,13 +287,13 @@ def test_dropped_turns_are_told() -> None:
     memory = Conversation()
     finished(*HELLO, conversation=memory, place=Place("a", "1"))
     finished(*HELLO, conversation=memory, place=Place("b", "2"))
-    (warning,) = finished(*HELLO, conversation=memory, place=Place("a", "3")).warnings()
+    (warning,) = warnings(finished(*HELLO, conversation=memory, place=Place("a", "3")))
     assert "later turns of the conversation were dropped (1)" in warning
 
 
 def test_a_finished_answer_shows_itself_in_two_forms() -> None:
     """As safe HTML with its figures, and as plain text."""
-    shown = finished(said("**bold** <script>alert(1)</script>\x1b[31m"), said(**LAST)).bundle()
+    shown = bundle(finished(said("**bold** <script>alert(1)</script>\x1b[31m"), said(**LAST)))
     assert set(shown) == {"text/html", "text/plain"}
     assert "<strong>bold</strong>" in shown["text/html"]
     assert "<script" not in shown["text/html"]
@@ -304,7 +304,7 @@ def test_a_finished_answer_shows_itself_in_two_forms() -> None:
 
 def test_figures_without_times_are_the_same_in_every_run() -> None:
     """For notebooks whose outputs are compared."""
-    first, second = (finished(*HELLO).bundle(times=False) for _ in range(2))
+    first, second = (bundle(finished(*HELLO), times=False) for _ in range(2))
     assert first == second
     assert "tok/s" not in first["text/html"]
 
@@ -312,7 +312,7 @@ def test_figures_without_times_are_the_same_in_every_run() -> None:
 def test_thoughts_are_shown_folded_before_the_answer() -> None:
     """Escaped, like everything a model says."""
     reply = finished(said(message={"content": "", "thinking": "<b>Hm"}), said("5"), said(**LAST))
-    page = reply.bundle()["text/html"]
+    page = bundle(reply)["text/html"]
     assert "<details" in page
     assert "&lt;b&gt;Hm" in page
     assert page.index("Hm") < page.index(">5<")
@@ -331,5 +331,5 @@ def test_a_reply_that_its_cell_painted_is_not_shown_twice() -> None:
 def test_a_reply_speaks_the_language_of_the_person() -> None:
     """Phrases without a translation stay English; unknown ones are no error."""
     reply = finished(*HELLO, language="zh")
-    assert reply.figures(times=False)[0] == "m"
-    assert len(reply.figures(times=False)) == 2
+    assert figures(reply, times=False)[0] == "m"
+    assert len(figures(reply, times=False)) == 2

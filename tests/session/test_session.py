@@ -21,7 +21,7 @@ from ollama_magics.errors import (
     SettingError,
 )
 from ollama_magics.prompt import Prompt
-from ollama_magics.session import Session, current
+from ollama_magics.session import Session, asking, current
 from ollama_magics.settings import OllamaSettings, shared
 from ollama_magics.standin import StandIn
 from ollama_magics.wire import ChatRequest, GenerateRequest
@@ -66,7 +66,7 @@ def failure(act: Callable[[], object]) -> OllamaMagicsError:
 
 def chat_request(session: Session, prompt: Prompt) -> ChatRequest:
     """Return what a prompt becomes."""
-    request = session.build(prompt, "m", prompt.text, None)
+    request = asking.request(session, prompt, "m", prompt.text, None)
     assert isinstance(request, ChatRequest)
     return request
 
@@ -123,7 +123,7 @@ def test_without_values_braces_are_text(session: Session, stand_in: StandIn) -> 
 def test_a_completion_goes_to_its_own_endpoint(session: Session, stand_in: StandIn) -> None:
     """With prompt and system prompt, and without memory."""
     session.configure({"model_type": "completion", "system": "Be brief."})
-    assert isinstance(session.build(Prompt("Once"), "m", "Once", None), GenerateRequest)
+    assert isinstance(asking.request(session, Prompt("Once"), "m", "Once", None), GenerateRequest)
     for _ in range(2):
         assert session.ask(Prompt("Once")).text
     assert [(body["prompt"], body["system"]) for body in sent(stand_in, "/api/generate")] == [("Once", "Be brief.")] * 2

@@ -1,47 +1,16 @@
-"""The reply: a stream of chunks that remembers what it said, and renders itself."""
+"""The reply: a stream of chunks that remembers what it said."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Self
 
-from ollama_magics import markup, texts
-from ollama_magics.conversation import Conversation, Place, Turn
+from ollama_magics.conversation import Turn
 from ollama_magics.errors import AnswerCut, Interrupted
+from ollama_magics.reply import looks
+from ollama_magics.reply.circumstances import Circumstances, Stats, stats_of
 from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, Message
-
-_NANO = 1e-9
-
-
-@dataclass(frozen=True)
-class Stats:
-    """Counts in tokens, times in seconds; zero where the server did not say."""
-
-    prompt_tokens: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    load_seconds: float = 0.0
-    first_token_seconds: float = 0.0
-    tokens_per_second: float = 0.0
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """What a reply must know besides its request: its conversation and place, the pictures, the context, the host.
-
-    ``new``: the conversation starts afresh with this turn, once it has come.
-    """
-
-    conversation: Conversation | None = None
-    place: Place = field(default_factory=Place)
-    images: tuple[Any, ...] = ()
-    context: int = 0
-    new: bool = False
-    asked_context: int = 0
-    remote_host: str = ""
-    language: str = "en"
 
 
 class Reply:
@@ -67,9 +36,9 @@ class Reply:
         self._chunks: Iterator[Chunk] | None = None
         self._text: list[str] = []
         self._thinking: list[str] = []
-        self._finished = self._closed = False
-        self._started = self._first = 0.0
-        self._dropped = 0
+        self._finished = self.closed = False
+        self.first_seconds = self._started = 0.0
+        self.dropped = 0
 
     # What was asked.
 
@@ -146,9 +115,9 @@ class Reply:
 
     def close(self) -> None:
         """End the stream: the connection is closed, the server stops, and a partial turn is kept as cut."""
-        if self._chunks is None or self._closed:
+        if self._chunks is None or self.closed:
             return
-        self._closed = True
+        self.closed = True
         close = getattr(self._chunks, "close", None)
         if close:
             close()
@@ -157,7 +126,7 @@ class Reply:
 
     def _remember(self, chunk: Chunk) -> None:
         if not (self._text or self._thinking) and (chunk.text or chunk.thinking or chunk.done):
-            self._first = time.monotonic() - self._started
+            self.first_seconds = time.monotonic() - self._started
         if chunk.thinking:
             self._thinking.append(chunk.thinking)
         if chunk.text:
@@ -169,7 +138,7 @@ class Reply:
 
     def _finish(self, last: Chunk) -> None:
         self.done_reason = last.done_reason or ""
-        self.stats = _stats(last, time.monotonic() - self._started, self._first)
+        self.stats = stats_of(last, time.monotonic() - self._started, self.first_seconds)
         self._finished = True
         self._keep(complete=True)
 
@@ -178,56 +147,11 @@ class Reply:
         if here.conversation is not None and isinstance(self.request, ChatRequest):
             if here.new:
                 here.conversation.clear()
-            self._dropped = here.conversation.dropped_by(here.place)
+            self.dropped = here.conversation.dropped_by(here.place)
             here.conversation.keep(Turn(self.request.messages[-1], self._answer(), here.place, complete))
 
     def _answer(self) -> Message:
         return Message("assistant", self.so_far)
-
-    # How it looks.
-
-    def figures(self, *, times: bool = True) -> list[str]:
-        """Return the small facts under the answer; without times for outputs that are compared."""
-        say, stats = self._say, self.stats
-        facts = [self.model]
-        if stats.tokens:
-            facts.append(say("tokens", count=_grouped(stats.tokens)))
-        if times and stats.tokens_per_second:
-            facts.append(say("speed", rate=f"{stats.tokens_per_second:.0f}"))
-        if times and self._first:
-            facts.append(say("first", seconds=f"{self._first:.1f}"))
-        if stats.prompt_tokens and self.circumstances.context:
-            used = _grouped(stats.prompt_tokens + stats.tokens)
-            facts.append(say("context", used=used, size=_grouped(self.circumstances.context)))
-        if self.circumstances.remote_host:
-            facts.append(say("remote", host=self.circumstances.remote_host))
-        return facts + self._shrunk()
-
-    def warnings(self) -> list[str]:
-        """Return what keeps the answer from being whole and plain, one sentence each."""
-        limit = self.request.options.get("num_predict", "")
-        checks = {
-            "cut": self._finished and self.done_reason == "length" and bool(self.so_far),
-            "only_thoughts": self._finished and self.done_reason == "length" and not self.so_far,
-            "shifted": self.shifted,
-            "incomplete": self._closed and not self._finished,
-            "dropped": bool(self._dropped),
-            "over_maximum": self.circumstances.asked_context > self.circumstances.context,
-        }
-        counts = {"cut": limit, "dropped": self._dropped, "over_maximum": self.circumstances.context}
-        return [self._say(key, count=counts.get(key, "")) for key, true in checks.items() if true]
-
-    def body_html(self, body: str, *, streaming: bool = False) -> str:
-        """Return the thoughts, if any, and the given HTML of the text, as one safe piece."""
-        language = self.circumstances.language
-        thoughts = markup.thoughts_html(self.thinking, open=streaming and not self._text, language=language)
-        return (thoughts if self.thinking else "") + body
-
-    def bundle(self, *, times: bool = True) -> dict[str, str]:
-        """Return the finished answer as ``text/html`` and ``text/plain``."""
-        body = self.body_html(markup.to_html(self.so_far, self.circumstances.language))
-        footer = markup.footer_html(self.figures(times=times), self.warnings())
-        return {"text/html": markup.answer_html(body + footer), "text/plain": markup.plain(self.so_far)}
 
     def __str__(self) -> str:
         return self.text
@@ -237,39 +161,13 @@ class Reply:
         return f"<Reply of {self.model}, {len(self.so_far)} characters, {state}>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return self.bundle() if self._chunks is not None else {"text/plain": repr(self)}
+        return looks.bundle(self) if self._chunks is not None else {"text/plain": repr(self)}
 
     def _ipython_display_(self) -> None:
         # IPython's protocol: NotImplementedError means "show me in the ordinary way"
         if not self.painted:
             raise NotImplementedError
 
-    def _say(self, key: str, **facts: object) -> str:
-        return texts.phrase(key, self.circumstances.language, **facts)
-
-    def _shrunk(self) -> list[str]:
-        shrunk = [picture for picture in self.images if picture.shrunk_from]
-        return [
-            self._say("shrunk", old="{} × {}".format(*picture.shrunk_from), new=f"{picture.width} × {picture.height}")
-            for picture in shrunk
-        ]
-
 
 def _prompt_of(request: GenerateRequest) -> Message:
     return Message("user", request.prompt)
-
-
-def _stats(last: Chunk, seconds: float, first: float) -> Stats:
-    writing = last.eval_duration * _NANO
-    return Stats(
-        prompt_tokens=last.prompt_eval_count,
-        tokens=last.eval_count,
-        seconds=seconds,
-        load_seconds=last.load_duration * _NANO,
-        first_token_seconds=first,
-        tokens_per_second=last.eval_count / writing if writing else 0.0,
-    )
-
-
-def _grouped(number: int) -> str:
-    return f"{number:,}".replace(",", "\u202f")

@@ -1,4 +1,4 @@
-"""What lives as long as the notebook: settings, client and conversations, from which each request is built."""
+"""The session of a notebook or script: its settings, its client and its conversation."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics import diagnosis, fill, settings
+from ollama_magics import diagnosis, settings
 from ollama_magics.address import Address, parse
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.conversation import Conversation, Place
-from ollama_magics.errors import AddressError, PromptProblem, SettingError
+from ollama_magics.errors import AddressError, SettingError
 from ollama_magics.installed import InstalledModels
 from ollama_magics.precedence import InForce
 from ollama_magics.prompt import Prompt
-from ollama_magics.reply import Circumstances, Reply
+from ollama_magics.session import asking
 from ollama_magics.settings import OllamaSettings
 from ollama_magics.transport import Way
-from ollama_magics.wire import ChatRequest, GenerateRequest, Message, ModelCard
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ollama_magics.images import Picture
+    from ollama_magics.reply import Reply
     from ollama_magics.store import VectorStore
 
 
@@ -112,65 +112,7 @@ class Session:
 
         ``values`` fill ``{{name}}``; None leaves braces alone. Raises PromptProblem, ModelProblem and the connection's own.
         """
-        text = prompt.text if values is None else fill.fill(prompt.text, values)
-        if not text.strip():
-            raise PromptProblem("OM-T01")
-        self.installed.require_recent()
-        model = self._able(prompt)
-        request = self.build(prompt, model, text, values)
-        return Reply(request, self.client.chat, self._circumstances(prompt, request.options["num_ctx"], model))
-
-    def build(self, prompt: Prompt, model: str, text: str, values: Mapping[str, Any] | None) -> Any:
-        """Return the frozen request in which settings, options of the cell and earlier turns meet."""
-        system = self.settings.system if prompt.system is None else prompt.system
-        system = system if values is None else fill.fill(system, values)
-        pictures = tuple(picture.base64 for picture in prompt.images)
-        options = prompt.options(self.settings)
-        if self.settings.model_type == "completion":
-            return GenerateRequest(
-                model=model, prompt=text, system=system, images=pictures, options=options, **prompt.beside(self.settings)
-            )
-        first = (Message("system", system),) if system else ()
-        earlier = () if prompt.once or prompt.new else self.conversation.before(prompt.place)
-        messages = (*first, *earlier, Message("user", text, pictures))
-        return ChatRequest(model=model, messages=messages, options=options, **prompt.beside(self.settings))
-
-    def _able(self, prompt: Prompt) -> str:
-        model = prompt.model or self.settings.model
-        ability = "vision" if prompt.images else "completion"
-        if prompt.images and model and self.settings.vision == "yes":
-            ability = "completion"
-        elif prompt.images and self.settings.vision == "no":
-            reason, example = "The form says that it does not see (vision: no).", "%ollama_config --vision auto"
-            raise SettingError("OM-S01", value="a picture", setting="this model", reason=reason, example=example)
-        model = self.installed.choose(model, ability)
-        if prompt.thinking(self.settings) not in ("auto", "off"):
-            self.installed.choose(model, "thinking")
-        self._stay_here(model, local_only=prompt.local_only)
-        return model
-
-    def _stay_here(self, model: str, *, local_only: bool) -> None:
-        if not (local_only or self.settings.local_only == "yes"):
-            return
-        if host := self._remote_host(self.installed.card(model)):
-            raise SettingError("OM-S13", what=host)
-
-    def _circumstances(self, prompt: Prompt, asked: int, model: str) -> Circumstances:
-        card = self.installed.card(model)
-        return Circumstances(
-            conversation=None if prompt.once else self.conversation,
-            place=prompt.place,
-            new=prompt.new,
-            images=prompt.images,
-            context=min(asked, card.context_length or asked),
-            asked_context=asked,
-            remote_host=self._remote_host(card),
-            language=self.language,
-        )
-
-    def _remote_host(self, card: ModelCard) -> str:
-        here = self.address
-        return card.remote_host or ("" if here.is_loopback else here.host)
+        return asking.ask(self, prompt, values)
 
     def place(self, cell: str, run: str) -> Place:
         """Return where a prompt is typed: the cell and the run of it, as the front end names them."""
@@ -207,7 +149,7 @@ class Session:
 
         name = model or self.embedding_model()
         if name:
-            self._stay_here(name, local_only=False)
+            asking.stay_here(self, name, local_only=False)
         return embedding.call(self, rows, name, **wishes)
 
     def embedding_model(self) -> str:

@@ -1,0 +1,13 @@
+"""A magic line -> its options and the rest of the line, and nothing of what they mean."""
+
+from ollama_magics.arguments.asked import Asked as Asked
+from ollama_magics.arguments.options import ASK as ASK
+from ollama_magics.arguments.options import check_options as check_options
+from ollama_magics.arguments.options import config_options as config_options
+from ollama_magics.arguments.options import embed_options as embed_options
+from ollama_magics.arguments.options import prompt_options as prompt_options
+from ollama_magics.arguments.reading import assigned_name as assigned_name
+from ollama_magics.arguments.reading import evaluated as evaluated
+from ollama_magics.arguments.reading import read as read
+from ollama_magics.arguments.reading import refuse_secrets as refuse_secrets
+from ollama_magics.arguments.reading import wishes as wishes

@@ -1,0 +1,45 @@
+"""Lines that end in a question mark, which are prompts and no calls for help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.inputtransformer2 import TokenTransformBase
+
+
+class Asked(TokenTransformBase):
+    """Lets a prompt end in a question mark, which IPython would take for help: ``%ollama What is Python?``.
+
+    Holds for ``r = %ollama …?`` too. ``%ollama?`` stays help.
+    """
+
+    priority = 4  # before IPython's HelpEnd, which has 5
+
+    def __init__(self, start: tuple[int, int], percent: tuple[int, int]) -> None:
+        super().__init__(start)
+        self._line, self._column = percent[0] - 1, percent[1]
+
+    @classmethod
+    def find(cls, tokens_by_line: list[list[Any]]) -> Asked | None:
+        """Return where the first such line begins, or None."""
+        for line in tokens_by_line:
+            texts = [token.string for token in line]
+            place = next((i for i in range(len(texts) - 1) if texts[i : i + 2] == ["%", "ollama"]), None)
+            if place is None or "?" not in texts[-2:] or not _begins(texts[:place]):
+                continue
+            if any(text.strip(" ?\r\n") for text in texts[place + 2 :]):
+                first = next(token for token in line if token.string.strip())
+                return cls(first.start, line[place].start)
+        return None
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """Return the lines with the magic as the call that IPython itself makes of it."""
+        line = lines[self._line]
+        prompt = line[self._column :].rstrip("\r\n").removeprefix("%ollama").strip()
+        call = f"get_ipython().run_line_magic('ollama', {prompt!r})\n"
+        return [*lines[: self._line], line[: self._column] + call, *lines[self._line + 1 :]]
+
+
+def _begins(before: list[str]) -> bool:
+    spoken = [text for text in before if text.strip()]
+    return not spoken or spoken[-1] == "="

@@ -1,0 +1,110 @@
+"""Which options each magic takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from IPython.core.magic_arguments import argument, magic_arguments
+
+from ollama_magics import settings
+
+_Magic = TypeVar("_Magic", bound=Callable[..., Any])
+ASK = "?"  # the value of an --api-key without one
+
+
+def prompt_options(magic: _Magic) -> _Magic:
+    """Declare the options of %%ollama and %ollama on a magic."""
+    return _declared(
+        magic,
+        argument("-m", "--model", metavar="NAME", help="the model for this cell"),
+        argument("-s", "--system", metavar="TEXT", help="system prompt; $name takes it from a variable"),
+        argument(
+            "-i",
+            "--image",
+            metavar="WHAT",
+            action="append",
+            help="a picture: a variable, a path, a pattern; repeatable",
+        ),
+        argument("-o", "--into", metavar="NAME", help="bind the reply to this name when it is complete"),
+        argument("--new", action="store_true", help="start the conversation afresh"),
+        argument("--once", action="store_true", help="neither read nor keep the conversation"),
+        argument("--context", metavar="N", help="tokens of context for this cell; takes 8k"),
+        argument("--max-tokens", metavar="N", help="most tokens of the answer; takes 8k"),
+        *(_setting(name) for name in ("temperature", "top_p", "top_k", "seed", "stop", "keep_alive")),
+        argument("--think", metavar="LEVEL", nargs="?", const="on", help="off, on, low, medium, high or max, as --think=high"),
+        argument("--local-only", action="store_true", help="refuse if the prompt would leave this machine"),
+    )
+
+
+def embed_options(magic: _Magic) -> _Magic:
+    """Declare the options of %embed and %%embed on a magic."""
+    return _declared(
+        magic,
+        argument("-m", "--model", metavar="NAME", help="the embedding model"),
+        argument("-o", "--into", metavar="NAME", help="bind the array to this name"),
+        argument("--report", metavar="NAME", help="bind what happened to the rows, an EmbedReport, to this name"),
+        argument("--lines", metavar="FILE", help="embed the lines of a text file"),
+        argument("--batch", metavar="N", help="texts in one request (default 256)"),
+        argument("--parallel", metavar="N", help="requests at a time (default 2)"),
+        argument("--dimensions", metavar="N", help="numbers in a vector, where the model can cut them"),
+        argument("--query", action="store_true", help="put the model family's words for a query before each text"),
+        argument("--document", action="store_true", help="put the model family's words for a document before each text"),
+        argument("--on-error", metavar="WHAT", help="rows that cannot be embedded: raise (after all others), nan, or skip"),
+        argument("--truncate", action="store_true", help="let the server cut texts that are too long; the report lists them"),
+        argument("--verify", action="store_true", help="embed some texts again alone, and compare"),
+        argument("--any-model", action="store_true", help="take a model that is not listed as one that embeds"),
+        argument("--context", metavar="N", help="tokens of context, sent as num_ctx; takes 8k"),
+        argument("--keep-alive", metavar="T", help="how long the model stays loaded: 30m, 0, -1 (for ever)"),
+        argument("-O", dest="options", metavar="KEY=VALUE", action="append", help="an option of the runner; repeatable"),
+        argument("--base-url", metavar="A,B", help="several servers that share the work"),
+        argument("--no-store", action="store_true", help="neither look vectors up in the store nor keep them there"),
+        argument("--store", action="store_true", help="show the size of the store"),
+        argument("--forget", action="store_true", help="empty the store"),
+    )
+
+
+def config_options(magic: _Magic) -> _Magic:
+    """Declare one option for each setting of the form, and those that act on it, on a magic."""
+    return _declared(
+        magic,
+        *(_setting(name) for name in settings.form()),
+        argument("--api-key", nargs="?", const=ASK, help="ask for the key, for the address of now only"),
+        argument("--save", metavar="NAME", nargs="?", const="default", help="save the settings as a profile, without keys"),
+        argument("--profile", metavar="NAME", help="use a profile in this notebook"),
+        argument("--profiles", action="store_true", help="list the profiles"),
+        argument("--forget", metavar="NAME", help="remove a profile"),
+        argument("--export", metavar="FILE", help="write the settings to a file, without keys"),
+        argument("--import", dest="import_file", metavar="FILE", help="take the settings of a file, for this notebook"),
+        argument("--show", action="store_true", help="show the settings and where each value comes from"),
+        argument("--sandbox", action="store_true", help="start the built-in stand-in server and use it"),
+    )
+
+
+def check_options(magic: _Magic) -> _Magic:
+    """Declare the options of %ollama_check on a magic."""
+    return _declared(
+        magic,
+        argument("--deep", action="store_true", help="load the model, ask it, and prove what it can do"),
+        argument("--json", action="store_true", help="show the report as JSON, for programs"),
+    )
+
+
+def _setting(name: str) -> Callable[[Any], Any]:
+    options: dict[str, Any] = {"action": "append"} if isinstance(settings.default(name), tuple) else {}
+    if settings.words(name) == ("no", "yes"):
+        options = {"nargs": "?", "const": "yes"}
+    return argument(settings.flag(name), dest=name, metavar="VALUE", help=_help(name), **options)
+
+
+def _declared(magic: _Magic, *options: Callable[[Any], Any]) -> _Magic:
+    # magic_arguments collects decorators from the bottom up
+    for option in reversed(options):
+        magic = option(magic)
+    magic = magic_arguments()(magic)
+    magic.parser.allow_abbrev = False  # type: ignore[attr-defined] # set by magic_arguments
+    return magic
+
+
+def _help(name: str) -> str:
+    return settings.explain(name).replace("%", "%%")

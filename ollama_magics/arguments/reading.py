@@ -1,0 +1,118 @@
+"""A magic line -> its options and the untouched rest of the line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from ollama_magics import settings
+from ollama_magics.errors import SettingError
+
+# a word: pieces without spaces, of which quoted ones may hold any; no escape signs, so that Windows paths survive
+_WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
+_QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
+_OPTION = re.compile(r"--?[^\W\d_]")
+_KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
+
+
+def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends: bool = False) -> tuple[Namespace, str]:
+    """Return the options at the start of the line, and the rest from the first word that is none, untouched.
+
+    ``$name`` as a value takes it from ``names``. Where the line ``ends`` with its options, one whose value may be left out
+    takes the next word, else only what follows its ``=``. Raises IPython's UsageError for an unknown option or a missing value.
+    """
+    parser: ArgumentParser = magic.parser  # type: ignore[attr-defined] # set by magic_arguments
+    words, rest = _split(parser, line, greedy=ends)
+    options = parser.parse_args(words)
+    for name, value in vars(options).items():
+        setattr(options, name, _looked_up(value, names))
+    return options, rest
+
+
+def refuse_secrets(line: str) -> None:
+    """Raise SettingError, which shows nothing of the line, where a key or a password was typed on it."""
+    if _KEY.search(line):
+        raise SettingError("OM-S02", setting="--api-key", instead="%ollama_config --api-key")
+    for name in ("base_url", "proxy"):
+        typed = re.search(rf"{settings.flag(name)}[=\s]\s*(\S+)", line)
+        if typed and settings.holds_password(typed[1]):
+            raise SettingError("OM-S02", setting=settings.flag(name), instead=f"%ollama_config {settings.flag(name)} $name")
+
+
+def assigned_name(name: str | None) -> str | None:
+    """Return the name after -o; raises UsageError where it cannot be assigned to."""
+    if name is not None and not name.isidentifier():
+        message = f"-o takes a name of the notebook, not {name!r}"
+        raise UsageError(message)
+    return name
+
+
+def wishes(options: Namespace) -> dict[str, Any]:
+    """Return what was typed for %embed by the names of om.embed; what was not typed is left out."""
+    typed = dict(vars(options))
+    for name in ("into", "report", "forget"):
+        del typed[name]
+    typed["store"] = not typed.pop("no_store")
+    return {name: value for name, value in typed.items() if value is not None}
+
+
+def evaluated(expression: str, shell: Any) -> Any:
+    """Return the value of a Python expression in the notebook, or of ``$name``."""
+    found = _looked_up(expression, shell.user_ns)
+    return shell.ev(expression) if found is expression else found
+
+
+def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str], str]:
+    words: list[str] = []
+    position = 0
+    waiting: bool | None = False  # the last option still takes a value; None: it may
+    for word, start, end in _words(line):
+        if word == "--" and not waiting:
+            return words, line[end:].strip()
+        if waiting is False and not _OPTION.match(word):
+            return words, line[start:].strip()
+        is_option = not waiting and bool(_OPTION.match(word))
+        waiting = _takes_value(parser, word, greedy=greedy) if is_option else False
+        words.append(_QUOTED.sub(r"\2", word))
+        position = end
+    if rest := line[position:].strip():
+        message = f"a quote is not closed: {rest}"
+        raise UsageError(message)
+    return words, ""
+
+
+def _words(line: str) -> Iterator[tuple[str, int, int]]:
+    position = 0
+    while match := _WORD.match(line, position):
+        yield match[1], match.start(1), match.end()
+        position = match.end()
+
+
+def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | None:
+    name, has_value, _ = word.partition("=")
+    actions = {option: action for action in parser._actions for option in action.option_strings}  # noqa: SLF001 - no public way
+    if name in actions and actions[name].nargs == "?":
+        return None if greedy and not has_value else False
+    if name in actions:
+        return not has_value and actions[name].nargs != 0
+    if not word.startswith("--") and word[:2] in actions and actions[word[:2]].nargs != 0:
+        return False  # -mNAME
+    near = difflib.get_close_matches(name, actions, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    message = f"unknown option {name}{hint}  (a prompt that begins so: put -- before it)"
+    raise UsageError(message)
+
+
+def _looked_up(value: Any, names: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_looked_up(part, names) for part in value]
+    if not (isinstance(value, str) and value.startswith("$") and value[1:].isidentifier()):
+        return value
+    if value[1:] not in names:
+        raise SettingError("OM-S04", name=value[1:])
+    return names[value[1:]]

@@ -1,0 +1,92 @@
+"""%embed and %%embed: texts of the notebook become an array."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from ollama_magics import arguments
+from ollama_magics.magics.spoken import spoken
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ollama_magics.embedding import EmbedReport
+    from ollama_magics.session import Session
+
+
+@magics_class
+class EmbedMagics(Magics):
+    """Embeddings in a line or in a cell."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self.shell: Any = shell
+
+    @no_var_expand
+    @line_cell_magic
+    @arguments.embed_options
+    def embed(self, line: str, cell: str | None = None) -> np.ndarray[Any, Any] | None:
+        """Return the (n, d) float32 array of the texts that a Python expression gives: vectors = %embed df["text"].
+
+        As a cell magic it takes every line that is not blank for a text. Finished batches are kept: run it again after an
+        interrupt or an error, and only the rest is asked for. A dask collection gives a lazy dask array.
+        """
+        options, expression = arguments.read(EmbedMagics.embed, line, self.shell.user_ns)
+        name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
+        if options.store or options.forget:
+            self._tell_of_store(forget=options.forget)
+            return None
+        rows = self._rows(options, expression, cell)
+        with spoken() as session:
+            vectors = self._vectors(session, rows, report, arguments.wishes(options))
+        if name is None:
+            return vectors
+        self.shell.user_ns[name] = vectors
+        return None
+
+    def _rows(self, options: Namespace, expression: str, cell: str | None) -> Any:
+        """Return what the expression gives, or the lines of the cell; nothing for --lines, a file that the session reads."""
+        if (cell is not None or options.lines) and expression:
+            message = f"what is {expression!r}? The texts are the lines of the {'file' if options.lines else 'cell'}"
+            raise UsageError(message)
+        if cell is not None:
+            return [text for text in cell.split("\n") if text.strip()]
+        if not expression and not options.lines:
+            message = 'an expression is missing: %embed ["a text", "another"]'
+            raise UsageError(message)
+        return None if options.lines else arguments.evaluated(expression, self.shell)
+
+    def _vectors(self, session: Session, rows: Any, report: str | None, wishes: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+        from ollama_magics import distributed  # noqa: PLC0415 - brings in numpy, which loading must not
+
+        if distributed.is_collection(rows):
+            lazy: np.ndarray[Any, Any] = distributed.embed(rows, report=report, **wishes)
+            return lazy
+        told: list[EmbedReport] = []
+        vectors = session.embed(rows, report=told.append, **wishes)
+        self._tell_of_rows(told[0], session.language)
+        if report:
+            self.shell.user_ns[report] = told[0]
+        return vectors
+
+    def _tell_of_rows(self, report: EmbedReport, language: str) -> None:
+        from ollama_magics import display  # noqa: PLC0415 - as above
+
+        for key, facts in report.notes:
+            display.say(key, language, **facts)
+        if report.failed or report.truncated or report.reused:
+            display.say_rows(report, language)
+
+    def _tell_of_store(self, *, forget: bool) -> None:
+        from ollama_magics import display  # noqa: PLC0415 - as above
+
+        with spoken() as session:
+            if forget:
+                session.store.forget()
+            size, rows = session.store.size(), session.store.count()
+            display.say("store_size", session.language, rows=rows, size=f"{size / 1e6:.1f}")

@@ -1,0 +1,77 @@
+"""%ollama_config and %ollama_check: the form, and the check of what it says."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+
+from ollama_magics import arguments, settings
+from ollama_magics.magics.spoken import spoken
+
+if TYPE_CHECKING:
+    from ollama_magics.diagnosis import CheckReport
+    from ollama_magics.session import Session
+
+
+@magics_class
+class FormMagics(Magics):
+    """The settings of the notebook, and whether they lead to an answer."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self.shell: Any = shell
+        self.settings = settings.shared()
+
+    @no_var_expand
+    @line_magic
+    @arguments.config_options
+    def ollama_config(self, line: str) -> Any:
+        """Show the form; with options, set what they name, for this notebook."""
+        arguments.refuse_secrets(line)
+        options, rest = arguments.read(FormMagics.ollama_config, line, self.shell.user_ns, ends=True)
+        if rest:
+            message = f"what is {rest!r}? Values follow an option, such as --model {rest}"
+            raise UsageError(message)
+        with spoken() as session:
+            if options.sandbox:
+                self._start_sandbox(session.language)
+            done = self._profiles(session, options) or options.sandbox
+            return self._form(session, options, quiet=bool(done))
+
+    @no_var_expand
+    @line_magic
+    @arguments.check_options
+    def ollama_check(self, line: str) -> CheckReport:
+        """Find out what stands between this kernel and an answer; loads no model, unless it is --deep."""
+        options, rest = arguments.read(FormMagics.ollama_check, line, self.shell.user_ns)
+        if rest:
+            message = f"%ollama_check takes no {rest!r}"
+            raise UsageError(message)
+        with spoken() as session:
+            report = session.check(deep=options.deep)
+        return report.in_json() if options.json else report
+
+    def _start_sandbox(self, language: str) -> None:
+        from ollama_magics import api, display  # noqa: PLC0415 - brings in the stand-in server
+
+        display.say("sandbox_runs", language, url=api.start_sandbox(), models=api.SANDBOX_MODELS)
+
+    def _profiles(self, session: Session, options: Namespace) -> bool:
+        """Do what the line says, in the order in which it makes sense, and whether it said anything."""
+        from ollama_magics import commands  # noqa: PLC0415 - the rooms below come with the first cell
+
+        return commands.run(session, options)
+
+    def _form(self, session: Session, options: Namespace, *, quiet: bool) -> Any:
+        from ollama_magics.display.table import SettingsTable  # noqa: PLC0415 - as above
+
+        if options.show or (not quiet and getattr(self.shell, "kernel", None) is None):
+            return SettingsTable(list(session.described()), session.language)
+        if quiet:
+            return None
+        from ollama_magics.panel import Panel  # noqa: PLC0415 - brings in ipywidgets
+
+        return Panel(session)

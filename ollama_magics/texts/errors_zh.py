@@ -1,0 +1,305 @@
+"""What errors say in Chinese, as data."""
+
+# code: (what is wrong, how we know, what to type)
+ERRORS: dict[str, tuple[str, str, str]] = {
+    "OM-A01": (
+        "{typed} 不是可用的地址。",
+        "{reason}",
+        "%ollama_config --base-url http://127.0.0.1:11434",
+    ),
+    "OM-A02": (
+        "{port} 不是端口。",
+        "端口是 1 到 65535 的整数，Ollama 的默认端口是 11434。",
+        "%ollama_config --base-url http://127.0.0.1:11434\n模型名称：%ollama_config --model NAME",
+    ),
+    "OM-A03": (
+        "以 {scheme}: 开头的地址不可用。",
+        "Ollama 只使用 http 和 https。",
+        "%ollama_config --base-url http://127.0.0.1:11434",
+    ),
+    "OM-A04": (
+        "{model} 看起来像模型名称，而不是地址。",
+        "地址是带端口的机器，例如 127.0.0.1:11434。",
+        "%ollama_config --model {model}",
+    ),
+    "OM-A05": (
+        "无法从地址中分辨 @ 之前的用户名和密码。",
+        "@ 之前有空格、/、\\、? 或 #。",
+        "在用户名或密码中写成 %20、%2F、%5C、%3F 或 %23",
+    ),
+    "OM-R01": (
+        "服务器拒绝了请求（{status}）。",
+        "它说：{said}",
+        "%ollama_check",
+    ),
+    "OM-R02": (
+        "无法读取服务器的回答。",
+        "{reason}",
+        "%ollama_check",
+    ),
+    "OM-D01": (
+        "找不到名称 {host}。",
+        "域名解析返回：{reason}。",
+        "检查拼写\n查找 Ollama 在哪里应答：%ollama_check",
+    ),
+    "OM-D02": (
+        "此处无法解析名称：{host}。",
+        "{reason}",
+        "打开网络（Kaggle：Settings → Internet），或用 IP 地址代替名称",
+    ),
+    "OM-D03": (
+        "{url} 没有应答。",
+        "{host} 拒绝了端口 {port} 上的连接；在本内核所在的机器上，第一条命令会启动 Ollama。",
+        "ollama serve\n在别处：%ollama_config --base-url http://HOST:11434\n没有：%ollama_config --sandbox",
+    ),
+    "OM-D04": (
+        "{url} 没有应答：在容器中，它指的是容器自身。",
+        "{refused} 拒绝连接；{signs}。",
+        "%ollama_check",
+    ),
+    "OM-D05": (
+        "{url} 没有应答：在 WSL 中它指 Linux 一侧，而 Ollama 可能运行在 Windows 上。",
+        "{refused} 拒绝连接；{signs}。",
+        "%ollama_check",
+    ),
+    "OM-D06": (
+        "{host} 存在，但没有 Ollama 在其上监听。",
+        "{refused} 拒绝连接：Ollama 很可能只监听那台机器的回环地址。",
+        "%ollama_check",
+    ),
+    "OM-D07": (
+        "{url} 没有应答。",
+        "{reason}",
+        "%ollama_check\n在别处：%ollama_config --base-url http://HOST:11434",
+    ),
+    "OM-D08": (
+        "Ollama 没有监听 {host}，只监听另一种地址（IPv4/IPv6）。",
+        "{refused} 拒绝连接；{found} 有应答。",
+        "%ollama_check",
+    ),
+    "OM-D09": (
+        "{host} 较慢：它的第一个地址没有应答。",
+        "{slow} 没有立即应答，{fast} 应答了。",
+        "%ollama_config --base-url {url}",
+    ),
+    "OM-D10": (
+        "{host} 是用于监听的地址，不能用来连接。",
+        "0.0.0.0、:: 和 * 表示一台机器的所有地址。",
+        "%ollama_config --base-url http://127.0.0.1:{port}",
+    ),
+    "OM-D11": (
+        "{url} 没有应答：本内核运行在云端（{place}），那里尚未启动任何服务。",
+        "{refused} 拒绝连接；{signs}。",
+        '!curl -fsSL https://ollama.com/install.sh | sh\nimport subprocess; subprocess.Popen(["ollama", "serve"])\n!ollama pull llama3.2',
+    ),
+    "OM-D12": (
+        "{url} 没有应答：本内核运行在远程机器上，而 Ollama 可能在您的机器上。",
+        "{refused} 拒绝连接；{signs}。",
+        "在您的机器上：ssh -N -R 11434:127.0.0.1:11434 USER@SERVER\n或在此处：ollama serve",
+    ),
+    "OM-D13": (
+        "与 {url} 的连接断开。",
+        "{reason}",
+        "%ollama_check",
+    ),
+    "OM-D14": (
+        "{url} 上监听的服务不使用 HTTP。",
+        "它说：{said}",
+        "询问 {host} 上 Ollama 的端口；默认是 11434",
+    ),
+    "OM-D15": (
+        "无法与 {url} 建立安全连接：它使用普通 http。",
+        "TLS 库返回：{reason}。",
+        "用 http:// 代替 https://，Ollama 本身使用 http",
+    ),
+    "OM-D16": (
+        "{url} 使用 https，而不是 http。",
+        "它说：{said}",
+        "用 https:// 代替 http://",
+    ),
+    "OM-D17": (
+        "{url} 的证书不被接受。",
+        "{reason}",
+        "{trust}",
+    ),
+    "OM-D18": (
+        "与 {url} 的安全连接未能完成。",
+        "{reason}",
+        "查明中间是什么（读取 TLS 的代理、错误的端口），并绕过它再试",
+    ),
+    "OM-D19": (
+        "代理代替 {host} 作了应答。",
+        "{proxy} 返回 {status}：{said}。",
+        "NO_PROXY=localhost,127.0.0.1,::1,{host}\n在内核启动之前设置；由内核读取",
+    ),
+    "OM-D20": (
+        "本内核与 {url} 之间的代理出错。",
+        "{reason}",
+        "让该主机不经过代理：NO_PROXY={host}",
+    ),
+    "OM-D21": (
+        "代理不允许我们到达 {url}。",
+        "{reason}",
+        "为代理提供用户名和密码（HTTPS_PROXY=http://NAME:PASSWORD@PROXY），或：NO_PROXY={host}",
+    ),
+    "OM-D22": (
+        "本内核的代理或证书设置无法使用。",
+        "{reason}",
+        "检查 HTTP_PROXY、HTTPS_PROXY、ALL_PROXY、NO_PROXY 和 SSL_CERT_FILE",
+    ),
+    "OM-D23": (
+        "{url} 让我们转到别处，我们不会跟随。",
+        "它返回 {status}，目标为 {location}。",
+        "%ollama_config --base-url ADDRESS（Ollama 自身监听的地址）",
+    ),
+    "OM-D24": (
+        "{url} 上应答的不是 Ollama。",
+        "{reason}",
+        "Ollama 的默认端口是 11434；查找它在哪里应答：%ollama_check",
+    ),
+    "OM-D25": (
+        "{url} 不认识 Ollama 接口的路径。",
+        "它返回 404 page not found。",
+        "去掉端口之后的部分（/v1、/api），或升级过旧的 Ollama",
+    ),
+    "OM-D26": (
+        "{host} 上的 Ollama 未登录，而该模型在云端运行。",
+        "它给出了登录链接：{link}",
+        "在服务器所在的机器上：ollama signin",
+    ),
+    "OM-D27": (
+        "{url} 的 Ollama 之前有服务要求身份验证。",
+        "它返回 {status}：{asked}",
+        "在地址中写入用户名和密码：--base-url http://NAME:PASSWORD@HOST，或索取密钥",
+    ),
+    "OM-D28": (
+        "{url} 的 Ollama 拒绝名称 {host}。",
+        "它返回空的 403：只监听本机时，它只接受本地名称。",
+        '使用它的 IP 地址，或让隧道发送头部 Host: localhost:11434\nngrok http 11434 --host-header="localhost:11434"\ncloudflared tunnel --url http://localhost:11434 --http-host-header="localhost:11434"\nnginx: proxy_set_header Host localhost:11434;',
+    ),
+    "OM-D29": (
+        "{host} 上的 Ollama 不使用云端模型。",
+        "它说：{said}",
+        "在那里取消 OLLAMA_NO_CLOUD（或 server.json 中的设置），或使用本地模型",
+    ),
+    "OM-D30": (
+        "ollama.com 需要密钥。",
+        "它说：{said}",
+        "在 https://ollama.com/settings/keys 创建，然后在内核启动前设置 OLLAMA_API_KEY",
+    ),
+    "OM-D31": (
+        "{url} 接受了请求，然后没有应答。",
+        "{seconds} 秒内没有应答。",
+        "%ollama_check\n大模型可能需要更久：%ollama_config --first-token-timeout 1200",
+    ),
+    "OM-D32": (
+        "{model} 仍在加载；这不是错误。",
+        "服务器有应答，{seconds} 秒后 {model} 尚未进入内存。",
+        "可随时停止；服务器上的 OLLAMA_LOAD_TIMEOUT 限制加载时间，keep-alive 设为 1h 可省去下次加载",
+    ),
+    "OM-D33": (
+        "我们与 {url} 的 Ollama 之间的网关放弃了。",
+        "它返回 {status}：{said}。",
+        "nginx: proxy_read_timeout 600s; proxy_buffering off;\n或绕过它：ssh -N -L 11434:127.0.0.1:11434 USER@SERVER",
+    ),
+    "OM-D34": (
+        "服务器繁忙。",
+        "它说：{said}",
+        "等待之前的请求完成，然后再次运行单元格",
+    ),
+    "OM-D35": (
+        "{host} 上的 Ollama {version} 太旧。",
+        "0.12.6 之前的服务器会不声不响地截断长提示。",
+        "在那里升级 Ollama，然后再次运行单元格",
+    ),
+    "OM-D36": (
+        "{host} 上没有安装 {model}。",
+        "{installed}",
+        "ollama pull {model}{nearest}",
+    ),
+    "OM-D37": (
+        "{host} 上没有能做到这一点的模型：{ability}。",
+        "{installed}",
+        "{pull}",
+    ),
+    "OM-D38": (
+        "{model} 做不到：{ability}。",
+        "服务器列出的能力：{capabilities}。",
+        "用 -m 选择其他模型；{installed}",
+    ),
+    "OM-D39": (
+        "{model} 做不到：{ability}。",
+        "服务器列出的能力：{capabilities}。",
+        "用 -m 选择其他模型；{installed}",
+    ),
+    "OM-D40": (
+        "{asked} token 的上下文超过了 {model} 的设计上限。",
+        "服务器列出的最大值为 {limit}，不会使用更多。",
+        "%ollama_config --context {limit}",
+    ),
+    "OM-D41": (
+        "{model} 以不同的上下文加载，下次提问会重新加载。",
+        "现在是 {loaded} token，表单中是 {asked}。",
+        "%ollama_config --context {loaded}",
+    ),
+    "OM-D42": (
+        "服务器无法运行 {model}。",
+        "它说：{said}",
+        "再次运行单元格；若仍如此：减小 --context，或换更小的模型",
+    ),
+    "OM-D43": (
+        "{model} 需要更新版本的 Ollama。",
+        "服务器说：{said}",
+        "在那里升级 Ollama，然后再次运行单元格",
+    ),
+    "OM-D44": (
+        "{model} 在处理器上运行（GPU 占 {share}）。",
+        "服务器的已加载模型列表如此显示。",
+        "没有 GPU 则无需处理；否则查看服务器日志：journalctl -u ollama -n 50",
+    ),
+    "OM-D45": (
+        "{url} 的证书尚未生效。",
+        "TLS 库返回：{said}。",
+        "校正本机时钟（timedatectl），或索取已生效的证书",
+    ),
+    "OM-M01": (
+        "有多个已安装的模型能做到：{ability}。",
+        "它们是：{models}。",
+        "指定一个：-m {first}\n用于整个笔记本：%ollama_config --model {first}",
+    ),
+    "OM-V01": (
+        "{model} 接受图片但看不见。",
+        "询问纯色图片的颜色，它回答：{said}。",
+        "%ollama_config --vision no，或使用能看图的模型：ollama pull gemma3",
+    ),
+    "OM-V02": (
+        "{model} 拒绝图片。",
+        "服务器说：{said}",
+        "%ollama_config --vision no，或使用能看图的模型：ollama pull gemma3",
+    ),
+    "OM-V03": (
+        "{model} 的向量没有用处。",
+        "{reason}",
+        "使用专门的嵌入模型：ollama pull all-minilm",
+    ),
+    "OM-V04": (
+        "{model} 不调用函数。",
+        "要求使用函数时它回答：{said}",
+        "使用其他支持函数的模型：ollama pull llama3.2",
+    ),
+    "OM-V05": (
+        "{model} 不显示思考过程。",
+        "要求思考时它直接回答：{said}",
+        "如果不需要思考过程，则无需处理",
+    ),
+    "OM-V06": (
+        "{model} 的回答是空的。",
+        "回答结束于：{reason}",
+        "再次运行检查；若仍如此，换一个模型",
+    ),
+    "OM-V07": (
+        "检查已停止。",
+        "在加载或询问 {model} 时停止。",
+        "%ollama_check --deep",
+    ),
+}
