@@ -34,14 +34,14 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     return options, rest
 
 
-def refuse_secrets(line: str) -> None:
+def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
     """Raise SettingError, which shows nothing of the line, where a key or a password was typed on it."""
     if _KEY.search(line):
         raise SettingError("OM-S02", setting="--api-key", instead="%ollama_config --api-key")
     for name in ("base_url", "proxy"):
         typed = re.search(rf"{settings.flag(name)}[=\s]\s*(\S+)", line)
-        if typed and settings.holds_password(typed[1]):
-            raise SettingError("OM-S02", setting=settings.flag(name), instead=f"%ollama_config {settings.flag(name)} $name")
+        if typed and any(map(settings.holds_password, typed[1].split(","))):
+            raise SettingError("OM-S02", setting=settings.flag(name), instead=f"{magic} {settings.flag(name)} $name")
 
 
 def assigned_name(name: str | None) -> str | None:

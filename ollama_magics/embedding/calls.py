@@ -18,17 +18,11 @@ from ollama_magics.embedding.wishes import read
 from ollama_magics.installed import InstalledModels
 
 
-class KeptStore(Store, Protocol):
-    """The store of a session, with what it has to say once."""
-
-    problem: str
-
-
 class Ground(Protocol):
     """What a session gives to a call."""
 
     @property
-    def store(self) -> KeptStore:
+    def store(self) -> Store:
         """Where vectors are kept."""
 
     def connected(self, url: str = "") -> tuple[Client, InstalledModels]:
@@ -64,7 +58,7 @@ def _places(ground: Ground, urls: Sequence[str], opened: ExitStack) -> list[Plac
     return places
 
 
-def _problem(store: KeptStore | None) -> str:
+def _problem(store: Store | None) -> str:
     found = store.problem if store else ""
     if store:
         store.problem = ""

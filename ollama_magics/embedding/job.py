@@ -59,6 +59,11 @@ class Job:
         if self._sample:
             self._feed.looks_at = self._sample.look_at
 
+    @property
+    def keeps(self) -> bool:
+        """Whether all that is finished is in the store."""
+        return self._shelf is not None and not self._shelf.store.problem
+
     def work(self) -> None:
         """Embed all rows; raises the error after which no more can be. What single texts failed with is in the ledger."""
         batches = self._feed.batches()

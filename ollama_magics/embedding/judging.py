@@ -7,19 +7,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MOST_NAMED = 10
+_MISSING = {"NAType": "missing (NA)", "NaTType": "missing (NaT)"}  # of pandas, by name: nobody imports it for this
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot write
 
 
 def flaw(value: Any) -> str:
     """Return why the value is no text, such as ``is None``, or an empty text where it is one."""
     if not isinstance(value, str):
-        shown = repr(value)[:40] if value is None or isinstance(value, (int, float)) else f"a {type(value).__name__}"
-        return f"is {shown}"
+        return f"is {_shown(value)}"
     if not value or value.isspace():
         return "is empty"
     if not value.isascii() and _SURROGATE.search(value):
         return "is no valid Unicode (a lone surrogate)"
     return ""
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, (int, float)):
+        return repr(value)[:40]
+    kind = type(value).__name__
+    return _MISSING.get(kind, f"a {kind}")
 
 
 def flaws(values: Sequence[Any]) -> dict[int, str]:

@@ -82,6 +82,8 @@ def _with(choice: Choice | None, place: Place, wish: Wish) -> Choice:
 
 def _able(place: Place, model: str, wish: Wish) -> str:
     model = model if model and wish.any_model else place.models.choose(model, "embedding")
+    if wish.local_only and (host := place.models.card(model).remote_host):
+        raise SettingError("OM-S13", what=host)
     width = _width(place, model)
     if wish.dimensions and width and wish.dimensions > width:
         raise SettingError(

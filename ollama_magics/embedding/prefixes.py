@@ -12,7 +12,7 @@ _SEARCHING = "Represent this sentence for searching relevant passages: "
 _FAMILIES: tuple[tuple[str, tuple[str, str]], ...] = (
     ("nomic-embed-text", ("search_query: ", "search_document: ")),  # huggingface.co/nomic-ai/nomic-embed-text-v1.5
     ("mxbai-embed-large", (_SEARCHING, "")),  # huggingface.co/mixedbread-ai/mxbai-embed-large-v1
-    ("snowflake-arctic-embed2", ("query: ", "")),  # huggingface.co/Snowflake/snowflake-arctic-embed-l-v2.0
+    (r"snowflake-arctic-embed(2|.*-v2)", ("query: ", "")),  # huggingface.co/Snowflake/snowflake-arctic-embed-l-v2.0
     ("snowflake-arctic-embed", (_SEARCHING, "")),  # huggingface.co/Snowflake/snowflake-arctic-embed-l
     ("bge-m3", ("", "")),  # huggingface.co/BAAI/bge-m3: "no longer requires adding instructions"
     (r"bge-(small|base|large)-zh", ("为这个句子生成表示以用于检索相关文章：", "")),  # huggingface.co/BAAI/bge-large-zh-v1.5

@@ -19,6 +19,7 @@ from ollama_magics.embedding.verdicts import Patience
 from ollama_magics.embedding.wishes import Wish
 from ollama_magics.errors import EmbeddingProblem, Interrupted, RequestRefused
 from ollama_magics.store import key
+from ollama_magics.texts import Phrase
 
 
 def embed(
@@ -41,7 +42,7 @@ def embed(
     try:
         job.work()
     except KeyboardInterrupt:
-        raise Interrupted(code="OM-I03" if shelf else "OM-I04") from None
+        raise Interrupted(code=_interrupted(shelf)) from None
     return _outcome(job, source, wish, started)
 
 
@@ -49,6 +50,12 @@ def _shelf(store: Store, choice: Choice, wish: Wish) -> Shelf:
     options = {**wish.options, **({"dimensions": wish.dimensions} if wish.dimensions else {})}
     cut = {**options, "truncate": True}
     return Shelf(store, lambda text, truncated: key(choice.digest, cut if truncated else options, text))
+
+
+def _interrupted(shelf: Shelf | None) -> str:
+    if shelf is None:
+        return "OM-I04"
+    return "OM-I05" if shelf.store.problem else "OM-I03"
 
 
 def _outcome(job: Job, source: Source, wish: Wish, started: float) -> tuple[Array, EmbedReport]:
@@ -61,7 +68,7 @@ def _outcome(job: Job, source: Source, wish: Wish, started: float) -> tuple[Arra
     if len(failed) == ledger.seen and isinstance(last, RequestRefused) and last.code == "OM-R02":
         raise last.with_traceback(None) from None  # no answer could be read at all: that is no property of the texts
     if failed and (wish.on_error == "raise" or len(failed) == ledger.seen):
-        raise _failure(ledger.flaws, ledger.seen)
+        raise _failure(ledger.flaws, ledger.seen, kept=job.keeps)
     matrix.repeat(ledger.copies, ledger.originals)
     kept: Sequence[int] = range(ledger.seen)
     if failed and wish.on_error == "skip":
@@ -81,11 +88,12 @@ def _outcome(job: Job, source: Source, wish: Wish, started: float) -> tuple[Arra
     return matrix.finished(len(kept)), report
 
 
-def _failure(flaws: Mapping[int, str], total: int) -> EmbeddingProblem:
+def _failure(flaws: Mapping[int, str], total: int, *, kept: bool) -> EmbeddingProblem:
     rows = tuple(sorted(flaws))
     long = all(found.startswith("is too long") for found in flaws.values())
     code = "OM-E05" if long else "OM-E06"
-    return EmbeddingProblem(code, rows=rows, found=named(flaws), count=len(rows), total=total)
+    remedy = None if kept else Phrase("shorten_rows" if long else "mend_rows")
+    return EmbeddingProblem(code, rows=rows, found=named(flaws), count=len(rows), total=total).advised(remedy=remedy)
 
 
 def _index(source: Source, kept: Sequence[int], length: int) -> Any:

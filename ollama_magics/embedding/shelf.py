@@ -10,7 +10,9 @@ _KEY = 16  # bytes
 
 
 class Store(Protocol):
-    """Where vectors are kept from one job to the next."""
+    """Where vectors are kept from one job to the next; ``problem`` is one sentence about what is wrong with it, or empty."""
+
+    problem: str
 
     def find(self, keys: Sequence[bytes]) -> Mapping[bytes, Any]:
         """Return the stored rows of those keys that have one."""

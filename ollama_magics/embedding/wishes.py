@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,6 @@ from ollama_magics import settings
 from ollama_magics.errors import SettingError
 
 _ON_ERROR = ("raise", "nan", "skip")
-_DURATION = re.compile(r"-?\d+(\.\d+)?(ms|s|m|h)?")
 _MOST_PARALLEL = 16
 _SWITCHES = {"true": True, "yes": True, "false": False, "no": False}
 # the options of a runner that an embedding model has; sampling means nothing to it
@@ -35,10 +33,11 @@ class Wish:
     truncate: bool = False
     verify: bool = False
     any_model: bool = False
-    keep_alive: str | int | None = None
+    keep_alive: float | str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     servers: tuple[str, ...] = ()
     store: bool = True
+    local_only: bool = False
 
 
 def read(  # noqa: PLR0913 - one for each option of %embed
@@ -56,7 +55,7 @@ def read(  # noqa: PLR0913 - one for each option of %embed
     base_url: str | Iterable[str] = (),
     **switches: bool,
 ) -> Wish:
-    """Return the wish; ``switches`` are truncate, verify, any_model and store. Raises SettingError for a bad value."""
+    """Return the wish; ``switches`` are truncate, verify, any_model, store, local_only. Raises SettingError for a bad value."""
     if query and document:
         raise _refused("--query --document", "task", "A text is one or the other.", "--query")
     return Wish(
@@ -66,7 +65,7 @@ def read(  # noqa: PLR0913 - one for each option of %embed
         dimensions=None if dimensions is None else settings.count(dimensions, "dimensions"),
         task="query" if query else "document" if document else "",
         on_error=_word(on_error),
-        keep_alive=_duration(keep_alive),
+        keep_alive=settings.keep_alive(keep_alive, "keep_alive"),
         options=_options(options, context),
         servers=_addresses(base_url),
         **switches,
@@ -84,15 +83,6 @@ def _word(typed: object) -> str:
     if typed not in _ON_ERROR:
         raise _refused(typed, "on-error", f"Possible: {', '.join(_ON_ERROR)}.", "--on-error nan")
     return str(typed)
-
-
-def _duration(typed: object) -> str | int | None:
-    if typed is None:
-        return None
-    text = str(typed).strip()
-    if isinstance(typed, bool) or not _DURATION.fullmatch(text):
-        raise _refused(typed, "keep-alive", "A time is needed: 5m, 30s, 0, or -1 for ever.", "--keep-alive 30m")
-    return int(text) if text.lstrip("-").isdecimal() else text
 
 
 def _options(typed: Mapping[str, object] | Iterable[str], context: object) -> dict[str, Any]:

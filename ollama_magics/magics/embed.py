@@ -26,6 +26,7 @@ class EmbedMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.shell: Any = shell
+        self._said: list[Mapping[str, object]] = []  # about the store, in the cell before
 
     @no_var_expand
     @line_cell_magic
@@ -37,6 +38,7 @@ class EmbedMagics(Magics):
         interrupt or an error, and only the rest is asked for. A dask collection gives a lazy dask array.
         """
         options, expression = arguments.read(EmbedMagics.embed, line, self.shell.user_ns)
+        arguments.refuse_secrets(line.removesuffix(expression), "%embed")
         name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
         if options.store or options.forget:
             self._tell_of_store(forget=options.forget)
@@ -78,7 +80,9 @@ class EmbedMagics(Magics):
         from ollama_magics import display  # noqa: PLC0415 - as above
 
         for key, facts in report.notes:
-            display.say(key, language, **facts)
+            if key != "store_problem" or facts not in self._said:
+                display.say(key, language, **facts)
+        self._said = [facts for key, facts in report.notes if key == "store_problem"]
         if report.failed or report.truncated or report.reused:
             display.say_rows(report, language)
 
@@ -86,7 +90,12 @@ class EmbedMagics(Magics):
         from ollama_magics import display  # noqa: PLC0415 - as above
 
         with spoken() as session:
+            store = session.store
+            store.problem = ""
             if forget:
-                session.store.forget()
-            size, rows = session.store.size(), session.store.count()
-            display.say("store_size", session.language, rows=rows, size=f"{size / 1e6:.1f}")
+                store.forget()
+            size, rows = store.size(), store.count()
+            if store.problem:
+                display.say("store_problem", session.language, reason=store.problem)
+            else:
+                display.say("store_size", session.language, rows=rows, size=f"{size / 1e6:.1f}")

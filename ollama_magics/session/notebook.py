@@ -147,10 +147,11 @@ class Session:
         """Return the ``(n, d)`` float32 array of the texts, one row for each, in order; for the wishes see embedding.call."""
         from ollama_magics import embedding  # noqa: PLC0415 - brings in numpy, which chat does not need
 
-        name = model or self.embedding_model()
-        if name:
-            asking.stay_here(self, name, local_only=False)
-        return embedding.call(self, rows, name, **wishes)
+        chosen = self.settings
+        if wishes.get("keep_alive") is None:
+            wishes["keep_alive"] = chosen.keep_alive
+        here = chosen.local_only == "yes"
+        return embedding.call(self, rows, model or self.embedding_model(), local_only=here, **wishes)
 
     def embedding_model(self) -> str:
         """Return the model that the settings name for embeddings, or an empty text."""

@@ -361,7 +361,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-E02": (
         "Not every row is a text.",
         "{found}",
-        "leave these rows out, or turn them into text first",
+        "leave these rows out, or turn them into text first   ·   %embed --on-error nan or skip",
     ),
     "OM-E03": (
         "{kind} cannot be embedded as it is.",
@@ -371,7 +371,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-E04": (
         "The server's answer does not fit the texts.",
         "{reason}",
-        "nothing was kept; run the cell again, and if it stays, try another model",
+        "this answer was not used; run the cell again, and if it stays, try another model",
     ),
     "OM-E05": (
         "{count} of {total} texts are longer than the model can read.",
@@ -507,6 +507,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "OM-I03": ("Interrupted; the finished batches are kept: run the cell again, and only the others are asked for.", "", ""),
     "OM-I04": ("Interrupted; nothing was kept.", "", ""),
+    "OM-I05": ("Interrupted; the store of vectors had trouble, so not all finished batches are kept.", "", ""),
     "OM-I02": ("Interrupted before the first word.", "", ""),
     "OM-I01": ("Interrupted; the text so far is kept in _ollama.", "", ""),
 }

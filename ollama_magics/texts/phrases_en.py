@@ -61,6 +61,8 @@ PHRASES: dict[str, str] = {
     "rows_failed": "{count} without a vector ({rows})",
     "server_left_out": "left out {url}: {reason}",
     "store_problem": "{reason}",
+    "shorten_rows": "shorten or split these   ·   --truncate (cut them)   ·   --on-error nan or skip",
+    "mend_rows": "mend these and run the cell again   ·   --on-error nan or skip",
     "store_size": "the store holds {rows} vectors in {size} MB",
     "value": "value",
     "setting": "setting",

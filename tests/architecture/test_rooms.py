@@ -50,7 +50,7 @@ OURS: dict[str, set[str]] = {
         *{"client", "installed", "wire", "address", "texts", "errors"},
         *{"transport", "failure", "refusal"},
     },
-    "embedding": {"client", "installed", "settings", "store", "wire", "errors"},
+    "embedding": {"client", "installed", "settings", "store", "wire", "texts", "errors"},
     "store": set(),
     "reply": {"conversation", "wire", "markup", "texts", "errors"},
     "conversation": {"wire"},

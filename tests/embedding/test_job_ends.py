@@ -160,3 +160,30 @@ def test_a_store_that_cannot_be_written_costs_no_row(connect: Connect, tmp_path:
         assert np.array_equal(Call(connect, [server], broken)(TEXTS, batch=10), vectors(TEXTS))
     assert broken.problem
     broken.close()
+
+
+@pytest.mark.parametrize(("kept", "remedy"), [(True, "all others are kept"), (False, "mend these")])
+def test_an_error_says_that_the_others_are_kept_only_if_they_are(
+    connect: Connect, tmp_path: Path, *, kept: bool, remedy: str
+) -> None:
+    """A store that cannot be written keeps nothing."""
+    (tmp_path / "file").write_text("not a folder")
+    chosen = VectorStore(tmp_path / "vectors.sqlite" if kept else tmp_path / "file" / "vectors.sqlite")
+    with serving(lambda asked: refused(NAN) if "bad" in asked.texts else None) as server:
+        problem = Call(connect, [server], chosen).problem([*TEXTS, "bad"])
+        without = Call(connect, [server]).problem([*TEXTS, "bad"])
+    chosen.close()
+    assert problem.remedy.startswith(remedy)
+    assert without.remedy.startswith("mend these")
+    problem.language = "zh"
+    assert ("保存" in problem.remedy) is kept
+
+
+def test_an_interrupt_says_so_too(connect: Connect, tmp_path: Path) -> None:
+    """Who reads that batches are kept may close the lid."""
+    (tmp_path / "file").write_text("not a folder")
+    broken = VectorStore(tmp_path / "file" / "vectors.sqlite")
+    with serving(interrupting(4)) as server, pytest.raises(Interrupted) as caught:
+        Call(connect, [server], broken)(TEXTS, batch=10, parallel=1)
+    broken.close()
+    assert caught.value.code == "OM-I05"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from ollama_magics.embedding.forms import lines_of
 from ollama_magics.embedding.matrix import Matrix
 from ollama_magics.errors import EmbeddingProblem, SettingError
 from ollama_magics.installed import InstalledModels
+from ollama_magics.standin import StandIn
 from tests.embedding.asked import Call, Connect, asked_texts, healthy, serving, vectors
 
 TEXTS = ["one", "two", "three", "two", "one", "four"]
@@ -223,3 +226,22 @@ def test_an_array_grows_in_its_place() -> None:
     found = matrix.finished(600_000)
     assert found.shape == (600_000, 64)
     assert np.array_equal(found[:, 63], np.arange(600_000, dtype=np.float32))
+
+
+def test_what_pandas_calls_missing_is_named_so(connect: Connect) -> None:
+    """Its own kinds of nothing, which are no text."""
+    with serving(healthy) as server:
+        problem = Call(connect, [server]).problem(pd.Series(["a", None, "c"], dtype="string").astype(object).fillna(pd.NA))
+    assert "Row 1 is missing (NA)." in problem.how_we_know
+
+
+def test_no_library_of_tables_is_imported_for_a_list(stand_in: StandIn) -> None:
+    """They would cost a second of everyone who has no table."""
+    code = (
+        "import sys, ollama_magics as om\n"
+        "om.configure(base_url=sys.argv[1])\n"
+        "om.embed(['a', 'b'], model='sandbox-embed', store=False)\n"
+        "print(sorted({'pandas', 'polars', 'pyarrow', 'dask', 'sklearn', 'tqdm'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", code, stand_in.url], check=True, capture_output=True, text=True).stdout
+    assert told == "[]\n"

@@ -178,3 +178,30 @@ def test_fewer_dimensions_are_asked_for(shell: Any) -> None:
     """And checked."""
     shell.run("vectors = %embed --dimensions 64 --verify ['p', 'q']")
     assert shell.names["vectors"].shape == (2, 64)
+
+
+def test_a_password_in_an_address_is_refused_unless_it_comes_from_a_variable(shell: Any, stand_in: StandIn) -> None:
+    """A line stays in the history, and in the notebook."""
+    where = stand_in.url.replace("//", "//ann:sesame@")
+    error, shown = shell.fail(f"%embed --base-url {stand_in.url},{where} ['a']")
+    assert isinstance(error, SettingError)
+    assert "%embed --base-url $name" in shown
+    assert "sesame" not in shown
+    assert stand_in.requests == []
+    shell.names["where"] = [where]
+    shell.run("vectors = %embed --base-url $where ['a', '--api-key is a word of a text']")
+    assert shell.names["vectors"].shape == (2, 256)
+
+
+def test_trouble_with_the_store_is_said_once(shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The array comes all the same; asked for its size, the store does not claim to be empty."""
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert "not kept" in shell.run("%embed -o vectors ['p', 'q']")
+    assert shell.run("%embed -o vectors --report told ['p', 'q']") == ""
+    assert shell.names["told"].notes
+    assert shell.names["vectors"].shape == (2, 256)
+    for option in ("--store", "--forget"):
+        shown = shell.run(f"%embed {option}")
+        assert "not kept" in shown
+        assert "holds" not in shown

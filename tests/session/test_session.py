@@ -501,3 +501,25 @@ def test_threads_that_begin_at_once_share_one_store(session: Session) -> None:
         thread.join()
     assert len(found) == 8
     assert all(store is found[0] for store in found)
+
+
+def test_the_forms_keep_alive_goes_with_embeddings_unless_the_call_says_otherwise(open_session: Open, stand_in: StandIn) -> None:
+    """And nothing goes where nobody has set it."""
+    plain = open_session(base_url=stand_in.url)
+    plain.embed(["a"], "sandbox-embed", store=False)
+    here = open_session(base_url=stand_in.url, keep_alive="30m")
+    here.embed(["b"], "sandbox-embed", store=False)
+    here.embed(["c"], "sandbox-embed", store=False, keep_alive=0)
+    assert [body.get("keep_alive") for body in sent(stand_in, "/api/embed")] == [None, "30m", 0]
+
+
+@pytest.mark.parametrize("model", ["m", ""])
+def test_a_job_that_must_stay_here_refuses_a_model_that_runs_elsewhere(open_session: Open, model: str) -> None:
+    """Named, or chosen because it is the only one."""
+    card = {"capabilities": ["embedding"], "model_info": {}, "remote_host": "https://ollama.com:443"}
+    with FaultServer(fine(show=whole(card))) as server:
+        here = open_session(base_url=server.url, local_only="yes")
+        error = failure(lambda: here.embed(["a"], model, store=False))
+        assert "/api/embed" not in server.paths()
+    assert error.code == "OM-S13"
+    assert "ollama.com" in str(error)
