@@ -60,7 +60,7 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
     input: tuple[str, ...]
     truncate: bool = False
     dimensions: int | msgspec.UnsetType = msgspec.UNSET
-    keep_alive: str | int | msgspec.UnsetType = msgspec.UNSET
+    keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
     options: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -184,7 +184,7 @@ def embed_request(  # noqa: PLR0913 - one for each field
     *,
     truncate: bool = False,
     dimensions: int | None = None,
-    keep_alive: str | int | None = None,
+    keep_alive: float | str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> EmbedRequest:
     """Return the request for a batch of texts; what is None is left to the server."""

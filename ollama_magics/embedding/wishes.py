@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,6 @@ from ollama_magics import settings
 from ollama_magics.errors import SettingError
 
 _ON_ERROR = ("raise", "nan", "skip")
-_DURATION = re.compile(r"-?\d+(\.\d+)?(ms|s|m|h)?")
 _MOST_PARALLEL = 16
 _SWITCHES = {"true": True, "yes": True, "false": False, "no": False}
 # the options of a runner that an embedding model has; sampling means nothing to it
@@ -35,7 +33,7 @@ class Wish:
     truncate: bool = False
     verify: bool = False
     any_model: bool = False
-    keep_alive: str | int | None = None
+    keep_alive: float | str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     servers: tuple[str, ...] = ()
     store: bool = True
@@ -86,13 +84,11 @@ def _word(typed: object) -> str:
     return str(typed)
 
 
-def _duration(typed: object) -> str | int | None:
-    if typed is None:
-        return None
-    text = str(typed).strip()
-    if isinstance(typed, bool) or not _DURATION.fullmatch(text):
-        raise _refused(typed, "keep-alive", "A time is needed: 5m, 30s, 0, or -1 for ever.", "--keep-alive 30m")
-    return int(text) if text.lstrip("-").isdecimal() else text
+def _duration(typed: object) -> float | str | None:
+    try:
+        return settings.keep_alive(typed, "keep_alive")
+    except SettingError:
+        raise _refused(typed, "keep-alive", "A time is needed: 5m, 30s, 0, or -1 for ever.", "--keep-alive 30m") from None
 
 
 def _options(typed: Mapping[str, object] | Iterable[str], context: object) -> dict[str, Any]:

@@ -291,7 +291,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "OM-V07": (
         "The check was stopped.",
-        "It was stopped while {model} was being loaded or asked.",
+        "What comes after this was not asked.",
         "%ollama_check --deep",
     ),
     # what the server said

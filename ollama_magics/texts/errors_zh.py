@@ -299,7 +299,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "OM-V07": (
         "检查已停止。",
-        "在加载或询问 {model} 时停止。",
+        "之后的步骤均未执行。",
         "%ollama_check --deep",
     ),
 }
