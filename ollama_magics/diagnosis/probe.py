@@ -94,6 +94,7 @@ class _Probe:
                     break
         except BaseException:
             self.stop.set()
+            self.report(self._so_far(complete=False))  # nothing is being asked any more
             raise
         finally:
             if "connection" in self.done and hasattr(self, "client"):

@@ -9,6 +9,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ollama_magics import arguments, settings
+from ollama_magics.errors import Interrupted
 from ollama_magics.magics.spoken import spoken
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class FormMagics(Magics):
         super().__init__(shell)
         self.shell: Any = shell
         self.settings = settings.shared()
+        self._painted: list[CheckReport] = []
 
     @no_var_expand
     @line_magic
@@ -51,8 +53,25 @@ class FormMagics(Magics):
             message = f"%ollama_check takes no {rest!r}"
             raise UsageError(message)
         with spoken() as session:
-            report = session.check(deep=options.deep)
-        return report.in_json() if options.json else report
+            try:
+                return self._checked(session, deep=options.deep, is_json=options.json)
+            except KeyboardInterrupt:
+                raise Interrupted(code="OM-I05") from None
+
+    def _checked(self, session: Session, *, deep: bool, is_json: bool) -> CheckReport:
+        if is_json:
+            return session.check(deep=deep).in_json()
+        from ollama_magics import display  # noqa: PLC0415 - brings in the renderer
+
+        report: CheckReport = display.watch(lambda paint: session.check(paint, deep=deep), self.shell)
+        self._painted.append(report)
+        return report
+
+    def forget_painted(self, *_: Any) -> None:
+        """Let reports show themselves again: the cell that painted them is done."""
+        for report in self._painted:
+            report.painted = False
+        self._painted.clear()
 
     def _start_sandbox(self, language: str) -> None:
         from ollama_magics import api, display  # noqa: PLC0415 - brings in the stand-in server
