@@ -9,8 +9,10 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ollama_magics import arguments, settings
-from ollama_magics.errors import Interrupted
+from ollama_magics.errors import Interrupted, SettingError
+from ollama_magics.magics import history
 from ollama_magics.magics.spoken import spoken
+from ollama_magics.texts import Phrase
 
 if TYPE_CHECKING:
     from ollama_magics.diagnosis import CheckReport
@@ -32,6 +34,15 @@ class FormMagics(Magics):
     @arguments.config_options
     def ollama_config(self, line: str) -> Any:
         """Show the form; with options, set what they name, for this notebook."""
+        try:
+            return self._configure(line)
+        except SettingError as error:
+            if error.code == "OM-S02" and history.blot(self.shell, line):
+                error.advised(Phrase("line_blotted"))
+            with spoken():
+                raise
+
+    def _configure(self, line: str) -> Any:
         arguments.refuse_secrets(line)
         options, rest = arguments.read(FormMagics.ollama_config, line, self.shell.user_ns, ends=True)
         if rest:

@@ -97,6 +97,7 @@ PHRASES: dict[str, str] = {
     "note_api_key": "kept for this address only, and never saved in the notebook",
     "note_tools": "auto: as the server says",
     "only_thoughts": "the budget ended inside the thoughts: raise with --max-tokens",
+    "line_blotted": "The line stays in the notebook; it was taken out of IPython's history, and nothing of it was used.",
     # the diagnosis
     "bad_request": "the request holds a sign that HTTP does not allow",
     "said": "It said: {said}.",

@@ -17,6 +17,7 @@ PHRASES: dict[str, str] = {
     "takes_context": "上下文最多 {count}",
     "dimension": "维度 {count}",
     "checking": "正在检查 …",
+    "line_blotted": "该行仍留在笔记本中；已从 IPython 的历史记录中抹去，其内容未被使用。",
     "bad_request": "请求包含 HTTP 不允许的字符",
     "said": "返回：{said}。",
     "server_said": "服务器说：{said}",
