@@ -69,6 +69,7 @@ def config_options(magic: _Magic) -> _Magic:
     return _declared(
         magic,
         *(_setting(name) for name in settings.form()),
+        argument("--no-probes", dest="probes", action="store_const", const="no", help="the same as --probes no"),
         argument("--api-key", nargs="?", const=ASK, help="ask for the key, for the address of now only"),
         argument("--save", metavar="NAME", nargs="?", const="default", help="save the settings as a profile, without keys"),
         argument("--profile", metavar="NAME", help="use a profile in this notebook"),

@@ -52,6 +52,10 @@ class Session:
         """Return the address as it was typed and its source: notebook, profile, environment, saved or default."""
         return self.in_force.typed_address()
 
+    def address_told(self) -> str:
+        """Return one line about the address: where it comes from, and what of it was changed; raises AddressError."""
+        return diagnosis.address_told(self.address, self.typed_address()[1], self.in_force.overridden, self.language)
+
     @property
     def language(self) -> str:
         """The language of labels and messages: ``en`` or ``zh``."""
@@ -167,13 +171,20 @@ class Session:
         """Return what a check has to find out, frozen, so that a thread may work on it while settings change."""
         chosen = self.settings
         typed, source = self.typed_address()
-        wanted = {"embedding": "embedding"}.get(chosen.model_type, "completion")
-        abilities = (wanted, "vision") if chosen.vision == "yes" and wanted == "completion" else (wanted,)
         more: dict[str, Any] = {"language": self.language, "context_length": chosen.context_length, "deep": deep}
         with suppress(AddressError):  # which the check explains
             more["way"], more["key"] = self._way(self.address)
-        more["options"] = Prompt("").options(chosen)
-        return diagnosis.Question(typed, source, chosen.model, abilities, chosen.connect_timeout, **more)
+        more |= {"options": Prompt("").options(chosen), "keep_alive": chosen.keep_alive, "probes": chosen.probes == "yes"}
+        more |= {"denied": tuple(self._said("no")), "overridden": self.in_force.overridden}
+        embeds = chosen.model_type == "embedding"
+        abilities = ("embedding",) if embeds else ("completion", *self._said("yes"))
+        model = self.embedding_model() if embeds else chosen.model
+        return diagnosis.Question(typed, source, model, abilities, chosen.connect_timeout, **more)
+
+    def _said(self, word: str) -> Iterator[str]:
+        """Yield the abilities about which the form says this word; a model type has no use for some of them."""
+        useful = {"chat": ("vision", "tools"), "completion": ("vision",)}.get(self.settings.model_type, ())
+        yield from (ability for ability in useful if getattr(self.settings, ability) == word)
 
     def forget_models(self) -> None:
         """Ask the server again what its models can do."""

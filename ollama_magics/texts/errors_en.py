@@ -291,7 +291,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "OM-V07": (
         "The check was stopped.",
-        "It was stopped while {model} was being loaded or asked.",
+        "What comes after this was not asked.",
         "%ollama_check --deep",
     ),
     # what the server said
@@ -508,6 +508,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-I03": ("Interrupted; the finished batches are kept: run the cell again, and only the others are asked for.", "", ""),
     "OM-I04": ("Interrupted; nothing was kept.", "", ""),
     "OM-I05": ("Interrupted; the store of vectors had trouble, so not all finished batches are kept.", "", ""),
+    "OM-I06": ("Interrupted; the check did not come to its end.", "", ""),
     "OM-I02": ("Interrupted before the first word.", "", ""),
     "OM-I01": ("Interrupted; the text so far is kept in _ollama.", "", ""),
 }

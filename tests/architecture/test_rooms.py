@@ -25,6 +25,8 @@ OURS: dict[str, set[str]] = {
         "session",
         "display",
         "settings",
+        "secret",
+        "texts",
         "errors",
         "diagnosis",
         "embedding",
