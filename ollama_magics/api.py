@@ -42,18 +42,19 @@ def chat(
     *,
     values: Mapping[str, Any] | None = None,
     images: Iterable[Any] = (),
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
+    **wishes: Any,
 ) -> Reply:
     """Return the reply, which is asked for at the first iteration or at ``.text``; nothing is remembered.
 
     ``values`` fill ``{{name}}`` in the prompt; without them braces are text. ``images`` are pictures as ``%%ollama -i`` takes
-    them. ``options``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
-    local_only.
+    them. ``wishes``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
+    local_only. ``options``: any option of Ollama by its own name, such as ``{"num_ctx": 8192, "min_p": 0.05}``.
     """
     if not isinstance(prompt, str):
         raise PromptProblem("OM-T03", kind=type(prompt).__name__)
     pictures = tuple(picture for what in images for picture in current().pictures_of(what))
-    return current().ask(Prompt(prompt, images=pictures, once=True, **options), values)
+    return current().ask(Prompt(prompt, images=pictures, extra=options or {}, once=True, **wishes), values)
 
 
 def embed(

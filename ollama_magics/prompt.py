@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics import settings
+from ollama_magics import settings, texts
 from ollama_magics.conversation import Place
+from ollama_magics.errors import SettingError
 from ollama_magics.settings import OllamaSettings
 
 if TYPE_CHECKING:
     from ollama_magics.images import Picture
 
-# Ollama's option: our setting, and how a value of it is read (plain calls may pass any)
-_OPTIONS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
-    "num_ctx": ("context_length", settings.count),
-    "num_predict": ("max_tokens", settings.most_tokens),
-    "temperature": ("temperature", settings.temperature),
-    "top_p": ("top_p", settings.top_p),
-    "top_k": ("top_k", settings.top_k),
-    "seed": ("seed", settings.whole),
-    "stop": ("stop", settings.stops),
+# our setting: how a value of it is read (plain calls may pass any)
+_READERS: dict[str, Callable[[object, str], Any]] = {
+    "context_length": settings.count,
+    "max_tokens": settings.most_tokens,
+    "temperature": settings.temperature,
+    "top_p": settings.top_p,
+    "top_k": settings.top_k,
+    "seed": settings.whole,
+    "stop": settings.stops,
 }
 _THINKING: dict[str, bool] = {"off": False, "on": True}
 
@@ -43,6 +44,7 @@ class Prompt:
     stop: Sequence[str] | str | None = None
     think: str | None = None
     keep_alive: float | str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)  # options of Ollama by their own names
     local_only: bool = False
     place: Place = field(default_factory=Place)
     new: bool = False
@@ -51,12 +53,19 @@ class Prompt:
     def options(self, chosen: OllamaSettings) -> dict[str, Any]:
         """Return Ollama's options, without what the server decides; raises SettingError for a bad value."""
         options = {}
-        for option, (name, read) in _OPTIONS.items():
-            typed = getattr(self, name)
-            value = getattr(chosen, name) if typed is None else read(typed, name)
+        for option, name in settings.OF_THE_FORM.items():
+            typed = self._typed(option, name)
+            value = getattr(chosen, name) if typed is None else _READERS[name](typed, name)
             if value is not None and value != ():
                 options[option] = value
-        return options
+        return options | settings.runner_options(self.extra)
+
+    def _typed(self, option: str, name: str) -> Any:
+        by_flag, by_name = getattr(self, name), self.extra.get(option)
+        if by_flag is not None and by_name is not None:
+            reason, example = texts.Phrase("typed_twice", option=option, flag=settings.flag(name)), settings.flag(name)
+            raise SettingError("OM-S01", value=repr(str(by_name)), setting=option, reason=reason, example=example)
+        return by_name if by_flag is None else by_flag
 
     def beside(self, chosen: OllamaSettings) -> dict[str, Any]:
         """Return what stands beside the options in a request: ``think`` and ``keep_alive``, in forms that the server takes."""

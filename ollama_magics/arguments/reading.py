@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -50,6 +50,22 @@ def assigned_name(name: str | None) -> str | None:
         message = f"-o takes a name of the notebook, not {name!r}"
         raise UsageError(message)
     return name
+
+
+def pairs(words: Sequence[str] | None, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed as KEY=VALUE, ``$name`` as a value looked up; a key that is typed again gets a list.
+
+    Raises UsageError for a word without its ``=``.
+    """
+    found: dict[str, Any] = {}
+    for word in words or ():
+        key, equals, value = (part.strip() for part in str(word).partition("="))
+        if not (key and equals):
+            message = f"-O takes KEY=VALUE, not {word!r}"
+            raise UsageError(message)
+        value = _looked_up(value, names)
+        found[key] = [*_listed(found[key]), value] if key in found else value
+    return found
 
 
 def wishes(options: Namespace) -> dict[str, Any]:
@@ -106,6 +122,10 @@ def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | N
     hint = f"; did you mean {near[0]}?" if near else ""
     message = f"unknown option {name}{hint}  (a prompt that begins so: put -- before it)"
     raise UsageError(message)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _looked_up(value: Any, names: Mapping[str, Any]) -> Any:

@@ -43,7 +43,7 @@ class ChatMagics(Magics):
         name = arguments.assigned_name(options.into)
         with spoken() as session:
             prompt = self._prompt(session, options, "\n".join(part for part in (rest, cell or "") if part.strip()))
-            reply = session.ask(prompt, self.shell.user_ns)
+            reply = session.ask(prompt, None if options.no_fill else self.shell.user_ns)
             self._show(reply)
         if name:
             self.shell.user_ns[name] = reply
@@ -60,6 +60,7 @@ class ChatMagics(Magics):
             context_length=_number(options.context, "context_length", settings.count),
             max_tokens=_number(options.max_tokens, "max_tokens", settings.most_tokens),
             **{name: getattr(options, name) for name in _FOR_A_CELL},
+            extra=arguments.pairs(options.options, self.shell.user_ns),
             local_only=bool(options.local_only),
             place=session.place(*_cell(self.shell)),
             new=options.new,

@@ -345,7 +345,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-T02": (
         "The prompt asks for {{{{{name}}}}}, but the notebook has no {name}.",
         "{nearest}",
-        "define {name} first, or write \\{{{{{name}}}}} to send the braces",
+        "define {name} first, or write \\{{{{{name}}}}}, or --no-fill, to send the braces",
     ),
     "OM-T04": (
         "The text holds a character that does not exist.",

@@ -92,6 +92,15 @@ PHRASES: dict[str, str] = {
     "note_api_key": "kept for this address only, and never saved in the notebook",
     "note_tools": "auto: as the server says",
     "only_thoughts": "the budget ended inside the thoughts: raise with --max-tokens",
+    # options
+    "kind_whole": "It takes a whole number.",
+    "kind_number": "It takes a number.",
+    "kind_switch": "It takes true or false.",
+    "option_elsewhere": "It is no option of the runner: there is {option}.",
+    "option_gone": "Ollama has done nothing with it for long, and says nothing about it.",
+    "option_near": "Ollama knows no such option; did you mean {near}?",
+    "option_none": "Ollama knows no such option; there are: {known}.",
+    "typed_twice": "It was typed twice: as {flag} and as -O {option}.",
     # the diagnosis
     "bad_request": "the request holds a sign that HTTP does not allow",
     "said": "It said: {said}.",

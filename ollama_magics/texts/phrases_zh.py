@@ -1,6 +1,14 @@
 """What the screen says in Chinese, as data."""
 
 PHRASES: dict[str, str] = {
+    "kind_whole": "它需要一个整数。",
+    "kind_number": "它需要一个数字。",
+    "kind_switch": "它需要 true 或 false。",
+    "option_elsewhere": "它不是运行器的选项：请用 {option}。",
+    "option_gone": "Ollama 早已不使用它，也不会提示。",
+    "option_near": "Ollama 没有这个选项；是不是 {near}？",
+    "option_none": "Ollama 没有这个选项；可用的有：{known}。",
+    "typed_twice": "写了两次：{flag} 和 -O {option}。",
     "not_asked": "尚未询问",
     "address_default": "{url}，默认值",
     "address_environment": "{url}，来自 OLLAMA_HOST",

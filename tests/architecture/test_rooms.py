@@ -42,7 +42,7 @@ OURS: dict[str, set[str]] = {
     },
     "precedence": {"profiles", "settings", "address", "secret", "errors"},
     "detected": {"settings", "texts", "wire"},
-    "prompt": {"conversation", "images", "settings"},
+    "prompt": {"conversation", "images", "settings", "texts", "errors"},
     "profiles": {"settings", "secret", "errors"},
     "display": {"reply", "markup", "texts"},
     "diagnosis": {
