@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import settings, texts
-from ollama_magics.conversation import Place
+from ollama_magics.conversation import Conversation, Place
 from ollama_magics.errors import SettingError
 from ollama_magics.settings import OllamaSettings
 
@@ -24,6 +24,7 @@ _READERS: dict[str, Callable[[object, str], Any]] = {
     "seed": settings.whole,
     "stop": settings.stops,
 }
+_MOST_ALTERNATIVES = 20  # for each token; a server refuses more
 _THINKING: dict[str, bool] = {"off": False, "on": True}
 
 
@@ -49,6 +50,12 @@ class Prompt:
     place: Place = field(default_factory=Place)
     new: bool = False
     once: bool = False
+    chat: str | Conversation = ""  # a conversation, or its name; empty: that of the notebook
+    go_on: bool = False  # with the cut answer
+    strict: bool = False
+    generate: bool = False
+    suffix: str = ""
+    logprobs: int | None = None  # likely alternatives to tell for each token, 0 for none; None: no logprobs at all
 
     def options(self, chosen: OllamaSettings) -> dict[str, Any]:
         """Return Ollama's options, without what the server decides; raises SettingError for a bad value."""
@@ -68,11 +75,24 @@ class Prompt:
         return by_name if by_flag is None else by_flag
 
     def beside(self, chosen: OllamaSettings) -> dict[str, Any]:
-        """Return what stands beside the options in a request: ``think`` and ``keep_alive``, in forms that the server takes."""
+        """Return what stands beside the options in a request, in forms that the server takes; raises SettingError."""
         think = self.thinking(chosen)
         stay = settings.keep_alive(chosen.keep_alive if self.keep_alive is None else self.keep_alive, "keep_alive")
         asked = {"think": None if think == "auto" else _THINKING.get(think, think), "keep_alive": stay}
+        asked |= {"shift": False if self.strict else None, **self._logprobs()}
         return {name: value for name, value in asked.items() if value is not None}
+
+    def _logprobs(self) -> dict[str, Any]:
+        if self.logprobs is None:
+            return {}
+        alternatives = settings.count(self.logprobs, "logprobs", least=0)
+        if alternatives > _MOST_ALTERNATIVES:
+            raise settings.refused(alternatives, "logprobs", f"It must be at most {_MOST_ALTERNATIVES}.", "5")
+        return {"logprobs": True, "top_logprobs": alternatives or None}
+
+    def completes(self, chosen: OllamaSettings) -> bool:
+        """Whether the prompt is a text to be completed, and no turn of a conversation."""
+        return self.generate or bool(self.suffix) or chosen.model_type == "completion"
 
     def thinking(self, chosen: OllamaSettings) -> str:
         """Return whether and how much the model shall think, as a word of the form; raises SettingError."""

@@ -38,10 +38,15 @@ _WHAT = (
     argument("-s", "--system", metavar="TEXT", help="system prompt; $name takes it from a variable"),
     argument("-i", "--image", metavar="WHAT", action="append", help="a picture: a variable, a path, a pattern; repeatable"),
     argument("--no-fill", action="store_true", help="{{name}} stays as it is"),
+    argument("--generate", action="store_true", help="the prompt is a text to be completed, and no turn of a conversation"),
+    argument("--suffix", metavar="TEXT", help="what follows after the gap that the model fills; implies --generate"),
 )
 _MEMORY = (
     argument("--new", action="store_true", help="start the conversation afresh"),
     argument("--once", action="store_true", help="neither read nor keep the conversation"),
+    argument("--chat", metavar="NAME", help="a conversation of that name, with its own memory and system prompt"),
+    argument("--continue", dest="go_on", action="store_true", help="go on with the cut answer; the cell may be empty"),
+    argument("--strict", action="store_true", help="leave out no earlier turns, and refuse an answer longer than the context"),
 )
 _ANSWER = (
     argument("--context", metavar="N", help="tokens of context for this cell; takes 8k"),
@@ -49,7 +54,10 @@ _ANSWER = (
     argument("--think", metavar="LEVEL", nargs="?", const="on", help="off, on, low, medium, high or max, as --think=high"),
     argument("-O", dest="options", metavar="KEY=VALUE", action="append", help="any other option of Ollama; repeatable"),
 )
-_OBJECT = (argument("-o", "--into", metavar="NAME", help="bind the reply to this name when it is complete"),)
+_OBJECT = (
+    argument("-o", "--into", metavar="NAME", help="bind the reply to this name when it is complete"),
+    argument("--logprobs", metavar="N", nargs="?", const="0", help="how likely each token was, and N others, as --logprobs=5"),
+)
 
 
 def embed_options(magic: _Magic) -> _Magic:
@@ -93,6 +101,15 @@ def config_options(magic: _Magic) -> _Magic:
         argument("--import", dest="import_file", metavar="FILE", help="take the settings of a file, for this notebook"),
         argument("--show", action="store_true", help="show the settings and where each value comes from"),
         argument("--sandbox", action="store_true", help="start the built-in stand-in server and use it"),
+    )
+
+
+def history_options(magic: _Magic) -> _Magic:
+    """Declare the options of %ollama_history on a magic."""
+    return _declared(
+        magic,
+        argument("--export", action="store_true", help="return the messages as a list of dicts with role and content"),
+        argument("--clear", action="store_true", help="forget the turns"),
     )
 
 

@@ -16,6 +16,16 @@ from ollama_magics.errors import SettingError
 # a word: pieces without spaces, of which quoted ones may hold any; no escape signs, so that Windows paths survive
 _WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
+_CONTRADICTIONS = tuple(
+    {one, other}
+    for one, others in {
+        "once": ("new", "chat", "go_on"),
+        "go_on": ("new", "generate", "suffix"),
+        "generate": ("new", "chat"),
+        "suffix": ("new", "chat"),
+    }.items()
+    for other in others
+)
 _OPTION = re.compile(r"--?[^\W\d_]")
 _KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
 
@@ -34,6 +44,20 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     return options, rest
 
 
+def read_named(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -> tuple[Namespace, str]:
+    """Return the options of a line and the one name that stands before, between or after them, or an empty text."""
+    _, rest = read(magic, line, names)
+    word = _WORD.match(rest)
+    if word is None:
+        return read(magic, line, names)
+    before = line[: len(line.rstrip()) - len(rest)]
+    options, more = read(magic, f"{before} {rest[word.end() :]}", names)
+    if more:
+        message = f"one name is enough; this is too much: {more}"
+        raise UsageError(message)
+    return options, _looked_up(_QUOTED.sub(r"\2", word[1]), names)
+
+
 def refuse_secrets(line: str) -> None:
     """Raise SettingError, which shows nothing of the line, where a key or a password was typed on it."""
     if _KEY.search(line):
@@ -42,6 +66,16 @@ def refuse_secrets(line: str) -> None:
         typed = re.search(rf"{settings.flag(name)}[=\s]\s*(\S+)", line)
         if typed and settings.holds_password(typed[1]):
             raise SettingError("OM-S02", setting=settings.flag(name), instead=f"%ollama_config {settings.flag(name)} $name")
+
+
+def refuse_both(options: Namespace) -> None:
+    """Raise UsageError where two options of a prompt contradict each other."""
+    typed = {name for name in ("once", "new", "chat", "go_on", "generate", "suffix") if getattr(options, name)}
+    for pair in _CONTRADICTIONS:
+        if pair <= typed:
+            flags = " and ".join(sorted(f"--{name.replace('go_on', 'continue')}" for name in pair))
+            message = f"{flags} contradict each other"
+            raise UsageError(message)
 
 
 def assigned_name(name: str | None) -> str | None:
