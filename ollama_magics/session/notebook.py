@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,12 +13,13 @@ from ollama_magics import diagnosis, settings
 from ollama_magics.address import Address, parse
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.conversation import Conversation, Place
-from ollama_magics.errors import AddressError, SettingError
+from ollama_magics.errors import AddressError, PromptProblem, SettingError
 from ollama_magics.installed import InstalledModels
 from ollama_magics.precedence import InForce
 from ollama_magics.prompt import Prompt
 from ollama_magics.session import asking
 from ollama_magics.settings import OllamaSettings
+from ollama_magics.texts import Phrase
 from ollama_magics.transport import Way
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Session:
     def __init__(self, chosen: OllamaSettings) -> None:
         self.settings = chosen
         self.in_force = InForce(chosen)
-        self.conversation = Conversation()
+        self.conversations = {"": Conversation()}  # by name; without one: that of the notebook
         self._lock = threading.Lock()
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
         self._store: VectorStore | None = None
@@ -117,6 +119,19 @@ class Session:
         ``values`` fill ``{{name}}``; None leaves braces alone. Raises PromptProblem, ModelProblem and the connection's own.
         """
         return asking.ask(self, prompt, values)
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation of prompts that name none."""
+        return self.conversations[""]
+
+    def conversation_named(self, name: str) -> Conversation:
+        """Return a conversation; raises PromptProblem, with the nearest name, where there is none of that name."""
+        if name not in self.conversations:
+            near = difflib.get_close_matches(name, filter(None, self.conversations), n=1, cutoff=0.5)
+            seen = Phrase("nearest_chat", name=near[0]) if near else Phrase("no_chats")
+            raise PromptProblem("OM-T07", name=name, seen=seen)
+        return self.conversations[name]
 
     def place(self, cell: str, run: str) -> Place:
         """Return where a prompt is typed: the cell and the run of it, as the front end names them."""

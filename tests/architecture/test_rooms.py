@@ -12,9 +12,9 @@ PACKAGE = ROOT / "ollama_magics"
 
 # room: what it may import of ours
 OURS: dict[str, set[str]] = {
-    "__init__": {"magics", "api", "estimator", "errors"},
+    "__init__": {"magics", "api", "conversation", "estimator", "errors"},
     "__main__": {"api", "errors", "settings", "standin"},
-    # diagnosis, embedding and reply: only for type checkers
+    # conversation, diagnosis, embedding and reply: only for type checkers
     "magics": {
         "arguments",
         "api",
@@ -31,30 +31,32 @@ OURS: dict[str, set[str]] = {
         "diagnosis",
         "embedding",
         "reply",
+        "conversation",
     },
     "commands": {"session", "profiles", "display", "settings", "secret", "texts", "errors"},
     "arguments": {"settings", "errors"},
-    "api": {"distributed", "embedding", "prompt", "session", "standin", "errors", "texts", "diagnosis", "reply"},
+    "api": {"conversation", "distributed", "embedding", "prompt", "session", "standin", "errors", "texts", "diagnosis", "reply"},
     "estimator": {"access", "embedding", "session", "errors"},
     "distributed": {"access", "settings", "errors"},
     "access": {"address", "secret", "session", "settings", "errors"},
     "panel": {"detected", "secret", "session", "diagnosis", "settings", "wire", "texts", "errors"},
     "session": {
         *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "installed"},
-        *{"settings", "store", "precedence", "prompt", "transport", "address", "wire", "errors"},
+        *{"settings", "store", "precedence", "prompt", "transport", "address", "wire", "texts", "errors", "budget"},
     },
     "precedence": {"profiles", "settings", "address", "secret", "errors"},
     "detected": {"settings", "texts", "wire"},
-    "prompt": {"conversation", "images", "settings"},
+    "prompt": {"conversation", "images", "settings", "texts", "errors"},
     "profiles": {"settings", "secret", "errors"},
-    "display": {"reply", "markup", "texts"},
+    "display": {"reply", "conversation", "markup", "wire", "texts"},
     "diagnosis": {
         *{"client", "installed", "wire", "address", "texts", "errors"},
         *{"transport", "failure", "refusal"},
     },
     "embedding": {"client", "installed", "settings", "store", "wire", "texts", "errors"},
     "store": set(),
-    "reply": {"conversation", "wire", "markup", "texts", "errors"},
+    "reply": {"budget", "conversation", "wire", "markup", "texts", "errors"},
+    "budget": {"conversation", "wire", "errors"},
     "conversation": {"wire"},
     "installed": {"client", "refusal", "wire", "texts", "errors"},
     "markup": {"texts"},
@@ -83,7 +85,7 @@ OUTSIDE: dict[str, set[str]] = {
     # api, magics, session: for type checkers only
     "numpy": {"api", "distributed", "embedding", "estimator", "images", "magics", "session"},
     "PIL": {"images", "standin"},
-    "msgspec": {"wire", "refusal"},
+    "msgspec": {"budget", "wire", "refusal"},
     "markdown_it": {"markup"},
     "pygments": {"markup"},
     "sklearn": {"estimator"},
