@@ -17,7 +17,7 @@ def prompt_options(magic: _Magic) -> _Magic:
     """Declare the options of %%ollama and %ollama on a magic."""
     return _declared(
         magic,
-        argument("-m", "--model", metavar="NAME", help="the model for this cell"),
+        argument("-m", "--model", metavar="NAME", action="append", help="the model; several: each answers, in columns"),
         argument("-s", "--system", metavar="TEXT", help="system prompt; $name takes it from a variable"),
         argument(
             "-i",
@@ -34,6 +34,9 @@ def prompt_options(magic: _Magic) -> _Magic:
         *(_setting(name) for name in ("temperature", "top_p", "top_k", "seed", "stop", "keep_alive")),
         argument("--think", metavar="LEVEL", nargs="?", const="on", help="off, on, low, medium, high or max, as --think=high"),
         argument("--local-only", action="store_true", help="refuse if the prompt would leave this machine"),
+        argument("--raw", action="store_true", help="show the answer as plain text"),
+        argument("--quiet", action="store_true", help="show nothing"),
+        argument("--next-cell", action="store_true", help="put the first block of code into a new cell below, not run"),
     )
 
 

@@ -18,6 +18,8 @@ def register(shell: Any) -> None:
     shell.configurables.append(settings.shared())
     shell.events.register("post_run_cell", _chat(shell).forget_painted)
     shell.input_transformer_manager.token_transformers.append(arguments.Asked)
+    if getattr(shell, "kernel", None) is None:  # a notebook shows no "Out" where there is nothing in it
+        shell.ast_transformers.append(arguments.Bare())
 
 
 def unregister(shell: Any) -> None:
@@ -28,6 +30,7 @@ def unregister(shell: Any) -> None:
         shell.configurables.remove(magics)  # IPython's Magics adds itself
         _forget(shell, magics)
     shell.input_transformer_manager.token_transformers.remove(arguments.Asked)
+    shell.ast_transformers[:] = [found for found in shell.ast_transformers if not isinstance(found, arguments.Bare)]
     shell.configurables.remove(settings.shared())
     if settings.shared().session is not None:
         settings.shared().session.close()

@@ -38,6 +38,8 @@ class Circumstances:
     asked_context: int = 0
     remote_host: str = ""
     language: str = "en"
+    digest: str = ""
+    server_version: str = ""
 
 
 def stats_of(last: Chunk, seconds: float, first: float) -> Stats:

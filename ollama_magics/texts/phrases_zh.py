@@ -1,6 +1,30 @@
 """What the screen says in Chinese, as data."""
 
 PHRASES: dict[str, str] = {
+    # an answer
+    "waiting": "等待中",
+    "seconds": "{seconds} 秒",
+    "tokens": "{count} 个 token",
+    "speed": "{rate} tok/s",
+    "first": "{seconds} 秒后开始",
+    "context": "上下文 {used} / {size}",
+    "cut": "到最大 token 数（{count}）被截断：用 --max-tokens 提高",
+    "incomplete": "回答不完整",
+    "shifted": "回答超出了上下文：模型忘记了开头；用 --context 提高",
+    "dropped": "重新运行：对话中之后的轮次已删除（{count}）",
+    "shrunk": "图片从 {old} 缩小到 {new}",
+    "remote": "已发送到 {host}",
+    "remote_picture": "[图片：{host} — 未加载]",
+    "only_thoughts": "额度在思考中用完：用 --max-tokens 提高",
+    "thoughts": "思考",
+    "thinking": "正在思考 …",
+    "thought_for": "思考了 {seconds} 秒",
+    "doing_loading": "正在加载模型",
+    "doing_queue": "正在读取提示，或在排队",
+    "more_pictures": "另有 {count} 张",
+    "no_code": "--next-cell：回答中没有代码块",
+    "no_next_cell": "--next-cell：此前端没有可放入代码的单元格",
+    # everything else
     "not_asked": "尚未询问",
     "address_default": "{url}，默认值",
     "address_environment": "{url}，来自 OLLAMA_HOST",
