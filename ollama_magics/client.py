@@ -85,9 +85,9 @@ class Client:
             auth=_basic(address),
         )
 
-    def sibling(self, cancelled: threading.Event) -> Client:
-        """Return a client of the same server with connections and a cancel flag of its own."""
-        return Client(self.address, self._timeouts, key=self._key, way=self._way, cancelled=cancelled)
+    def sibling(self, cancelled: threading.Event, limits: Timeouts | None = None) -> Client:
+        """Return a client of the same server with connections, a cancel flag and, if given, limits of its own."""
+        return Client(self.address, limits or self._timeouts, key=self._key, way=self._way, cancelled=cancelled)
 
     @property
     def is_cancelled(self) -> bool:

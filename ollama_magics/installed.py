@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from itertools import islice
 
 from ollama_magics.client import Client
-from ollama_magics.errors import ModelProblem, RequestRefused
+from ollama_magics.errors import ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.refusal import EXTRAS
 from ollama_magics.texts import Phrase
 from ollama_magics.wire import OLDEST_SERVER, InstalledModel, ModelCard, full_name, version_number
@@ -22,7 +23,9 @@ class InstalledModels:
         self._client = client
         self._host = client.address.host
         self._cards: dict[str, ModelCard] = {}
+        self._digests: dict[str, str] = {}
         self._is_recent = False
+        self.server_version = ""  # known once require_recent() has asked
 
     def require_recent(self) -> None:
         """Raise RequestRefused where the server is older than 0.12.6, the first that can be told not to cut prompts."""
@@ -31,7 +34,7 @@ class InstalledModels:
         version = self._client.version()
         if version_number(version) < OLDEST_SERVER:
             raise RequestRefused("OM-D35", status=200, version=version, host=self._host)
-        self._is_recent = True
+        self._is_recent, self.server_version = True, version
 
     def card(self, model: str) -> ModelCard:
         """Return what the model can do; raises ModelProblem with the nearest installed names where it is missing."""
@@ -42,6 +45,19 @@ class InstalledModels:
             except ModelProblem:
                 raise self.missing(model) from None
         return self._cards[key]
+
+    def digest(self, model: str) -> str:
+        """Return the digest of the model, 64 hexadecimal digits; empty where the server does not say."""
+        key = full_name(model)
+        if key not in self._digests:
+            with suppress(OllamaMagicsError):  # an answer matters more than where it came from
+                self._digests = {full_name(found.name): found.digest for found in self._client.installed()}
+        return self._digests.setdefault(key, "")
+
+    def is_elsewhere(self, model: str) -> bool:
+        """Return whether the server passes the model on to another, as far as that is known without asking."""
+        known = self._cards.get(full_name(model))
+        return bool(known and known.remote_host) or not InstalledModel(model).is_local
 
     def choose(self, model: str, ability: str) -> str:
         """Return the model if it can do it, or the only installed one that can where none is named.
@@ -79,6 +95,7 @@ class InstalledModels:
     def forget(self) -> None:
         """Ask again next time: a model may have been pulled or replaced."""
         self._cards.clear()
+        self._digests.clear()
 
     def _only_one(self, ability: str) -> str:
         able = self.able(ability, _NAMED)

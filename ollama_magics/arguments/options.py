@@ -25,12 +25,13 @@ def _prompt_groups() -> dict[str, tuple[Callable[[Any], Any], ...]]:
         "what to ask": _WHAT,
         "memory": _MEMORY,
         "how to answer": (*_ANSWER, *(_setting(name) for name in ("temperature", "top_p", "top_k", "seed", "stop"))),
+        "what is shown": _SHOWN,
         "the answer as an object": _OBJECT,
     }
 
 
 _WHOM = (
-    argument("-m", "--model", metavar="NAME", help="the model for this cell"),
+    argument("-m", "--model", metavar="NAME", action="append", help="the model; several: each answers, in columns"),
     argument("--keep-alive", metavar="T", help="how long the model stays loaded: 30m, -1 for good, 0 not at all"),
     argument("--local-only", action="store_true", help="refuse if the prompt would leave this machine"),
 )
@@ -53,6 +54,11 @@ _ANSWER = (
     argument("--max-tokens", metavar="N", help="most tokens of the answer; takes 8k"),
     argument("--think", metavar="LEVEL", nargs="?", const="on", help="off, on, low, medium, high or max, as --think=high"),
     argument("-O", dest="options", metavar="KEY=VALUE", action="append", help="any other option of Ollama; repeatable"),
+)
+_SHOWN = (
+    argument("--raw", action="store_true", help="show the answer as plain text"),
+    argument("--quiet", action="store_true", help="show nothing"),
+    argument("--next-cell", action="store_true", help="put the first block of code into a new cell below, not run"),
 )
 _OBJECT = (
     argument("-o", "--into", metavar="NAME", help="bind the reply to this name when it is complete"),

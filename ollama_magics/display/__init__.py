@@ -1,4 +1,4 @@
-"""How things reach the screen: replies as one live output in a notebook or as plain text in a terminal, settings as lines."""
+"""How things reach the screen: replies as one live output in a notebook or as they come in a terminal, settings as lines."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ollama_magics import texts
-from ollama_magics.reply import Reply
+from ollama_magics.display.next_cell import offer as offer
+from ollama_magics.display.screens import Screen as Screen
+from ollama_magics.display.screens import opened as opened
 
 _MOST_NAMED = 10  # rows in one line
-
-
-def show(reply: Reply, shell: Any) -> None:
-    """Paint the reply while it comes, and whole at the end, also after an error or an interrupt."""
-    if getattr(shell, "kernel", None) is None:
-        from ollama_magics.display.terminal import show as paint  # noqa: PLC0415 - a notebook does not need it
-    else:
-        from ollama_magics.display.notebook import show as paint  # noqa: PLC0415 - a terminal does not need it
-    paint(reply)
 
 
 def watch(run: Callable[[Callable[[Any], None]], Any], shell: Any) -> Any:

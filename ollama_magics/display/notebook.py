@@ -1,8 +1,7 @@
-"""A reply as one output of a notebook cell, painted from its state at a calm rate."""
+"""Replies as one output of a notebook cell, painted from their state at a calm rate."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from types import TracebackType
@@ -10,85 +9,75 @@ from typing import Any, Self
 
 from IPython.display import display
 
-from ollama_magics import markup, texts
-from ollama_magics.reply import Reply, body_html, bundle
+from ollama_magics import markup
+from ollama_magics.display.views import View, view_of
+from ollama_magics.display.waiting import Waiting
+from ollama_magics.reply import Replies, Reply
 
 _FASTEST = 0.1  # seconds between two paints
 _BYTES_A_SECOND = 60_000  # that go to the browser while an answer grows
+_SHORT = "…"  # the plain text of a paint that is not the last
 # Takes the place of the waiting line where an error came before the first word: the error says all there is to say.
-_NOTHING = {"text/html": "", "text/plain": ""}
+_NOTHING: dict[str, str] = {"text/html": "", "text/plain": ""}
 
 
-def show(reply: Reply) -> None:
-    """Paint the reply while it comes and whole at the end; with OLLAMA_MAGICS_STREAM=off, once and without times."""
-    if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
-        _show_once(reply)
-        return
-    with _Painter(reply) as painter:
-        for _ in reply:
-            painter.paint()
+class Notebook:
+    """One display handle: a line that ticks while we wait, then what grows, last the whole."""
 
-
-def _show_once(reply: Reply) -> None:
-    try:
-        for _ in reply:
-            pass
-    finally:
-        reply.close()
-        if reply.so_far or reply.complete:
-            display(bundle(reply, times=False), raw=True)
-
-
-class _Painter:
-    """One display handle: a waiting line that ticks, then the growing answer, last the whole."""
-
-    def __init__(self, reply: Reply) -> None:
-        self._reply = reply
-        self._markup = markup.Markup(reply.circumstances.language)
-        self._lock = threading.Lock()
-        self._answering = threading.Event()
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._view: View | None = None
+        self._lock = threading.RLock()
         self._due = 0.0
+        self._over = False
 
     def __enter__(self) -> Self:
-        self._handle = display(self._waiting(0), raw=True, display_id=True)
-        threading.Thread(target=self._tick, daemon=True, name="ollama-waiting").start()
+        self._handle = display(_shown(self._page()), raw=True, display_id=True)
+        self._waiting.start(self._tick)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._reply.close()
-        with self._lock:
-            self._answering.set()
-            self._update(bundle(self._reply) if self._reply.complete or self._begun() else _NOTHING)
+        self._waiting.end()
+        try:
+            self._finish()
+        except KeyboardInterrupt:  # a second one, while the last paint is made after the first
+            self._finish()
+            raise
 
-    def paint(self) -> None:
-        """Paint what has come so far, if the last paint is long enough ago."""
-        if time.monotonic() < self._due or not self._begun():
+    def show(self, shown: Reply | Replies) -> None:
+        """Ask for it and paint while it comes."""
+        self._view = view_of(shown, self._waiting)
+        for _ in self._view.stream():
+            self._paint()
+
+    def _paint(self) -> None:
+        if time.monotonic() < self._due:
             return
-        body = body_html(self._reply, self._markup.html(self._reply.so_far), streaming=True)
-        page = markup.answer_html(body)
         with self._lock:
-            self._answering.set()
-            self._update({"text/html": page, "text/plain": "…"})
+            page = self._page()
+            self._update(_shown(page))
         self._due = time.monotonic() + max(_FASTEST, len(page.encode()) / _BYTES_A_SECOND)
-
-    def _begun(self) -> bool:
-        return bool(self._reply.so_far or self._reply.thinking)
 
     def _tick(self) -> None:
         # The message goes to the output of this cell because the handle carries its id, whatever cell runs by then.
-        seconds = 1
-        while not self._answering.wait(1):
-            with self._lock:
-                if not self._answering.is_set():
-                    self._update(self._waiting(seconds))
-            seconds += 1
+        with self._lock:
+            if not self._over and (self._view is None or self._view.waits):
+                self._update(_shown(self._page()))
 
-    def _waiting(self, seconds: int) -> dict[str, str]:
-        language = self._reply.circumstances.language
-        parts = [self._reply.model, texts.phrase("waiting", language)]
-        if seconds:
-            parts.append(texts.phrase("seconds", language, seconds=seconds))
-        return {"text/html": markup.answer_html(markup.waiting_html(parts)), "text/plain": "…"}
+    def _finish(self) -> None:
+        if self._view:
+            self._view.close()
+        with self._lock:
+            self._over = True
+            data, metadata = (self._view and self._view.final()) or (_NOTHING, {})
+            self._update(data, metadata)
 
-    def _update(self, shown: dict[str, Any]) -> None:
-        self._handle.update(shown, raw=True)
+    def _page(self) -> str:
+        return self._view.page() if self._view else markup.answer_html(markup.waiting_html(self._waiting.parts()))
+
+    def _update(self, data: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
+        self._handle.update(data, raw=True, metadata=metadata or {})
+
+
+def _shown(page: str) -> dict[str, str]:
+    return {"text/html": page, "text/plain": _SHORT}

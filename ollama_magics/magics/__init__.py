@@ -20,6 +20,8 @@ def register(shell: Any) -> None:
     for kind in _PAINTING:
         shell.events.register("post_run_cell", _of(shell, kind).forget_painted)
     shell.input_transformer_manager.token_transformers.append(arguments.Asked)
+    if getattr(shell, "kernel", None) is None:  # a notebook shows no "Out" where there is nothing in it
+        shell.ast_transformers.append(arguments.Bare())
 
 
 def unregister(shell: Any) -> None:
@@ -31,6 +33,7 @@ def unregister(shell: Any) -> None:
         shell.configurables.remove(magics)  # IPython's Magics adds itself
         _forget(shell, magics)
     shell.input_transformer_manager.token_transformers.remove(arguments.Asked)
+    shell.ast_transformers[:] = [found for found in shell.ast_transformers if not isinstance(found, arguments.Bare)]
     shell.configurables.remove(settings.shared())
     if settings.shared().session is not None:
         settings.shared().session.close()

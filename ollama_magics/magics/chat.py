@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
@@ -13,8 +14,9 @@ from ollama_magics.magics.spoken import spoken
 
 if TYPE_CHECKING:
     from ollama_magics.conversation import Conversation
+    from ollama_magics.display import Screen
     from ollama_magics.prompt import Prompt
-    from ollama_magics.reply import Reply
+    from ollama_magics.reply import Replies, Reply
     from ollama_magics.session import Session
 
 
@@ -29,12 +31,12 @@ class ChatMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.shell: Any = shell
-        self._painted: list[Reply] = []
+        self._painted: list[Reply | Replies] = []
 
     @no_var_expand
     @line_cell_magic
     @arguments.prompt_options
-    def ollama(self, line: str, cell: str | None = None) -> Reply | None:
+    def ollama(self, line: str, cell: str | None = None) -> Reply | Replies | None:
         """Ask the model: the cell (%%ollama) or the rest of the line (%ollama) is the prompt.
 
         The answer is shown as it is written. It is also an object: as a line magic it is returned, as a cell magic it is
@@ -43,10 +45,12 @@ class ChatMagics(Magics):
         options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
         arguments.refuse_both(options)
         name = arguments.assigned_name(options.into)
+        text = "\n".join(part for part in (rest, cell or "") if part.strip())
         with spoken() as session:
-            prompt = self._prompt(session, options, "\n".join(part for part in (rest, cell or "") if part.strip()))
-            reply = session.ask(prompt, None if options.no_fill else self.shell.user_ns)
-            self._show(reply)
+            with self._screen(session, options) as screen:
+                reply = self._asked(session, options, text)
+                self._show(reply, screen)
+            self._follow_up(session, reply, options)
         if name:
             self.shell.user_ns[name] = reply
         return reply if cell is None else None
@@ -78,12 +82,25 @@ class ChatMagics(Magics):
         conversation.clear()
         display.say("turns_cleared", session.language, count=count)
 
+    def _screen(self, session: Session, options: Namespace) -> AbstractContextManager[Screen]:
+        from ollama_magics import display  # noqa: PLC0415 - brings in the renderer
+
+        model = str(options.model[0] if options.model else session.settings.model)
+        return display.opened(self.shell, model, session.language, session.watch, raw=options.raw, quiet=options.quiet)
+
+    def _asked(self, session: Session, options: Namespace, text: str) -> Reply | Replies:
+        prompt, models = self._prompt(session, options, text), options.model or ()
+        values = None if options.no_fill else self.shell.user_ns
+        if len(models) > 1:
+            return session.ask_several(prompt, [_text(model, "model") for model in models], values)
+        return session.ask(prompt, values)
+
     def _prompt(self, session: Session, options: Namespace, text: str) -> Prompt:
         from ollama_magics.prompt import Prompt  # noqa: PLC0415 - as above
 
         return Prompt(
             text=text,
-            model=_text(options.model, "model"),
+            model=_text(options.model[0], "model") if options.model else "",
             system=options.system,
             images=tuple(picture for word in options.image or () for picture in self._pictures(session, word)),
             context_length=_number(options.context, "context_length", settings.count),
@@ -109,14 +126,18 @@ class ChatMagics(Magics):
             return session.pictures_of(self.shell.user_ns[word], word)
         return session.pictures_at(word)
 
-    def _show(self, reply: Reply) -> None:
-        from ollama_magics import display  # noqa: PLC0415 - brings in the renderer
-
+    def _show(self, reply: Reply | Replies, screen: Screen) -> None:
         self.shell.user_ns["_ollama"] = reply
         self._painted.append(reply)
         reply.painted = True
         with reply:
-            display.show(reply, self.shell)
+            screen.show(reply)
+
+    def _follow_up(self, session: Session, reply: Reply | Replies, options: Namespace) -> None:
+        from ollama_magics import display  # noqa: PLC0415 - as above
+
+        if options.next_cell:
+            display.offer(reply.so_far, self.shell, session.language)
 
     def forget_painted(self, *_: Any) -> None:
         """Let replies show themselves again: the cell that painted them is done."""

@@ -16,6 +16,8 @@ _SEQUENCE = re.compile(
     "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\\\|\x9c)"
     "|\x1b[ -/]*[0-~]"
 )
+_ESCAPES = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f]")
+_LONGEST_SEQUENCE = 256  # characters of one that are waited for
 _DELETE, _UNKNOWN = 0x7F, "\N{REPLACEMENT CHARACTER}"
 
 
@@ -43,3 +45,33 @@ def plain(text: str) -> str:
     """
     unescaped = _SEQUENCE.sub("", _LINE_ENDS.sub("\n", text))
     return normalise(_CONTROL.sub("", unescaped))
+
+
+class Cleaned:
+    """Makes a growing text plain, piece by piece, and holds back an escape sequence until all of it has come."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """Return what a terminal may print of the next piece."""
+        self._held += text
+        end = self._open_end()
+        ready, self._held = self._held[:end], self._held[end:]
+        return plain(ready)
+
+    def rest(self) -> str:
+        """Return what was held back."""
+        ready, self._held = self._held, ""
+        return plain(ready)
+
+    def _open_end(self) -> int:
+        # Where a sequence begins that has no end yet, or a line end that may be half of one.
+        position = 0
+        while found := _ESCAPES.search(self._held, position):
+            whole = _SEQUENCE.match(self._held, found.start())
+            if whole is None:
+                waits = len(self._held) - found.start() < _LONGEST_SEQUENCE
+                return found.start() if waits else len(self._held)
+            position = whole.end()
+        return len(self._held.removesuffix("\r"))

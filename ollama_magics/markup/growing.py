@@ -59,11 +59,20 @@ class Markup:
         return part._replace(html=render(parse(part.source, dict(references)), self._language))
 
     def _keep(self, open_end: str, tokens: list[Token], line: int, references: dict[str, Any]) -> None:
-        source = "".join(f"{text}\n" for text in open_end.split("\n")[:line])
+        source = open_end[: _length(open_end, line)]
         self._finished += source
         self._parts.append(_Part(source, render(tokens, self._language)))
         mine = {label: target for label, target in references.items() if target["map"][0] < line}
         self._references = {**mine, **self._references}
+
+
+def finished(text: str) -> int:
+    """Return how many characters of a growing text, normalised, are blocks that nothing to come can change."""
+    return _length(text, _last_boundary(parse(text, {}), text)[1])
+
+
+def _length(text: str, lines: int) -> int:
+    return sum(len(line) + 1 for line in text.split("\n")[:lines])
 
 
 def _last_boundary(tokens: list[Token], source: str) -> tuple[int, int]:

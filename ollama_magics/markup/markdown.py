@@ -56,6 +56,23 @@ def render(tokens: Sequence[Token], language: str) -> str:
     return cast("str", parser.renderer.render(tokens, parser.options, {"language": language}))
 
 
+def first_code(text: str) -> str | None:
+    """Return the first block of code in the Markdown, None where it has none; what acts unseen is made visible."""
+    blocks = _parser().parse(normalise(text))
+    return next((token.content for token in blocks if token.type in ("fence", "code_block")), None)
+
+
+def words_only(text: str) -> list[Token]:
+    """Return tokens of plain Markdown for a terminal: formulas and HTML are text in them, definitions of links stay."""
+    return _words_parser().parse(text)
+
+
+@cache
+def _words_parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False})
+    return parser.enable(["table", "strikethrough"]).disable(["html_block", "html_inline", "reference"])
+
+
 @cache
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}, renderer_cls=_Renderer)

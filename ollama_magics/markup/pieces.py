@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from ollama_magics import texts
 from ollama_magics.markup.cleaning import escape
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ _GREY, _AMBER = f"color:var(--jp-content-font-color2,{GREY})", f"color:var(--jp-
 _SMALL = "font-size:11px;line-height:1.5;margin-top:6px"
 _ANSWER = "font-family:var(--jp-content-font-family,inherit);line-height:1.5;overflow-wrap:break-word"
 _THOUGHTS = f"margin:4px 0 8px;border-left:2px solid var(--jp-border-color2,{RULE});padding-left:10px;{_GREY}"
+_COLUMNS, _COLUMN = "display:flex;flex-wrap:wrap;gap:8px 24px", "flex:1 1 280px;min-width:0"
+_THUMBNAILS = "display:flex;flex-wrap:wrap;gap:4px;align-items:center;margin-top:6px"
+_THUMBNAIL = f"max-width:64px;max-height:64px;margin:0;border:1px solid var(--jp-border-color2,{RULE})"
 _SEPARATOR = " · "
 
 
@@ -24,20 +27,38 @@ def answer_html(*pieces: str) -> str:
     return f'<div class="ollama-magics" style="{_ANSWER}">{"".join(pieces)}</div>'
 
 
-def thoughts_html(text: str, *, open: bool, language: str = "en") -> str:  # noqa: A002 - the name of the HTML attribute
-    """Return the thoughts as plain text, folded unless ``open``; nothing where there are none."""
+def thoughts_html(text: str, title: str, *, open: bool) -> str:  # noqa: A002 - the name of the HTML attribute
+    """Return the thoughts as plain text under a title, folded unless ``open``; nothing where there are none."""
     if not text:
         return ""
-    title = escape(texts.phrase("thoughts", language))
     inner = f'<div dir="auto" style="white-space:pre-wrap">{escape(text.strip())}</div>'
     unfolded = " open" if open else ""
-    return f'<details class="mathjax_ignore" style="{_THOUGHTS}"{unfolded}><summary>{title}</summary>{inner}</details>'
+    return f'<details class="mathjax_ignore" style="{_THOUGHTS}"{unfolded}><summary>{escape(title)}</summary>{inner}</details>'
 
 
 def footer_html(parts: Sequence[str], warnings: Iterable[str] = ()) -> str:
     """Return the small grey line of figures, and under it one line for each warning."""
     figures = _line(parts, _GREY) if parts else ""
     return figures + "".join(_line([warning], _AMBER) for warning in warnings)
+
+
+def columns_html(columns: Iterable[tuple[str, str]]) -> str:
+    """Return columns of a title, which is text, and a body, which is HTML; where the page is narrow they wrap."""
+    return f'<div style="{_COLUMNS}">{"".join(_column(title, body) for title, body in columns)}</div>'
+
+
+def _column(title: str, body: str) -> str:
+    return f'<div style="{_COLUMN}"><div class="mathjax_ignore"><strong>{escape(title)}</strong></div>{body}</div>'
+
+
+def thumbnails_html(pictures: Iterable[bytes], more: str = "") -> str:
+    """Return small PNG files as pictures that stand in the page itself, and a word about those that are left out."""
+    sources = (f"data:image/png;base64,{b64encode(data).decode()}" for data in pictures)
+    shown = "".join(f'<img alt="" src="{source}" style="{_THUMBNAIL}">' for source in sources)
+    if not shown:
+        return ""
+    rest = f'<span style="font-size:11px;{_GREY}">{escape(more)}</span>' if more else ""
+    return f'<div style="{_THUMBNAILS}">{shown}{rest}</div>'
 
 
 def waiting_html(parts: Sequence[str]) -> str:

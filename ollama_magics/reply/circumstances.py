@@ -49,6 +49,8 @@ class Circumstances:
     goes_on: Turn | None = None
     system: str | None = None
     notes: tuple[Phrase, ...] = ()
+    digest: str = ""
+    server_version: str = ""
 
 
 def stats_of(last: Chunk, seconds: float, first: float) -> Stats:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ollama_magics import markup, texts
+from ollama_magics.reply.provenance import provenance
 
 if TYPE_CHECKING:
+    from ollama_magics.errors import OllamaMagicsError
+    from ollama_magics.reply.several import Replies
     from ollama_magics.reply.stream import Reply
+
+_MOST_THUMBNAILS = 12
 
 
 def figures(reply: Reply, *, times: bool = True) -> list[str]:
@@ -23,9 +29,7 @@ def figures(reply: Reply, *, times: bool = True) -> list[str]:
     if stats.prompt_tokens and here.context:
         used = _grouped(stats.prompt_tokens + stats.tokens)
         facts.append(_say(reply, "context", used=used, size=_grouped(here.context)))
-    if here.remote_host:
-        facts.append(_say(reply, "remote", host=here.remote_host))
-    return facts + _shrunk(reply)
+    return facts + _sent(reply) + _shrunk(reply)
 
 
 def warnings(reply: Reply) -> list[str]:
@@ -50,18 +54,80 @@ def warnings(reply: Reply) -> list[str]:
     return said + [note.spoken(here.language) for note in here.notes]
 
 
-def body_html(reply: Reply, body: str, *, streaming: bool = False) -> str:
+def body_html(reply: Reply, body: str, *, streaming: bool = False, times: bool = True) -> str:
     """Return the thoughts, if any, and the given HTML of the text, as one safe piece."""
-    language = reply.circumstances.language
-    thoughts = markup.thoughts_html(reply.thinking, open=streaming and not reply.so_far, language=language)
-    return (thoughts if reply.thinking else "") + body
+    thinking = streaming and not reply.so_far
+    return markup.thoughts_html(reply.thinking, _thoughts(reply, thinking=thinking, times=times), open=thinking) + body
 
 
-def bundle(reply: Reply, *, times: bool = True) -> dict[str, str]:
-    """Return the answer as ``text/html`` and ``text/plain``."""
-    body = body_html(reply, markup.to_html(reply.so_far, reply.circumstances.language))
-    footer = markup.footer_html(figures(reply, times=times), warnings(reply))
-    return {"text/html": markup.answer_html(body + footer), "text/plain": markup.plain(reply.so_far)}
+def bundle(reply: Reply, body: str | None = None, *, times: bool = True) -> dict[str, str]:
+    """Return the answer as ``text/html`` and ``text/plain``; ``body`` is the HTML of the text where it is there already."""
+    page = column_html(reply, figures(reply, times=times), body, times=times)
+    return {"text/html": markup.answer_html(page), "text/plain": markup.plain(reply.so_far)}
+
+
+def metadata(reply: Reply, *, times: bool = True) -> dict[str, Any]:
+    """Return what the notebook keeps of where the answer came from."""
+    return {"ollama_magics": provenance(reply, times=times)}
+
+
+def column_html(reply: Reply, facts: Sequence[str], body: str | None = None, *, times: bool = True) -> str:
+    """Return the whole answer, its pictures and warnings, with the given facts under it."""
+    html = markup.to_html(reply.so_far, reply.circumstances.language) if body is None else body
+    return body_html(reply, html, times=times) + _thumbnails(reply) + markup.footer_html(facts, warnings(reply))
+
+
+def column_facts(reply: Reply, *, times: bool = True) -> list[str]:
+    """Return the facts under one answer of several: its length and its speed."""
+    stats = reply.stats
+    facts = [_say(reply, "tokens", count=_grouped(stats.tokens))] if stats.tokens else []
+    if times and stats.tokens_per_second:
+        facts += [_say(reply, "speed", rate=f"{stats.tokens_per_second:.0f}")]
+        facts += [_say(reply, "seconds", seconds=f"{stats.seconds:.1f}")]
+    return facts + _sent(reply) + _shrunk(reply)
+
+
+def columns_bundle(replies: Replies, *, times: bool = True) -> dict[str, str]:
+    """Return the answers beside each other as ``text/html``, and one below the other as ``text/plain``."""
+    columns = [(reply.model, finished_column(replies, place, times=times)) for place, reply in enumerate(replies)]
+    plain = "\n\n".join(f"{reply.model}\n{_said(replies, place)}" for place, reply in enumerate(replies))
+    return {"text/html": markup.answer_html(markup.columns_html(columns)), "text/plain": markup.plain(plain)}
+
+
+def columns_metadata(replies: Replies, *, times: bool = True) -> dict[str, Any]:
+    """Return where each of the answers came from, in their order."""
+    return {"ollama_magics": [provenance(reply, times=times) for reply in replies]}
+
+
+def finished_column(replies: Replies, place: int, body: str | None = None, *, times: bool = True) -> str:
+    """Return what came of one model: its answer, and its error if it failed."""
+    reply, error = replies[place], replies.errors.get(place)
+    told = markup.footer_html([], error.lines()) if error else ""
+    return (column_html(reply, column_facts(reply, times=times), body, times=times) if reply.closed else "") + told
+
+
+def _said(replies: Replies, place: int) -> str:
+    error: OllamaMagicsError | None = replies.errors.get(place)
+    return "\n".join([replies[place].so_far, *(error.lines() if error else ())]).strip()
+
+
+def _thoughts(reply: Reply, *, thinking: bool, times: bool) -> str:
+    if thinking:
+        return _say(reply, "thinking")
+    if times and reply.thought_seconds:
+        return _say(reply, "thought_for", seconds=f"{reply.thought_seconds:.1f}")
+    return _say(reply, "thoughts")
+
+
+def _thumbnails(reply: Reply) -> str:
+    more = len(reply.images) - _MOST_THUMBNAILS
+    shown = [picture.thumbnail() for picture in reply.images[:_MOST_THUMBNAILS]]
+    return markup.thumbnails_html(shown, _say(reply, "more_pictures", count=more) if more > 0 else "")
+
+
+def _sent(reply: Reply) -> list[str]:
+    host = reply.circumstances.remote_host
+    return [_say(reply, "remote", host=host)] if host else []
 
 
 def _say(reply: Reply, key: str, **facts: object) -> str:

@@ -41,7 +41,8 @@ class Reply:
         self._text: list[str] = [goes_on.answer.content] if goes_on else []
         self._thinking: list[str] = []
         self._came = self._finished = self.closed = False
-        self.first_seconds = self._started = 0.0
+        self.first_seconds = self.thought_seconds = self._started = self._thought_since = 0.0
+        self.asked_at = 0.0  # in seconds since 1970
         self.dropped = 0
         self.left_out = self.circumstances.left_out
 
@@ -87,6 +88,11 @@ class Reply:
         return "".join(self._thinking)
 
     @property
+    def begun(self) -> bool:
+        """Whether there is anything of an answer to show."""
+        return bool(self._text or self._thinking or self.tool_calls)
+
+    @property
     def complete(self) -> bool:
         """Whether the server said that this is the whole answer (which the max tokens may still have cut)."""
         return self._finished
@@ -112,7 +118,7 @@ class Reply:
     def __iter__(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet."""
         if self._chunks is None:
-            self._chunks, self._started = self._asked(), time.monotonic()
+            self._chunks, self._started, self.asked_at = self._asked(), time.monotonic(), time.time()
         try:
             for chunk in self._chunks:
                 self._remember(chunk)
@@ -172,6 +178,7 @@ class Reply:
         if not self._came and (chunk.text or chunk.thinking or chunk.done):
             self.first_seconds = time.monotonic() - self._started
         self._came = self._came or bool(chunk.text or chunk.thinking)
+        self._time_thoughts(chunk)
         if chunk.thinking:
             self._thinking.append(chunk.thinking)
         if chunk.text:
@@ -181,6 +188,12 @@ class Reply:
         self.logprobs += chunk.logprobs or ()
         if chunk.done:
             self._finish(chunk)
+
+    def _time_thoughts(self, chunk: Chunk) -> None:
+        if chunk.thinking and not self._thinking:
+            self._thought_since = time.monotonic()
+        elif self._thinking and not self._text and (chunk.text or chunk.done):
+            self.thought_seconds = time.monotonic() - self._thought_since
 
     def _finish(self, last: Chunk) -> None:
         self.done_reason = last.done_reason or ""
@@ -225,8 +238,8 @@ class Reply:
         state = "complete" if self._finished else "not complete" if self._chunks else "not asked yet"
         return f"<Reply of {self.model}, {len(self.so_far)} characters, {state}>"
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return looks.bundle(self) if self._chunks is not None else {"text/plain": repr(self)}
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str] | tuple[dict[str, str], dict[str, Any]]:
+        return {"text/plain": repr(self)} if self._chunks is None else (looks.bundle(self), looks.metadata(self))
 
     def _ipython_display_(self) -> None:
         # IPython's protocol: NotImplementedError means "show me in the ordinary way"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ollama_magics import budget, fill
 from ollama_magics.conversation import Conversation, Turn
 from ollama_magics.errors import PromptProblem, SettingError
 from ollama_magics.prompt import Prompt
-from ollama_magics.reply import Circumstances, Reply
+from ollama_magics.reply import Circumstances, Replies, Reply
 from ollama_magics.session import thinking
 from ollama_magics.session.remembering import Ahead, fitted, recall
 from ollama_magics.texts import Phrase
@@ -18,6 +19,8 @@ from ollama_magics.wire import ChatRequest, GenerateRequest, Message, ModelCard
 
 if TYPE_CHECKING:
     from ollama_magics.session.notebook import Session
+
+_CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
 
 
 def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> Reply:
@@ -40,11 +43,16 @@ def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> R
     return Reply(frozen, session.client.chat, _remembering(here, ahead, ahead.system if typed is None else typed, notes))
 
 
+def ask_several(session: Session, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None) -> Replies:
+    """Return the replies of several models to a prompt, for which nothing has been asked yet; none is remembered."""
+    return Replies(models, lambda model: ask(session, replace(prompt, model=model, once=True), values), session.language)
+
+
 def stay_here(session: Session, model: str, *, local_only: bool) -> None:
     """Raise SettingError where a prompt for the model would leave this machine and may not."""
     if not (local_only or session.settings.local_only == "yes"):
         return
-    if host := _remote_host(session, session.installed.card(model)):
+    if host := _remote_host(session, model, session.installed.card(model)):
         raise SettingError("OM-S13", what=host)
 
 
@@ -126,8 +134,10 @@ def _circumstances(session: Session, prompt: Prompt, asked: int, model: str) -> 
         images=prompt.images,
         context=min(asked, card.context_length or asked),
         asked_context=asked,
-        remote_host=_remote_host(session, card),
+        remote_host=_remote_host(session, model, card),
         language=session.language,
+        digest=session.installed.digest(model),
+        server_version=session.installed.server_version,
         strict=prompt.strict,
     )
 
@@ -146,6 +156,10 @@ def _remembering(here: Circumstances, ahead: Ahead, system: str | None, notes: t
     )
 
 
-def _remote_host(session: Session, card: ModelCard) -> str:
+def _remote_host(session: Session, model: str, card: ModelCard) -> str:
     here = session.address
-    return card.remote_host or ("" if here.is_loopback else here.host)
+    if card.remote_host:
+        return urlsplit(card.remote_host).hostname or card.remote_host
+    if session.installed.is_elsewhere(model):
+        return _CLOUD
+    return "" if here.is_loopback else here.host

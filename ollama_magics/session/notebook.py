@@ -18,6 +18,7 @@ from ollama_magics.installed import InstalledModels
 from ollama_magics.precedence import InForce
 from ollama_magics.prompt import Prompt
 from ollama_magics.session import asking
+from ollama_magics.session.watching import Watch
 from ollama_magics.settings import OllamaSettings
 from ollama_magics.texts import Phrase
 from ollama_magics.transport import Way
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ollama_magics.images import Picture
-    from ollama_magics.reply import Reply
+    from ollama_magics.reply import Replies, Reply
     from ollama_magics.store import VectorStore
 
 
@@ -132,6 +133,14 @@ class Session:
             seen = Phrase("nearest_chat", name=near[0]) if near else Phrase("no_chats")
             raise PromptProblem("OM-T07", name=name, seen=seen)
         return self.conversations[name]
+
+    def ask_several(self, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None = None) -> Replies:
+        """Return the replies of several models to a prompt, for which nothing has been asked yet; none is remembered."""
+        return asking.ask_several(self, prompt, models, values)
+
+    def watch(self) -> Watch:
+        """Return what tells, while a cell waits, what the server is doing."""
+        return Watch(self)
 
     def place(self, cell: str, run: str) -> Place:
         """Return where a prompt is typed: the cell and the run of it, as the front end names them."""

@@ -89,6 +89,8 @@ OUTSIDE: dict[str, set[str]] = {
     "markdown_it": {"markup"},
     "pygments": {"markup"},
     "sklearn": {"estimator"},
+    "pandas": {"reply"},
+    "rich": {"display"},
     "simdjson": {"embedding"},
     "tqdm": {"embedding"},
     "traitlets": {"settings"},

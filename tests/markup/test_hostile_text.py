@@ -21,6 +21,7 @@ ALLOWED = {
     "em": set[str](),
     **{f"h{level}": {"dir"} for level in range(1, 7)},
     "hr": set[str](),
+    "img": {"alt", "src", "style"},
     "li": set[str](),
     "ol": {"dir", "start"},
     "p": {"dir", "style"},
@@ -172,6 +173,8 @@ def _check_values(attributes: dict[str, str]) -> None:
     assert attributes.get("dir", "auto") in {"auto", "ltr"}
     assert attributes.get("start", "1").isdigit()
     assert STYLE.fullmatch(attributes.get("style", "a:b")), attributes
+    if "src" in attributes:
+        assert attributes["src"] == "data:image/png;base64,cG5n"
     if "href" in attributes:
         assert HREF.fullmatch(attributes["href"]), attributes
         assert (attributes["target"], attributes["rel"]) == ("_blank", "noopener noreferrer nofollow")
@@ -179,14 +182,15 @@ def _check_values(attributes: dict[str, str]) -> None:
 
 def everything(text: str) -> str:
     """Return an answer that shows the text wherever a text of others can stand."""
-    thoughts = markup.thoughts_html(text, open=True)
+    thoughts = markup.thoughts_html(text, text, open=True)
     footer = markup.footer_html([text, text], [text])
-    return markup.answer_html(thoughts, markup.to_html(text), footer) + markup.waiting_html([text])
+    columns = markup.columns_html([(text, markup.waiting_html([text])), (text, markup.thumbnails_html([b"png"], text))])
+    return markup.answer_html(thoughts, markup.to_html(text), footer) + columns
 
 
 @pytest.mark.parametrize("text", CORPUS)
 def test_a_hostile_text_leaves_only_listed_tags_and_attributes(text: str) -> None:
-    """As an answer, as a thought, as a figure, as a warning."""
+    """As an answer, as a thought, as a figure, as a warning, as the name of a model, beside a thumbnail."""
     read(everything(text))
 
 

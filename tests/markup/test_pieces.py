@@ -27,12 +27,12 @@ def test_an_empty_footer_is_nothing() -> None:
 
 def test_thoughts_are_folded_unless_open_and_absent_without_text() -> None:
     """They are plain text: neither Markdown nor formulas."""
-    folded = markup.thoughts_html("*a* $x$", open=False, language="en")
+    folded = markup.thoughts_html("*a* $x$", "thoughts", open=False)
     assert folded.startswith('<details class="mathjax_ignore"')
     assert " open><summary>thoughts</summary>" not in folded
     assert "*a* $x$" in folded
-    assert " open><summary>thoughts</summary>" in markup.thoughts_html("a", open=True)
-    assert markup.thoughts_html("", open=True) == ""
+    assert " open><summary>thoughts</summary>" in markup.thoughts_html("a", "thoughts", open=True)
+    assert markup.thoughts_html("", "thoughts", open=True) == ""
 
 
 def test_an_answer_is_one_element_of_its_pieces_in_order() -> None:

@@ -262,7 +262,10 @@ def test_a_reply_knows_whether_it_left_the_machine(open_session: Open) -> None:
     """By the address, or because the server passes it on."""
     with FaultServer(fine(show=whole({"remote_host": "https://ollama.com:443"})), fine()) as server:
         session = open_session(base_url=server.url, model="m")
-        assert session.ask(Prompt("Hi")).circumstances.remote_host == "https://ollama.com:443"
+        assert session.ask(Prompt("Hi")).circumstances.remote_host == "ollama.com"
+    for name in ("gpt-oss:120b-cloud", "deepseek:cloud"):  # whatever the server says of it
+        with FaultServer(fine()) as server:
+            assert open_session(base_url=server.url, model=name).ask(Prompt("Hi")).circumstances.remote_host == "ollama.com"
     with FaultServer(fine()) as server:
         assert open_session(base_url=server.url, model="m").ask(Prompt("Hi")).circumstances.remote_host == ""
 
