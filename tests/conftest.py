@@ -33,6 +33,15 @@ hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy 
 hypothesis.settings.load_profile("shared machine")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _kernels_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the person's own profiles and store out of kernels that live longer than a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OLLAMA_MAGICS_CONFIG", str(tmp_path_factory.getbasetemp() / "profiles-of-kernels"))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache-of-kernels")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the machine's own Ollama, profiles, store, proxies and language out of a test, and its session out of the next."""
