@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ollama_magics.api import chat, check, configure, embed, sandbox
+    from ollama_magics.conversation import Conversation
     from ollama_magics.errors import (
         AddressError,
         AnswerCut,
@@ -29,6 +30,7 @@ __all__ = [
     "AddressError",
     "AnswerCut",
     "ConnectionProblem",
+    "Conversation",
     "EmbeddingProblem",
     "Interrupted",
     "ModelProblem",
@@ -46,6 +48,7 @@ __all__ = [
 ]
 # Listed only where its package is installed: `from ollama_magics import *` must not ask for it.
 _WITH = {"OllamaEmbedder": "sklearn"}
+_ROOMS = {"OllamaEmbedder": "estimator", "Conversation": "conversation"}
 
 
 def __getattr__(name: str) -> Any:
@@ -53,7 +56,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__ and name not in _WITH:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    room = "estimator" if name in _WITH else "errors" if name[0].isupper() else "api"
+    room = _ROOMS.get(name, "errors" if name[0].isupper() else "api")
     return getattr(import_module(f"{__name__}.{room}"), name)
 
 

@@ -30,6 +30,7 @@ def _parser() -> ArgumentParser:
     check = commands.add_parser("check", help="find out what stands between this machine and an answer")
     for name in settings.form():
         check.add_argument(settings.flag(name), dest=name, metavar="VALUE", help=settings.explain(name).replace("%", "%%"))
+    check.add_argument("--no-probes", dest="probes", action="store_const", const="no", help="the same as --probes no")
     check.add_argument("--profile", metavar="NAME", help="a saved profile to use")
     check.add_argument("--deep", action="store_true", help="load the model, ask it, and prove what it can do")
     check.add_argument("--json", action="store_true", help="write the report as JSON")

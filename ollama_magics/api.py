@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import texts
+from ollama_magics.conversation import Conversation
 from ollama_magics.errors import PromptProblem
 from ollama_magics.prompt import Prompt
 from ollama_magics.session import current
@@ -42,18 +43,23 @@ def chat(
     *,
     values: Mapping[str, Any] | None = None,
     images: Iterable[Any] = (),
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
+    conversation: str | Conversation | None = None,
+    **wishes: Any,
 ) -> Reply:
-    """Return the reply, which is asked for at the first iteration or at ``.text``; nothing is remembered.
+    """Return the reply, which is asked for at the first iteration or at ``.text``.
 
     ``values`` fill ``{{name}}`` in the prompt; without them braces are text. ``images`` are pictures as ``%%ollama -i`` takes
-    them. ``options``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
-    local_only.
+    them. ``wishes``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
+    local_only, strict, generate, suffix, logprobs (a number of alternatives), go_on and new. ``options``: any option of Ollama by
+    its own name, such as ``{"num_ctx": 8192, "min_p": 0.05}``. Nothing is remembered unless a ``conversation`` is given: a
+    Conversation, or the name of one of this notebook ("" is that of cells that name none).
     """
     if not isinstance(prompt, str):
         raise PromptProblem("OM-T03", kind=type(prompt).__name__)
     pictures = tuple(picture for what in images for picture in current().pictures_of(what))
-    return current().ask(Prompt(prompt, images=pictures, once=True, **options), values)
+    wishes |= {"once": True} if conversation is None else {"chat": conversation}
+    return current().ask(Prompt(prompt, images=pictures, extra=options or {}, **wishes), values)
 
 
 def embed(

@@ -22,12 +22,30 @@ class Place:
 
 @dataclass(frozen=True)
 class Turn:
-    """A prompt with its answer; a cut one stays in memory and is not sent again."""
+    """A prompt with its answer; a cut one stays in memory and is not sent again.
+
+    ``at_limit``: whole, and cut at the max tokens. ``system`` was typed with it, and holds for the turns that follow, too.
+    ``tokens`` are those of prompt and answer as the server counted them for ``model``; 0: not known.
+    """
 
     prompt: Message
     answer: Message
     place: Place
     complete: bool
+    model: str = ""
+    system: str | None = None
+    at_limit: bool = False
+    tokens: int = 0
+
+    @property
+    def cut(self) -> bool:
+        """Whether the answer could go on."""
+        return self.at_limit or not self.complete
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What of it is sent again."""
+        return (self.prompt, self.answer)
 
 
 class Conversation:
@@ -41,18 +59,25 @@ class Conversation:
         """The turns so far."""
         return tuple(self._turns)
 
-    def before(self, place: Place) -> tuple[Message, ...]:
-        """Return the messages to send ahead of a prompt typed at this place."""
-        kept = self._turns[: self._position(place)]
-        return tuple(message for turn in kept if turn.complete for message in (turn.prompt, turn.answer))
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All that the model knows: the system prompt that was typed, and the whole turns."""
+        system = system_of(self._turns)
+        first = (Message("system", system),) if system else ()
+        return (*first, *(message for turn in self._turns if turn.complete for message in turn.messages))
+
+    def ahead(self, place: Place) -> tuple[Turn, ...]:
+        """Return the turns that a prompt typed at this place follows, cut ones too."""
+        return tuple(self._turns[: self._position(place)])
 
     def dropped_by(self, place: Place) -> int:
         """Return how many turns after the replaced ones a prompt typed at this place makes void."""
         return sum(not place.replaces(turn.place) for turn in self._turns[self._position(place) :])
 
-    def keep(self, turn: Turn) -> None:
-        """Put the turn at its place and drop what stood there and after it."""
-        self._turns[self._position(turn.place) :] = [turn]
+    def keep(self, turn: Turn, instead: Turn | None = None) -> None:
+        """Put the turn at its place, or where another one stands ``instead``, and drop what stood there and after it."""
+        here = (i for i, old in enumerate(self._turns) if old is instead)
+        self._turns[next(here, self._position(turn.place)) :] = [turn]
 
     def clear(self) -> None:
         """Forget all turns."""
@@ -61,3 +86,8 @@ class Conversation:
     def _position(self, place: Place) -> int:
         found = (i for i, turn in enumerate(self._turns) if place.replaces(turn.place))
         return next(found, len(self._turns))
+
+
+def system_of(turns: Sequence[Turn]) -> str | None:
+    """Return the system prompt that was typed last with one of the turns, or None."""
+    return next((turn.system for turn in reversed(turns) if turn.system is not None), None)

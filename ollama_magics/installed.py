@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from itertools import islice
 
 from ollama_magics.client import Client
 from ollama_magics.errors import ModelProblem, RequestRefused
@@ -11,6 +12,7 @@ from ollama_magics.texts import Phrase
 from ollama_magics.wire import OLDEST_SERVER, InstalledModel, ModelCard, full_name, version_number
 
 _SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
+_NAMED = 9  # models that are looked for, of which an error names all but the last
 
 
 class InstalledModels:
@@ -50,17 +52,21 @@ class InstalledModels:
             return self._only_one(ability)
         card = self.card(model)
         if card.capabilities is not None and not card.can(ability):
-            found = self.able(ability)
+            found = self.able(ability, _NAMED)
             able = Phrase("able_to", models=", ".join(found)) if found else Phrase("none_able")
             listed = ", ".join(card.capabilities) or "none"
             code = "OM-D39" if ability in EXTRAS else "OM-D38"
             raise ModelProblem(code, model=model, ability=ability, capabilities=listed, installed=able)
         return model
 
-    def able(self, ability: str) -> list[str]:
-        """Return the installed models with the ability, the smallest first; none that runs in a cloud, unless it is named."""
+    def able(self, ability: str, most: int | None = None) -> list[str]:
+        """Return the installed models with the ability, the smallest first; none that runs in a cloud, unless it is named.
+
+        Each costs a request where its card is not known, so that ``most`` ends the look when so many are found.
+        """
         models = sorted((model for model in self._client.installed() if model.is_local), key=lambda model: model.size)
-        return [_short(model) for model in models if self.card(model.name).can(ability)]
+        able = (_short(model) for model in models if self.card(model.name).can(ability))
+        return list(islice(able, most))
 
     def missing(self, model: str) -> ModelProblem:
         """Return the error for a model that is not installed, with what is."""
@@ -75,7 +81,7 @@ class InstalledModels:
         self._cards.clear()
 
     def _only_one(self, ability: str) -> str:
-        able = self.able(ability)
+        able = self.able(ability, _NAMED)
         if len(able) == 1:
             return able[0]
         if able:
@@ -94,6 +100,5 @@ def _seen(names: list[str]) -> Phrase:
     return Phrase("installed_there", models=_listed(names)) if names else Phrase("none_installed")
 
 
-def _listed(names: list[str], most: int = 8) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+def _listed(names: list[str], most: int = _NAMED - 1) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics import settings
-from ollama_magics.conversation import Place
+from ollama_magics import settings, texts
+from ollama_magics.conversation import Conversation, Place
+from ollama_magics.errors import SettingError
 from ollama_magics.settings import OllamaSettings
 
 if TYPE_CHECKING:
     from ollama_magics.images import Picture
 
-# Ollama's option: our setting, and how a value of it is read (plain calls may pass any)
-_OPTIONS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
-    "num_ctx": ("context_length", settings.count),
-    "num_predict": ("max_tokens", settings.most_tokens),
-    "temperature": ("temperature", settings.temperature),
-    "top_p": ("top_p", settings.top_p),
-    "top_k": ("top_k", settings.top_k),
-    "seed": ("seed", settings.whole),
-    "stop": ("stop", settings.stops),
+# our setting: how a value of it is read (plain calls may pass any)
+_READERS: dict[str, Callable[[object, str], Any]] = {
+    "context_length": settings.count,
+    "max_tokens": settings.most_tokens,
+    "temperature": settings.temperature,
+    "top_p": settings.top_p,
+    "top_k": settings.top_k,
+    "seed": settings.whole,
+    "stop": settings.stops,
 }
+_MOST_ALTERNATIVES = 20  # for each token; a server refuses more
 _THINKING: dict[str, bool] = {"off": False, "on": True}
 
 
@@ -43,27 +45,54 @@ class Prompt:
     stop: Sequence[str] | str | None = None
     think: str | None = None
     keep_alive: float | str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)  # options of Ollama by their own names
     local_only: bool = False
     place: Place = field(default_factory=Place)
     new: bool = False
     once: bool = False
+    chat: str | Conversation = ""  # a conversation, or its name; empty: that of the notebook
+    go_on: bool = False  # with the cut answer
+    strict: bool = False
+    generate: bool = False
+    suffix: str = ""
+    logprobs: int | None = None  # likely alternatives to tell for each token, 0 for none; None: no logprobs at all
 
     def options(self, chosen: OllamaSettings) -> dict[str, Any]:
         """Return Ollama's options, without what the server decides; raises SettingError for a bad value."""
         options = {}
-        for option, (name, read) in _OPTIONS.items():
-            typed = getattr(self, name)
-            value = getattr(chosen, name) if typed is None else read(typed, name)
+        for option, name in settings.OF_THE_FORM.items():
+            typed = self._typed(option, name)
+            value = getattr(chosen, name) if typed is None else _READERS[name](typed, name)
             if value is not None and value != ():
                 options[option] = value
-        return options
+        return options | settings.runner_options(self.extra)
+
+    def _typed(self, option: str, name: str) -> Any:
+        by_flag, by_name = getattr(self, name), self.extra.get(option)
+        if by_flag is not None and by_name is not None:
+            reason, example = texts.Phrase("typed_twice", option=option, flag=settings.flag(name)), settings.flag(name)
+            raise SettingError("OM-S01", value=repr(str(by_name)), setting=option, reason=reason, example=example)
+        return by_name if by_flag is None else by_flag
 
     def beside(self, chosen: OllamaSettings) -> dict[str, Any]:
-        """Return what stands beside the options in a request: ``think`` and ``keep_alive``, in forms that the server takes."""
+        """Return what stands beside the options in a request, in forms that the server takes; raises SettingError."""
         think = self.thinking(chosen)
         stay = settings.keep_alive(chosen.keep_alive if self.keep_alive is None else self.keep_alive, "keep_alive")
         asked = {"think": None if think == "auto" else _THINKING.get(think, think), "keep_alive": stay}
+        asked |= {"shift": False if self.strict else None, **self._logprobs()}
         return {name: value for name, value in asked.items() if value is not None}
+
+    def _logprobs(self) -> dict[str, Any]:
+        if self.logprobs is None:
+            return {}
+        alternatives = settings.count(self.logprobs, "logprobs", least=0)
+        if alternatives > _MOST_ALTERNATIVES:
+            raise settings.refused(alternatives, "logprobs", f"It must be at most {_MOST_ALTERNATIVES}.", "5")
+        return {"logprobs": True, "top_logprobs": alternatives or None}
+
+    def completes(self, chosen: OllamaSettings) -> bool:
+        """Whether the prompt is a text to be completed, and no turn of a conversation."""
+        return self.generate or bool(self.suffix) or chosen.model_type == "completion"
 
     def thinking(self, chosen: OllamaSettings) -> str:
         """Return whether and how much the model shall think, as a word of the form; raises SettingError."""

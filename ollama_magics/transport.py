@@ -85,6 +85,7 @@ class SlicedBackend(httpcore.NetworkBackend):
         options = [*_SOCKET_OPTIONS, *(socket_options or ())]
         failure: Exception | None = None
         for address in self._addresses(host, port, timeout):
+            _look_at(self._cancelled)
             try:
                 stream = self._sockets.connect_tcp(address, port, timeout, local_address, options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:

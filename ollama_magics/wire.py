@@ -37,6 +37,9 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = True
     truncate: bool = False
     tools: tuple[dict[str, Any], ...] | msgspec.UnsetType = msgspec.UNSET
+    shift: bool | msgspec.UnsetType = msgspec.UNSET
+    logprobs: bool | msgspec.UnsetType = msgspec.UNSET
+    top_logprobs: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     prompt: str
+    suffix: str | msgspec.UnsetType = msgspec.UNSET
     system: str | msgspec.UnsetType = msgspec.UNSET
     images: tuple[str, ...] = ()
     options: dict[str, Any] = {}
@@ -51,6 +55,9 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
     stream: bool = True
     truncate: bool = False
+    shift: bool | msgspec.UnsetType = msgspec.UNSET
+    logprobs: bool | msgspec.UnsetType = msgspec.UNSET
+    top_logprobs: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +83,8 @@ class Chunk(msgspec.Struct, frozen=True):
     model: str = ""
     message: _Said | None = None
     response: str | None = None
+    thoughts: str | None = msgspec.field(name="thinking", default=None)  # of generate; those of chat are in the message
+    logprobs: list[dict[str, Any]] | None = None
     done: bool = False
     done_reason: str | None = None
     prompt_eval_count: int = 0
@@ -93,7 +102,7 @@ class Chunk(msgspec.Struct, frozen=True):
     @property
     def thinking(self) -> str:
         """The piece of the thoughts in this line, which may be empty."""
-        return (self.message.thinking if self.message else None) or ""
+        return (self.message.thinking if self.message else self.thoughts) or ""
 
     @property
     def tool_calls(self) -> list[dict[str, Any]]:
@@ -131,6 +140,8 @@ class ModelCard(msgspec.Struct, frozen=True):
     capabilities: list[str] | None = None
     model_info: dict[str, Any] | None = None
     remote_host: str | None = None
+    template: str = ""
+    renderer: str = ""
 
     @property
     def context_length(self) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.core.magic_arguments import argument, argument_group, kwds, magic_arguments
 
 from ollama_magics import settings
 
@@ -14,27 +14,50 @@ ASK = "?"  # the value of an --api-key without one
 
 
 def prompt_options(magic: _Magic) -> _Magic:
-    """Declare the options of %%ollama and %ollama on a magic."""
-    return _declared(
-        magic,
-        argument("-m", "--model", metavar="NAME", help="the model for this cell"),
-        argument("-s", "--system", metavar="TEXT", help="system prompt; $name takes it from a variable"),
-        argument(
-            "-i",
-            "--image",
-            metavar="WHAT",
-            action="append",
-            help="a picture: a variable, a path, a pattern; repeatable",
-        ),
-        argument("-o", "--into", metavar="NAME", help="bind the reply to this name when it is complete"),
-        argument("--new", action="store_true", help="start the conversation afresh"),
-        argument("--once", action="store_true", help="neither read nor keep the conversation"),
-        argument("--context", metavar="N", help="tokens of context for this cell; takes 8k"),
-        argument("--max-tokens", metavar="N", help="most tokens of the answer; takes 8k"),
-        *(_setting(name) for name in ("temperature", "top_p", "top_k", "seed", "stop", "keep_alive")),
-        argument("--think", metavar="LEVEL", nargs="?", const="on", help="off, on, low, medium, high or max, as --think=high"),
-        argument("--local-only", action="store_true", help="refuse if the prompt would leave this machine"),
-    )
+    """Declare the options of %%ollama and %ollama on a magic, group by group."""
+    grouped: list[Any] = [part for title, options in _prompt_groups().items() for part in (argument_group(title), *options)]
+    return _declared(magic, kwds(usage="%(prog)s [OPTIONS] PROMPT"), *grouped)
+
+
+def _prompt_groups() -> dict[str, tuple[Callable[[Any], Any], ...]]:
+    return {
+        "whom to ask": _WHOM,
+        "what to ask": _WHAT,
+        "memory": _MEMORY,
+        "how to answer": (*_ANSWER, *(_setting(name) for name in ("temperature", "top_p", "top_k", "seed", "stop"))),
+        "the answer as an object": _OBJECT,
+    }
+
+
+_WHOM = (
+    argument("-m", "--model", metavar="NAME", help="the model for this cell"),
+    argument("--keep-alive", metavar="T", help="how long the model stays loaded: 30m, -1 for good, 0 not at all"),
+    argument("--local-only", action="store_true", help="refuse if the prompt would leave this machine"),
+)
+_WHAT = (
+    argument("-s", "--system", metavar="TEXT", help="system prompt; $name takes it from a variable"),
+    argument("-i", "--image", metavar="WHAT", action="append", help="a picture: a variable, a path, a pattern; repeatable"),
+    argument("--no-fill", action="store_true", help="{{name}} stays as it is"),
+    argument("--generate", action="store_true", help="the prompt is a text to be completed, and no turn of a conversation"),
+    argument("--suffix", metavar="TEXT", help="what follows after the gap that the model fills; implies --generate"),
+)
+_MEMORY = (
+    argument("--new", action="store_true", help="start the conversation afresh"),
+    argument("--once", action="store_true", help="neither read nor keep the conversation"),
+    argument("--chat", metavar="NAME", help="a conversation of that name, with its own memory and system prompt"),
+    argument("--continue", dest="go_on", action="store_true", help="go on with the cut answer; the cell may be empty"),
+    argument("--strict", action="store_true", help="leave out no earlier turns, and refuse an answer longer than the context"),
+)
+_ANSWER = (
+    argument("--context", metavar="N", help="tokens of context for this cell; takes 8k"),
+    argument("--max-tokens", metavar="N", help="most tokens of the answer; takes 8k"),
+    argument("--think", metavar="LEVEL", nargs="?", const="on", help="off, on, low, medium, high or max, as --think=high"),
+    argument("-O", dest="options", metavar="KEY=VALUE", action="append", help="any other option of Ollama; repeatable"),
+)
+_OBJECT = (
+    argument("-o", "--into", metavar="NAME", help="bind the reply to this name when it is complete"),
+    argument("--logprobs", metavar="N", nargs="?", const="0", help="how likely each token was, and N others, as --logprobs=5"),
+)
 
 
 def embed_options(magic: _Magic) -> _Magic:
@@ -69,6 +92,7 @@ def config_options(magic: _Magic) -> _Magic:
     return _declared(
         magic,
         *(_setting(name) for name in settings.form()),
+        argument("--no-probes", dest="probes", action="store_const", const="no", help="the same as --probes no"),
         argument("--api-key", nargs="?", const=ASK, help="ask for the key, for the address of now only"),
         argument("--save", metavar="NAME", nargs="?", const="default", help="save the settings as a profile, without keys"),
         argument("--profile", metavar="NAME", help="use a profile in this notebook"),
@@ -78,6 +102,15 @@ def config_options(magic: _Magic) -> _Magic:
         argument("--import", dest="import_file", metavar="FILE", help="take the settings of a file, for this notebook"),
         argument("--show", action="store_true", help="show the settings and where each value comes from"),
         argument("--sandbox", action="store_true", help="start the built-in stand-in server and use it"),
+    )
+
+
+def history_options(magic: _Magic) -> _Magic:
+    """Declare the options of %ollama_history on a magic."""
+    return _declared(
+        magic,
+        argument("--export", action="store_true", help="return the messages as a list of dicts with role and content"),
+        argument("--clear", action="store_true", help="forget the turns"),
     )
 
 

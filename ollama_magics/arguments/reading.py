@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -16,6 +16,16 @@ from ollama_magics.errors import SettingError
 # a word: pieces without spaces, of which quoted ones may hold any; no escape signs, so that Windows paths survive
 _WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
+_CONTRADICTIONS = tuple(
+    {one, other}
+    for one, others in {
+        "once": ("new", "chat", "go_on"),
+        "go_on": ("new", "generate", "suffix"),
+        "generate": ("new", "chat"),
+        "suffix": ("new", "chat"),
+    }.items()
+    for other in others
+)
 _OPTION = re.compile(r"--?[^\W\d_]")
 _KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
 
@@ -34,6 +44,20 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     return options, rest
 
 
+def read_named(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -> tuple[Namespace, str]:
+    """Return the options of a line and the one name that stands before, between or after them, or an empty text."""
+    _, rest = read(magic, line, names)
+    word = _WORD.match(rest)
+    if word is None:
+        return read(magic, line, names)
+    before = line[: len(line.rstrip()) - len(rest)]
+    options, more = read(magic, f"{before} {rest[word.end() :]}", names)
+    if more:
+        message = f"one name is enough; this is too much: {more}"
+        raise UsageError(message)
+    return options, _looked_up(_QUOTED.sub(r"\2", word[1]), names)
+
+
 def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
     """Raise SettingError, which shows nothing of the line, where a key or a password was typed on it."""
     if _KEY.search(line):
@@ -44,12 +68,38 @@ def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
             raise SettingError("OM-S02", setting=settings.flag(name), instead=f"{magic} {settings.flag(name)} $name")
 
 
+def refuse_both(options: Namespace) -> None:
+    """Raise UsageError where two options of a prompt contradict each other."""
+    typed = {name for name in ("once", "new", "chat", "go_on", "generate", "suffix") if getattr(options, name)}
+    for pair in _CONTRADICTIONS:
+        if pair <= typed:
+            flags = " and ".join(sorted(f"--{name.replace('go_on', 'continue')}" for name in pair))
+            message = f"{flags} contradict each other"
+            raise UsageError(message)
+
+
 def assigned_name(name: str | None) -> str | None:
     """Return the name after -o; raises UsageError where it cannot be assigned to."""
     if name is not None and not name.isidentifier():
         message = f"-o takes a name of the notebook, not {name!r}"
         raise UsageError(message)
     return name
+
+
+def pairs(words: Sequence[str] | None, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed as KEY=VALUE, ``$name`` as a value looked up; a key that is typed again gets a list.
+
+    Raises UsageError for a word without its ``=``.
+    """
+    found: dict[str, Any] = {}
+    for word in words or ():
+        key, equals, value = (part.strip() for part in str(word).partition("="))
+        if not (key and equals):
+            message = f"-O takes KEY=VALUE, not {word!r}"
+            raise UsageError(message)
+        value = _looked_up(value, names)
+        found[key] = [*_listed(found[key]), value] if key in found else value
+    return found
 
 
 def wishes(options: Namespace) -> dict[str, Any]:
@@ -106,6 +156,10 @@ def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | N
     hint = f"; did you mean {near[0]}?" if near else ""
     message = f"unknown option {name}{hint}  (a prompt that begins so: put -- before it)"
     raise UsageError(message)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _looked_up(value: Any, names: Mapping[str, Any]) -> Any:

@@ -51,6 +51,11 @@ class Talk:
             more["keep_alive"] = self.question.keep_alive
         return ChatRequest(model=self.model, messages=messages, options=options, **more)
 
+    def embedding(self, *texts: str) -> EmbedRequest:
+        """Return a request for the vectors of the texts, which stays as long as the form says."""
+        more = {} if self.question.keep_alive is None else {"keep_alive": self.question.keep_alive}
+        return EmbedRequest(model=self.model, input=texts, **more)
+
     def ask(self, text: str, *, images: tuple[str, ...] = (), tokens: int = 32, **more: Any) -> list[Chunk]:
         """Return the whole answer to one question, chunk by chunk."""
         return list(self.client.chat(self.request(Message("user", text, images), tokens=tokens, **more)))
@@ -76,7 +81,7 @@ def load(talk: Talk, tick: _Tick) -> tuple[str, OllamaMagicsError | None]:
 def _load(talk: Talk, answer: queue.SimpleQueue[BaseException | None]) -> None:
     try:
         if talk.embeds:
-            talk.client.embed(EmbedRequest(model=talk.model, input=()), embeddings)
+            talk.client.embed(talk.embedding(), embeddings)
         else:
             for _ in talk.client.chat(talk.request()):
                 pass
@@ -111,7 +116,7 @@ def _resident(talk: Talk) -> LoadedModel | None:
 def answer(talk: Talk) -> str:
     """Return what the model answers to a greeting, and how fast."""
     if talk.embeds:
-        vectors = talk.client.embed(EmbedRequest(model=talk.model, input=("hello",)), embeddings)
+        vectors = talk.client.embed(talk.embedding("hello"), embeddings)
         return talk.say("answer_vector", count=len(vectors[0]) if vectors else 0)
     start, first, chunks = time.monotonic(), 0.0, []
     for chunk in talk.client.chat(talk.request(Message("user", "Say hello in one short sentence."), tokens=32)):

@@ -5,20 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ollama_magics import texts
 from ollama_magics.address import Address, parse
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.diagnosis import asking, proofs
-from ollama_magics.diagnosis.advice import Case, advise
-from ollama_magics.diagnosis.counterprobes import look_elsewhere
-from ollama_magics.diagnosis.identity import looks_of
 from ollama_magics.diagnosis.question import Question
-from ollama_magics.diagnosis.reaching import Knock, banner, in_parallel, knock, look_up, speaks_tls
+from ollama_magics.diagnosis.reaching import Knock, knock, look_up
 from ollama_magics.diagnosis.report import CheckReport, Stage
-from ollama_magics.diagnosis.surroundings import World, look_around
+from ollama_magics.diagnosis.surroundings import World
+from ollama_magics.diagnosis.where import address_told
+from ollama_magics.diagnosis.why import Failure, explained
 from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.failure import of_socket
 from ollama_magics.installed import InstalledModels
@@ -27,16 +25,16 @@ from ollama_magics.wire import OLDEST_SERVER, ModelCard, full_name, version_numb
 
 STAGES = ("address", "name", "connection", "encryption", "server", "model", "abilities")
 DEEP_STAGES = ("load", "answer", "proofs")
-# The whole of the metadata stages ends within 10 s at the worst: a name, a connection, three requests, and a look around.
+# The metadata stages end within 10 s at the worst, whatever a server does: after _ENOUGH nothing new is asked, what waits
+# then ends within 2 s (a connection, a handshake), and the look around has the rest.
 _NAME_SECONDS, _CONNECT_SECONDS, _METADATA_SECONDS, _LOOK_SECONDS = 1.5, 2.0, 2.0, 2.5
+_ENOUGH_SECONDS, _ALL_SECONDS = 6.5, 9.8
 _LATE = 5.0  # seconds after which what is only good to know is not asked any more
+_EVER = float("inf")
 _SLOW = 1000  # milliseconds: longer, and the first address of a name is a nuisance
 _LOADING_SECONDS = 86_400.0
-# after these, other addresses are tried
-_WORTH_A_LOOK = {f"OM-D{number:02}" for number in (1, 2, 3, 6, 7, 10, 13, 14, 15, 16, 18, 23, 24, 25, 31, 33)}
 
 Report = Callable[[CheckReport], None]
-_Look = tuple[str, Callable[[], object]]  # which field of a case it fills, and how
 
 
 def check(
@@ -54,14 +52,19 @@ def check(
 
 
 class _Stop(threading.Event):
-    """Set where the check itself, or whoever started it, has stopped."""
+    """Set where the check itself, or whoever started it, has stopped, and where the time is over."""
 
     def __init__(self, outer: threading.Event | None) -> None:
         super().__init__()
         self._outer = outer
+        self.until = _EVER
 
     def is_set(self) -> bool:
-        return super().is_set() or bool(self._outer and self._outer.is_set())
+        return super().is_set() or bool(self._outer and self._outer.is_set()) or self.is_late
+
+    @property
+    def is_late(self) -> bool:
+        return time.monotonic() > self.until
 
 
 @dataclass
@@ -82,6 +85,7 @@ class _Probe:
 
     def run(self) -> CheckReport:
         self.started = time.monotonic()
+        self.stop.until = self.started + _ENOUGH_SECONDS
         try:
             for name in self._names():
                 self.done[name] = self._timed(name, getattr(self, f"_{name}"))
@@ -90,6 +94,7 @@ class _Probe:
                     break
         except BaseException:
             self.stop.set()
+            self.report(self._so_far(complete=False))  # nothing is being asked any more
             raise
         finally:
             if "connection" in self.done and hasattr(self, "client"):
@@ -127,7 +132,7 @@ class _Probe:
         try:
             sentence = ask()
         except Cancelled:
-            error = RequestRefused("OM-V07", status=0, model=getattr(self, "model", "") or self.question.model)
+            error = self._stopped()
         except OllamaMagicsError as failure:
             error = self._explained(failure)
         spent = 1000 * (time.perf_counter() - start)
@@ -146,13 +151,10 @@ class _Probe:
         address = self.parsed = parse(self.question.typed)
         if address.from_bind:
             self.notes.append(ConnectionProblem("OM-D10", host=address.typed, port=address.port))
-        if self.question.language != "en" and address.reasons:
-            reasons = "；".join(self._say(f"why_{getattr(why, 'name', 'spelling').lower()}") for why in address.reasons)
-            return self._say("address_changed", typed=address.typed, url=address.url, reasons=reasons)
-        return address.explain() or self._say(f"address_{self.question.source}", url=address.url)
+        return address_told(address, self.question.source, self.question.overridden, self.question.language)
 
     def _name(self) -> str:
-        self.addresses = look_up(self.world, self.address, _NAME_SECONDS)
+        self.addresses = look_up(self.world, self.address, _NAME_SECONDS, self.stop)
         return self._say("name_is", host=self.address.host, addresses=", ".join(self.addresses))
 
     def _connection(self) -> str:
@@ -162,7 +164,7 @@ class _Probe:
         self.models = InstalledModels(self.client)
         if proxy_for(self.address, self.question.way):
             return self._say("reached", where=self.client.reach())
-        self.knocks = knock(getattr(self, "addresses", [self.address.host]), self.address.port, times.connect)
+        self.knocks = knock(getattr(self, "addresses", [self.address.host]), self.address.port, times.connect, self.stop)
         if not any(one.error is None for one in self.knocks):
             error = next((one for one in self.knocks if one.is_refused), self.knocks[0]).error
             raise of_socket(error or OSError(), self.address, times.connect)
@@ -214,7 +216,8 @@ class _Probe:
             parts.append(self._say("takes_context", count=f"{card.context_length:,}".replace(",", "\u202f")))
         if card.can("embedding") and card.embedding_length:
             parts.append(self._say("dimension", count=card.embedding_length))
-        return ", ".join(parts + [self._say("claimed", ability=claim) for claim in claims])
+        parts += [self._say("claimed", ability=claim) for claim in claims]
+        return ", ".join(parts + [self._say("denied", ability=one) for one in self.question.denied if card.can(one)])
 
     def _note_context(self, card: ModelCard) -> None:
         asked, limit = self.question.context_length, card.context_length
@@ -222,17 +225,28 @@ class _Probe:
             return
         if limit and asked > limit:
             self.notes.append(ModelProblem("OM-D40", model=self.model, asked=asked, limit=limit))
+        loaded = self._loaded_context()
+        if loaded and loaded != min(asked, limit or asked):
+            self.notes.append(ModelProblem("OM-D41", model=self.model, asked=asked, loaded=loaded))
+
+    def _loaded_context(self) -> int:
+        """Return the context that the model is in memory with; 0 where it is not, or where asking would take long."""
         if time.monotonic() - self.started > _LATE:
-            return
-        with suppress(OllamaMagicsError):  # good to know, and no reason to fail
+            return 0
+        try:
             mine = (one for one in self.client.loaded() if full_name(one.name) == full_name(self.model))
-            loaded = next((one.context_length for one in mine), 0)
-            if loaded and loaded != min(asked, limit or asked):
-                self.notes.append(ModelProblem("OM-D41", model=self.model, asked=asked, loaded=loaded))
+            return next((one.context_length for one in mine), 0)
+        except OllamaMagicsError:
+            return 0  # good to know, and no reason to fail
+        except Cancelled:
+            if self.stop.is_late:
+                return 0
+            raise
 
     # The model itself.
 
     def _load(self) -> str:
+        self.stop.until = _EVER  # the load has a budget of its own, which only a person ends
         sentence, note = asking.load(self._talk(), lambda words, slow: self._tick("load", words, slow))
         self.notes += [note] if note else []
         return sentence
@@ -251,33 +265,23 @@ class _Probe:
     # Why not.
 
     def _explained(self, error: OllamaMagicsError) -> OllamaMagicsError:
-        address = self.parsed
-        if address is None or not (error.code.startswith("OM-D") and isinstance(error, ConnectionProblem)):
+        if self.parsed is None:
             return error
-        around = look_around(self.world)
-        looks: list[_Look] = []
-        if self.question.probes and error.code in _WORTH_A_LOOK:
-            looks.append(("found", lambda: tuple(look_elsewhere(address, around, self.world))))
-        known = dict(self._look(error, address, looks))
-        return advise(Case(error, address, around, knocks=tuple(self.knocks), **known))  # type: ignore[arg-type] # by name
+        seconds = _LOOK_SECONDS
+        if self.stop.until < _EVER:  # the look around is a part of the metadata stages
+            self.stop.until = self.started + _ALL_SECONDS
+            seconds = max(0.1, min(seconds, self.stop.until - 0.1 - time.monotonic()))
+        client = getattr(self, "client", None)
+        failure = Failure(error, self.parsed, self.world, client, tuple(self.knocks), self.question.probes)
+        return explained(failure, seconds)
 
-    def _look(self, error: OllamaMagicsError, address: Address, looks: list[_Look]) -> Iterator[tuple[str, object]]:
-        opened = next((one for one in self.knocks if one.error is None), None)
-        more = list(looks)
-        if error.code in ("OM-D13", "OM-D14", "OM-D31") and opened and address.scheme == "http":
-            more.append(("banner", lambda: banner(opened.address, opened.port)))
-            more.append(("tls", lambda: speaks_tls(opened.address, opened.port)))
-        if error.code == "OM-D24":
-            more.append(("looks", lambda: looks_of(self.client)))
-        if error.code in ("OM-D19", "OM-D20", "OM-D21"):
-            more.append(("direct", lambda: self._direct(address)))
-        yield from in_parallel(more, lambda look: (look[0], look[1]()), _LOOK_SECONDS)
-
-    def _direct(self, address: Address) -> tuple[Knock, ...]:
-        try:
-            return tuple(knock(look_up(self.world, address, 1), address.port, 1))
-        except OllamaMagicsError:
-            return ()
+    def _stopped(self) -> OllamaMagicsError:
+        address = self.parsed
+        if address is None or not self.stop.is_late:
+            return RequestRefused("OM-V07", status=0)
+        seconds = f"{time.monotonic() - self.started:.0f}"
+        late = ConnectionProblem("OM-D31", url=address.url, host=address.host, seconds=seconds)
+        return self._explained(late.advised(texts.Phrase("too_slow", seconds=seconds)))
 
     def _say(self, key: str, **facts: object) -> str:
         return texts.phrase(key, self.question.language, **facts)

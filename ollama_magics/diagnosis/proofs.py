@@ -12,7 +12,7 @@ from ollama_magics.diagnosis.asking import Talk, spoken
 from ollama_magics.errors import EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.refusal import quote
 from ollama_magics.texts import Phrase
-from ollama_magics.wire import Chunk, EmbedRequest, Message, embeddings
+from ollama_magics.wire import Chunk, Message, embeddings
 
 SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
 _COLOURS = {
@@ -45,8 +45,9 @@ def prove(talk: Talk) -> str:
     """Return the verdicts; raises the error of the first proof that failed, after all were made."""
     if talk.embeds:
         return embedding(talk)
-    claimed = set(talk.question.abilities[1:])
-    wanted = [proof for ability, proof in _PROOFS.items() if talk.card.can(ability) or ability in claimed]
+    asked = talk.question
+    claimed = {ability for ability in _PROOFS if talk.card.can(ability) or ability in asked.abilities[1:]}
+    wanted = [proof for ability, proof in _PROOFS.items() if ability in claimed.difference(asked.denied)]
     verdicts = [proof(talk) for proof in wanted]
     failure = next((error for _, error in verdicts if error), None)
     if failure:
@@ -96,8 +97,8 @@ def embedding(talk: Talk) -> str:
     """Return for which languages near texts get near vectors; raises EmbeddingProblem where the vectors are of no use."""
     texts = [text for triple in _TRIPLES.values() for text in triple]
     try:
-        vectors = talk.client.embed(EmbedRequest(model=talk.model, input=tuple(texts)), embeddings)
-        again = talk.client.embed(EmbedRequest(model=talk.model, input=(texts[0],)), embeddings)
+        vectors = talk.client.embed(talk.embedding(*texts), embeddings)
+        again = talk.client.embed(talk.embedding(texts[0]), embeddings)
     except (ModelProblem, RequestRefused) as error:
         raise _useless(talk, Phrase("vectors_refused", said=error.facts.get("said", error.how_we_know))) from None
     size = _size(talk, vectors, len(texts))

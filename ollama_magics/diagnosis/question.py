@@ -13,9 +13,10 @@ from ollama_magics.transport import SYSTEM_WAY, Way
 class Question:
     """The typed address and its source, the model and what it must be able to do, and how far the check goes.
 
-    The first of ``abilities`` is what the model is for; further ones are claims of the form. ``options`` and ``keep_alive``
-    are those of real use, so that a load is not wasted. ``deep`` asks the model itself; ``probes`` allows the look at other
-    addresses after a failure.
+    The first of ``abilities`` is what the model is for; further ones are claims of the form, and ``denied`` are those to which
+    it says no. ``options`` and ``keep_alive`` are those of real use, so that a load is not wasted. ``deep`` asks the model
+    itself; ``probes`` allows the look at other addresses after a failure. ``overridden`` is a saved address that the
+    environment has taken the place of.
     """
 
     typed: str
@@ -31,3 +32,5 @@ class Question:
     way: Way = field(default=SYSTEM_WAY, repr=False)
     deep: bool = False
     probes: bool = True
+    denied: tuple[str, ...] = ()
+    overridden: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import groupby
@@ -47,7 +47,7 @@ class Stage:
         return ((self.error,) if self.error else ()) + self.notes
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CheckReport:
     """What a check found, stage by stage; true where every stage that was asked passed."""
 
@@ -55,6 +55,7 @@ class CheckReport:
     language: str = "en"
     complete: bool = True
     is_json: bool = False
+    painted: bool = False  # set while the cell that painted it runs, so that it is not shown twice
 
     @property
     def ok(self) -> bool:
@@ -89,37 +90,42 @@ class CheckReport:
         return {**plain, "milliseconds": spent, "error": _told(stage.error), "notes": [_told(note) for note in stage.notes]}
 
     def __str__(self) -> str:
-        return self.as_json() if self.is_json else "\n".join(self._lines())
+        return self.as_json() if self.is_json else "\n".join(self.lines(self.stages))
 
     __repr__ = __str__
 
-    def _lines(self) -> Iterator[str]:
-        rows = list(self._rows())
-        width = max((_columns(label) for label, stage in rows if stage.state != "not asked"), default=0)
-        for label, stage in rows:
+    def lines(self, stages: Iterable[Stage]) -> Iterator[str]:
+        """Yield the lines of some of its stages, in columns that fit those of the others."""
+        width = max(_columns(self._label(stage)) for stage in self.stages)
+        for label, stage in self._rows(stages):
             time = f"  ({stage.milliseconds:.0f} ms)" if stage.milliseconds is not None else ""
             yield f"{_SIGNS[stage.state]} {label}{' ' * (width - _columns(label))}  {stage.sentence}{time}"
             for error in stage.told:
                 lines = error.lines()[error is stage.error :]
                 yield from (f"  {'':{width}}  {line}" for line in lines)
 
-    def _rows(self) -> Iterator[tuple[str, Stage]]:
+    def _rows(self, stages: Iterable[Stage]) -> Iterator[tuple[str, Stage]]:
         """Yield what is shown in one row each: a stage, or all that were not asked in a row."""
-        for waiting, stages in groupby(self.stages, lambda stage: stage.state == "not asked"):
+        for waiting, alike in groupby(stages, lambda stage: stage.state == "not asked"):
             if not waiting:
-                yield from ((self._label(stage), stage) for stage in stages)
+                yield from ((self._label(stage), stage) for stage in alike)
                 continue
-            first, *others = stages
+            first, *others = alike
             labels = [self._label(first), *(self._label(stage).lower() for stage in others)]
             yield ("、" if self.language == "zh" else ", ").join(labels), first
 
     def as_html(self) -> str:
         """Return the table that a notebook shows; all that servers and people said is escaped."""
-        rows = "".join(self._row(label, stage) for label, stage in self._rows())
+        rows = "".join(self._row(label, stage) for label, stage in self._rows(self.stages))
         font = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1, inherit)"
         codes = " · ".join(dict.fromkeys(error.code for stage in self.stages for error in stage.told))
         code = f'<div style="color:{_GREY};font-size:11px;margin-top:6px">{codes}</div>' if codes else ""
         return f'<table style="border-collapse:collapse;margin:0;{font}">{rows}</table>{code}'
+
+    def _ipython_display_(self) -> None:
+        # IPython's protocol: NotImplementedError means "show me in the ordinary way"
+        if not self.painted:
+            raise NotImplementedError
 
     def _repr_html_(self) -> str | None:
         return None if self.is_json else self.as_html()

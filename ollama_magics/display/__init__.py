@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ollama_magics import texts
@@ -19,6 +19,13 @@ def show(reply: Reply, shell: Any) -> None:
     else:
         from ollama_magics.display.notebook import show as paint  # noqa: PLC0415 - a terminal does not need it
     paint(reply)
+
+
+def watch(run: Callable[[Callable[[Any], None]], Any], shell: Any) -> Any:
+    """Return the report of a check, which ``run`` makes while it calls what it is given with each state; shown as it goes on."""
+    from ollama_magics.display import checking  # noqa: PLC0415 - most cells check nothing
+
+    return checking.watch(run, shell)
 
 
 def say(key: str, language: str, **facts: object) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ollama_magics import wire
+from ollama_magics.embedding.scanning import Numbers, Scanner
 from ollama_magics.errors import EmbeddingProblem
 
-Numbers = np.ndarray[Any, np.dtype[Any]]
 _USUAL = (1e-60, 1e60)  # squared lengths between these need no second look: the row is finite and not all zeros
 _OPEN = ord("[")
 _PIECE = 64 * 1024  # bytes that are looked at in one go, which the cache holds
@@ -32,25 +32,40 @@ class Decoder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._parser = _fast_parser()
-        self._room = 0
+        self._reader: _Simdjson | Scanner = _Simdjson() if _Simdjson.is_there() else Scanner()
 
     def read(self, body: memoryview, count: int, width: int = 0) -> Vectors:
         """Return ``count`` vectors; ``width`` is what those before had, or 0.
 
         Raises EmbeddingProblem for another count or for widths that differ, RequestRefused for what cannot be read.
         """
-        with self._lock:
-            wide = self._flat(body, count)
-            if wide is None:
+        with self._lock:  # so that no two threads hold what becomes the numbers
+            numbers = self._reader.answer(body, count)
+            if numbers is None:
                 return _slowly(body, count, width)
-            numbers = _narrow(wide)
-            del wide  # within the lock, so that no two threads hold one
         return Vectors(numbers, flaws_of(numbers))
 
-    def _flat(self, body: memoryview, count: int) -> Numbers | None:
+
+class _Simdjson:
+    """The parser of the extra "fast"."""
+
+    def __init__(self) -> None:
+        import simdjson  # noqa: PLC0415 - only there with the extra
+
+        self._parser: Any = simdjson.Parser()
+        self._room = 0
+
+    @staticmethod
+    def is_there() -> bool:
+        try:
+            import simdjson  # noqa: F401, PLC0415 - as above
+        except ImportError:
+            return False
+        return True
+
+    def answer(self, body: memoryview, count: int) -> Numbers | None:
         # as_buffer() flattens whatever is nested, so all shapes but (count, width) must be ruled out; None: look slowly
-        if self._parser is None or _brackets(body) != count + 1:
+        if _brackets(body) != count + 1:
             return None
         self._make_room(len(body))
         try:
@@ -59,7 +74,7 @@ class Decoder:
             numbers = np.frombuffer(rows.as_buffer(of_type="d"))
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
             return None
-        return numbers.reshape(count, -1) if len(widths) == 1 and numbers.size == count * max(widths) > 0 else None
+        return _narrow(numbers.reshape(count, -1)) if len(widths) == 1 and numbers.size == count * max(widths) > 0 else None
 
     def _make_room(self, size: int) -> None:
         # the parser takes new memory, ten times the size of a body, for each one that is longer than all before: once is enough
@@ -76,14 +91,6 @@ def _narrow(numbers: Numbers) -> Numbers:
 def _brackets(body: memoryview) -> int:
     signs = np.frombuffer(body, np.uint8)
     return sum(int(np.count_nonzero(signs[start : start + _PIECE] == _OPEN)) for start in range(0, len(signs), _PIECE))
-
-
-def _fast_parser() -> Any:
-    try:
-        import simdjson  # noqa: PLC0415 - only there with the extra "fast"
-    except ImportError:
-        return None
-    return simdjson.Parser()
 
 
 def flaws_of(numbers: Numbers) -> dict[int, str]:

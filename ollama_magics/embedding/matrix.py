@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ollama_magics.embedding.decoding import Numbers, misfit
+from ollama_magics.embedding.decoding import misfit
+from ollama_magics.embedding.scanning import Numbers
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 _FIRST = 64 * 1024 * 1024  # bytes, only touched as they are filled; too many for the C library to move when they grow

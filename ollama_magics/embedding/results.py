@@ -48,8 +48,8 @@ def embed(
 
 def _shelf(store: Store, choice: Choice, wish: Wish) -> Shelf:
     options = {**wish.options, **({"dimensions": wish.dimensions} if wish.dimensions else {})}
-    cut = {**options, "truncate": True}
-    return Shelf(store, lambda text, truncated: key(choice.digest, cut if truncated else options, text))
+    whole, cut = key(choice.digest, options), key(choice.digest, {**options, "truncate": True})
+    return Shelf(store, lambda text, truncated: cut(text) if truncated else whole(text))
 
 
 def _interrupted(shelf: Shelf | None) -> str:

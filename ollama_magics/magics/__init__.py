@@ -10,19 +10,22 @@ from ollama_magics.magics.embed import EmbedMagics
 from ollama_magics.magics.form import FormMagics
 
 _MAGICS = (ChatMagics, EmbedMagics, FormMagics)
+_PAINTING = (ChatMagics, FormMagics)  # whose results show nothing in the cell that has painted them
 
 
 def register(shell: Any) -> None:
     """Add the magics, the settings for %config, and the reading of ``%ollama …?`` to the shell."""
     shell.register_magics(*_MAGICS)
     shell.configurables.append(settings.shared())
-    shell.events.register("post_run_cell", _chat(shell).forget_painted)
+    for kind in _PAINTING:
+        shell.events.register("post_run_cell", _of(shell, kind).forget_painted)
     shell.input_transformer_manager.token_transformers.append(arguments.Asked)
 
 
 def unregister(shell: Any) -> None:
     """Take all of it away again and close the session."""
-    shell.events.unregister("post_run_cell", _chat(shell).forget_painted)
+    for painting in _PAINTING:
+        shell.events.unregister("post_run_cell", _of(shell, painting).forget_painted)
     for kind in _MAGICS:
         magics = shell.magics_manager.registry.pop(kind.__name__)
         shell.configurables.remove(magics)  # IPython's Magics adds itself
@@ -34,9 +37,8 @@ def unregister(shell: Any) -> None:
     settings.forget()
 
 
-def _chat(shell: Any) -> ChatMagics:
-    found: ChatMagics = shell.magics_manager.registry[ChatMagics.__name__]
-    return found
+def _of(shell: Any, kind: type) -> Any:
+    return shell.magics_manager.registry[kind.__name__]
 
 
 def _forget(shell: Any, magics: Any) -> None:

@@ -6,12 +6,13 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics import arguments, settings
 from ollama_magics.magics.spoken import spoken
 
 if TYPE_CHECKING:
+    from ollama_magics.conversation import Conversation
     from ollama_magics.prompt import Prompt
     from ollama_magics.reply import Reply
     from ollama_magics.session import Session
@@ -40,14 +41,42 @@ class ChatMagics(Magics):
         bound with -o; the last one, complete or not, is _ollama. {{name}} in the prompt stands for a value of the notebook.
         """
         options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
+        arguments.refuse_both(options)
         name = arguments.assigned_name(options.into)
         with spoken() as session:
             prompt = self._prompt(session, options, "\n".join(part for part in (rest, cell or "") if part.strip()))
-            reply = session.ask(prompt, self.shell.user_ns)
+            reply = session.ask(prompt, None if options.no_fill else self.shell.user_ns)
             self._show(reply)
         if name:
             self.shell.user_ns[name] = reply
         return reply if cell is None else None
+
+    @no_var_expand
+    @line_magic
+    @arguments.history_options
+    def ollama_history(self, line: str) -> Any:
+        """Show the turns of the conversation, or of the one that is named: %ollama_history NAME.
+
+        --export returns what the model knows, as a list of messages: whole turns, after the system prompt.
+        """
+        options, name = arguments.read_named(ChatMagics.ollama_history, line, self.shell.user_ns)
+        with spoken() as session:
+            conversation = session.conversation_named(name)
+            if options.export:
+                return [{"role": message.role, "content": message.content} for message in conversation.messages]
+            if options.clear:
+                return self._clear(session, conversation)
+            from ollama_magics.display.history import HistoryTable  # noqa: PLC0415 - brings in the renderer
+
+            others = [other for other in session.conversations if session.conversations[other] is not conversation]
+            return HistoryTable(conversation.turns, others, session.language)
+
+    def _clear(self, session: Session, conversation: Conversation) -> None:
+        from ollama_magics import display  # noqa: PLC0415 - as above
+
+        count = len(conversation.turns)
+        conversation.clear()
+        display.say("turns_cleared", session.language, count=count)
 
     def _prompt(self, session: Session, options: Namespace, text: str) -> Prompt:
         from ollama_magics.prompt import Prompt  # noqa: PLC0415 - as above
@@ -60,10 +89,17 @@ class ChatMagics(Magics):
             context_length=_number(options.context, "context_length", settings.count),
             max_tokens=_number(options.max_tokens, "max_tokens", settings.most_tokens),
             **{name: getattr(options, name) for name in _FOR_A_CELL},
+            extra=arguments.pairs(options.options, self.shell.user_ns),
             local_only=bool(options.local_only),
             place=session.place(*_cell(self.shell)),
             new=options.new,
             once=options.once,
+            chat=_text(options.chat, "chat"),
+            go_on=options.go_on,
+            strict=options.strict,
+            generate=options.generate,
+            suffix=options.suffix or "",
+            logprobs=_number(options.logprobs, "logprobs", _from_none),
         )
 
     def _pictures(self, session: Session, word: Any) -> list[Any]:
@@ -95,6 +131,10 @@ def _text(value: Any, setting: str) -> str:
 
 def _number(value: Any, setting: str, read: Callable[[object, str], Any]) -> Any:
     return None if value is None else read(value, setting)
+
+
+def _from_none(value: object, name: str) -> int:
+    return settings.count(value, name, least=0)
 
 
 def _cell(shell: Any) -> tuple[str, str]:

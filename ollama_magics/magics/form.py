@@ -9,7 +9,10 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ollama_magics import arguments, settings
+from ollama_magics.errors import Interrupted, SettingError
+from ollama_magics.magics import history
 from ollama_magics.magics.spoken import spoken
+from ollama_magics.texts import Phrase
 
 if TYPE_CHECKING:
     from ollama_magics.diagnosis import CheckReport
@@ -24,12 +27,22 @@ class FormMagics(Magics):
         super().__init__(shell)
         self.shell: Any = shell
         self.settings = settings.shared()
+        self._painted: list[CheckReport] = []
 
     @no_var_expand
     @line_magic
     @arguments.config_options
     def ollama_config(self, line: str) -> Any:
         """Show the form; with options, set what they name, for this notebook."""
+        try:
+            return self._configure(line)
+        except SettingError as error:
+            if error.code == "OM-S02" and history.blot(self.shell, line):
+                error.advised(Phrase("line_blotted"))
+            with spoken():
+                raise
+
+    def _configure(self, line: str) -> Any:
         arguments.refuse_secrets(line)
         options, rest = arguments.read(FormMagics.ollama_config, line, self.shell.user_ns, ends=True)
         if rest:
@@ -51,8 +64,25 @@ class FormMagics(Magics):
             message = f"%ollama_check takes no {rest!r}"
             raise UsageError(message)
         with spoken() as session:
-            report = session.check(deep=options.deep)
-        return report.in_json() if options.json else report
+            try:
+                return self._checked(session, deep=options.deep, is_json=options.json)
+            except KeyboardInterrupt:
+                raise Interrupted(code="OM-I06") from None
+
+    def _checked(self, session: Session, *, deep: bool, is_json: bool) -> CheckReport:
+        if is_json:
+            return session.check(deep=deep).in_json()
+        from ollama_magics import display  # noqa: PLC0415 - brings in the renderer
+
+        report: CheckReport = display.watch(lambda paint: session.check(paint, deep=deep), self.shell)
+        self._painted.append(report)
+        return report
+
+    def forget_painted(self, *_: Any) -> None:
+        """Let reports show themselves again: the cell that painted them is done."""
+        for report in self._painted:
+            report.painted = False
+        self._painted.clear()
 
     def _start_sandbox(self, language: str) -> None:
         from ollama_magics import api, display  # noqa: PLC0415 - brings in the stand-in server

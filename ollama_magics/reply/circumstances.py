@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_magics.conversation import Conversation, Place
+from ollama_magics.conversation import Conversation, Place, Turn
+from ollama_magics.texts import Phrase
 from ollama_magics.wire import Chunk
 
 _NANO = 1e-9
@@ -27,7 +28,10 @@ class Stats:
 class Circumstances:
     """What a reply must know besides its request: its conversation and place, the pictures, the context, the host.
 
-    ``new``: the conversation starts afresh with this turn, once it has come.
+    ``new``: the conversation starts afresh with this turn, once it has come. ``ahead``: the tokens of each earlier turn that
+    goes out, the oldest first, and ``before`` those of the system prompt; ``left_out``: how many turns were left out so that the
+    prompt fits. ``strict``: nothing is left out, nor may the answer reach the end of the context. ``goes_on``: the cut turn that
+    this answer goes on with. ``system`` was typed with the prompt. ``notes`` are facts to tell with the answer.
     """
 
     conversation: Conversation | None = None
@@ -38,6 +42,13 @@ class Circumstances:
     asked_context: int = 0
     remote_host: str = ""
     language: str = "en"
+    ahead: tuple[int, ...] = ()
+    before: int = 0
+    left_out: int = 0
+    strict: bool = False
+    goes_on: Turn | None = None
+    system: str | None = None
+    notes: tuple[Phrase, ...] = ()
 
 
 def stats_of(last: Chunk, seconds: float, first: float) -> Stats:

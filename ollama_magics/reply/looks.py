@@ -37,10 +37,17 @@ def warnings(reply: Reply) -> list[str]:
         "shifted": reply.shifted,
         "incomplete": reply.closed and not reply.complete,
         "dropped": bool(reply.dropped),
+        "left_out": bool(reply.left_out),
         "over_maximum": here.asked_context > here.context,
     }
-    counts = {"cut": reply.request.options.get("num_predict", ""), "dropped": reply.dropped, "over_maximum": here.context}
-    return [_say(reply, key, count=counts.get(key, "")) for key, true in checks.items() if true]
+    counts = {
+        "cut": reply.request.options.get("num_predict", ""),
+        "dropped": reply.dropped,
+        "left_out": reply.left_out,
+        "over_maximum": here.context,
+    }
+    said = [_say(reply, key, count=counts.get(key, "")) for key, true in checks.items() if true]
+    return said + [note.spoken(here.language) for note in here.notes]
 
 
 def body_html(reply: Reply, body: str, *, streaming: bool = False) -> str:

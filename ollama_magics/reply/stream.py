@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+from ollama_magics import budget
 from ollama_magics.conversation import Turn
-from ollama_magics.errors import AnswerCut, Interrupted
+from ollama_magics.errors import AnswerCut, Interrupted, PromptTooLong
 from ollama_magics.reply import looks
 from ollama_magics.reply.circumstances import Circumstances, Stats, stats_of
 from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, Message
@@ -34,11 +36,14 @@ class Reply:
         self.stats = Stats()
         self._send = send
         self._chunks: Iterator[Chunk] | None = None
-        self._text: list[str] = []
+        self.logprobs: list[dict[str, Any]] = []
+        goes_on = self.circumstances.goes_on
+        self._text: list[str] = [goes_on.answer.content] if goes_on else []
         self._thinking: list[str] = []
-        self._finished = self.closed = False
+        self._came = self._finished = self.closed = False
         self.first_seconds = self._started = 0.0
         self.dropped = 0
+        self.left_out = self.circumstances.left_out
 
     # What was asked.
 
@@ -56,6 +61,8 @@ class Reply:
     def messages(self) -> list[dict[str, Any]]:
         """All messages of the request and the answer, as a list of dicts with role and content."""
         sent = self.request.messages if isinstance(self.request, ChatRequest) else (_prompt_of(self.request),)
+        if sent[-1].role == "assistant":  # the beginning of this answer, with which it goes on
+            sent = sent[:-1]
         return [{"role": message.role, "content": message.content} for message in (*sent, self._answer())]
 
     # What was answered.
@@ -87,23 +94,60 @@ class Reply:
     @property
     def shifted(self) -> bool:
         """Whether the answer ran past the context, so that the model forgot the beginning while it wrote."""
-        used = self.stats.prompt_tokens + self.stats.tokens
-        return bool(self.circumstances.context) and used > self.circumstances.context
+        # told not to forget, a server ends the answer at the last token of the context, or one later
+        room = self.circumstances.context + (self.request.shift is False)
+        return bool(self.circumstances.context) and self._used > room
+
+    @property
+    def _used(self) -> int:
+        return self.stats.prompt_tokens + self.stats.tokens
+
+    @property
+    def _filled(self) -> bool:
+        at_end = self._used + (self.done_reason == "length") > self.circumstances.context
+        return self.circumstances.strict and bool(self.circumstances.context) and at_end
 
     # The stream.
 
     def __iter__(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet."""
         if self._chunks is None:
-            self._chunks, self._started = self._send(self.request), time.monotonic()
+            self._chunks, self._started = self._asked(), time.monotonic()
         try:
             for chunk in self._chunks:
                 self._remember(chunk)
                 yield chunk
+            self._refuse_filled()
         except AnswerCut as error:
             error.partial = self
             error.facts["characters"] = str(len(self.so_far))
             raise
+
+    def _refuse_filled(self) -> None:
+        if self._filled and not self._finished:
+            raise AnswerCut("OM-C06", used=self._used, limit=self.circumstances.context)
+
+    def _asked(self) -> Iterator[Chunk]:
+        """Yield the answer; where the prompt is refused as too long, ask again with fewer of the oldest turns."""
+        for refusals in itertools.count(1):
+            try:
+                yield from self._send(self.request)
+            except PromptTooLong as error:
+                self._shorten(error, refusals)
+            else:
+                return
+
+    def _shorten(self, error: PromptTooLong, refusals: int) -> None:
+        sizes = self._ahead()
+        if self.circumstances.strict or not sizes or not isinstance(self.request, ChatRequest):
+            raise error
+        count = min(len(sizes), budget.fewer(sizes, error, refusals))
+        self.request = budget.without_oldest(self.request, count)
+        self.left_out += count
+
+    def _ahead(self) -> tuple[int, ...]:
+        here = self.circumstances
+        return here.ahead[self.left_out - here.left_out :]
 
     def __enter__(self) -> Self:
         return self
@@ -121,34 +165,55 @@ class Reply:
         close = getattr(self._chunks, "close", None)
         if close:
             close()
-        if self.so_far and not self._finished:
+        if self._came and not self._finished:
             self._keep(complete=False)
 
     def _remember(self, chunk: Chunk) -> None:
-        if not (self._text or self._thinking) and (chunk.text or chunk.thinking or chunk.done):
+        if not self._came and (chunk.text or chunk.thinking or chunk.done):
             self.first_seconds = time.monotonic() - self._started
+        self._came = self._came or bool(chunk.text or chunk.thinking)
         if chunk.thinking:
             self._thinking.append(chunk.thinking)
         if chunk.text:
             self._text.append(chunk.text)
         if chunk.message and chunk.message.tool_calls:
             self.tool_calls += chunk.message.tool_calls
+        self.logprobs += chunk.logprobs or ()
         if chunk.done:
             self._finish(chunk)
 
     def _finish(self, last: Chunk) -> None:
         self.done_reason = last.done_reason or ""
         self.stats = stats_of(last, time.monotonic() - self._started, self.first_seconds)
+        if self._filled:
+            return
         self._finished = True
-        self._keep(complete=True)
+        # an answer that ended inside its thoughts has no text that could be sent again
+        self._keep(complete=bool(self.so_far or self.tool_calls) or self.done_reason != "length")
 
     def _keep(self, *, complete: bool) -> None:
         here = self.circumstances
-        if here.conversation is not None and isinstance(self.request, ChatRequest):
-            if here.new:
-                here.conversation.clear()
+        if here.conversation is None or not isinstance(self.request, ChatRequest):
+            return
+        if here.new:
+            here.conversation.clear()
+        if not here.goes_on:
             self.dropped = here.conversation.dropped_by(here.place)
-            here.conversation.keep(Turn(self.request.messages[-1], self._answer(), here.place, complete))
+        here.conversation.keep(self._turn(self.request, complete=complete), instead=here.goes_on)
+
+    def _turn(self, request: ChatRequest, *, complete: bool) -> Turn:
+        here = self.circumstances
+        prompt = next(message for message in reversed(request.messages) if message.role == "user")
+        at_limit = complete and self.done_reason == "length"
+        return Turn(prompt, self._answer(), here.place, complete, self.model, here.system, at_limit, self._own_tokens())
+
+    def _own_tokens(self) -> int:
+        # the server counts all that was said; what went ahead was counted before, and thoughts are not sent again
+        if not self.stats.prompt_tokens:
+            return 0
+        said = len(self.so_far) / (len(self.so_far) + len(self.thinking) or 1)
+        ahead = self.circumstances.before + sum(self._ahead())
+        return max(0, self.stats.prompt_tokens + round(self.stats.tokens * said) - ahead)
 
     def _answer(self) -> Message:
         return Message("assistant", self.so_far)

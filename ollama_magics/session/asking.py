@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics import fill
+from ollama_magics import budget, fill
+from ollama_magics.conversation import Conversation, Turn
 from ollama_magics.errors import PromptProblem, SettingError
 from ollama_magics.prompt import Prompt
 from ollama_magics.reply import Circumstances, Reply
+from ollama_magics.session import thinking
+from ollama_magics.session.remembering import Ahead, fitted, recall
+from ollama_magics.texts import Phrase
 from ollama_magics.wire import ChatRequest, GenerateRequest, Message, ModelCard
 
 if TYPE_CHECKING:
@@ -17,13 +22,22 @@ if TYPE_CHECKING:
 
 def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> Reply:
     """Return the reply to a prompt, for which nothing but the model's card has been asked yet."""
-    text = prompt.text if values is None else fill.fill(prompt.text, values)
+    text = _filled(prompt.text, values)
+    ahead = recall(_memory(session, prompt), prompt)
+    if ahead.goes_on:
+        prompt, text = _same(prompt, text, ahead.goes_on), ahead.goes_on.prompt.content
     if not text.strip():
         raise PromptProblem("OM-T01")
     session.installed.require_recent()
     model = _able(session, prompt)
-    frozen = request(session, prompt, model, text, values)
-    return Reply(frozen, session.client.chat, _circumstances(session, prompt, frozen.options["num_ctx"], model))
+    prompt, notes = _thoughtful(session, prompt, model, goes_on=ahead.goes_on is not None)
+    frozen = request(session, prompt, model, text, values, ahead)
+    here = _circumstances(session, prompt, frozen.options["num_ctx"], model)
+    if isinstance(frozen, ChatRequest):
+        ahead = fitted(ahead, frozen, here.context, strict=prompt.strict)
+        frozen = budget.without_oldest(frozen, ahead.left_out)
+    typed = _typed_system(prompt, values)
+    return Reply(frozen, session.client.chat, _remembering(here, ahead, ahead.system if typed is None else typed, notes))
 
 
 def stay_here(session: Session, model: str, *, local_only: bool) -> None:
@@ -34,19 +48,57 @@ def stay_here(session: Session, model: str, *, local_only: bool) -> None:
         raise SettingError("OM-S13", what=host)
 
 
-def request(session: Session, prompt: Prompt, model: str, text: str, values: Mapping[str, Any] | None) -> Any:
+def request(  # noqa: PLR0913, PLR0917 - all that meets in a request
+    session: Session,
+    prompt: Prompt,
+    model: str,
+    text: str,
+    values: Mapping[str, Any] | None,
+    ahead: Ahead | None = None,
+) -> Any:
     """Return the frozen request in which settings, options of the cell and earlier turns meet."""
-    chosen = session.settings
-    system = chosen.system if prompt.system is None else prompt.system
-    system = system if values is None else fill.fill(system, values)
+    chosen, ahead = session.settings, ahead or Ahead()
     pictures = tuple(picture.base64 for picture in prompt.images)
+    typed = _typed_system(prompt, values)
+    system = next(text for text in (typed, ahead.system, _filled(chosen.system, values)) if text is not None)
     options, beside = prompt.options(chosen), prompt.beside(chosen)
-    if chosen.model_type == "completion":
+    if prompt.completes(chosen):
+        beside |= {"suffix": prompt.suffix} if prompt.suffix else {}
         return GenerateRequest(model=model, prompt=text, system=system, images=pictures, options=options, **beside)
     first = (Message("system", system),) if system else ()
-    earlier = () if prompt.once or prompt.new else session.conversation.before(prompt.place)
-    messages = (*first, *earlier, Message("user", text, pictures))
-    return ChatRequest(model=model, messages=messages, options=options, **beside)
+    return ChatRequest(model=model, messages=(*first, *ahead.messages(text, pictures)), options=options, **beside)
+
+
+def _memory(session: Session, prompt: Prompt) -> Conversation | None:
+    if prompt.once or prompt.completes(session.settings):
+        return None
+    if isinstance(prompt.chat, Conversation):
+        return prompt.chat
+    return session.conversations.setdefault(prompt.chat.strip(), Conversation())
+
+
+def _same(prompt: Prompt, text: str, turn: Turn) -> Prompt:
+    """Return the prompt for going on with a turn: its model, unless another is named, and its own pictures."""
+    if text.strip() and text.strip() != turn.prompt.content.strip():
+        raise PromptProblem("OM-T06")
+    return replace(prompt, model=prompt.model or turn.model, images=())
+
+
+def _filled(text: str, values: Mapping[str, Any] | None) -> str:
+    return text if values is None else fill.fill(text, values)
+
+
+def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | None:
+    return None if prompt.system is None else _filled(prompt.system, values)
+
+
+def _thoughtful(session: Session, prompt: Prompt, model: str, *, goes_on: bool) -> tuple[Prompt, tuple[Phrase, ...]]:
+    card = session.installed.card(model)
+    word = prompt.thinking(session.settings)
+    if goes_on and word == "auto" and card.can("thinking"):
+        word = "off"  # it has thought already
+    word, notes = thinking.asked(word, card, model)
+    return replace(prompt, think=word), notes
 
 
 def _able(session: Session, prompt: Prompt) -> str:
@@ -61,6 +113,8 @@ def _able(session: Session, prompt: Prompt) -> str:
     model = session.installed.choose(model, ability)
     if prompt.thinking(chosen) not in ("auto", "off"):
         session.installed.choose(model, "thinking")
+    if prompt.suffix:
+        session.installed.choose(model, "insert")
     stay_here(session, model, local_only=prompt.local_only)
     return model
 
@@ -68,14 +122,27 @@ def _able(session: Session, prompt: Prompt) -> str:
 def _circumstances(session: Session, prompt: Prompt, asked: int, model: str) -> Circumstances:
     card = session.installed.card(model)
     return Circumstances(
-        conversation=None if prompt.once else session.conversation,
-        place=prompt.place,
         new=prompt.new,
         images=prompt.images,
         context=min(asked, card.context_length or asked),
         asked_context=asked,
         remote_host=_remote_host(session, card),
         language=session.language,
+        strict=prompt.strict,
+    )
+
+
+def _remembering(here: Circumstances, ahead: Ahead, system: str | None, notes: tuple[Phrase, ...]) -> Circumstances:
+    return replace(
+        here,
+        conversation=ahead.conversation,
+        place=ahead.place,
+        ahead=ahead.sizes,
+        before=ahead.before,
+        left_out=ahead.left_out,
+        goes_on=ahead.goes_on,
+        system=system,
+        notes=notes,
     )
 
 

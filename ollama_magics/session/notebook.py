@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,12 +13,13 @@ from ollama_magics import diagnosis, settings
 from ollama_magics.address import Address, parse
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.conversation import Conversation, Place
-from ollama_magics.errors import AddressError, SettingError
+from ollama_magics.errors import AddressError, PromptProblem, SettingError
 from ollama_magics.installed import InstalledModels
 from ollama_magics.precedence import InForce
 from ollama_magics.prompt import Prompt
 from ollama_magics.session import asking
 from ollama_magics.settings import OllamaSettings
+from ollama_magics.texts import Phrase
 from ollama_magics.transport import Way
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Session:
     def __init__(self, chosen: OllamaSettings) -> None:
         self.settings = chosen
         self.in_force = InForce(chosen)
-        self.conversation = Conversation()
+        self.conversations = {"": Conversation()}  # by name; without one: that of the notebook
         self._lock = threading.Lock()
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
         self._store: VectorStore | None = None
@@ -51,6 +53,10 @@ class Session:
     def typed_address(self) -> tuple[str, str]:
         """Return the address as it was typed and its source: notebook, profile, environment, saved or default."""
         return self.in_force.typed_address()
+
+    def address_told(self) -> str:
+        """Return one line about the address: where it comes from, and what of it was changed; raises AddressError."""
+        return diagnosis.address_told(self.address, self.typed_address()[1], self.in_force.overridden, self.language)
 
     @property
     def language(self) -> str:
@@ -114,6 +120,19 @@ class Session:
         """
         return asking.ask(self, prompt, values)
 
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation of prompts that name none."""
+        return self.conversations[""]
+
+    def conversation_named(self, name: str) -> Conversation:
+        """Return a conversation; raises PromptProblem, with the nearest name, where there is none of that name."""
+        if name not in self.conversations:
+            near = difflib.get_close_matches(name, filter(None, self.conversations), n=1, cutoff=0.5)
+            seen = Phrase("nearest_chat", name=near[0]) if near else Phrase("no_chats")
+            raise PromptProblem("OM-T07", name=name, seen=seen)
+        return self.conversations[name]
+
     def place(self, cell: str, run: str) -> Place:
         """Return where a prompt is typed: the cell and the run of it, as the front end names them."""
         return Place(cell, run)
@@ -167,13 +186,20 @@ class Session:
         """Return what a check has to find out, frozen, so that a thread may work on it while settings change."""
         chosen = self.settings
         typed, source = self.typed_address()
-        wanted = {"embedding": "embedding"}.get(chosen.model_type, "completion")
-        abilities = (wanted, "vision") if chosen.vision == "yes" and wanted == "completion" else (wanted,)
         more: dict[str, Any] = {"language": self.language, "context_length": chosen.context_length, "deep": deep}
         with suppress(AddressError):  # which the check explains
             more["way"], more["key"] = self._way(self.address)
-        more["options"] = Prompt("").options(chosen)
-        return diagnosis.Question(typed, source, chosen.model, abilities, chosen.connect_timeout, **more)
+        more |= {"options": Prompt("").options(chosen), "keep_alive": chosen.keep_alive, "probes": chosen.probes == "yes"}
+        more |= {"denied": tuple(self._said("no")), "overridden": self.in_force.overridden}
+        embeds = chosen.model_type == "embedding"
+        abilities = ("embedding",) if embeds else ("completion", *self._said("yes"))
+        model = self.embedding_model() if embeds else chosen.model
+        return diagnosis.Question(typed, source, model, abilities, chosen.connect_timeout, **more)
+
+    def _said(self, word: str) -> Iterator[str]:
+        """Yield the abilities about which the form says this word; a model type has no use for some of them."""
+        useful = {"chat": ("vision", "tools"), "completion": ("vision",)}.get(self.settings.model_type, ())
+        yield from (ability for ability in useful if getattr(self.settings, ability) == word)
 
     def forget_models(self) -> None:
         """Ask the server again what its models can do."""

@@ -15,6 +15,7 @@ from ollama_magics.settings.form import (
     words,
 )
 from ollama_magics.settings.hidden import clean_key, holds_password
+from ollama_magics.settings.runner import OF_THE_FORM, runner_options
 from ollama_magics.settings.values import (
     count,
     keep_alive,
@@ -31,6 +32,7 @@ from ollama_magics.settings.values import (
 
 __all__ = [
     "DEFAULT_ADDRESS",
+    "OF_THE_FORM",
     "OllamaSettings",
     "clean_key",
     "count",
@@ -45,6 +47,7 @@ __all__ = [
     "most_tokens",
     "plain_text",
     "refused",
+    "runner_options",
     "shared",
     "shown",
     "stops",

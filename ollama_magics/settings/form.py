@@ -69,6 +69,7 @@ class OllamaSettings(Configurable):
         "notebook", "keyring", "file", about="Where a key that is typed is kept; file: one that only you can read"
     )
     local_only = _choice("no", "yes", about="Refuse to send anything off this machine")
+    probes = _choice("yes", "no", about="Whether a failed check tries the usual other addresses; --no-probes: no")
     language = _choice("auto", *texts.LANGUAGES, about="Language of labels and messages; auto: from LANG")
 
     # The session that was made from these settings, or None; see session.current().

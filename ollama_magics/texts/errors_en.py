@@ -291,7 +291,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "OM-V07": (
         "The check was stopped.",
-        "It was stopped while {model} was being loaded or asked.",
+        "What comes after this was not asked.",
         "%ollama_check --deep",
     ),
     # what the server said
@@ -331,7 +331,32 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "the text so far is in _ollama.text; run the cell again",
     ),
+    "OM-C06": (
+        "The answer reached the end of the context.",
+        "Prompt and answer took {used} of {limit} tokens, and --strict lets nothing be forgotten.",
+        "the text so far is in _ollama.text; more room: --context N, then go on with --continue",
+    ),
     # prompts
+    "OM-L02": (
+        "The conversation no longer fits the context of {model}.",
+        "With {turns} earlier turns it has about {tokens} tokens, the context {limit}; --strict leaves none out.",
+        "leave --strict out, start afresh with --new, or raise it with --context N",
+    ),
+    "OM-T05": (
+        "There is no cut answer to go on with.",
+        "{seen}",
+        "write a new prompt, without --continue",
+    ),
+    "OM-T06": (
+        "--continue goes on with the cut answer and takes no new prompt.",
+        "The text of the cell differs from the prompt that was cut.",
+        "leave the cell empty, or leave --continue out",
+    ),
+    "OM-T07": (
+        "There is no conversation {name}.",
+        "{seen}",
+        "%ollama --chat {name} Hello (begins it)",
+    ),
     "OM-L01": (
         "The prompt is longer than the context of {model}.",
         "{said}",
@@ -345,7 +370,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-T02": (
         "The prompt asks for {{{{{name}}}}}, but the notebook has no {name}.",
         "{nearest}",
-        "define {name} first, or write \\{{{{{name}}}}} to send the braces",
+        "define {name} first, or write \\{{{{{name}}}}}, or --no-fill, to send the braces",
     ),
     "OM-T04": (
         "The text holds a character that does not exist.",
@@ -508,6 +533,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-I03": ("Interrupted; the finished batches are kept: run the cell again, and only the others are asked for.", "", ""),
     "OM-I04": ("Interrupted; nothing was kept.", "", ""),
     "OM-I05": ("Interrupted; the store of vectors had trouble, so not all finished batches are kept.", "", ""),
+    "OM-I06": ("Interrupted; the check did not come to its end.", "", ""),
     "OM-I02": ("Interrupted before the first word.", "", ""),
     "OM-I01": ("Interrupted; the text so far is kept in _ollama.", "", ""),
 }

@@ -2,6 +2,31 @@
 
 # code: (what is wrong, how we know, what to type)
 ERRORS: dict[str, tuple[str, str, str]] = {
+    "OM-C06": (
+        "回答到达了上下文的末尾。",
+        "提示和回答共用了 {limit} 个 token 中的 {used} 个，而 --strict 不允许遗忘。",
+        "目前的文本在 _ollama.text 中；更大的空间：--context N，然后用 --continue 继续",
+    ),
+    "OM-L02": (
+        "对话已超出 {model} 的上下文。",
+        "连同之前的 {turns} 轮约有 {tokens} 个 token，上下文为 {limit}；--strict 不省略任何一轮。",
+        "去掉 --strict，用 --new 重新开始，或用 --context N 增大",
+    ),
+    "OM-T05": (
+        "没有可以继续的被截断的回答。",
+        "{seen}",
+        "写一个新的提示，不用 --continue",
+    ),
+    "OM-T06": (
+        "--continue 会继续被截断的回答，不接受新的提示。",
+        "单元格的文字与被截断的提示不同。",
+        "清空单元格，或去掉 --continue",
+    ),
+    "OM-T07": (
+        "没有名为 {name} 的对话。",
+        "{seen}",
+        "%ollama --chat {name} 你好（开始这个对话）",
+    ),
     "OM-A01": (
         "{typed} 不是可用的地址。",
         "{reason}",
@@ -299,7 +324,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "OM-V07": (
         "检查已停止。",
-        "在加载或询问 {model} 时停止。",
+        "之后的步骤均未执行。",
         "%ollama_check --deep",
     ),
     # embeddings
@@ -353,4 +378,5 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-I03": ("已中断；完成的批次已保存：再次运行该单元格，只会询问其余部分。", "", ""),
     "OM-I04": ("已中断；未保存任何内容。", "", ""),
     "OM-I05": ("已中断；向量存储出现问题，完成的批次未全部保存。", "", ""),
+    "OM-I06": ("已中断；检查未完成。", "", ""),
 }

@@ -16,6 +16,7 @@ from ollama_magics.address import parse
 from ollama_magics.client import Client
 from ollama_magics.embedding import Place, embed, read, source_of
 from ollama_magics.embedding.decoding import Decoder
+from ollama_magics.embedding.scanning import Scanner
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.installed import InstalledModels
 from tests.embedding.asked import QUICK, Asked, Call, Connect, asked_texts, body, healthy, right, serving, vector, vectors
@@ -160,7 +161,7 @@ def test_bytes_become_the_right_matrix_or_none(fast: bool, rows: Any, spare: str
     """Nested, ragged, too few, too many, words, nulls: both readers agree with a plain reading of the interface."""
     decoder = Decoder()
     if not fast:
-        decoder._parser = None
+        decoder._reader = Scanner()
     data = json.dumps({"model": spare + "[", "embeddings": rows, "spare": spare}).encode()
     try:
         found = decoder.read(memoryview(data), 3)

@@ -100,6 +100,26 @@ def test_the_check_goes_deep_and_speaks_json(shell: Any) -> None:
     assert '"ok": true' in shell.run("%ollama_check --json")
 
 
+def test_a_terminal_gets_each_line_once(shell: Any) -> None:
+    """As the stages end, the load when it begins, and what was not asked at the end; the value shows nothing."""
+    shown = shell.run("report = %ollama_check --deep")
+    lines = shown.splitlines()
+    assert [line.split()[:2] for line in lines if line[0] == "✓"][::9] == [["✓", "Address"]]
+    assert len(lines) == len(set(lines))
+    assert shown.count("Answer") == shown.count("✓ Answer") + 1  # asked, and answered
+    assert "– Load, answer, proofs  not asked yet" in shell.run("%ollama_check").splitlines()
+    assert "✓ Server" in shell.run("print(report)")
+
+
+def test_no_probes_is_a_switch_of_the_form(shell: Any) -> None:
+    """It stands in the table, and a value takes it back."""
+    assert "Try other addresses: no" in shell.run("%ollama_config --no-probes")
+    assert "Try other addresses" in shell.run("%ollama_config --show")
+    assert settings.shared().probes == "no"
+    shell.run("%ollama_config --probes yes")
+    assert settings.shared().probes == "yes"
+
+
 def test_the_check_needs_no_words(shell: Any) -> None:
     """What stands after %ollama_check is a mistake that is named."""
     assert isinstance(shell.fail("%ollama_check now")[0], UsageError)

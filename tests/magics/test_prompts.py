@@ -88,7 +88,10 @@ def test_a_question_inside_a_block_reaches_the_model(shell: Any, stand_in: Stand
 @pytest.mark.parametrize("cell", ["%ollama?", "%%ollama?"])
 def test_help_stays_help(shell: Any, cell: str) -> None:
     """A bare question mark after the name asks IPython, which shows the options."""
-    assert "--max-tokens" in shell.run(cell)
+    shown = shell.run(cell)
+    titles = ("whom to ask:", "what to ask:", "memory:", "how to answer:", "the answer as an object:")
+    assert [title for title in titles if title in shown] == list(titles)
+    assert "--max-tokens" in shown
 
 
 def test_a_quoted_value_may_hold_spaces_and_lose_its_quotes(shell: Any, stand_in: StandIn) -> None:
@@ -106,6 +109,20 @@ def test_a_dollar_takes_a_value_from_the_notebook(shell: Any, stand_in: StandIn)
     assert (body["model"], body["messages"][0]["content"]) == ("sandbox-think", "Answer in rhymes, please.")
     error, _ = shell.fail("%ollama -s $missing hi")
     assert isinstance(error, SettingError)
+
+
+def test_any_option_of_ollama_can_be_typed(shell: Any, stand_in: StandIn) -> None:
+    """-O takes its name, a value of the notebook too, and several."""
+    shell.run("threads = 2")
+    shell.run("%ollama -O num_thread=$threads -O min_p=0.05 -O stop=END -O stop=FIN -O num_ctx=8k hi")
+    options = sent(stand_in)["options"]
+    assert options == {"num_ctx": 8192, "num_predict": 4096, "stop": ["END", "FIN"], "num_thread": 2, "min_p": 0.05}
+
+
+def test_braces_can_be_left_alone(shell: Any, stand_in: StandIn) -> None:
+    """With --no-fill nothing stands for a value, in the system prompt neither."""
+    shell.run("%%ollama --no-fill -s {{x}}\nWhat does {{missing}} mean in Jinja?")
+    assert [message["content"] for message in sent(stand_in)["messages"]] == ["{{x}}", "What does {{missing}} mean in Jinja?\n"]
 
 
 def test_names_in_double_braces_are_filled_once(shell: Any, stand_in: StandIn) -> None:
@@ -152,6 +169,10 @@ BAD = [
     ("%ollama Hello {{missing}}", PromptProblem, "OM-T02"),
     ("%ollama -m nope hi", ModelProblem, "OM-D36"),
     ("%ollama -m sandbox-embed hi", ModelProblem, "OM-D38"),
+    ("%ollama -O hi", UsageError, "KEY=VALUE"),
+    ("%ollama -O temperatur=1 hi", SettingError, "did you mean temperature?"),
+    ("%ollama -O num_batch=x hi", SettingError, "whole number"),
+    ("%ollama --context 8k -O num_ctx=4k hi", SettingError, "typed twice"),
     ("%ollama --context x hi", SettingError, "OM-S01"),
     ("%ollama --context -5 hi", SettingError, "OM-S01"),
     ("%ollama --temperature hot hi", SettingError, "OM-S01"),

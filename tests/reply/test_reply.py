@@ -190,10 +190,11 @@ def test_closing_twice_or_unasked_does_nothing() -> None:
 
 
 def test_a_whole_answer_is_kept_as_a_turn() -> None:
-    """With the prompt that was sent."""
+    """With the prompt that was sent, and the tokens that the server counted."""
     memory, here = Conversation(), Place("a", "1")
     finished(*HELLO, conversation=memory, place=here)
-    assert memory.turns == (Turn(REQUEST.messages[-1], Message("assistant", "Hello"), here, complete=True),)
+    said_by = Message("assistant", "Hello")
+    assert memory.turns == (Turn(REQUEST.messages[-1], said_by, here, complete=True, model="m", tokens=1520),)
 
 
 def test_a_cut_answer_is_kept_as_cut_and_once() -> None:
@@ -204,7 +205,7 @@ def test_a_cut_answer_is_kept_as_cut_and_once() -> None:
         list(reply)
     reply.close()
     assert [turn.complete for turn in memory.turns] == [False]
-    assert memory.before(Place()) == ()
+    assert memory.messages == ()
 
 
 @pytest.mark.parametrize("error", [RequestRefused("OM-R01", status=500, said="x"), AnswerCut("OM-C01"), KeyboardInterrupt()])

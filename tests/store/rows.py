@@ -15,7 +15,7 @@ WIDTH = 8
 
 def keys_of(batch: int, count: int = 4) -> list[bytes]:
     """Return the keys of a batch."""
-    return [key("digest", {}, f"text {row} of batch {batch}") for row in range(count)]
+    return [key("digest", {})(f"text {row} of batch {batch}") for row in range(count)]
 
 
 def row_of(name: bytes, width: int = WIDTH) -> bytes:

@@ -188,7 +188,7 @@ def test_forget_removes_every_row_from_the_disk(make: Make, path: Path) -> None:
 def test_no_text_is_written(store: VectorStore, path: Path) -> None:
     """The files hold hashes and numbers."""
     text = "a very private sentence"
-    store.put([key("digest", {"prefix": text}, text)], rows_of([bytes(16)]), 8)
+    store.put([key("digest", {"prefix": text})(text)], rows_of([bytes(16)]), 8)
     store.close()
     assert path.stat().st_size
     assert all(b"private" not in part.read_bytes() for part in path.parent.iterdir())

@@ -1,0 +1,77 @@
+"""A refused line with a secret: what IPython remembers of it afterwards, in memory and on the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KEY = "sk-canary-5f1e"
+CELLS = {
+    "a line": f"%ollama_config --api-key {KEY}",
+    "a line among others": f"a = 1\n%ollama_config --seed 7 --api-key='{KEY}'  \nb = 2",
+    "a value": f"x = %ollama_config --proxy http://me:{KEY}@host:1",
+    "a header": f'%ollama_config --headers "X-Token: {KEY}"',
+    "both quotes": f"""%ollama_config --system "it's" --api-key "{KEY}" """,
+}
+
+
+def texts_of(shell: Any) -> Iterator[str]:
+    """Yield all that IPython keeps of what was typed."""
+    history = shell.ipython.history_manager
+    yield from (*history.input_hist_raw, *history.input_hist_parsed, *map(str, history.db_input_cache))
+    yield from (str(getattr(history, name)) for name in ("_i00", "_i", "_ii", "_iii"))
+    yield from (str(value) for name, value in shell.names.items() if name.startswith("_i") or name in ("In", "_ih"))
+
+
+def files_of(shell: Any) -> bytes:
+    """Return all that IPython has on the disk."""
+    shell.ipython.history_manager.writeout_cache()
+    return b"".join(path.read_bytes() for path in Path(os.environ["IPYTHONDIR"]).rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_a_refused_line_leaves_the_history(shell: Any, cell: str) -> None:
+    """The error says what remains to do; other lines of the cell, and other cells, stay."""
+    shell.ipython.run_cell("before = 'api-key'", store_history=True)
+    shell.ipython.history_manager.writeout_cache()
+    result = shell.ipython.run_cell(cell, store_history=True)
+    error = result.error_in_exec
+    assert error.code == "OM-S02"
+    assert error.how_we_know == (
+        "The line stays in the notebook; it was taken out of IPython's history, and nothing of it was used."
+    )
+    assert not [text for text in texts_of(shell) if KEY in text]
+    found = files_of(shell)
+    assert KEY.encode() not in found
+    assert b"before = 'api-key'" in found
+    assert "••••" in shell.names["In"][-1]
+    shell.ipython.run_cell("after = 1", store_history=True)
+    assert KEY not in shell.names["_i"] + shell.names["_ii"]
+
+
+def test_a_line_that_was_written_already_is_taken_out_of_the_file(shell: Any) -> None:
+    """IPython's own thread may have been faster."""
+    cell = f"%ollama_config --api-key {KEY}"
+    shell.ipython.history_manager.store_inputs(1, cell)
+    assert KEY.encode() in files_of(shell)
+    shell.ipython.run_cell(cell, store_history=True)
+    assert KEY.encode() not in files_of(shell)
+
+
+def test_a_line_in_pieces_is_said_to_stay(shell: Any) -> None:
+    """What cannot be found cannot be taken out, and nothing else is claimed."""
+    error = shell.ipython.run_cell(f"%ollama_config --seed 7 \\\n --api-key {KEY}", store_history=True).error_in_exec
+    assert "and in the history of IPython" in error.how_we_know
+    shell.ipython.history_manager.reset()
+
+
+def test_a_shell_without_a_file_of_past_sessions_has_no_trace_either(shell: Any) -> None:
+    """Whoever switched it off."""
+    shell.ipython.history_manager.enabled = False
+    error = shell.ipython.run_cell(f"%ollama_config --api-key {KEY}", store_history=True).error_in_exec
+    assert "taken out of IPython's history" in error.how_we_know
+    assert not [text for text in texts_of(shell) if KEY in text]

@@ -1,0 +1,118 @@
+"""What a check is asked by a session: the form's claims, the options of real use, and whether it may look around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ollama_magics.prompt import Prompt
+from ollama_magics.session import Session
+from ollama_magics.settings import OllamaSettings
+from ollama_magics.standin import StandIn
+
+Open = Callable[..., Session]
+
+
+@pytest.fixture
+def open_session() -> Iterator[Open]:
+    """Return a function that makes a session with these settings; it is closed in the end."""
+    opened: list[Session] = []
+
+    def make(**values: Any) -> Session:
+        session = Session(OllamaSettings())
+        opened.append(session)
+        session.configure(values)
+        return session
+
+    yield make
+    for session in opened:
+        session.close()
+
+
+CLAIMS: list[tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = [
+    ({}, ("completion",), ()),
+    ({"vision": "yes", "tools": "yes"}, ("completion", "vision", "tools"), ()),
+    ({"vision": "no", "tools": "no"}, ("completion",), ("vision", "tools")),
+    ({"tools": "yes", "model_type": "completion"}, ("completion",), ()),
+    ({"vision": "yes", "tools": "no", "model_type": "embedding"}, ("embedding",), ()),
+]
+
+
+@pytest.mark.parametrize(("values", "claimed", "denied"), CLAIMS)
+def test_the_form_claims_and_denies(
+    open_session: Open, values: dict[str, Any], claimed: tuple[str, ...], denied: tuple[str, ...]
+) -> None:
+    """What its fields say, as far as the type of the model has a use for it."""
+    question = open_session(**values).question()
+    assert (question.abilities, question.denied) == (claimed, denied)
+
+
+def test_a_model_for_embeddings_is_the_one_that_embeds(open_session: Open) -> None:
+    """Its own field counts more than the model."""
+    values = {"model": "m", "embedding_model": "e"}
+    assert open_session(**values).question().model == "m"
+    assert open_session(**values, model_type="embedding").question().model == "e"
+
+
+def test_a_check_may_be_told_not_to_look_around(open_session: Open) -> None:
+    """The person's word is kept in the form."""
+    assert open_session().question().probes
+    assert not open_session(probes="no").question().probes
+
+
+def bodies(stand_in: StandIn, path: str) -> list[dict[str, Any]]:
+    """Return what was sent to a path."""
+    return [body for _, asked, body in stand_in.requests if asked == path and body is not None]
+
+
+def test_a_deep_check_asks_as_real_use_does(open_session: Open, stand_in: StandIn) -> None:
+    """The same context and keep-alive with every request, so that the load is not wasted."""
+    session = open_session(base_url=stand_in.url, model="sandbox-chat", context_length=512, keep_alive="7m", seed=3)
+    assert session.check(deep=True)
+    assert session.ask(Prompt("Hi", once=True)).text
+    *checked, used = bodies(stand_in, "/api/chat")
+    assert {(body["options"]["num_ctx"], body["options"]["seed"], body["keep_alive"]) for body in checked} == {(512, 3, "7m")}
+    assert (used["options"]["num_ctx"], used["keep_alive"]) == (512, "7m")
+
+
+def test_embeddings_stay_as_long_as_the_form_says(open_session: Open, stand_in: StandIn) -> None:
+    """In the check and in real use; what a call says wins."""
+    session = open_session(base_url=stand_in.url, model="sandbox-embed", model_type="embedding", keep_alive="1h30m")
+    assert session.check(deep=True)
+    session.embed(["a"], store=False)
+    session.embed(["a"], store=False, keep_alive="5m")
+    assert [body["keep_alive"] for body in bodies(stand_in, "/api/embed")] == [*["1h30m"] * 5, "5m"]
+
+
+def test_a_denied_ability_is_told_and_not_proved(open_session: Open, stand_in: StandIn) -> None:
+    """Whoever does not want it must not wait for it."""
+    values = {"base_url": stand_in.url, "model": "sandbox-vision", "model_type": "chat"}
+    seen = open_session(**values).check(deep=True)
+    denied = open_session(**values, vision="no").check(deep=True)
+    assert "vision: sees" in str(seen)
+    assert "the form says no to: vision" in str(denied)
+    assert "vision: sees" not in str(denied)
+
+
+ENVIRONMENT = [
+    ("http://far:2", "http://far:2, from OLLAMA_HOST instead of the saved http://saved:1"),
+    ("far:2", "because no http:// was typed · from OLLAMA_HOST, instead of the saved http://saved:1"),
+]
+
+
+@pytest.mark.parametrize(("host", "said"), ENVIRONMENT)
+def test_a_saved_address_that_the_environment_overrides_is_named(
+    open_session: Open, monkeypatch: pytest.MonkeyPatch, host: str, said: str
+) -> None:
+    """By the check and by the line beside the field, so that it is no riddle."""
+    open_session(base_url="http://saved:1").in_force.save("")
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    session = open_session(probes="no", connect_timeout=0.1)
+    session.in_force.begin()
+    assert session.address_told().endswith(said)
+    assert session.question().overridden == "http://saved:1"
+    assert said in str(session.check().stages[0].sentence)
+    session.configure({"language": "zh"})
+    assert "代替已保存的 http://saved:1" in session.address_told()

@@ -1,0 +1,84 @@
+"""Options that a person names as Ollama does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ollama_magics.errors import SettingError
+from ollama_magics.prompt import Prompt
+from ollama_magics.settings import OllamaSettings, runner_options
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "sent"),
+    [
+        ("num_batch", "256", 256),
+        ("num_thread", 4, 4),
+        ("num_gpu", "-1", -1),
+        ("num_keep", "1,024", 1024),
+        ("min_p", "0.05", 0.05),
+        ("min_p", 0, 0.0),
+        ("repeat_penalty", "1", 1.0),
+        ("use_mmap", "false", False),
+        ("use_mmap", True, True),
+        ("use_mmap", "Yes", True),
+    ],
+)
+def test_a_value_gets_the_type_that_the_server_wants(name: str, typed: object, sent: object) -> None:
+    """Whether it comes from a line or from a program."""
+    found = runner_options({name: typed})[name]
+    assert (found, type(found)) == (sent, type(sent))
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ({"temperatur": 1}, "did you mean temperature?"),
+        ({"num-ctx": 1}, "did you mean num_ctx?"),
+        ({"repeat_penality": 1}, "did you mean repeat_penalty?"),
+        ({"zzz": 1}, "there are: num_ctx"),
+        ({"mirostat": 1}, "has done nothing with it"),
+        ({"keep_alive": 1}, "--keep-alive"),
+        ({"format": "json"}, "--format"),
+        ({"num_batch": "many"}, "It takes a whole number."),
+        ({"num_batch": 1.5}, "It takes a whole number."),
+        ({"num_batch": True}, "It takes a whole number."),
+        ({"min_p": "nan"}, "It takes a number."),
+        ({"min_p": None}, "It takes a number."),
+        ({"use_mmap": "perhaps"}, "It takes true or false."),
+    ],
+)
+def test_what_a_server_would_pass_over_is_an_error(typed: dict[str, Any], told: str) -> None:
+    """It would ignore an unknown name without a word, and answer 500 to a wrong type."""
+    with pytest.raises(SettingError) as caught:
+        runner_options(typed)
+    assert told in str(caught.value)
+
+
+def test_options_of_the_form_may_be_named_as_ollama_does() -> None:
+    """They are read by the form's own readers, and win over it."""
+    chosen = OllamaSettings()
+    chosen.temperature = 1
+    prompt = Prompt("Hi", extra={"num_ctx": "8k", "temperature": 0, "stop": ["a", "b"], "min_p": 0.1})
+    assert prompt.options(chosen) == {
+        "num_ctx": 8192,
+        "num_predict": 4096,
+        "temperature": 0,
+        "stop": ("a", "b"),
+        "min_p": 0.1,
+    }
+
+
+def test_an_option_typed_twice_is_an_error() -> None:
+    """Nobody knows which was meant."""
+    with pytest.raises(SettingError) as caught:
+        Prompt("Hi", context_length=512, extra={"num_ctx": 1024}).options(OllamaSettings())
+    assert "--context" in str(caught.value)
+
+
+def test_a_bad_value_of_the_form_is_refused_under_either_name() -> None:
+    """By the same reader."""
+    with pytest.raises(SettingError):
+        Prompt("Hi", extra={"num_ctx": -5}).options(OllamaSettings())
