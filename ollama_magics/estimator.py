@@ -36,6 +36,10 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     those of om.embed: what was embedded before is not asked again.
 
     Fitting learns no weights: it fixes the model, ``model_``, and the number of features, ``n_features_out_``.
+
+    Since the tags say that texts are taken, scikit-learn's ``check_estimator``, whose data are numbers, leaves nearly all of its
+    checks out. On an embedder that reads each row of numbers as a text they run, and those on cloning, parameters, fitting,
+    repeating, pickling and names of features hold; those on kinds of numbers, sparse tables and columns say nothing of texts.
     """
 
     def __init__(  # noqa: PLR0913 - scikit-learn wants every parameter by its name
