@@ -1,15 +1,18 @@
 """Embedding, from texts to one float32 array: ollama_magics next to its peers and to the limit, in one run."""
 
-# python benchmarks/embed.py [--quick] [PART ...]     needs a C compiler and the peers: pip install -e ".[bench]"
+# make bench, which makes an environment of its own (.venv) with the peers in it; or, with them in yours:
+#   pip install -e ".[bench]" && python benchmarks/embed.py [--quick] [PART ...]
+# Either needs a C compiler. A peer that is not installed is left out, and said to be. Absolute figures depend on the machine and
+# on what else it does: compare the ratios, which are those within a round, and their medians.
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
 from embedders import LIMIT, OURS, PEERS
-from figures import show, spread
+from figures import Samples, show, spread, summarise
 from processes import Worker, fast_server, where, workers
 
 ENCODE_US = 40  # what Ollama's own JSON encoder takes for 768 numbers
@@ -40,27 +43,29 @@ def in_turns(clients: Sequence[Worker], count: int, rounds: int) -> dict[str, li
     return seconds
 
 
-def compare(title: str, chosen: argparse.Namespace, **costs: float) -> None:
-    """Print the rates of all clients against a server with these costs."""
+def compare(title: str, chosen: argparse.Namespace, **costs: float) -> Samples:
+    """Print the rates of all clients against a server with these costs, and return their seconds."""
     print(f"\n{title}: {chosen.count:,} texts, 768 numbers each, medians of {chosen.rounds}")
     with fast_server(width=768, **costs) as url, workers("embed", NAMES, url) as clients:
-        show(in_turns(clients, chosen.count, chosen.rounds), chosen.count, "texts/s", peer="ollama", limit=LIMIT)
+        samples = in_turns(clients, chosen.count, chosen.rounds)
+    show(samples, chosen.count, "texts/s", peer="ollama", limit=LIMIT)
+    return samples
 
 
-def client_only(chosen: argparse.Namespace) -> None:
+def client_only(chosen: argparse.Namespace) -> Samples:
     """Measure the clients against prepared answers."""
-    compare("Client only", chosen)
+    return compare("Client only", chosen)
 
 
-def behind_encoding(chosen: argparse.Namespace) -> None:
+def behind_encoding(chosen: argparse.Namespace) -> Samples:
     """Measure the clients behind a server that has to write its JSON on one core."""
     title = f"Behind Ollama's JSON encoder on one core ({ENCODE_US} us a vector, {V1_ENCODE_US} us for openai's path)"
-    compare(title, chosen, encode_us=ENCODE_US, v1_encode_us=V1_ENCODE_US)
+    return compare(title, chosen, encode_us=ENCODE_US, v1_encode_us=V1_ENCODE_US)
 
 
-def behind_gpu(chosen: argparse.Namespace) -> None:
+def behind_gpu(chosen: argparse.Namespace) -> Samples:
     """Measure the clients behind a server with one GPU."""
-    compare(f"Behind one GPU ({GPU_MS} ms for 256 texts)", chosen, gpu_ms=GPU_MS)
+    return compare(f"Behind one GPU ({GPU_MS} ms for 256 texts)", chosen, gpu_ms=GPU_MS)
 
 
 def memory(chosen: argparse.Namespace) -> None:
@@ -110,7 +115,13 @@ def show_growth(client: Worker, sizes: Sequence[int]) -> None:
         print(f"  {client.name:20}{size:10,}{median(costs):9.1f}{noise:>8}{median(costs) / usual:8.2f}x")
 
 
-PARTS = {"client": client_only, "encode": behind_encoding, "gpu": behind_gpu, "memory": memory, "growth": growth}
+PARTS: dict[str, Callable[[argparse.Namespace], Samples | None]] = {
+    "client": client_only,
+    "encode": behind_encoding,
+    "gpu": behind_gpu,
+    "memory": memory,
+    "growth": growth,
+}
 
 
 def main() -> None:
@@ -125,8 +136,9 @@ def main() -> None:
     chosen.rounds = chosen.rounds or (3 if chosen.quick else 7)
     chosen.count, chosen.most = (2_560, 100_000) if chosen.quick else (10_000, 1_000_000)
     print(where())
-    for part in chosen.parts or PARTS:
-        PARTS[part](chosen)
+    measured = {part: samples for part in chosen.parts or PARTS if (samples := PARTS[part](chosen))}
+    if measured:
+        summarise(measured, (*PEERS, *OURS), peer="ollama", limit=LIMIT)
 
 
 if __name__ == "__main__":

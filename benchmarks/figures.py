@@ -33,3 +33,12 @@ def show(samples: Samples, count: int, unit: str, *, peer: str, limit: str) -> N
             f"  {name:20}{figure}{f'±{spread(seconds):.0%}':>9}"
             f"{'-' if over is None else f'{over:.2f}x':>14}{'-' if part is None else f'{part:.1%}':>14}"
         )
+
+
+def summarise(measured: Mapping[str, Samples], names: Sequence[str], *, peer: str, limit: str) -> None:
+    """Print one table of ratios: for each client, in each part, how many times as fast as a peer, and how much of the limit."""
+    print(f"\n{f'Times as fast as {peer} · of the limit':38}{''.join(f'{part:>18}' for part in measured)}")
+    for name in names:
+        ratios = [(faster(samples, name, peer), faster(samples, name, limit)) for samples in measured.values() if name in samples]
+        cells = [f"{'-' if over is None else f'{over:.2f}x'} · {'-' if part is None else f'{part:.0%}'}" for over, part in ratios]
+        print(f"  {name:36}{''.join(f'{cell:>18}' for cell in cells)}")

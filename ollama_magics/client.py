@@ -69,13 +69,14 @@ class Client:
         way: Way = SYSTEM_WAY,
         cancelled: threading.Event | None = None,
         resolve: Resolve = socket.getaddrinfo,
+        certificates: ssl.SSLContext | None = None,
     ) -> None:
         self.address = address
         self._way, self._key = way, key
         self._timeouts = timeouts or Timeouts()
         self._cancelled = cancelled or threading.Event()
         self._backend = SlicedBackend(self._cancelled, resolve)
-        self._transport = SlicedTransport(address, self._backend, way)
+        self._transport = SlicedTransport(address, self._backend, way, certificates)
         self._http = httpx.Client(
             base_url=address.url,
             transport=self._transport,
@@ -87,7 +88,8 @@ class Client:
 
     def sibling(self, cancelled: threading.Event, limits: Timeouts | None = None) -> Client:
         """Return a client of the same server with connections, a cancel flag and, if given, limits of its own."""
-        return Client(self.address, limits or self._timeouts, key=self._key, way=self._way, cancelled=cancelled)
+        times, known = limits or self._timeouts, self._transport.certificates  # which are read once
+        return Client(self.address, times, key=self._key, way=self._way, cancelled=cancelled, certificates=known)
 
     @property
     def is_cancelled(self) -> bool:
@@ -107,8 +109,7 @@ class Client:
 
     def shake_hands(self) -> str:
         """Return the version of TLS that the server speaks, its certificate checked; nothing is asked of it."""
-        limit = self._timeouts.metadata
-        with self._translated(limit):
+        with self._translated(limit := self._timeouts.metadata):
             stream = self._backend.connect_tcp(self.address.host, self.address.port, self._timeouts.connecting(self.address))
             try:
                 secured = stream.start_tls(self._transport.certificates or ssl.create_default_context(), self.address.host, limit)
@@ -118,8 +119,7 @@ class Client:
 
     def peek(self, path: str) -> Page:
         """Return what the server shows under a path, whatever it is: for telling who it is."""
-        limit = self._timeouts.metadata
-        with self._translated(limit):
+        with self._translated(limit := self._timeouts.metadata):
             times = self._timeouts.for_request(self.address, limit)
             response = self._http.send(self._http.build_request("GET", path.lstrip("/"), timeout=times), stream=True)
         try:

@@ -38,6 +38,7 @@ class InForce:
         self._typed = set(chosen.changed())  # with %config, before the first use
         self._settling = False
         self._key: Secret | None = None
+        self._parsed: tuple[Secret, Address] | None = None
         self._origins: dict[str, str] = {}
         for name in _BOUND:
             self._bind(name)
@@ -48,7 +49,10 @@ class InForce:
     @property
     def address(self) -> Address:
         """Where the requests go; raises AddressError."""
-        return parse(self.typed_address()[0])
+        typed = Secret(self.typed_address()[0])  # with the password in it
+        if self._parsed is None or self._parsed[0] != typed:  # a cell asks several times, and reading takes a while
+            self._parsed = typed, parse(typed.reveal())
+        return self._parsed[1]
 
     def typed_address(self) -> tuple[str, str]:
         """Return the address as it was typed and its source: notebook, profile, environment, saved or default."""

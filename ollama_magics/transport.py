@@ -144,8 +144,10 @@ SYSTEM_WAY = Way()
 class SlicedTransport(httpx.BaseTransport):
     """Sends requests over kept, sliced connections; lets the errors of httpcore through, which the client translates."""
 
-    def __init__(self, address: Address, backend: SlicedBackend, way: Way = SYSTEM_WAY) -> None:
-        self.certificates = _certificates(way.ca_bundle) if address.scheme == "https" else None
+    def __init__(
+        self, address: Address, backend: SlicedBackend, way: Way = SYSTEM_WAY, certificates: ssl.SSLContext | None = None
+    ) -> None:
+        self.certificates = certificates or (_certificates(way.ca_bundle) if address.scheme == "https" else None)
         self._pool = _pool(address, backend, way, self.certificates)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from ollama_magics import wire
-from ollama_magics.address import Address
+from ollama_magics.address import Address, parse
 from ollama_magics.client import Client
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.transport import Way
 from ollama_magics.wire import ChatRequest, EmbedRequest, Message
+from tests.diagnosis.certificates import certificate, tls_server, trust
 from tests.faults import (
     CHUNKED,
     Close,
@@ -239,6 +244,18 @@ def test_a_missing_file_of_certificates_is_named(connect: Connect, monkeypatch: 
     assert "SSL_CERT_FILE" in error.how_we_know
     with FaultServer(fine()) as server:
         assert connect(server.url).version() == "0.24.0"
+
+
+def test_a_client_of_a_job_trusts_what_the_first_one_read(tmp_path: Path) -> None:
+    """Reading all certificates takes as long as a hundred requests; a file that is gone shows that they are read once."""
+    way = Way(ca_bundle=trust(tmp_path))
+    with tls_server(certificate()) as port, ExitStack() as clients:
+        first = Client(parse(f"https://127.0.0.1:{port}"), way=way)
+        clients.callback(first.close)
+        Path(way.ca_bundle).unlink()
+        second = first.sibling(threading.Event())
+        clients.callback(second.close)
+        assert second.version() == "0.24.0"
 
 
 def test_both_families_of_addresses_are_tried(connect: Connect) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -15,6 +17,8 @@ import ollama_magics as om
 from ollama_magics.embedding import EmbedReport
 from ollama_magics.errors import EmbeddingProblem, ModelProblem
 from ollama_magics.session import current
+from tests.embedding.asked import Asked, Call, Connect, asked_texts, serving
+from tests.faults import Step, whole
 from tests.real.runner import kill_runner
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -47,6 +51,23 @@ def test_a_batch_gives_what_each_text_gives_alone() -> None:
     assert (vectors.shape, report.failed) == ((40, 384), ())
     alone = np.concatenate([om.embed(text, store=False) for text in TEXTS[5:8]])
     assert (np.einsum("ij,ij->i", vectors[5:8], alone) > 0.999).all()
+
+
+def test_forty_texts_are_three_requests(real_url: str, connect: Connect) -> None:
+    """And not forty; each text goes out once, and what comes back is what the server says to each alone."""
+    texts = [f"house {number}" for number in range(40)]
+
+    def real(asked: Asked) -> Sequence[Step]:
+        return whole(httpx.post(f"{real_url}/api/embed", json={**asked.body, "model": "all-minilm"}, timeout=300).json())
+
+    with serving(real) as relay:
+        vectors = Call(connect, [relay])(texts, batch=16)
+        batches = asked_texts(relay)
+    assert sorted(map(len, batches)) == [8, 16, 16]
+    assert sorted(text for batch in batches for text in batch) == sorted(texts)
+    places = range(0, 40, 13)
+    alone = np.concatenate([om.embed(texts[place], store=False) for place in places])
+    assert (np.einsum("ij,ij->i", vectors[places], alone) > 0.999).all()
 
 
 def test_a_text_that_is_too_long_is_named_by_its_row() -> None:
