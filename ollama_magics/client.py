@@ -281,9 +281,8 @@ def _basic(address: Address) -> tuple[str, str] | None:
 
 def _headers(key: str, others: Mapping[str, str]) -> httpx.Headers:
     if not (key.isascii() and key.isprintable()):
-        reason = "It holds a line break, or a sign that HTTP does not allow."
         raise SettingError(
-            "OM-S01", value="The key", setting="OLLAMA_API_KEY", reason=reason, example="set it again, and restart"
+            "OM-S01", value=Phrase("the_key"), setting="OLLAMA_API_KEY", reason=Phrase("broken_key"), example=Phrase("set_again")
         )
     headers = httpx.Headers({"User-Agent": "ollama-magics", **others})
     headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})

@@ -67,7 +67,7 @@ class FormMagics(Magics):
             try:
                 return self._checked(session, deep=options.deep, is_json=options.json)
             except KeyboardInterrupt:
-                raise Interrupted(code="OM-I05") from None
+                raise Interrupted(code="OM-I06") from None
 
     def _checked(self, session: Session, *, deep: bool, is_json: bool) -> CheckReport:
         if is_json:

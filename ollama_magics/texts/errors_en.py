@@ -507,7 +507,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "OM-I03": ("Interrupted; the finished batches are kept: run the cell again, and only the others are asked for.", "", ""),
     "OM-I04": ("Interrupted; nothing was kept.", "", ""),
-    "OM-I05": ("Interrupted; the check did not come to its end.", "", ""),
+    "OM-I06": ("Interrupted; the check did not come to its end.", "", ""),
     "OM-I02": ("Interrupted before the first word.", "", ""),
     "OM-I01": ("Interrupted; the text so far is kept in _ollama.", "", ""),
 }

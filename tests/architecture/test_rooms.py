@@ -45,7 +45,7 @@ OURS: dict[str, set[str]] = {
     "precedence": {"profiles", "settings", "address", "secret", "errors"},
     "detected": {"settings", "texts", "wire"},
     "prompt": {"conversation", "images", "settings"},
-    "profiles": {"settings", "secret", "errors"},
+    "profiles": {"settings", "secret", "texts", "errors"},
     "display": {"reply", "markup", "texts"},
     "diagnosis": {
         *{"client", "installed", "wire", "address", "texts", "errors"},
@@ -64,7 +64,7 @@ OURS: dict[str, set[str]] = {
     "transport": {"address", "secret", "texts", "errors"},
     "refusal": {"texts", "errors"},
     "wire": {"errors"},
-    "address": {"secret", "errors"},
+    "address": {"secret", "texts", "errors"},
     "settings": {"secret", "texts", "errors"},
     "errors": {"texts"},
     "secret": set(),

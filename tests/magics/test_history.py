@@ -56,7 +56,7 @@ def test_a_refused_line_leaves_the_history(shell: Any, cell: str) -> None:
 def test_a_line_that_was_written_already_is_taken_out_of_the_file(shell: Any) -> None:
     """IPython's own thread may have been faster."""
     cell = f"%ollama_config --api-key {KEY}"
-    shell.ipython.history_manager.store_inputs(1, cell)
+    shell.ipython.history_manager.store_inputs(99, cell)
     assert KEY.encode() in files_of(shell)
     shell.ipython.run_cell(cell, store_history=True)
     assert KEY.encode() not in files_of(shell)
