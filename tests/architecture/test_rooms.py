@@ -59,7 +59,8 @@ OURS: dict[str, set[str]] = {
     "markup": {"texts"},
     "images": {"errors"},
     "fill": {"errors"},
-    "client": {"failure", "transport", "refusal", "wire", "address", "texts", "errors"},
+    "headers": {"address", "secret", "transport", "texts", "errors"},
+    "client": {"failure", "headers", "transport", "refusal", "wire", "address", "texts", "errors"},
     "failure": {"transport", "refusal", "address", "texts", "errors"},
     "transport": {"address", "secret", "texts", "errors"},
     "refusal": {"texts", "errors"},
@@ -75,7 +76,7 @@ OURS: dict[str, set[str]] = {
 # outside package: the rooms that may know it
 OUTSIDE: dict[str, set[str]] = {
     "IPython": {"magics", "arguments", "display"},
-    "httpx": {"client", "transport"},
+    "httpx": {"client", "headers", "transport"},
     "httpcore": {"client", "failure", "transport"},
     "dask": {"distributed"},
     "ipywidgets": {"panel"},
