@@ -16,7 +16,8 @@ FLAGS = {"model_type": "type", "context_length": "context"}
 _WHOLE = re.compile(r"[+-]?\d{1,12}")
 _UNITS = {"k": 1024, "m": 1024 * 1024}
 _LONGEST_TEXT, _LONGEST_NAME = 100_000, 500  # characters
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_HALVES = "\ud800-\udfff"  # of characters, which no file and no request can hold
+_CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_HALVES}]")
 
 Reader = Callable[[object, Any], Any]
 
@@ -206,6 +207,8 @@ def stops(value: object, setting: str) -> tuple[str, ...]:
         found = [text for part in found for text in (part if isinstance(part, (list, tuple)) else [part])]
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise refused(value, setting, Phrase("need_texts"), "END")
+    if sum(map(len, found)) > _LONGEST_TEXT or re.search(f"[{_HALVES}]", "".join(found)):
+        raise refused(value, setting, Phrase("need_plain", most=f"{_LONGEST_TEXT:,}"), "END")
     return tuple(text for text in found if text)
 
 
