@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,8 +15,9 @@ import httpx
 
 from ollama_magics import wire
 from ollama_magics.address import Address
-from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused, SettingError
+from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused
 from ollama_magics.failure import translated
+from ollama_magics.headers import basic, headers, secrets, without
 from ollama_magics.refusal import Refusal, error_object, quote
 from ollama_magics.texts import Phrase
 from ollama_magics.transport import SYSTEM_WAY, Resolve, SlicedBackend, SlicedTransport, Way, hurry, proxy_for, without_password
@@ -77,13 +78,14 @@ class Client:
         self._cancelled = cancelled or threading.Event()
         self._backend = SlicedBackend(self._cancelled, resolve)
         self._transport = SlicedTransport(address, self._backend, way, certificates)
+        self._secrets = tuple(secrets(address, key, way))
         self._http = httpx.Client(
             base_url=address.url,
             transport=self._transport,
             trust_env=False,
             follow_redirects=False,
-            headers=_headers(key, way.headers),
-            auth=_basic(address),
+            headers=headers(key, way.headers),
+            auth=basic(address),
         )
 
     def sibling(self, cancelled: threading.Event, limits: Timeouts | None = None) -> Client:
@@ -201,9 +203,10 @@ class Client:
             return
         response.request.extensions["timeout"]["read"] = self._timeouts.metadata
         with self._translated(self._timeouts.metadata):
-            body = self._start_of(response)
+            body = without(self._start_of(response), self._secrets)
+        told = {name: without(value.encode(), self._secrets).decode() for name, value in response.headers.items()}
         url, host, proxy = self.address.url, self.address.host, without_password(proxy_for(self.address, self._way) or "")
-        raise Refusal(response.status_code, response.headers, body, url, host, model, proxy).as_error()
+        raise Refusal(response.status_code, told, body, url, host, model, proxy).as_error()
 
     def _start_of(self, response: httpx.Response) -> bytes:
         body = bytearray()
@@ -228,7 +231,7 @@ class Client:
         try:
             lines = self._lines(response)
             for line in lines:
-                chunk = _checked(wire.chunk(line), started=started)
+                chunk = _checked(wire.chunk(line), self._secrets, started=started)
                 started = True
                 yield chunk
                 if chunk.done:
@@ -273,28 +276,11 @@ def _read_end(response: httpx.Response, lines: Iterator[bytes]) -> None:
         next(lines, None)
 
 
-def _basic(address: Address) -> tuple[str, str] | None:
-    if not (address.username or address.password):
-        return None
-    return address.username or "", address.password.reveal() if address.password else ""
-
-
-def _headers(key: str, others: Mapping[str, str]) -> httpx.Headers:
-    if not (key.isascii() and key.isprintable()):
-        reason = "It holds a line break, or a sign that HTTP does not allow."
-        raise SettingError(
-            "OM-S01", value="The key", setting="OLLAMA_API_KEY", reason=reason, example="set it again, and restart"
-        )
-    headers = httpx.Headers({"User-Agent": "ollama-magics", **others})
-    headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})
-    headers.update({"Authorization": f"Bearer {key}"} if key else {})
-    return headers
-
-
-def _checked(chunk: wire.Chunk, *, started: bool) -> wire.Chunk:
+def _checked(chunk: wire.Chunk, hidden: Iterable[str], *, started: bool) -> wire.Chunk:
     if chunk.error is None:
         return chunk
-    said = quote(str(error_object({"error": chunk.error}).get("message") or chunk.error))
+    said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
+    said = quote(without(said.encode(), hidden).decode())
     if not started:
         raise RequestRefused("OM-R01", status=200, said=said)
     raise AnswerCut("OM-C03", said=said)

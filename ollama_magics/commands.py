@@ -32,7 +32,7 @@ def run(session: Session, options: Namespace) -> bool:
 
 def _say_changed(session: Session, names: Iterable[str]) -> None:
     for name in names:
-        why = session.address.explain() if name == "base_url" else ""
+        why = session.address_told() if name == "base_url" and session.address.reasons else ""
         display.say_set(name, settings.shown(getattr(session.settings, name)), why, session.language)
 
 
@@ -60,9 +60,9 @@ def _asked(prompt: str) -> Secret | None:
     try:
         return _clean(getpass(prompt))
     except NotImplementedError:  # ipykernel's word for a front end that cannot ask
-        raise SettingError("OM-S14", reason="This front end cannot ask for anything.") from None
+        raise SettingError("OM-S14", reason=texts.Phrase("cannot_ask")) from None
     except EOFError:
-        raise SettingError("OM-S14", reason="There is nobody to ask.") from None
+        raise SettingError("OM-S14", reason=texts.Phrase("nobody_asked")) from None
 
 
 def _clean(typed: Any) -> Secret | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -22,11 +23,15 @@ from ollama_magics import settings
 from ollama_magics.address import parse
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.standin import VERSION, StandIn
+from tests.canary import KEY, files_with_it
 
 _OURS = {"OLLAMA_TEST_URL", "OLLAMA_MAGICS_REQUIRE_REAL", "OLLAMA_MAGICS_CHROMIUM"}  # they speak to the tests themselves
 _LANGUAGES = ("LC_ALL", "LC_MESSAGES", "LANGUAGE")
 _BROWSER_TESTS = Path(__file__).parent / "browser"
 _FOLDERS = count()  # a name for each test's own profiles; made by the first that saves one
+_TEMPORARY = pytest.StashKey[Path]()  # the folder of all that tests write
+_TALKATIVE = ("httpcore", "httpx", "ollama_magics")  # whose logs must not hold a key, however much they say
+_told: list[str] = []  # the outputs and logs with the canary key, and the files
 _PLACES = {"real": "real Ollama", "stand-in": "stand-in", "browser": "browser", "notebooks": "notebooks"}
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy one must not fail a test
@@ -90,12 +95,38 @@ def real_url() -> str:
     return url.rstrip("/")
 
 
+# The canary: no file, output or log of a run holds the key that tests type.
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Remember where the tests write, for the search at the end."""
+    request.config.stash[_TEMPORARY] = tmp_path_factory.getbasetemp()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Look through what a test wrote and logged."""
+    _told.extend(f"{report.nodeid}: {name}" for name, text in report.sections if KEY in text)
+    if KEY in report.nodeid:
+        _told.append(f"the name of {report.nodeid.replace(KEY, '…')}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Search the files of the run, and fail it where the key was found."""
+    folder = session.config.stash.get(_TEMPORARY, None)
+    _told.extend(map(str, files_with_it(folder) if folder else ()))
+    if _told:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 # The last word: each test says where it runs, and the reports carry it (also from the workers of pytest-xdist).
 
 
 def pytest_configure() -> None:
-    """Listen to the stop button: a run that a shell put into the background was told to ignore it."""
+    """Listen to the stop button, which a run that a shell put into the background was told to ignore; log all there is."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.DEBUG)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -113,6 +144,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("what ran on what")
     for key, name in _PLACES.items():
         terminalreporter.write_line(f"{name:12} {ran[key]:5} tests   {told[key]}")
+    terminalreporter.write_line(f"canary key   {len(_told):5} times found in files, outputs, logs and names of this run")
+    for place in _told:
+        terminalreporter.write_line(f"  {place}", red=True)
 
 
 def _place(item: pytest.Item) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from ollama_magics.address.shown import FETCH, OLLAMA, shown
 from ollama_magics.address.steps import Step, Why
 from ollama_magics.errors import AddressError
+from ollama_magics.texts import Phrase
 
 DEFAULT_URL = "http://127.0.0.1:11434"
 _LONGEST_TEXT = 20_000  # encoding makes a path three times as long at most, and httpx takes 65 536 characters
@@ -37,7 +38,7 @@ _FOREIGN = re.compile(
 
 def _visible(text: str) -> str:
     if len(text) > _LONGEST_TEXT:
-        raise AddressError("OM-A01", typed="so long a text", reason=f"It is longer than {_LONGEST_TEXT} characters.")
+        raise AddressError("OM-A01", typed=Phrase("long_text"), reason=Phrase("longer_than", most=_LONGEST_TEXT))
     return "".join(char for char in text if char.isspace() or unicodedata.category(char) not in {"Cc", "Cf"})
 
 

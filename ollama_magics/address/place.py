@@ -35,7 +35,7 @@ _API_PATH = re.compile(
 
 def _one_word(text: str) -> str:
     if " " in text:
-        raise refusal(text, "It has spaces inside.")
+        raise refusal(text, "spaces_inside")
     return text
 
 
@@ -55,10 +55,10 @@ def split(place: str) -> tuple[str, str, int | None, str]:
     """Return scheme, host, port and path as they were typed, empty or None where nothing was."""
     parts = _PARTS.fullmatch(place)
     if not parts:
-        raise refusal(place, "An IPv6 address with a port is written as [::1]:11434.")
+        raise refusal(place, "ipv6_with_port")
     scheme, host, port, path = parts.groups(default="")
     if not (bare := host.strip("[]")):
-        raise refusal(place, "No machine is named.")
+        raise refusal(place, "no_machine")
     return scheme, bare, _port(port), path
 
 
@@ -81,15 +81,15 @@ def connection(scheme: str, host: str, port: int | None) -> tuple[str, int, list
 def _network_name(host: str) -> str:
     # Letters, marks and digits only, and no ß or ς: for others Python's codec and the network disagree.
     if len(host) > _LONGEST_HOST:
-        raise refusal(host, f"No host name is longer than {_LONGEST_HOST} characters.")
+        raise refusal(host, "long_host", most=_LONGEST_HOST)
     try:
         name = host if host.isascii() else host.encode("idna").decode()
         labels = [label.removeprefix("xn--") for label in name.lower().split(".") if label.startswith("xn--")]
         letters = "".join(label.encode().decode("punycode") for label in labels)
     except UnicodeError:
-        raise refusal(host, "No host name has such characters.") from None
+        raise refusal(host, "bad_host") from None
     if "ß" in host or "ς" in host or any(unicodedata.category(char)[0] not in "LMN" for char in letters if char != "-"):
-        raise refusal(host, "No host name has such characters; the form that begins with xn-- can be typed.")
+        raise refusal(host, "odd_host")
     return name
 
 
@@ -97,7 +97,7 @@ def _checked_host(host: str) -> str:
     if is_numeric(host):
         return _plain_number(host)
     if not _NAME.fullmatch(host):
-        raise refusal(host, "No host name has such characters.")
+        raise refusal(host, "bad_host")
     return host
 
 
@@ -110,9 +110,9 @@ def _plain_number(host: str) -> str:
     try:
         number = ipaddress.ip_address(host)
     except ValueError:
-        raise refusal(host, "It is neither four numbers up to 255 nor an IPv6 address (with a port: [::1]:11434).") from None
+        raise refusal(host, "bad_number") from None
     if getattr(number, "scope_id", None):
-        raise refusal(host, "An address with a zone (%eth0) holds on one machine only; type a name or another address.")
+        raise refusal(host, "zoned")
     return str(getattr(number, "ipv4_mapped", None) or number)
 
 

@@ -6,8 +6,10 @@ import re
 
 from ollama_magics.errors import AddressError
 from ollama_magics.secret import BULLETS
+from ollama_magics.texts import Phrase
 
 _LONGEST_SHOWN = 100
+_SPACED = "a text with spaces"
 _COMMAND_START = r"[$>!%#(& '\"`]*"
 FETCH = re.compile(_COMMAND_START + r"(curl(?:\.exe)?|wget|https?|i[rw][mr]|invoke-(?:webrequest|restmethod)) ", re.IGNORECASE)
 OLLAMA = re.compile(_COMMAND_START + r"(ollama(?:_config|_check)?) ", re.IGNORECASE)
@@ -24,12 +26,13 @@ def shown(text: str) -> str:
     """Return the text on one line, cut, and without name, password and query."""
     command = FETCH.match(text) or OLLAMA.match(text)
     if len(text.split()) > 1:
-        return f"{command[1]} …" if command else "a text with spaces"
+        return f"{command[1]} …" if command else _SPACED
     front, userinfo, rest = apart(text.strip())
     plain = front + ("" if userinfo is None else f"{BULLETS}@") + re.sub(r"[?#？＃].+", "?…", rest, flags=re.DOTALL)
     return "".join(char if char.isprintable() else "\ufffd" for char in plain[:_LONGEST_SHOWN])
 
 
-def refusal(text: str, reason: str) -> AddressError:
-    """Return the error for a text that is no address, with the text as it may be shown."""
-    return AddressError("OM-A01", typed=shown(text), reason=reason)
+def refusal(text: str, reason: str, **facts: object) -> AddressError:
+    """Return the error for a text that is no address, with the text as it may be shown; ``reason`` is the key of a phrase."""
+    found = shown(text)
+    return AddressError("OM-A01", typed=Phrase("spaced_text") if found == _SPACED else found, reason=Phrase(reason, **facts))

@@ -13,7 +13,7 @@ from ollama_magics.secret import BULLETS
 _NUMBERED = re.compile(r"_i\d+")
 _LAST = ("_i00", "_i", "_ii", "_iii")  # the cells before this one, as IPython calls them
 _UPDATE = """UPDATE history SET source = replace(source, :text, :blot), source_raw = replace(source_raw, :text, :blot)
-WHERE session = :session AND (instr(source, :text) OR instr(source_raw, :text))"""
+WHERE instr(source, :text) OR instr(source_raw, :text)"""  # of any session: the line may have been typed before
 
 
 def blot(shell: Any, line: str) -> bool:
@@ -58,6 +58,6 @@ def _filed(history: Any, spellings: Sequence[str]) -> bool:
         history.db.execute("PRAGMA secure_delete = ON")  # so that what is replaced does not stay in the file
         with history.db:
             for text in spellings:
-                history.db.execute(_UPDATE, {"text": text, "blot": BULLETS, "session": history.session_number})
+                history.db.execute(_UPDATE, {"text": text, "blot": BULLETS})
         return True
     return False

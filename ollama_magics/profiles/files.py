@@ -16,6 +16,7 @@ from ollama_magics import settings
 from ollama_magics.errors import SettingError
 from ollama_magics.profiles.folder import folder, locked, replace, set_aside, told
 from ollama_magics.secret import Secret
+from ollama_magics.texts import Phrase
 
 _FORMAT = 1
 _LARGEST = 1_000_000  # bytes
@@ -42,8 +43,7 @@ def load(name: str) -> dict[str, Any]:
     with told(path):
         found = path.exists()
     if not found:
-        known = ", ".join(names()) or "none"
-        raise SettingError("OM-S06", profile=name, known=known)
+        raise SettingError("OM-S06", profile=name, known=_known_names())
     return _settings(_document(path), path)
 
 
@@ -69,7 +69,7 @@ def forget(name: str) -> None:
     path = _path(name)
     with locked():
         if not path.exists():
-            raise SettingError("OM-S06", profile=name, known=", ".join(names()) or "none")
+            raise SettingError("OM-S06", profile=name, known=_known_names())
         path.unlink()
 
 
@@ -99,6 +99,10 @@ def _path(name: str) -> Path:
     return folder() / f"{plain}.toml"
 
 
+def _known_names() -> str | Phrase:
+    return ", ".join(names()) or Phrase("none_saved")
+
+
 def _is_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and not _DEVICES.fullmatch(name) and name.lower() != "keys"
 
@@ -116,7 +120,8 @@ def _document(path: Path, *, aside: bool = True) -> Any:
         _look_at_format(document)
     except (TOMLKitError, ValueError) as error:
         kept = set_aside(path) if aside else path
-        raise SettingError("OM-S07", path=path, reason=f"{error}".rstrip("."), kept=kept) from None
+        reason = error.args[0] if error.args and isinstance(error.args[0], Phrase) else f"{error}".rstrip(".")
+        raise SettingError("OM-S07", path=path, reason=reason, kept=kept) from None
     if document["format"] > _FORMAT:
         raise SettingError("OM-S08", path=path, version=document["format"])
     return document
@@ -125,9 +130,9 @@ def _document(path: Path, *, aside: bool = True) -> Any:
 def _look_at_format(document: Any) -> None:
     version = document.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ValueError("it holds no format = 1 of ollama_magics")
+        raise ValueError(Phrase("no_format"))
     if version == _FORMAT and not isinstance(document.get("settings", {}), Mapping):
-        raise ValueError("its settings are no table")
+        raise ValueError(Phrase("no_table"))
 
 
 def _settings(document: Any, path: Path) -> dict[str, Any]:
@@ -138,14 +143,14 @@ def _settings(document: Any, path: Path) -> dict[str, Any]:
         try:
             setattr(form, name, _lines(value) if name == "headers" else value)
         except SettingError as error:
-            raise SettingError("OM-S10", path=path, name=name, reason=error.facts.get("reason", "It is a secret.")) from None
+            raise SettingError("OM-S10", path=path, name=name, reason=error.facts.get("reason", Phrase("a_secret"))) from None
     return {name: getattr(form, name) for name in found}
 
 
 def _known(name: str, path: Path) -> None:
     if name not in settings.form():
         near = difflib.get_close_matches(name, settings.form(), n=1)
-        reason = f"There is no such setting; the nearest is {near[0]}." if near else "There is no such setting."
+        reason = Phrase("near_setting", near=near[0]) if near else Phrase("unknown_setting")
         raise SettingError("OM-S10", path=path, name=name, reason=reason)
 
 

@@ -13,10 +13,15 @@ from pathlib import Path
 import platformdirs
 
 from ollama_magics.errors import SettingError
+from ollama_magics.texts import Phrase
 
 DEFAULT = "default"
 _LONGEST_WAIT = 10  # seconds for another kernel that is writing
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
+
+
+class _BusyError(TimeoutError):
+    """Another kernel has been writing for too long."""
 
 
 def folder() -> Path:
@@ -27,7 +32,7 @@ def folder() -> Path:
     named = os.environ.get("OLLAMA_MAGICS_CONFIG", "").strip()
     path = Path(named) if named else platformdirs.user_config_path("ollama_magics", appauthor=False)
     if not path.is_absolute():
-        raise SettingError("OM-S09", path=path, reason="This user has no folder for settings (no HOME).")
+        raise SettingError("OM-S09", path=path, reason=Phrase("no_home"))
     return path
 
 
@@ -83,7 +88,8 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SettingError("OM-S09", path=error.filename or path, reason=f"{error.strerror or error}.") from None
+        reason = Phrase("busy_folder") if isinstance(error, _BusyError) else Phrase("system_said", said=error.strerror or error)
+        raise SettingError("OM-S09", path=error.filename or path, reason=reason) from None
 
 
 def _tighten(path: Path, mode: int) -> None:
@@ -95,7 +101,7 @@ def _wait_for(lock: int) -> None:
     last = time.monotonic() + _LONGEST_WAIT
     while not _taken(lock):
         if time.monotonic() > last:
-            raise TimeoutError(None, "another kernel has been writing there for too long")
+            raise _BusyError
         time.sleep(0.02)
 
 

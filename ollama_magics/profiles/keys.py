@@ -13,6 +13,7 @@ from ollama_magics import settings
 from ollama_magics.errors import SettingError
 from ollama_magics.profiles.folder import folder, locked, private, replace, told
 from ollama_magics.secret import Secret
+from ollama_magics.texts import Phrase
 
 _SERVICE = "ollama_magics"
 
@@ -54,14 +55,14 @@ def _keys(path: Path) -> dict[str, Any]:
     try:
         return dict(tomlkit.parse(private(path).read_text(encoding="utf-8")).unwrap())
     except (TOMLKitError, ValueError):  # whose own words may quote a key
-        raise SettingError("OM-S09", path=path, reason="It is no TOML file of keys.") from None
+        raise SettingError("OM-S09", path=path, reason=Phrase("no_toml")) from None
 
 
 def _keyring(call: str, *words: str) -> Any:
     try:
         return getattr(import_module("keyring"), call)(_SERVICE, *words)
     except ImportError:
-        reason = "The package keyring is not installed."
+        reason = Phrase("no_keyring")
     except Exception as error:  # noqa: BLE001 - each backend has errors of its own, and their text may hold what was kept
-        reason = f"The keyring of this system cannot be used ({type(error).__name__})."
+        reason = Phrase("broken_keyring", kind=type(error).__name__)
     raise SettingError("OM-S12", reason=reason)

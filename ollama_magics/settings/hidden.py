@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from ollama_magics import texts
 from ollama_magics.errors import SettingError
 from ollama_magics.secret import BULLETS, Secret
 from ollama_magics.settings.values import plain_text as shown_text
+from ollama_magics.texts import Label, Phrase
 
 _LONGEST_KEY = 8192  # characters; servers take no longer header
 _AROUND = "\"'`“”„‘’«» \t\r\n\u200b\u200c\u200d\u2060\ufeff"
@@ -29,8 +29,7 @@ def clean_key(text: str, setting: str = "api_key") -> Secret:
     key = re.sub(r"^bearer\s+", "", text.strip(_AROUND), flags=re.IGNORECASE).strip(_AROUND)
     if key.isascii() and key.isprintable() and " " not in key and len(key) <= _LONGEST_KEY:
         return Secret(key)
-    reason = "It holds a space, a line break or a sign that HTTP does not allow, or is longer than 8192 characters."
-    raise _unshown(setting, reason, "%ollama_config --api-key")
+    raise _unshown(setting, Phrase("need_key", most=_LONGEST_KEY), "%ollama_config --api-key")
 
 
 def holds_password(address: str) -> bool:
@@ -71,7 +70,7 @@ def proxy(value: object, setting: str) -> str | Secret:
     except ValueError:
         usable = False
     if not usable or any(sign.isspace() for sign in text):
-        raise _unshown(setting, "The address of an http or https proxy is needed.", "%ollama_config --proxy http://HOST:3128")
+        raise _unshown(setting, Phrase("need_proxy"), "%ollama_config --proxy http://HOST:3128")
     return Secret(full, _without_secrets(full)) if "@" in full else full
 
 
@@ -79,7 +78,7 @@ def variable(value: object, setting: str) -> str:
     """Return the name of an environment variable; raises SettingError, which does not show what may be the key itself."""
     text = _text(value, setting)
     if text and not _VARIABLE.fullmatch(text):
-        raise _unshown(setting, "The name of an environment variable is needed, not a key.", "%ollama_config --api-key-env NAME")
+        raise _unshown(setting, Phrase("need_variable"), "%ollama_config --api-key-env NAME")
     return text
 
 
@@ -98,14 +97,13 @@ def headers(value: object, setting: str) -> Headers:
     lines = [line for line in re.split(r"[;\n]", _text(value, setting)) if line.strip()]
     pairs = [(name.strip(), held.strip()) for name, _, held in (line.partition(":") for line in lines)]
     if any(not held.startswith("$") for _, held in pairs):
-        raise SettingError("OM-S02", setting=texts.label(setting), instead='%ollama_config --headers "X-Token: $VARIABLE"')
+        raise SettingError("OM-S02", setting=Label(setting), instead='%ollama_config --headers "X-Token: $VARIABLE"')
     return headers(dict(pairs), setting)
 
 
 def _header(name: object) -> str:
     if not _HEADER.fullmatch(text := str(name).strip()) or text.lower() in _OWN_HEADERS:
-        reason = "The name of a header is needed, and none that the connection itself sets."
-        raise _unshown("headers", reason, '%ollama_config --headers "X-Token: $VARIABLE"')
+        raise _unshown("headers", Phrase("need_header"), '%ollama_config --headers "X-Token: $VARIABLE"')
     return text
 
 
@@ -114,9 +112,9 @@ def _header_value(held: str, name: object) -> str | Secret:
         return f"${variable(held[1:], 'headers')}"
     text = unicodedata.normalize("NFC", held).strip()
     if not (text.isascii() and text.isprintable() and len(text) <= _LONGEST_KEY):
-        raise _unshown("headers", f"The value of {name} holds a sign that HTTP does not allow.", "%ollama_config --headers …")
+        raise _unshown("headers", Phrase("need_value", name=name), "%ollama_config --headers …")
     return Secret(text)
 
 
-def _unshown(setting: str, reason: str, example: str) -> SettingError:
-    return SettingError("OM-S01", value="What was given", setting=texts.label(setting), reason=reason, example=example)
+def _unshown(setting: str, reason: Phrase, example: str) -> SettingError:
+    return SettingError("OM-S01", value=Phrase("what_was_given"), setting=Label(setting), reason=reason, example=example)

@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ollama_magics import texts
 from ollama_magics.errors import SettingError
+from ollama_magics.texts import Label, Phrase
 
 FLAGS = {"model_type": "type", "context_length": "context"}
 _WHOLE = re.compile(r"[+-]?\d{1,12}")
 _UNITS = {"k": 1024, "m": 1024 * 1024}
-_LONGEST_TEXT = 100_000  # characters
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_LONGEST_TEXT, _LONGEST_NAME = 100_000, 500  # characters
+_HALVES = "\ud800-\udfff"  # of characters, which no file and no request can hold
+_CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_HALVES}]")
 
 Reader = Callable[[object, Any], Any]
 
 
-def refused(value: object, setting: str | None, reason: str, example: str) -> SettingError:
+def refused(value: object, setting: str | None, reason: str | Phrase, example: str) -> SettingError:
     """Return the error for a value that a setting cannot take, with the line that would set it."""
     option = f"--{FLAGS.get(setting or '', setting or '').replace('_', '-')}"
     shown = repr(str(value)[:60])
-    return SettingError(
-        "OM-S01", value=shown, setting=texts.label(setting or ""), reason=reason, example=f"%ollama_config {option} {example}"
-    )
+    line = f"%ollama_config {option} {example}"
+    return SettingError("OM-S01", value=shown, setting=Label(setting or ""), reason=reason, example=line)
 
 
 def count(text: object, setting: str | None, *, least: int = 1, special: tuple[int, ...] = ()) -> int:
@@ -38,10 +38,10 @@ def count(text: object, setting: str | None, *, least: int = 1, special: tuple[i
     plain = _narrow(text).lower().replace(",", "").replace("_", "").replace(" ", "")
     digits, unit = (plain[:-1], _UNITS[plain[-1]]) if plain[-1:] in _UNITS else (plain, 1)
     if isinstance(text, bool) or not _WHOLE.fullmatch(digits):
-        raise refused(text, setting, "A whole number of tokens is needed: 4096, 4k or 4,096.", "8k")
+        raise refused(text, setting, Phrase("need_tokens"), "8k")
     tokens = int(digits) * unit
     if tokens < least and tokens not in special:
-        raise refused(text, setting, f"It must be at least {least}.", "8k")
+        raise refused(text, setting, Phrase("need_least", least=least), "8k")
     return tokens
 
 
@@ -50,9 +50,9 @@ def number(text: object, setting: str | None, *, least: float, most: float) -> f
     try:
         value = float(_narrow(text))
     except ValueError:
-        raise refused(text, setting, "A number is needed.", f"{least:g}") from None
+        raise refused(text, setting, Phrase("need_number"), f"{least:g}") from None
     if isinstance(text, bool) or not least <= value <= most:
-        raise refused(text, setting, f"It must lie between {least:g} and {most:g}.", f"{least:g}")
+        raise refused(text, setting, Phrase("need_between", least=f"{least:g}", most=f"{most:g}"), f"{least:g}")
     return value
 
 
@@ -60,25 +60,24 @@ def whole(text: object, setting: str) -> int:
     """Return a whole number, negative ones included; raises SettingError otherwise."""
     plain = _narrow(text)
     if isinstance(text, bool) or not _WHOLE.fullmatch(plain):
-        raise refused(text, setting, "A whole number is needed.", "42")
+        raise refused(text, setting, Phrase("need_whole"), "42")
     return int(plain)
 
 
 def plain_text(value: object, setting: str | None) -> str:
     """Return a text without the spaces around it; raises SettingError for what is no text, is endless, or holds controls."""
     if not isinstance(value, str):
-        raise refused(value, setting, f"Text is needed, not {type(value).__name__}.", "NAME")
+        raise refused(value, setting, Phrase("need_text", kind=type(value).__name__), "NAME")
     if len(value) > _LONGEST_TEXT or _CONTROLS.search(value):
-        reason = f"It holds control characters, or is longer than {_LONGEST_TEXT:,} characters."
-        raise refused(value, setting, reason, "NAME")
+        raise refused(value, setting, Phrase("need_plain", most=f"{_LONGEST_TEXT:,}"), "NAME")
     return value.strip()
 
 
 def name(value: object, setting: str) -> str:
     """Return the name of a model: one line of at most 500 characters; raises SettingError otherwise."""
     text = plain_text(value, setting)
-    if len(text) > 500 or not text.isprintable():
-        raise refused(value, setting, "A name is one line of at most 500 characters.", "llama3.2")
+    if len(text) > _LONGEST_NAME or not text.isprintable():
+        raise refused(value, setting, Phrase("need_name", most=_LONGEST_NAME), "llama3.2")
     return text
 
 
@@ -129,7 +128,7 @@ class OneOf:
         """Return the value as it is kept; raises SettingError."""
         word = str(value).strip().lower()
         if word not in self.words:
-            raise refused(value, setting, f"Possible: {', '.join(self.words)}.", self.words[0])
+            raise refused(value, setting, Phrase("need_word", words=", ".join(self.words)), self.words[0])
         return word
 
     @property
@@ -198,8 +197,7 @@ def _short_units(text: str) -> str:
 
 
 def _no_time(value: object, setting: str) -> SettingError:
-    reason = "Seconds or a time such as 90s, 30m, 1h30m are needed; -1 means for good, 0 unloads at once."
-    return refused(value, setting, reason, "30m")
+    return refused(value, setting, Phrase("need_time"), "30m")
 
 
 def stops(value: object, setting: str) -> tuple[str, ...]:
@@ -208,7 +206,9 @@ def stops(value: object, setting: str) -> tuple[str, ...]:
     if isinstance(found, (list, tuple)):  # a list in a variable comes as a list in the list of a repeatable option
         found = [text for part in found for text in (part if isinstance(part, (list, tuple)) else [part])]
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-        raise refused(value, setting, "A text or a list of texts is needed.", "END")
+        raise refused(value, setting, Phrase("need_texts"), "END")
+    if sum(map(len, found)) > _LONGEST_TEXT or re.search(f"[{_HALVES}]", "".join(found)):
+        raise refused(value, setting, Phrase("need_plain", most=f"{_LONGEST_TEXT:,}"), "END")
     return tuple(text for text in found if text)
 
 
@@ -220,7 +220,7 @@ def certificates(value: object, setting: str) -> str:
     except (OSError, RuntimeError, ValueError):
         missing = True
     if missing:
-        raise refused(text, setting, "There is no such file or folder.", "/etc/ssl/certs/ca-certificates.crt")
+        raise refused(text, setting, Phrase("need_file"), "/etc/ssl/certs/ca-certificates.crt")
     return str(path) if text else ""
 
 

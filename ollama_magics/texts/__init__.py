@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from ollama_magics.texts import errors_en, errors_zh, phrases_en, phrases_zh
+from ollama_magics.texts import errors_en, errors_zh, phrases_en, phrases_zh, reasons_en, reasons_zh
 
 LANGUAGES = ("en", "zh")
 
 _ERRORS = {"en": errors_en.ERRORS, "zh": errors_zh.ERRORS}
-_PHRASES = {"en": phrases_en.PHRASES, "zh": phrases_zh.PHRASES}
+_PHRASES = {"en": phrases_en.PHRASES | reasons_en.REASONS, "zh": phrases_zh.PHRASES | reasons_zh.REASONS}
 _LABELS = {"en": phrases_en.LABELS, "zh": phrases_zh.LABELS}
 
 
@@ -46,6 +46,14 @@ class Phrase:
 
     def __str__(self) -> str:
         return self.spoken("en")
+
+
+class Label(Phrase):
+    """The label of a setting, or its name where it has none."""
+
+    def spoken(self, language: str) -> str:
+        """Return the label in that language."""
+        return label(self._key, language)
 
 
 class Joined(Phrase):

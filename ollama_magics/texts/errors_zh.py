@@ -52,6 +52,160 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "@ 之前有空格、/、\\、? 或 #。",
         "在用户名或密码中写成 %20、%2F、%5C、%3F 或 %23",
     ),
+    # settings
+    "OM-S01": (
+        "{value} 不是“{setting}”可用的值。",
+        "{reason}",
+        "{example}",
+    ),
+    "OM-S02": (
+        "“{setting}”含有机密内容，不应写在魔法命令行中。",
+        "该行会留在笔记本和 IPython 的历史记录中；其内容未被使用。",
+        "删除此单元格并更换密钥，然后：{instead}",
+    ),
+    "OM-S03": (
+        "没有设置 {setting}。",
+        "可用的设置：{known}。",
+        "%ollama_config --show",
+    ),
+    "OM-S04": (
+        "此行从 {name} 取值，但笔记本中没有 {name}。",
+        "值开头的 $ 表示笔记本中的名称。",
+        "先定义 {name}",
+    ),
+    "OM-S05": (
+        "{profile} 不能用作配置名称。",
+        "名称最多 64 个字母、数字、空格和 . _ + -，并以字母或数字开头。",
+        "%ollama_config --save work",
+    ),
+    "OM-S06": (
+        "没有配置 {profile}。",
+        "已保存的：{known}。",
+        "%ollama_config --profiles",
+    ),
+    "OM-S07": (
+        "无法读取配置 {path}。",
+        "{reason}。",
+        "它保留为 {kept}：可在那里修正，或不用它继续并重新保存",
+    ),
+    "OM-S08": (
+        "配置 {path} 比当前版本的 ollama_magics 更新。",
+        "它的格式为 {version}；已原样保留，不会写入。",
+        "升级 ollama_magics，或使用其他名称：%ollama_config --save NAME",
+    ),
+    "OM-S09": (
+        "无法使用 {path}。",
+        "{reason}",
+        "使用其他文件夹：在内核启动前将 OLLAMA_MAGICS_CONFIG 设为其完整路径",
+    ),
+    "OM-S10": (
+        "无法使用配置 {path}：{name} 有误。",
+        "{reason}",
+        "修正其中的那一行，或：%ollama_config --profiles",
+    ),
+    "OM-S11": (
+        "环境变量 {name} 为空。",
+        "表单指定其中有密钥或请求头的值，但本内核中没有。",
+        "在内核启动前设置它，或：%ollama_config --api-key",
+    ),
+    "OM-S12": (
+        "密钥无法保存在那里。",
+        "{reason}",
+        "%pip install keyring\n仅用于本笔记本：%ollama_config --key-store notebook",
+    ),
+    "OM-S13": (
+        "内容将被发送到 {what}，离开本机。",
+        "表单或单元格设为仅限本机，因此未发送任何内容。",
+        "使用本地模型，或：%ollama_config --local-only no",
+    ),
+    "OM-S14": (
+        "此处无法询问密钥。",
+        "{reason}",
+        "%ollama_config --api-key-env NAME（保存密钥的环境变量）",
+    ),
+    # prompts and answers
+    "OM-C01": (
+        "回答被截断。",
+        "流在 {characters} 个字符后结束，缺少最后一行。",
+        "目前的文本在 _ollama.text 中；再次运行单元格",
+    ),
+    "OM-C02": (
+        "模型卡住了，服务器将其停止。",
+        '服务器在 {characters} 个字符后以 "done": false 结束了回答。',
+        "目前的文本在 _ollama.text 中；换一个提示、--temperature 或模型再试",
+    ),
+    "OM-C03": (
+        "服务器中断了回答。",
+        "在 {characters} 个字符后它说：{said}",
+        "目前的文本在 _ollama.text 中；再次运行单元格",
+    ),
+    "OM-C04": (
+        "回答停止了。",
+        "在 {characters} 个字符后，{seconds} 秒内没有内容。",
+        "目前的文本在 _ollama.text 中；延长等待：%ollama_config --idle-timeout 600",
+    ),
+    "OM-C05": (
+        "回答因一行无法读取而中断。",
+        "{reason}",
+        "目前的文本在 _ollama.text 中；再次运行单元格",
+    ),
+    "OM-L01": (
+        "提示超过了 {model} 的上下文长度。",
+        "{said}",
+        "缩短提示，用 --new 重新开始，或用 --context N 增大",
+    ),
+    "OM-T01": (
+        "提示为空。",
+        "选项之后没有任何内容。",
+        "在单元格中写提示，或：%ollama 什么是 Python？",
+    ),
+    "OM-T02": (
+        "提示需要 {{{{{name}}}}}，但笔记本中没有 {name}。",
+        "{nearest}",
+        "先定义 {name}，或写成 \\{{{{{name}}}}} 以发送花括号",
+    ),
+    "OM-T03": (
+        "提示应为文本，而不是 {kind}。",
+        "只有文本可以发送给模型。",
+        'om.chat("什么是 Python？")',
+    ),
+    "OM-T04": (
+        "文本中有不存在的字符。",
+        "它是代理对的一半（孤立代理项），无法用 UTF-8 表示。",
+        '先清理：text = text.encode("utf-8", "replace").decode()',
+    ),
+    # pictures
+    "OM-P01": (
+        "没有图片 {path}。",
+        "{reason}",
+        "-i 接受变量名、路径，或 plots/*.png 这样的模式",
+    ),
+    "OM-P02": (
+        "{source} 不是可读取的图片。",
+        "{reason}",
+        "用其他程序打开并另存为 PNG",
+    ),
+    "OM-P03": (
+        "图片 {source} 太大。",
+        "{reason}",
+        "先将其缩小",
+    ),
+    "OM-P04": (
+        "{source} 是文本，不是图片。",
+        "变量中的普通字符串不会被当作路径。",
+        "如果它是路径：from pathlib import Path; {source} = Path({source})",
+    ),
+    "OM-P05": (
+        "{source} 不是已知类型的图片。",
+        "{reason}",
+        "提供 Path、bytes、PIL 图片、数组（高, 宽[, 3 或 4]）、figure，或它们的列表",
+    ),
+    "OM-P06": (
+        "无法绘制图形 {source}。",
+        "{reason}",
+        "先在单独的单元格中显示它，并修正其中的问题",
+    ),
+    # where the server is, and which model
     "OM-R01": (
         "服务器拒绝了请求（{status}）。",
         "它说：{said}",

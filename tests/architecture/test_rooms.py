@@ -47,7 +47,7 @@ OURS: dict[str, set[str]] = {
     "precedence": {"profiles", "settings", "address", "secret", "errors"},
     "detected": {"settings", "texts", "wire"},
     "prompt": {"conversation", "images", "settings", "texts", "errors"},
-    "profiles": {"settings", "secret", "errors"},
+    "profiles": {"settings", "secret", "texts", "errors"},
     "display": {"reply", "conversation", "markup", "wire", "texts"},
     "diagnosis": {
         *{"client", "installed", "wire", "address", "texts", "errors"},
@@ -62,12 +62,13 @@ OURS: dict[str, set[str]] = {
     "markup": {"texts"},
     "images": {"errors"},
     "fill": {"errors"},
-    "client": {"failure", "transport", "refusal", "wire", "address", "texts", "errors"},
+    "headers": {"address", "secret", "transport", "texts", "errors"},
+    "client": {"failure", "headers", "transport", "refusal", "wire", "address", "texts", "errors"},
     "failure": {"transport", "refusal", "address", "texts", "errors"},
     "transport": {"address", "secret", "texts", "errors"},
     "refusal": {"texts", "errors"},
     "wire": {"errors"},
-    "address": {"secret", "errors"},
+    "address": {"secret", "texts", "errors"},
     "settings": {"secret", "texts", "errors"},
     "errors": {"texts"},
     "secret": set(),
@@ -78,7 +79,7 @@ OURS: dict[str, set[str]] = {
 # outside package: the rooms that may know it
 OUTSIDE: dict[str, set[str]] = {
     "IPython": {"magics", "arguments", "display"},
-    "httpx": {"client", "transport"},
+    "httpx": {"client", "headers", "transport"},
     "httpcore": {"client", "failure", "transport"},
     "dask": {"distributed"},
     "ipywidgets": {"panel"},

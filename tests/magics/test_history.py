@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-KEY = "sk-canary-5f1e"
+from tests.canary import KEPT_KEY, KEY
+
 CELLS = {
     "a line": f"%ollama_config --api-key {KEY}",
     "a line among others": f"a = 1\n%ollama_config --seed 7 --api-key='{KEY}'  \nb = 2",
@@ -56,7 +57,7 @@ def test_a_refused_line_leaves_the_history(shell: Any, cell: str) -> None:
 def test_a_line_that_was_written_already_is_taken_out_of_the_file(shell: Any) -> None:
     """IPython's own thread may have been faster."""
     cell = f"%ollama_config --api-key {KEY}"
-    shell.ipython.history_manager.store_inputs(1, cell)
+    shell.ipython.history_manager.store_inputs(99, cell)
     assert KEY.encode() in files_of(shell)
     shell.ipython.run_cell(cell, store_history=True)
     assert KEY.encode() not in files_of(shell)
@@ -64,7 +65,7 @@ def test_a_line_that_was_written_already_is_taken_out_of_the_file(shell: Any) ->
 
 def test_a_line_in_pieces_is_said_to_stay(shell: Any) -> None:
     """What cannot be found cannot be taken out, and nothing else is claimed."""
-    error = shell.ipython.run_cell(f"%ollama_config --seed 7 \\\n --api-key {KEY}", store_history=True).error_in_exec
+    error = shell.ipython.run_cell(f"%ollama_config --seed 7 \\\n --api-key {KEPT_KEY}", store_history=True).error_in_exec
     assert "and in the history of IPython" in error.how_we_know
     shell.ipython.history_manager.reset()
 

@@ -10,9 +10,8 @@ from IPython.core.error import UsageError
 from ollama_magics import commands, settings
 from ollama_magics.errors import OllamaMagicsError, SettingError
 from ollama_magics.standin import StandIn
+from tests.canary import KEY
 from tests.faults import FaultServer, fine
-
-CANARY = "sk-canary-5f1e"
 
 
 def body(stand_in: StandIn) -> dict[str, Any]:
@@ -52,74 +51,74 @@ def test_an_option_without_its_value_leaves_the_prompt_alone(shell: Any, stand_i
 def test_headers_and_keys_reach_the_server(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the names of their variables."""
     monkeypatch.setenv("TEAM", "blue")
-    monkeypatch.setenv("A_KEY", CANARY)
+    monkeypatch.setenv("A_KEY", KEY)
     with FaultServer(fine()) as server:
         shell.run(f"%ollama_config --base-url {server.url} --model m --headers 'X-Team: $TEAM' --api-key-env A_KEY")
         shell.run("%ollama hello")
         got = server.requests[-1].headers
-        assert (got["x-team"], got["authorization"]) == ("blue", f"Bearer {CANARY}")
+        assert (got["x-team"], got["authorization"]) == ("blue", f"Bearer {KEY}")
         shown = shell.run("%ollama_config --show") + shell.run("%ollama_config --base-url 127.0.0.1:1")
     assert "environment variable A_KEY" in shown
     assert "Headers dropped: it was for" in shown
-    assert CANARY not in shown
+    assert KEY not in shown
 
 
 def test_a_key_is_asked_for_and_shown_to_nobody(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty answer forgets it."""
-    answers = iter([f"  “{CANARY}”\n", "", "sk with spaces"])
+    answers = iter([f"  “{KEY}”\n", "", "sk with spaces"])
     monkeypatch.setattr(commands, "getpass", lambda _: next(answers))
     with FaultServer(fine()) as server:
         shell.run(f"%ollama_config --base-url {server.url} --model m")
         shown = shell.run("%ollama_config --api-key")
         assert f"API key: set, for {server.url} only" in shown
         shell.run("%ollama hello")
-        assert server.requests[-1].headers["authorization"] == f"Bearer {CANARY}"
+        assert server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
         shown += shell.run("%ollama_config --show") + shell.run("%ollama_config --save") + shell.run("%config OllamaSettings")
         assert "forgotten" in shell.run("%ollama_config --api-key")
         shell.run("%ollama hello")
         assert "authorization" not in server.requests[-1].headers
         error, told = shell.fail("%ollama_config --api-key")
     files = "".join(path.read_text() for path in Path(os.environ["OLLAMA_MAGICS_CONFIG"]).iterdir())
-    assert CANARY not in shown + files
+    assert KEY not in shown + files
     assert "with spaces" not in told + str(error)
 
 
 LINES = [
-    f"--api-key {CANARY}",
-    f"--api-key={CANARY}",
-    f"--api-key = {CANARY}",
-    f"--api-key '{CANARY}",
-    f'--model m --api-key="{CANARY}" --show',
-    f"-api-key {CANARY}",
-    f"--api_key {CANARY}",
-    f"--apikey {CANARY}",
-    f"--base-url http://me:{CANARY}@host",
-    f"--base-url=me:{CANARY}@host",
-    f"--base-url http://host/?token={CANARY}",
-    f"--proxy http://me:{CANARY}@host:1",
-    f'--headers "X-Token: {CANARY}"',
-    f"--api-key-env {CANARY}",
+    f"--api-key {KEY}",
+    f"--api-key={KEY}",
+    f"--api-key = {KEY}",
+    f"--api-key '{KEY}",
+    f'--model m --api-key="{KEY}" --show',
+    f"-api-key {KEY}",
+    f"--api_key {KEY}",
+    f"--apikey {KEY}",
+    f"--base-url http://me:{KEY}@host",
+    f"--base-url=me:{KEY}@host",
+    f"--base-url http://host/?token={KEY}",
+    f"--proxy http://me:{KEY}@host:1",
+    f'--headers "X-Token: {KEY}"',
+    f"--api-key-env {KEY}",
 ]
 
 
-@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
 def test_a_secret_on_the_line_is_refused_and_not_repeated(shell: Any, line: str) -> None:
     """Nothing of the line takes effect."""
     before = settings.shared().changed()
     error, told = shell.fail(f"%ollama_config --seed 7 {line}")
     assert isinstance(error, SettingError)
     assert "key" in error.remedy
-    assert CANARY not in told + str(error) + repr(error) + repr(error.facts)
+    assert KEY not in told + str(error) + repr(error) + repr(error.facts)
     assert settings.shared().changed() == before
 
 
 def test_a_secret_in_a_variable_is_taken(shell: Any) -> None:
     """The line does not hold it."""
-    shell.names.update(key=CANARY, place=f"http://me:{CANARY}@127.0.0.1:1", more={"X-Token": CANARY})
+    shell.names.update(key=KEY, place=f"http://me:{KEY}@127.0.0.1:1", more={"X-Token": KEY})
     shown = shell.run("%ollama_config --base-url $place --headers $more --api-key=$key")
     shown += shell.run("%ollama_config --show")
     assert "http://127.0.0.1:1" in shown
-    assert CANARY not in shown
+    assert KEY not in shown
 
 
 def test_profiles_come_and_go(shell: Any, tmp_path: Path) -> None:

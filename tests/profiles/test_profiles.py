@@ -14,8 +14,8 @@ import pytest
 from ollama_magics import profiles
 from ollama_magics.errors import SettingError
 from ollama_magics.secret import Secret
+from tests.canary import KEPT_KEY, KEY
 
-CANARY = "sk-canary-5f1e"
 WRITER = """
 import sys
 from ollama_magics import profiles
@@ -153,9 +153,9 @@ def test_a_newer_file_stays_as_it_is(folder: Path) -> None:
         ('modle = "x"', "model"),
         ("seed = 1.5", "whole number"),
         ("context_length = -5", "at least 1"),
-        ("headers = { X-Token = 'sk-canary-5f1e' }", "secret"),
-        ("api_key = 'sk-canary-5f1e'", "no such setting"),
-        ("api_key_env = 'sk-canary-5f1e'", "not a key"),
+        (f"headers = {{ X-Token = '{KEPT_KEY}' }}", "secret"),
+        (f"api_key = '{KEPT_KEY}'", "no such setting"),
+        (f"api_key_env = '{KEPT_KEY}'", "not a key"),
     ],
 )
 def test_a_wrong_line_is_named_and_the_file_stays(folder: Path, line: str, said: str) -> None:
@@ -164,7 +164,7 @@ def test_a_wrong_line_is_named_and_the_file_stays(folder: Path, line: str, said:
     error = failure(lambda: profiles.load("work"))
     assert error.code == "OM-S10"
     assert said in error.how_we_know
-    assert CANARY not in str(error) + repr(error.facts)
+    assert KEPT_KEY not in str(error) + repr(error.facts)
     assert path.exists()
 
 
@@ -179,11 +179,11 @@ def test_a_profile_that_is_not_there_is_an_error_that_lists_the_others() -> None
 
 def test_secrets_are_never_written(folder: Path) -> None:
     """Neither a hidden header nor a hidden proxy."""
-    values = {"headers": (("X-Token", Secret(CANARY)),), "proxy": Secret(f"http://me:{CANARY}@p", "p"), "seed": 1}
+    values = {"headers": (("X-Token", Secret(KEY)),), "proxy": Secret(f"http://me:{KEY}@p", "p"), "seed": 1}
     path = profiles.save("work", values, whole=True)
     profiles.export(folder / "out.toml", values)
     assert profiles.load("work") == {"seed": 1}
-    assert CANARY not in path.read_text() + (folder / "out.toml").read_text()
+    assert KEY not in path.read_text() + (folder / "out.toml").read_text()
 
 
 def test_a_file_from_elsewhere_cannot_choose_what_secrets_are_sent(tmp_path: Path) -> None:
@@ -214,11 +214,11 @@ def test_a_folder_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyPatc
 
 def test_a_key_in_a_file_is_for_one_origin_and_one_reader(folder: Path) -> None:
     """And gone when it is forgotten."""
-    profiles.store("file", "http://a:1", Secret(CANARY))
+    profiles.store("file", "http://a:1", Secret(KEY))
     profiles.store("file", "http://b:1", Secret("other"))
     path = folder / "keys.toml"
     path.chmod(0o644)
-    assert profiles.stored("file", "http://a:1") == Secret(CANARY)
+    assert profiles.stored("file", "http://a:1") == Secret(KEY)
     assert os.name != "posix" or path.stat().st_mode & 0o777 == 0o600
     profiles.store("file", "http://a:1", None)
     assert profiles.stored("file", "http://a:1") is None
@@ -228,10 +228,10 @@ def test_a_key_in_a_file_is_for_one_origin_and_one_reader(folder: Path) -> None:
 
 def test_a_broken_file_of_keys_is_not_quoted(folder: Path) -> None:
     """What TOML cannot read may be the key."""
-    write(folder / "keys.toml", f"http://a = {CANARY}")
+    write(folder / "keys.toml", f"http://a = {KEPT_KEY}")
     error = failure(lambda: profiles.stored("file", "http://a:1"))
     assert error.code == "OM-S09"
-    assert CANARY not in str(error)
+    assert KEPT_KEY not in str(error)
 
 
 def test_a_keyring_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,14 +244,14 @@ def test_a_keyring_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -
         delete_password=lambda service, name: kept.pop((service, name)),
     )
     monkeypatch.setitem(sys.modules, "keyring", ring)
-    profiles.store("keyring", "http://a:1", Secret(CANARY))
-    assert kept == {("ollama_magics", "http://a:1"): CANARY}
-    assert profiles.stored("keyring", "http://a:1") == Secret(CANARY)
+    profiles.store("keyring", "http://a:1", Secret(KEY))
+    assert kept == {("ollama_magics", "http://a:1"): KEY}
+    assert profiles.stored("keyring", "http://a:1") == Secret(KEY)
     profiles.store("keyring", "http://a:1", None)
     profiles.store("keyring", "http://a:1", None)
     assert kept == {}
     vars(ring).clear()
-    error = failure(lambda: profiles.store("keyring", "http://a:1", Secret(CANARY)))
-    assert (error.code, CANARY in str(error)) == ("OM-S12", False)
+    error = failure(lambda: profiles.store("keyring", "http://a:1", Secret(KEY)))
+    assert (error.code, KEY in str(error)) == ("OM-S12", False)
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert "not installed" in failure(lambda: profiles.stored("keyring", "http://a:1")).how_we_know
