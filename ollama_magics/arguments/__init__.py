@@ -1,6 +1,7 @@
 """A magic line -> its options and the rest of the line, and nothing of what they mean."""
 
 from ollama_magics.arguments.asked import Asked as Asked
+from ollama_magics.arguments.bodiless import with_body as with_body
 from ollama_magics.arguments.options import ASK as ASK
 from ollama_magics.arguments.options import check_options as check_options
 from ollama_magics.arguments.options import config_options as config_options

@@ -18,6 +18,7 @@ def register(shell: Any) -> None:
     shell.configurables.append(settings.shared())
     shell.events.register("post_run_cell", _chat(shell).forget_painted)
     shell.input_transformer_manager.token_transformers.append(arguments.Asked)
+    shell.input_transformer_manager.cleanup_transforms.append(arguments.with_body)
 
 
 def unregister(shell: Any) -> None:
@@ -28,6 +29,7 @@ def unregister(shell: Any) -> None:
         shell.configurables.remove(magics)  # IPython's Magics adds itself
         _forget(shell, magics)
     shell.input_transformer_manager.token_transformers.remove(arguments.Asked)
+    shell.input_transformer_manager.cleanup_transforms.remove(arguments.with_body)
     shell.configurables.remove(settings.shared())
     if settings.shared().session is not None:
         settings.shared().session.close()

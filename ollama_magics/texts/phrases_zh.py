@@ -18,7 +18,6 @@ PHRASES: dict[str, str] = {
     "think_always": "{model} 总会思考：已让它尽量少想",
     "think_max": "{model} 最高只到 high",
     "no_logprobs": "服务器没有给出 logprobs（0.12.11 起支持）",
-    "new_answer": "这个模型的模板无法接着写：后面的内容可能重新开始",
     "kind_whole": "它需要一个整数。",
     "kind_number": "它需要一个数字。",
     "kind_switch": "它需要 true 或 false。",
