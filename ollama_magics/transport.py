@@ -30,14 +30,33 @@ SLICE = 0.2  # seconds that one wait on a socket lasts at the most
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
 
+class _UnheardError(httpcore.ReadError):
+    """The server closed a kept connection just as the next request went out, and cannot have begun to answer it."""
+
+
 class _SlicedStream(httpcore.NetworkStream):
     """A connection whose reads wait in slices and look at the cancel flag between them."""
 
     def __init__(self, stream: httpcore.NetworkStream, cancelled: threading.Event) -> None:
         self._stream, self._cancelled = stream, cancelled
         self.limit = float("inf")  # seconds for each read, whatever the request allows
+        self._heard = self._kept = False  # whether something came since the last write, and whether before it
+        self._written = 0.0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            data = self._read(max_bytes, timeout)
+        except httpcore.ReadError as error:
+            raise (_UnheardError() if self._is_unheard() else error) from None
+        if not data and self._is_unheard():
+            raise _UnheardError
+        self._heard = self._heard or bool(data)
+        return data
+
+    def _is_unheard(self) -> bool:
+        return self._kept and not self._heard and time.monotonic() - self._written < SLICE
+
+    def _read(self, max_bytes: int, timeout: float | None) -> bytes:
         deadline = time.monotonic() + min(self.limit, float("inf") if timeout is None else timeout)
         while True:
             _look_at(self._cancelled)
@@ -54,6 +73,7 @@ class _SlicedStream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         _look_at(self._cancelled)
         self.limit = float("inf")  # a new request
+        self._kept, self._heard, self._written = self._kept or self._heard, False, time.monotonic()
         self._stream.write(buffer, timeout)
 
     def close(self) -> None:
@@ -151,26 +171,26 @@ class SlicedTransport(httpx.BaseTransport):
         self._pool = _pool(address, backend, way, self.certificates)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer as soon as its headers are there; the body streams."""
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
+        """Return the answer as soon as its headers are there; the body streams.
+
+        A request that meets a kept connection just as the server closes it goes out once more, on another one.
+        """
+        try:
+            answer = self._pool.handle_request(_plain(request))
+        except _UnheardError:
+            answer = self._pool.handle_request(_plain(request))
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
+
+
+def _plain(request: httpx.Request) -> httpcore.Request:
+    url = request.url
+    target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    content, extensions = request.stream, request.extensions
+    return httpcore.Request(request.method, target, headers=request.headers.raw, content=content, extensions=extensions)
 
 
 class _Body(httpx.SyncByteStream):

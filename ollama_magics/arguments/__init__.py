@@ -2,6 +2,7 @@
 
 from ollama_magics.arguments.asked import Asked as Asked
 from ollama_magics.arguments.bare import Bare as Bare
+from ollama_magics.arguments.bodiless import with_body as with_body
 from ollama_magics.arguments.options import ASK as ASK
 from ollama_magics.arguments.options import check_options as check_options
 from ollama_magics.arguments.options import config_options as config_options

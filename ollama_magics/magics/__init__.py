@@ -22,6 +22,7 @@ def register(shell: Any) -> None:
     shell.input_transformer_manager.token_transformers.append(arguments.Asked)
     if getattr(shell, "kernel", None) is None:  # a notebook shows no "Out" where there is nothing in it
         shell.ast_transformers.append(arguments.Bare())
+    shell.input_transformer_manager.cleanup_transforms.append(arguments.with_body)
 
 
 def unregister(shell: Any) -> None:
@@ -34,6 +35,7 @@ def unregister(shell: Any) -> None:
         _forget(shell, magics)
     shell.input_transformer_manager.token_transformers.remove(arguments.Asked)
     shell.ast_transformers[:] = [found for found in shell.ast_transformers if not isinstance(found, arguments.Bare)]
+    shell.input_transformer_manager.cleanup_transforms.remove(arguments.with_body)
     shell.configurables.remove(settings.shared())
     if settings.shared().session is not None:
         settings.shared().session.close()

@@ -42,6 +42,7 @@ def warnings(reply: Reply) -> list[str]:
         "incomplete": reply.closed and not reply.complete,
         "dropped": bool(reply.dropped),
         "left_out": bool(reply.left_out),
+        "no_logprobs": reply.complete and reply.request.logprobs is True and not reply.logprobs,
         "over_maximum": here.asked_context > here.context,
     }
     counts = {

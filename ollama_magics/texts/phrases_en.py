@@ -125,7 +125,6 @@ PHRASES: dict[str, str] = {
     "think_always": "{model} always thinks: it was told to do so as little as it can",
     "think_max": "{model} knows no more than high",
     "no_logprobs": "the server gave no logprobs (it knows them from 0.12.11 on)",
-    "new_answer": "the model's template has no way to go on: what follows may begin anew",
     # options
     "kind_whole": "It takes a whole number.",
     "kind_number": "It takes a number.",

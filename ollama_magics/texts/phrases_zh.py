@@ -18,7 +18,6 @@ PHRASES: dict[str, str] = {
     "think_always": "{model} 总会思考：已让它尽量少想",
     "think_max": "{model} 最高只到 high",
     "no_logprobs": "服务器没有给出 logprobs（0.12.11 起支持）",
-    "new_answer": "这个模型的模板无法接着写：后面的内容可能重新开始",
     "kind_whole": "它需要一个整数。",
     "kind_number": "它需要一个数字。",
     "kind_switch": "它需要 true 或 false。",
@@ -263,15 +262,8 @@ PHRASES: dict[str, str] = {
     "key_set": "API 密钥：已设置，仅用于 {origin}",
     "dropped_secret": "{label} 已移除：它仅用于 {origin}",
     "secrets_not_saved": "密钥、密码和请求头的值未保存",
-    "rows": "{count} 行",
-    "rows_reused": "复用 {count} 行",
-    "rows_truncated": "截断 {count} 行（{rows}）",
-    "rows_failed": "{count} 行没有向量（{rows}）",
-    "server_left_out": "未使用 {url}：{reason}",
-    "store_problem": "{reason}",
     "shorten_rows": "缩短或拆分这些文本   ·   --truncate（截断）   ·   --on-error nan 或 skip",
     "mend_rows": "修正这些行后再次运行该单元格   ·   --on-error nan 或 skip",
-    "store_size": "存储中有 {rows} 个向量，共 {size} MB",
     "note_api_key": "仅用于当前地址，不会保存在笔记本中",
 }
 

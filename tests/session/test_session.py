@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,11 +22,12 @@ from ollama_magics.errors import (
     SettingError,
 )
 from ollama_magics.prompt import Prompt
+from ollama_magics.reply import warnings
 from ollama_magics.session import Session, asking, current
 from ollama_magics.settings import OllamaSettings, shared
 from ollama_magics.standin import StandIn
 from ollama_magics.wire import ChatRequest, GenerateRequest
-from tests.faults import FaultServer, Hold, fine, refusing, whole
+from tests.faults import FaultServer, Hold, chunk, fine, refusing, whole
 
 Open = Callable[..., Session]
 
@@ -526,3 +528,79 @@ def test_a_job_that_must_stay_here_refuses_a_model_that_runs_elsewhere(open_sess
         assert "/api/embed" not in server.paths()
     assert error.code == "OM-S13"
     assert "ollama.com" in str(error)
+
+
+# What else a cell may wish.
+
+
+def answering(show: dict[str, Any], **scripts: Any) -> list[Any]:
+    """Return the script of a server whose model has this card."""
+    return fine(show=whole(show), **scripts)
+
+
+def test_a_level_that_the_model_does_not_know_is_sent_as_on(open_session: Open) -> None:
+    """And the footer says so."""
+    show = {"capabilities": ["completion", "thinking"], "template": "{{ if .Think }}x{{ end }}", "model_info": {}}
+    with FaultServer(answering(show)) as server:
+        reply = open_session(base_url=server.url, model="m").ask(Prompt("Hi", think="high"))
+        assert reply.text == "Hello"
+        assert json.loads(server.requests[-1].body)["think"] is True
+    assert warnings(reply) == ["m thinks or does not: it knows no high, and was told to think"]
+
+
+def test_logprobs_are_asked_for_and_kept(open_session: Open) -> None:
+    """In order, over all lines."""
+    likely = [
+        {"token": "Hel", "logprob": -0.5, "bytes": [72], "top_logprobs": []},
+        {"token": "lo", "logprob": -1.0, "bytes": [108]},
+    ]
+    lines = chunk("Hel", logprobs=likely[:1]) + chunk("lo", logprobs=likely[1:]) + chunk(done=True, done_reason="stop")
+    with FaultServer(fine(chat=whole(lines, kind="application/x-ndjson"))) as server:
+        reply = open_session(base_url=server.url, model="m").ask(Prompt("Hi", logprobs=2))
+        assert reply.text == "Hello"
+        body = json.loads(server.requests[-1].body)
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 2)
+    assert reply.logprobs == likely
+    assert warnings(reply) == []
+
+
+def test_logprobs_that_do_not_come_are_missed(session: Session, stand_in: StandIn) -> None:
+    """A server before 0.12.11 passes over the wish; one that nobody has is not sent."""
+    reply = session.ask(Prompt("Hi", logprobs=0))
+    assert reply.text
+    assert "0.12.11" in warnings(reply)[0]
+    assert session.ask(Prompt("Hi")).text
+    first, second = sent(stand_in)
+    assert (first["logprobs"], "top_logprobs" in first, "logprobs" in second) == (True, False, False)
+
+
+@pytest.mark.parametrize("count", [-1, 21, "many"])
+def test_more_logprobs_than_a_server_tells_are_refused(session: Session, count: Any) -> None:
+    """Before it is asked."""
+    assert isinstance(failure(lambda: session.ask(Prompt("Hi", logprobs=count))), SettingError)
+
+
+def test_a_text_is_completed_without_memory(session: Session, stand_in: StandIn) -> None:
+    """Once for this prompt, whatever the form says; thoughts come apart there, too."""
+    reply = session.ask(Prompt("Once upon", model="sandbox-think", generate=True, strict=True))
+    assert reply.text
+    assert reply.thinking
+    (body,) = sent(stand_in, "/api/generate")
+    assert (body["prompt"], body["shift"]) == ("Once upon", False)
+    assert session.conversation.turns == ()
+
+
+def test_a_gap_is_filled_by_a_model_that_can(open_session: Open) -> None:
+    """The suffix goes out beside the prompt."""
+    with FaultServer(answering({"capabilities": ["completion", "insert"], "model_info": {}})) as server:
+        assert open_session(base_url=server.url, model="m").ask(Prompt("def f(", suffix="return x")).text == "Hello"
+        body = json.loads(server.requests[-1].body)
+        assert server.requests[-1].path == "/api/generate"
+    assert (body["prompt"], body["suffix"]) == ("def f(", "return x")
+
+
+def test_a_model_that_fills_no_gaps_is_refused_before_sending(session: Session, stand_in: StandIn) -> None:
+    """With those that can, if there are any."""
+    error = failure(lambda: session.ask(Prompt("def f(", suffix="return x")))
+    assert (error.code, "insert" in error.what) == ("OM-D39", True)
+    assert sent(stand_in, "/api/generate") == []

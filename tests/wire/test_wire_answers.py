@@ -55,6 +55,7 @@ def test_thoughts_are_no_text() -> None:
     """They come beside it, in the same line or in their own."""
     found = wire.chunk(b'{"message":{"content":"","thinking":"Hm"},"done":false}')
     assert (found.text, found.thinking) == ("", "Hm")
+    assert wire.chunk(b'{"response":"","thinking":"Hm","done":false}').thinking == "Hm"
     assert wire.chunk(b'{"message":{"content":null},"done":false}').text == ""
     assert wire.chunk(b'{"response":"a","done":false}').text == "a"
 
