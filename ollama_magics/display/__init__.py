@@ -23,7 +23,7 @@ def watch(run: Callable[[Callable[[Any], None]], Any], shell: Any) -> Any:
 
 def say(key: str, language: str, **facts: object) -> None:
     """Write one phrase as a line of the cell's output."""
-    sys.stdout.write(texts.phrase(key, language, **facts) + "\n")
+    sys.stdout.write(texts.Phrase(key, **facts).spoken(language) + "\n")
 
 
 def say_set(name: str, value: str, why: str, language: str) -> None:

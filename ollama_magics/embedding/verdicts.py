@@ -10,7 +10,7 @@ from typing import NoReturn
 from ollama_magics.embedding.failures import Meaning, meaning, said
 from ollama_magics.embedding.line import Batch, Flawed, Line, Server, Trouble
 from ollama_magics.embedding.report import Ledger
-from ollama_magics.errors import EmbeddingProblem
+from ollama_magics.errors import EmbeddingProblem, OllamaMagicsError
 
 _DEATHS = 3  # a text with which what computes died so often, alone in the end, is the reason
 _HOPELESS = 40  # texts that failed before a single one succeeded: it is not the texts
@@ -154,7 +154,8 @@ class Judge:
         if all(other.left_out for other in self._servers if other is not server):
             return False
         server.left_out = True
-        self._ledger.note("server_left_out", url=server.url, reason=getattr(trouble.error, "what", str(trouble.error)))
+        told = trouble.error.words(0) if isinstance(trouble.error, OllamaMagicsError) else str(trouble.error)
+        self._ledger.note("server_left_out", url=server.url, reason=told)
         return True
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
+from ollama_magics import texts
 from ollama_magics.embedding import EmbedReport
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.secret import Secret
@@ -23,9 +24,9 @@ def test_batches_are_spread_over_the_servers(connect: Connect) -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(healthy)) for _ in range(3)]
         assert np.array_equal(Call(connect, servers)(TEXTS, batch=5), vectors(TEXTS))
-        sent = [[text for texts in asked_texts(server) for text in texts] for server in servers]
+        sent = [[text for batch in asked_texts(server) for text in batch] for server in servers]
     assert all(sent)
-    assert sorted(text for texts in sent for text in texts) == sorted(TEXTS)
+    assert sorted(text for some in sent for text in some) == sorted(TEXTS)
 
 
 def test_a_server_that_does_not_answer_is_left_out_with_a_word(connect: Connect) -> None:
@@ -35,6 +36,8 @@ def test_a_server_that_does_not_answer_is_left_out_with_a_word(connect: Connect)
         assert np.array_equal(call(TEXTS, batch=20), vectors(TEXTS))
         key, facts = call.told().notes[0]
     assert (key, facts["url"]) == ("server_left_out", dead.url)
+    assert texts.Phrase(key, **facts).spoken("zh").startswith(f"未使用 {dead.url}：")
+    assert texts.told(facts["reason"], "en") != texts.told(facts["reason"], "zh")
 
 
 def test_a_server_that_dies_in_between_is_left_out_with_a_word(connect: Connect) -> None:
