@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         PictureProblem,
         PromptProblem,
         PromptTooLong,
+        RecordingProblem,
         RequestRefused,
         SettingError,
     )
@@ -36,6 +37,7 @@ __all__ = [
     "PictureProblem",
     "PromptProblem",
     "PromptTooLong",
+    "RecordingProblem",
     "RequestRefused",
     "SettingError",
     "chat",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,11 +15,22 @@ import httpx
 
 from ollama_magics import wire
 from ollama_magics.address import Address
-from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused, SettingError
+from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused
 from ollama_magics.failure import translated
+from ollama_magics.headers import basic, headers, secrets
 from ollama_magics.refusal import Refusal, error_object, quote
 from ollama_magics.texts import Phrase
-from ollama_magics.transport import SYSTEM_WAY, Resolve, SlicedBackend, SlicedTransport, Way, hurry, proxy_for, without_password
+from ollama_magics.transport import (
+    SYSTEM_WAY,
+    Resolve,
+    SlicedBackend,
+    SlicedTransport,
+    Tape,
+    Way,
+    hurry,
+    proxy_for,
+    without_password,
+)
 
 _Found = TypeVar("_Found")
 _Read = Callable[[wire.Body], _Found]
@@ -58,6 +69,7 @@ class Client:
     """Speaks to one Ollama server.
 
     Every failure is one of our errors. ``cancelled`` ends all waits of this client within 0.2 s (transport.Cancelled).
+    ``tape`` listens to every exchange, or gives it back instead of the server.
     """
 
     def __init__(  # noqa: PLR0913 - each its own matter, by name
@@ -69,25 +81,27 @@ class Client:
         way: Way = SYSTEM_WAY,
         cancelled: threading.Event | None = None,
         resolve: Resolve = socket.getaddrinfo,
+        tape: Tape | None = None,
     ) -> None:
         self.address = address
-        self._way, self._key = way, key
+        self._way, self._key, self._tape = way, key, tape
         self._timeouts = timeouts or Timeouts()
         self._cancelled = cancelled or threading.Event()
         self._backend = SlicedBackend(self._cancelled, resolve)
         self._transport = SlicedTransport(address, self._backend, way)
+        hidden, place = list(secrets(address, key, way)), f"{address.host}:{address.port}"
         self._http = httpx.Client(
             base_url=address.url,
-            transport=self._transport,
+            transport=self._transport if tape is None else tape.over(self._transport, self._backend.sleep, hidden, place),
             trust_env=False,
             follow_redirects=False,
-            headers=_headers(key, way.headers),
-            auth=_basic(address),
+            headers=headers(key, way.headers),
+            auth=basic(address),
         )
 
     def sibling(self, cancelled: threading.Event) -> Client:
         """Return a client of the same server with connections and a cancel flag of its own."""
-        return Client(self.address, self._timeouts, key=self._key, way=self._way, cancelled=cancelled)
+        return Client(self.address, self._timeouts, key=self._key, way=self._way, cancelled=cancelled, tape=self._tape)
 
     @property
     def is_cancelled(self) -> bool:
@@ -102,6 +116,8 @@ class Client:
         """Return the address and port that accepted a connection, or the proxy in between, of which nothing is asked."""
         if proxy := proxy_for(self.address, self._way):
             return f"proxy {without_password(proxy)}"
+        if self._tape and self._tape.replays:
+            return f"{self.address.host}:{self.address.port}"
         with self._translated(self._timeouts.metadata):
             return self._backend.reach(self.address.host, self.address.port, self._timeouts.connecting(self.address))
 
@@ -271,24 +287,6 @@ def _read_end(response: httpx.Response, lines: Iterator[bytes]) -> None:
     hurry(response)
     with suppress(AnswerCut, RequestRefused):
         next(lines, None)
-
-
-def _basic(address: Address) -> tuple[str, str] | None:
-    if not (address.username or address.password):
-        return None
-    return address.username or "", address.password.reveal() if address.password else ""
-
-
-def _headers(key: str, others: Mapping[str, str]) -> httpx.Headers:
-    if not (key.isascii() and key.isprintable()):
-        reason = "It holds a line break, or a sign that HTTP does not allow."
-        raise SettingError(
-            "OM-S01", value="The key", setting="OLLAMA_API_KEY", reason=reason, example="set it again, and restart"
-        )
-    headers = httpx.Headers({"User-Agent": "ollama-magics", **others})
-    headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})
-    headers.update({"Authorization": f"Bearer {key}"} if key else {})
-    return headers
 
 
 def _checked(chunk: wire.Chunk, *, started: bool) -> wire.Chunk:

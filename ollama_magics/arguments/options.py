@@ -77,6 +77,7 @@ def config_options(magic: _Magic) -> _Magic:
         argument("--export", metavar="FILE", help="write the settings to a file, without keys"),
         argument("--import", dest="import_file", metavar="FILE", help="take the settings of a file, for this notebook"),
         argument("--show", action="store_true", help="show the settings and where each value comes from"),
+        argument("--record", metavar="FILE", help="write every exchange to a file; with OLLAMA_MAGICS_REPLAY=1 replay it"),
         argument("--sandbox", action="store_true", help="start the built-in stand-in server and use it"),
     )
 

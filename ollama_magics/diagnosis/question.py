@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_magics.transport import SYSTEM_WAY, Way
+from ollama_magics.transport import SYSTEM_WAY, Tape, Way
 
 
 @dataclass(frozen=True)
@@ -31,3 +31,9 @@ class Question:
     way: Way = field(default=SYSTEM_WAY, repr=False)
     deep: bool = False
     probes: bool = True
+    tape: Tape | None = field(default=None, repr=False)
+
+    @property
+    def replays(self) -> bool:
+        """Whether a recording answers, so that nothing may be connected."""
+        return bool(self.tape and self.tape.replays)

@@ -19,7 +19,7 @@ from ollama_magics.precedence import InForce
 from ollama_magics.prompt import Prompt
 from ollama_magics.session import asking
 from ollama_magics.settings import OllamaSettings
-from ollama_magics.transport import Way
+from ollama_magics.transport import Tape, Way
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +39,7 @@ class Session:
         self._lock = threading.Lock()
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
         self._cancelled, self._owned = threading.Event(), ExitStack()
+        self.tape: Tape | None = None  # what listens to every exchange, or gives it back
         self.others: dict[Any, Session] = {}  # for other addresses, see access.py; they end with this one
 
     # Where and in which language.
@@ -90,14 +91,15 @@ class Session:
         times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
         way, key = self._way(address)
         if url:
-            return (other := Client(address, times, key=key, way=way, cancelled=self._cancelled)), InstalledModels(other)
+            other = Client(address, times, key=key, way=way, cancelled=self._cancelled, tape=self.tape)
+            return other, InstalledModels(other)
         # a fork must not share connections
-        wanted = (address.url, address.username, address.password, times, way, key, os.getpid())
+        wanted = (address.url, address.username, address.password, times, way, key, self.tape, os.getpid())
         with self._lock:
             if self._client is None or self._client[0] != wanted:
                 if self._client:
                     self._client[1].close()
-                client = Client(address, times, key=key, way=way, cancelled=self._cancelled)
+                client = Client(address, times, key=key, way=way, cancelled=self._cancelled, tape=self.tape)
                 self._client = (wanted, client, InstalledModels(client))
             return self._client[1], self._client[2]
 
@@ -147,6 +149,8 @@ class Session:
         name = model or self.embedding_model()
         if name:
             asking.stay_here(self, name, local_only=False)
+        if self.tape:
+            wishes["store"] = False
         return embedding.call(self, rows, name, **wishes)
 
     def embedding_model(self) -> str:
@@ -168,8 +172,19 @@ class Session:
         more: dict[str, Any] = {"language": self.language, "context_length": chosen.context_length, "deep": deep}
         with suppress(AddressError):  # which the check explains
             more["way"], more["key"] = self._way(self.address)
-        more["options"] = Prompt("").options(chosen)
+        more["options"], more["tape"] = Prompt("").options(chosen), self.tape
         return diagnosis.Question(typed, source, chosen.model, abilities, chosen.connect_timeout, **more)
+
+    def record(self, path: str) -> None:
+        """Let every exchange from here on be written to a file, or with OLLAMA_MAGICS_REPLAY=1 be answered from it.
+
+        Meanwhile the stores are neither read nor written. Raises RecordingProblem.
+        """
+        from ollama_magics import recording  # noqa: PLC0415 - a session that records nothing does not need it
+
+        self.own((found := recording.tape(path)).close)
+        for session in (self, *self.others.values()):
+            session.tape = found
 
     def forget_models(self) -> None:
         """Ask the server again what its models can do."""

@@ -262,6 +262,21 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "TLS 库返回：{said}。",
         "校正本机时钟（timedatectl），或索取已生效的证书",
     ),
+    "OM-Y01": (
+        "{path} 中没有现在这个 {method} {route} 请求。",
+        "{reason}",
+        "在有服务器且未设置 OLLAMA_MAGICS_REPLAY 时重新运行所有单元格，即可重新录制",
+    ),
+    "OM-Y02": (
+        "无法重放 {path}。",
+        "{reason}",
+        "请先录制：在有服务器且未设置 OLLAMA_MAGICS_REPLAY 时运行所有单元格",
+    ),
+    "OM-Y03": (
+        "无法录制到 {path}。",
+        "{reason}",
+        "%ollama_config --record ANOTHER.json",
+    ),
     "OM-M01": (
         "有多个已安装的模型能做到：{ability}。",
         "它们是：{models}。",

@@ -92,6 +92,14 @@ PHRASES: dict[str, str] = {
     "note_api_key": "kept for this address only, and never saved in the notebook",
     "note_tools": "auto: as the server says",
     "only_thoughts": "the budget ended inside the thoughts: raise with --max-tokens",
+    # recording
+    "recording": "exchanges with the server from here on: {path}, prompts and answers in clear, no keys, no addresses; recorded, or replayed where OLLAMA_MAGICS_REPLAY=1 is set",
+    "no_recording": "It is no recording: {said}.",
+    "newer_recording": "A newer version of ollama_magics recorded it ({version}).",
+    "no_such_request": "None of its {count} exchanges is a {method} {path}.",
+    "asked_too_often": "It is there {count} times, and was asked once more; the line with --record starts again from the top.",
+    "nearest_request": "The nearest is number {number} of {count}: {differences}.",
+    "differs": "{place} is {there} there and {here} here",
     # the diagnosis
     "bad_request": "the request holds a sign that HTTP does not allow",
     "said": "It said: {said}.",

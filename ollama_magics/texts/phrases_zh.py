@@ -122,6 +122,13 @@ PHRASES: dict[str, str] = {
     "use_login": "登录页面是给人用的：请索取 Ollama 自身的地址或密钥",
     "no_probe": "询问 Ollama 在哪里监听；默认端口是 11434",
     "address_changed": "输入 {typed} → 使用 {url}，因为{reasons}",
+    "recording": "此后与服务器的往来：{path}，提示和回答为明文，不含密钥和地址；录制，或在设置 OLLAMA_MAGICS_REPLAY=1 时重放",
+    "no_recording": "它不是录制文件：{said}。",
+    "newer_recording": "它由更新版本的 ollama_magics 录制（{version}）。",
+    "no_such_request": "其中 {count} 次往来都不是 {method} {path}。",
+    "asked_too_often": "其中有 {count} 次，而现在又多问了一次；含 --record 的那一行会从头开始。",
+    "nearest_request": "最接近的是 {count} 个中的第 {number} 个：{differences}。",
+    "differs": "{place} 在文件中为 {there}，现在为 {here}",
     # why an address is changed: the names of address.Why
     "why_blank": "没有输入，而 Ollama 默认在那里监听",
     "why_invisible": "去掉了不可见字符",

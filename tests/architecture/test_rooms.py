@@ -37,7 +37,7 @@ OURS: dict[str, set[str]] = {
     "access": {"address", "secret", "session", "settings", "errors"},
     "panel": {"detected", "secret", "session", "diagnosis", "settings", "wire", "texts", "errors"},
     "session": {
-        *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "installed"},
+        *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "installed", "recording"},
         *{"settings", "store", "precedence", "prompt", "transport", "address", "wire", "errors"},
     },
     "precedence": {"profiles", "settings", "address", "secret", "errors"},
@@ -57,7 +57,9 @@ OURS: dict[str, set[str]] = {
     "markup": {"texts"},
     "images": {"errors"},
     "fill": {"errors"},
-    "client": {"failure", "transport", "refusal", "wire", "address", "texts", "errors"},
+    "recording": {"texts", "errors"},
+    "headers": {"address", "secret", "transport", "errors"},
+    "client": {"failure", "headers", "transport", "refusal", "wire", "address", "texts", "errors"},
     "failure": {"transport", "refusal", "address", "texts", "errors"},
     "transport": {"address", "secret", "texts", "errors"},
     "refusal": {"texts", "errors"},
@@ -73,14 +75,14 @@ OURS: dict[str, set[str]] = {
 # outside package: the rooms that may know it
 OUTSIDE: dict[str, set[str]] = {
     "IPython": {"magics", "arguments", "display"},
-    "httpx": {"client", "transport"},
-    "httpcore": {"client", "failure", "transport"},
+    "httpx": {"client", "headers", "recording", "transport"},
+    "httpcore": {"client", "failure", "recording", "transport"},
     "dask": {"distributed"},
     "ipywidgets": {"panel"},
     # api, magics, session: for type checkers only
     "numpy": {"api", "distributed", "embedding", "estimator", "images", "magics", "session"},
     "PIL": {"images", "standin"},
-    "msgspec": {"wire", "refusal"},
+    "msgspec": {"recording", "wire", "refusal"},
     "markdown_it": {"markup"},
     "pygments": {"markup"},
     "sklearn": {"estimator"},
