@@ -48,7 +48,7 @@ def chat(
 
     ``values`` fill ``{{name}}`` in the prompt; without them braces are text. ``images`` are pictures as ``%%ollama -i`` takes
     them. ``options``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
-    local_only.
+    local_only, reuse (the stored answer of the same request to the same model, if there is one).
     """
     if not isinstance(prompt, str):
         raise PromptProblem("OM-T03", kind=type(prompt).__name__)

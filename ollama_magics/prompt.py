@@ -47,6 +47,7 @@ class Prompt:
     place: Place = field(default_factory=Place)
     new: bool = False
     once: bool = False
+    reuse: bool = False
 
     def options(self, chosen: OllamaSettings) -> dict[str, Any]:
         """Return Ollama's options, without what the server decides; raises SettingError for a bad value."""

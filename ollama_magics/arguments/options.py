@@ -33,6 +33,8 @@ def prompt_options(magic: _Magic) -> _Magic:
         argument("--max-tokens", metavar="N", help="most tokens of the answer; takes 8k"),
         *(_setting(name) for name in ("temperature", "top_p", "top_k", "seed", "stop", "keep_alive")),
         argument("--think", metavar="LEVEL", nargs="?", const="on", help="off, on, low, medium, high or max, as --think=high"),
+        argument("--reuse", action="store_true", help="the stored answer of the same request to the same model, if there is one"),
+        argument("--forget", action="store_true", help="empty the store of answers"),
         argument("--local-only", action="store_true", help="refuse if the prompt would leave this machine"),
     )
 

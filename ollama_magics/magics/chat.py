@@ -41,10 +41,17 @@ class ChatMagics(Magics):
         """
         options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
         name = arguments.assigned_name(options.into)
+        text = "\n".join(part for part in (rest, cell or "") if part.strip())
         with spoken() as session:
-            prompt = self._prompt(session, options, "\n".join(part for part in (rest, cell or "") if part.strip()))
+            if options.forget:
+                self._forget_answers(session)
+            if options.forget and not text:
+                return None
+            prompt = self._prompt(session, options, text)
             reply = session.ask(prompt, self.shell.user_ns)
             self._show(reply)
+            if options.reuse:
+                self._tell_of_store(session)
         if name:
             self.shell.user_ns[name] = reply
         return reply if cell is None else None
@@ -64,6 +71,7 @@ class ChatMagics(Magics):
             place=session.place(*_cell(self.shell)),
             new=options.new,
             once=options.once,
+            reuse=options.reuse,
         )
 
     def _pictures(self, session: Session, word: Any) -> list[Any]:
@@ -72,6 +80,18 @@ class ChatMagics(Magics):
         if word in self.shell.user_ns:
             return session.pictures_of(self.shell.user_ns[word], word)
         return session.pictures_at(word)
+
+    def _forget_answers(self, session: Session) -> None:
+        from ollama_magics import display  # noqa: PLC0415 - brings in the renderer
+
+        display.say("answers_forgotten", session.language, count=session.answers.forget())
+
+    def _tell_of_store(self, session: Session) -> None:
+        from ollama_magics import display  # noqa: PLC0415 - as above
+
+        if problem := session.answers.problem:
+            session.answers.problem = ""
+            display.say("store_problem", session.language, reason=problem)
 
     def _show(self, reply: Reply) -> None:
         from ollama_magics import display  # noqa: PLC0415 - brings in the renderer

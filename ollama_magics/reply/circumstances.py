@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,8 @@ class Stats:
 class Circumstances:
     """What a reply must know besides its request: its conversation and place, the pictures, the context, the host.
 
-    ``new``: the conversation starts afresh with this turn, once it has come.
+    ``new``: the conversation starts afresh with this turn, once it has come. ``stored`` returns the day on which the answer
+    was given, where it was taken from the store, else an empty text.
     """
 
     conversation: Conversation | None = None
@@ -38,6 +40,7 @@ class Circumstances:
     asked_context: int = 0
     remote_host: str = ""
     language: str = "en"
+    stored: Callable[[], str] = str
 
 
 def stats_of(last: Chunk, seconds: float, first: float) -> Stats:

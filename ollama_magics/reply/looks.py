@@ -14,6 +14,9 @@ def figures(reply: Reply, *, times: bool = True) -> list[str]:
     """Return the small facts under the answer; without times for outputs that are compared."""
     stats, here = reply.stats, reply.circumstances
     facts = [reply.model]
+    if reply.stored:
+        facts.append(_say(reply, "stored_on", day=reply.stored) if times else _say(reply, "stored"))
+        times = False  # they were those of another day
     if stats.tokens:
         facts.append(_say(reply, "tokens", count=_grouped(stats.tokens)))
     if times and stats.tokens_per_second:

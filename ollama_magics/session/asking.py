@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import fill
 from ollama_magics.errors import PromptProblem, SettingError
 from ollama_magics.prompt import Prompt
 from ollama_magics.reply import Circumstances, Reply
+from ollama_magics.session.reusing import Reused
 from ollama_magics.wire import ChatRequest, GenerateRequest, Message, ModelCard
 
 if TYPE_CHECKING:
@@ -23,7 +25,11 @@ def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> R
     session.installed.require_recent()
     model = _able(session, prompt)
     frozen = request(session, prompt, model, text, values)
-    return Reply(frozen, session.client.chat, _circumstances(session, prompt, frozen.options["num_ctx"], model))
+    here = _circumstances(session, prompt, frozen.options["num_ctx"], model)
+    if not prompt.reuse:
+        return Reply(frozen, session.client.chat, here)
+    reused = Reused(session, session.client.chat)
+    return Reply(frozen, reused, replace(here, stored=lambda: reused.stored))
 
 
 def stay_here(session: Session, model: str, *, local_only: bool) -> None:

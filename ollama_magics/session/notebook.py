@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ollama_magics.images import Picture
     from ollama_magics.reply import Reply
-    from ollama_magics.store import VectorStore
+    from ollama_magics.store import AnswerStore, VectorStore
 
 
 class Session:
@@ -131,6 +131,13 @@ class Session:
         from ollama_magics import images  # noqa: PLC0415 - as above
 
         return images.from_path(path)
+
+    @cached_property
+    def answers(self) -> AnswerStore:
+        """The answers of cells that said --reuse."""
+        from ollama_magics.store import AnswerStore  # noqa: PLC0415 - brings in SQLite
+
+        return AnswerStore()
 
     # Embeddings and the check.
 

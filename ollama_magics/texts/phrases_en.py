@@ -92,6 +92,9 @@ PHRASES: dict[str, str] = {
     "note_api_key": "kept for this address only, and never saved in the notebook",
     "note_tools": "auto: as the server says",
     "only_thoughts": "the budget ended inside the thoughts: raise with --max-tokens",
+    "stored": "stored answer",
+    "stored_on": "stored answer of {day}",
+    "answers_forgotten": "{count} stored answers forgotten",
     # recording
     "recording": "exchanges with the server from here on: {path}, prompts and answers in clear, no keys, no addresses; recorded, or replayed where OLLAMA_MAGICS_REPLAY=1 is set",
     "no_recording": "It is no recording: {said}.",
