@@ -26,6 +26,7 @@ def prompt_options(magic: _Magic) -> _Magic:
             action="append",
             help="a picture: a variable, a path, a pattern; repeatable",
         ),
+        argument("--allow-url", action="store_true", help="fetch the pictures of http and https addresses after -i"),
         argument("-o", "--into", metavar="NAME", help="bind the reply to this name when it is complete"),
         argument("--new", action="store_true", help="start the conversation afresh"),
         argument("--once", action="store_true", help="neither read nor keep the conversation"),

@@ -63,7 +63,7 @@ class ChatMagics(Magics):
             text=text,
             model=_text(options.model, "model"),
             system=options.system,
-            images=tuple(picture for word in options.image or () for picture in self._pictures(session, word)),
+            images=tuple(picture for word in options.image or () for picture in self._pictures(session, word, options)),
             context_length=_number(options.context, "context_length", settings.count),
             max_tokens=_number(options.max_tokens, "max_tokens", settings.most_tokens),
             **{name: getattr(options, name) for name in _FOR_A_CELL},
@@ -74,11 +74,13 @@ class ChatMagics(Magics):
             reuse=options.reuse,
         )
 
-    def _pictures(self, session: Session, word: Any) -> list[Any]:
+    def _pictures(self, session: Session, word: Any, options: Namespace) -> list[Any]:
         if not isinstance(word, str):  # -i $name was looked up already
             return session.pictures_of(word, "the picture")
         if word in self.shell.user_ns:
             return session.pictures_of(self.shell.user_ns[word], word)
+        if word.lower().startswith(("http://", "https://")):
+            return session.pictures_from(word, allowed=options.allow_url)
         return session.pictures_at(word)
 
     def _forget_answers(self, session: Session) -> None:

@@ -9,6 +9,8 @@ from ollama_magics import markup, texts
 if TYPE_CHECKING:
     from ollama_magics.reply.stream import Reply
 
+_MOST_SHRUNK = 3  # pictures of which each is told
+
 
 def figures(reply: Reply, *, times: bool = True) -> list[str]:
     """Return the small facts under the answer; without times for outputs that are compared."""
@@ -66,6 +68,8 @@ def _say(reply: Reply, key: str, **facts: object) -> str:
 
 def _shrunk(reply: Reply) -> list[str]:
     shrunk = [picture for picture in reply.images if picture.shrunk_from]
+    if len(shrunk) > _MOST_SHRUNK:
+        return [_say(reply, "many_shrunk", count=len(shrunk), side=max(max(one.width, one.height) for one in shrunk))]
     return [
         _say(reply, "shrunk", old="{} × {}".format(*picture.shrunk_from), new=f"{picture.width} × {picture.height}")
         for picture in shrunk

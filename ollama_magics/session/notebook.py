@@ -13,17 +13,19 @@ from ollama_magics import diagnosis, settings
 from ollama_magics.address import Address, parse
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.conversation import Conversation, Place
-from ollama_magics.errors import AddressError, SettingError
+from ollama_magics.errors import AddressError, PictureProblem, SettingError
 from ollama_magics.installed import InstalledModels
 from ollama_magics.precedence import InForce
 from ollama_magics.prompt import Prompt
 from ollama_magics.session import asking
 from ollama_magics.settings import OllamaSettings
+from ollama_magics.texts import Phrase
 from ollama_magics.transport import Tape, Way
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ollama_magics.fetching import Limits
     from ollama_magics.images import Picture
     from ollama_magics.reply import Reply
     from ollama_magics.store import AnswerStore, VectorStore
@@ -131,6 +133,18 @@ class Session:
         from ollama_magics import images  # noqa: PLC0415 - as above
 
         return images.from_path(path)
+
+    def pictures_from(self, url: str, *, allowed: bool, limits: Limits | None = None) -> list[Picture]:
+        """Return the picture behind an address, fetched now if that is allowed; raises PictureProblem."""
+        from ollama_magics import fetching, images  # noqa: PLC0415 - as above
+
+        if not allowed:
+            raise PictureProblem("OM-P08", source=fetching.shown(url))
+        if self.settings.local_only == "yes":
+            raise SettingError("OM-S13", what=fetching.shown(url))
+        if self.tape and self.tape.replays:
+            raise PictureProblem("OM-P07", source=fetching.shown(url), reason=Phrase("fetch_replay"))
+        return images.collect(fetching.fetch(url, self._cancelled, limits), name=fetching.shown(url))
 
     @cached_property
     def answers(self) -> AnswerStore:

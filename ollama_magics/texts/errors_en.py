@@ -500,6 +500,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "%ollama_config --api-key-env NAME (the environment variable that holds it)",
     ),
+    "OM-P07": (
+        "{source} was not fetched.",
+        "{reason}",
+        "save the picture yourself and give its path: -i picture.png",
+    ),
+    "OM-P08": (
+        "{source} is an address, and no address is fetched unasked.",
+        "Fetching it tells its server that you look at it, and where from.",
+        "save the picture and give its path, or: %%ollama --allow-url -i {source}",
+    ),
     "OM-Y01": (
         "{method} {route} as it is asked now is not in {path}.",
         "{reason}",

@@ -262,6 +262,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "TLS 库返回：{said}。",
         "校正本机时钟（timedatectl），或索取已生效的证书",
     ),
+    "OM-P07": (
+        "没有获取 {source}。",
+        "{reason}",
+        "请自行保存图片并给出路径：-i picture.png",
+    ),
+    "OM-P08": (
+        "{source} 是网址，未经要求不会获取任何网址。",
+        "获取它会让对方服务器知道您在查看它，以及来自何处。",
+        "保存图片并给出路径，或：%%ollama --allow-url -i {source}",
+    ),
     "OM-Y01": (
         "{path} 中没有现在这个 {method} {route} 请求。",
         "{reason}",

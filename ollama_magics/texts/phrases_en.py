@@ -12,6 +12,7 @@ PHRASES: dict[str, str] = {
     "shifted": "the answer ran past the context: the model forgot the beginning; raise with --context",
     "dropped": "run again: later turns of the conversation were dropped ({count})",
     "shrunk": "picture was shrunk from {old} to {new}",
+    "many_shrunk": "{count} pictures were shrunk to at most {side} pixels a side",
     "remote": "sent to {host}",
     "thoughts": "thoughts",
     "not_asked": "not asked yet",
@@ -95,6 +96,15 @@ PHRASES: dict[str, str] = {
     "stored": "stored answer",
     "stored_on": "stored answer of {day}",
     "answers_forgotten": "{count} stored answers forgotten",
+    # pictures from addresses
+    "not_public": "{host} is {address}, which is no machine of the public internet.",
+    "fetch_slow": "It did not come within {seconds} s.",
+    "fetch_redirects": "It sends us elsewhere more than {count} times.",
+    "fetch_no_page": "{address} is no http or https address.",
+    "fetch_secret": "There is a name or password in the address, and a magic line is no place for it.",
+    "fetch_status": "The server answered {status} instead of a picture.",
+    "fetch_large": "It is larger than {size} MB.",
+    "fetch_replay": "A replay opens no connection.",
     # recording
     "recording": "exchanges with the server from here on: {path}, prompts and answers in clear, no keys, no addresses; recorded, or replayed where OLLAMA_MAGICS_REPLAY=1 is set",
     "no_recording": "It is no recording: {said}.",

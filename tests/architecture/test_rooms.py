@@ -37,8 +37,8 @@ OURS: dict[str, set[str]] = {
     "access": {"address", "secret", "session", "settings", "errors"},
     "panel": {"detected", "secret", "session", "diagnosis", "settings", "wire", "texts", "errors"},
     "session": {
-        *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "installed", "recording"},
-        *{"settings", "store", "precedence", "prompt", "transport", "address", "wire", "errors"},
+        *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "fetching", "installed", "recording"},
+        *{"settings", "store", "precedence", "prompt", "transport", "address", "wire", "texts", "errors"},
     },
     "precedence": {"profiles", "settings", "address", "secret", "errors"},
     "detected": {"settings", "texts", "wire"},
@@ -57,6 +57,7 @@ OURS: dict[str, set[str]] = {
     "markup": {"texts"},
     "images": {"errors"},
     "fill": {"errors"},
+    "fetching": {"transport", "refusal", "texts", "errors"},
     "recording": {"texts", "errors"},
     "headers": {"address", "secret", "transport", "errors"},
     "client": {"failure", "headers", "transport", "refusal", "wire", "address", "texts", "errors"},
@@ -75,8 +76,8 @@ OURS: dict[str, set[str]] = {
 # outside package: the rooms that may know it
 OUTSIDE: dict[str, set[str]] = {
     "IPython": {"magics", "arguments", "display"},
-    "httpx": {"client", "headers", "recording", "transport"},
-    "httpcore": {"client", "failure", "recording", "transport"},
+    "httpx": {"client", "fetching", "headers", "recording", "transport"},
+    "httpcore": {"client", "failure", "fetching", "recording", "transport"},
     "dask": {"distributed"},
     "ipywidgets": {"panel"},
     # api, magics, session: for type checkers only
