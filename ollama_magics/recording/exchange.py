@@ -14,8 +14,9 @@ import msgspec
 
 INTERRUPTED = "interrupted"
 LEFT = "left"
-# What /api/show tells besides the facts: paths of the server, and by far the most of its bytes. No room of ours reads them.
-_BULKY = {"license", "modelfile", "tensors"}
+# What no room of ours reads: paths of the server, moments that would differ in each recording, by far the most bytes.
+_LEFT_OUT = {"created_at", "license", "modelfile", "modified_at", "parent_model", "tensors"}
+_INSIDE = {"details", "models"}  # where else such things stand
 _PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 33  # bytes up to the end of the first chunk, which holds size and kind
 _BULLETS = b"\xe2\x80\xa2" * 5
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -49,7 +50,7 @@ def asked(method: str, path: str, body: bytes, hidden: Iterable[bytes]) -> Excha
     return Exchange(method, shown, _without_pictures(content))
 
 
-def heard(path: str, parts: Sequence[tuple[int, bytes]], hidden: Iterable[bytes]) -> list[tuple[int, Any]]:
+def heard(parts: Sequence[tuple[int, bytes]], hidden: Iterable[bytes]) -> list[tuple[int, Any]]:
     """Return the lines of an answer that came in these parts, each with the time at which its last byte came."""
     lines: list[tuple[int, Any]] = []
     rest = b""
@@ -58,7 +59,7 @@ def heard(path: str, parts: Sequence[tuple[int, bytes]], hidden: Iterable[bytes]
         lines += [(moment, line) for line in whole]
     if rest:
         lines.append((parts[-1][0], rest))
-    return [(moment, _line(path, _without(line, hidden))) for moment, line in lines]
+    return [(moment, _lean(_decoded(_without(line, hidden)))) for moment, line in lines]
 
 
 def spoken(line: Any) -> bytes:
@@ -66,11 +67,12 @@ def spoken(line: Any) -> bytes:
     return line.encode() if isinstance(line, str) else msgspec.json.encode(line)
 
 
-def _line(path: str, line: bytes) -> Any:
-    found = _decoded(line)
-    if path == "/api/show" and isinstance(found, dict):
-        return {name: value for name, value in found.items() if name not in _BULKY}
-    return found
+def _lean(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_lean(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _lean(part) if name in _INSIDE else part for name, part in value.items() if name not in _LEFT_OUT}
 
 
 def _decoded(line: bytes) -> Any:

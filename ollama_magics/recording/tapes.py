@@ -6,6 +6,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -65,12 +66,12 @@ class _Recording(Tape):
         with self._lock:
             try:
                 self._file.add(exchange)
-            except (OSError, ValueError) as error:  # ValueError: the session has ended
-                self._problem = getattr(error, "strerror", None) or str(error)
+            except OSError as error:
+                self._problem = error.strerror or str(error)
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
+        """Write what is not written yet; the session ends, and nobody is left to be told of a failure."""
+        with self._lock, suppress(OSError):
             self._file.close()
 
 

@@ -55,7 +55,7 @@ class Recorded(httpx.BaseTransport):
     def _finish(self, exchange: Exchange, parts: Sequence[tuple[int, bytes]], ended: str) -> None:
         refused = exchange.status != httpx.codes.OK  # what stands between us and Ollama likes to name the address
         hidden = [*self._hidden, self._place] if refused else self._hidden
-        exchange.answer, exchange.ended = heard(exchange.path, parts, hidden), ended
+        exchange.answer, exchange.ended = heard(parts, hidden), ended
         self._keep(exchange)
 
 

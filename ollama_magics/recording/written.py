@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ _VERSION = 1
 _ABOUT = "Exchanges with an Ollama server, recorded by ollama_magics. Prompts and answers stand here in clear."
 _HEAD = f'{{\n"about": "{_ABOUT}",\n"version": {_VERSION},\n"exchanges": [\n'.encode()
 _TAIL = b"\n]\n}\n"
+_LARGE = 8 * 1024 * 1024  # bytes, from which on a file is written anew when it has grown by a tenth
 _LINE_START = re.compile(rb"^(?=.)", re.MULTILINE)
 
 
@@ -44,30 +44,37 @@ class Written:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._exchanges: list[bytes] = []
+        self._size = self._waiting = 0  # bytes that are written, and that are not yet
         try:
             if path.exists() and path.stat().st_size:
                 read(path)
-            self._file = path.open("wb", buffering=0)
-            self._file.write(_HEAD + _TAIL)
+            self._write()
         except OSError as error:
             raise RecordingProblem("OM-Y03", path=path, reason=Phrase("said", said=error.strerror)) from None
-        self._is_empty = True
 
     def add(self, exchange: Exchange) -> None:
-        """Write one exchange over the end of the file, and the end again; raises OSError.
-
-        In one call of the system, which neither an interrupt nor the end of this process divides.
-        """
-        self._file.seek(-len(_TAIL), os.SEEK_END)
-        between = b"" if self._is_empty else b",\n"
-        left = memoryview(between + _pretty(exchange) + _TAIL)
-        while left:
-            left = left[self._file.write(left) :]
-        self._is_empty = False
+        """Put an exchange at the end; raises OSError. One of a file that is large by now may be written with the next one."""
+        self._exchanges.append(_pretty(exchange))
+        self._waiting += len(self._exchanges[-1])
+        if self._size < _LARGE or 10 * self._waiting > self._size:
+            self._write()
 
     def close(self) -> None:
-        """Close the file, which needs no more to be whole."""
-        self._file.close()
+        """Write what is not written yet; raises OSError."""
+        if self._waiting:
+            self._write()
+
+    def _write(self) -> None:
+        # The whole file, and then its name: one that is written to in place would be found torn after a crash.
+        path = self.path.resolve()
+        part = path.with_name(f"{path.name}.part")
+        with part.open("wb") as file:
+            file.write(_HEAD)
+            file.write(b",\n".join(self._exchanges))
+            file.write(_TAIL)
+        part.replace(path)
+        self._size, self._waiting = self._size + self._waiting, 0
 
 
 def _pretty(exchange: Exchange) -> bytes:

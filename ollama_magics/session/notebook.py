@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -204,6 +205,7 @@ class Session:
         from ollama_magics import recording  # noqa: PLC0415 - a session that records nothing does not need it
 
         self.own((found := recording.tape(path)).close)
+        atexit.register(found.close)  # a kernel that ends unloads nothing
         for session in (self, *self.others.values()):
             session.tape = found
 

@@ -6,6 +6,7 @@ import _thread
 import base64
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,7 +24,8 @@ from PIL import Image
 import ollama_magics as om
 from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused
 from ollama_magics.prompt import Prompt
-from ollama_magics.recording.exchange import asked
+from ollama_magics.recording.exchange import Exchange, asked
+from ollama_magics.recording.written import Written
 from ollama_magics.reply import Reply
 from ollama_magics.session import Session
 from ollama_magics.standin import StandIn
@@ -182,9 +184,10 @@ def test_while_it_records_the_stores_are_left_alone(record: Record, stand_in: St
 def test_what_is_long_and_about_the_servers_disk_is_left_out(record: Record, tape: Path) -> None:
     """Nobody reads the licence of the model in a recording."""
     card = {"capabilities": ["completion"], "license": "MIT " * 999, "modelfile": "FROM /home/ann/blobs", "tensors": [1]}
+    card["details"] = {"parent_model": "/home/ann/blobs", "family": "llama"}  # type: ignore[assignment]
     with FaultServer(fine(show=whole(card))) as server:
         record(server.url, "m").ask(Prompt("Hi"))
-    assert exchanges(tape)[-1]["answer"][0][1] == {"capabilities": ["completion"]}
+    assert exchanges(tape)[-1]["answer"][0][1] == {"capabilities": ["completion"], "details": {"family": "llama"}}
 
 
 @pytest.mark.parametrize("content", ['{"cells": []}', "# Notes", '{"version": 99, "exchanges": []}'])
@@ -208,18 +211,30 @@ def test_a_recording_is_begun_anew_and_a_folder_that_is_missing_named(record: Re
     assert "No such file" in caught.value.how_we_know
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
-def test_a_full_disk_costs_no_answer_and_is_told_with_the_next_request(record: Record, stand_in: StandIn, tape: Path) -> None:
+def test_a_file_that_cannot_be_written_costs_no_answer_and_is_told_with_the_next_request(
+    record: Record, stand_in: StandIn, tmp_path: Path
+) -> None:
     """The answer that could not be written is whole; asking on would record nothing."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
     session = record(stand_in.url)
-    with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123 - as the recording opens its file
-        session.tape._file.close()  # type: ignore[union-attr]
-        session.tape._file._file = full  # type: ignore[union-attr]
-        session.installed.require_recent()
-        with pytest.raises(om.RecordingProblem) as caught:
-            session.installed.card("sandbox-chat")
+    session.record(str(folder / "r.json"))
+    shutil.rmtree(folder)
+    session.installed.require_recent()
+    with pytest.raises(om.RecordingProblem) as caught:
+        session.installed.card("sandbox-chat")
     assert caught.value.code == "OM-Y03"
-    assert tape.exists()
+
+
+def test_a_large_file_is_not_written_anew_for_each_exchange_and_whole_at_the_end(tape: Path) -> None:
+    """Otherwise a thousand batches would be written half a million times."""
+    written = Written(tape)
+    written._size = 100_000_000
+    for number in range(3):
+        written.add(Exchange("GET", f"/{number}"))
+    assert exchanges(tape) == []
+    written.close()
+    assert [one["path"] for one in exchanges(tape)] == ["/0", "/1", "/2"]
 
 
 _KILLED = """
