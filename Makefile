@@ -31,7 +31,7 @@ check: $(VENV)/has-test,lint ## ruff, its formatter, and mypy
 lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in
 	@$(BIN)/python scripts/lab.py
 
-notebooks: $(VENV)/has-test ## run the notebooks and store what they show, for the tests to compare with
+notebooks: $(VENV)/has-test ## run the notebooks and store what they show (with OLLAMA_TEST_URL: also record anew)
 	@$(BIN)/python scripts/record_notebooks.py
 
 torture: $(VENV)/has-demo ## embed 100 000 texts through 20 kills: bit-identical, nothing asked twice (TORTURE_ARGS="--kills 5")

@@ -1,4 +1,4 @@
-"""Makes the notebooks repeatable under nbval: one display for each answer, and no server but the stand-in."""
+"""Makes the notebooks repeatable under nbval: one display for each answer, and no server but the stand-in or a recording."""
 
 import os
 import tempfile
@@ -9,6 +9,7 @@ import pytest
 
 _ENVIRONMENT = {
     "OLLAMA_MAGICS_STREAM": "off",
+    "OLLAMA_MAGICS_REPLAY": "1",
     "OLLAMA_MAGICS_CONFIG": str(Path(__file__).parent / "no profiles"),
     "XDG_CACHE_HOME": tempfile.mkdtemp(prefix="ollama-magics-notebooks-"),
     "LANG": "C.UTF-8",

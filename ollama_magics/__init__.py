@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         PictureProblem,
         PromptProblem,
         PromptTooLong,
+        RecordingProblem,
         RequestRefused,
         SettingError,
     )
@@ -38,6 +39,7 @@ __all__ = [
     "PictureProblem",
     "PromptProblem",
     "PromptTooLong",
+    "RecordingProblem",
     "RequestRefused",
     "SettingError",
     "chat",

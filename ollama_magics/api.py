@@ -51,9 +51,10 @@ def chat(
 
     ``values`` fill ``{{name}}`` in the prompt; without them braces are text. ``images`` are pictures as ``%%ollama -i`` takes
     them. ``wishes``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
-    local_only, strict, generate, suffix, logprobs (a number of alternatives), go_on and new. ``options``: any option of Ollama by
-    its own name, such as ``{"num_ctx": 8192, "min_p": 0.05}``. Nothing is remembered unless a ``conversation`` is given: a
-    Conversation, or the name of one of this notebook ("" is that of cells that name none).
+    local_only, strict, generate, suffix, logprobs (a number of alternatives), go_on, new, and reuse (the stored answer of the
+    same request to the same model, if there is one). ``options``: any option of Ollama by its own name, such as
+    ``{"num_ctx": 8192, "min_p": 0.05}``. Nothing is remembered unless a ``conversation`` is given: a Conversation, or the name
+    of one of this notebook ("" is that of cells that name none).
     """
     if not isinstance(prompt, str):
         raise PromptProblem("OM-T03", kind=type(prompt).__name__)

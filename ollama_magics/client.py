@@ -20,7 +20,17 @@ from ollama_magics.failure import translated
 from ollama_magics.headers import basic, headers, secrets, without
 from ollama_magics.refusal import Refusal, error_object, quote
 from ollama_magics.texts import Phrase
-from ollama_magics.transport import SYSTEM_WAY, Resolve, SlicedBackend, SlicedTransport, Way, hurry, proxy_for, without_password
+from ollama_magics.transport import (
+    SYSTEM_WAY,
+    Resolve,
+    SlicedBackend,
+    SlicedTransport,
+    Tape,
+    Way,
+    hurry,
+    proxy_for,
+    without_password,
+)
 
 _Found = TypeVar("_Found")
 _Read = Callable[[wire.Body], _Found]
@@ -59,6 +69,7 @@ class Client:
     """Speaks to one Ollama server.
 
     Every failure is one of our errors. ``cancelled`` ends all waits of this client within 0.2 s (transport.Cancelled).
+    ``tape`` listens to every exchange, or gives it back instead of the server.
     """
 
     def __init__(  # noqa: PLR0913 - each its own matter, by name
@@ -71,17 +82,18 @@ class Client:
         cancelled: threading.Event | None = None,
         resolve: Resolve = socket.getaddrinfo,
         certificates: ssl.SSLContext | None = None,
+        tape: Tape | None = None,
     ) -> None:
         self.address = address
-        self._way, self._key = way, key
+        self._way, self._key, self._tape = way, key, tape
         self._timeouts = timeouts or Timeouts()
         self._cancelled = cancelled or threading.Event()
         self._backend = SlicedBackend(self._cancelled, resolve)
         self._transport = SlicedTransport(address, self._backend, way, certificates)
-        self._secrets = tuple(secrets(address, key, way))
+        self._secrets, place = tuple(secrets(address, key, way)), f"{address.host}:{address.port}"
         self._http = httpx.Client(
             base_url=address.url,
-            transport=self._transport,
+            transport=self._transport if tape is None else tape.over(self._transport, self._backend.sleep, self._secrets, place),
             trust_env=False,
             follow_redirects=False,
             headers=headers(key, way.headers),
@@ -91,7 +103,8 @@ class Client:
     def sibling(self, cancelled: threading.Event, limits: Timeouts | None = None) -> Client:
         """Return a client of the same server with connections, a cancel flag and, if given, limits of its own."""
         times, known = limits or self._timeouts, self._transport.certificates  # which are read once
-        return Client(self.address, times, key=self._key, way=self._way, cancelled=cancelled, certificates=known)
+        way, tape = self._way, self._tape
+        return Client(self.address, times, key=self._key, way=way, cancelled=cancelled, certificates=known, tape=tape)
 
     @property
     def is_cancelled(self) -> bool:
@@ -106,6 +119,8 @@ class Client:
         """Return the address and port that accepted a connection, or the proxy in between, of which nothing is asked."""
         if proxy := proxy_for(self.address, self._way):
             return f"proxy {without_password(proxy)}"
+        if self._tape and self._tape.replays:
+            return f"{self.address.host}:{self.address.port}"
         with self._translated(self._timeouts.metadata):
             return self._backend.reach(self.address.host, self.address.port, self._timeouts.connecting(self.address))
 

@@ -89,11 +89,17 @@ def _list(session: Session, _: object) -> None:
     display.say_lines(names or [texts.phrase("no_profiles", session.language)])
 
 
+def _record(session: Session, path: str) -> None:
+    session.record(path)
+    display.say("recording", session.language, path=path)
+
+
 # option: what it does, in the order in which it makes sense
 _ACTS: dict[str, Callable[[Session, Any], None]] = {
     "profile": _use,
     "import_file": _import,
     "api_key": _hold_key,
+    "record": _record,
     "save": _save,
     "export": _export,
     "forget": _forget,

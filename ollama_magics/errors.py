@@ -10,6 +10,7 @@
 #   PromptTooLong       .tokens and .limit where the server gives them
 #   EmbeddingProblem    wrong count, size or value; .rows names the texts
 #   PictureProblem      not a picture, too large, unreadable
+#   RecordingProblem    a recording cannot be used, or does not hold what is asked
 #   SettingError        a value that a setting cannot take
 # Interrupted(KeyboardInterrupt) stands outside, so that `except Exception` cannot swallow a press of the stop button.
 
@@ -146,6 +147,10 @@ class EmbeddingProblem(OllamaMagicsError):
 
 class PictureProblem(OllamaMagicsError):
     """Not a picture, too large, or unreadable."""
+
+
+class RecordingProblem(OllamaMagicsError):
+    """The file of a recording cannot be used, or does not hold what is asked."""
 
 
 class SettingError(OllamaMagicsError):

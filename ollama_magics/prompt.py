@@ -56,6 +56,7 @@ class Prompt:
     generate: bool = False
     suffix: str = ""
     logprobs: int | None = None  # likely alternatives to tell for each token, 0 for none; None: no logprobs at all
+    reuse: bool = False
 
     def options(self, chosen: OllamaSettings) -> dict[str, Any]:
         """Return Ollama's options, without what the server decides; raises SettingError for a bad value."""

@@ -10,11 +10,11 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpcore
@@ -161,6 +161,19 @@ class Way:
 SYSTEM_WAY = Way()
 
 
+class Tape(Protocol):
+    """What listens to a client's exchanges, or with ``replays`` gives them back, so that nothing may be connected."""
+
+    @property
+    def replays(self) -> bool:
+        """Whether it answers instead of the server."""
+
+    def over(
+        self, beneath: httpx.BaseTransport, sleep: Callable[[float], None], hidden: Sequence[str], place: str
+    ) -> httpx.BaseTransport:
+        """Return the transport to ask; ``hidden`` are secrets, ``place`` is the host and port."""
+
+
 class SlicedTransport(httpx.BaseTransport):
     """Sends requests over kept, sliced connections; lets the errors of httpcore through, which the client translates."""
 
@@ -206,7 +219,8 @@ class _Body(httpx.SyncByteStream):
 
 def hurry(response: httpx.Response) -> None:
     """Let what is left of this answer take no more than a slice."""
-    response.extensions["network_stream"].limit = SLICE
+    if stream := response.extensions.get("network_stream"):  # a replayed answer has none, and hurries by itself
+        stream.limit = SLICE
 
 
 def proxy_for(address: Address, way: Way = SYSTEM_WAY) -> str | None:

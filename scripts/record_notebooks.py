@@ -1,4 +1,7 @@
-"""Runs the notebooks on the stand-in and stores what they show: the outputs that the tests compare with from then on."""
+"""Runs the notebooks and stores what they show: the outputs that the tests compare with from then on."""
+
+# They run on the stand-in. One that records its exchanges asks the real Ollama at OLLAMA_TEST_URL (see CONTRIBUTING.md), and
+# without one lives on its recording: then it shows old answers in the new way.
 
 import os
 import sys
@@ -35,6 +38,10 @@ def main() -> int:
     """Record all notebooks, or those that are named."""
     os.environ["OLLAMA_MAGICS_STREAM"] = "off"
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ollama-magics-notebooks-")
+    if url := os.environ.get("OLLAMA_TEST_URL"):
+        os.environ["OLLAMA_HOST"] = url
+    else:
+        os.environ["OLLAMA_MAGICS_REPLAY"] = "1"
     os.environ["OLLAMA_MAGICS_CONFIG"] = str(NOTEBOOKS / "no profiles")
     for path in [Path(name) for name in sys.argv[1:]] or sorted(NOTEBOOKS.glob("*.ipynb")):
         print(path.name)

@@ -38,6 +38,7 @@ _WHOM = (
 _WHAT = (
     argument("-s", "--system", metavar="TEXT", help="system prompt; $name takes it from a variable"),
     argument("-i", "--image", metavar="WHAT", action="append", help="a picture: a variable, a path, a pattern; repeatable"),
+    argument("--allow-url", action="store_true", help="fetch the pictures of http and https addresses after -i"),
     argument("--no-fill", action="store_true", help="{{name}} stays as it is"),
     argument("--generate", action="store_true", help="the prompt is a text to be completed, and no turn of a conversation"),
     argument("--suffix", metavar="TEXT", help="what follows after the gap that the model fills; implies --generate"),
@@ -47,6 +48,8 @@ _MEMORY = (
     argument("--once", action="store_true", help="neither read nor keep the conversation"),
     argument("--chat", metavar="NAME", help="a conversation of that name, with its own memory and system prompt"),
     argument("--continue", dest="go_on", action="store_true", help="go on with the cut answer; the cell may be empty"),
+    argument("--reuse", action="store_true", help="the stored answer of the same request to the same model, if there is one"),
+    argument("--forget", action="store_true", help="empty the store of answers"),
     argument("--strict", action="store_true", help="leave out no earlier turns, and refuse an answer longer than the context"),
 )
 _ANSWER = (
@@ -107,6 +110,7 @@ def config_options(magic: _Magic) -> _Magic:
         argument("--export", metavar="FILE", help="write the settings to a file, without keys"),
         argument("--import", dest="import_file", metavar="FILE", help="take the settings of a file, for this notebook"),
         argument("--show", action="store_true", help="show the settings and where each value comes from"),
+        argument("--record", metavar="FILE", help="write every exchange to a file; with OLLAMA_MAGICS_REPLAY=1 replay it"),
         argument("--sandbox", action="store_true", help="start the built-in stand-in server and use it"),
     )
 

@@ -110,10 +110,10 @@ class _Probe:
     def _rest(self) -> tuple[str, ...]:
         """Return the stages after the first that make sense for the address."""
         address = self.parsed
-        by_proxy = bool(address and proxy_for(address, self.question.way))
+        unseen = self.question.replays or bool(address and proxy_for(address, self.question.way))
         none_for = {
-            "name": address is None or by_proxy or address.host.replace(".", "").isdigit() or ":" in address.host,
-            "encryption": address is None or by_proxy or address.scheme == "http",
+            "name": address is None or unseen or address.host.replace(".", "").isdigit() or ":" in address.host,
+            "encryption": address is None or unseen or address.scheme == "http",
         }
         return tuple(name for name in STAGES[1:] if not none_for.get(name))
 
@@ -160,9 +160,11 @@ class _Probe:
     def _connection(self) -> str:
         times = Timeouts(min(self.question.timeout, _CONNECT_SECONDS), _LOADING_SECONDS, metadata=_METADATA_SECONDS)
         asked = self.question
-        self.client = Client(self.address, times, key=asked.key, way=asked.way, cancelled=self.stop, resolve=self.world.resolve)
+        self.client = Client(
+            self.address, times, key=asked.key, way=asked.way, cancelled=self.stop, resolve=self.world.resolve, tape=asked.tape
+        )
         self.models = InstalledModels(self.client)
-        if proxy_for(self.address, self.question.way):
+        if asked.replays or proxy_for(self.address, asked.way):
             return self._say("reached", where=self.client.reach())
         self.knocks = knock(getattr(self, "addresses", [self.address.host]), self.address.port, times.connect, self.stop)
         if not any(one.error is None for one in self.knocks):
@@ -265,7 +267,7 @@ class _Probe:
     # Why not.
 
     def _explained(self, error: OllamaMagicsError) -> OllamaMagicsError:
-        if self.parsed is None:
+        if self.parsed is None or self.question.replays:
             return error
         seconds = _LOOK_SECONDS
         if self.stop.until < _EVER:  # the look around is a part of the metadata stages

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_magics.transport import SYSTEM_WAY, Way
+from ollama_magics.transport import SYSTEM_WAY, Tape, Way
 
 
 @dataclass(frozen=True)
@@ -34,3 +34,9 @@ class Question:
     probes: bool = True
     denied: tuple[str, ...] = ()
     overridden: str = ""
+    tape: Tape | None = field(default=None, repr=False)
+
+    @property
+    def replays(self) -> bool:
+        """Whether a recording answers, so that nothing may be connected."""
+        return bool(self.tape and self.tape.replays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from io import BytesIO
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # Lists of lists of pictures are plausible; deeper nesting is data of another kind, or a list that holds itself.
 _DEEPEST = 3
+_OUTPUT = re.compile(r"_{1,3}|_\d+")  # IPython's names
 
 
 def collect(what: object, *, name: str = "") -> list[Picture]:
@@ -31,10 +33,14 @@ def collect(what: object, *, name: str = "") -> list[Picture]:
 
 
 def _collect(what: object, name: str, deeper: int) -> list[Picture]:
+    if isinstance(what, str) and _OUTPUT.fullmatch(name):
+        _unknown(name, "It is an output of this notebook, and that is text.")
     if isinstance(what, str):
         raise PictureProblem("OM-P04", source=name) from None
     if isinstance(what, (list, tuple, dict)):
         return _each(what, name, deeper)
+    if axes := _axes(what):
+        return _each(axes, name, deeper)
     return [_one(what, name)]
 
 
@@ -44,7 +50,14 @@ def _each(what: list[Any] | tuple[Any, ...] | dict[Any, Any], name: str, deeper:
     if not deeper:
         _unknown(name, "Lists are nested too deep.")
     items = what.items() if isinstance(what, dict) else enumerate(what)
-    return [picture for key, item in items for picture in _collect(item, f"{name}[{key!r}]", deeper - 1)]
+    drawn: set[int] = set()
+    pictures: list[Picture] = []
+    for key, item in items:
+        figure = id(getattr(item, "figure", item))
+        if _figure(item) is None or figure not in drawn:  # the lines of one plot, or its axes, are one picture
+            pictures += _collect(item, f"{name}[{key!r}]", deeper - 1)
+        drawn.add(figure)
+    return pictures
 
 
 def _one(what: Any, name: str) -> Picture:
@@ -57,6 +70,13 @@ def _one(what: Any, name: str) -> Picture:
     if (data := _bytes(what, name)) is None:
         _unknown(name, _nature(what))
     return checking.from_bytes(data, name)
+
+
+def _axes(what: Any) -> list[Any]:
+    """Return the axes that plt.subplots(2, 2) gives as an array, or an empty list for anything else."""
+    if _is_a(what, "numpy", "ndarray") and what.dtype.kind == "O" and what.size and _figure(what.flat[0]):
+        return list(what.flat)
+    return []
 
 
 def _bytes(what: Any, name: str) -> bytes | None:

@@ -47,6 +47,10 @@ class ChatMagics(Magics):
         name = arguments.assigned_name(options.into)
         text = "\n".join(part for part in (rest, cell or "") if part.strip())
         with spoken() as session:
+            if options.forget:
+                self._forget_answers(session)
+            if options.forget and not text:
+                return None
             with self._screen(session, options) as screen:
                 reply = self._asked(session, options, text)
                 self._show(reply, screen)
@@ -102,7 +106,7 @@ class ChatMagics(Magics):
             text=text,
             model=_text(options.model[0], "model") if options.model else "",
             system=options.system,
-            images=tuple(picture for word in options.image or () for picture in self._pictures(session, word)),
+            images=tuple(picture for word in options.image or () for picture in self._pictures(session, word, options)),
             context_length=_number(options.context, "context_length", settings.count),
             max_tokens=_number(options.max_tokens, "max_tokens", settings.most_tokens),
             **{name: getattr(options, name) for name in _FOR_A_CELL},
@@ -117,14 +121,29 @@ class ChatMagics(Magics):
             generate=options.generate,
             suffix=options.suffix or "",
             logprobs=_number(options.logprobs, "logprobs", _from_none),
+            reuse=options.reuse,
         )
 
-    def _pictures(self, session: Session, word: Any) -> list[Any]:
+    def _pictures(self, session: Session, word: Any, options: Namespace) -> list[Any]:
         if not isinstance(word, str):  # -i $name was looked up already
             return session.pictures_of(word, "the picture")
         if word in self.shell.user_ns:
             return session.pictures_of(self.shell.user_ns[word], word)
+        if word.lower().startswith(("http://", "https://")):
+            return session.pictures_from(word, allowed=options.allow_url)
         return session.pictures_at(word)
+
+    def _forget_answers(self, session: Session) -> None:
+        from ollama_magics import display  # noqa: PLC0415 - brings in the renderer
+
+        display.say("answers_forgotten", session.language, count=session.answers.forget())
+
+    def _tell_of_store(self, session: Session) -> None:
+        from ollama_magics import display  # noqa: PLC0415 - as above
+
+        if problem := session.answers.problem:
+            session.answers.problem = ""
+            display.say("store_problem", session.language, reason=problem)
 
     def _show(self, reply: Reply | Replies, screen: Screen) -> None:
         self.shell.user_ns["_ollama"] = reply
@@ -138,6 +157,8 @@ class ChatMagics(Magics):
 
         if options.next_cell:
             display.offer(reply.so_far, self.shell, session.language)
+        if options.reuse:
+            self._tell_of_store(session)
 
     def forget_painted(self, *_: Any) -> None:
         """Let replies show themselves again: the cell that painted them is done."""

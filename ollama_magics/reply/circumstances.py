@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +32,8 @@ class Circumstances:
     ``new``: the conversation starts afresh with this turn, once it has come. ``ahead``: the tokens of each earlier turn that
     goes out, the oldest first, and ``before`` those of the system prompt; ``left_out``: how many turns were left out so that the
     prompt fits. ``strict``: nothing is left out, nor may the answer reach the end of the context. ``goes_on``: the cut turn that
-    this answer goes on with. ``system`` was typed with the prompt. ``notes`` are facts to tell with the answer.
+    this answer goes on with. ``system`` was typed with the prompt. ``notes`` are facts to tell with the answer. ``stored``
+    returns the day on which the answer was given, where it was taken from the store, else an empty text.
     """
 
     conversation: Conversation | None = None
@@ -51,6 +53,7 @@ class Circumstances:
     notes: tuple[Phrase, ...] = ()
     digest: str = ""
     server_version: str = ""
+    stored: Callable[[], str] = str
 
 
 def stats_of(last: Chunk, seconds: float, first: float) -> Stats:

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from ollama_magics.reply.stream import Reply
 
 _MOST_THUMBNAILS = 12
+_MOST_SHRUNK = 3  # pictures of which each is told
 
 
 def figures(reply: Reply, *, times: bool = True) -> list[str]:
     """Return the small facts under the answer; without times for outputs that are compared."""
     stats, here = reply.stats, reply.circumstances
     facts = [reply.model]
+    if reply.stored:
+        facts.append(_say(reply, "stored_on", day=reply.stored) if times else _say(reply, "stored"))
+        times = False  # they were those of another day
     if stats.tokens:
         facts.append(_say(reply, "tokens", count=_grouped(stats.tokens)))
     if times and stats.tokens_per_second:
@@ -137,6 +141,8 @@ def _say(reply: Reply, key: str, **facts: object) -> str:
 
 def _shrunk(reply: Reply) -> list[str]:
     shrunk = [picture for picture in reply.images if picture.shrunk_from]
+    if len(shrunk) > _MOST_SHRUNK:
+        return [_say(reply, "many_shrunk", count=len(shrunk), side=max(max(one.width, one.height) for one in shrunk))]
     return [
         _say(reply, "shrunk", old="{} × {}".format(*picture.shrunk_from), new=f"{picture.width} × {picture.height}")
         for picture in shrunk

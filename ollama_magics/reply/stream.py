@@ -98,6 +98,11 @@ class Reply:
         return self._finished
 
     @property
+    def stored(self) -> str:
+        """The day on which the answer was given, such as ``2026-11-22``, where --reuse took it from the store; else empty."""
+        return self.circumstances.stored()
+
+    @property
     def shifted(self) -> bool:
         """Whether the answer ran past the context, so that the model forgot the beginning while it wrote."""
         # told not to forget, a server ends the answer at the last token of the context, or one later

@@ -14,6 +14,7 @@ from ollama_magics.prompt import Prompt
 from ollama_magics.reply import Circumstances, Replies, Reply
 from ollama_magics.session import thinking
 from ollama_magics.session.remembering import Ahead, fitted, recall
+from ollama_magics.session.reusing import Reused
 from ollama_magics.texts import Phrase
 from ollama_magics.wire import ChatRequest, GenerateRequest, Message, ModelCard
 
@@ -40,7 +41,11 @@ def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> R
         ahead = fitted(ahead, frozen, here.context, strict=prompt.strict)
         frozen = budget.without_oldest(frozen, ahead.left_out)
     typed = _typed_system(prompt, values)
-    return Reply(frozen, session.client.chat, _remembering(here, ahead, ahead.system if typed is None else typed, notes))
+    here = _remembering(here, ahead, ahead.system if typed is None else typed, notes)
+    if not prompt.reuse:
+        return Reply(frozen, session.client.chat, here)
+    reused = Reused(session, session.client.chat)
+    return Reply(frozen, reused, replace(here, stored=lambda: reused.stored))
 
 
 def ask_several(session: Session, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None) -> Replies:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import diagnosis, settings
 from ollama_magics.address import Address, parse
 from ollama_magics.client import Client, Timeouts
 from ollama_magics.conversation import Conversation, Place
-from ollama_magics.errors import AddressError, PromptProblem, SettingError
+from ollama_magics.errors import AddressError, PictureProblem, PromptProblem, SettingError
 from ollama_magics.installed import InstalledModels
 from ollama_magics.precedence import InForce
 from ollama_magics.prompt import Prompt
@@ -21,14 +23,15 @@ from ollama_magics.session import asking
 from ollama_magics.session.watching import Watch
 from ollama_magics.settings import OllamaSettings
 from ollama_magics.texts import Phrase
-from ollama_magics.transport import Way
+from ollama_magics.transport import Tape, Way
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ollama_magics.fetching import Limits
     from ollama_magics.images import Picture
     from ollama_magics.reply import Replies, Reply
-    from ollama_magics.store import VectorStore
+    from ollama_magics.store import AnswerStore, VectorStore
 
 
 class Session:
@@ -42,6 +45,7 @@ class Session:
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
         self._store: VectorStore | None = None
         self._cancelled, self._owned = threading.Event(), ExitStack()
+        self.tape: Tape | None = None  # what listens to every exchange, or gives it back
         self.others: dict[Any, Session] = {}  # for other addresses, see access.py; they end with this one
 
     # Where and in which language.
@@ -97,14 +101,15 @@ class Session:
         times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
         way, key = self._way(address)
         if url:
-            return (other := Client(address, times, key=key, way=way, cancelled=self._cancelled)), InstalledModels(other)
+            other = Client(address, times, key=key, way=way, cancelled=self._cancelled, tape=self.tape)
+            return other, InstalledModels(other)
         # a fork must not share connections
-        wanted = (address.url, address.username, address.password, times, way, key, os.getpid())
+        wanted = (address.url, address.username, address.password, times, way, key, self.tape, os.getpid())
         with self._lock:
             if self._client is None or self._client[0] != wanted:
                 if self._client:
                     self._client[1].close()
-                client = Client(address, times, key=key, way=way, cancelled=self._cancelled)
+                client = Client(address, times, key=key, way=way, cancelled=self._cancelled, tape=self.tape)
                 self._client = (wanted, client, InstalledModels(client))
             return self._client[1], self._client[2]
 
@@ -158,6 +163,25 @@ class Session:
 
         return images.from_path(path)
 
+    def pictures_from(self, url: str, *, allowed: bool, limits: Limits | None = None) -> list[Picture]:
+        """Return the picture behind an address, fetched now if that is allowed; raises PictureProblem."""
+        from ollama_magics import fetching, images  # noqa: PLC0415 - as above
+
+        if not allowed:
+            raise PictureProblem("OM-P08", source=fetching.shown(url))
+        if self.settings.local_only == "yes":
+            raise SettingError("OM-S13", what=fetching.shown(url))
+        if self.tape and self.tape.replays:
+            raise PictureProblem("OM-P07", source=fetching.shown(url), reason=Phrase("fetch_replay"))
+        return images.collect(fetching.fetch(url, self._cancelled, limits), name=fetching.shown(url))
+
+    @cached_property
+    def answers(self) -> AnswerStore:
+        """The answers of cells that said --reuse."""
+        from ollama_magics.store import AnswerStore  # noqa: PLC0415 - brings in SQLite
+
+        return AnswerStore()
+
     # Embeddings and the check.
 
     @property
@@ -178,6 +202,8 @@ class Session:
         chosen = self.settings
         if wishes.get("keep_alive") is None:
             wishes["keep_alive"] = chosen.keep_alive
+        if self.tape:
+            wishes["store"] = False
         here = chosen.local_only == "yes"
         return embedding.call(self, rows, model or self.embedding_model(), local_only=here, **wishes)
 
@@ -199,7 +225,7 @@ class Session:
         with suppress(AddressError):  # which the check explains
             more["way"], more["key"] = self._way(self.address)
         more |= {"options": Prompt("").options(chosen), "keep_alive": chosen.keep_alive, "probes": chosen.probes == "yes"}
-        more |= {"denied": tuple(self._said("no")), "overridden": self.in_force.overridden}
+        more |= {"denied": tuple(self._said("no")), "overridden": self.in_force.overridden, "tape": self.tape}
         embeds = chosen.model_type == "embedding"
         abilities = ("embedding",) if embeds else ("completion", *self._said("yes"))
         model = self.embedding_model() if embeds else chosen.model
@@ -209,6 +235,18 @@ class Session:
         """Yield the abilities about which the form says this word; a model type has no use for some of them."""
         useful = {"chat": ("vision", "tools"), "completion": ("vision",)}.get(self.settings.model_type, ())
         yield from (ability for ability in useful if getattr(self.settings, ability) == word)
+
+    def record(self, path: str) -> None:
+        """Let every exchange from here on be written to a file, or with OLLAMA_MAGICS_REPLAY=1 be answered from it.
+
+        Meanwhile the stores are neither read nor written. Raises RecordingProblem.
+        """
+        from ollama_magics import recording  # noqa: PLC0415 - a session that records nothing does not need it
+
+        self.own((found := recording.tape(path)).close)
+        atexit.register(found.close)  # a kernel that ends unloads nothing
+        for session in (self, *self.others.values()):
+            session.tape = found
 
     def forget_models(self) -> None:
         """Ask the server again what its models can do."""

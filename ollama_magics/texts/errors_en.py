@@ -525,6 +525,31 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "%ollama_config --api-key-env NAME (the environment variable that holds it)",
     ),
+    "OM-P07": (
+        "{source} was not fetched.",
+        "{reason}",
+        "save the picture yourself and give its path: -i picture.png",
+    ),
+    "OM-P08": (
+        "{source} is an address, and no address is fetched unasked.",
+        "Fetching it tells its server that you look at it, and where from.",
+        "save the picture and give its path, or: %%ollama --allow-url -i {source}",
+    ),
+    "OM-Y01": (
+        "{method} {route} as it is asked now is not in {path}.",
+        "{reason}",
+        "run all cells again with a server and without OLLAMA_MAGICS_REPLAY, which records anew",
+    ),
+    "OM-Y02": (
+        "{path} cannot be replayed.",
+        "{reason}",
+        "record it first: run all cells with a server and without OLLAMA_MAGICS_REPLAY",
+    ),
+    "OM-Y03": (
+        "{path} cannot be recorded to.",
+        "{reason}",
+        "%ollama_config --record ANOTHER.json",
+    ),
     "OM-T03": (
         "A prompt is text, not {kind}.",
         "Only text can be sent to the model.",

@@ -441,6 +441,31 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "TLS 库返回：{said}。",
         "校正本机时钟（timedatectl），或索取已生效的证书",
     ),
+    "OM-P07": (
+        "没有获取 {source}。",
+        "{reason}",
+        "请自行保存图片并给出路径：-i picture.png",
+    ),
+    "OM-P08": (
+        "{source} 是网址，未经要求不会获取任何网址。",
+        "获取它会让对方服务器知道您在查看它，以及来自何处。",
+        "保存图片并给出路径，或：%%ollama --allow-url -i {source}",
+    ),
+    "OM-Y01": (
+        "{path} 中没有现在这个 {method} {route} 请求。",
+        "{reason}",
+        "在有服务器且未设置 OLLAMA_MAGICS_REPLAY 时重新运行所有单元格，即可重新录制",
+    ),
+    "OM-Y02": (
+        "无法重放 {path}。",
+        "{reason}",
+        "请先录制：在有服务器且未设置 OLLAMA_MAGICS_REPLAY 时运行所有单元格",
+    ),
+    "OM-Y03": (
+        "无法录制到 {path}。",
+        "{reason}",
+        "%ollama_config --record ANOTHER.json",
+    ),
     "OM-M01": (
         "有多个已安装的模型能做到：{ability}。",
         "它们是：{models}。",

@@ -41,7 +41,7 @@ OURS: dict[str, set[str]] = {
     "access": {"address", "secret", "session", "settings", "errors"},
     "panel": {"detected", "secret", "session", "diagnosis", "settings", "wire", "texts", "errors"},
     "session": {
-        *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "installed"},
+        *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "fetching", "installed", "recording"},
         *{"settings", "store", "precedence", "prompt", "transport", "address", "wire", "texts", "errors", "budget"},
     },
     "precedence": {"profiles", "settings", "address", "secret", "errors"},
@@ -62,6 +62,8 @@ OURS: dict[str, set[str]] = {
     "markup": {"texts"},
     "images": {"errors"},
     "fill": {"errors"},
+    "fetching": {"transport", "refusal", "texts", "errors"},
+    "recording": {"texts", "errors"},
     "headers": {"address", "secret", "transport", "texts", "errors"},
     "client": {"failure", "headers", "transport", "refusal", "wire", "address", "texts", "errors"},
     "failure": {"transport", "refusal", "address", "texts", "errors"},
@@ -79,14 +81,14 @@ OURS: dict[str, set[str]] = {
 # outside package: the rooms that may know it
 OUTSIDE: dict[str, set[str]] = {
     "IPython": {"magics", "arguments", "display"},
-    "httpx": {"client", "headers", "transport"},
-    "httpcore": {"client", "failure", "transport"},
+    "httpx": {"client", "fetching", "headers", "recording", "transport"},
+    "httpcore": {"client", "failure", "fetching", "recording", "transport"},
     "dask": {"distributed"},
     "ipywidgets": {"panel"},
     # api, magics, session: for type checkers only
     "numpy": {"api", "distributed", "embedding", "estimator", "images", "magics", "session"},
     "PIL": {"images", "standin"},
-    "msgspec": {"budget", "wire", "refusal"},
+    "msgspec": {"budget", "recording", "wire", "refusal"},
     "markdown_it": {"markup"},
     "pygments": {"markup"},
     "sklearn": {"estimator"},

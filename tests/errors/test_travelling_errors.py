@@ -20,6 +20,7 @@ from ollama_magics.errors import (
     PictureProblem,
     PromptProblem,
     PromptTooLong,
+    RecordingProblem,
     RequestRefused,
     SettingError,
 )
@@ -34,6 +35,7 @@ ERRORS: list[OllamaMagicsError] = [
     PictureProblem("OM-P02", source="x", reason="broken"),
     PromptProblem("OM-T03", kind="int"),
     PromptTooLong("OM-L01", tokens=5000, limit=4096, model="m", said="It has 5000 tokens, the context 4096."),
+    RecordingProblem("OM-Y01", method="POST", route="/api/chat", path="a.json", reason="None is near."),
     RequestRefused("OM-R01", status=500, said="no"),
     SettingError("OM-S01", value="x", setting="seed", reason="no", example="42"),
 ]

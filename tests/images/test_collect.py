@@ -192,6 +192,17 @@ def test_lists_and_dicts_keep_their_order_and_name_their_parts() -> None:
     assert_shows(pictures[1], COLOURS["blue"])
 
 
+def test_what_stands_in_one_figure_is_one_picture() -> None:
+    """The list of lines that a plot gives, and the array of axes of subplots."""
+    drawing, other = Figure(figsize=(1, 1), facecolor="red"), Figure(figsize=(2, 1))
+    axes = drawing.subplots(2, 2)
+    lines = axes[0, 0].plot([1, 2], [3, 4], [5, 6], [7, 8])
+    for what in (lines, axes, axes[0], list(axes.flat), {"a": axes[0, 0], "b": drawing}):
+        assert len(images.collect(what, name="x")) == 1
+    assert [picture.width for picture in images.collect([axes[0, 0], other, axes[0, 1]])] == [100, 200]
+    assert len(images.collect([Image.new("L", SIZE)] * 2)) == 2
+
+
 def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a ``Path`` and in a text."""
     monkeypatch.setenv("HOME", str(tmp_path))

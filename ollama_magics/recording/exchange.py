@@ -1,0 +1,124 @@
+"""One exchange as a value: what was asked, without pictures and secrets, and what was answered, line by line with its time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from base64 import b64decode
+from binascii import Error as NoBase64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+INTERRUPTED = "interrupted"
+LEFT = "left"
+# What no room of ours reads: paths of the server, moments that would differ in each recording, by far the most bytes.
+_LEFT_OUT = {"created_at", "license", "modelfile", "modified_at", "parent_model", "tensors"}
+_INSIDE = {"details", "models"}  # where else such things stand
+_PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 33  # bytes up to the end of the first chunk, which holds size and kind
+_BULLETS = b"\xe2\x80\xa2" * 5
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+class Exchange(msgspec.Struct, omit_defaults=True):
+    """``answer`` holds (milliseconds since the request, line); a line is a JSON object, or text where it was none.
+
+    ``ended`` is empty for a whole answer: else ``interrupted`` (by the person), ``left`` (by who read it), or the names of
+    what went wrong on the way.
+    """
+
+    method: str
+    path: str
+    request: Any = None
+    status: int = 0
+    type: str = ""
+    answer: list[tuple[int, Any]] = []
+    ended: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same text for equal requests."""
+        return f"{self.method} {self.path} {_CANONICAL.encode(self.request)}"
+
+
+def asked(method: str, path: str, body: bytes, hidden: Iterable[bytes]) -> Exchange:
+    """Return the exchange of a request, not answered yet; the address, and what stands before ``/api`` in it, do not count."""
+    shown = "/api/" + path.rpartition("/api/")[2] if "/api/" in path else path
+    content = _decoded(_without(body, hidden)) if body else None
+    return Exchange(method, shown, _without_pictures(content))
+
+
+def heard(parts: Sequence[tuple[int, bytes]], hidden: Iterable[bytes]) -> list[tuple[int, Any]]:
+    """Return the lines of an answer that came in these parts, each with the time at which its last byte came."""
+    lines: list[tuple[int, Any]] = []
+    rest = b""
+    for moment, part in parts:
+        *whole, rest = (rest + part).split(b"\n")
+        lines += [(moment, line) for line in whole]
+    if rest:
+        lines.append((parts[-1][0], rest))
+    return [(moment, _lean(_decoded(_without(line, hidden)))) for moment, line in lines]
+
+
+def spoken(line: Any) -> bytes:
+    """Return a recorded line as the server sent it, but for spaces."""
+    return line.encode() if isinstance(line, str) else msgspec.json.encode(line)
+
+
+def _lean(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_lean(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _lean(part) if name in _INSIDE else part for name, part in value.items() if name not in _LEFT_OUT}
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        found = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return line.decode("utf-8", "replace")
+    return found if isinstance(found, (dict, list)) else line.decode()  # a bare text stays what it was, with its quotes
+
+
+def _without(line: bytes, hidden: Iterable[bytes]) -> bytes:
+    for secret in hidden:
+        line = line.replace(secret, _BULLETS)
+    return line
+
+
+def _without_pictures(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_pictures(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: [_hashed(picture) for picture in part] if name == "images" and isinstance(part, list) else _without_pictures(part)
+        for name, part in value.items()
+    }
+
+
+def _hashed(picture: Any) -> str:
+    try:
+        data = b64decode(str(picture), validate=True)
+    except (NoBase64, ValueError):
+        data = str(picture).encode()
+    return f"sha256:{hashlib.sha256(_unpacked(data)).hexdigest()}"
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Return a PNG without its compression, which differs between builds of zlib while the picture is the same."""
+    if not data.startswith(_PNG):
+        return data
+    chunks, position = b"", len(_PNG)
+    while position + 8 <= len(data):
+        end = position + 8 + int.from_bytes(data[position : position + 4], "big")
+        if data[position + 4 : position + 8] == b"IDAT":
+            chunks += data[position + 8 : end]
+        position = end + 4  # the checksum
+    try:
+        return data[len(_PNG) : _PNG_HEADER] + zlib.decompress(chunks)
+    except zlib.error:
+        return data
