@@ -103,8 +103,8 @@ class Client:
     def sibling(self, cancelled: threading.Event, limits: Timeouts | None = None) -> Client:
         """Return a client of the same server with connections, a cancel flag and, if given, limits of its own."""
         times, known = limits or self._timeouts, self._transport.certificates  # which are read once
-        way, tape = self._way, self._tape
-        return Client(self.address, times, key=self._key, way=way, cancelled=cancelled, certificates=known, tape=tape)
+        also: dict[str, Any] = {"certificates": known, "tape": self._tape}
+        return Client(self.address, times, key=self._key, way=self._way, cancelled=cancelled, **also)
 
     @property
     def is_cancelled(self) -> bool:
@@ -120,7 +120,7 @@ class Client:
         if proxy := proxy_for(self.address, self._way):
             return f"proxy {without_password(proxy)}"
         if self._tape and self._tape.replays:
-            return f"{self.address.host}:{self.address.port}"
+            return self.address.url
         with self._translated(self._timeouts.metadata):
             return self._backend.reach(self.address.host, self.address.port, self._timeouts.connecting(self.address))
 

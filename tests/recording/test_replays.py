@@ -117,7 +117,7 @@ def test_a_request_that_is_not_there_names_the_nearest_and_what_differs(
     error = caught.value
     assert len(error.lines()) == 3
     assert error.what == f"POST /api/chat as it is asked now is not in {tape}."
-    assert "number 3 of 4" in error.how_we_know
+    assert "number 4 of 5" in error.how_we_know
     assert "kittens' there and" in error.how_we_know
     assert "mittens' here" in error.how_we_know
     assert "options.seed is 1 there and 2 here" in error.how_we_know
