@@ -120,7 +120,7 @@ class Client:
         if proxy := proxy_for(self.address, self._way):
             return f"proxy {without_password(proxy)}"
         if self._tape and self._tape.replays:
-            return self.address.url
+            return f"{self.address.host}:{self.address.port}"
         with self._translated(self._timeouts.metadata):
             return self._backend.reach(self.address.host, self.address.port, self._timeouts.connecting(self.address))
 
