@@ -194,6 +194,8 @@ PHRASES: dict[str, str] = {
     "docker_narrow": "and let Ollama on the host listen to the bridge: OLLAMA_HOST=172.17.0.1:11434 (0.0.0.0 opens it to the network)",
     "kubernetes_service": "localhost is the pod: use the name of Ollama's service, such as http://ollama.NAMESPACE:11434",
     "wsl_mirror": "in %UserProfile%\\.wslconfig: [wsl2] networkingMode=mirrored; then: wsl --shutdown",
+    "refused_mirrored": "{where} refused the connection; in the mirrored network of WSL that is Windows, too.",
+    "start_here": "or here, on the side of Linux: ollama serve",
     "wsl_gateway": "or let Ollama on Windows listen to {gateway} and use http://{gateway}:11434",
     "firewall_linux": "on the host: sudo ufw allow in on docker0 to any port {port} proto tcp",
     "firewall_windows": "Windows, PowerShell as admin: New-NetFirewallRule -DisplayName Ollama -Direction Inbound -Protocol TCP -LocalPort {port} -Action Allow -Profile Private",

@@ -129,6 +129,8 @@ PHRASES: dict[str, str] = {
     "docker_narrow": "并让宿主机上的 Ollama 监听网桥：OLLAMA_HOST=172.17.0.1:11434（0.0.0.0 会向网络开放）",
     "kubernetes_service": "localhost 是 pod：使用 Ollama 服务的名称，例如 http://ollama.NAMESPACE:11434",
     "wsl_mirror": "在 %UserProfile%\\.wslconfig 中：[wsl2] networkingMode=mirrored；然后：wsl --shutdown",
+    "refused_mirrored": "{where} 拒绝了连接；在 WSL 的镜像网络中，它也指 Windows。",
+    "start_here": "或在此处（Linux 一侧）：ollama serve",
     "wsl_gateway": "或让 Windows 上的 Ollama 监听 {gateway}，并使用 http://{gateway}:11434",
     "firewall_linux": "在宿主机上：sudo ufw allow in on docker0 to any port {port} proto tcp",
     "firewall_windows": "Windows，管理员 PowerShell：New-NetFirewallRule -DisplayName Ollama -Direction Inbound -Protocol TCP -LocalPort {port} -Action Allow -Profile Private",
