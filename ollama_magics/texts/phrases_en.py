@@ -102,6 +102,7 @@ PHRASES: dict[str, str] = {
     "bad_request": "the request holds a sign that HTTP does not allow",
     "said": "It said: {said}.",
     "server_said": "The server said: {said}",
+    "pull_ended": "The download ended before it was whole; the next one goes on from there.",
     "not_listed": "(not listed; it said: {said})",
     "named_said": "{name} said: {said}.",
     "answered": "It answered {status} with {said}.",

@@ -38,6 +38,7 @@ PHRASES: dict[str, str] = {
     "bad_request": "请求包含 HTTP 不允许的字符",
     "said": "返回：{said}。",
     "server_said": "服务器说：{said}",
+    "pull_ended": "下载在完成前中断；下次会从中断处继续。",
     "not_listed": "（未列出；它说：{said}）",
     "named_said": "{name} 说：{said}。",
     "answered": "它返回 {status}：{said}。",

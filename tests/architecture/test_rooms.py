@@ -33,7 +33,8 @@ OURS: dict[str, set[str]] = {
     },
     "commands": {"session", "profiles", "display", "settings", "secret", "texts", "errors"},
     "arguments": {"settings", "errors"},
-    "api": {"distributed", "embedding", "prompt", "session", "standin", "errors", "texts", "diagnosis", "reply"},
+    "api": {"distributed", "embedding", "prompt", "pulling", "session", "standin", "errors", "texts", "diagnosis", "reply"},
+    "pulling": {"client", "refusal", "texts", "errors"},
     "estimator": {"access", "embedding", "session", "errors"},
     "distributed": {"access", "settings", "errors"},
     "access": {"address", "secret", "session", "settings", "errors"},
@@ -83,7 +84,7 @@ OUTSIDE: dict[str, set[str]] = {
     # api, magics, session: for type checkers only
     "numpy": {"api", "distributed", "embedding", "estimator", "images", "magics", "session"},
     "PIL": {"images", "standin"},
-    "msgspec": {"wire", "refusal"},
+    "msgspec": {"pulling", "wire", "refusal"},
     "markdown_it": {"markup"},
     "pygments": {"markup"},
     "sklearn": {"estimator"},
