@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics import texts
+from ollama_magics import pulling, texts
 from ollama_magics.conversation import Conversation
 from ollama_magics.errors import PromptProblem
 from ollama_magics.prompt import Prompt
@@ -94,6 +94,19 @@ def embed(
 def check(*, deep: bool = False) -> CheckReport:
     """Return the connectivity check; no model is loaded for it, unless it is ``deep``: then the model is asked, too."""
     return current().check(deep=deep)
+
+
+def models() -> list[dict[str, Any]]:
+    """Return what is installed on the server, newest first: ``name``, ``size`` in bytes, and whether it is ``loaded``."""
+    client = current().client
+    there = {model.name for model in client.loaded()}
+    return [{"name": one.name, "size": one.size, "loaded": one.name in there} for one in client.installed()]
+
+
+def pull(model: str) -> Iterator[pulling.Progress]:
+    """Yield how far the server is with the download of a model; to leave the iteration ends it, and what has come stays."""
+    yield from pulling.pull(current().client, model)
+    current().forget_models()
 
 
 @contextmanager

@@ -170,6 +170,11 @@ class Client:
             response.request.extensions["timeout"]["read"] = self._timeouts.idle
             yield from self._chunks(response, request)
 
+    def lines(self, path: str, request: Any) -> Iterator[bytes]:
+        """Yield the lines of another streamed answer as they come; closing the iterator ends the server's work."""
+        with self._sent("POST", path, request, self._timeouts.first_token) as response:
+            yield from self._lines(response)
+
     def embed(
         self, request: wire.EmbedRequest, read: _Read[_Found], kept: bytearray | None = None, turn: threading.Lock | None = None
     ) -> _Found:

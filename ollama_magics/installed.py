@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from contextlib import suppress
 from itertools import islice
 
@@ -87,7 +88,7 @@ class InstalledModels:
     def missing(self, model: str) -> ModelProblem:
         """Return the error for a model that is not installed, with what is."""
         names = [_short(installed) for installed in self._client.installed()]
-        near = difflib.get_close_matches(model, names, n=3, cutoff=0.5)
+        near = _nearest(model, names)
         nearest = Phrase("or_use", model=near[0]) if near else ""
         seen = _seen(names)
         return ModelProblem("OM-D36", model=model, host=self._host, installed=seen, nearest=nearest)
@@ -107,6 +108,17 @@ class InstalledModels:
         seen = _seen(names)
         pull = f"ollama pull {_SUGGESTIONS.get(ability, 'llama3.2')}"
         raise ModelProblem("OM-D37", host=self._host, ability=ability, installed=seen, pull=pull)
+
+
+def _nearest(model: str, names: list[str]) -> list[str]:
+    """Return up to three names that may be meant: the case, the registry, and the sign before the tag do not count."""
+    plain = {_plain(name): name for name in names}
+    return [plain[near] for near in difflib.get_close_matches(_plain(model), plain, n=3, cutoff=0.5)]
+
+
+def _plain(name: str) -> str:
+    short = name.lower().removeprefix("registry.ollama.ai/").removeprefix("library/").removesuffix(":latest")
+    return re.sub(r"[:_ ]", "-", short)
 
 
 def _short(model: InstalledModel) -> str:

@@ -110,9 +110,7 @@ def _refused_here(case: Case) -> OllamaMagicsError:
     if place in ("kaggle", "colab", "binder", "codespaces"):
         return ConnectionProblem("OM-D11", **case.where, refused=case.refused, signs=case.signs, place=place.title())
     if place == "wsl":
-        error = ConnectionProblem("OM-D05", **case.where, refused=case.refused, signs=case.signs)
-        gateway = case.around.gateway or "HOST"
-        return error.advised(remedy=Joined([Phrase("wsl_mirror"), Phrase("wsl_gateway", gateway=gateway), bind(case.around)]))
+        return _refused_in_wsl(case)
     if case.is_container:
         signs = case.signs if place != "plain" else Phrase("in_container")
         error = ConnectionProblem("OM-D04", **case.where, refused=case.refused, signs=signs)
@@ -121,6 +119,16 @@ def _refused_here(case: Case) -> OllamaMagicsError:
         return ConnectionProblem("OM-D12", **case.where, refused=case.refused, signs=case.signs)
     seen = Phrase("refused_on", where=case.refused)
     return ConnectionProblem("OM-D03", **case.where).advised(seen, start(case.around))
+
+
+def _refused_in_wsl(case: Case) -> OllamaMagicsError:
+    if case.around.is_mirrored:  # then this was Windows as well, and it is no question of addresses
+        error = ConnectionProblem("OM-D03", **case.where)
+        seen = Phrase("refused_mirrored", where=case.refused)
+        return error.advised(seen, Joined([Phrase("start_windows"), Phrase("start_here"), Phrase("start_none")]))
+    error = ConnectionProblem("OM-D05", **case.where, refused=case.refused, signs=case.signs)
+    gateway = case.around.gateway or "HOST"
+    return error.advised(remedy=Joined([Phrase("wsl_mirror"), Phrase("wsl_gateway", gateway=gateway), bind(case.around)]))
 
 
 def _twin(case: Case) -> str:

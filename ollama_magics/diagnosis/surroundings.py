@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,11 +26,20 @@ def _read(path: str) -> str:
         return ""
 
 
+def _said_by(*command: str) -> str:
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=1, check=False)  # noqa: S603 - names, no input
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return ""
+    return run.stdout.strip()
+
+
 @dataclass(frozen=True)
 class World:
     """What the check may look at; tests give their own.
 
-    ``read`` returns the text of a file, or "" where there is none; ``port`` is the one that Ollama listens on by itself.
+    ``read`` returns the text of a file, and ``said_by`` that of a program, or "" where there is none; ``port`` is the one that
+    Ollama listens on by itself.
     """
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -38,6 +48,7 @@ class World:
     system: str = sys.platform
     resolve: Resolve = socket.getaddrinfo
     port: int = 11434
+    said_by: Callable[..., str] = _said_by
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class Surroundings:
     gateway: str = ""
     nameserver: str = ""
     host_system: str = "linux"
+    is_mirrored: bool = False  # in WSL: 127.0.0.1 reaches Windows as well
 
     @property
     def place(self) -> str:
@@ -66,7 +78,8 @@ def look_around(world: World) -> Surroundings:
     for place, weight in _signs(world):
         weights[place] = weights.get(place, 0) + weight
     gateway = _gateway(world.read("/proc/net/route"))
-    return Surroundings(weights, gateway, _nameserver(world.read("/etc/resolv.conf")), _host_system(world))
+    is_mirrored = "wsl" in weights and world.said_by("wslinfo", "--networking-mode") == "mirrored"
+    return Surroundings(weights, gateway, _nameserver(world.read("/etc/resolv.conf")), _host_system(world), is_mirrored)
 
 
 def _signs(world: World) -> Iterator[tuple[str, float]]:

@@ -16,6 +16,7 @@ FLAGS = {"model_type": "type", "context_length": "context"}
 _WHOLE = re.compile(r"[+-]?\d{1,12}")
 _UNITS = {"k": 1024, "m": 1024 * 1024}
 _LONGEST_TEXT, _LONGEST_NAME = 100_000, 500  # characters
+_COMMAND = re.compile(r"^[$>!%\s]*ollama\s+(?:run|pull|show)\s+")
 _HALVES = "\ud800-\udfff"  # of characters, which no file and no request can hold
 _CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_HALVES}]")
 
@@ -74,8 +75,8 @@ def plain_text(value: object, setting: str | None) -> str:
 
 
 def name(value: object, setting: str) -> str:
-    """Return the name of a model: one line of at most 500 characters; raises SettingError otherwise."""
-    text = plain_text(value, setting)
+    """Return the name of a model, also from ``ollama run NAME``: one line of at most 500 characters; raises SettingError."""
+    text = _COMMAND.sub("", plain_text(value, setting))
     if len(text) > _LONGEST_NAME or not text.isprintable():
         raise refused(value, setting, Phrase("need_name", most=_LONGEST_NAME), "llama3.2")
     return text

@@ -305,6 +305,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "%ollama_check",
     ),
+    "OM-R03": (
+        "{model} was not pulled.",
+        "{reason}",
+        "look the name up at https://ollama.com/library; the network and the disk are those of the server's machine",
+    ),
     # answers that are not whole
     "OM-C01": (
         "The answer was cut.",

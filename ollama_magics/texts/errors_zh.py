@@ -216,6 +216,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "%ollama_check",
     ),
+    "OM-R03": (
+        "未能拉取 {model}。",
+        "{reason}",
+        "在 https://ollama.com/library 查找名称；网络和磁盘指服务器所在机器的",
+    ),
     "OM-D01": (
         "找不到名称 {host}。",
         "域名解析返回：{reason}。",

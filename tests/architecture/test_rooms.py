@@ -35,7 +35,11 @@ OURS: dict[str, set[str]] = {
     },
     "commands": {"session", "profiles", "display", "settings", "secret", "texts", "errors"},
     "arguments": {"settings", "errors"},
-    "api": {"conversation", "distributed", "embedding", "prompt", "session", "standin", "errors", "texts", "diagnosis", "reply"},
+    "api": {
+        *{"conversation", "distributed", "embedding", "prompt", "pulling", "session", "standin", "errors", "texts"},
+        *{"diagnosis", "reply"},
+    },
+    "pulling": {"client", "refusal", "texts", "errors"},
     "estimator": {"access", "embedding", "session", "errors"},
     "distributed": {"access", "settings", "errors"},
     "access": {"address", "secret", "session", "settings", "errors"},
@@ -88,7 +92,7 @@ OUTSIDE: dict[str, set[str]] = {
     # api, magics, session: for type checkers only
     "numpy": {"api", "distributed", "embedding", "estimator", "images", "magics", "session"},
     "PIL": {"images", "standin"},
-    "msgspec": {"budget", "recording", "wire", "refusal"},
+    "msgspec": {"budget", "pulling", "recording", "wire", "refusal"},
     "markdown_it": {"markup"},
     "pygments": {"markup"},
     "sklearn": {"estimator"},

@@ -33,6 +33,7 @@ class Scene:
     proxy: dict[str, str] = field(default_factory=dict)
     question: dict[str, Any] = field(default_factory=dict)
     trusts: bool = False
+    programs: dict[str, str] = field(default_factory=dict)
 
     def serve(self, script: Sequence[Step], *, host: str = "127.0.0.1", port: int = 0) -> int:
         """Run a server and return its port; the first one is what the person typed."""
@@ -44,7 +45,8 @@ class Scene:
     def world(self) -> World:
         """Return what the check may look at."""
         port = self.port or closed_port()
-        return World(self.environ, lambda path: self.files.get(path, ""), self.modules, self.system, self._resolve, port)
+        read, run = (lambda path: self.files.get(path, "")), (lambda *words: self.programs.get(" ".join(words), ""))
+        return World(self.environ, read, self.modules, self.system, self._resolve, port, run)
 
     def asked(self) -> Question:
         """Return the question."""
@@ -95,6 +97,7 @@ def closed(  # noqa: PLR0913 - the parts of the surroundings, each by its name
     modules: set[str] | None = None,
     names: Mapping[str, list[str] | OSError] | None = None,
     system: str = "linux",
+    programs: Mapping[str, str] | None = None,
 ) -> Make:
     """Return what types an address on which nobody listens, in these surroundings."""
 
@@ -105,6 +108,7 @@ def closed(  # noqa: PLR0913 - the parts of the surroundings, each by its name
         scene.modules |= modules or set()
         scene.names |= names or {}
         scene.system = system
+        scene.programs |= programs or {}
 
     return make
 
@@ -257,6 +261,11 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
         "Docker Desktop",
     ),
     "WSL": (closed(files=WSL, environ={"WSL_DISTRO_NAME": "Ubuntu"}), "OM-D05", "networkingMode=mirrored"),
+    "WSL with a mirrored network": (
+        closed(files=WSL, environ={"WSL_DISTRO_NAME": "Ubuntu"}, programs={"wslinfo --networking-mode": "mirrored"}),
+        "OM-D03",
+        "Start menu",
+    ),
     "host.docker.internal refuses": (
         closed(host="host.docker.internal", files=CGROUP, names={"host.docker.internal": ["127.0.0.1"]}),
         "OM-D06",

@@ -152,3 +152,26 @@ def test_an_old_server_is_refused_and_a_recent_one_asked_once(connect: Connect) 
         models.require_recent()
         models.require_recent()
         assert server.paths() == ["/api/version"]
+
+
+SLIPS = {
+    "deepseek-r1-32b": "deepseek-r1:32b",
+    "DeepSeek-R1:32B": "deepseek-r1:32b",
+    "registry.ollama.ai/library/llama3.2": "llama3.2",
+    "llama3_2": "llama3.2",
+    "lama3.2": "llama3.2",
+    "all_minilm:latest": "all-minilm",
+}
+
+
+@pytest.mark.parametrize(("typed", "meant"), SLIPS.items())
+def test_a_slip_in_a_name_is_answered_with_the_right_one(connect: Connect, typed: str, meant: str) -> None:
+    """Whatever stands for the colon, in any case, with the registry before it."""
+    there: dict[str, tuple[int, list[str]]] = {
+        "deepseek-r1:32b": (1, []),
+        "llama3.2:latest": (1, []),
+        "all-minilm:latest": (1, []),
+    }
+    with FaultServer(having(there)) as server:
+        error = InstalledModels(connect(server.url)).missing(typed)
+    assert error.remedy.endswith(f"or use -m {meant}")

@@ -273,3 +273,12 @@ def test_a_header_is_taken_or_refused_unseen(typed: str) -> None:
     with pytest.raises(SettingError) as caught:
         form.headers = f"X-Token: canary-{typed}"
     assert "canary-" not in str(caught.value) + repr(caught.value.facts)
+
+
+@pytest.mark.parametrize("typed", ["ollama run llama3.2", "$ ollama pull llama3.2", "!ollama run  llama3.2 ", "llama3.2"])
+def test_a_pasted_command_gives_its_model(form: OllamaSettings, typed: str) -> None:
+    """As people copy it from the library; the word alone stays."""
+    form.model = typed
+    assert form.model == "llama3.2"
+    form.model = "ollama"
+    assert form.model == "ollama"

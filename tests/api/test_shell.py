@@ -1,0 +1,113 @@
+"""The commands of a shell: what they write, as text and as JSON, and the status with which they end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ollama_magics.__main__ import main
+from ollama_magics.standin import StandIn
+from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, whole
+
+Out = pytest.CaptureFixture[str]
+LINES = "application/x-ndjson"
+
+
+def pulling(*lines: dict[str, Any]) -> Sequence[Step]:
+    """Return a server whose answer to a pull are these lines."""
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    return fine(pull=whole(body, kind=LINES))
+
+
+PART = {"status": "pulling 8eeb52dfb3bb", "digest": "sha256:8e", "total": 2_000_000_000}
+WHOLE = ({"status": "pulling manifest"}, PART, {**PART, "completed": 1_000_000_000}, {"status": "success"})
+
+
+def test_the_models_of_a_server_are_listed(stand_in: StandIn, capsys: Out) -> None:
+    """A line for each, or a list for programs."""
+    main(["check", "--deep", "--base-url", stand_in.url, "--model", "sandbox-chat"])
+    capsys.readouterr()
+    assert main(["models", "--base-url", stand_in.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert [line.split()[0] for line in lines if line.endswith("loaded")] == ["sandbox-chat:latest"]
+    assert main(["models", "--base-url", stand_in.url, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {one["name"]: one["loaded"] for one in found}["sandbox-embed:latest"] is False
+
+
+def test_a_pull_tells_how_far_it_is(capsys: Out) -> None:
+    """In lines that a log can hold."""
+    with FaultServer(pulling(*WHOLE)) as server:
+        assert main(["pull", "llama3.2", "--base-url", server.url]) == 0
+        assert json.loads(server.requests[-1].body) == {"model": "llama3.2"}
+        told = capsys.readouterr().out.splitlines()
+        assert main(["pull", "llama3.2", "--base-url", server.url, "--json"]) == 0
+    part = "pulling 8eeb52dfb3bb"
+    assert told == ["pulling manifest", f"{part}  0 % of 2.00 GB", f"{part}  50 % of 2.00 GB", "success"]
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "model": "llama3.2"}
+
+
+FAILURES = {
+    "of the registry": (
+        pulling(WHOLE[0], {"error": "pull model manifest: file does not exist"}),
+        "OM-R03",
+        "file does not exist",
+    ),
+    "that ends early": (pulling(*WHOLE[:3]), "OM-R03", "goes on from there"),
+    "at the door": (fine(pull=whole({"error": "invalid model name"}, status=400)), "OM-R01", "invalid model name"),
+    "of the connection": ([Receive(), Close()], "OM-D13", "broke"),
+}
+
+
+@pytest.mark.parametrize(("script", "code", "said"), FAILURES.values(), ids=FAILURES)
+def test_a_pull_that_fails_says_why_and_ends_with_1(script: Sequence[Step], code: str, said: str, capsys: Out) -> None:
+    """On the error output, or as JSON where JSON was asked for."""
+    with FaultServer(script) as server:
+        assert main(["pull", "nope", "--base-url", server.url]) == 1
+        told = capsys.readouterr().err
+        assert main(["pull", "nope", "--base-url", server.url, "--json"]) == 1
+        found = json.loads(capsys.readouterr().out)
+    assert f"[{code}]" in told
+    assert said in told
+    assert (found["ok"], found["code"]) == (False, code)
+
+
+@pytest.mark.parametrize("words", [["models"], ["pull", "m"], ["check", "--context", "-5"], ["check", "--profile", "../x"]])
+def test_what_cannot_be_done_ends_with_1(words: list[str], capsys: Out) -> None:
+    """Whatever is in the way."""
+    assert main([*words, "--base-url", "http://127.0.0.1:1", "--no-probes"]) == 1
+    told = capsys.readouterr()
+    assert "[OM-" in told.out + told.err
+
+
+def test_a_misspelt_word_ends_with_2(capsys: Out) -> None:
+    """As every command does."""
+    with pytest.raises(SystemExit) as caught:
+        main(["chekc"])
+    assert caught.value.code == 2
+    assert "chekc" in capsys.readouterr().err
+
+
+def test_the_stop_key_ends_a_command_with_130() -> None:
+    """And a running stand-in answers until then."""
+    run = subprocess.Popen([sys.executable, "-m", "ollama_magics", "sandbox"], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    with run, urllib.request.urlopen(run.stdout.readline().strip() + "/api/version") as answer:  # noqa: S310 - a loopback address
+        assert json.load(answer)["version"]
+        run.send_signal(signal.SIGINT)
+        assert run.wait(20) == 130
+    with FaultServer(fine(pull=[Hold()])) as server:
+        words = [sys.executable, "-m", "ollama_magics", "pull", "m", "--base-url", server.url]
+        with subprocess.Popen(words) as pull:
+            assert server.wait_for("/api/pull", 30)
+            pull.send_signal(signal.SIGINT)
+            assert pull.wait(20) == 130
+        assert server.wait_until_left()
