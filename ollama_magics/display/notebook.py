@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
 
 from IPython.display import display
 
 from ollama_magics import markup, texts
-from ollama_magics.reply import Reply, body_html, bundle
+from ollama_magics.reply import Reply, body_html, bundle, undisturbed
 
 _FASTEST = 0.1  # seconds between two paints
+_QUICKLY_PAINTED = 200_000  # signs of an answer
 _BYTES_A_SECOND = 60_000  # that go to the browser while an answer grows
 # Takes the place of the waiting line where an error came before the first word: the error says all there is to say.
 _NOTHING = {"text/html": "", "text/plain": ""}
@@ -55,10 +57,12 @@ class _Painter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._reply.close()
-        with self._lock:
-            self._answering.set()
-            self._update(bundle(self._reply) if self._reply.complete or self._begun() else _NOTHING)
+        # a second press must not cost the last paint, unless that takes a while
+        with undisturbed() if len(self._reply.so_far) < _QUICKLY_PAINTED else nullcontext():
+            self._reply.close()
+            with self._lock:
+                self._answering.set()
+                self._update(bundle(self._reply) if self._reply.complete or self._begun() else _NOTHING)
 
     def paint(self) -> None:
         """Paint what has come so far, if the last paint is long enough ago."""

@@ -7,3 +7,4 @@ from ollama_magics.reply.looks import bundle as bundle
 from ollama_magics.reply.looks import figures as figures
 from ollama_magics.reply.looks import warnings as warnings
 from ollama_magics.reply.stream import Reply as Reply
+from ollama_magics.reply.undisturbed import undisturbed as undisturbed
