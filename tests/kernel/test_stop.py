@@ -62,7 +62,7 @@ def test_a_wait_between_two_tokens_ends_and_keeps_the_text(kernel: Any, presses:
 
 def test_a_flood_that_keeps_painting_ends(kernel: Any) -> None:
     """A thousand tokens a second, each paint larger than the one before."""
-    flood = [Send(chunk("**word** and $x^2$ ")), Wait(0.001)] * 20_000
+    flood: list[Step] = [Send(chunk("**word** and $x^2$ ")), Wait(0.001)] * 20_000
     with FaultServer(fine(chat=[Send(LINES), *flood])) as server:
         ran = stopped(kernel, server, "/api/chat", after=1.0)
         assert "word" in ran.plain
