@@ -13,3 +13,4 @@ from ollama_magics.reply.looks import metadata as metadata
 from ollama_magics.reply.looks import warnings as warnings
 from ollama_magics.reply.several import Replies as Replies
 from ollama_magics.reply.stream import Reply as Reply
+from ollama_magics.reply.undisturbed import undisturbed as undisturbed

@@ -12,6 +12,7 @@ from ollama_magics.conversation import Turn
 from ollama_magics.errors import AnswerCut, Interrupted, PromptTooLong
 from ollama_magics.reply import looks
 from ollama_magics.reply.circumstances import Circumstances, Stats, stats_of
+from ollama_magics.reply.undisturbed import undisturbed
 from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 
@@ -164,20 +165,25 @@ class Reply:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        self.close()
-        if kind is not None and issubclass(kind, KeyboardInterrupt) and not isinstance(error, Interrupted):
+        pressed = kind is not None and issubclass(kind, KeyboardInterrupt)
+        try:
+            self.close()
+        except KeyboardInterrupt:
+            pressed = True
+        if pressed and not isinstance(error, Interrupted):
             raise Interrupted(self if self.so_far or self.thinking else None) from None
 
     def close(self) -> None:
         """End the stream: the connection is closed, the server stops, and a partial turn is kept as cut."""
         if self._chunks is None or self.closed:
             return
-        self.closed = True
-        close = getattr(self._chunks, "close", None)
-        if close:
-            close()
-        if self._came and not self._finished:
-            self._keep(complete=False)
+        with undisturbed():
+            self.closed = True
+            close = getattr(self._chunks, "close", None)
+            if close:
+                close()
+            if self._came and not self._finished:
+                self._keep(complete=False)
 
     def _remember(self, chunk: Chunk) -> None:
         if not self._came and (chunk.text or chunk.thinking or chunk.done):
@@ -205,9 +211,10 @@ class Reply:
         self.stats = stats_of(last, time.monotonic() - self._started, self.first_seconds)
         if self._filled:
             return
-        self._finished = True
-        # an answer that ended inside its thoughts has no text that could be sent again
-        self._keep(complete=bool(self.so_far or self.tool_calls) or self.done_reason != "length")
+        with undisturbed():
+            self._finished = True
+            # an answer that ended inside its thoughts has no text that could be sent again
+            self._keep(complete=bool(self.so_far or self.tool_calls) or self.done_reason != "length")
 
     def _keep(self, *, complete: bool) -> None:
         here = self.circumstances

@@ -19,15 +19,30 @@ def kill_runner(url: str, model: str, seconds: float = 20) -> int:
 
     Raises LookupError where the server is not on this machine, or has none in time.
     """
+    pid = runner_of(url, model, seconds)
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def runner_of(url: str, model: str, seconds: float = 20) -> int:
+    """Return the pid of that child, waiting until there is one; raises LookupError as above."""
     server, file = _listener(urlsplit(url).port or 80), _file(url, model)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for pid in _children(server):
             if file in _words(pid):
-                os.kill(pid, signal.SIGKILL)
                 return pid
         time.sleep(0.02)
     raise LookupError(f"the server has no runner of {model}")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the seconds that a process has computed so far, 0 for one that has ended."""
+    try:
+        user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    except OSError:
+        return 0
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _file(url: str, model: str) -> str:

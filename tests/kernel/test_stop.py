@@ -1,0 +1,104 @@
+"""The stop button in every phase of an answer: the cell ends, the text stays, the connection is closed, the kernel lives."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.faults import LINES, FaultServer, Hold, Lines, Send, Step, Wait, chunk, fine
+
+BOUND = 1.0  # seconds promised from the stop button to the end of the cell
+MARGIN = 2.0  # seconds for a machine that does much else
+
+
+def stopped(kernel: Any, server: FaultServer, path: str, *, presses: int = 1, after: float = 0.4) -> Any:
+    """Run a prompt, press the stop button some time after a path was asked for, and return what the cell did."""
+    assert kernel.run(f"%ollama_config --base-url {server.url} --model m").status == "ok"
+    request = kernel.start("%%ollama -o answer\nHi")
+    assert server.wait_for(path, 20)
+    time.sleep(after)
+    pressed = time.monotonic()
+    for _ in range(presses):
+        kernel.process.interrupt_kernel()
+        time.sleep(0.01)
+    ran = kernel.finish(request)
+    assert ran.idle_at - pressed < BOUND + MARGIN
+    assert (ran.status, ran.error, len(ran.traceback)) == ("error", "Interrupted", 1)
+    assert server.wait_until_left()
+    assert kernel.run("print('answer' in globals())").written == "False\n"
+    return ran
+
+
+SILENT: dict[str, dict[str, list[Step]]] = {
+    "/api/version": {"version": [Hold()]},
+    "/api/show": {"show": [Hold()]},
+    "/api/chat": {"chat": [Hold()]},
+}
+
+
+@pytest.mark.parametrize(("path", "scripts"), SILENT.items(), ids=SILENT)
+def test_a_wait_for_the_server_ends(kernel: Any, path: str, scripts: dict[str, list[Step]]) -> None:
+    """Whatever it was asked: who it is, what the model can do, or the prompt, which it loads the model for and reads."""
+    with FaultServer(fine(**scripts)) as server:
+        stopped(kernel, server, path)
+
+
+@pytest.mark.parametrize("presses", [1, 2, 3])
+def test_a_wait_between_two_tokens_ends_and_keeps_the_text(kernel: Any, presses: int) -> None:
+    """In the display, in the reply, and in the memory as a cut turn; who presses more than once gets the same."""
+    with FaultServer(fine(chat=[Send(LINES), Lines(3), Hold()])) as server:
+        ran = stopped(kernel, server, "/api/chat", presses=presses)
+        assert "0 1 2" in ran.plain
+        assert "not complete" in ran.html
+        assert "OM-I01" in ran.traceback[0]
+        state = "import ollama_magics.session as s; turns = s.current().conversation.turns"
+        told = kernel.run(f"{state}\nprint(_ollama.so_far, _ollama.complete, [(t.answer.content, t.complete) for t in turns])")
+        assert told.written == "0 1 2  False [('0 1 2 ', False)]\n"
+
+
+def test_a_flood_that_keeps_painting_ends(kernel: Any) -> None:
+    """A thousand tokens a second, each paint larger than the one before."""
+    flood: list[Step] = [Send(chunk("**word** and $x^2$ ")), Wait(0.001)] * 20_000
+    with FaultServer(fine(chat=[Send(LINES), *flood])) as server:
+        ran = stopped(kernel, server, "/api/chat", after=1.0)
+        assert "word" in ran.plain
+        assert "not complete" in ran.html
+
+
+@pytest.fixture
+def full() -> Iterator[str]:
+    """Give an address whose queue of connections is full, so that connecting waits."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.settimeout(0)
+            one.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for one in waiting:
+            one.close()
+
+
+def test_a_wait_for_a_connection_ends(kernel: Any, full: str) -> None:
+    """Without a word of the server; it would have been given up after two seconds."""
+    assert kernel.run(f"%ollama_config --base-url {full} --model m").status == "ok"
+    request = kernel.start("%ollama Hi")
+    time.sleep(0.5)
+    kernel.process.interrupt_kernel()
+    ran = kernel.finish(request)
+    assert (ran.error, len(ran.traceback)) == ("Interrupted", 1)
+
+
+def test_what_follows_a_stopped_cell_does_not_run(kernel: Any) -> None:
+    """Run All ends there, as the kernel reports an error."""
+    with FaultServer(fine(chat=[Send(LINES), Lines(1), Hold()])) as server:
+        kernel.run(f"%ollama_config --base-url {server.url} --model m")
+        request, following = kernel.start("%ollama Hi"), kernel.start("print('ran')")
+        assert server.wait_for("/api/chat", 20)
+        time.sleep(0.3)
+        kernel.process.interrupt_kernel()
+        assert kernel.finish(request).error == "Interrupted"
+        assert kernel.finish(following).status == "aborted"
