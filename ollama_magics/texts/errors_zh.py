@@ -262,6 +262,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "TLS 库返回：{said}。",
         "校正本机时钟（timedatectl），或索取已生效的证书",
     ),
+    "OM-T02": (
+        "提示中有 {{{{{name}}}}}，但笔记本中没有 {name}。",
+        "{nearest}",
+        "先定义 {name}，或写成 \\{{{{{name}}}}} 以原样发送；--no-fill 会保留整个单元格的花括号",
+    ),
+    "OM-T05": (
+        "{{{{{name}}}}} 是图片，而提示是文本。",
+        "{name} 的类型是 {kind}，模型只会读到它的名字。",
+        "在提示之外给出：-i {name}",
+    ),
     "OM-P07": (
         "没有获取 {source}。",
         "{reason}",
