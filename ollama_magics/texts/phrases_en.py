@@ -95,7 +95,7 @@ PHRASES: dict[str, str] = {
     "only_thoughts": "the budget ended inside the thoughts: raise with --max-tokens",
     "stored": "stored answer",
     "stored_on": "stored answer of {day}",
-    "answers_forgotten": "{count} stored answers forgotten",
+    "answers_forgotten": "stored answers forgotten: {count}",
     # pictures from addresses
     "not_public": "{host} is {address}, which is no machine of the public internet.",
     "fetch_slow": "It did not come within {seconds} s.",
