@@ -95,6 +95,8 @@ class _Replay(Tape):
         """Return the next recorded exchange of an equal request; raises RecordingProblem where there is none left."""
         with self._lock:
             left = self._left.get(wanted.key)
+            if not left and wanted.path == "/api/ps":  # asked when a wait is long, which may be now and not then
+                return Exchange(wanted.method, wanted.path, status=200, type="application/json", answer=[(0, {"models": []})])
             if not left:
                 why = nearest(wanted, self._exchanges)
                 raise RecordingProblem("OM-Y01", method=wanted.method, route=wanted.path, path=self._path, reason=why)

@@ -14,12 +14,13 @@ import httpx
 from ollama_magics.recording.exchange import INTERRUPTED, LEFT, Exchange, asked, heard, spoken
 
 _Clock = Callable[[], int]
+_LONG_SECRET = 12  # characters
 
 
 class Recorded(httpx.BaseTransport):
     """Lets the transport beneath it ask, and keeps each exchange once its answer has ended, however it ended.
 
-    ``hidden`` is written nowhere; ``place``, host and port, in no answer that refuses.
+    ``hidden`` are secrets that are written nowhere, short ones and ``place``, host and port, in no answer that refuses.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Recorded(httpx.BaseTransport):
         place: str,
     ) -> None:
         self._beneath, self._keep, self._require_whole = beneath, keep, require_whole
-        self._hidden, self._place = [text.encode() for text in hidden if text], place.encode()
+        self._hidden, self._named = _telling(hidden), [text.encode() for text in (*hidden, place) if text]
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the answer of the transport beneath, listened to."""
@@ -54,7 +55,7 @@ class Recorded(httpx.BaseTransport):
 
     def _finish(self, exchange: Exchange, parts: Sequence[tuple[int, bytes]], ended: str) -> None:
         refused = exchange.status != httpx.codes.OK  # what stands between us and Ollama likes to name the address
-        hidden = [*self._hidden, self._place] if refused else self._hidden
+        hidden = self._named if refused else self._hidden
         exchange.answer, exchange.ended = heard(parts, hidden), ended
         self._keep(exchange)
 
@@ -98,7 +99,7 @@ class Replayed(httpx.BaseTransport):
         hidden: Sequence[str],
     ) -> None:
         self._beneath, self._answer, self._sleep = beneath, answer, sleep
-        self._hidden = [text.encode() for text in hidden if text]
+        self._hidden = _telling(hidden)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the recorded answer; raises what the server's own raised."""
@@ -125,6 +126,11 @@ class _Telling(httpx.SyncByteStream):
             yield spoken(line) + b"\n"
         if self._exchange.ended:
             _end_as(self._exchange.ended)
+
+
+def _telling(hidden: Sequence[str]) -> list[bytes]:
+    """Return the secrets that no ordinary word is: a password "model" must not take that word out of every answer."""
+    return [text.encode() for text in hidden if len(text) >= _LONG_SECRET]
 
 
 def _clock() -> _Clock:

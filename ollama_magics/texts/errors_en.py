@@ -376,6 +376,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "The prompt asks for {{{{{name}}}}}, but the notebook has no {name}.",
         "{nearest}",
         "define {name} first, or write \\{{{{{name}}}}}, or --no-fill, to send the braces",
+        "define {name} first, or write \\{{{{{name}}}}} to send the braces; --no-fill leaves all braces of a cell alone",
     ),
     "OM-T04": (
         "The text holds a character that does not exist.",

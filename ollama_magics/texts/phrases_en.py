@@ -137,7 +137,7 @@ PHRASES: dict[str, str] = {
     "typed_twice": "It was typed twice: as {flag} and as -O {option}.",
     "stored": "stored answer",
     "stored_on": "stored answer of {day}",
-    "answers_forgotten": "{count} stored answers forgotten",
+    "answers_forgotten": "stored answers forgotten: {count}",
     # pictures from addresses
     "not_public": "{host} is {address}, which is no machine of the public internet.",
     "fetch_slow": "It did not come within {seconds} s.",

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
 
 from ollama_magics.errors import PromptProblem
 from ollama_magics.fill import as_text, fill
@@ -127,7 +129,10 @@ def test_an_unknown_name_is_an_error_with_the_nearest_one() -> None:
         (np.float64(0.5), "0.5"),
         (np.int64(7), "7"),
         (np.array(7), "7"),
-        (np.array([1, 2]), "array of shape (2,), int64:\n[1 2]"),
+        (np.array([1, 2]), "array of 2 (int64):\n[1 2]"),
+        (np.array([[1, 2.5], [3, 4]]), "array of 2 × 2 (float64):\n| 0 | 1 |\n| --- | --- |\n| 1 | 2.5 |\n| 3 | 4 |"),
+        (np.zeros((1, 1, 2)), "array of 1 × 1 × 2 (float64):\n[[[0. 0.]]]"),
+        (pd.Series([0.5], index=["a"], name="s"), "Series of 1 values (float64):\n|  | s |\n| --- | --- |\n| a | 0.5 |"),
     ],
 )
 def test_each_value_has_its_text(value: Any, text: str) -> None:
@@ -142,10 +147,62 @@ def test_a_long_value_says_what_was_cut() -> None:
     assert text.endswith("\n(cut: 4000 of 58890 characters)")
 
 
-def test_a_frame_goes_in_with_its_shape_and_its_first_rows() -> None:
-    """Not with all of them."""
-    text = as_text(pd.DataFrame({"a": range(30)}))
-    assert text.startswith("DataFrame of 30 × 1, first 20 rows:\n")
-    assert "19" in text
-    assert "20" not in text.removeprefix("DataFrame of 30 × 1, first 20 rows:")
-    assert as_text(pd.Series(["u", "v"], name="s")).startswith("Series of 2:\n")
+def test_a_frame_goes_in_as_a_table_with_its_shape_its_types_and_its_first_rows() -> None:
+    """Not with all of them, and it says so."""
+    frame = pd.DataFrame({"n": range(30), "text": ["a|b\nc"] * 30, "x": [1 / 3] * 30})
+    lines = as_text(frame).split("\n")
+    assert lines[0] == f"DataFrame of 30 rows × 3 columns (n int64, text {frame['text'].dtype}, x float64, first 20 rows):"
+    assert lines[1:4] == ["|  | n | text | x |", "| --- | --- | --- | --- |", "| 0 | 0 | a\\|b c | 0.333333 |"]
+    assert lines[-1] == "| 19 | 19 | a\\|b c | 0.333333 |"
+    assert as_text(frame.head(2)).count("\n") == 4
+    assert "first" not in as_text(frame.head(20))
+
+
+def test_wide_and_long_values_say_what_was_left_out() -> None:
+    """Columns, rows, numbers, long cells, and the whole."""
+    wide = pd.DataFrame(np.zeros((2, 50)))
+    assert "first 30 columns" in as_text(wide)
+    assert as_text(wide).split("\n")[-1].count("|") == 32
+    assert "(float64, first 20 rows, first 30 columns)" in as_text(np.zeros((99, 99)))
+    assert "(float64, first 1000 values)" in as_text(np.zeros(5000))
+    assert "the middle left out" in as_text(np.zeros((20, 20, 20)))
+    assert "(int64, first 20 values)" in as_text(pd.Series(range(21)))
+    long = as_text(pd.Series(["x" * 5000] * 30))
+    assert "…" in long
+    assert len(long) < 4200
+    assert long.endswith(" characters)")
+
+
+def test_what_only_resembles_a_frame_is_read_by_its_own_ways() -> None:
+    """Polars has rows and no index; a lazy frame may not know its length."""
+
+    class Rows:
+        columns, dtypes, shape = ("a", "b"), ("Int64", "String"), (2, 2)
+
+        def head(self, _: int) -> Rows:
+            return self
+
+        def rows(self) -> list[tuple[Any, ...]]:
+            return [(1, "x"), (2, "y")]
+
+    table = "| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | y |"
+    assert as_text(Rows()) == f"Rows of 2 rows × 2 columns (a Int64, b String):\n{table}"
+    lazy = Rows()
+    lazy.shape = ("?", 2)  # type: ignore[assignment]
+    assert "first 20 rows" in as_text(lazy)
+
+
+@given(st.lists(st.lists(SIGNS, min_size=2, max_size=2), max_size=5))
+def test_no_cell_breaks_a_table(cells: list[list[str]]) -> None:
+    """Every line has as many cells as the first one, whatever stands in them."""
+    lines = as_text(pd.DataFrame(cells, columns=["a", "b"], dtype=object)).split("\n")[1:]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} <= {4} or any("\\" in "".join(row) for row in cells)
+
+
+@pytest.mark.parametrize("picture", [Figure(), Image.new("L", (2, 2))])
+def test_a_picture_in_braces_is_an_error_that_says_how(picture: Any) -> None:
+    """The model would read the name of a class."""
+    with pytest.raises(PromptProblem) as caught:
+        fill("See {{x}}", {"x": picture})
+    assert (caught.value.code, caught.value.remedy) == ("OM-T05", "give it beside the prompt: -i x")
+    assert fill("See {{x}}", {"x": type(picture)})

@@ -93,7 +93,7 @@ def test_the_file_holds_no_prompt_in_clear(shell: Any) -> None:
 def test_forgetting_empties_the_store(shell: Any, stand_in: StandIn) -> None:
     """Alone, or before a prompt."""
     shell.run("%ollama --once --reuse Hi")
-    assert shell.run("%ollama --forget") == "1 stored answers forgotten\n"
+    assert shell.run("%ollama --forget") == "stored answers forgotten: 1\n"
     shell.run("%ollama --once --reuse Hi")
     shell.run("%ollama --once --forget --reuse Hi")
     assert asked(stand_in) == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import ollama_magics as om
@@ -157,3 +158,65 @@ def test_the_check_passes() -> None:
     """Every stage."""
     om.configure(model="parrot")
     assert om.check()
+
+
+@pytest.mark.parametrize("order", [("red", "blue"), ("blue", "red"), ("green", "red", "blue")])
+def test_of_several_pictures_of_different_colours_exactly_one_is_named(order: tuple[str, ...]) -> None:
+    """The toy sees one of them: the others were sent, and were no error."""
+    pictures = [Image.new("RGB", (64, 64), colour) for colour in order]
+    reply = om.chat("What colours?", model="colours", images=[pictures])
+    assert len(reply.images) == len(order)
+    assert sum(colour in reply.text.split() for colour in order) == 1
+
+
+@pytest.mark.parametrize(
+    "red",
+    [
+        np.full((40, 30, 3), (255, 0, 0), np.uint8),
+        np.full((40, 30, 3), (1.0, 0, 0)),
+        np.full((40, 30, 4), (255, 0, 0, 255), np.uint8),
+        Figure(figsize=(1, 1), facecolor="red"),
+        Image.new("CMYK", (30, 40), (0, 255, 255, 0)),
+        Image.new("RGB", (30, 40), "red").quantize(2),
+        Image.new("RGB", (4000, 3000), "red"),
+        {"a": Image.new("RGBA", (1, 1), "red")},
+    ],
+    ids=["uint8", "float", "alpha", "figure", "CMYK", "palette", "large", "one pixel"],
+)
+def test_a_red_object_of_the_notebook_is_red(red: object) -> None:
+    """Whatever holds it."""
+    assert om.chat("What colour?", model="colours", images=[red]).text.strip() == "red"
+
+
+def test_fifty_pictures_are_sent_and_answered() -> None:
+    """In one prompt."""
+    pictures = [Image.new("RGB", (8, 8), "blue") for _ in range(50)]
+    reply = om.chat("What colour?", model="colours", images=pictures, context_length=4096)
+    assert reply.text.strip() == "blue"
+
+
+def test_an_equal_request_is_answered_from_the_store() -> None:
+    """By the digest that the server lists."""
+    [first, again] = [om.chat("Hi", model="parrot", reuse=True) for _ in range(2)]
+    assert first.text == again.text
+    assert first.stored == ""
+    assert again.stored
+    assert not om.chat("Hi", model="thinker", reuse=True).stored
+
+
+def test_what_was_recorded_is_replayed_without_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers, thoughts, refusals and vectors."""
+
+    def live() -> list[object]:
+        current().record(str(tmp_path / "r.json"))
+        replies = [om.chat("Hi", model=model) for model in ("parrot", "thinker")]
+        found: list[object] = [(reply.text, reply.thinking, reply.stats.tokens) for reply in replies]
+        with pytest.raises(PromptTooLong) as caught:
+            _ = om.chat("Hello there " * 2000, model="parrot").text
+        return [*found, str(caught.value), om.embed(["a", "b", "c"], batch=1).tolist()]
+
+    said = live()
+    monkeypatch.setenv("OLLAMA_MAGICS_REPLAY", "1")
+    monkeypatch.setenv("OLLAMA_MAGICS_STREAM", "off")
+    om.configure(base_url="http://127.0.0.1:9")
+    assert live() == said

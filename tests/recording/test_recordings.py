@@ -27,6 +27,7 @@ from ollama_magics.prompt import Prompt
 from ollama_magics.recording.exchange import Exchange, asked
 from ollama_magics.recording.written import Written
 from ollama_magics.reply import Reply
+from ollama_magics.secret import Secret
 from ollama_magics.session import Session
 from ollama_magics.standin import StandIn
 from tests.faults import LINES, FaultServer, Lines, Reset, Send, chunk, fine, whole
@@ -95,6 +96,19 @@ def test_keys_passwords_headers_and_addresses_are_nowhere(record: Record, tape: 
     assert "header-77-secret" in sent["x-token"]
     assert "no model for" in text
     assert not [word for word in ("secret", "127.0.0.1", str(server.port), "uthorization", "oken") if word in text]
+
+
+def test_a_key_that_the_model_repeats_is_not_kept_and_a_word_of_every_answer_is(record: Record, tape: Path) -> None:
+    """A password may be an ordinary word."""
+    said = chunk("The key is key-5f2c-secret, and the model is m", done=True, done_reason="stop")
+    with FaultServer(fine(chat=whole(said, kind="application/x-ndjson"))) as server:
+        session = record(server.url.replace("//", "//ann:model@"), "m")
+        session.in_force.hold_key(Secret("key-5f2c-secret"))
+        _ = session.ask(Prompt("Is it key-5f2c-secret?")).text
+    assert server.requests[-1].headers["authorization"]
+    last = exchanges(tape)[-1]
+    assert last["answer"][0][1]["message"]["content"] == "The key is •••••, and the model is m"
+    assert last["request"]["messages"][0]["content"] == "Is it •••••?"
 
 
 def test_an_address_in_a_refusal_is_not_kept(record: Record, tape: Path) -> None:

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ollama_magics as om
+from ollama_magics.access import access
 from ollama_magics.errors import AnswerCut, ConnectionProblem, Interrupted, ModelProblem, RequestRefused
 from ollama_magics.prompt import Prompt
 from ollama_magics.recording.exchange import Exchange
 from ollama_magics.recording.written import Written, read
-from ollama_magics.session import Session
+from ollama_magics.session import Session, current
 from ollama_magics.standin import StandIn
 from tests.faults import LINES, FaultServer, Hold, Lines, Reset, Send, fine, whole
 
@@ -130,8 +131,29 @@ def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, sta
     """Where nothing is near, nothing is named."""
     told(record(stand_in.url), "Hi")
     with pytest.raises(om.RecordingProblem) as caught:
-        replay().client.loaded()
+        replay().client.installed()
     assert "None of its" in caught.value.how_we_know
+
+
+def test_what_is_loaded_may_be_asked_at_any_time(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """While a wait is long, which is another one each time: in a replay without an answer nothing is loaded."""
+    told(record(stand_in.url), "Hi")
+    assert replay().client.loaded() == []
+
+
+def test_the_sessions_of_estimators_and_lazy_arrays_share_the_recording(
+    stand_in: StandIn, tape: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether they were opened before it or after."""
+    om.configure(base_url=stand_in.url, embedding_model="sandbox-embed")
+    before = access(stand_in.url).session()
+    current().record(str(tape))
+    after = access(f"{stand_in.url}/").session()
+    vectors = [session.embed(["a", "b"]).tolist() for session in (before, after)]
+    monkeypatch.setenv("OLLAMA_MAGICS_REPLAY", "1")
+    current().record(str(tape))
+    stand_in.stop()
+    assert [session.embed(["a", "b"]).tolist() for session in (before, after)] == vectors
 
 
 def test_neither_the_order_of_keys_nor_the_address_counts(record: Record, replay: Record, stand_in: StandIn, tape: Path) -> None:

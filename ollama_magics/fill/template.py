@@ -1,0 +1,39 @@
+"""A template and the names in it, in one pass, and nothing of how a value is written."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ollama_magics.errors import PromptProblem
+from ollama_magics.fill.values import as_text, is_picture
+
+# \{{name}} | {{ name }}, where the name is a Python identifier in any script
+_PLACE = re.compile(r"(?P<kept>\\)?\{\{\s*(?P<name>[^\W\d]\w*)\s*\}\}")
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    r"""Return the template with every ``{{name}}`` replaced by its value, in one pass; ``\{{name}}`` keeps its braces.
+
+    Raises PromptProblem for a name that the values do not have, and for a picture, of which text would tell nothing.
+    """
+
+    def value(place: re.Match[str]) -> str:
+        if place["kept"]:
+            return place[0].removeprefix("\\")
+        name = place["name"]
+        if name not in values:
+            raise _unknown(name, values)
+        if is_picture(values[name]):
+            raise PromptProblem("OM-T05", name=name, kind=type(values[name]).__name__)
+        return as_text(values[name])
+
+    return _PLACE.sub(value, template)
+
+
+def _unknown(name: str, values: Mapping[str, Any]) -> PromptProblem:
+    known = [key for key in values if not key.startswith("_")]
+    near = difflib.get_close_matches(name, known, n=1)
+    return PromptProblem("OM-T02", name=name, nearest=f"The nearest name is {near[0]}." if near else "No name is near.")
