@@ -58,7 +58,7 @@ class Answer:
 
     def page(self) -> str:
         """Return the answer so far, or the line that stands in for it."""
-        return markup.answer_html(self.piece())
+        return markup.answer_html(self.piece(), growing=True)
 
     def piece(self) -> str:
         """Return the same without what surrounds an output."""
@@ -111,7 +111,7 @@ class Columns:
         model = self._replies.models[self._place]
         answer = self._answer
         growing = answer.piece() if answer else markup.waiting_html(self._waiting.parts())
-        return markup.answer_html(markup.columns_html([*self._columns, (model, growing)]))
+        return markup.answer_html(markup.columns_html([*self._columns, (model, growing)]), growing=True)
 
     def final(self) -> tuple[dict[str, str], dict[str, Any]] | None:
         """Return all columns with their figures."""

@@ -66,9 +66,9 @@ def test_what_a_terminal_would_obey_is_not_written(window: Window) -> None:
 
 def test_several_models_answer_one_after_the_other(window: Window) -> None:
     """Each under its name, with its length and speed."""
-    lines = left(window.enter("%ollama -m sandbox-chat -m sandbox-think repeat after me: words"))
+    lines = left(window.enter("%ollama -m sandbox-chat -m sandbox-think repeat after me: w"))
     assert lines[0] == "sandbox-chat"
-    assert lines[1] == "words"
+    assert lines[1] == "w"
     assert re.fullmatch(r"\d+ tokens · \d+ tok/s · \d+\.\d s", lines[2])
     assert lines[3] == "sandbox-think"
 
