@@ -89,13 +89,13 @@ class Window:
         return text[: found.end()]
 
 
-def left(written: str) -> list[str]:
-    """Return the lines that are still to be seen when all is done, without styles."""
+def left(written: str, *, styled: bool = False) -> list[str]:
+    """Return the lines that are still to be seen when all is done, without styles unless ``styled``."""
     rows, row = {0: ""}, 0
     for sign in _SIGNS.findall(written.replace("\r\n", "\n")):
         row += 1 if sign == "\n" else -int(sign[2:-1] or 1) if _UP.fullmatch(sign) else 0
         if sign in ("\n", "\r", "\x1b[2K"):  # whatever is written after a return has erased the line first
             rows[row] = rows.get(row, "") if sign != "\x1b[2K" else ""
-        elif not _STYLE.fullmatch(sign):
+        elif not _STYLE.fullmatch(sign) or (styled and sign.endswith("m")):
             rows[row] += sign
     return [line.rstrip() for _, line in sorted(rows.items()) if line.strip()]
