@@ -47,12 +47,11 @@ class Notebook:
     def show(self, shown: Reply | Replies) -> None:
         """Ask for it and paint while it comes."""
         self._view = view_of(shown, self._waiting)
-        for _ in self._view.stream():
-            self._paint()
+        for cannot_wait in self._view.stream():
+            if cannot_wait or time.monotonic() >= self._due:
+                self._paint()
 
     def _paint(self) -> None:
-        if time.monotonic() < self._due:
-            return
         with self._lock:
             page = self._page()
             self._update(_shown(page))

@@ -26,8 +26,8 @@ class View(Protocol):
     def waits(self) -> bool:
         """Whether something is asked of which nothing has come yet."""
 
-    def stream(self) -> Iterator[object]:
-        """Ask for it, and yield whenever there is something new to show."""
+    def stream(self) -> Iterator[bool]:
+        """Ask for it, and yield whenever there is something new to show; True where that cannot wait."""
 
     def page(self) -> str:
         """Return what there is of it as HTML."""
@@ -52,13 +52,13 @@ class Answer:
         """Whether nothing has come yet."""
         return not self._reply.begun
 
-    def stream(self) -> Iterator[object]:
+    def stream(self) -> Iterator[bool]:
         """Ask for it, and yield whenever it has grown."""
-        return (chunk for chunk in self._reply if self._reply.begun)
+        return (False for _ in self._reply if self._reply.begun)
 
     def page(self) -> str:
         """Return the answer so far, or the line that stands in for it."""
-        return markup.answer_html(self.piece())
+        return markup.answer_html(self.piece(), growing=True)
 
     def piece(self) -> str:
         """Return the same without what surrounds an output."""
@@ -96,21 +96,22 @@ class Columns:
         """Whether the model whose turn it is has said nothing yet."""
         return self._answer is None or self._answer.waits
 
-    def stream(self) -> Iterator[object]:
+    def stream(self) -> Iterator[bool]:
         """Ask one model after another, and yield whenever one begins or has grown."""
         for place in self._stream:
-            if place != self._place:
+            begins = place != self._place
+            if begins:
                 self._next(place)
             elif self._answer is None:
                 self._answer = Answer(self._replies[place], self._waiting)
-            yield place
+            yield begins  # the figures of the one before, and the next may take minutes to load
 
     def page(self) -> str:
         """Return the columns that are done, and the one that grows."""
         model = self._replies.models[self._place]
         answer = self._answer
         growing = answer.piece() if answer else markup.waiting_html(self._waiting.parts())
-        return markup.answer_html(markup.columns_html([*self._columns, (model, growing)]))
+        return markup.answer_html(markup.columns_html([*self._columns, (model, growing)]), growing=True)
 
     def final(self) -> tuple[dict[str, str], dict[str, Any]] | None:
         """Return all columns with their figures."""

@@ -27,7 +27,7 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
         if name not in values:
             raise _unknown(name, values)
         if is_picture(values[name]):
-            raise PromptProblem("OM-T05", name=name, kind=type(values[name]).__name__)
+            raise PromptProblem("OM-T08", name=name, kind=type(values[name]).__name__)
         return as_text(values[name])
 
     return _PLACE.sub(value, template)

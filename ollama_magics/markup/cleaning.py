@@ -17,6 +17,7 @@ _SEQUENCE = re.compile(
     "|\x1b[ -/]*[0-~]"
 )
 _ESCAPES = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f]")
+_OPENERS = frozenset(f"\x1b{sign}" for sign in "[]PX^_")  # alone, they are no sequence yet
 _LONGEST_SEQUENCE = 256  # characters of one that are waited for
 _DELETE, _UNKNOWN = 0x7F, "\N{REPLACEMENT CHARACTER}"
 
@@ -70,7 +71,7 @@ class Cleaned:
         position = 0
         while found := _ESCAPES.search(self._held, position):
             whole = _SEQUENCE.match(self._held, found.start())
-            if whole is None:
+            if whole is None or whole[0] in _OPENERS:
                 waits = len(self._held) - found.start() < _LONGEST_SEQUENCE
                 return found.start() if waits else len(self._held)
             position = whole.end()

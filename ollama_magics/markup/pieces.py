@@ -20,11 +20,18 @@ _COLUMNS, _COLUMN = "display:flex;flex-wrap:wrap;gap:8px 24px", "flex:1 1 280px;
 _THUMBNAILS = "display:flex;flex-wrap:wrap;gap:4px;align-items:center;margin-top:6px"
 _THUMBNAIL = f"max-width:64px;max-height:64px;margin:0;border:1px solid var(--jp-border-color2,{RULE})"
 _SEPARATOR = " · "
+_MOST_FORMULAS = 12
 
 
-def answer_html(*pieces: str) -> str:
-    """Return one answer from pieces that are HTML already: thoughts, body, footer."""
-    return f'<div class="ollama-magics" style="{_ANSWER}">{"".join(pieces)}</div>'
+def answer_html(*pieces: str, growing: bool = False) -> str:
+    """Return one answer from pieces that are HTML already: thoughts, body, footer.
+
+    A page typesets all formulas again at each paint. So one that is ``growing`` shows the source of its formulas where there
+    are many of them, or the browser would be behind by seconds.
+    """
+    page = "".join(pieces)
+    untypeset = " mathjax_ignore" if growing and page.count("\\(") + page.count("\\[") > _MOST_FORMULAS else ""
+    return f'<div class="ollama-magics{untypeset}" style="{_ANSWER}">{page}</div>'
 
 
 def thoughts_html(text: str, title: str, *, open: bool) -> str:  # noqa: A002 - the name of the HTML attribute

@@ -375,8 +375,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-T02": (
         "The prompt asks for {{{{{name}}}}}, but the notebook has no {name}.",
         "{nearest}",
-        "define {name} first, or write \\{{{{{name}}}}}, or --no-fill, to send the braces",
         "define {name} first, or write \\{{{{{name}}}}} to send the braces; --no-fill leaves all braces of a cell alone",
+    ),
+    "OM-T08": (
+        "{{{{{name}}}}} stands for a picture, and a prompt is text.",
+        "{name} is of the type {kind}, which the model would read as its name only.",
+        "give it beside the prompt: -i {name}",
     ),
     "OM-T04": (
         "The text holds a character that does not exist.",

@@ -18,8 +18,8 @@ from urllib.request import ProxyHandler, build_opener
 _SECONDS_TO_START = 60
 _QUIET = {
     "config/labconfig/page_config.json": {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}},
-    # every cell stands in the page, also those below its lower end
-    "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+    # every cell stands in the page, also those below its lower end, with all its outputs
+    "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none", "maxNumberOutputs": 500},
 }
 _FOREIGN = ("OLLAMA_", "LC_", "LANG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 

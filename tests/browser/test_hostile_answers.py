@@ -1,97 +1,117 @@
-"""Answers that would run code or call home, live in the notebook and again when its file is reopened."""
+"""Texts that would run code or call home, wherever a text of others is shown, live and again when the file is reopened."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Route, expect
+
+from tests.faults import FaultServer, fine
 
 from .conftest import Opening
 from .lab_notebook import Notebook
 from .lab_server import Lab
+from .payloads import PAYLOADS, Answers, Refusals
 
-HOSTILE = """\
-<script>window.canary = 'script'</script>
-<img src=x onerror="window.canary = 'onerror'">
-<details open ontoggle="window.canary = 'ontoggle'"><summary>open</summary></details>
-<svg onload="window.canary = 'onload'"></svg>
-<iframe srcdoc="<script>parent.canary = 'iframe'</script>"></iframe>
-<style>body { background: url(http://leak.invalid/style) }</style>
-<form action="javascript:window.canary = 'form'"><button data-target>send</button></form>
-
-<button data-commandlinker-command="apputils:change-theme" data-commandlinker-args='{"theme": "JupyterLab Dark"}'>go</button>
-
-[a link](javascript:window.canary='link') [data](data:text/html,<script>window.canary='data'</script>)
-<javascript:window.canary='autolink'>
-
-![a picture](http://leak.invalid/picture.png) ![another](//leak.invalid/relative.png) <img src="http://leak.invalid/img.png">
-
-```html"onmouseover="window.canary='fence'
-<script>window.canary = 'code'</script>
-```
-
-$\\href{javascript:window.canary='math'}{x}$ `<script>window.canary = 'span'</script>`
-
-the end
-"""
 FORBIDDEN = (
-    "script, iframe, object, embed, style, form, button, svg, img, [data-commandlinker-command], "
-    "a:not([href^='http:']):not([href^='https:']):not([href^='mailto:'])"
+    "script, iframe, object, embed, style, form, button, svg, img, video, audio, link, meta, base, input, math, "
+    "[data-commandlinker-command], a:not([href^='http:']):not([href^='https:']):not([href^='mailto:'])"
 )
-HANDLERS = "answer => [...answer.querySelectorAll('*')].flatMap(e => e.getAttributeNames()).filter(name => name.startsWith('on'))"
+HANDLERS = "cell => [...cell.querySelectorAll('*')].flatMap(e => e.getAttributeNames()).filter(name => name.startsWith('on'))"
+# Not ours: MathJax draws with elements of its own, and JupyterLab makes links of what looks like an address or a path in a text.
+INSIDE = """
+(outputs, forbidden) => [...outputs.querySelectorAll(forbidden)]
+    .filter(e => !e.closest('mjx-container, .jp-OutputArea-promptOverlay'))
+    .filter(e => !(e.localName == 'a' && e.closest('.jp-RenderedText')))
+    .map(e => e.outerHTML)
+"""
+POKE = """
+outputs => {
+    for (const e of outputs.querySelectorAll('.jp-OutputArea-output *')) {
+        e.dispatchEvent(new MouseEvent('mouseover', {bubbles: true}));
+        if (!e.closest('a[href^="http"], .jp-RenderedText a')) e.dispatchEvent(new MouseEvent('click', {bubbles: true}));
+    }
+}
+"""
+
+PREPARE = f"payloads = {PAYLOADS!r}\nask = lambda line: get_ipython().run_line_magic('ollama', '--once ' + line)"
+SAFELY = "    try: ask('{line}')\n    except Exception: get_ipython().showtraceback()\n"
+# Where a text of others is shown: how the server serves it, and the cell that shows all of them.
+WAYS: dict[str, tuple[Callable[[], FaultServer], str]] = {
+    "answers and thoughts": (lambda: FaultServer(fine(chat=[Answers()])), "for _ in payloads: ask('-m m hello')"),
+    "plain answers": (lambda: FaultServer(fine(chat=[Answers()])), "for _ in payloads: ask('--raw -m m hello')"),
+    "model names": (lambda: FaultServer(fine()), f"for name in payloads:\n{SAFELY.format(line='-m $name hello')}"),
+    "names of columns": (lambda: FaultServer(fine()), f"for name in payloads:\n{SAFELY.format(line='-m $name -m m hello')}"),
+    "errors": (lambda: FaultServer(fine(chat=[Refusals()])), f"for _ in payloads:\n{SAFELY.format(line='-m m hello')}"),
+    "errors of columns": (
+        lambda: FaultServer(fine(chat=[Refusals()])),
+        f"for name in payloads:\n{SAFELY.format(line='-m $name -m nobody hello')}",
+    ),
+}
 
 
 @pytest.fixture
 def escapes(page: Page, lab: Lab) -> Iterator[list[str]]:
-    """Give the list of the requests to other origins."""
+    """Give the list of the requests to other origins, none of which leaves."""
     found: list[str] = []
 
-    def ask(request: Request) -> None:
-        if not request.url.startswith((f"{lab.origin}/", "data:", "blob:")):
-            found.append(request.url)
+    def stop(route: Route) -> None:
+        found.append(route.request.url)
+        route.abort()
 
-    page.on("request", ask)
+    def is_foreign(url: str) -> bool:
+        return not url.startswith((f"{lab.origin}/", f"ws{lab.origin[4:]}/", "data:", "blob:"))
+
+    page.context.route(is_foreign, stop)
     page.evaluate("window.canary = 'untouched'")
     yield found
-    page.remove_listener("request", ask)
+    page.context.unroute(is_foreign, stop)
 
 
-def poke(notebook: Notebook) -> None:
-    """Do what a curious person does: point at and click on everything in the answer that may react."""
-    for element in notebook.answer(1).locator("a, summary, [onclick], button, pre").all():
-        element.dispatch_event("mouseover")
-        element.dispatch_event("click")
-
-
-def assert_harmless(notebook: Notebook, escapes: list[str]) -> None:
-    """Check that the answer is there, and that nothing of it has run or can run."""
-    answer = notebook.answer(1)
-    expect(answer).to_contain_text("the end")
-    expect(answer).to_contain_text("<script>window.canary = 'script'</script>")
+def assert_harmless(notebook: Notebook, index: int, escapes: list[str]) -> None:
+    """Check that nothing of the output has run or can run, and that nothing was asked of anybody."""
     theme = notebook.page.evaluate("document.body.dataset.jpThemeName")
-    poke(notebook)
+    outputs = notebook.cell(index).locator(".jp-OutputArea")
+    outputs.evaluate(POKE)  # what a curious person does: point at everything, and click on what does not lead to the web
     notebook.settle()
-    assert answer.locator(FORBIDDEN).count() == 0
-    assert answer.evaluate(HANDLERS) == []
+    assert outputs.evaluate(INSIDE, FORBIDDEN) == []
+    assert outputs.evaluate(HANDLERS) == []
     assert notebook.page.evaluate("window.canary") == "untouched"
     assert notebook.page.evaluate("document.body.dataset.jpThemeName") == theme
     assert escapes == []
 
 
-def test_nothing_in_an_answer_runs_or_calls_home(opened: Opening, escapes: list[str]) -> None:
+def test_there_are_enough_payloads() -> None:
+    """At least forty, none twice."""
+    assert len(set(PAYLOADS)) == len(PAYLOADS) >= 40
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_of_others_runs_or_calls_home(opened: Opening, escapes: list[str], way: str) -> None:
     """Neither while it comes, nor when it is complete, nor when the saved notebook is opened again."""
-    notebook = opened(f"%%ollama -m sandbox-chat\nrepeat after me: {HOSTILE}")
-    notebook.run(1)
-    assert_harmless(notebook, escapes)
+    serving, cell = WAYS[way]
+    server: AbstractContextManager[FaultServer] = serving()
+    with server as answering:
+        notebook = opened(f"%ollama_config --base-url {answering.url}\n{PREPARE}", cell)
+        notebook.run(1)
+        notebook.run(2)
+    last = notebook.cell(2).locator(".jp-OutputArea-child").last
+    expect(last).to_be_attached()
+    count = notebook.cell(2).locator(".jp-OutputArea-child").count()
+    assert count >= (1 if way == "plain answers" else len(PAYLOADS))
+    assert_harmless(notebook, 2, escapes)
     notebook.save()
     notebook.reopen()
-    assert_harmless(notebook, escapes)
+    expect(notebook.cell(2).locator(".jp-OutputArea-child")).to_have_count(count)
+    assert_harmless(notebook, 2, escapes)
 
 
 def test_the_canary_would_notice(opened: Opening, page: Page, escapes: list[str]) -> None:
-    """The same text shown as Markdown does run in JupyterLab, so that the test above means something."""
-    notebook = opened(f"from IPython.display import Markdown\nMarkdown({HOSTILE!r})")
+    """The same texts shown as Markdown do run in JupyterLab, so that the tests above mean something."""
+    shown = [text for text in PAYLOADS if "refresh" not in text and "jupyterapp" not in text]  # which would end the page
+    notebook = opened(f"from IPython.display import Markdown, display\nfor text in {shown!r}: display(Markdown(text))")
     notebook.run(1)
     page.wait_for_function("window.canary !== 'untouched'")
     notebook.settle()

@@ -204,5 +204,5 @@ def test_a_picture_in_braces_is_an_error_that_says_how(picture: Any) -> None:
     """The model would read the name of a class."""
     with pytest.raises(PromptProblem) as caught:
         fill("See {{x}}", {"x": picture})
-    assert (caught.value.code, caught.value.remedy) == ("OM-T05", "give it beside the prompt: -i x")
+    assert (caught.value.code, caught.value.remedy) == ("OM-T08", "give it beside the prompt: -i x")
     assert fill("See {{x}}", {"x": type(picture)})

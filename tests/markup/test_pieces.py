@@ -42,6 +42,49 @@ def test_an_answer_is_one_element_of_its_pieces_in_order() -> None:
     assert page.index("<p>a</p>") < page.index("llama3.2 · 3 s")
 
 
+def test_an_answer_that_grows_shows_the_source_of_many_formulas() -> None:
+    """A page typesets all of them again at each paint; the whole answer has them typeset."""
+    few, many = "<p>\\(x\\)</p>", "<p>\\(x\\) \\[y\\]</p>" * 20
+    assert "mathjax_ignore" not in markup.answer_html(few, growing=True)
+    assert "mathjax_ignore" in markup.answer_html(many, growing=True)
+    assert "mathjax_ignore" not in markup.answer_html(many)
+
+
+def test_columns_and_thumbnails_are_of_the_size_they_need() -> None:
+    """Columns wrap; pictures are in the page itself, and nothing is there where there are none."""
+    page = markup.columns_html([("a", "<p>1</p>"), ("b", "<p>2</p>")])
+    assert page.count("flex:1 1 280px") == 2
+    assert "flex-wrap:wrap" in page
+    assert markup.thumbnails_html([]) == ""
+    assert "max-width:64px" in markup.thumbnails_html([b"png"], "and 2 more")
+
+
+def test_a_growing_text_is_cleaned_like_a_whole_one() -> None:
+    """Wherever it is cut, also within an escape sequence or a line end."""
+    text = "a\x1b[31mred\x1b[0m \x1b]0;title\x07b\r\nc\x1b(Bd \x9b1me"
+    for cut in range(len(text) + 1):
+        cleaned = markup.Cleaned()
+        assert cleaned.feed(text[:cut]) + cleaned.feed(text[cut:]) + cleaned.rest() == markup.plain(text)
+    endless = markup.Cleaned()
+    assert "0;never" in endless.feed("\x1b]0;never" + "x" * 300)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("a\n\n```python\nx = 1\n```\n\n```\ny\n```", "x = 1\n"),
+        ("a\n\n    indented\n", "indented\n"),
+        ("> ~~~\n> quoted\n> ~~~", "quoted\n"),
+        ("```\nunfinished", "unfinished"),
+        ("```\na\u202eb\x1b\n```", "a\ufffdb\u241b\n"),
+        ("`no` block", None),
+    ],
+)
+def test_the_first_block_of_code_is_found(text: str, code: str | None) -> None:
+    """With what acts unseen made visible."""
+    assert markup.first_code(text) == code
+
+
 @pytest.mark.parametrize(
     ("text", "printed"),
     [

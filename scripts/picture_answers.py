@@ -1,0 +1,106 @@
+"""Pictures of answers for docs/: in a notebook, light and dark, thinking, in columns, and in a terminal."""
+
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+from rich.console import Console
+from rich.text import Text
+
+from ollama_magics.standin import StandIn
+from tests.browser.lab_notebook import Notebook
+from tests.browser.lab_server import Lab
+from tests.display.window import Window, left
+
+DOCS = Path(__file__).parents[1] / "docs"
+SIZE = ViewportSize(width=900, height=700)
+ANSWER = """repeat after me: The largest group is **setosa**; the two others overlap in petal width.
+
+| species | mean | count |
+|---|---:|---:|
+| setosa | 0.25 | 50 |
+| versicolor | 1.33 | 50 |
+
+```python
+means = df.groupby("species")["petal_width"].mean()  # one row for each
+```
+
+The spread is $s = \\sqrt{\\frac{1}{n-1} \\sum_i (x_i - \\bar x)^2}$, and a coffee costs $5 or $6. See [the manual](https://pandas.pydata.org/docs/).
+"""
+PLOT = """import matplotlib.pyplot as plt
+figure, axes = plt.subplots(figsize=(4, 3)); axes.scatter([1, 2, 3, 4], [2, 1, 4, 3], c=[1, 2, 3, 4]); plt.close()"""
+CELLS = (
+    PLOT,
+    f"%%ollama -m sandbox-chat --once\n{ANSWER}",
+    "%%ollama -m sandbox-think --once\nWhich species has the widest petals?",
+    "%%ollama -m sandbox-chat -m sandbox-think -m sandbox-vision\nName the largest group.",
+    "%%ollama -m sandbox-vision --once -i figure\nWhat does the plot show?",
+)
+
+
+def main() -> int:
+    """Write the pictures; return 0."""
+    DOCS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, StandIn(delay=0.005) as server, _page(home, server) as (page, folder):
+        with closing(Notebook(page, folder, *CELLS)) as notebook:
+            _take(notebook)
+        _take_terminal(page, server, home)
+    return 0
+
+
+def _take(notebook: Notebook) -> None:
+    for index in range(1, len(CELLS) + 1):
+        notebook.run(index)
+    notebook.answer(3).locator("summary").click()
+    notebook.settle()
+    _picture(notebook, 2, "chat-answer.png")
+    _picture(notebook, 3, "chat-thoughts.png")
+    _picture(notebook, 4, "chat-columns.png")
+    _picture(notebook, 5, "chat-picture.png")
+    with notebook.theme("JupyterLab Dark"):
+        notebook.settle()
+        _picture(notebook, 2, "chat-answer-dark.png")
+
+
+def _picture(notebook: Notebook, index: int, name: str) -> None:
+    notebook.page.wait_for_timeout(500)  # formulas are typeset a little later
+    shown = notebook.output(index) if "answer" in name else notebook.cell(index)  # its prompt only repeats it
+    shown.screenshot(path=DOCS / name)
+
+
+@contextmanager
+def _page(home: str, server: StandIn) -> Iterator[tuple[Page, Path]]:
+    with Lab(Path(home), {"OLLAMA_HOST": server.url}) as lab, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("OLLAMA_MAGICS_CHROMIUM") or shutil.which("chromium"),
+            args=["--disable-gpu", "--no-sandbox"],
+        )
+        page = browser.new_page(viewport=SIZE)
+        page.goto(lab.page)
+        page.wait_for_function("() => window.jupyterapp && window.jupyterapp.restored.then(() => true)")
+        page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+        yield page, lab.root
+        browser.close()
+
+
+def _take_terminal(page: Page, server: StandIn, home: str) -> None:
+    with Window(home, server.url) as window:
+        window.enter(f"answer = {ANSWER.removeprefix('repeat after me: ')!r}")
+        asked = "%ollama --once -m sandbox-chat repeat after me: {{answer}}"
+        written = window.enter(asked).rpartition("In [")[0]
+    console = Console(record=True, width=82, file=io.StringIO(), force_terminal=True)
+    console.print(Text(f"In [2]: {asked}", style="green"))
+    for line in left(written, styled=True):
+        console.print(Text.from_ansi(line))
+    page.set_content(console.export_svg(title="IPython"))
+    page.locator("svg").screenshot(path=DOCS / "chat-terminal.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

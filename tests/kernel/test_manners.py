@@ -1,0 +1,196 @@
+"""How an answer is shown where a cell asks for it: beside others, plain, not at all, as a next cell; and what is kept with it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ollama_magics.standin import StandIn
+from tests.faults import LINES, Close, FaultServer, Lines, Send, fine
+
+SEVERAL = "%%ollama -m sandbox-chat -m sandbox-think -o answers"
+
+
+def payloads(kernel: Any, source: str, *, allow_stdin: bool) -> list[Any]:
+    """Run a cell as a front end that can, or cannot, ask its person; return what it was handed for the next cell."""
+    kernel.client.execute(source, allow_stdin=allow_stdin)
+    return list(kernel.client.get_shell_msg(timeout=60)["content"].get("payload", []))
+
+
+# Several models.
+
+
+def test_several_models_answer_in_columns_of_one_output(kernel: Any, stand_in: StandIn) -> None:
+    """One after another, with length and speed under each, and nothing is remembered."""
+    ran = kernel.run(f"{SEVERAL}\nhello")
+    assert len(ran.displays) == 1
+    assert ran.html.count("flex:1 1") == 2
+    for model in ("sandbox-chat", "sandbox-think"):
+        assert f"<strong>{model}</strong>" in ran.html
+    assert len(re.findall(r"\d+ tokens · \d+ tok/s · \d+\.\d s<", ran.html)) == 2
+    asked = [body["model"] for _, path, body in stand_in.requests if path == "/api/chat" and body]
+    assert asked == ["sandbox-chat", "sandbox-think"]
+    assert ran.plain.splitlines()[0] == "sandbox-chat"
+    assert "This is turn 1" in kernel.run("%ollama hello").plain
+
+
+def test_columns_stream_one_after_another(kernel: Any, stand_in: StandIn) -> None:
+    """The first is complete, with its figures, while the second is waited for."""
+    stand_in.delay = 0.02
+    ran = kernel.run(f"{SEVERAL}\nrepeat after me: " + "word " * 20)
+    pages = [message["content"]["data"]["text/html"] for message in ran.messages]
+    waited = [page for page in pages if "sandbox-think · waiting" in page]
+    assert waited
+    assert all("tok/s" in page for page in waited)
+    assert sum("sandbox-think" not in page for page in pages) >= 3
+
+
+def test_the_replies_are_a_sequence_with_a_frame(kernel: Any) -> None:
+    """Bound to _ollama and to the name; the cell shows nothing twice, the next one shows the columns again."""
+    assert kernel.run(f"{SEVERAL}\nhello").written == ""
+    told = kernel.run(
+        "print(type(answers).__name__, len(answers), answers is _ollama, [r.model for r in answers], answers[1].complete)\n"
+        "print(list(answers.frame.columns), answers.frame.shape, answers.frame.error.isna().all(), all(answers.frame.tokens))"
+    ).written.splitlines()
+    assert told[0] == "Replies 2 True ['sandbox-chat', 'sandbox-think'] True"
+    columns = ["model", "text", "tokens", "seconds", "tokens_per_second", "first_token_seconds", "done_reason", "error"]
+    assert told[1] == f"{columns} (2, 8) True True"
+    assert "sandbox-think" in kernel.run("answers").written
+
+
+def test_a_model_that_fails_has_its_error_in_its_column_and_the_others_answer(kernel: Any) -> None:
+    """The error ends the cell once all have been asked, and the name is not bound."""
+    ran = kernel.run("%%ollama -m nope -m sandbox-chat -o failing\nhello")
+    assert (ran.status, ran.error) == ("error", "ModelProblem")
+    assert "nope is not installed" in ran.html
+    assert "This is turn 1" in ran.html
+    assert "[OM-D36]" in ran.plain
+    told = kernel.run("print('failing' in globals(), _ollama.frame.error[0][-8:], _ollama[1].text[:12])")
+    assert told.written == "False [OM-D36] This is turn\n"
+
+
+def test_a_prompt_that_cannot_be_sent_is_one_error_for_all(kernel: Any, stand_in: StandIn) -> None:
+    """It says nothing about the models."""
+    ran = kernel.run(f"{SEVERAL}\nhello {{{{unknown_name}}}}")
+    assert ran.error == "PromptProblem"
+    assert [path for _, path, _ in stand_in.requests if path == "/api/chat"] == []
+
+
+def test_one_model_that_is_named_stays_one_reply(kernel: Any) -> None:
+    """The option may be repeated and need not be."""
+    kernel.run("%%ollama -m sandbox-think -o answer\nhello")
+    assert kernel.run("print(type(answer).__name__, answer.model)").written == "Reply sandbox-think\n"
+
+
+def test_answers_that_are_cut_keep_their_columns(kernel: Any, stand_in: StandIn) -> None:
+    """What each had said, and that it is not complete."""
+    cut = fine(chat=[Send(LINES), Lines(3), Close()])
+    with FaultServer(cut) as server:
+        kernel.run(f"%ollama_config --base-url {server.url}")
+        ran = kernel.run("%%ollama -m m -m m:latest\nhello")
+    assert ran.error == "AnswerCut"
+    assert ran.html.count("0 1 2") == 2
+    assert ran.html.count("the answer is not complete") == 2
+    kernel.run(f"%ollama_config --base-url {stand_in.url}")
+
+
+# Plain, nothing, the next cell.
+
+
+def test_raw_is_plain_text_without_escapes(kernel: Any) -> None:
+    """The Markdown itself on the standard output, and a line of figures."""
+    ran = kernel.run("%ollama --raw repeat after me: **bold** \x1b[31mred\x1b[0m <b>tag</b>")
+    assert ran.displays == {}
+    text, figures = ran.written.splitlines()
+    assert text == "**bold** red <b>tag</b>"
+    assert re.match(r"sandbox-chat · \d+ tokens · \d+ tok/s", figures)
+
+
+def test_quiet_shows_nothing_and_keeps_the_reply(kernel: Any) -> None:
+    """Also where it is the last line of a cell."""
+    ran = kernel.run("%ollama --quiet hello")
+    assert (ran.displays, ran.written, ran.status) == ({}, "", "ok")
+    assert "This is turn 1" in kernel.run("print(_ollama)").written
+
+
+CODE = "%%ollama --next-cell\nrepeat after me: first\n\n```python\nx = 1\nprint(x)\n```\n\n```\nsecond\n```"
+
+
+def test_the_first_block_of_code_becomes_a_new_cell_that_is_not_run(kernel: Any) -> None:
+    """A new cell below; the one that asked is not replaced."""
+    (payload,) = payloads(kernel, CODE, allow_stdin=True)
+    assert payload == {"source": "set_next_input", "text": "x = 1\nprint(x)", "replace": False}
+    assert kernel.run("print('x' in globals())").written == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "allow_stdin", "said"),
+    [
+        (CODE, False, "this front end has no cell"),
+        ("%ollama --next-cell repeat after me: none", True, "there is no block of code"),
+    ],
+)
+def test_it_is_said_where_there_is_no_next_cell(kernel: Any, source: str, said: str, *, allow_stdin: bool) -> None:
+    """Where nobody sits in front of the notebook, and where the answer has no code."""
+    assert payloads(kernel, source, allow_stdin=allow_stdin) == []
+    written = ""
+    while said not in written:
+        message = kernel.client.get_iopub_msg(timeout=20)
+        written += message["content"].get("text", "")
+    assert "--next-cell: " in written
+
+
+# What is kept with an answer.
+
+
+def test_the_output_says_where_the_answer_came_from(kernel: Any, stand_in: StandIn) -> None:
+    """Model, digest, server, options, seed and time; no address."""
+    ran = kernel.run("%%ollama --seed 3 --temperature 0\nhello")
+    kept = ran.messages[-1]["content"]["metadata"]["ollama_magics"]
+    assert kept.pop("time").endswith("+00:00")
+    assert re.fullmatch(r"[0-9a-f]{64}", kept.pop("digest"))
+    options = {"num_ctx": 4096, "num_predict": 4096, "seed": 3, "temperature": 0.0}
+    assert kept == {"model": "sandbox-chat", "server": "Ollama 0.24.0", "options": options, "seed": 3}
+    assert stand_in.url.split("//")[1] not in json.dumps(ran.messages[-1]["content"])
+    assert len(kernel.run(f"{SEVERAL}\nhello").messages[-1]["content"]["metadata"]["ollama_magics"]) == 2
+
+
+def test_with_streaming_off_it_says_so_without_the_time(kernel: Any) -> None:
+    """Outputs that are compared hold nothing that changes."""
+    kernel.run("import os; os.environ['OLLAMA_MAGICS_STREAM'] = 'off'")
+    ran = kernel.run("%ollama hello")
+    columns = kernel.run(f"{SEVERAL}\nhello")
+    kernel.run("del os.environ['OLLAMA_MAGICS_STREAM']")
+    assert set(ran.messages[-1]["content"]["metadata"]["ollama_magics"]) == {"model", "digest", "server", "options"}
+    assert [message["msg_type"] for message in columns.messages] == ["display_data"]
+    assert "tok/s" not in columns.html
+    assert all("time" not in kept for kept in columns.messages[-1]["content"]["metadata"]["ollama_magics"])
+
+
+def test_thumbnails_of_the_pictures_come_with_the_last_paint(kernel: Any, stand_in: StandIn) -> None:
+    """At most twelve of at most 64 pixels, and how many more there were."""
+    stand_in.delay = 0.02
+    kernel.run("import numpy as np\npictures = [np.full((40 + 20 * n, 300, 3), 17 * n, 'uint8') for n in range(14)]")
+    ran = kernel.run("%%ollama -m sandbox-vision -i pictures\nWhat is there to see in all of these pictures?")
+    assert [message for message in ran.messages[:-1] if "<img" in message["content"]["data"]["text/html"]] == []
+    shown = re.findall(r'<img alt="" src="data:image/png;base64,([^"]+)"', ran.html)
+    sizes = [Image.open(io.BytesIO(base64.b64decode(data))).size for data in shown]
+    assert len(sizes) == 12
+    assert max(max(size) for size in sizes) == 64
+    assert "and 2 more" in ran.html
+    assert len(ran.html) < 12 * 2000
+
+
+def test_thoughts_are_open_while_they_come_and_say_how_long_they_took(kernel: Any, stand_in: StandIn) -> None:
+    """Folded in the last paint."""
+    stand_in.delay = 0.04
+    ran = kernel.run("%%ollama -m sandbox-think\nhello you out there in the wide wide world")
+    pages = [message["content"]["data"]["text/html"] for message in ran.messages]
+    assert any(" open><summary>thinking …</summary>" in page for page in pages)
+    assert re.search(r'"><summary>thought for \d+\.\d s</summary>', pages[-1])
