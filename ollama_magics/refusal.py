@@ -102,7 +102,9 @@ def _too_long(refusal: Refusal) -> OllamaMagicsError | None:
     if not _TOO_LONG.search(f"{refusal.said} {error.get('type')}"):
         return None
     tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
-    said = f"It has {tokens} tokens, the context {limit}." if tokens and limit else f"The server said: {refusal.said}"
+    said = Phrase("server_said", said=refusal.said)
+    if tokens and limit:
+        said = Phrase("prompt_has", tokens=tokens, limit=limit)
     return PromptTooLong("OM-L01", tokens=tokens, limit=limit, model=refusal.model, said=said)
 
 
@@ -113,9 +115,10 @@ def _model(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.is_ollamas and (match := _CANNOT.search(refusal.said)):
         word = next(group for group in match.groups() if group).lower()
         ability = _ABILITIES.get(word, "vision" if "image" in word else word)
-        said = Phrase("not_listed", said=refusal.said)
         code = "OM-D39" if ability in EXTRAS else "OM-D38"
-        return ModelProblem(code, model=refusal.model, ability=ability, capabilities=said, installed="")
+        there, said = Phrase("list_there", host=refusal.host), refusal.said
+        error = ModelProblem(code, model=refusal.model, ability=ability, capabilities="", installed=there, said=said)
+        return error.advised(Phrase("server_said", said=said))
     return None
 
 

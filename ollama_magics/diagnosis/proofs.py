@@ -65,8 +65,7 @@ def vision(talk: Talk) -> Verdict:
         try:
             chunks = talk.ask("What colour is this picture? Answer with one word.", images=(_plain(colour),), tokens=16)
         except (ModelProblem, RequestRefused) as error:
-            heard = quote(str(error.facts.get("said", error.how_we_know)))
-            return "proof_refuses", ModelProblem("OM-V02", model=talk.model, said=heard)
+            return "proof_refuses", ModelProblem("OM-V02", model=talk.model, said=_heard(error))
         said.append(spoken(chunks).lower())
     right = sum(any(word in text for word in words) for text, words in zip(said, _COLOURS.values(), strict=True))
     if right >= 2 and len(set(said)) > 1:
@@ -76,7 +75,10 @@ def vision(talk: Talk) -> Verdict:
 
 def tools(talk: Talk) -> Verdict:
     """Return whether the model calls a function that it was given."""
-    chunks = talk.ask("What is 2 plus 3? Use the function add.", tools=(_ADD,), tokens=256)
+    try:
+        chunks = talk.ask("What is 2 plus 3? Use the function add.", tools=(_ADD,), tokens=256)
+    except (ModelProblem, RequestRefused) as error:
+        return "proof_talks", ModelProblem("OM-V04", model=talk.model, said=_heard(error))
     calls = [call for chunk in chunks for call in chunk.tool_calls]
     if any((call.get("function") or {}).get("name") == "add" for call in calls):
         return "proof_calls", None
@@ -91,6 +93,12 @@ def thinking(talk: Talk) -> Verdict:
         if chunk.thinking:
             return "proof_thinks", None
     return "proof_silent", ModelProblem("OM-V05", model=talk.model, said=quote(spoken(chunks)[:120]) or "…")
+
+
+def _heard(error: OllamaMagicsError) -> str:
+    """Return the server's own words of a refusal, without what stands around them in its error."""
+    said = error.facts.get("said")
+    return quote(str(error.how_we_know if said is None else said))
 
 
 def embedding(talk: Talk) -> str:

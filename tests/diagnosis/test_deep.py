@@ -12,6 +12,7 @@ from ollama_magics.diagnosis import CheckReport, Question, asking, check
 from ollama_magics.standin import StandIn
 from tests.diagnosis.rig import card
 from tests.faults import FaultServer, Hold, Receive, Step, Wait, chunk, fine, whole
+from tests.faults.connection import Connection
 
 LINE = "application/x-ndjson"
 
@@ -99,6 +100,26 @@ def test_a_proof_fails_where_the_model_does_not_do_it(answers: dict[str, Any], a
     report = deep(fine(**{"show": card(), **answers}), *abilities)
     assert report.error is not None
     assert report.error.code == code, report
+
+
+class Refuses:
+    """Answers a question, and refuses it with 400 where it comes with functions."""
+
+    def run(self, connection: Connection) -> None:
+        """Do it."""
+        has_tools = b'"tools":' in connection.received[-1].body
+        for step in whole({"error": "m does not support tools"}, status=400) if has_tools else saying("Hello"):
+            step.run(connection)
+
+
+def test_a_server_that_refuses_functions_is_told_in_its_own_words() -> None:
+    """The form said that the model calls them, and the card did not."""
+    report = deep(fine(show=card(), chat=[Refuses()]), "completion", "tools")
+    assert report.error is not None
+    assert (report.error.code, report.error.how_we_know) == (
+        "OM-V04",
+        "Asked to use a function it said: m does not support tools",
+    )
 
 
 def test_the_report_is_the_same_as_json(stand_in: StandIn) -> None:

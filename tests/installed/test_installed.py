@@ -109,7 +109,8 @@ def test_a_missing_model_is_named_with_those_that_sound_like_it(connect: Connect
         error = problem(lambda: InstalledModels(connect(server.url)).choose("lama3.2", "completion"))
     assert (error.code, error.what) == ("OM-D36", "lama3.2 is not installed on 127.0.0.1.")
     assert "llama3.2, gemma3:4b, all-minilm" in error.how_we_know
-    assert error.remedy == "ollama pull lama3.2\nor use -m llama3.2"
+    assert error.remedy.splitlines()[0] == "ollama pull lama3.2"
+    assert error.remedy.endswith("or use -m llama3.2   ·   for the notebook: %ollama_config --model llama3.2")
 
 
 def test_a_long_list_is_cut(connect: Connect) -> None:
@@ -174,4 +175,4 @@ def test_a_slip_in_a_name_is_answered_with_the_right_one(connect: Connect, typed
     }
     with FaultServer(having(there)) as server:
         error = InstalledModels(connect(server.url)).missing(typed)
-    assert error.remedy.endswith(f"or use -m {meant}")
+    assert f"or use -m {meant} " in error.remedy
