@@ -99,7 +99,7 @@ def test_an_unknown_model_is_an_error_of_three_short_lines(opened: Opening) -> N
     notebook = opened("%%ollama -m nope\nhello", "print('ran')")
     notebook.start_all()
     notebook.wait_all()
-    what, installed, remedy = notebook.text(1).splitlines()
+    what, installed, remedy = notebook.text(1).strip().splitlines()  # of the waiting line an empty output is left
     assert what == "ModelProblem nope is not installed on 127.0.0.1."
     assert "sandbox-chat" in installed
     assert remedy.startswith("ollama pull nope")
