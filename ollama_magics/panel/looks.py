@@ -33,3 +33,14 @@ def indented(*children: Any) -> Any:
 def field_layout() -> Any:
     """Return the layout of a field with its label."""
     return widgets.Layout(width=f"{LABEL_WIDTH + _BETWEEN + FIELD_WIDTH}px", flex="0 0 auto")
+
+
+def bare_layout() -> Any:
+    """Return the layout of a field whose label stands beside it on its own."""
+    return widgets.Layout(width=f"{FIELD_WIDTH + _BETWEEN // 2}px", flex="0 0 auto", margin="2px 0 0 0")
+
+
+def caption_layout() -> Any:
+    """Return the layout of a label on its own."""
+    width = f"{LABEL_WIDTH}px"
+    return widgets.Layout(width=width, flex="0 0 auto", display="flex", justify_content="flex-end", margin="2px 6px 2px 2px")

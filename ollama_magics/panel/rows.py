@@ -13,6 +13,8 @@ from ollama_magics.panel import looks
 
 _NAMES = ("model", "embedding_model")  # of models: a list is offered
 _LINES = ("system", "stop", "headers")  # fields of several lines
+# No drop-down lists: JupyterLab takes the arrow keys for its cells, and who has no mouse could choose nothing.
+_MOST_BUTTONS = 3
 HIDING = ("base_url", "proxy", "headers")  # which may be typed with a password in them
 
 
@@ -41,8 +43,10 @@ class Row:
         self.is_refused = False
         self._ours = False  # while the field is set from here
         self.field = _field(name, shown)
+        self._caption = widgets.Label(layout=looks.caption_layout())  # ToggleButtons put their own above them
         self.note = widgets.HTML(layout=widgets.Layout(flex="1 1 0%", min_width="140px"))
-        self.widget = widgets.HBox([self.field, self.note])
+        captioned = [self._caption, self.field] if self._offers_words() else [self.field]
+        self.widget = widgets.HBox([*captioned, self.note])
         self.field.observe(self._typed, names="value")
 
     def show(self, text: str) -> None:
@@ -55,15 +59,21 @@ class Row:
 
     def label(self, language: str) -> None:
         """Name the field, and the words that it offers, in a language."""
-        self.field.description = texts.label(self.name, language)
-        if settings.words(self.name):
-            chosen = self.field.value
-            self._ours = True
-            try:
-                self.field.options = _options(self.name, language)
-                self.field.value = chosen
-            finally:
-                self._ours = False
+        label = texts.label(self.name, language)
+        if not self._offers_words():
+            self.field.description = label
+            return
+        chosen, self._caption.value = self.field.value, label
+        self._ours = True
+        try:
+            self.field.options = _options(self.name, language)
+            self.field.tooltips = [f"{label}: {word}" for word, _ in self.field.options]
+            self.field.value = chosen
+        finally:
+            self._ours = False
+
+    def _offers_words(self) -> bool:
+        return isinstance(self.field, widgets.ToggleButtons)
 
     def offer(self, names: tuple[str, ...]) -> None:
         """Put names into the list that the field offers."""
@@ -89,10 +99,14 @@ class Row:
 
 
 def _field(name: str, shown: str) -> Any:
+    words = settings.words(name)
+    if words and len(words) <= _MOST_BUTTONS:
+        style = {"button_width": "auto"}
+        return widgets.ToggleButtons(options=_options(name, "en"), value=shown, style=style, layout=looks.bare_layout())
     options: dict[str, Any] = {"value": shown, "layout": looks.field_layout()}
     options["style"] = {"description_width": f"{looks.LABEL_WIDTH}px"}
-    if settings.words(name):
-        return widgets.Dropdown(options=_options(name, "en"), **options)
+    if words:
+        return widgets.Combobox(options=words, continuous_update=False, **options)
     if name in _NAMES:
         return widgets.Combobox(ensure_option=False, continuous_update=False, **options)
     if name in _LINES:

@@ -110,7 +110,7 @@ def test_the_whole_form_changes_its_language(panel: Panel) -> None:
     type_into(panel, "language", "zh")
     assert panel._saving.save.description == "保存"
     assert "已安装的模型" in panel._models.button.description
-    labels = [row.field.description for row in panel._rows.values()]
+    labels = [row._caption.value or row.field.description for row in panel._rows.values()]
     assert not [label for label in labels if label.isascii() and not label.startswith("Top")]
     english = {name for name in panel._rows if not re.search("[一-鿿]", note(panel, name))}
     assert english == {"model"}  # the size of the model and what it can do
