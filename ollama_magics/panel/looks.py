@@ -27,7 +27,7 @@ def mark(word: str, why: str) -> str:
 
 def indented(*children: Any) -> Any:
     """Return the widgets side by side, where the fields of the form begin."""
-    return widgets.HBox(children, layout=widgets.Layout(margin=f"0 0 0 {LABEL_WIDTH + _BETWEEN}px", flex_flow="row wrap"))
+    return widgets.HBox(children, layout=widgets.Layout(margin=f"2px 0 0 {LABEL_WIDTH + _BETWEEN}px", flex_flow="row wrap"))
 
 
 def field_layout() -> Any:
