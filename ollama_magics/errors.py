@@ -28,7 +28,7 @@ class OllamaMagicsError(Exception):
     """What is wrong, how we know, what to type, and a stable code.
 
     Rooms raise the code and the facts; who shows the error may set ``language`` before it leaves. ``debug`` is the scrubbed
-    text of the original error, for a report.
+    text of the original error, for a report; ``repairs`` are settings with values that mend it.
     """
 
     def __init__(self, code: str, /, *, debug: str = "", **facts: object) -> None:
@@ -40,10 +40,16 @@ class OllamaMagicsError(Exception):
         self.debug = debug
         self.language = "en"
         self._instead: dict[int, texts.Phrase] = {}
+        self.repairs: tuple[tuple[str, str], ...] = ()
 
     def advised(self, seen: texts.Phrase | None = None, remedy: texts.Phrase | None = None) -> Self:
         """Say what was seen, and what to type, for the case at hand instead of what holds for every case; return self."""
         self._instead |= {part: words for part, words in ((1, seen), (2, remedy)) if words is not None}
+        return self
+
+    def mended_by(self, setting: str, *values: str) -> Self:
+        """Keep values of a setting, with any of which the error would not have come: a click may set one; return self."""
+        self.repairs += tuple((setting, value) for value in values)
         return self
 
     @property

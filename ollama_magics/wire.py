@@ -111,12 +111,14 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 class InstalledModel(msgspec.Struct, frozen=True):
-    """One entry of /api/tags; ``size`` in bytes on disk."""
+    """One entry of /api/tags; ``size`` in bytes on disk, ``details`` as the server has them."""
 
     name: str
     size: int = 0
     digest: str = ""
     remote_host: str | None = None
+    capabilities: list[str] | None = None  # newer servers only
+    details: Any = None  # {parameter_size, quantization_level, …}; no reason to refuse a list
 
     @property
     def is_local(self) -> bool:

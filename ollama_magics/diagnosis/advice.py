@@ -84,7 +84,7 @@ def _with_found(error: OllamaMagicsError, case: Case) -> OllamaMagicsError:
     lines = [Phrase("use_found", url=one.address.url, version=one.version) for one in case.found[:2]]
     first = case.found[0]
     seen = Phrase("answers_too", seen=error.words(1), found=first.address.origin.partition("//")[2], version=first.version)
-    return error.advised(seen, Joined(lines))
+    return error.advised(seen, Joined(lines)).mended_by("base_url", *(one.address.url for one in case.found[:2]))
 
 
 def _refused(case: Case) -> OllamaMagicsError:

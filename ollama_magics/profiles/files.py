@@ -19,6 +19,7 @@ from ollama_magics.secret import Secret
 from ollama_magics.texts import Phrase
 
 _FORMAT = 1
+_UNVERIFIED = "unverified"
 _LARGEST = 1_000_000  # bytes
 _HEAD = "A profile of ollama_magics. No key belongs here: api_key_env names the variable that holds it."
 _NAME = re.compile(r"\w(?:[\w .+-]{0,62}[\w+-])?")
@@ -47,10 +48,11 @@ def load(name: str) -> dict[str, Any]:
     return _settings(_document(path), path)
 
 
-def save(name: str, values: Mapping[str, Any], *, removed: Iterable[str] = (), whole: bool) -> Path:
+def save(name: str, values: Mapping[str, Any], *, removed: Iterable[str] = (), whole: bool, verified: bool | None = None) -> Path:
     """Write settings into a profile and return its file: all of it where ``whole``, else these and not the ``removed`` ones.
 
     What others wrote meanwhile into the rest of it, comments included, stays. Raises SettingError; a newer file stays.
+    ``verified`` says whether a check has passed with them; None leaves that as it stands in the file.
     """
     path = _path(name)
     with locked():
@@ -60,8 +62,39 @@ def save(name: str, values: Mapping[str, Any], *, removed: Iterable[str] = (), w
             table.pop(gone, None)
         table.update(_plain(values))
         document["settings"] = table
+        if verified is not None:
+            _mark(document, unverified=not verified)
         replace(path, tomlkit.dumps(document))
     return path
+
+
+def is_unverified(name: str) -> bool:
+    """Return whether a profile is there and was saved without a check that passed; raises SettingError."""
+    path = _path(name)
+    with told(path):
+        return path.exists() and _document(path).get(_UNVERIFIED) is True
+
+
+def confirm(name: str, values: Mapping[str, Any]) -> None:
+    """Take the mark *unverified* off a profile, if it holds just these settings, whatever the language; raises SettingError."""
+    if not is_unverified(name):
+        return
+    path, held = _path(name), _plain(values)
+    with locked():
+        document = _document(path)
+        if _in_any_language(document.get("settings", {})) == _in_any_language(held):
+            _mark(document, unverified=False)
+            replace(path, tomlkit.dumps(document))
+
+
+def _in_any_language(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != "language"}
+
+
+def _mark(document: Any, *, unverified: bool) -> None:
+    document.pop(_UNVERIFIED, None)
+    if unverified:
+        document[_UNVERIFIED] = True
 
 
 def forget(name: str) -> None:

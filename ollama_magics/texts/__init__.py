@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from ollama_magics.texts import errors_en, errors_zh, phrases_en, phrases_zh, reasons_en, reasons_zh
+from ollama_magics.texts import errors_en, errors_zh, panel_en, panel_zh, phrases_en, phrases_zh, reasons_en, reasons_zh
 
 LANGUAGES = ("en", "zh")
 
 _ERRORS = {"en": errors_en.ERRORS, "zh": errors_zh.ERRORS}
-_PHRASES = {"en": phrases_en.PHRASES | reasons_en.REASONS, "zh": phrases_zh.PHRASES | reasons_zh.REASONS}
+_PHRASES = {
+    "en": phrases_en.PHRASES | reasons_en.REASONS | panel_en.PHRASES,
+    "zh": phrases_zh.PHRASES | reasons_zh.REASONS | panel_zh.PHRASES,
+}
 _LABELS = {"en": phrases_en.LABELS, "zh": phrases_zh.LABELS}
 
 
@@ -82,6 +85,11 @@ def phrase(key: str, language: str = "en", **facts: object) -> str:
     """Return one phrase of the screen with its facts filled in, in English where the language has none."""
     template = _PHRASES[language].get(key) or _PHRASES["en"][key]
     return fill(template, {name: str(value) for name, value in facts.items()})
+
+
+def has_phrase(key: str, language: str) -> bool:
+    """Return whether a language has a phrase of its own."""
+    return key in _PHRASES[language]
 
 
 def notice(key: str, facts: Mapping[str, object], language: str = "en") -> str:

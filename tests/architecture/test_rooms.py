@@ -43,7 +43,7 @@ OURS: dict[str, set[str]] = {
     "estimator": {"access", "embedding", "session", "errors"},
     "distributed": {"access", "settings", "errors"},
     "access": {"address", "secret", "session", "settings", "errors"},
-    "panel": {"detected", "secret", "session", "diagnosis", "settings", "wire", "texts", "errors"},
+    "panel": {"detected", "installed", "secret", "session", "diagnosis", "settings", "wire", "texts", "errors"},
     "session": {
         *{"reply", "conversation", "embedding", "diagnosis", "images", "fill", "client", "fetching", "installed", "recording"},
         *{"settings", "store", "precedence", "prompt", "transport", "address", "wire", "texts", "errors", "budget"},
@@ -100,7 +100,7 @@ OUTSIDE: dict[str, set[str]] = {
     "rich": {"display"},
     "simdjson": {"embedding"},
     "tqdm": {"embedding"},
-    "traitlets": {"settings"},
+    "traitlets": {"panel", "settings"},  # panel: a field whose text is not echoed
     "platformdirs": {"profiles", "store"},
     "tomlkit": {"profiles"},
 }

@@ -20,6 +20,8 @@ _QUIET = {
     "config/labconfig/page_config.json": {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}},
     # every cell stands in the page, also those below its lower end, with all its outputs
     "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none", "maxNumberOutputs": 500},
+    # what widgets hold goes into every saved notebook, so that a test sees all that could
+    "settings/@jupyter-widgets/jupyterlab-manager/plugin.jupyterlab-settings": {"saveState": True},
 }
 _FOREIGN = ("OLLAMA_", "LC_", "LANG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
@@ -31,6 +33,11 @@ class Lab:
         self._home, self._variables = home, variables
         self._port, self._token = _free_port(), secrets.token_hex()
         self.root = home / "notebooks"
+
+    @property
+    def profiles(self) -> Path:
+        """The folder in which the kernels save profiles."""
+        return self._home / "profiles"
 
     @property
     def origin(self) -> str:
@@ -75,7 +82,7 @@ class Lab:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         folders = {f"JUPYTER_{name.upper()}_DIR": str(self._home / name) for name in ("config", "data", "runtime")}
-        own = {"IPYTHONDIR": str(self._home / "ipython"), "OLLAMA_MAGICS_CONFIG": str(self._home / "profiles")}
+        own = {"IPYTHONDIR": str(self._home / "ipython"), "OLLAMA_MAGICS_CONFIG": str(self.profiles)}
         return {**kept, **folders, **own, "LANG": "C.UTF-8", **self._variables}
 
     def _wait(self) -> None:

@@ -12,6 +12,7 @@ from ollama_magics.standin import StandIn
 from .conftest import Opening
 from .gate import Gate
 from .lab_notebook import Notebook
+from .the_form import button, choose, chosen, field, fill, note, signs
 
 STAGES = ["Address", "Connection", "Server", "Model", "Capabilities", "Load, answer, proofs"]
 GOOD = ["✓"] * 5 + ["–"]  # a plain check ends before the model is loaded
@@ -25,31 +26,9 @@ while not pathlib.Path('go').exists(): time.sleep(0.01)
 """
 
 
-def field(notebook: Notebook, label: str) -> Locator:
-    """Return the field of the form with this label."""
-    return notebook.page.get_by_label(label, exact=True)
-
-
-def note(notebook: Notebook, label: str) -> Locator:
-    """Return what stands beside the field with this label."""
-    row = notebook.cell(1).locator(".widget-hbox", has=notebook.page.get_by_label(label, exact=True))
-    return row.locator(".widget-html-content")
-
-
-def fill(notebook: Notebook, label: str, text: str) -> None:
-    """Type into a field and leave it."""
-    field(notebook, label).fill(text)
-    field(notebook, label).press("Tab")
-
-
 def check_button(notebook: Notebook) -> Locator:
-    """Return the button of the form."""
-    return notebook.cell(1).get_by_role("button", name="Check", exact=True)
-
-
-def signs(notebook: Notebook) -> Locator:
-    """Return the signs of the stages in the report."""
-    return notebook.cell(1).locator(".widget-html-content tr > td:first-child")
+    """Return the button of the form that starts a check."""
+    return button(notebook, "Check")
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +47,22 @@ def form(notebook: Notebook) -> Notebook:
 
 def test_the_form_shows_its_fields_and_its_button(form: Notebook) -> None:
     """Every setting of the form has a field with its whole name, and the check a button."""
-    labels = ["Model name", "Base URL", "Model type", "Context length", "Upper bound for max tokens", "Vision support"]
-    for label in [*labels, "Embedding model", "Language"]:
+    for label in [
+        "Model name",
+        "Base URL",
+        "API key (optional)",
+        "Context length",
+        "Upper bound for max tokens",
+        "Embedding model",
+    ]:
         expect(field(form, label)).to_be_visible()
+    for label, word in {
+        "Model type": "Chat",
+        "Vision support": "auto",
+        "Function call support": "auto",
+        "Language": "auto",
+    }.items():
+        expect(chosen(form, label)).to_have_text(word)
     expect(field(form, "Context length")).to_have_value("4096")
     expect(check_button(form)).to_be_enabled()
     assert set(form.cell(1).locator(".widget-label").evaluate_all(MISSING)) == {0}
@@ -82,6 +74,7 @@ def test_the_check_goes_green_while_a_cell_keeps_the_kernel_busy(form: Notebook,
     fill(form, "Base URL", gate.host)
     expect(note(form, "Base URL")).to_contain_text("used")
     gate.shut()
+    (form.folder / "go").unlink(missing_ok=True)
     check_button(form).click()
     expect(signs(form).nth(1)).to_have_text("✓")  # the connection stands, and the server does not answer yet
     form.start(3)
@@ -91,6 +84,21 @@ def test_the_check_goes_green_while_a_cell_keeps_the_kernel_busy(form: Notebook,
     assert form.prompt(3) == "[*]:"
     (form.folder / "go").touch()
     form.wait(3)
+
+
+def test_a_click_while_a_cell_runs_is_neither_lost_nor_doubled(form: Notebook, server: StandIn) -> None:
+    """It takes effect when the kernel next reads its messages, at once or after the cell."""
+    (form.folder / "go").unlink(missing_ok=True)
+    fill(form, "Model name", "sandbox-chat")
+    expect(note(form, "Model name")).to_contain_text("completion")
+    before = len(server.requests)
+    form.start(3)
+    expect(form.output(3)).to_have_text("busy")
+    check_button(form).click()
+    (form.folder / "go").touch()
+    form.wait(3)
+    expect(signs(form)).to_have_text(GOOD)
+    assert [path for _, path, _ in server.requests[before:]].count("/api/version") == 1
 
 
 def test_the_stages_are_named_and_timed(form: Notebook) -> None:
@@ -167,8 +175,11 @@ def test_the_form_follows_a_setting_that_a_line_of_the_notebook_changes(form: No
 
 def test_the_form_speaks_the_language_that_is_chosen_in_it(form: Notebook) -> None:
     """Labels change at once, and back."""
-    field(form, "Language").select_option("zh")
+    choose(form, "Language", "中文")
     expect(field(form, "模型名称")).to_be_visible()
-    expect(form.cell(1).get_by_role("button", name="检查", exact=True)).to_be_visible()
-    field(form, "语言").select_option("en")
+    expect(chosen(form, "模型类型")).to_have_text("对话")
+    expect(note(form, "模型上下文长度")).to_contain_text("作为 num_ctx 发送")
+    button(form, "检查").click()
+    expect(form.output(1)).to_contain_text("尚未询问")
+    choose(form, "语言", "English")
     expect(field(form, "Model name")).to_be_visible()

@@ -10,7 +10,9 @@ import pytest
 
 from ollama_magics.client import Client
 from ollama_magics.errors import ModelProblem, RequestRefused
-from ollama_magics.installed import InstalledModels
+from ollama_magics.installed import InstalledModels, Stock, look_over
+from ollama_magics.standin import StandIn
+from ollama_magics.wire import InstalledModel, LoadedModel
 from tests.faults import FaultServer, Serve, Step, whole
 from tests.faults.connection import Connection
 
@@ -111,6 +113,7 @@ def test_a_missing_model_is_named_with_those_that_sound_like_it(connect: Connect
     assert "llama3.2, gemma3:4b, all-minilm" in error.how_we_know
     assert error.remedy.splitlines()[0] == "ollama pull lama3.2"
     assert error.remedy.endswith("or use -m llama3.2   ·   for the notebook: %ollama_config --model llama3.2")
+    assert error.repairs == (("model", "llama3.2"),)
 
 
 def test_a_long_list_is_cut(connect: Connect) -> None:
@@ -176,3 +179,39 @@ def test_a_slip_in_a_name_is_answered_with_the_right_one(connect: Connect, typed
     with FaultServer(having(there)) as server:
         error = InstalledModels(connect(server.url)).missing(typed)
     assert f"or use -m {meant} " in error.remedy
+
+
+DETAILS = {"parameter_size": "4.3B", "quantization_level": "Q4_K_M"}
+
+
+@pytest.mark.parametrize(
+    ("size", "details", "loaded", "text"),
+    [
+        (3_338_801_804, DETAILS, None, "3.3 GB · 4.3B · Q4_K_M"),
+        (45_960_996, {"parameter_size": "22.7M", "quantization_level": 7}, None, "46 MB · 22.7M"),
+        (2_048, {"parameter_size": "0", "quantization_level": "unknown"}, None, "2 kB"),
+        (2_048, ["nonsense"], None, "2 kB"),
+        (0, None, (100, 100), "● loaded, on the GPU"),
+        (0, None, (100, 48), "● loaded, 48 % on the GPU"),
+        (0, None, (100, 0), "● loaded, on the CPU"),
+        (0, {"parameter_size": "a\x1b[2Jb"}, None, "a [2Jb"),
+    ],
+)
+def test_a_model_is_described_by_what_the_server_lists(
+    size: int, details: Any, loaded: tuple[int, int] | None, text: str
+) -> None:
+    """Size, parameters, quantisation, and where it is in memory; what a server does not know is left out."""
+    memory = {"m:latest": LoadedModel("m:latest", *loaded)} if loaded else {}
+    assert Stock((InstalledModel("m:latest", size, details=details),), {}, memory).described("M", "en") == text
+
+
+def test_a_server_is_looked_over_the_chosen_model_first(connect: Connect, stand_in: StandIn) -> None:
+    """So that a form need not wait for a hundred others."""
+    first, last = look_over(connect(stand_in.url), "sandbox-vision")
+    assert list(first.cards) == ["sandbox-vision:latest"]
+    assert len(last.cards) == len(last.models) == 4
+    assert last.described("sandbox-embed", "en") == "2 kB · embedding · dimension 256"
+    assert last.able("embedding") == ["sandbox-embed"]
+    assert first.able("embedding") == ["sandbox-chat", "sandbox-embed", "sandbox-think"]  # two of them may be
+    assert last.has("SANDBOX-CHAT")
+    assert not last.has("sandbox")

@@ -265,3 +265,50 @@ def test_a_refused_value_leaves_sources_and_keys(here: InForce) -> None:
     assert failure(lambda: here.configure({"seed": 3, "base_url": "ftp://x"})).code == "OM-A03"
     assert sources(here) == before
     assert here.headers(here.address) == {"X": CANARY}
+
+
+# What a server says.
+
+
+def test_what_is_detected_gives_way_to_everything_that_was_typed(here: InForce) -> None:
+    """Here or in a profile, but for the type: no model can be what it is not."""
+    profiles.save("default", {"context_length": 16384, "model_type": "embedding"}, whole=True)
+    here.begin()
+    here.configure({"max_tokens": 99})
+    assert here.fill({"context_length": 2048, "max_tokens": 2048, "model_type": "chat", "think": "low"}) == [
+        "model_type",
+        "think",
+    ]
+    found = sources(here)
+    assert (found["context_length"], found["max_tokens"]) == (("16384", "saved"), ("99", "notebook"))
+    assert (found["model_type"], found["think"]) == (("chat", "detected"), ("low", "detected"))
+    here.configure({"think": "low"})  # the same, and now it is the person's
+    assert here.fill({"think": "auto"}) == []
+    assert sources(here)["think"] == ("low", "notebook")
+
+
+def test_what_is_detected_is_saved_and_leaves_with_another_profile(here: InForce) -> None:
+    """It belongs to the model of the moment."""
+    profiles.save("chat", {"model": "llama3.2"}, whole=True)
+    here.configure({"model": "all-minilm"})
+    here.fill({"model_type": "embedding"})
+    here.save("")
+    assert profiles.load("default") == {"model": "all-minilm", "model_type": "embedding"}
+    here.use("chat")
+    assert sources(here)["model_type"] == ("chat", "default")
+
+
+def test_a_check_that_passed_is_written_down_for_what_was_checked(here: InForce) -> None:
+    """The mark stays where something else is in force than what is saved."""
+    assert not here.is_unverified()
+    here.confirm()
+    assert profiles.names() == []
+    here.configure({"model": "llama3.2", "language": "zh"})
+    here.save("", verified=False)
+    assert here.is_unverified()
+    here.configure({"seed": 1})
+    here.confirm()
+    assert here.is_unverified()
+    here.configure({"seed": "", "language": "en"})
+    here.confirm()
+    assert not here.is_unverified()

@@ -255,3 +255,22 @@ def test_a_keyring_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -
     assert (error.code, KEY in str(error)) == ("OM-S12", False)
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert "not installed" in failure(lambda: profiles.stored("keyring", "http://a:1")).how_we_know
+
+
+def test_a_profile_that_no_check_has_proved_says_so_in_its_file(folder: Path) -> None:
+    """Before its settings, so that the file stays what it is; saving it without a word about that leaves the mark."""
+    profiles.save("default", {"seed": 1}, whole=True, verified=False)
+    profiles.save("default", {"seed": 2}, whole=False)
+    text = (folder / "default.toml").read_text()
+    assert text.index("unverified = true") < text.index("[settings]")
+    assert profiles.is_unverified("default")
+    assert profiles.load("default") == {"seed": 2}
+    profiles.confirm("default", {"seed": 3})
+    assert profiles.is_unverified("default")
+    profiles.confirm("default", {"seed": 2})
+    assert not profiles.is_unverified("default")
+    assert "unverified" not in (folder / "default.toml").read_text()
+    profiles.save("default", {"seed": 2}, whole=True, verified=False)
+    profiles.save("default", {"seed": 2}, whole=True, verified=True)
+    assert not profiles.is_unverified("default")
+    assert not profiles.is_unverified("never saved")

@@ -14,13 +14,13 @@ from typing import Any
 from ollama_magics import profiles, settings
 from ollama_magics.address import Address, parse
 from ollama_magics.errors import AddressError, SettingError
+from ollama_magics.precedence.reading import Notice, contradictions, is_bind, require_known, variable
 from ollama_magics.secret import Secret, revealed
 from ollama_magics.settings import OllamaSettings
 
 _CLOUD = "ollama.com"
+_YIELDS = ("model_type",)  # also if it was saved: no model can be what it is not
 _BOUND = ("api_key_env", "headers")  # what holds for one origin only, as the key itself does
-
-Notice = tuple[str, dict[str, object]]
 
 
 class InForce:
@@ -36,6 +36,7 @@ class InForce:
         self._named: dict[str, Any] = {}
         self._saved: dict[str, Any] = {}
         self._typed = set(chosen.changed())  # with %config, before the first use
+        self._detected: set[str] = set()  # as a server says, until the person types something else
         self._settling = False
         self._key: Secret | None = None
         self._parsed: tuple[Secret, Address] | None = None
@@ -56,11 +57,11 @@ class InForce:
 
     def typed_address(self) -> tuple[str, str]:
         """Return the address as it was typed and its source: notebook, profile, environment, saved or default."""
-        source, chosen = self._source("base_url"), revealed(self.settings.base_url)
+        source, chosen = self.source("base_url"), revealed(self.settings.base_url)
         if chosen and source != "saved":
             return chosen, source.partition(" ")[0]
         host = os.environ.get("OLLAMA_HOST", "").strip()
-        if host and not (chosen and _is_bind(host)):  # 0.0.0.0 says where a server listens, not where this one is
+        if host and not (chosen and is_bind(host)):  # 0.0.0.0 says where a server listens, not where this one is
             return host, "environment"
         return (chosen, "saved") if chosen else (settings.DEFAULT_ADDRESS, "default")
 
@@ -76,7 +77,7 @@ class InForce:
 
         Raises SettingError for an unknown name or a bad value, AddressError for an address that cannot be used.
         """
-        _known(values)
+        require_known(values)
         before, origin = {name: getattr(self.settings, name) for name in values}, self._origin()
         typed, origins = set(self._typed), dict(self._origins)
         try:
@@ -87,8 +88,24 @@ class InForce:
             self._typed, self._origins = typed, origins
             raise
         self._typed |= set(values)
+        self._detected -= set(values)
         self._after(origin, values)
         return [name for name in values if getattr(self.settings, name) != before[name]]
+
+    def fill(self, found: Mapping[str, Any]) -> Sequence[str]:
+        """Set what a server says about a model, but never over what the person typed; return the names of those that changed.
+
+        What was saved stays, too, but for the type, which belongs to the model that was saved with it.
+        """
+        new = {name: value for name, value in found.items() if getattr(self.settings, name) != value}
+        free = {name: value for name, value in new.items() if self._gives_way(name)}
+        changed = self.configure(free)
+        self._detected |= set(free)
+        return changed
+
+    def _gives_way(self, name: str) -> bool:
+        source = self.source(name)
+        return source in ("default", "detected") or (name in _YIELDS and source != "notebook")
 
     def _take(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
@@ -101,14 +118,7 @@ class InForce:
         if origin != self._origin():
             self._drop_strangers()
         if {"context_length", "max_tokens"} & set(values):
-            self.notices += self.contradictions()
-
-    def contradictions(self) -> list[Notice]:
-        """Return what cannot hold together; nothing is changed for it."""
-        chosen = self.settings
-        if chosen.max_tokens <= chosen.context_length:
-            return []
-        return [("max_over_context", {"most": chosen.max_tokens, "context": chosen.context_length})]
+            self.notices += contradictions(self.settings)
 
     def take_notices(self) -> list[Notice]:
         """Return what has to be said, once."""
@@ -118,6 +128,7 @@ class InForce:
     def _follow(self, change: Any) -> None:
         if not self._settling:  # so it was the notebook, perhaps with %config
             self._typed.add(change["name"])
+            self._detected.discard(change["name"])
             if change["name"] in _BOUND:
                 self._bind(change["name"])
 
@@ -134,6 +145,7 @@ class InForce:
         found, before, origin = profiles.load(name), self._values(), self._origin()
         parse(revealed(found.get("base_url", "")))
         self.profile, self._named = name.strip(), found
+        self._typed, self._detected = self._typed - self._detected, set()
         self._settle()
         for stays in sorted(set(found) & self._typed):
             if getattr(self.settings, stays) != found[stays]:
@@ -142,15 +154,27 @@ class InForce:
             self._drop_strangers()
         return [name for name, value in self._values().items() if value != before[name]]
 
-    def save(self, name: str) -> Path:
-        """Save what is in force as a profile and return its file; raises SettingError."""
+    def save(self, name: str, *, verified: bool | None = None) -> Path:
+        """Save what is in force as a profile and return its file; raises SettingError.
+
+        ``verified`` says whether a check has passed with it; None leaves what the file says about that.
+        """
         name = name.strip() or profiles.DEFAULT
         kept = {"default": self._saved, self.profile: self._named}.get(name)
         if kept is None or name not in profiles.names():
-            return profiles.save(name, self._portable(self.settings.changed()), whole=True)
+            return profiles.save(name, self._portable(self.settings.changed()), whole=True, verified=verified)
         # Only what was typed here: another kernel may have changed the rest since this one read it.
         changed = {one: value for one, value in self.settings.changed().items() if one in self._typed}
-        return profiles.save(name, self._portable(changed), removed=self._typed - set(changed), whole=False)
+        gone = self._typed - set(changed)
+        return profiles.save(name, self._portable(changed), removed=gone, whole=False, verified=verified)
+
+    def is_unverified(self) -> bool:
+        """Return whether the profile in force was saved without a check that passed; raises SettingError."""
+        return profiles.is_unverified(self.profile or profiles.DEFAULT)
+
+    def confirm(self) -> None:
+        """Write down that a check has passed, where the profile holds what is in force; raises SettingError."""
+        profiles.confirm(self.profile or profiles.DEFAULT, self.settings.changed())
 
     def export(self, path: str) -> None:
         """Write what is in force to a file, without keys; raises SettingError."""
@@ -201,11 +225,11 @@ class InForce:
         if self._key and self._origins.get("api_key") == address.origin:
             return self._key.reveal(), "notebook"
         if chosen.api_key_env and self._origins.get("api_key_env") == address.origin:
-            return _variable(chosen.api_key_env, "api_key_env"), f"variable {chosen.api_key_env}"
+            return variable(chosen.api_key_env, "api_key_env"), f"variable {chosen.api_key_env}"
         if chosen.key_store != "notebook" and (found := profiles.stored(chosen.key_store, address.origin)):
             return found.reveal(), chosen.key_store
         if address.host == _CLOUD and os.environ.get("OLLAMA_API_KEY", "").strip():
-            return _variable("OLLAMA_API_KEY", "OLLAMA_API_KEY"), "variable OLLAMA_API_KEY"
+            return variable("OLLAMA_API_KEY", "OLLAMA_API_KEY"), "variable OLLAMA_API_KEY"
         return "", ""
 
     def headers(self, address: Address) -> dict[str, str]:
@@ -213,7 +237,7 @@ class InForce:
         if self._origins.get("headers") != address.origin:
             return {}
         pairs = self.settings.headers
-        return {name: held.reveal() if isinstance(held, Secret) else _variable(held[1:], "headers") for name, held in pairs}
+        return {name: held.reveal() if isinstance(held, Secret) else variable(held[1:], "headers") for name, held in pairs}
 
     def _bind(self, name: str, origin: str | None = None) -> None:
         self._origins[name] = self._origin() if origin is None else origin
@@ -244,7 +268,7 @@ class InForce:
                 yield name, self.address.url, f"profile {self.profile}" if source == "profile" else source
                 yield "api_key", *self._described_key()
             else:
-                yield name, settings.shown(getattr(self.settings, name)), self._source(name)
+                yield name, settings.shown(getattr(self.settings, name)), self.source(name)
 
     def _described_key(self) -> tuple[str, str]:
         try:
@@ -253,7 +277,10 @@ class InForce:
             return error.what, "default"
         return ("••••" if key else ""), source or "default"
 
-    def _source(self, name: str) -> str:
+    def source(self, name: str) -> str:
+        """Return where a value comes from: notebook, detected, profile and its name, saved or default."""
+        if name in self._detected:
+            return "detected"
         if name in self._typed:
             return "notebook"
         if name in self._named:
@@ -274,24 +301,3 @@ class InForce:
         finally:
             self._take(before)
             vars(self).update(held, _typed=typed, _origins=origins, notices=[])
-
-
-def _is_bind(host: str) -> bool:
-    try:
-        return parse(host).from_bind
-    except AddressError:
-        return False
-
-
-def _variable(name: str, setting: str) -> str:
-    held = os.environ.get(name, "").strip()
-    if not held:
-        raise SettingError("OM-S11", name=name)
-    return settings.clean_key(held, setting).reveal()
-
-
-def _known(values: Mapping[str, Any]) -> None:
-    for name in values:
-        if name not in settings.form():
-            known = ", ".join(settings.form())
-            raise SettingError("OM-S03", setting=name, known=known)

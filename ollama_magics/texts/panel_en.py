@@ -1,0 +1,28 @@
+"""What only the panel says in English, as data."""
+
+PHRASES: dict[str, str] = {
+    "not_installed": "not installed there",
+    "word_en": "English",
+    "word_zh": "中文",
+    "mark_detected": "detected",
+    "mark_yours": "yours",
+    "source_detected": "detected",
+    "loaded_gpu": "loaded, on the GPU",
+    "loaded_cpu": "loaded, on the CPU",
+    "loaded_partly": "loaded, {share} on the GPU",
+    "installed_models": "Installed models ({count})",
+    "no_models": "No model is installed there",
+    "models_unknown": "Installed models: no answer yet",
+    "unverified": "unverified",
+    "unverified_why": "the saved profile was never proved: Save, or ask the model",
+    "over_context": "more than the context ({context}): so long an answer pushes the prompt out",
+    "note_over": "{url}, from OLLAMA_HOST instead of the saved {saved}",
+    "stop": "Stop",
+    "stopped_saved": "stopped; saved as unverified: {path}",
+    "changed_meanwhile": "The settings changed during the check: it was dropped.",
+    "changed_not_saved": "The settings changed during the check: not saved.",
+    "repair": "Use {value}",
+    "word_chat": "Chat",
+    "word_completion": "Completion",
+    "word_embedding": "Text Embedding",
+}
