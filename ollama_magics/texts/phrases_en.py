@@ -94,6 +94,7 @@ PHRASES: dict[str, str] = {
     "only_thoughts": "the budget ended inside the thoughts: raise with --max-tokens",
     # conversations
     "left_out": "the start of the conversation was left out to fit ({count})",
+    "too_long_said": "{said}; the context has {limit} tokens.",
     "answer_whole": "The last answer of this conversation is whole.",
     "no_answer": "This conversation has no answer yet, or the cell neither reads nor keeps one.",
     "nearest_chat": "The nearest name is {name}.",
