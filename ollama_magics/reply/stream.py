@@ -13,6 +13,7 @@ from ollama_magics.errors import AnswerCut, Interrupted, PromptTooLong
 from ollama_magics.reply import looks
 from ollama_magics.reply.circumstances import Circumstances, Stats, stats_of
 from ollama_magics.reply.undisturbed import undisturbed
+from ollama_magics.texts import Phrase
 from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 
@@ -152,10 +153,17 @@ class Reply:
     def _shorten(self, error: PromptTooLong, refusals: int) -> None:
         sizes = self._ahead()
         if self.circumstances.strict or not sizes or not isinstance(self.request, ChatRequest):
-            raise error
+            raise self._with_limit(error)
         count = min(len(sizes), budget.fewer(sizes, error, refusals))
         self.request = budget.without_oldest(self.request, count)
         self.left_out += count
+
+    def _with_limit(self, error: PromptTooLong) -> PromptTooLong:
+        # servers before 0.30 give no numbers; that of the context is known here
+        if error.limit is None and self.circumstances.context:
+            error.limit = self.circumstances.context
+            error.facts["said"] = Phrase("too_long_said", said=error.facts["said"], limit=error.limit)
+        return error
 
     def _ahead(self) -> tuple[int, ...]:
         here = self.circumstances

@@ -110,6 +110,7 @@ PHRASES: dict[str, str] = {
     "line_blotted": "The line stays in the notebook; it was taken out of IPython's history, and nothing of it was used.",
     # conversations
     "left_out": "the start of the conversation was left out to fit ({count})",
+    "too_long_said": "{said}; the context has {limit} tokens.",
     "answer_whole": "The last answer of this conversation is whole.",
     "no_answer": "This conversation has no answer yet, or the cell neither reads nor keeps one.",
     "nearest_chat": "The nearest name is {name}.",

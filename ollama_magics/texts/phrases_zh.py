@@ -2,6 +2,7 @@
 
 PHRASES: dict[str, str] = {
     "left_out": "为了放得下，省略了对话的开头（{count} 轮）",
+    "too_long_said": "{said}；上下文有 {limit} 个 token。",
     "answer_whole": "这个对话的最后一个回答是完整的。",
     "no_answer": "这个对话还没有回答，或单元格既不读取也不保存对话。",
     "nearest_chat": "最接近的名称是 {name}。",

@@ -224,7 +224,8 @@ def test_a_prompt_that_is_too_long_by_itself_is_an_error(session: Session, stand
     memory = remembered(session, *(turn(number, 23) for number in range(3)))
     error = failure(lambda: session.ask(Prompt("word " * 500, context_length=128)).text)
     assert isinstance(error, PromptTooLong)
-    assert error.code == "OM-L01"
+    assert (error.code, error.tokens, error.limit) == ("OM-L01", None, 128)
+    assert "the context has 128 tokens" in error.how_we_know
     assert len(sent(stand_in)[-1]) == 1
     assert len(memory.turns) == 3
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from IPython.core.error import UsageError
 
+from ollama_magics import arguments
 from ollama_magics.errors import SettingError
 from ollama_magics.prompt import Prompt
 from ollama_magics.settings import OllamaSettings, runner_options
@@ -82,3 +86,21 @@ def test_a_bad_value_of_the_form_is_refused_under_either_name() -> None:
     """By the same reader."""
     with pytest.raises(SettingError):
         Prompt("Hi", extra={"num_ctx": -5}).options(OllamaSettings())
+
+
+class Trap:
+    """A value that must not be looked into."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Fail."""
+        raise AssertionError(name)
+
+
+@given(st.lists(st.text("num_ctxmiproe=$0123456789.-'() []{}", max_size=24), max_size=4))
+def test_whatever_is_typed_nothing_is_evaluated(words: list[str]) -> None:
+    """A line gives plain numbers and switches, or an error."""
+    try:
+        found = runner_options(arguments.pairs(words, {"x": Trap(), "num": 4}))
+    except (SettingError, UsageError):
+        return
+    assert all(isinstance(value, (int, float, bool)) for value in found.values())
