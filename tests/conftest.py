@@ -104,11 +104,13 @@ def _files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     request.config.stash[_TEMPORARY] = tmp_path_factory.getbasetemp()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Look through what a test wrote and logged."""
-    _told.extend(f"{report.nodeid}: {name}" for name, text in report.sections if KEY in text)
-    if KEY in report.nodeid:
-        _told.append(f"the name of {report.nodeid.replace(KEY, '…')}")
+    """Look through what a test wrote and logged; the logs, which are long, are not shown with a failure."""
+    if report.when == "teardown":  # which has the outputs of all three
+        _told.extend(f"{report.nodeid}: {name}" for name, text in report.sections if KEY in text)
+        _told.extend(["the name of a test"] if KEY in report.nodeid else [])
+    report.sections = [(name, text) for name, text in report.sections if not name.startswith("Captured log")]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -15,8 +15,7 @@ from ollama_magics.precedence import InForce
 from ollama_magics.secret import Secret
 from ollama_magics.session import current
 from ollama_magics.settings import OllamaSettings
-
-CANARY = "sk-canary-5f1e"
+from tests.canary import KEPT_KEY, KEY
 
 
 @pytest.fixture
@@ -137,10 +136,10 @@ def test_nothing_is_read_from_the_folder_of_the_notebook(here: InForce, tmp_path
 def test_a_key_is_for_one_origin(here: InForce) -> None:
     """Another address does not get it, and that is said."""
     here.configure({"base_url": "https://a.test"})
-    here.hold_key(Secret(CANARY))
-    here.configure({"headers": {"X-Token": CANARY}})
-    assert here.key(here.address) == (CANARY, "notebook")
-    assert here.headers(here.address) == {"X-Token": CANARY}
+    here.hold_key(Secret(KEY))
+    here.configure({"headers": {"X-Token": KEY}})
+    assert here.key(here.address) == (KEY, "notebook")
+    assert here.headers(here.address) == {"X-Token": KEY}
     here.configure({"base_url": "https://a.test/below"})
     assert said(here) == []
     here.configure({"base_url": "https://b.test"})
@@ -151,12 +150,12 @@ def test_a_key_is_for_one_origin(here: InForce) -> None:
 
 def test_a_variable_is_for_the_address_of_its_profile(here: InForce, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the environment names another one, that one does not get the key."""
-    monkeypatch.setenv("TEAM_KEY", f" '{CANARY}'\n")
+    monkeypatch.setenv("TEAM_KEY", f" '{KEY}'\n")
     here.configure({"base_url": "https://a.test", "api_key_env": "TEAM_KEY"})
     here.save("default")
     other = InForce(OllamaSettings())
     other.begin()
-    assert other.key(other.address) == (CANARY, "variable TEAM_KEY")
+    assert other.key(other.address) == (KEY, "variable TEAM_KEY")
     monkeypatch.setenv("OLLAMA_HOST", "https://b.test")
     assert other.address.host == "b.test"
     assert other.key(other.address) == ("", "")
@@ -172,14 +171,18 @@ def test_an_address_of_the_environment_is_saved_with_the_key_that_is_for_it(
     assert profiles.load("work") == {"api_key_env": "TEAM_KEY", "base_url": "https://a.test"}
 
 
-@pytest.mark.parametrize(("address", "key"), [("ollama.com", CANARY), ("a.test", ""), ("ollama.com.a.test", "")])
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [("ollama.com", KEY), ("a.test", ""), ("ollama.com.a.test", "")],
+    ids=["its own", "another", "a look-alike"],
+)
 def test_the_key_of_the_cloud_is_for_the_cloud(here: InForce, monkeypatch: pytest.MonkeyPatch, address: str, key: str) -> None:
     """Unless it is named."""
-    monkeypatch.setenv("OLLAMA_API_KEY", CANARY)
+    monkeypatch.setenv("OLLAMA_API_KEY", KEY)
     here.configure({"base_url": f"https://{address}"})
     assert here.key(here.address)[0] == key
     here.configure({"api_key_env": "OLLAMA_API_KEY"})
-    assert here.key(here.address)[0] == CANARY
+    assert here.key(here.address)[0] == KEY
 
 
 def test_a_missing_variable_is_an_error(here: InForce) -> None:
@@ -193,30 +196,30 @@ def test_a_missing_variable_is_an_error(here: InForce) -> None:
 def test_a_key_is_kept_where_the_form_says(here: InForce) -> None:
     """And found there by another notebook, for that address alone."""
     here.configure({"base_url": "https://a.test", "key_store": "file"})
-    here.hold_key(Secret(CANARY))
+    here.hold_key(Secret(KEPT_KEY))
     here.save("")
     other = InForce(OllamaSettings())
     other.begin()
-    assert other.key(other.address) == (CANARY, "file")
+    assert other.key(other.address) == (KEPT_KEY, "file")
     other.configure({"base_url": "https://b.test"})
     assert other.key(other.address) == ("", "")
 
 
 def test_a_key_in_clear_is_said(here: InForce) -> None:
     """Everybody on the way can read it; on this machine there is nobody."""
-    here.hold_key(Secret(CANARY))
+    here.hold_key(Secret(KEY))
     assert said(here) == []
     here.configure({"base_url": "http://a.test"})
     said(here)
-    here.hold_key(Secret(CANARY))
+    here.hold_key(Secret(KEY))
     assert said(here) == ["key_in_clear"]
 
 
 def test_secrets_are_in_nothing_that_is_shown_or_saved(here: InForce) -> None:
     """Neither the table, nor a profile, nor the settings themselves."""
-    address = f"https://me:{CANARY}@a.test/?token={CANARY}"
-    here.configure({"base_url": address, "proxy": f"http://me:{CANARY}@p.test:1", "headers": {"X": CANARY}})
-    here.hold_key(Secret(CANARY))
+    address = f"https://me:{KEY}@a.test/?token={KEY}"
+    here.configure({"base_url": address, "proxy": f"http://me:{KEY}@p.test:1", "headers": {"X": KEY}})
+    here.hold_key(Secret(KEY))
     here.save("")
     here.export(str(Path(os.environ["OLLAMA_MAGICS_CONFIG"]) / "out.txt"))
     files = "".join(path.read_text() for path in Path(os.environ["OLLAMA_MAGICS_CONFIG"]).iterdir())
@@ -226,18 +229,18 @@ def test_secrets_are_in_nothing_that_is_shown_or_saved(here: InForce) -> None:
         here.settings.trait_values(),
         here.settings.class_get_help(here.settings),
     ]
-    assert CANARY not in files + repr(shown) + str(vars(here))
-    assert here.address.password == Secret(CANARY)
+    assert KEY not in files + repr(shown) + str(vars(here))
+    assert here.address.password == Secret(KEY)
 
 
 def test_everything_is_put_back_after_a_sandbox(here: InForce) -> None:
     """Values, sources and keys."""
     here.configure({"base_url": "https://a.test"})
-    here.hold_key(Secret(CANARY))
+    here.hold_key(Secret(KEY))
     before = sources(here)
     with here.kept():
         here.configure({"base_url": "https://b.test", "seed": 1})
-    assert (sources(here), here.key(here.address)[0], here.notices) == (before, CANARY, [])
+    assert (sources(here), here.key(here.address)[0], here.notices) == (before, KEY, [])
 
 
 @pytest.mark.parametrize(
@@ -259,12 +262,12 @@ def test_what_cannot_hold_together_is_said_and_left(here: InForce, values: dict[
 
 def test_a_refused_value_leaves_sources_and_keys(here: InForce) -> None:
     """As if it had not been typed."""
-    here.configure({"base_url": "https://a.test", "headers": {"X": CANARY}})
+    here.configure({"base_url": "https://a.test", "headers": {"X": KEY}})
     before = sources(here)
     assert failure(lambda: here.configure({"base_url": "https://b.test", "seed": "x"})).code == "OM-S01"
     assert failure(lambda: here.configure({"seed": 3, "base_url": "ftp://x"})).code == "OM-A03"
     assert sources(here) == before
-    assert here.headers(here.address) == {"X": CANARY}
+    assert here.headers(here.address) == {"X": KEY}
 
 
 # What a server says.
