@@ -11,7 +11,7 @@ UV := $(shell command -v uv 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lab notebooks screenshots torture bench clean
+.PHONY: help demo test check lab notebooks pictures torture bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -34,7 +34,7 @@ lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in
 notebooks: $(VENV)/has-test ## run the notebooks and store what they show (with OLLAMA_TEST_URL: also record anew)
 	@$(BIN)/python scripts/record_notebooks.py
 
-screenshots: $(VENV)/has-test ## take the pictures under docs/ anew, in a real browser
+pictures: $(VENV)/has-test ## take the pictures under docs/ anew, in a real browser
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
 		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/python -m scripts.screenshots
 

@@ -11,7 +11,7 @@ from ollama_magics import pulling, texts
 from ollama_magics.conversation import Conversation
 from ollama_magics.errors import PromptProblem
 from ollama_magics.prompt import Prompt
-from ollama_magics.session import current
+from ollama_magics.session import Session, current
 from ollama_magics.standin import StandIn
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def sandbox(*, delay: float = 0.02) -> Iterator[str]:
     here = current()
     with StandIn(delay=delay) as server:
         with here.in_force.kept():
-            here.configure({**_SANDBOX, "base_url": server.url})
+            here.configure(_sandbox_settings(here, server))
             yield server.url
         here.forget_models()
 
@@ -125,9 +125,14 @@ def start_sandbox() -> str:
     here = current()
     server = StandIn().start()
     here.own(server.stop)
-    here.configure({**_SANDBOX, "base_url": server.url})
+    here.configure(_sandbox_settings(here, server))
     return server.url
 
 
 SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think"
-_SANDBOX = {"base_url": "", "model": "sandbox-chat", "embedding_model": "sandbox-embed", "model_type": "chat"}
+
+
+def _sandbox_settings(here: Session, server: StandIn) -> dict[str, str]:
+    # a type that nobody set follows the model that is picked in the panel
+    kind = {} if here.settings.model_type == "chat" else {"model_type": "chat"}
+    return {"base_url": server.url, "model": "sandbox-chat", "embedding_model": "sandbox-embed", **kind}
