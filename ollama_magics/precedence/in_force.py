@@ -13,8 +13,8 @@ from typing import Any
 
 from ollama_magics import profiles, settings
 from ollama_magics.address import Address, parse
-from ollama_magics.errors import AddressError, SettingError
-from ollama_magics.precedence.reading import Notice, contradictions, is_bind, require_known, variable
+from ollama_magics.errors import AddressError
+from ollama_magics.precedence.reading import Notice, contradictions, is_bind, key_told, require_known, variable
 from ollama_magics.secret import Secret, revealed
 from ollama_magics.settings import OllamaSettings
 
@@ -266,16 +266,9 @@ class InForce:
             if name == "base_url":
                 source = f"over {self.overridden}" if self.overridden else self.typed_address()[1]
                 yield name, self.address.url, f"profile {self.profile}" if source == "profile" else source
-                yield "api_key", *self._described_key()
+                yield "api_key", *key_told(lambda: self.key(self.address))
             else:
                 yield name, settings.shown(getattr(self.settings, name)), self.source(name)
-
-    def _described_key(self) -> tuple[str, str]:
-        try:
-            key, source = self.key(self.address)
-        except SettingError as error:
-            return error.what, "default"
-        return ("••••" if key else ""), source or "default"
 
     def source(self, name: str) -> str:
         """Return where a value comes from: notebook, detected, profile and its name, saved or default."""

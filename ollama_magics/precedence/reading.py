@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ollama_magics import settings
@@ -35,6 +35,15 @@ def variable(name: str, setting: str) -> str:
     if not held:
         raise SettingError("OM-S11", name=name)
     return settings.clean_key(held, setting).reveal()
+
+
+def key_told(find: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """Return what may be shown of a key and its source, which ``find`` gives, or of why there is none."""
+    try:
+        key, source = find()
+    except SettingError as error:
+        return error.what, "default"
+    return ("••••" if key else ""), source or "default"
 
 
 def require_known(values: Mapping[str, Any]) -> None:

@@ -61,5 +61,6 @@ PHRASES: dict[str, str] = {
     "help_headers": "附加请求头，写作 名称: $环境变量；仅用于当前地址",
     "help_proxy": "访问其他机器的代理；none：不用代理；留空：系统代理",
     "help_key_store": "输入的密钥存放在哪里；文件：只有您可读",
+    "help_probes": "检查失败时是否尝试其他常用地址；--no-probes：否",
     "help_local_only": "拒绝向本机之外发送任何内容",
 }

@@ -14,10 +14,9 @@ from ollama_magics.panel import Panel
 from ollama_magics.session import current
 from ollama_magics.standin import StandIn
 from tests.browser.gate import Gate
+from tests.canary import KEY
 
 from .conftest import until
-
-CANARY = "sk-canary-5f1e"
 
 
 def note(panel: Panel, name: str) -> str:
@@ -45,24 +44,25 @@ def type_into(panel: Panel, name: str, text: str) -> None:
 
 def test_the_key_is_taken_and_its_field_is_emptied(panel: Panel) -> None:
     """Nothing of it stays in any widget; a bad one is refused unseen."""
-    panel._key.field.value = f" {CANARY} "
+    panel._key.field.value = f" {KEY} "
     assert panel._key.field.value == ""
     until(lambda: "for http://127.0.0.1" in panel._said.value)
-    assert current().in_force.key(current().address) == (CANARY, "notebook")
-    panel._key.field.value = f"{CANARY} with spaces"
+    assert current().in_force.key(current().address) == (KEY, "notebook")
+    panel._key.field.value = f"{KEY} with spaces"
     until(lambda: "no value for API key" in panel._said.value)
-    assert CANARY not in state()
+    assert KEY not in state()
 
 
 @pytest.mark.parametrize(
     ("name", "typed", "left"),
     [
-        ("base_url", f"http://me:{CANARY}@127.0.0.1:1", "http://••••@127.0.0.1:1"),
-        ("base_url", f"http://me:{CANARY}@127.0.0.1:99999", ""),
-        ("proxy", f"http://me:{CANARY}@127.0.0.1:2", "http://••••@127.0.0.1:2"),
-        ("proxy", f"ftp://me:{CANARY}@127.0.0.1:2", ""),
-        ("headers", f"X-Token: {CANARY}", ""),
+        ("base_url", f"http://me:{KEY}@127.0.0.1:1", "http://••••@127.0.0.1:1"),
+        ("base_url", f"http://me:{KEY}@127.0.0.1:99999", ""),
+        ("proxy", f"http://me:{KEY}@127.0.0.1:2", "http://••••@127.0.0.1:2"),
+        ("proxy", f"ftp://me:{KEY}@127.0.0.1:2", ""),
+        ("headers", f"X-Token: {KEY}", ""),
     ],
+    ids=["address", "bad port", "proxy", "bad proxy", "header"],
 )
 def test_a_typed_password_is_left_in_no_field(panel: Panel, name: str, typed: str, left: str) -> None:
     """Neither one that is taken nor one that is refused, which another field's mistake must not keep in sight."""
@@ -70,14 +70,14 @@ def test_a_typed_password_is_left_in_no_field(panel: Panel, name: str, typed: st
         left = panel._rows[name].field.value
     type_into(panel, name, typed)
     assert panel._rows[name].field.value == left
-    assert CANARY not in state()
+    assert KEY not in state()
 
 
 def test_a_password_that_a_line_sets_is_not_in_the_form(panel: Panel) -> None:
     """It is in the connection."""
-    current().configure({"base_url": f"http://me:{CANARY}@127.0.0.1:1"})
+    current().configure({"base_url": f"http://me:{KEY}@127.0.0.1:1"})
     assert panel._rows["base_url"].field.value == "http://••••@127.0.0.1:1"
-    assert CANARY not in state()
+    assert KEY not in state()
     assert current().address.password is not None
 
 

@@ -26,6 +26,7 @@ from ollama_magics.recording.exchange import Exchange
 from ollama_magics.recording.written import Written, read
 from ollama_magics.session import Session, current
 from ollama_magics.standin import StandIn
+from ollama_magics.wire import embed_request, embeddings
 from tests.faults import LINES, FaultServer, Hold, Lines, Reset, Send, fine, whole
 
 Record = Callable[..., Session]
@@ -131,7 +132,7 @@ def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, sta
     """Where nothing is near, nothing is named."""
     told(record(stand_in.url), "Hi")
     with pytest.raises(om.RecordingProblem) as caught:
-        replay().client.installed()
+        replay().client.embed(embed_request("sandbox-embed", ["Hi"]), embeddings)
     assert "None of its" in caught.value.how_we_know
 
 

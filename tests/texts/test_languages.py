@@ -15,8 +15,12 @@ from ollama_magics.address import Why
 
 PACKAGE = Path(ollama_magics.__file__).parent
 TABLES: dict[str, dict[str, dict[str, Any]]] = {"errors": texts._ERRORS, "phrases": texts._PHRASES, "labels": texts._LABELS}
-# The English clause stands with the reason itself, in the room of addresses.
-ONLY_CHINESE = {f"why_{why.name.lower()}" for why in Why}
+# The English stands with the thing itself: the reason in the room of addresses, help and words of a choice with the setting.
+ONLY_CHINESE = {
+    *(f"why_{why.name.lower()}" for why in Why),
+    *(f"help_{name}" for name in settings.form()),
+    *(f"word_{word}" for name in settings.form() for word in settings.words(name)),
+}
 CHINESE = re.compile("[\u4e00-\u9fff]")
 WORDS = re.compile(r"(?<![{/])\b[a-z]{2,} [a-z]{2,}")
 
@@ -28,8 +32,9 @@ def fields(text: str | tuple[str, ...]) -> set[str]:
 
 
 def test_the_reasons_of_an_address_are_told_in_chinese() -> None:
-    """Each by the name of the reason."""
-    assert set(texts._PHRASES["zh"]) - set(texts._PHRASES["en"]) == ONLY_CHINESE
+    """Each by the name of the reason; beside them only helps and words of settings have no English of their own."""
+    only = set(texts._PHRASES["zh"]) - set(texts._PHRASES["en"])
+    assert {f"why_{why.name.lower()}" for why in Why} <= only <= ONLY_CHINESE
 
 
 @pytest.mark.parametrize("table", TABLES)
