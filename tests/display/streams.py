@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.faults import LINES, FaultServer, Send, chunk, fine
+from tests.faults import LINES, Close, FaultServer, Send, chunk, fine
 
 if TYPE_CHECKING:
     from tests.faults.connection import Connection
@@ -72,4 +72,4 @@ def serving(tokens: list[str], rate: float, sent: list[float]) -> FaultServer:
     """Return a server whose only answer is these tokens, at so many a second."""
     last = chunk(done=True, done_reason="stop", prompt_eval_count=10, eval_count=len(tokens), eval_duration=10**9)
     lines = [chunk(token) for token in tokens] + [last]
-    return FaultServer(fine(chat=[Send(LINES), Paced(lines, rate, sent)]))
+    return FaultServer(fine(chat=[Send(LINES), Paced(lines, rate, sent), Close()]))

@@ -59,9 +59,9 @@ def test_it_says_what_the_server_is_doing(kernel: Any, ps: list[Step], doing: st
     """From the list of loaded models; where there is none it keeps to what it knows."""
     with served(kernel, ps=ps, chat=SILENT):
         seen = lines(kernel, kernel.start("%ollama hello"), 4)
-    assert seen[:2] == ["m · waiting", "m · waiting · 1 s"]
-    assert re.fullmatch(rf"m · {doing} · [12] s", seen[2])
-    assert re.fullmatch(rf"m · {doing} · [23] s", seen[3])
+    assert seen[0] == "m · waiting"
+    assert re.fullmatch(r"m · waiting · \d s", seen[1])  # it ticks before it asks
+    assert all(re.fullmatch(rf"m · {doing} · \d s", line) for line in seen[2:])
 
 
 def test_a_server_that_keeps_silent_about_its_models_is_asked_once(kernel: Any) -> None:
@@ -94,6 +94,6 @@ def test_the_thread_that_looks_ends_with_the_cell(kernel: Any) -> None:
     with served(kernel, ps=SILENT, chat=SILENT):
         lines(kernel, kernel.start("%ollama hello"), 2)
         names = "import threading; print([t.name for t in threading.enumerate() if t.name.startswith('ollama')])"
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         while kernel.run(names).written != "[]\n":
             assert time.monotonic() < end
