@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         AnswerCut,
         ConnectionProblem,
         EmbeddingProblem,
+        FormatProblem,
         Interrupted,
         ModelProblem,
         OllamaMagicsError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         PromptTooLong,
         RequestRefused,
         SettingError,
+        ToolProblem,
     )
     from ollama_magics.estimator import OllamaEmbedder as OllamaEmbedder
 
@@ -30,6 +32,7 @@ __all__ = [
     "AnswerCut",
     "ConnectionProblem",
     "EmbeddingProblem",
+    "FormatProblem",
     "Interrupted",
     "ModelProblem",
     "OllamaMagicsError",
@@ -38,6 +41,7 @@ __all__ = [
     "PromptTooLong",
     "RequestRefused",
     "SettingError",
+    "ToolProblem",
     "chat",
     "check",
     "configure",

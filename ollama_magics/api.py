@@ -48,7 +48,8 @@ def chat(
 
     ``values`` fill ``{{name}}`` in the prompt; without them braces are text. ``images`` are pictures as ``%%ollama -i`` takes
     them. ``options``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
-    local_only.
+    local_only; format ("json", a JSON schema or a type: see ``.value`` and ``.frame``); tools (functions that the model may
+    call), and confirm, which gets each call and says whether it may run (``lambda call: True`` for all).
     """
     if not isinstance(prompt, str):
         raise PromptProblem("OM-T03", kind=type(prompt).__name__)
@@ -109,5 +110,5 @@ def start_sandbox() -> str:
     return server.url
 
 
-SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think"
+SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think, sandbox-tools"
 _SANDBOX = {"base_url": "", "model": "sandbox-chat", "embedding_model": "sandbox-embed", "model_type": "chat"}

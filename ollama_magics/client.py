@@ -148,9 +148,9 @@ class Client:
 
         Raises RequestRefused and its relatives before the first chunk, AnswerCut for an answer that is not whole.
         """
-        path = "/api/chat" if isinstance(request, wire.ChatRequest) else "/api/generate"
-        with self._sent("POST", path, request, self._timeouts.first_token) as response:
-            response.request.extensions["timeout"]["read"] = self._timeouts.idle
+        path, times = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts
+        with self._sent("POST", path, request, times.first_token) as response:
+            response.request.extensions["timeout"]["read"] = times.first_token if wire.is_held_back(request) else times.idle
             yield from self._chunks(response, request)
 
     def embed(
@@ -175,8 +175,7 @@ class Client:
             raise self._stranger(error) from None
 
     def _stranger(self, error: RequestRefused) -> ConnectionProblem:
-        reason = error.facts["reason"]
-        return ConnectionProblem("OM-D24", url=self.address.url, reason=reason)
+        return ConnectionProblem("OM-D24", url=self.address.url, reason=error.facts["reason"])
 
     @contextmanager
     def _sent(self, method: str, path: str, request: Any, first: float) -> Iterator[httpx.Response]:
@@ -246,7 +245,8 @@ class Client:
             for part in response.iter_raw():
                 yield from lines.feed(part)
         except httpcore.ReadTimeout as error:
-            raise AnswerCut("OM-C04", seconds=f"{self._timeouts.idle:g}", debug=repr(error)) from None
+            waited = f"{response.request.extensions['timeout']['read']:g}"
+            raise AnswerCut("OM-C04", seconds=waited, debug=repr(error)) from None
         except _HTTP_FAILURES as error:
             raise AnswerCut("OM-C01", debug=repr(error)) from None
         yield from lines.rest()

@@ -22,12 +22,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Turn:
-    """A prompt with its answer; a cut one stays in memory and is not sent again."""
+    """A prompt with its answer, and between them calls of functions and their results; a cut one is not sent again."""
 
     prompt: Message
     answer: Message
     place: Place
     complete: bool
+    between: tuple[Message, ...] = ()
 
 
 class Conversation:
@@ -44,7 +45,7 @@ class Conversation:
     def before(self, place: Place) -> tuple[Message, ...]:
         """Return the messages to send ahead of a prompt typed at this place."""
         kept = self._turns[: self._position(place)]
-        return tuple(message for turn in kept if turn.complete for message in (turn.prompt, turn.answer))
+        return tuple(message for turn in kept if turn.complete for message in (turn.prompt, *turn.between, turn.answer))
 
     def dropped_by(self, place: Place) -> int:
         """Return how many turns after the replaced ones a prompt typed at this place makes void."""

@@ -18,11 +18,15 @@ LONGEST_LINE = 64 * 1024 * 1024  # bytes; Ollama's own client gives up at 8 MB
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One message of a conversation; ``images`` are base64 texts of PNG or JPEG files."""
+    """One message of a conversation; ``images`` are base64 texts of PNG or JPEG files, ``tool_…`` those of called functions."""
 
     role: str
     content: str
     images: tuple[str, ...] = ()
+    thinking: str = ""
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    tool_name: str = ""
+    tool_call_id: str = ""
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +51,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     system: str | msgspec.UnsetType = msgspec.UNSET
     images: tuple[str, ...] = ()
     options: dict[str, Any] = {}
+    format: Any = msgspec.UNSET
     think: bool | str | msgspec.UnsetType = msgspec.UNSET
     keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
     stream: bool = True
@@ -196,6 +201,11 @@ def embed_request(  # noqa: PLR0913 - one for each field
         keep_alive=msgspec.UNSET if keep_alive is None else keep_alive,
         options=dict(options) if options else msgspec.UNSET,
     )
+
+
+def is_held_back(request: ChatRequest | GenerateRequest) -> bool:
+    """Whether the server may keep text to itself until it is whole: calls of functions, and answers in a format."""
+    return request.format is not msgspec.UNSET or (isinstance(request, ChatRequest) and request.tools is not msgspec.UNSET)
 
 
 def encode(request: msgspec.Struct | Mapping[str, Any]) -> bytes:

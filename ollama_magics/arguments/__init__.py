@@ -8,6 +8,7 @@ from ollama_magics.arguments.options import embed_options as embed_options
 from ollama_magics.arguments.options import prompt_options as prompt_options
 from ollama_magics.arguments.reading import assigned_name as assigned_name
 from ollama_magics.arguments.reading import evaluated as evaluated
+from ollama_magics.arguments.reading import named as named
 from ollama_magics.arguments.reading import read as read
 from ollama_magics.arguments.reading import refuse_secrets as refuse_secrets
 from ollama_magics.arguments.reading import wishes as wishes

@@ -33,6 +33,9 @@ def prompt_options(magic: _Magic) -> _Magic:
         argument("--max-tokens", metavar="N", help="most tokens of the answer; takes 8k"),
         *(_setting(name) for name in ("temperature", "top_p", "top_k", "seed", "stop", "keep_alive")),
         argument("--think", metavar="LEVEL", nargs="?", const="on", help="off, on, low, medium, high or max, as --think=high"),
+        argument("-f", "--format", metavar="SCHEMA", help="json, or a type such as list[Person]: see .value and .frame"),
+        argument("-t", "--tool", metavar="FUNC", action="append", help="a function the model may call; repeatable"),
+        argument("--yes", action="store_true", help="run the functions that the model calls without asking"),
         argument("--local-only", action="store_true", help="refuse if the prompt would leave this machine"),
     )
 

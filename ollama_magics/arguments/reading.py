@@ -67,6 +67,17 @@ def evaluated(expression: str, shell: Any) -> Any:
     return shell.ev(expression) if found is expression else found
 
 
+def named(option: str, expression: Any, shell: Any) -> Any:
+    """Return the value of the expression after -f or -t; raises UsageError where it names what is not there, or is none."""
+    if not isinstance(expression, str):  # $name was looked up already
+        return expression
+    try:
+        return shell.ev(expression)
+    except (NameError, SyntaxError) as error:
+        message = f"{option} {expression}: {error} (what holds spaces or quotes stands in double quotes)"
+        raise UsageError(message) from None
+
+
 def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str], str]:
     words: list[str] = []
     position = 0

@@ -35,7 +35,7 @@ def _show_once(reply: Reply) -> None:
             pass
     finally:
         reply.close()
-        if reply.so_far or reply.complete:
+        if reply.begun or reply.complete:
             display(bundle(reply, times=False), raw=True)
 
 
@@ -72,7 +72,7 @@ class _Painter:
         self._due = time.monotonic() + max(_FASTEST, len(page.encode()) / _BYTES_A_SECOND)
 
     def _begun(self) -> bool:
-        return bool(self._reply.so_far or self._reply.thinking)
+        return self._reply.begun
 
     def _tick(self) -> None:
         # The message goes to the output of this cell because the handle carries its id, whatever cell runs by then.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from ollama_magics import arguments, settings
+from ollama_magics.magics.asking import confirm
 from ollama_magics.magics.spoken import spoken
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class ChatMagics(Magics):
             max_tokens=_number(options.max_tokens, "max_tokens", settings.most_tokens),
             **{name: getattr(options, name) for name in _FOR_A_CELL},
             local_only=bool(options.local_only),
+            **_wanted(options, self.shell),
             place=session.place(*_cell(self.shell)),
             new=options.new,
             once=options.once,
@@ -87,6 +89,13 @@ class ChatMagics(Magics):
         for reply in self._painted:
             reply.painted = False
         self._painted.clear()
+
+
+def _wanted(options: Namespace, shell: Any) -> dict[str, Any]:
+    """Return the type of the answer, the functions that may be called, and who is asked before one runs."""
+    kind = "json" if options.format == "json" else arguments.named("-f", options.format, shell)
+    tools = [arguments.named("-t", word, shell) for word in options.tool or ()]
+    return {"format": kind, "tools": tools, "confirm": (lambda _: True) if options.yes else confirm}
 
 
 def _text(value: Any, setting: str) -> str:

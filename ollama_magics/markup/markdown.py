@@ -57,6 +57,12 @@ def render(tokens: Sequence[Token], language: str) -> str:
 
 
 @cache
+def code_html(code: str, language: str) -> str:
+    """Return a block of code with the colours of a language."""
+    coloured = colours.coloured(code, language)
+    return f'<pre dir="ltr" style="{_PRE}"><code class="mathjax_ignore" style="{_CODE}">{coloured}</code></pre>\n'
+
+
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}, renderer_cls=_Renderer)
     parser.enable(["table", "strikethrough"]).disable(["html_block", "html_inline"])
@@ -116,8 +122,7 @@ class _Renderer(RendererHTML):
 
     def fence(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
         language = _LANGUAGE.search(tokens[idx].info)
-        code = colours.coloured(tokens[idx].content, language[0] if language else "")
-        return f'<pre dir="ltr" style="{_PRE}"><code class="mathjax_ignore" style="{_CODE}">{code}</code></pre>\n'
+        return code_html(tokens[idx].content, language[0] if language else "")
 
     def code_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         return self.fence(tokens, idx, options, env)

@@ -4,6 +4,8 @@ from ollama_magics.reply.circumstances import Circumstances as Circumstances
 from ollama_magics.reply.circumstances import Stats as Stats
 from ollama_magics.reply.looks import body_html as body_html
 from ollama_magics.reply.looks import bundle as bundle
+from ollama_magics.reply.looks import call_line as call_line
 from ollama_magics.reply.looks import figures as figures
+from ollama_magics.reply.looks import plain_text as plain_text
 from ollama_magics.reply.looks import warnings as warnings
 from ollama_magics.reply.stream import Reply as Reply

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ollama_magics.conversation import Conversation, Place
+from ollama_magics.schema import Schema
+from ollama_magics.tools import Toolbox
 from ollama_magics.wire import Chunk
 
 _NANO = 1e-9
@@ -27,7 +29,8 @@ class Stats:
 class Circumstances:
     """What a reply must know besides its request: its conversation and place, the pictures, the context, the host.
 
-    ``new``: the conversation starts afresh with this turn, once it has come.
+    ``new``: the conversation starts afresh with this turn, once it has come. ``schema``: the answer is a value of that type;
+    ``toolbox``: the functions that the model may call.
     """
 
     conversation: Conversation | None = None
@@ -38,6 +41,8 @@ class Circumstances:
     asked_context: int = 0
     remote_host: str = ""
     language: str = "en"
+    schema: Schema | None = None
+    toolbox: Toolbox | None = None
 
 
 def stats_of(last: Chunk, seconds: float, first: float) -> Stats:

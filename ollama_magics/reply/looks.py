@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ollama_magics import markup, texts
+from ollama_magics import markup, schema, texts
+from ollama_magics.reply.rounds import Round
+from ollama_magics.tools import Call
 
 if TYPE_CHECKING:
     from ollama_magics.reply.stream import Reply
@@ -44,17 +46,59 @@ def warnings(reply: Reply) -> list[str]:
 
 
 def body_html(reply: Reply, body: str, *, streaming: bool = False) -> str:
-    """Return the thoughts, if any, and the given HTML of the text, as one safe piece."""
+    """Return the thoughts, the calls of functions, and the given HTML of the text, as one safe piece.
+
+    An answer that is data is shown as a table or as JSON instead of the HTML.
+    """
     language = reply.circumstances.language
     thoughts = markup.thoughts_html(reply.thinking, open=streaming and not reply.so_far, language=language)
-    return (thoughts if reply.thinking else "") + body
+    shown = _data_html(reply) if reply.circumstances.schema else body
+    return (thoughts if reply.thinking else "") + _rounds_html(reply) + shown + _cards_html(reply.rounds.now)
 
 
 def bundle(reply: Reply, *, times: bool = True) -> dict[str, str]:
     """Return the answer as ``text/html`` and ``text/plain``."""
     body = body_html(reply, markup.to_html(reply.so_far, reply.circumstances.language))
     footer = markup.footer_html(figures(reply, times=times), warnings(reply))
-    return {"text/html": markup.answer_html(body + footer), "text/plain": markup.plain(reply.so_far)}
+    return {"text/html": markup.answer_html(body + footer), "text/plain": plain_text(reply)}
+
+
+def plain_text(reply: Reply) -> str:
+    """Return the calls of functions, a line each, and the answer, as what a terminal may print."""
+    return "\n".join([*map(call_line, reply.tool_calls), markup.plain(_pretty(reply))])
+
+
+def call_line(call: Call) -> str:
+    """Return a call and what came of it in one line, as what a terminal may print."""
+    outcome = "…" if call.result is None and call.error is None else " ".join(call.outcome.split())
+    return markup.plain(f"{call} → {outcome}")
+
+
+def _rounds_html(reply: Reply) -> str:
+    language = reply.circumstances.language
+    return "".join(markup.to_html(one.text, language) + _cards_html(one) for one in reply.rounds.ended)
+
+
+def _cards_html(one: Round) -> str:
+    return "".join(
+        markup.tool_card_html(
+            str(call), None if call.result is None and call.error is None else call.outcome, failed=call.error is not None
+        )
+        for call in one.calls
+    )
+
+
+def _data_html(reply: Reply) -> str:
+    if rows := reply.rows:
+        return markup.table_html(rows, reply.circumstances.language)
+    return markup.json_html(_pretty(reply)) if reply.so_far else ""
+
+
+def _pretty(reply: Reply) -> str:
+    """Return the text, or that of data, as soon as it is whole, in lines with indents."""
+    if not (reply.circumstances.schema and reply.complete):
+        return reply.so_far
+    return schema.pretty(reply.so_far)
 
 
 def _say(reply: Reply, key: str, **facts: object) -> str:

@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+from ollama_magics import schema
 from ollama_magics.conversation import Turn
-from ollama_magics.errors import AnswerCut, Interrupted
+from ollama_magics.errors import AnswerCut, FormatProblem, Interrupted, ToolProblem
 from ollama_magics.reply import looks
 from ollama_magics.reply.circumstances import Circumstances, Stats, stats_of
+from ollama_magics.reply.rounds import Rounds
+from ollama_magics.tools import Call
 from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 
@@ -17,7 +20,8 @@ class Reply:
     """An answer that is asked for at the first iteration, or at ``.text``; a ``with`` closes it.
 
     Iterating yields chunks as they come. ``.text`` and ``.thinking`` hold what has come so far, ``.complete`` says whether
-    that is all. Raises AnswerCut (with ``.partial``) where the answer ends early, Interrupted where the person stops it.
+    that is all. Raises AnswerCut (with ``.partial``) where the answer ends early or is not of the type that was asked for,
+    Interrupted where the person stops it, ToolProblem where the functions that the model calls may not be run.
     """
 
     def __init__(
@@ -30,15 +34,15 @@ class Reply:
         self.circumstances = circumstances or Circumstances()
         self.painted = False  # set while the cell that painted it runs, so that it is not shown twice
         self.done_reason = ""
-        self.tool_calls: list[dict[str, Any]] = []
         self.stats = Stats()
-        self._send = send
+        self.rounds = Rounds(send, self.circumstances.toolbox)
+        self._rows, self._value = schema.Rows(), list[Any]()
         self._chunks: Iterator[Chunk] | None = None
         self._text: list[str] = []
         self._thinking: list[str] = []
         self._finished = self.closed = False
         self.first_seconds = self._started = 0.0
-        self.dropped = 0
+        self.dropped = self._round = 0
 
     # What was asked.
 
@@ -54,9 +58,9 @@ class Reply:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """All messages of the request and the answer, as a list of dicts with role and content."""
+        """All messages of the request and the answer, as dicts with role and content, those of calls between them."""
         sent = self.request.messages if isinstance(self.request, ChatRequest) else (_prompt_of(self.request),)
-        return [{"role": message.role, "content": message.content} for message in (*sent, self._answer())]
+        return [_shown(message) for message in (*sent, *self.rounds.between, self._answer())]
 
     # What was answered.
 
@@ -71,8 +75,41 @@ class Reply:
 
     @property
     def so_far(self) -> str:
-        """The answer as far as it has come, without asking."""
+        """The answer as far as it has come, without asking; after calls of functions, what the model said since."""
         return "".join(self._text)
+
+    @property
+    def value(self) -> Any:
+        """The answer as an object of the type in ``format``; asks for it if nobody has yet.
+
+        Raises FormatProblem where there is none, AnswerCut while asking where the answer is no such object.
+        """
+        if not (self.text and self._value):
+            raise FormatProblem("OM-F09")
+        return self._value[0]
+
+    @property
+    def frame(self) -> Any:
+        """The value as a DataFrame: a row for each element of a list, or one for an object. Raises as ``value`` does."""
+        return schema.frame(self.value)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows that are complete so far, of an answer that is a list of them; empty for any other."""
+        wanted = self.circumstances.schema
+        if wanted is None or not wanted.listed:
+            return []
+        return schema.records(self._value[0]) if self._value else self._rows.read(self.so_far)
+
+    @property
+    def tool_calls(self) -> list[Call]:
+        """The functions that the model called, with arguments and result or error, in order."""
+        return self.rounds.calls
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to show."""
+        return bool(self.so_far or self.thinking or self.tool_calls)
 
     @property
     def thinking(self) -> str:
@@ -95,12 +132,12 @@ class Reply:
     def __iter__(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet."""
         if self._chunks is None:
-            self._chunks, self._started = self._send(self.request), time.monotonic()
+            self._chunks, self._started = self.rounds(self.request), time.monotonic()
         try:
             for chunk in self._chunks:
                 self._remember(chunk)
                 yield chunk
-        except AnswerCut as error:
+        except (AnswerCut, ToolProblem) as error:
             error.partial = self
             error.facts["characters"] = str(len(self.so_far))
             raise
@@ -111,7 +148,7 @@ class Reply:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self.close()
         if kind is not None and issubclass(kind, KeyboardInterrupt) and not isinstance(error, Interrupted):
-            raise Interrupted(self if self.so_far or self.thinking else None) from None
+            raise Interrupted(self if self.begun else None) from None
 
     def close(self) -> None:
         """End the stream: the connection is closed, the server stops, and a partial turn is kept as cut."""
@@ -121,26 +158,40 @@ class Reply:
         close = getattr(self._chunks, "close", None)
         if close:
             close()
-        if self.so_far and not self._finished:
+        if (self.so_far or self.tool_calls) and not self._finished:
             self._keep(complete=False)
 
     def _remember(self, chunk: Chunk) -> None:
+        if self._round != len(self.rounds.ended):
+            self._round = len(self.rounds.ended)
+            self._text.clear()  # it stands in the round before
         if not (self._text or self._thinking) and (chunk.text or chunk.thinking or chunk.done):
             self.first_seconds = time.monotonic() - self._started
         if chunk.thinking:
             self._thinking.append(chunk.thinking)
         if chunk.text:
             self._text.append(chunk.text)
-        if chunk.message and chunk.message.tool_calls:
-            self.tool_calls += chunk.message.tool_calls
         if chunk.done:
             self._finish(chunk)
 
     def _finish(self, last: Chunk) -> None:
         self.done_reason = last.done_reason or ""
         self.stats = stats_of(last, time.monotonic() - self._started, self.first_seconds)
+        if self.rounds.goes_on:
+            return
+        self._decode()
         self._finished = True
         self._keep(complete=True)
+
+    def _decode(self) -> None:
+        if (wanted := self.circumstances.schema) is None:
+            return
+        if self.done_reason == "length":
+            raise AnswerCut("OM-F06", most=self.stats.tokens)
+        try:
+            self._value.append(wanted.value(self.so_far))
+        except schema.UnfitError as error:
+            raise AnswerCut("OM-F07", reason=error) from None
 
     def _keep(self, *, complete: bool) -> None:
         here = self.circumstances
@@ -148,7 +199,7 @@ class Reply:
             if here.new:
                 here.conversation.clear()
             self.dropped = here.conversation.dropped_by(here.place)
-            here.conversation.keep(Turn(self.request.messages[-1], self._answer(), here.place, complete))
+            here.conversation.keep(Turn(self.request.messages[-1], self._answer(), here.place, complete, self.rounds.between))
 
     def _answer(self) -> Message:
         return Message("assistant", self.so_far)
@@ -167,6 +218,12 @@ class Reply:
         # IPython's protocol: NotImplementedError means "show me in the ordinary way"
         if not self.painted:
             raise NotImplementedError
+
+
+def _shown(message: Message) -> dict[str, Any]:
+    shown: dict[str, Any] = {"role": message.role, "content": message.content}
+    more = {"thinking": message.thinking, "tool_calls": list(message.tool_calls), "tool_name": message.tool_name}
+    return shown | {name: value for name, value in more.items() if value}
 
 
 def _prompt_of(request: GenerateRequest) -> Message:

@@ -9,10 +9,13 @@ from ollama_magics import fill
 from ollama_magics.errors import PromptProblem, SettingError
 from ollama_magics.prompt import Prompt
 from ollama_magics.reply import Circumstances, Reply
+from ollama_magics.session.wanted import Wanted, wanted
 from ollama_magics.wire import ChatRequest, GenerateRequest, Message, ModelCard
 
 if TYPE_CHECKING:
     from ollama_magics.session.notebook import Session
+
+_NOTHING = Wanted()
 
 
 def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> Reply:
@@ -20,10 +23,11 @@ def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> R
     text = prompt.text if values is None else fill.fill(prompt.text, values)
     if not text.strip():
         raise PromptProblem("OM-T01")
+    more = wanted(session, prompt)
     session.installed.require_recent()
     model = _able(session, prompt)
-    frozen = request(session, prompt, model, text, values)
-    return Reply(frozen, session.client.chat, _circumstances(session, prompt, frozen.options["num_ctx"], model))
+    frozen = request(session, prompt, model, text, values, more=more)
+    return Reply(frozen, session.client.chat, _circumstances(session, prompt, frozen.options["num_ctx"], model, more))
 
 
 def stay_here(session: Session, model: str, *, local_only: bool) -> None:
@@ -34,13 +38,15 @@ def stay_here(session: Session, model: str, *, local_only: bool) -> None:
         raise SettingError("OM-S13", what=host)
 
 
-def request(session: Session, prompt: Prompt, model: str, text: str, values: Mapping[str, Any] | None) -> Any:
+def request(  # noqa: PLR0913 - what meets in it
+    session: Session, prompt: Prompt, model: str, text: str, values: Mapping[str, Any] | None, *, more: Wanted = _NOTHING
+) -> Any:
     """Return the frozen request in which settings, options of the cell and earlier turns meet."""
     chosen = session.settings
     system = chosen.system if prompt.system is None else prompt.system
     system = system if values is None else fill.fill(system, values)
     pictures = tuple(picture.base64 for picture in prompt.images)
-    options, beside = prompt.options(chosen), prompt.beside(chosen)
+    options, beside = prompt.options(chosen), prompt.beside(chosen) | more.fields
     if chosen.model_type == "completion":
         return GenerateRequest(model=model, prompt=text, system=system, images=pictures, options=options, **beside)
     first = (Message("system", system),) if system else ()
@@ -52,7 +58,7 @@ def request(session: Session, prompt: Prompt, model: str, text: str, values: Map
 def _able(session: Session, prompt: Prompt) -> str:
     chosen = session.settings
     model = prompt.model or chosen.model
-    ability = "vision" if prompt.images else "completion"
+    ability = "vision" if prompt.images else "tools" if prompt.tools and not model else "completion"
     if prompt.images and model and chosen.vision == "yes":
         ability = "completion"
     elif prompt.images and chosen.vision == "no":
@@ -61,11 +67,13 @@ def _able(session: Session, prompt: Prompt) -> str:
     model = session.installed.choose(model, ability)
     if prompt.thinking(chosen) not in ("auto", "off"):
         session.installed.choose(model, "thinking")
+    if prompt.tools and chosen.tools != "yes":
+        session.installed.choose(model, "tools")
     stay_here(session, model, local_only=prompt.local_only)
     return model
 
 
-def _circumstances(session: Session, prompt: Prompt, asked: int, model: str) -> Circumstances:
+def _circumstances(session: Session, prompt: Prompt, asked: int, model: str, more: Wanted) -> Circumstances:
     card = session.installed.card(model)
     return Circumstances(
         conversation=None if prompt.once else session.conversation,
@@ -76,6 +84,8 @@ def _circumstances(session: Session, prompt: Prompt, asked: int, model: str) -> 
         asked_context=asked,
         remote_host=_remote_host(session, card),
         language=session.language,
+        schema=more.schema,
+        toolbox=more.toolbox,
     )
 
 

@@ -12,6 +12,7 @@ PHRASES: dict[str, str] = {
     "shifted": "the answer ran past the context: the model forgot the beginning; raise with --context",
     "dropped": "run again: later turns of the conversation were dropped ({count})",
     "shrunk": "picture was shrunk from {old} to {new}",
+    "rows_left_out": "… {count} more rows …",
     "remote": "sent to {host}",
     "thoughts": "thoughts",
     "not_asked": "not asked yet",

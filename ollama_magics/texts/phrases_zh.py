@@ -1,6 +1,7 @@
 """What the screen says in Chinese, as data."""
 
 PHRASES: dict[str, str] = {
+    "rows_left_out": "… 另有 {count} 行 …",
     "not_asked": "尚未询问",
     "address_default": "{url}，默认值",
     "address_environment": "{url}，来自 OLLAMA_HOST",
