@@ -187,7 +187,7 @@ class Reply:
         if (wanted := self.circumstances.schema) is None:
             return
         if self.done_reason == "length":
-            raise AnswerCut("OM-F06", most=self.stats.tokens)
+            raise AnswerCut("OM-F06", most=self.stats.tokens, characters=len(self.so_far))
         try:
             self._value.append(wanted.value(self.so_far))
         except schema.UnfitError as error:

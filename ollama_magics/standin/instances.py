@@ -86,10 +86,10 @@ class _Instances:
             "boolean": lambda: True,
             "null": lambda: None,
         }
-        name = name[0] if isinstance(name, list) and name else name
-        if not isinstance(name, str) or name not in makers:
+        names = name if isinstance(name, list) and name else [name]
+        if not all(isinstance(one, str) and one in makers for one in names):
             raise refusals.bad_schema()
-        return makers[name]()
+        return makers[names[0]]()
 
     def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
         members = schema.get("properties", {})

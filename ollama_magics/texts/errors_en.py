@@ -484,7 +484,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-K02": (
         "The model wants to run {call}, and nobody can be asked.",
         "Nothing was run: this cell has no way to type an answer.",
-        "run every call without asking: --yes\nfrom Python: om.chat(…, confirm=function), which gets the call and says True or False",
+        "run every call without asking: --yes\nfrom Python: om.chat(prompt, tools=functions, confirm=function), which gets the call and says True or False",
     ),
     "OM-K03": (
         "The model wants {count} calls at once.",

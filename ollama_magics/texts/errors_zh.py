@@ -80,7 +80,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "OM-K02": (
         "模型想运行 {call}，但无法询问任何人。",
         "没有运行任何函数：此单元格无法输入回答。",
-        "不询问而运行所有调用：--yes\n在 Python 中：om.chat(…, confirm=function)，该函数得到调用并返回 True 或 False",
+        "不询问而运行所有调用：--yes\n在 Python 中：om.chat(prompt, tools=functions, confirm=function)，该函数得到调用并返回 True 或 False",
     ),
     "OM-K03": (
         "模型一次想进行 {count} 个调用。",
