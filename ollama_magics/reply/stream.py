@@ -165,7 +165,7 @@ class Reply:
         if self._round != len(self.rounds.ended):
             self._round = len(self.rounds.ended)
             self._text.clear()  # it stands in the round before
-        if not (self._text or self._thinking) and (chunk.text or chunk.thinking or chunk.done):
+        if not self.first_seconds and (chunk.text or chunk.thinking or chunk.done):
             self.first_seconds = time.monotonic() - self._started
         if chunk.thinking:
             self._thinking.append(chunk.thinking)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
@@ -237,3 +238,16 @@ def test_any_dict_is_fitted_or_refused(kind: dict[str, Any]) -> None:
     except FormatProblem:
         return
     assert schema.fit(sent) == sent
+
+
+PEOPLE = st.fixed_dictionaries({"name": JSON | st.text(), "age": JSON | st.integers()}, optional={"born": JSON})
+
+
+@given(st.text() | (JSON | PEOPLE).map(json.dumps))
+def test_any_text_is_a_value_of_the_type_or_an_error(text: str) -> None:
+    """No other error, and no object with a field of another type."""
+    try:
+        found = schema.of(Person).value(text)
+    except schema.UnfitError:
+        return
+    assert (type(found), type(found.name), type(found.age)) == (Person, str, int)

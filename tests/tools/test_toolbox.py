@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -165,3 +166,26 @@ def test_a_call_is_shown_without_anything_that_a_terminal_obeys(name: str, argum
     """What is shown in the question is what would run: one line, without controls or marks of direction."""
     shown = str(Call.of(asked(name, arguments)))
     assert all(sign.isprintable() for sign in shown.partition("\n(cut: ")[0])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(["add", "eval", "exec", "print", "__builtins__", "add.__self__"]) | st.text()
+WATCHED: list[str] = []
+sys.addaudithook(lambda event, _: WATCHED.append(event) if event in ("exec", "compile", "import", "open", "os.system") else None)
+
+
+@given(NAMES, st.dictionaries(st.sampled_from(["a", "b", "c", "__class__"]), JSON) | JSON)
+def test_no_text_of_a_model_is_evaluated(name: str, arguments: Any) -> None:
+    """Whatever it calls: the one function runs with two whole numbers, or nothing does; no code is compiled, no file opened."""
+    ran, call = Ran(), Call.of(asked(name, arguments))
+    toolbox = Toolbox(offered(ran.add), lambda _: True)
+    WATCHED.clear()
+    toolbox.run([call])
+    shown = str(call)
+    assert WATCHED == []
+    assert shown
+    assert ran.seen == [] or (name == "add" and [type(value) for value in ran.seen[0]] == [int, int])
