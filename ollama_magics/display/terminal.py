@@ -25,6 +25,8 @@ def show(reply: Reply) -> None:
 def _tell_calls(reply: Reply, told: int) -> int:
     """Write a line for each call of a function that has come to its end since; return how many are told."""
     ended = [call for call in reply.tool_calls if call.result is not None or call.error is not None]
+    if ended[told:] and reply.rounds.ended and reply.rounds.ended[-1].text:
+        sys.stdout.write("\n")
     for call in ended[told:]:
         sys.stdout.write(f"{call_line(call)}\n")
     return len(ended)

@@ -11,6 +11,8 @@ from ollama_magics.tools import Call
 if TYPE_CHECKING:
     from ollama_magics.reply.stream import Reply
 
+_LONGEST_LINE = 300  # characters of a call, and of its outcome, where they stand in one line
+
 
 def figures(reply: Reply, *, times: bool = True) -> list[str]:
     """Return the small facts under the answer; without times for outputs that are compared."""
@@ -64,14 +66,15 @@ def bundle(reply: Reply, *, times: bool = True) -> dict[str, str]:
 
 
 def plain_text(reply: Reply) -> str:
-    """Return the calls of functions, a line each, and the answer, as what a terminal may print."""
-    return "\n".join([*map(call_line, reply.tool_calls), markup.plain(_pretty(reply))])
+    """Return the calls of functions, a line each, and the texts, in their order, as what a terminal may print."""
+    before = [line for one in reply.rounds.ended for line in (markup.plain(one.text), *map(call_line, one.calls)) if line]
+    return "\n".join([*before, markup.plain(_pretty(reply)), *map(call_line, reply.rounds.now.calls)])
 
 
 def call_line(call: Call) -> str:
     """Return a call and what came of it in one line, as what a terminal may print."""
-    outcome = "…" if call.result is None and call.error is None else " ".join(call.outcome.split())
-    return markup.plain(f"{call} → {outcome}")
+    outcome = "…" if call.result is None and call.error is None else " ".join(markup.plain(call.outcome).split())
+    return " → ".join(part if len(part) <= _LONGEST_LINE else f"{part[:_LONGEST_LINE]}…" for part in (str(call), outcome))
 
 
 def _rounds_html(reply: Reply) -> str:

@@ -53,10 +53,18 @@ class Toolbox:
             call.error = "the person did not allow this call"
 
     def _is_allowed(self, call: Call) -> bool:
-        if self._confirm is None:
+        try:
+            return bool((self._confirm or _ask_nobody)(call))
+        except ToolProblem:
             call.error = "nobody could be asked"
-            raise ToolProblem("OM-K02", call=str(call))
-        return bool(self._confirm(call))
+            raise
+        except KeyboardInterrupt:
+            call.error = "interrupted"
+            raise
+
+
+def _ask_nobody(call: Call) -> bool:
+    raise ToolProblem("OM-K02", call=str(call))
 
 
 def _invoke(tool: Tool, values: dict[str, Any], call: Call) -> None:

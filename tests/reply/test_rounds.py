@@ -161,9 +161,9 @@ def test_the_calls_are_shown_where_they_happened() -> None:
     assert page.index("Before.") < page.index("echo(text=") < page.index("After.")
     assert "<img" not in page
     assert "\x1b" not in page + shown["text/plain"]
-    first, last = shown["text/plain"].splitlines()
-    assert first.startswith("echo(text='<img src=x onerror=alert(1)>\\x1b[31m') → <img")
-    assert last == "After."
+    first, call_line, last = shown["text/plain"].splitlines()
+    assert call_line.startswith("echo(text='<img src=x onerror=alert(1)>\\x1b[31m') → <img")
+    assert (first, last) == ("Before.", "After.")
 
 
 def test_a_call_that_has_not_come_back_is_shown_as_waiting() -> None:
