@@ -73,7 +73,7 @@ def named(option: str, expression: Any, shell: Any) -> Any:
         return expression
     try:
         return shell.ev(expression)
-    except (NameError, SyntaxError) as error:
+    except (NameError, SyntaxError, AttributeError, TypeError) as error:
         message = f"{option} {expression}: {error} (what holds spaces or quotes stands in double quotes)"
         raise UsageError(message) from None
 

@@ -93,7 +93,8 @@ class ChatMagics(Magics):
 
 def _wanted(options: Namespace, shell: Any) -> dict[str, Any]:
     """Return the type of the answer, the functions that may be called, and who is asked before one runs."""
-    kind = "json" if options.format == "json" else arguments.named("-f", options.format, shell)
+    is_word = isinstance(options.format, str) and options.format == "json"
+    kind = "json" if is_word else arguments.named("-f", options.format, shell)
     kind = options.format if kind is None else kind  # the expression None is no format, which the error says
     tools = [arguments.named("-t", word, shell) for word in options.tool or ()]
     return {"format": kind, "tools": tools, "confirm": (lambda _: True) if options.yes else confirm}

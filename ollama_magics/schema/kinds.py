@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,15 +31,15 @@ class Schema:
         """Return the text as a value of the type; raises UnfitError for a text that is not whole, or of another type."""
         try:
             return self.read(text)
-        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError, TypeError, LookupError, RecursionError, re.error) as error:
             raise UnfitError(" ".join(str(error).split())[:300]) from None
 
 
 def of(kind: Any) -> Schema:
     """Return the schema of ``"json"``, a JSON schema (a dict), or a type; raises FormatProblem for what has none."""
-    if kind == "json":
-        return Schema("json", msgspec.json.decode)
     if kind is None or isinstance(kind, str):
+        if kind == "json":
+            return Schema("json", msgspec.json.decode)
         raise FormatProblem("OM-F04", kind=repr(kind)[:80])
     if isinstance(kind, dict):
         return Schema(fit(kind), checking.reader(kind), _is_listed(fit(kind)))

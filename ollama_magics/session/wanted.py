@@ -30,7 +30,7 @@ class Wanted:
 def wanted(session: Session, prompt: Prompt) -> Wanted:
     """Return what the prompt wants; raises FormatProblem, ToolProblem or SettingError, before anything is asked."""
     kind = None if prompt.format is None else schema.of(prompt.format)
-    offered = tools.offered(prompt.tools)
+    offered = tools.offered(prompt.tools or ())
     if not offered:
         return Wanted(kind)
     if session.settings.model_type == "completion":

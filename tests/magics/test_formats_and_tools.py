@@ -116,6 +116,9 @@ def test_a_model_that_loops_is_an_error(shell: Any) -> None:
 BAD = [
     ("-f Persn", UsageError, "name 'Persn' is not defined"),
     ("-f list[", UsageError, "list["),
+    ("-f shell_.Person", UsageError, "shell_"),
+    ("-f add.Person", UsageError, "no attribute 'Person'"),
+    ("-f $frame", FormatProblem, "OM-F01"),
     ("-f 5", FormatProblem, "OM-F01"),
     ("-f None", FormatProblem, "OM-F04"),
     ("-f \"'Person'\"", FormatProblem, "OM-F04"),
@@ -132,6 +135,7 @@ def test_what_cannot_be_asked_is_named_before_anything_is_sent(
     shell: Any, stand_in: StandIn, options: str, kind: type[BaseException], told: str
 ) -> None:
     """Each mistake in its own words; a model without the capability is refused with those that have it."""
+    shell.run("import pandas as pd; frame = pd.DataFrame({'a': [1]})")
     error, shown = shell.fail(f"%ollama {options} hello")
     assert type(error) is kind
     assert told in shown

@@ -107,6 +107,7 @@ UNFIT: list[tuple[Any, str]] = [
     ({"type": "array", "items": {"type": "integer"}}, '["a"]'),
     ({"type": "string", "pattern": "^a$"}, '"b"'),
     ({"not": {"type": "string"}}, '"b"'),
+    ({"type": "string", "pattern": "["}, '"b"'),
 ]
 
 
