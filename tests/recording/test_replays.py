@@ -131,7 +131,7 @@ def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, sta
     """Where nothing is near, nothing is named."""
     told(record(stand_in.url), "Hi")
     with pytest.raises(om.RecordingProblem) as caught:
-        replay().client.installed()
+        next(replay().client.lines("/api/pull", {"model": "llama3.2"}))
     assert "None of its" in caught.value.how_we_know
 
 
