@@ -222,3 +222,64 @@ def test_a_format_and_functions_go_together(shell: Any) -> None:
     shell.run("r = %ollama -m sandbox-tools -t add -f Person --yes What is 2 plus 3?")
     assert len(shell.names["r"].tool_calls) == 1
     assert type(shell.names["r"].value).__name__ == "Person"
+
+
+# With the other options.
+
+
+@pytest.mark.parametrize(
+    ("options", "pair"),
+    [
+        ("--continue -f list[Person]", "--continue and --format"),
+        ("--continue -f $frame", "--continue and --format"),
+        ("--continue -t add", "--continue and --tool"),
+        ("--reuse -t add --yes", "--reuse and --tool"),
+    ],
+)
+def test_what_cannot_go_together_is_refused(shell: Any, stand_in: StandIn, options: str, pair: str) -> None:
+    """Half of an object cannot be finished, and what a function returns is not stored."""
+    shell.run("import pandas as pd; frame = pd.DataFrame({'a': [1]})")
+    error, shown = shell.fail(f"%ollama {options} hello")
+    assert isinstance(error, UsageError)
+    assert f"{pair} contradict each other" in shown
+    assert bodies(stand_in) == []
+
+
+def test_an_object_is_reused(shell: Any, stand_in: StandIn) -> None:
+    """The format is a part of the request: another one is another question."""
+    for _ in range(2):
+        shell.run("%ollama --once --reuse -f list[Person] Ada and Bob")
+        assert len(shell.names["_ollama"].value) == 2
+    assert len(bodies(stand_in)) == 1
+    shell.run("%ollama --once --reuse -f Person Ada and Bob")
+    assert len(bodies(stand_in)) == 2
+
+
+def test_half_an_object_is_not_stored(shell: Any, stand_in: StandIn) -> None:
+    """To run the cell again is to ask again."""
+    for _ in range(2):
+        assert shell.fail("%ollama --once --reuse -f list[Person] --max-tokens 3 Ada and Bob")[0].code == "OM-F06"
+    assert len(bodies(stand_in)) == 2
+
+
+def test_several_models_give_objects_and_call_functions(shell: Any, stand_in: StandIn) -> None:
+    """Each for itself; one that cannot leaves its error, and the others answer."""
+    shell.run("rs = %ollama -m sandbox-chat -m sandbox-tools -f list[Person] Ada and Bob")
+    assert [len(reply.value) for reply in shell.names["rs"]] == [2, 2]
+    error, shown = shell.fail("%ollama -m sandbox-chat -m sandbox-tools -t add --yes What is 2 plus 3?")
+    assert (error.code, shell.names["ran"]) == ("OM-D39", [(2, 3)])
+    assert "add(a=2, b=3) → 5\nThe functions returned: 5" in shown
+    before = len(bodies(stand_in))
+    assert shell.fail("%ollama -m sandbox-chat -m sandbox-tools -t print hello")[0].code == "OM-K01"
+    assert len(bodies(stand_in)) == before
+
+
+def test_the_exported_history_holds_the_calls(shell: Any) -> None:
+    """And a conversation that is replayed elsewhere is consistent."""
+    shell.run("%ollama -m sandbox-tools -t add --yes What is 2 plus 3?")
+    shell.run("told = %ollama_history --export")
+    prompt, calling, result, answer = shell.names["told"]
+    assert prompt == {"role": "user", "content": "What is 2 plus 3?"}
+    assert calling["tool_calls"][0]["function"]["arguments"] == {"a": 2, "b": 3}
+    assert result == {"role": "tool", "content": "5", "tool_name": "add"}
+    assert answer == {"role": "assistant", "content": "The functions returned: 5"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ollama_magics.conversation import Conversation
-from ollama_magics.errors import Interrupted, ToolProblem
+from ollama_magics.errors import Interrupted, PromptTooLong, ToolProblem
 from ollama_magics.reply import Circumstances, Reply, bundle
 from ollama_magics.tools import Call, Toolbox, offered
 from ollama_magics.wire import ChatRequest, Chunk, Message, chunk
@@ -178,3 +178,49 @@ def test_a_call_that_has_not_come_back_is_shown_as_waiting() -> None:
     assert reply.text
     assert "add(a=2, b=3)" in seen[0]
     assert "…" in seen[0]
+
+
+def test_a_refusal_as_too_long_leaves_out_turns_in_any_round() -> None:
+    """The results may be what makes it too long; what was called is kept."""
+    model = Model(calling(ADD), ANSWER)
+    refusals = iter([PromptTooLong("OM-L01", tokens=50, limit=40, model="m", said="too long")])
+
+    def send(request: ChatRequest) -> Iterator[Chunk]:
+        if request.messages[-1].role == "tool" and (error := next(refusals, None)):
+            raise error
+        yield from model.chat(request)
+
+    toolbox = Toolbox(offered(add), lambda _: True)
+    old = (Message("user", "old"), Message("assistant", "older"))
+    request = ChatRequest(model="m", messages=(*old, Message("user", "2 + 3?")), tools=toolbox.sent)
+    reply = Reply(request, send, Circumstances(toolbox=toolbox, ahead=(20,)))
+    assert (reply.text, reply.left_out) == ("It is 5.", 1)
+    assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool"]
+    assert [call.result for call in reply.tool_calls] == ["5"]
+
+
+def test_a_turn_with_calls_has_the_tokens_of_all_that_was_said() -> None:
+    """The last count of the server covers them; thoughts are not sent again, nor counted."""
+    memory = Conversation()
+    counted = LAST | {"prompt_eval_count": 90, "eval_count": 7}
+    assert reply_of(Model(calling(ADD, thinking="Hm " * 50), (said("5"), said(**counted))), conversation=memory, before=10).text
+    assert [turn.tokens for turn in memory.turns] == [90 + 7 - 10]
+
+
+def test_what_was_called_is_kept_when_a_cut_answer_goes_on() -> None:
+    """The turn is one: prompt, calls, results, and both halves of the answer."""
+    memory = Conversation()
+    cut = (said("It is"), said(**(LAST | {"done_reason": "length"})))
+    assert reply_of(Model(calling(ADD), cut), conversation=memory).text == "It is"
+    [turn] = memory.turns
+    request = ChatRequest(model="m", messages=(turn.prompt, *turn.between, turn.answer))
+    reply = Reply(request, Model((said(" 5."), said(**LAST))).chat, Circumstances(conversation=memory, goes_on=turn))
+    assert reply.text == "It is 5."
+    assert [message.role for message in memory.messages] == ["user", "assistant", "tool", "assistant"]
+
+
+def test_an_empty_chunk_comes_when_calls_have_been_run() -> None:
+    """So that who shows the reply can show the result before the model has read it."""
+    reply = reply_of(Model(calling(ADD), ANSWER))
+    results = [reply.tool_calls[0].result for chunk in reply if chunk == Chunk()]
+    assert results == ["5"]
