@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         AnswerCut,
         ConnectionProblem,
         EmbeddingProblem,
+        FormatProblem,
         Interrupted,
         ModelProblem,
         OllamaMagicsError,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         RecordingProblem,
         RequestRefused,
         SettingError,
+        ToolProblem,
     )
     from ollama_magics.estimator import OllamaEmbedder as OllamaEmbedder
 
@@ -33,6 +35,7 @@ __all__ = [
     "ConnectionProblem",
     "Conversation",
     "EmbeddingProblem",
+    "FormatProblem",
     "Interrupted",
     "ModelProblem",
     "OllamaMagicsError",
@@ -42,6 +45,7 @@ __all__ = [
     "RecordingProblem",
     "RequestRefused",
     "SettingError",
+    "ToolProblem",
     "chat",
     "check",
     "configure",

@@ -52,7 +52,9 @@ def chat(
     ``values`` fill ``{{name}}`` in the prompt; without them braces are text. ``images`` are pictures as ``%%ollama -i`` takes
     them. ``wishes``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
     local_only, strict, generate, suffix, logprobs (a number of alternatives), go_on, new, and reuse (the stored answer of the
-    same request to the same model, if there is one). ``options``: any option of Ollama by its own name, such as
+    same request to the same model, if there is one); format ("json", a JSON schema or a type: see ``.value`` and ``.frame``);
+    tools (functions that the model may call), and confirm, which gets each call and says whether it may run
+    (``lambda call: True`` for all). ``options``: any option of Ollama by its own name, such as
     ``{"num_ctx": 8192, "min_p": 0.05}``. Nothing is remembered unless a ``conversation`` is given: a Conversation, or the name
     of one of this notebook ("" is that of cells that name none).
     """
@@ -129,7 +131,7 @@ def start_sandbox() -> str:
     return server.url
 
 
-SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think"
+SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think, sandbox-tools"
 
 
 def _sandbox_settings(here: Session, server: StandIn) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -35,7 +36,11 @@ class Ruler:
 
     def messages(self, messages: Iterable[Message]) -> int:
         """Return about how many tokens messages have, pictures included."""
-        return sum(self.text(one.content) + _AROUND + _PICTURE * len(one.images) for one in messages)
+        return sum(self.text(_said(one)) + _AROUND + _PICTURE * len(one.images) for one in messages)
+
+    def functions(self, request: ChatRequest) -> int:
+        """Return about how many tokens the descriptions of the functions have that may be called."""
+        return self.text(_json(request.tools)) if request.tools else 0
 
     def turn(self, turn: Turn) -> int:
         """Return the tokens of a turn: as the server counted them, else about."""
@@ -45,7 +50,7 @@ class Ruler:
 def ruler(model: str, turns: Iterable[Turn]) -> Ruler:
     """Return the ruler of a model after these turns."""
     counted = [turn for turn in turns if turn.tokens and turn.model == model]
-    texts = (message.content for turn in counted for message in turn.messages)
+    texts = (_said(message) for turn in counted for message in turn.messages)
     estimate, around = sum(map(_plain_estimate, texts)), sum(len(turn.messages) for turn in counted) * _AROUND
     if not estimate:
         return Ruler(model)
@@ -83,6 +88,15 @@ def without_oldest(request: ChatRequest, turns: int) -> ChatRequest:
     begins = [place for place, message in enumerate(request.messages) if message.role == "user"]
     kept = (*request.messages[: begins[0]], *request.messages[begins[turns] :])
     return msgspec.structs.replace(request, messages=kept)
+
+
+def _said(message: Message) -> str:
+    # thoughts are left out: most templates leave them out of earlier turns
+    return message.content + (_json(message.tool_calls) if message.tool_calls else "")
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _plain_estimate(text: str) -> float:

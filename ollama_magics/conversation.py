@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ollama_magics.wire import Message
 
@@ -22,7 +23,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Turn:
-    """A prompt with its answer; a cut one stays in memory and is not sent again.
+    """A prompt with its answer, and ``between`` them calls of functions and their results; a cut one is not sent again.
 
     ``at_limit``: whole, and cut at the max tokens. ``system`` was typed with it, and holds for the turns that follow, too.
     ``tokens`` are those of prompt and answer as the server counted them for ``model``; 0: not known.
@@ -36,6 +37,7 @@ class Turn:
     system: str | None = None
     at_limit: bool = False
     tokens: int = 0
+    between: tuple[Message, ...] = ()
 
     @property
     def cut(self) -> bool:
@@ -45,7 +47,7 @@ class Turn:
     @property
     def messages(self) -> tuple[Message, ...]:
         """What of it is sent again."""
-        return (self.prompt, self.answer)
+        return (self.prompt, *self.between, self.answer)
 
 
 class Conversation:
@@ -65,6 +67,10 @@ class Conversation:
         system = system_of(self._turns)
         first = (Message("system", system),) if system else ()
         return (*first, *(message for turn in self._turns if turn.complete for message in turn.messages))
+
+    def exported(self) -> list[dict[str, Any]]:
+        """Return all that the model knows as messages that other programs read."""
+        return [told(message) for message in self.messages]
 
     def ahead(self, place: Place) -> tuple[Turn, ...]:
         """Return the turns that a prompt typed at this place follows, cut ones too."""
@@ -91,3 +97,9 @@ class Conversation:
 def system_of(turns: Sequence[Turn]) -> str | None:
     """Return the system prompt that was typed last with one of the turns, or None."""
     return next((turn.system for turn in reversed(turns) if turn.system is not None), None)
+
+
+def told(message: Message) -> dict[str, Any]:
+    """Return a message as other programs read it: role and content, and what it says of calls; pictures are left out."""
+    more = {"thinking": message.thinking, "tool_calls": list(message.tool_calls), "tool_name": message.tool_name}
+    return {"role": message.role, "content": message.content} | {name: value for name, value in more.items() if value}

@@ -6,7 +6,9 @@
 #   ModelProblem        missing, of the wrong type, or unable to do what the cell asks
 #   PromptProblem       the prompt is empty or names what the notebook does not have
 #   RequestRefused      the server said no
-#   AnswerCut           the stream ended early; .partial holds what arrived
+#   AnswerCut           the stream ended early, or is not what was asked for; .partial holds what arrived
+#   FormatProblem       a type that cannot be asked for, or an object that is not there
+#   ToolProblem         a function that cannot be offered, or calls that cannot be run
 #   PromptTooLong       .tokens and .limit where the server gives them
 #   EmbeddingProblem    wrong count, size or value; .rows names the texts
 #   PictureProblem      not a picture, too large, unreadable
@@ -131,6 +133,16 @@ class RequestRefused(OllamaMagicsError):
 
 class AnswerCut(OllamaMagicsError):
     """The answer ended early; ``partial`` is what holds the text so far (a reply, or the text itself)."""
+
+    partial: Any = None
+
+
+class FormatProblem(OllamaMagicsError):
+    """A type that cannot be asked for, or a reply that holds no object."""
+
+
+class ToolProblem(OllamaMagicsError):
+    """A function that cannot be offered to a model, or calls that may not be run; ``partial`` is the reply so far, or None."""
 
     partial: Any = None
 

@@ -30,7 +30,10 @@ _THINKING: dict[str, bool] = {"off": False, "on": True}
 
 @dataclass(frozen=True)
 class Prompt:
-    """A turn as the person typed it; what is None or empty comes from the settings."""
+    """A turn as the person typed it; what is None or empty comes from the settings.
+
+    ``format`` is "json", a JSON schema or a type; ``tools`` are functions that the model may call, where ``confirm`` says yes.
+    """
 
     text: str
     model: str = ""
@@ -47,6 +50,9 @@ class Prompt:
     keep_alive: float | str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)  # options of Ollama by their own names
     local_only: bool = False
+    format: Any = None
+    tools: Any = ()
+    confirm: Callable[[Any], bool] | None = None
     place: Place = field(default_factory=Place)
     new: bool = False
     once: bool = False

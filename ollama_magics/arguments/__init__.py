@@ -11,6 +11,7 @@ from ollama_magics.arguments.options import history_options as history_options
 from ollama_magics.arguments.options import prompt_options as prompt_options
 from ollama_magics.arguments.reading import assigned_name as assigned_name
 from ollama_magics.arguments.reading import evaluated as evaluated
+from ollama_magics.arguments.reading import named as named
 from ollama_magics.arguments.reading import pairs as pairs
 from ollama_magics.arguments.reading import read as read
 from ollama_magics.arguments.reading import read_named as read_named

@@ -23,6 +23,7 @@ def _prompt_groups() -> dict[str, tuple[Callable[[Any], Any], ...]]:
     return {
         "whom to ask": _WHOM,
         "what to ask": _WHAT,
+        "functions": _FUNCTIONS,
         "memory": _MEMORY,
         "how to answer": (*_ANSWER, *(_setting(name) for name in ("temperature", "top_p", "top_k", "seed", "stop"))),
         "what is shown": _SHOWN,
@@ -42,6 +43,10 @@ _WHAT = (
     argument("--no-fill", action="store_true", help="{{name}} stays as it is"),
     argument("--generate", action="store_true", help="the prompt is a text to be completed, and no turn of a conversation"),
     argument("--suffix", metavar="TEXT", help="what follows after the gap that the model fills; implies --generate"),
+)
+_FUNCTIONS = (
+    argument("-t", "--tool", metavar="FUNC", action="append", help="a function the model may call; repeatable"),
+    argument("--yes", action="store_true", help="run the functions that the model calls without asking"),
 )
 _MEMORY = (
     argument("--new", action="store_true", help="start the conversation afresh"),
@@ -64,6 +69,7 @@ _SHOWN = (
     argument("--next-cell", action="store_true", help="put the first block of code into a new cell below, not run"),
 )
 _OBJECT = (
+    argument("-f", "--format", metavar="SCHEMA", help="json, or a type such as list[Person]: see .value and .frame"),
     argument("-o", "--into", metavar="NAME", help="bind the reply to this name when it is complete"),
     argument("--logprobs", metavar="N", nargs="?", const="0", help="how likely each token was, and N others, as --logprobs=5"),
 )

@@ -20,9 +20,10 @@ _CONTRADICTIONS = tuple(
     {one, other}
     for one, others in {
         "once": ("new", "chat", "go_on"),
-        "go_on": ("new", "generate", "suffix"),
+        "go_on": ("new", "generate", "suffix", "format", "tool"),
         "generate": ("new", "chat"),
         "suffix": ("new", "chat"),
+        "reuse": ("tool",),
     }.items()
     for other in others
 )
@@ -70,12 +71,17 @@ def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
 
 def refuse_both(options: Namespace) -> None:
     """Raise UsageError where two options of a prompt contradict each other."""
-    typed = {name for name in ("once", "new", "chat", "go_on", "generate", "suffix") if getattr(options, name)}
+    typed = {name for name in set().union(*_CONTRADICTIONS) if _is_typed(getattr(options, name))}
     for pair in _CONTRADICTIONS:
         if pair <= typed:
             flags = " and ".join(sorted(f"--{name.replace('go_on', 'continue')}" for name in pair))
             message = f"{flags} contradict each other"
             raise UsageError(message)
+
+
+def _is_typed(value: Any) -> bool:
+    # a value that was looked up may be anything, and not every value is true or false
+    return not (value is None or value is False or (isinstance(value, str) and not value))
 
 
 def assigned_name(name: str | None) -> str | None:
@@ -115,6 +121,17 @@ def evaluated(expression: str, shell: Any) -> Any:
     """Return the value of a Python expression in the notebook, or of ``$name``."""
     found = _looked_up(expression, shell.user_ns)
     return shell.ev(expression) if found is expression else found
+
+
+def named(option: str, expression: Any, shell: Any) -> Any:
+    """Return the value of the expression after -f or -t; raises UsageError where it names what is not there, or is none."""
+    if not isinstance(expression, str):  # $name was looked up already
+        return expression
+    try:
+        return shell.ev(expression)
+    except (NameError, SyntaxError, AttributeError, TypeError) as error:
+        message = f"{option} {expression}: {error} (what holds spaces or quotes stands in double quotes)"
+        raise UsageError(message) from None
 
 
 def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str], str]:

@@ -29,6 +29,12 @@ class Plain(Turns):
         if self._flush:
             sys.stdout.flush()
 
+    def end_round(self, text: str, lines: list[str]) -> None:
+        """Write what was held back, and the calls."""
+        end = "\n" if text else ""
+        sys.stdout.write(self._cleaned.rest() + end + "".join(f"{line}\n" for line in lines))
+        self._cleaned, self._told = markup.Cleaned(), 0
+
     def finish(self, reply: Reply, lines: list[str]) -> None:
         """Write what was held back, and the lines."""
         end = "\n" if reply.so_far else ""

@@ -13,12 +13,13 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.segment import Segment, Segments
+from rich.syntax import Syntax
 from rich.text import Text
 
 from ollama_magics import markup
 from ollama_magics.display.turns import Turns
 from ollama_magics.display.waiting import Waiting
-from ollama_magics.reply import Reply
+from ollama_magics.reply import Reply, pretty
 
 _FASTEST = 0.1  # seconds between two paints
 _MARGIN = 2  # lines of the window that the open block leaves free
@@ -26,6 +27,8 @@ _MARGIN = 2  # lines of the window that the open block leaves free
 
 class Terminal(Turns):
     """A window of which the lower end is repainted."""
+
+    _thoughts = _text = ""  # what has come and is not printed yet
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
@@ -63,27 +66,54 @@ class Terminal(Turns):
 
     def grow(self, reply: Reply) -> None:
         """Print the blocks that are finished, and repaint the open one."""
-        if not reply.begun or time.monotonic() < self._due:
+        calls = bool(reply.rounds.now.calls)  # about which somebody may be asked, below all that was said
+        if not reply.begun or (time.monotonic() < self._due and not calls):
             return
         with self._lock:
             self._is_waiting = False
             self._take(reply)
-            self._print_finished()
-            self._live.update(_Tail(self._open_end()), refresh=True)
+            if calls:
+                self._print_rest()
+            elif reply.circumstances.schema is None:
+                self._print_finished()
+            self._live.update(_Tail(self._open_end(is_data=reply.circumstances.schema is not None)), refresh=True)
         self._due = time.monotonic() + _FASTEST
+
+    def end_round(self, text: str, lines: list[str]) -> None:  # noqa: ARG002 - it is printed when the calls have come
+        """Print the calls."""
+        with self._lock:
+            self._print_small(lines)
+            self._cleaned, self._seen_text, self._has_printed = markup.Cleaned(), 0, True
 
     def finish(self, reply: Reply, lines: list[str]) -> None:
         """Print the rest for good, and the lines small."""
         with self._lock:
             self._is_waiting = False
             self._take(reply)
-            self._print(self._thoughts + self._thought_of.rest(), self._text + self._cleaned.rest())
-            for line in lines:
-                self._console.print(Text(markup.plain(line), style="dim"))
+            if reply.circumstances.schema is None:
+                self._print_rest()
+            else:
+                self._print_data(reply)
+            self._print_small(lines)
+
+    def _print_small(self, lines: list[str]) -> None:
+        self._live.update(Text(""), refresh=True)
+        for line in lines:
+            self._console.print(Text(markup.plain(line), style="dim"))
+
+    def _print_rest(self) -> None:
+        self._print(self._thoughts + self._thought_of.rest(), self._text + self._cleaned.rest())
+        self._thoughts = self._text = ""
+
+    def _print_data(self, reply: Reply) -> None:
+        self._print(self._thoughts + self._thought_of.rest(), "")
+        self._live.update(Text(""), refresh=True)
+        if data := markup.plain(pretty(reply)):
+            self._console.print(Syntax(data, "json", theme="ansi_dark", background_color="default", word_wrap=True))
 
     def _start_answer(self) -> None:
         self._thought_of, self._cleaned = markup.Cleaned(), markup.Cleaned()
-        self._thoughts = self._text = ""  # what has come and is not printed yet
+        self._thoughts = self._text = ""
         self._seen_thoughts = self._seen_text = 0
         self._has_printed = False
 
@@ -109,8 +139,10 @@ class Terminal(Turns):
             self._console.print(*([""] if self._has_printed else []), _written(text), sep="\n")
             self._has_printed = True
 
-    def _open_end(self) -> RenderableType:
-        return _written(self._text) if self._text else _dim(self._thoughts)
+    def _open_end(self, *, is_data: bool) -> RenderableType:
+        if not self._text:
+            return _dim(self._thoughts)
+        return Text(self._text) if is_data else _written(self._text)
 
     def _wait(self) -> None:
         self._live.update(Text(markup.plain(" · ".join(self._waiting.parts())), style="dim"), refresh=True)

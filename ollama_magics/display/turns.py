@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from ollama_magics.reply import Replies, Reply, column_facts, figures, warnings
+from ollama_magics.reply import Replies, Reply, call_line, column_facts, figures, warnings
 
 
 class Turns(ABC):
     """What screens have in common that write one answer after another."""
 
     _shown: Reply | Replies | None = None
-    _place = -1
+    _place, _rounds = -1, 0
     times = True
 
     def __enter__(self) -> Self:
@@ -30,7 +30,8 @@ class Turns(ABC):
             if place != self._place:
                 self._end()
                 self._begin(shown, place)
-            self.grow(self._reply(shown))
+            self._end_rounds(reply := self._reply(shown))
+            self.grow(reply)
 
     @abstractmethod
     def begin(self, model: str, heading: str) -> None:
@@ -41,11 +42,15 @@ class Turns(ABC):
         """Write what is new in the answer."""
 
     @abstractmethod
+    def end_round(self, text: str, lines: list[str]) -> None:
+        """Write the rest of a text that ended in calls of functions, and the calls; what comes is another text."""
+
+    @abstractmethod
     def finish(self, reply: Reply, lines: list[str]) -> None:
         """Write the rest of the answer, and the lines under it."""
 
     def _begin(self, shown: Reply | Replies, place: int) -> None:
-        self._place = place
+        self._place, self._rounds = place, 0
         model = self._reply(shown).model
         self.begin(model, model if isinstance(shown, Replies) else "")
 
@@ -55,11 +60,18 @@ class Turns(ABC):
             return
         reply = self._reply(shown)
         reply.close()
+        self._end_rounds(reply)
         several = isinstance(shown, Replies)
         facts = column_facts(reply, times=self.times) if several else figures(reply, times=self.times)
         said = [" · ".join(facts), *warnings(reply)] if reply.begun or reply.complete else []
         error = shown.errors.get(place) if isinstance(shown, Replies) else None
-        self.finish(reply, [*said, *(error.lines() if error else ())])
+        calls = [call_line(call) for call in reply.rounds.now.calls]
+        self.finish(reply, [*calls, *said, *(error.lines() if error else ())])
+
+    def _end_rounds(self, reply: Reply) -> None:
+        for one in reply.rounds.ended[self._rounds :]:
+            self._rounds += 1
+            self.end_round(one.text, [call_line(call) for call in one.calls])
 
     def _reply(self, shown: Reply | Replies) -> Reply:
         return shown[self._place] if isinstance(shown, Replies) else shown

@@ -45,6 +45,7 @@ class Answer:
     def __init__(self, reply: Reply, waiting: Waiting) -> None:
         self._reply, self._waiting = reply, waiting
         self._markup = markup.Markup(waiting.language)
+        self._acts = (0, 0)
         waiting.model = reply.model  # which may have been chosen only now
 
     @property
@@ -54,7 +55,12 @@ class Answer:
 
     def stream(self) -> Iterator[bool]:
         """Ask for it, and yield whenever it has grown."""
-        return (False for _ in self._reply if self._reply.begun)
+        return (self.has_acted() for _ in self._reply if self._reply.begun)
+
+    def has_acted(self) -> bool:
+        """Whether functions were called or have come back since the last time: a person may be asked, or a function be slow."""
+        before, self._acts = self._acts, (len(self._reply.tool_calls), len(self._reply.rounds.ended))
+        return self._acts != before
 
     def page(self) -> str:
         """Return the answer so far, or the line that stands in for it."""
@@ -67,8 +73,8 @@ class Answer:
         return body_html(self._reply, self.body(), streaming=True)
 
     def body(self) -> str:
-        """Return the HTML of the text so far."""
-        return self._markup.html(self._reply.so_far)
+        """Return the HTML of the text so far; data is no Markdown, and has its own."""
+        return "" if self._reply.circumstances.schema else self._markup.html(self._reply.so_far)
 
     def final(self) -> tuple[dict[str, str], dict[str, Any]] | None:
         """Return the whole with its figures."""
@@ -104,7 +110,8 @@ class Columns:
                 self._next(place)
             elif self._answer is None:
                 self._answer = Answer(self._replies[place], self._waiting)
-            yield begins  # the figures of the one before, and the next may take minutes to load
+            # the figures of the one before, and the next may take minutes to load
+            yield begins or (self._answer is not None and self._answer.has_acted())
 
     def page(self) -> str:
         """Return the columns that are done, and the one that grows."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics import arguments, settings
+from ollama_magics.magics.asking import confirm
 from ollama_magics.magics.spoken import spoken
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class ChatMagics(Magics):
         with spoken() as session:
             conversation = session.conversation_named(name)
             if options.export:
-                return [{"role": message.role, "content": message.content} for message in conversation.messages]
+                return conversation.exported()
             if options.clear:
                 return self._clear(session, conversation)
             from ollama_magics.display.history import HistoryTable  # noqa: PLC0415 - brings in the renderer
@@ -112,6 +113,7 @@ class ChatMagics(Magics):
             **{name: getattr(options, name) for name in _FOR_A_CELL},
             extra=arguments.pairs(options.options, self.shell.user_ns),
             local_only=bool(options.local_only),
+            **_wanted(options, self.shell),
             place=session.place(*_cell(self.shell)),
             new=options.new,
             once=options.once,
@@ -165,6 +167,15 @@ class ChatMagics(Magics):
         for reply in self._painted:
             reply.painted = False
         self._painted.clear()
+
+
+def _wanted(options: Namespace, shell: Any) -> dict[str, Any]:
+    """Return the type of the answer, the functions that may be called, and who is asked before one runs."""
+    is_word = isinstance(options.format, str) and options.format == "json"
+    kind = "json" if is_word else arguments.named("-f", options.format, shell)
+    kind = options.format if kind is None else kind  # the expression None is no format, which the error says
+    tools = [arguments.named("-t", word, shell) for word in options.tool or ()]
+    return {"format": kind, "tools": tools, "confirm": (lambda _: True) if options.yes else confirm}
 
 
 def _text(value: Any, setting: str) -> str:

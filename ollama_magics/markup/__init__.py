@@ -3,6 +3,9 @@
 from ollama_magics.markup.cleaning import Cleaned as Cleaned
 from ollama_magics.markup.cleaning import escape as escape
 from ollama_magics.markup.cleaning import plain as plain
+from ollama_magics.markup.data import json_html as json_html
+from ollama_magics.markup.data import table_html as table_html
+from ollama_magics.markup.data import tool_card_html as tool_card_html
 from ollama_magics.markup.growing import Markup as Markup
 from ollama_magics.markup.growing import finished as finished
 from ollama_magics.markup.markdown import first_code as first_code

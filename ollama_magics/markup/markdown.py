@@ -73,6 +73,12 @@ def _words_parser() -> MarkdownIt:
     return parser.enable(["table", "strikethrough"]).disable(["html_block", "html_inline", "reference"])
 
 
+def code_html(code: str, language: str) -> str:
+    """Return a block of code with the colours of a language."""
+    coloured = colours.coloured(code, language)
+    return f'<pre dir="ltr" style="{_PRE}"><code class="mathjax_ignore" style="{_CODE}">{coloured}</code></pre>\n'
+
+
 @cache
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}, renderer_cls=_Renderer)
@@ -133,8 +139,7 @@ class _Renderer(RendererHTML):
 
     def fence(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
         language = _LANGUAGE.search(tokens[idx].info)
-        code = colours.coloured(tokens[idx].content, language[0] if language else "")
-        return f'<pre dir="ltr" style="{_PRE}"><code class="mathjax_ignore" style="{_CODE}">{code}</code></pre>\n'
+        return code_html(tokens[idx].content, language[0] if language else "")
 
     def code_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         return self.fence(tokens, idx, options, env)

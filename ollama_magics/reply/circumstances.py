@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ollama_magics.conversation import Conversation, Place, Turn
+from ollama_magics.schema import Schema
 from ollama_magics.texts import Phrase
+from ollama_magics.tools import Toolbox
 from ollama_magics.wire import Chunk
 
 _NANO = 1e-9
@@ -29,11 +31,12 @@ class Stats:
 class Circumstances:
     """What a reply must know besides its request: its conversation and place, the pictures, the context, the host.
 
-    ``new``: the conversation starts afresh with this turn, once it has come. ``ahead``: the tokens of each earlier turn that
-    goes out, the oldest first, and ``before`` those of the system prompt; ``left_out``: how many turns were left out so that the
-    prompt fits. ``strict``: nothing is left out, nor may the answer reach the end of the context. ``goes_on``: the cut turn that
-    this answer goes on with. ``system`` was typed with the prompt. ``notes`` are facts to tell with the answer. ``stored``
-    returns the day on which the answer was given, where it was taken from the store, else an empty text.
+    ``new``: the conversation starts afresh with this turn, once it has come. ``ahead``: the tokens of each earlier turn that goes
+    out, the oldest first, and ``before`` those of the system prompt and of the functions; ``left_out``: how many turns were left
+    out so that the prompt fits. ``strict``: nothing is left out, nor may the answer reach the end of the context. ``goes_on``:
+    the cut turn that this answer goes on with. ``system`` was typed with the prompt. ``notes`` are facts to tell with the answer.
+    ``stored`` returns the day on which the answer was given, where it was taken from the store, else an empty text. ``schema``:
+    the answer is a value of that type; ``toolbox``: the functions that the model may call.
     """
 
     conversation: Conversation | None = None
@@ -54,6 +57,8 @@ class Circumstances:
     digest: str = ""
     server_version: str = ""
     stored: Callable[[], str] = str
+    schema: Schema | None = None
+    toolbox: Toolbox | None = None
 
 
 def stats_of(last: Chunk, seconds: float, first: float) -> Stats:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import markup, texts
+from ollama_magics.reply.data import data_html, pretty
 from ollama_magics.reply.provenance import provenance
+from ollama_magics.reply.rounds import Round
+from ollama_magics.tools import Call
 
 if TYPE_CHECKING:
     from ollama_magics.errors import OllamaMagicsError
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from ollama_magics.reply.stream import Reply
 
 _MOST_THUMBNAILS = 12
+_LONGEST_LINE = 300  # characters of a call, and of its outcome, where they stand in one line
 _MOST_SHRUNK = 3  # pictures of which each is told
 
 
@@ -60,15 +64,32 @@ def warnings(reply: Reply) -> list[str]:
 
 
 def body_html(reply: Reply, body: str, *, streaming: bool = False, times: bool = True) -> str:
-    """Return the thoughts, if any, and the given HTML of the text, as one safe piece."""
+    """Return the thoughts, the calls of functions, and the given HTML of the text, as one safe piece.
+
+    An answer that is data is shown as a table or as JSON instead of that HTML.
+    """
     thinking = streaming and not reply.so_far
-    return markup.thoughts_html(reply.thinking, _thoughts(reply, thinking=thinking, times=times), open=thinking) + body
+    thoughts = markup.thoughts_html(reply.thinking, _thoughts(reply, thinking=thinking, times=times), open=thinking)
+    shown = data_html(reply) if reply.circumstances.schema else body
+    return thoughts + _rounds_html(reply) + shown + _cards_html(reply.rounds.now)
 
 
 def bundle(reply: Reply, body: str | None = None, *, times: bool = True) -> dict[str, str]:
     """Return the answer as ``text/html`` and ``text/plain``; ``body`` is the HTML of the text where it is there already."""
     page = column_html(reply, figures(reply, times=times), body, times=times)
-    return {"text/html": markup.answer_html(page), "text/plain": markup.plain(reply.so_far)}
+    return {"text/html": markup.answer_html(page), "text/plain": plain_text(reply)}
+
+
+def plain_text(reply: Reply) -> str:
+    """Return the calls of functions, a line each, and the texts, in their order, as what a terminal may print."""
+    before = [line for one in reply.rounds.ended for line in (markup.plain(one.text), *map(call_line, one.calls)) if line]
+    return "\n".join([*before, markup.plain(pretty(reply)), *map(call_line, reply.rounds.now.calls)])
+
+
+def call_line(call: Call) -> str:
+    """Return a call and what came of it in one line, as what a terminal may print."""
+    outcome = " ".join(markup.plain(call.outcome).split()) if call.has_ended else "…"
+    return " → ".join(part if len(part) <= _LONGEST_LINE else f"{part[:_LONGEST_LINE]}…" for part in (str(call), outcome))
 
 
 def metadata(reply: Reply, *, times: bool = True) -> dict[str, Any]:
@@ -113,7 +134,17 @@ def finished_column(replies: Replies, place: int, body: str | None = None, *, ti
 
 def _said(replies: Replies, place: int) -> str:
     error: OllamaMagicsError | None = replies.errors.get(place)
-    return "\n".join([replies[place].so_far, *(error.lines() if error else ())]).strip()
+    return "\n".join([plain_text(replies[place]), *(error.lines() if error else ())]).strip()
+
+
+def _rounds_html(reply: Reply) -> str:
+    language = reply.circumstances.language
+    return "".join(markup.to_html(one.text, language) + _cards_html(one) for one in reply.rounds.ended)
+
+
+def _cards_html(one: Round) -> str:
+    cards = ((str(call), call.outcome if call.has_ended else None, call.error is not None) for call in one.calls)
+    return "".join(markup.tool_card_html(shown, outcome, failed=failed) for shown, outcome, failed in cards)
 
 
 def _thoughts(reply: Reply, *, thinking: bool, times: bool) -> str:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
+from ollama_magics.errors import (
+    AnswerCut,
+    ConnectionProblem,
+    ModelProblem,
+    OllamaMagicsError,
+    PromptTooLong,
+    RequestRefused,
+    ToolProblem,
+)
 from ollama_magics.reply import looks
 from ollama_magics.reply.stream import Reply
 from ollama_magics.wire import ChatRequest
@@ -14,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What one model may fail with while another answers; anything else is wrong with the prompt and concerns them all.
-_OF_ONE_MODEL = (ModelProblem, ConnectionProblem, RequestRefused, AnswerCut, PromptTooLong)
+_OF_ONE_MODEL = (ModelProblem, ConnectionProblem, RequestRefused, AnswerCut, PromptTooLong, ToolProblem)
 
 
 class Replies(Sequence[Reply]):

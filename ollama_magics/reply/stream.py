@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from ollama_magics import budget
-from ollama_magics.conversation import Turn
-from ollama_magics.errors import AnswerCut, Interrupted, PromptTooLong
+from ollama_magics import schema
+from ollama_magics.conversation import Turn, told
+from ollama_magics.errors import AnswerCut, Interrupted, ToolProblem
 from ollama_magics.reply import looks
 from ollama_magics.reply.circumstances import Circumstances, Stats, stats_of
+from ollama_magics.reply.rounds import Rounds
+from ollama_magics.reply.sending import Sending
 from ollama_magics.reply.undisturbed import undisturbed
-from ollama_magics.texts import Phrase
+from ollama_magics.reply.values import Value
+from ollama_magics.tools import Call
 from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 
@@ -21,7 +23,8 @@ class Reply:
     """An answer that is asked for at the first iteration, or at ``.text``; a ``with`` closes it.
 
     Iterating yields chunks as they come. ``.text`` and ``.thinking`` hold what has come so far, ``.complete`` says whether
-    that is all. Raises AnswerCut (with ``.partial``) where the answer ends early, Interrupted where the person stops it.
+    that is all. Raises AnswerCut (with ``.partial``) where the answer ends early or is not of the type that was asked for,
+    Interrupted where the person stops it, ToolProblem where the functions that the model calls may not be run.
     """
 
     def __init__(
@@ -30,25 +33,33 @@ class Reply:
         send: Callable[[Any], Iterator[Chunk]],
         circumstances: Circumstances | None = None,
     ) -> None:
-        self.request = request
-        self.circumstances = circumstances or Circumstances()
+        self.circumstances = here = circumstances or Circumstances()
         self.painted = False  # set while the cell that painted it runs, so that it is not shown twice
         self.done_reason = ""
-        self.tool_calls: list[dict[str, Any]] = []
         self.stats = Stats()
-        self._send = send
+        self._sending = Sending(request, send, here)
+        self.rounds = Rounds(self._sending, here.toolbox)
+        self._value = Value(here.schema)
         self._chunks: Iterator[Chunk] | None = None
         self.logprobs: list[dict[str, Any]] = []
-        goes_on = self.circumstances.goes_on
-        self._text: list[str] = [goes_on.answer.content] if goes_on else []
+        self._text: list[str] = [here.goes_on.answer.content] if here.goes_on else []
         self._thinking: list[str] = []
         self._came = self._finished = self.closed = False
         self.first_seconds = self.thought_seconds = self._started = self._thought_since = 0.0
         self.asked_at = 0.0  # in seconds since 1970
-        self.dropped = 0
-        self.left_out = self.circumstances.left_out
+        self.dropped = self._round = 0
 
     # What was asked.
+
+    @property
+    def request(self) -> ChatRequest | GenerateRequest:
+        """The request as it went out: with fewer of the oldest turns where the server refused it as too long."""
+        return self._sending.request
+
+    @property
+    def left_out(self) -> int:
+        """How many of the oldest turns did not go out because they did not fit."""
+        return self._sending.left_out
 
     @property
     def model(self) -> str:
@@ -62,11 +73,11 @@ class Reply:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """All messages of the request and the answer, as a list of dicts with role and content."""
+        """All messages of the request and the answer, as dicts with role and content, those of calls between them."""
         sent = self.request.messages if isinstance(self.request, ChatRequest) else (_prompt_of(self.request),)
         if sent[-1].role == "assistant":  # the beginning of this answer, with which it goes on
             sent = sent[:-1]
-        return [{"role": message.role, "content": message.content} for message in (*sent, self._answer())]
+        return [told(message) for message in (*sent, *self.rounds.between, self._answer())]
 
     # What was answered.
 
@@ -81,8 +92,32 @@ class Reply:
 
     @property
     def so_far(self) -> str:
-        """The answer as far as it has come, without asking."""
+        """The answer as far as it has come, without asking; after calls of functions, what the model said since."""
         return "".join(self._text)
+
+    @property
+    def value(self) -> Any:
+        """The answer as an object of the type in ``format``; asks for it if nobody has yet.
+
+        Raises FormatProblem where there is none, AnswerCut while asking where the answer is no such object.
+        """
+        _ = self.text
+        return self._value.get()
+
+    @property
+    def frame(self) -> Any:
+        """The value as a DataFrame: a row for each element of a list, or one for an object. Raises as ``value`` does."""
+        return schema.frame(self.value)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows that are complete so far, of an answer that is a list of them; empty for any other."""
+        return self._value.rows(self.so_far)
+
+    @property
+    def tool_calls(self) -> list[Call]:
+        """The functions that the model called, with arguments and result or error, in order."""
+        return self.rounds.calls
 
     @property
     def thinking(self) -> str:
@@ -125,13 +160,13 @@ class Reply:
     def __iter__(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet."""
         if self._chunks is None:
-            self._chunks, self._started, self.asked_at = self._asked(), time.monotonic(), time.time()
+            self._chunks, self._started, self.asked_at = self.rounds.stream(), time.monotonic(), time.time()
         try:
             for chunk in self._chunks:
                 self._remember(chunk)
                 yield chunk
             self._refuse_filled()
-        except AnswerCut as error:
+        except (AnswerCut, ToolProblem) as error:
             error.partial = self
             error.facts["characters"] = str(len(self.so_far))
             raise
@@ -139,35 +174,6 @@ class Reply:
     def _refuse_filled(self) -> None:
         if self._filled and not self._finished:
             raise AnswerCut("OM-C06", used=self._used, limit=self.circumstances.context)
-
-    def _asked(self) -> Iterator[Chunk]:
-        """Yield the answer; where the prompt is refused as too long, ask again with fewer of the oldest turns."""
-        for refusals in itertools.count(1):
-            try:
-                yield from self._send(self.request)
-            except PromptTooLong as error:
-                self._shorten(error, refusals)
-            else:
-                return
-
-    def _shorten(self, error: PromptTooLong, refusals: int) -> None:
-        sizes = self._ahead()
-        if self.circumstances.strict or not sizes or not isinstance(self.request, ChatRequest):
-            raise self._with_limit(error)
-        count = min(len(sizes), budget.fewer(sizes, error, refusals))
-        self.request = budget.without_oldest(self.request, count)
-        self.left_out += count
-
-    def _with_limit(self, error: PromptTooLong) -> PromptTooLong:
-        # servers before 0.30 give no numbers; that of the context is known here
-        if error.limit is None and self.circumstances.context:
-            error.limit = self.circumstances.context
-            error.facts["said"] = Phrase("too_long_said", said=error.facts["said"], limit=error.limit)
-        return error
-
-    def _ahead(self) -> tuple[int, ...]:
-        here = self.circumstances
-        return here.ahead[self.left_out - here.left_out :]
 
     def __enter__(self) -> Self:
         return self
@@ -179,7 +185,7 @@ class Reply:
         except KeyboardInterrupt:
             pressed = True
         if pressed and not isinstance(error, Interrupted):
-            raise Interrupted(self if self.so_far or self.thinking else None) from None
+            raise Interrupted(self if self.begun else None) from None
 
     def close(self) -> None:
         """End the stream: the connection is closed, the server stops, and a partial turn is kept as cut."""
@@ -194,35 +200,38 @@ class Reply:
                 self._keep(complete=False)
 
     def _remember(self, chunk: Chunk) -> None:
-        if not self._came and (chunk.text or chunk.thinking or chunk.done):
+        if self._round != len(self.rounds.ended):
+            self._round = len(self.rounds.ended)
+            self._text.clear()  # it stands in the round before
+        if not self._came and (chunk.text or chunk.thinking or chunk.tool_calls or chunk.done):
             self.first_seconds = time.monotonic() - self._started
-        self._came = self._came or bool(chunk.text or chunk.thinking)
+        self._came = self._came or bool(chunk.text or chunk.thinking or chunk.tool_calls)
         self._time_thoughts(chunk)
         if chunk.thinking:
             self._thinking.append(chunk.thinking)
         if chunk.text:
             self._text.append(chunk.text)
-        if chunk.message and chunk.message.tool_calls:
-            self.tool_calls += chunk.message.tool_calls
         self.logprobs += chunk.logprobs or ()
         if chunk.done:
             self._finish(chunk)
 
     def _time_thoughts(self, chunk: Chunk) -> None:
-        if chunk.thinking and not self._thinking:
+        if chunk.thinking and not self._thought_since:
             self._thought_since = time.monotonic()
-        elif self._thinking and not self._text and (chunk.text or chunk.done):
-            self.thought_seconds = time.monotonic() - self._thought_since
+        if self._thought_since and (chunk.text or chunk.tool_calls or chunk.done):
+            self.thought_seconds += time.monotonic() - self._thought_since
+            self._thought_since = 0.0
 
     def _finish(self, last: Chunk) -> None:
         self.done_reason = last.done_reason or ""
         self.stats = stats_of(last, time.monotonic() - self._started, self.first_seconds)
-        if self._filled:
+        if self._filled or self.rounds.goes_on:
             return
+        self._value.decode(self.so_far, self.done_reason, self.stats)
         with undisturbed():
             self._finished = True
             # an answer that ended inside its thoughts has no text that could be sent again
-            self._keep(complete=bool(self.so_far or self.tool_calls) or self.done_reason != "length")
+            self._keep(complete=bool(self.so_far or self.rounds.now.calls) or self.done_reason != "length")
 
     def _keep(self, *, complete: bool) -> None:
         here = self.circumstances
@@ -237,15 +246,17 @@ class Reply:
     def _turn(self, request: ChatRequest, *, complete: bool) -> Turn:
         here = self.circumstances
         prompt = next(message for message in reversed(request.messages) if message.role == "user")
-        at_limit = complete and self.done_reason == "length"
-        return Turn(prompt, self._answer(), here.place, complete, self.model, here.system, at_limit, self._own_tokens())
+        at_limit, tokens = complete and self.done_reason == "length", self._own_tokens()
+        between = (*(here.goes_on.between if here.goes_on else ()), *self.rounds.between)
+        return Turn(prompt, self._answer(), here.place, complete, self.model, here.system, at_limit, tokens, between)
 
     def _own_tokens(self) -> int:
-        # the server counts all that was said; what went ahead was counted before, and thoughts are not sent again
+        # the server counts all that was said, calls of functions too; what went ahead was counted before, and thoughts are not
+        # sent again
         if not self.stats.prompt_tokens:
             return 0
-        said = len(self.so_far) / (len(self.so_far) + len(self.thinking) or 1)
-        ahead = self.circumstances.before + sum(self._ahead())
+        said = len(self.so_far) / (len(self.so_far) + len(self.rounds.now.thinking) or 1)
+        ahead = self.circumstances.before + sum(self._sending.ahead)
         return max(0, self.stats.prompt_tokens + round(self.stats.tokens * said) - ahead)
 
     def _answer(self) -> Message:

@@ -15,6 +15,7 @@ from ollama_magics.reply import Circumstances, Replies, Reply
 from ollama_magics.session import thinking
 from ollama_magics.session.remembering import Ahead, fitted, recall
 from ollama_magics.session.reusing import Reused
+from ollama_magics.session.wanted import Wanted, wanted
 from ollama_magics.texts import Phrase
 from ollama_magics.wire import ChatRequest, GenerateRequest, Message, ModelCard
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ollama_magics.session.notebook import Session
 
 _CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
+_NOTHING = Wanted()
 
 
 def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> Reply:
@@ -32,11 +34,12 @@ def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> R
         prompt, text = _same(prompt, text, ahead.goes_on), ahead.goes_on.prompt.content
     if not text.strip():
         raise PromptProblem("OM-T01")
+    more = wanted(session, prompt)
     session.installed.require_recent()
     model = _able(session, prompt)
     prompt, notes = _thoughtful(session, prompt, model, goes_on=ahead.goes_on is not None)
-    frozen = request(session, prompt, model, text, values, ahead)
-    here = _circumstances(session, prompt, frozen.options["num_ctx"], model)
+    frozen = request(session, prompt, model, text, values, ahead, more)
+    here = _circumstances(session, prompt, frozen.options["num_ctx"], model, more)
     if isinstance(frozen, ChatRequest):
         ahead = fitted(ahead, frozen, here.context, strict=prompt.strict)
         frozen = budget.without_oldest(frozen, ahead.left_out)
@@ -44,12 +47,13 @@ def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> R
     here = _remembering(here, ahead, ahead.system if typed is None else typed, notes)
     if not prompt.reuse:
         return Reply(frozen, session.client.chat, here)
-    reused = Reused(session, session.client.chat)
+    reused = Reused(session, session.client.chat, more.fits)
     return Reply(frozen, reused, replace(here, stored=lambda: reused.stored))
 
 
 def ask_several(session: Session, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None) -> Replies:
     """Return the replies of several models to a prompt, for which nothing has been asked yet; none is remembered."""
+    wanted(session, prompt)  # what is wrong with it is not to be told by each model
     return Replies(models, lambda model: ask(session, replace(prompt, model=model, once=True), values), session.language)
 
 
@@ -68,13 +72,14 @@ def request(  # noqa: PLR0913, PLR0917 - all that meets in a request
     text: str,
     values: Mapping[str, Any] | None,
     ahead: Ahead | None = None,
+    more: Wanted = _NOTHING,
 ) -> Any:
     """Return the frozen request in which settings, options of the cell and earlier turns meet."""
     chosen, ahead = session.settings, ahead or Ahead()
     pictures = tuple(picture.base64 for picture in prompt.images)
     typed = _typed_system(prompt, values)
     system = next(text for text in (typed, ahead.system, _filled(chosen.system, values)) if text is not None)
-    options, beside = prompt.options(chosen), prompt.beside(chosen)
+    options, beside = prompt.options(chosen), prompt.beside(chosen) | more.fields
     if prompt.completes(chosen):
         beside |= {"suffix": prompt.suffix} if prompt.suffix else {}
         return GenerateRequest(model=model, prompt=text, system=system, images=pictures, options=options, **beside)
@@ -117,7 +122,7 @@ def _thoughtful(session: Session, prompt: Prompt, model: str, *, goes_on: bool) 
 def _able(session: Session, prompt: Prompt) -> str:
     chosen = session.settings
     model = prompt.model or chosen.model
-    ability = "vision" if prompt.images else "completion"
+    ability = "vision" if prompt.images else "tools" if prompt.tools and not model else "completion"
     if prompt.images and model and chosen.vision == "yes":
         ability = "completion"
     elif prompt.images and chosen.vision == "no":
@@ -128,11 +133,13 @@ def _able(session: Session, prompt: Prompt) -> str:
         session.installed.choose(model, "thinking")
     if prompt.suffix:
         session.installed.choose(model, "insert")
+    if prompt.tools and chosen.tools != "yes":
+        session.installed.choose(model, "tools")
     stay_here(session, model, local_only=prompt.local_only)
     return model
 
 
-def _circumstances(session: Session, prompt: Prompt, asked: int, model: str) -> Circumstances:
+def _circumstances(session: Session, prompt: Prompt, asked: int, model: str, more: Wanted) -> Circumstances:
     card = session.installed.card(model)
     return Circumstances(
         new=prompt.new,
@@ -144,6 +151,8 @@ def _circumstances(session: Session, prompt: Prompt, asked: int, model: str) -> 
         digest=session.installed.digest(model),
         server_version=session.installed.server_version,
         strict=prompt.strict,
+        schema=more.schema,
+        toolbox=more.toolbox,
     )
 
 

@@ -17,8 +17,8 @@ from ollama_magics.wire import ChatRequest, Message
 class Ahead:
     """What goes out ahead of a prompt: earlier turns with their tokens, and the system prompt that was typed with them.
 
-    ``goes_on`` is the cut turn that is sent in the place of a prompt, ``before`` are the tokens of the system prompt, and
-    ``left_out`` is the number of turns that do not fit.
+    ``goes_on`` is the cut turn that is sent in the place of a prompt, ``before`` are the tokens of the system prompt and
+    of the functions that may be called, and ``left_out`` is the number of turns that do not fit.
     """
 
     conversation: Conversation | None = None
@@ -36,7 +36,7 @@ class Ahead:
         if self.goes_on is None:
             return (*turns, Message("user", text, pictures))
         begun = (self.goes_on.answer,) if self.goes_on.answer.content else ()
-        return (*turns, self.goes_on.prompt, *begun)
+        return (*turns, self.goes_on.prompt, *self.goes_on.between, *begun)
 
 
 def recall(conversation: Conversation | None, prompt: Prompt) -> Ahead:
@@ -69,8 +69,9 @@ def fitted(ahead: Ahead, request: ChatRequest, context: int, *, strict: bool) ->
     ruler = budget.ruler(request.model, ahead.turns)
     sizes = tuple(map(ruler.turn, ahead.turns))
     new = budget.without_oldest(request, len(sizes)).messages
-    before = ruler.messages(message for message in new if message.role == "system")
-    room = context - ruler.messages(new)
+    functions = ruler.functions(request)
+    before = ruler.messages(message for message in new if message.role == "system") + functions
+    room = context - ruler.messages(new) - functions
     if strict and budget.left_out(sizes, room):
         needed = sum(sizes) + context - room
         raise PromptTooLong("OM-L02", tokens=needed, limit=context, model=request.model, turns=len(sizes))

@@ -20,11 +20,12 @@ _BESIDE = {"model", "keep_alive", "stream"}
 class Reused:
     """Asks like the client does, unless the answer of an equal request is stored; ``stored`` is the day of one that was.
 
-    Only whole answers are stored, and none while exchanges are recorded or replayed, or where the server names no digest.
+    Only whole answers are stored, where their text ``fits`` what was asked for, and none while exchanges are recorded or
+    replayed, or where the server names no digest.
     """
 
-    def __init__(self, session: Session, send: Callable[[Any], Iterator[Chunk]]) -> None:
-        self._session, self._send = session, send
+    def __init__(self, session: Session, send: Callable[[Any], Iterator[Chunk]], fits: Callable[[str, str], bool]) -> None:
+        self._session, self._send, self._fits = session, send, fits
         self.stored = ""
 
     def __call__(self, request: _Request) -> Iterator[Chunk]:
@@ -41,10 +42,10 @@ class Reused:
         yield from self._kept(key, request)
 
     def _kept(self, key: bytes, request: _Request) -> Iterator[Chunk]:
-        heard = []
+        heard: list[Chunk] = []
         for chunk in self._send(request):
             heard.append(chunk)
-            if chunk.done:
+            if chunk.done and self._fits("".join(one.text for one in heard), chunk.done_reason or ""):
                 self._session.answers.put(key, b"\n".join(map(wire.encode, heard)))
             yield chunk
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +26,12 @@ _SHOWPIECE = re.compile(r"\b(?:table|code|markdown)s?\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Spoken:
-    """An answer: its tokens (perhaps without end), the thoughts before it, and whether the server calls it done."""
+    """An answer: its tokens (perhaps without end) or calls, the thoughts before it, and whether the server calls it done."""
 
     tokens: Iterable[str]
     thoughts: str = ""
     done: bool = True
+    calls: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Heard:
     prompt: str
     pictures: tuple[bytes, ...]
     turn: int
+    results: tuple[str, ...] = ()  # of the functions called since
 
     @property
     def words(self) -> list[str]:
@@ -52,15 +55,21 @@ def hear(messages: tuple[Message, ...]) -> Heard:
     asked = [message for message in messages if message.role == "user"]
     last = asked[-1] if asked else messages[-1]
     system = " ".join(message.content for message in messages if message.role == "system")
-    return Heard(system, last.content, last.pictures, len(asked))
+    said_last = list(itertools.takewhile(lambda message: message.role == "tool", reversed(messages)))
+    results = tuple(message.content for message in reversed(said_last))
+    return Heard(system, last.content, last.pictures, len(asked), results)
 
 
-def answer(model: Model, heard: Heard, form: Any, *, think: bool) -> Spoken:
+def answer(model: Model, heard: Heard, form: Any, *, think: bool, tools: tuple[dict[str, Any], ...] = ()) -> Spoken:
     """Return what the model says. ``form`` is the request's format: None, "json" or a JSON schema.
+
+    Where there are tools, it calls those that the prompt names, or the first, and then says what they returned.
 
     Raises RefusalError for a picture or a schema that Ollama cannot use.
     """
     thoughts = _thoughts(heard) if think else ""
+    if tools and not heard.results:
+        return Spoken((), thoughts, calls=tuple(_calls(tools, heard)))
     if repeat := _REPEAT.search(heard.prompt):
         return Spoken(tokenise(repeat[1]), thoughts)
     if _NEVER_STOP.search(heard.prompt):
@@ -85,11 +94,26 @@ def check_format(form: Any) -> Any:
 def _text(model: Model, heard: Heard, form: Any) -> str:
     if form is not None:
         return json.dumps(_object(heard, form), ensure_ascii=False)
+    if heard.results:
+        return f"The functions returned: {', '.join(heard.results)}"
     if heard.pictures and model.can("vision"):
         return pictures.describe(heard.pictures)
     if _SHOWPIECE.search(heard.prompt):
         return _showpiece(heard)
     return _plain(heard)
+
+
+def _calls(tools: tuple[dict[str, Any], ...], heard: Heard) -> Iterator[dict[str, Any]]:
+    """Yield calls with arguments after the schema, the numbers of the prompt among them."""
+    functions = [tool.get("function", {}) for tool in tools]
+    named = [function for function in functions if re.search(rf"\b{re.escape(function.get('name', ''))}\b", heard.prompt)]
+    for index, function in enumerate(named or functions[:1]):
+        parameters = function.get("parameters", {})
+        needed = {name: parameters["properties"][name] for name in parameters.get("required", ())}
+        numbers = [int(digits) for digits in re.findall(r"\d+", heard.prompt)]
+        arguments = instances.instance({"type": "object", "properties": needed}, _bare_words(heard), numbers)
+        made = {"index": index, "name": function.get("name", ""), "arguments": arguments}
+        yield {"id": f"call_{hashlib.sha256(repr((made, heard.turn)).encode()).hexdigest()[:8]}", "function": made}
 
 
 def _object(heard: Heard, form: Any) -> Any:

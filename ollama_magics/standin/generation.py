@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ollama_magics.standin.answers import Spoken
 from ollama_magics.standin.tokens import tokenise
@@ -16,6 +17,7 @@ class Piece:
 
     content: str = ""
     thinking: str = ""
+    calls: tuple[dict[str, Any], ...] = ()
 
 
 class Generation:
@@ -76,6 +78,8 @@ def _pieces(spoken: Spoken) -> Iterable[Piece]:
         yield from (Piece(thinking=token) for token in tokenise(spoken.thoughts))
         yield Piece()
     yield from (Piece(token) for token in spoken.tokens)
+    if spoken.calls:
+        yield Piece(calls=spoken.calls)
 
 
 def _said(text: str) -> Iterator[Piece]:

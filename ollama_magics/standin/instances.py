@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import count, cycle
+from collections.abc import Callable, Iterable
+from itertools import chain, count, cycle
 from math import inf
 from typing import Any
 
@@ -22,26 +22,28 @@ _FORMATS = {
 }
 
 
-def instance(schema: dict[str, Any], words: list[str]) -> Any:
+def instance(schema: dict[str, Any], words: list[str], numbers: Iterable[int] = ()) -> Any:
     """Return a value that the schema allows, its texts taken from ``words`` and its keys in the order of the schema.
+
+    Numbers come from ``numbers``, then they are counted.
 
     Raises RefusalError where Ollama cannot make a grammar of the schema.
     """
-    return _Instances(schema, words).value(schema, 0)
+    return _Instances(schema, words, numbers).value(schema, 0)
 
 
 class _Instances:
     """The words and numbers still to be used, and where to look up a ``$ref``."""
 
-    def __init__(self, root: dict[str, Any], words: list[str]) -> None:
+    def __init__(self, root: dict[str, Any], words: list[str], numbers: Iterable[int]) -> None:
         self._root = root
         self._words = cycle(words or ["nothing"])
-        self._numbers = count(1)
+        self._numbers = chain(numbers, count(1))
 
     def value(self, schema: Any, depth: int) -> Any:
-        if schema is True:
-            schema = {}
         if not isinstance(schema, dict):
+            raise refusals.bad_schema()
+        if not schema.keys() & {"type", "properties", "const", "enum", "$ref", "anyOf", "oneOf", "allOf"} and "not" in schema:
             raise refusals.bad_schema()
         for keyword in ("const", "enum", "$ref", "anyOf", "oneOf", "allOf"):
             if keyword in schema:
@@ -84,10 +86,10 @@ class _Instances:
             "boolean": lambda: True,
             "null": lambda: None,
         }
-        name = name[0] if isinstance(name, list) and name else name
-        if not isinstance(name, str) or name not in makers:
+        names = name if isinstance(name, list) and name else [name]
+        if not all(isinstance(one, str) and one in makers for one in names):
             raise refusals.bad_schema()
-        return makers[name]()
+        return makers[names[0]]()
 
     def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
         members = schema.get("properties", {})

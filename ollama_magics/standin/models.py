@@ -1,4 +1,4 @@
-"""The four models of the stand-in: their names, what they can do, how they are described."""
+"""The five models of the stand-in: their names, what they can do, how they are described."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ MODELS = {
         Model("sandbox-vision", ("completion", "vision"), 8192, 8192),
         Model("sandbox-embed", ("embedding",), 2048, 2048),
         Model("sandbox-think", ("completion", "thinking"), 8192, 4096),
+        Model("sandbox-tools", ("completion", "tools"), 8192, 4096),
     )
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ollama_magics.standin import durations, pictures, refusals
@@ -25,6 +25,7 @@ class Question:
     options: dict[str, Any]
     keep_alive: float | None
     think: bool | str | None
+    tools: tuple[dict[str, Any], ...] = ()
     wants: str = ""  # what else a model must be able to do: "tools" or "insert"
 
     @property
@@ -50,7 +51,7 @@ def chat(fields: Fields) -> Question:
     messages = fields.sequence("messages", "[]api.Message", dict, "api.Alias")
     tools = fields.sequence("tools", "api.Tools", dict, "api.Tool")
     parsed = tuple(_message(Fields(message, "ChatRequest.messages")) for message in messages)
-    return _question(fields, parsed, "tools" if tools else "")
+    return replace(_question(fields, parsed, "tools" if tools else ""), tools=tuple(tools))
 
 
 def generate(fields: Fields) -> Question:
@@ -97,6 +98,9 @@ def _question(fields: Fields, messages: tuple[Message, ...], wants: str) -> Ques
 
 
 def _message(fields: Fields) -> Message:
+    for call in fields.sequence("tool_calls", "[]api.ToolCall", dict, "api.ToolCall"):
+        if not isinstance((call.get("function") or {}).get("arguments", {}), dict):
+            raise refusals.bad_request("Value looks like object, but can't find closing '}' symbol")
     return Message(fields.text("role").lower(), fields.text("content"), _pictures(fields))
 
 

@@ -34,8 +34,9 @@ class ChatShape:
 
     def said(self, piece: Piece) -> dict[str, Any]:
         """Return the text as a message of the assistant."""
-        thinking = {"thinking": piece.thinking} if piece.thinking else {}
-        return {"message": {"role": "assistant", "content": piece.content, **thinking}}
+        more = {"thinking": piece.thinking, "tool_calls": list(piece.calls)}
+        said = {name: value for name, value in more.items() if value}
+        return {"message": {"role": "assistant", "content": piece.content, **said}}
 
     def last(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:  # noqa: ARG002 - a chat adds nothing
         """Return nothing."""

@@ -34,7 +34,8 @@ def lines(question: Question, model: Model, chosen: Options, shape: Shape, pause
         said.append(piece)
         if question.stream and (shape.shows_tags or piece != Piece()):
             yield shapes.line(question.model, shape.said(piece), done=False)
-    whole = Piece("".join(piece.content for piece in said), "".join(piece.thinking for piece in said))
+    calls = tuple(call for piece in said for call in piece.calls)
+    whole = Piece("".join(piece.content for piece in said), "".join(piece.thinking for piece in said), calls)
     text = shape.said(Piece() if question.stream else whole)
     if generation.done_reason:
         ends = {**shape.last(messages, whole.content), **_counts(generation, messages, started)}
@@ -50,7 +51,7 @@ def _begin(
     form = answers.check_format(question.form)
     messages = tokens.fit(question.messages, chosen.num_ctx, truncate=question.truncate)
     think = model.can("thinking") and question.think is not False
-    spoken = answers.answer(model, answers.hear(messages), form, think=think)
+    spoken = answers.answer(model, answers.hear(messages), form, think=think, tools=question.tools)
     return messages, Generation(spoken, _longest(question, chosen, messages), chosen.stop, pause)
 
 

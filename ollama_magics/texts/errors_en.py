@@ -382,6 +382,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{name} is of the type {kind}, which the model would read as its name only.",
         "give it beside the prompt: -i {name}",
     ),
+    "OM-T09": (
+        "{one} and {other} do not go together.",
+        "{reason}",
+        "leave one of them out",
+    ),
     "OM-T04": (
         "The text holds a character that does not exist.",
         "It is one half of a pair (a lone surrogate), which UTF-8 cannot write.",
@@ -463,6 +468,78 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "The figure {source} cannot be drawn.",
         "{reason}",
         "show it in a cell of its own first, and mend what stops it there",
+    ),
+    # structured answers
+    "OM-F01": (
+        "{kind} cannot be asked for: no JSON schema can be made of it.",
+        "{reason}.",
+        "a dataclass, TypedDict, pydantic model, list[T], Literal or Enum, a dict with a JSON schema, or the word json",
+    ),
+    "OM-F02": (
+        "{kind} names a class that cannot be found: {name}.",
+        "A class that names itself or another in quotes is looked up at the top level of the notebook.",
+        "define {name} in a cell, not inside of a function, and run that cell first",
+    ),
+    "OM-F03": (
+        "{kind} holds two different classes of one name.",
+        "A cell that runs again makes its classes anew, and the others still hold the old ones.",
+        "run all cells that define these classes again, from the top",
+    ),
+    "OM-F04": (
+        "{kind} is no format.",
+        "After -f stands the word json, or an expression of the notebook that gives a type or a dict.",
+        '-f json   ·   -f Person   ·   -f "list[Person]"',
+    ),
+    "OM-F05": (
+        "The server cannot make a grammar of this JSON schema.",
+        "At {place} it says {said}.",
+        "leave that out, or write the type in another way; references look like #/$defs/Name and may not name the root",
+    ),
+    "OM-F06": (
+        "The answer was cut at {most} tokens, inside of the object.",
+        "After {characters} characters the server gave length as its reason to end.",
+        "the text so far is in _ollama.text; raise it with --max-tokens, or ask for less",
+    ),
+    "OM-F07": (
+        "The answer is not what the format asked for.",
+        "{reason}",
+        "the text is in _ollama.text; run the cell again, say in the prompt what is wanted, or take a larger model",
+    ),
+    "OM-F08": (
+        "A frame needs pandas, which this environment does not have.",
+        "It cannot be imported; .value holds the same without it.",
+        "%pip install pandas",
+    ),
+    "OM-F09": (
+        "The reply holds no object.",
+        "It was asked without a format, or its answer is not whole.",
+        "ask with -f json or -f TYPE; the text is in .text",
+    ),
+    # functions that the model calls
+    "OM-K01": (
+        "{function} cannot be offered to a model.",
+        "{reason}",
+        'def add(a: int, b: int) -> int:\n    """Add two numbers."""\n    return a + b',
+    ),
+    "OM-K02": (
+        "The model wants to run {call}, and nobody can be asked.",
+        "Nothing was run: this cell has no way to type an answer.",
+        "run every call without asking: --yes\nfrom Python: om.chat(prompt, tools=functions, confirm=function), which gets the call and says True or False",
+    ),
+    "OM-K03": (
+        "The model wants {count} calls at once.",
+        "At most {most} are allowed in one round, and none of them was run.",
+        "ask for less at a time, or take a larger model",
+    ),
+    "OM-K04": (
+        "The model goes on calling functions.",
+        "After {most} rounds of calls it still wanted more.",
+        "the calls are in _ollama.tool_calls; ask for less at a time, or take a larger model",
+    ),
+    "OM-K05": (
+        "Functions can be called in a chat only.",
+        "The prompt goes to /api/generate, which knows none.",
+        "%ollama_config --type chat, or leave --generate out",
     ),
     # settings
     "OM-S01": (

@@ -174,6 +174,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{name} 的类型是 {kind}，模型只会读到它的名字。",
         "在提示之外给出：-i {name}",
     ),
+    "OM-T09": (
+        "{one} 和 {other} 不能一起使用。",
+        "{reason}",
+        "去掉其中一个",
+    ),
     "OM-T04": (
         "文本中有不存在的字符。",
         "它是代理对的一半（孤立代理项），无法用 UTF-8 表示。",
@@ -211,6 +216,76 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "先在单独的单元格中显示它，并修正其中的问题",
     ),
     # where the server is, and which model
+    "OM-F01": (
+        "{kind} 不能用作格式：无法由它生成 JSON Schema。",
+        "{reason}。",
+        "可用：dataclass、TypedDict、pydantic 模型、list[T]、Literal、Enum、含 JSON Schema 的 dict，或单词 json",
+    ),
+    "OM-F02": (
+        "{kind} 引用了找不到的类：{name}。",
+        "引用自身或用引号引用的类，会在笔记本的顶层查找。",
+        "在单元格中（不要在函数内）定义 {name}，并先运行该单元格",
+    ),
+    "OM-F03": (
+        "{kind} 中有两个同名的不同类。",
+        "单元格再次运行时会重新生成其中的类，而其他类仍引用旧的类。",
+        "从头重新运行定义这些类的所有单元格",
+    ),
+    "OM-F04": (
+        "{kind} 不是格式。",
+        "-f 之后是单词 json，或笔记本中给出类型或 dict 的表达式。",
+        '-f json   ·   -f Person   ·   -f "list[Person]"',
+    ),
+    "OM-F05": (
+        "服务器无法由此 JSON Schema 生成语法。",
+        "{place} 处写着 {said}。",
+        "去掉该处，或换一种写法；引用形如 #/$defs/Name，且不能引用根",
+    ),
+    "OM-F06": (
+        "回答在 {most} 个 token 处被截断，对象不完整。",
+        "在 {characters} 个字符之后，服务器给出的结束原因是 length。",
+        "已有文本在 _ollama.text 中；用 --max-tokens 提高上限，或减少要求",
+    ),
+    "OM-F07": (
+        "回答不符合所要求的格式。",
+        "{reason}",
+        "文本在 _ollama.text 中；再次运行，在提示中说明所需内容，或换用更大的模型",
+    ),
+    "OM-F08": (
+        "生成 DataFrame 需要 pandas，当前环境中没有。",
+        "无法导入它；.value 中有同样的内容。",
+        "%pip install pandas",
+    ),
+    "OM-F09": (
+        "此回答中没有对象。",
+        "提问时没有指定格式，或回答不完整。",
+        "用 -f json 或 -f TYPE 提问；文本在 .text 中",
+    ),
+    "OM-K01": (
+        "{function} 不能提供给模型。",
+        "{reason}",
+        'def add(a: int, b: int) -> int:\n    """Add two numbers."""\n    return a + b',
+    ),
+    "OM-K02": (
+        "模型想运行 {call}，但无法询问任何人。",
+        "没有运行任何函数：此单元格无法输入回答。",
+        "不询问而运行所有调用：--yes\n在 Python 中：om.chat(prompt, tools=functions, confirm=function)，该函数得到调用并返回 True 或 False",
+    ),
+    "OM-K03": (
+        "模型一次想进行 {count} 个调用。",
+        "每轮最多允许 {most} 个，因此一个也没有运行。",
+        "每次少问一些，或换用更大的模型",
+    ),
+    "OM-K04": (
+        "模型一直在调用函数。",
+        "在 {most} 轮调用之后它仍想继续。",
+        "这些调用在 _ollama.tool_calls 中；每次少问一些，或换用更大的模型",
+    ),
+    "OM-K05": (
+        "只有在对话中才能调用函数。",
+        "提示会发送到 /api/generate，它不支持函数。",
+        "%ollama_config --type chat，或去掉 --generate",
+    ),
     "OM-R01": (
         "服务器拒绝了请求（{status}）。",
         "它说：{said}",

@@ -13,6 +13,7 @@ PHRASES: dict[str, str] = {
     "dropped": "run again: later turns of the conversation were dropped ({count})",
     "shrunk": "picture was shrunk from {old} to {new}",
     "many_shrunk": "{count} pictures were shrunk to at most {side} pixels a side",
+    "rows_left_out": "… {count} more rows …",
     "remote": "sent to {host}",
     "thoughts": "thoughts",
     "thinking": "thinking …",

@@ -51,6 +51,7 @@ PHRASES: dict[str, str] = {
     "no_code": "--next-cell：回答中没有代码块",
     "no_next_cell": "--next-cell：此前端没有可放入代码的单元格",
     # everything else
+    "rows_left_out": "… 另有 {count} 行 …",
     "not_asked": "尚未询问",
     "address_default": "{url}，默认值",
     "address_environment": "{url}，来自 OLLAMA_HOST",

@@ -50,4 +50,7 @@ REASONS: dict[str, str] = {
     "the_key": "The key",
     "broken_key": "It holds a line break, or a sign that HTTP does not allow.",
     "set_again": "set it again, and restart the kernel",
+    # structured answers and functions
+    "goes_on_in_words": "An answer that goes on goes on in words: half of an object, or half of a call, cannot be finished.",
+    "functions_run_anew": "What functions return is not the same every time, so an exchange with them is not stored.",
 }

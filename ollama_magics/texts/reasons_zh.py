@@ -47,4 +47,7 @@ REASONS: dict[str, str] = {
     "the_key": "密钥",
     "broken_key": "其中有换行，或 HTTP 不允许的字符。",
     "set_again": "重新设置，并重启内核",
+    # structured answers and functions
+    "goes_on_in_words": "继续的回答只能是文字：对象或调用的一半无法续写。",
+    "functions_run_anew": "函数的结果每次可能不同，因此含函数的对话不会存储。",
 }

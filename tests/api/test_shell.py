@@ -36,7 +36,7 @@ def test_the_models_of_a_server_are_listed(stand_in: StandIn, capsys: Out) -> No
     capsys.readouterr()
     assert main(["models", "--base-url", stand_in.url]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert [line.split()[0] for line in lines if line.endswith("loaded")] == ["sandbox-chat:latest"]
     assert main(["models", "--base-url", stand_in.url, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

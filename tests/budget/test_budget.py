@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,3 +101,23 @@ def test_a_request_loses_whole_turns_and_never_the_system_prompt() -> None:
     assert budget.without_oldest(request, 0) == request
     assert [message.content for message in budget.without_oldest(request, 1).messages] == ["0", "5", "6", "7"]
     assert [message.content for message in budget.without_oldest(request, 2).messages] == ["0", "7"]
+
+
+CALLS = ({"function": {"name": "add", "arguments": {"a": 2, "b": 3}}},)
+
+
+def test_calls_and_functions_take_room_too() -> None:
+    """What stands between a prompt and its answer goes out again, and the descriptions of the functions with each request."""
+    plain = turn("word " * 40, "word " * 40)
+    between = (Message("assistant", "", tool_calls=CALLS), Message("tool", "word " * 40, tool_name="add"))
+    ruler = budget.ruler("m", [])
+    assert ruler.turn(replace(plain, between=between)) > 1.5 * ruler.turn(plain)
+    assert ruler.functions(ChatRequest(model="m", messages=())) == 0
+    assert ruler.functions(ChatRequest(model="m", messages=(), tools=CALLS)) > 10
+
+
+def test_a_turn_with_calls_is_left_out_as_a_whole() -> None:
+    """A result without its call would confuse the model."""
+    called = (Message("user", "1"), Message("assistant", "", tool_calls=CALLS), Message("tool", "5"), Message("assistant", "5"))
+    request = ChatRequest(model="m", messages=(Message("system", "s"), *called, Message("user", "2")))
+    assert [message.content for message in budget.without_oldest(request, 1).messages] == ["s", "2"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,22 @@ def test_an_answer_without_its_end_is_an_error(connect: Connect, script: Sequenc
         assert isinstance(error, AnswerCut)
         assert error.code == code
         assert read(client) == ("Hello", None)
+
+
+TOLD = ({"format": "json"}, {"tools": ({"type": "function", "function": {"name": "add"}},)})
+
+
+@pytest.mark.parametrize("more", TOLD, ids=["format", "tools"])
+def test_text_that_the_server_holds_back_may_take_as_long_as_the_first(connect: Connect, more: dict[str, Any]) -> None:
+    """With a format or functions the limit between two pieces is that of the first token, and the error names it."""
+    slow: list[Step] = [Send(LINES), Lines(1), Wait(0.6), Send(chunk(done=True, done_reason="stop")), Close()]
+    with FaultServer(fine(chat=slow), fine(chat=[Send(LINES), Lines(1), Hold()])) as server:
+        client = connect(server.url, idle=0.2, first_token=1.5)
+        request = ChatRequest(model="m", messages=REQUEST.messages, **more)
+        assert read(client, request) == ("0 ", None)
+        _, error = read(client, request)
+        assert error is not None
+        assert (error.code, error.facts["seconds"]) == ("OM-C04", "1.5")
 
 
 def test_the_server_says_why_it_broke_off(connect: Connect) -> None:

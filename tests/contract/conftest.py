@@ -27,6 +27,7 @@ class Server:
     embed_model: str
     think_model: str
     endless_model: str
+    tools_model: str
     endless_prompt: str = field(default="never stop")
 
     def chat(self, prompt: str = "Hi", **fields: Any) -> httpx.Response:
@@ -64,12 +65,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def _stand_in() -> Iterator[Server]:
     with StandIn(delay=0.001) as stand_in, _client(stand_in.url) as http:
-        yield Server(http, "sandbox-chat", "sandbox-vision", "sandbox-embed", "sandbox-think", "sandbox-chat")
+        yield Server(http, "sandbox-chat", "sandbox-vision", "sandbox-embed", "sandbox-think", "sandbox-chat", "sandbox-tools")
 
 
 def _ollama() -> Iterator[Server]:
     with _client(_ollama_url()) as http:
-        yield Server(http, "parrot", "colours", "all-minilm", "thinker", "endless")
+        yield Server(http, "parrot", "colours", "all-minilm", "thinker", "endless", "caller")
 
 
 def _ollama_url() -> str:

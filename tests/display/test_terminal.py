@@ -73,6 +73,26 @@ def test_several_models_answer_one_after_the_other(window: Window) -> None:
     assert lines[3] == "sandbox-think"
 
 
+def test_a_line_tells_of_each_call(window: Window) -> None:
+    """Above what the model makes of it; who is asked is asked below what was said, and it is still there afterwards."""
+    window.enter("def add(a: int, b: int) -> int: return a + b")
+    call = "%ollama --once -m sandbox-tools -t add"
+    lines = left(window.enter(f"{call} --yes 2 and 3"))
+    assert lines[:2] == ["add(a=2, b=3) → 5", "The functions returned: 5"]
+    window.type(f"{call} 2 and 3")
+    window.wait_for(r"run add\(a=2, b=3\)\? \[y/N\] ")
+    window.type("y")
+    lines = left(window.end())
+    assert lines[-4:-2] == ["add(a=2, b=3) → 5", "The functions returned: 5"]
+
+
+def test_data_is_written_as_json_and_not_as_markdown(window: Window) -> None:
+    """In lines with indents, once it is whole."""
+    lines = left(window.enter(f"{ASK}--once -f dict[str,str] hello"))
+    assert lines[0] == "{"
+    assert "}" in lines
+
+
 def test_finished_blocks_are_written_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     """An answer of many screens leaves each of its lines once, and the end of it is seen while it comes."""
     folder = str(tmp_path_factory.mktemp("ipython"))

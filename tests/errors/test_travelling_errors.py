@@ -14,6 +14,7 @@ from ollama_magics.errors import (
     AnswerCut,
     ConnectionProblem,
     EmbeddingProblem,
+    FormatProblem,
     Interrupted,
     ModelProblem,
     OllamaMagicsError,
@@ -23,6 +24,7 @@ from ollama_magics.errors import (
     RecordingProblem,
     RequestRefused,
     SettingError,
+    ToolProblem,
 )
 from ollama_magics.standin import StandIn
 
@@ -31,6 +33,7 @@ ERRORS: list[OllamaMagicsError] = [
     AnswerCut("OM-C03", said="no more", characters=7),
     ConnectionProblem("OM-D03", url="http://here", host="here", port=1, debug="ConnectError"),
     EmbeddingProblem("OM-E02", rows=(3, 7), found="Row 3 is None, row 7 is empty."),
+    FormatProblem("OM-F04", kind="x"),
     ModelProblem("OM-D36", model="m", host="here", installed="a", nearest=""),
     PictureProblem("OM-P02", source="x", reason="broken"),
     PromptProblem("OM-T03", kind="int"),
@@ -38,6 +41,7 @@ ERRORS: list[OllamaMagicsError] = [
     RecordingProblem("OM-Y01", method="POST", route="/api/chat", path="a.json", reason="None is near."),
     RequestRefused("OM-R01", status=500, said="no"),
     SettingError("OM-S01", value="x", setting="seed", reason="no", example="42"),
+    ToolProblem("OM-K03", count=100, most=8),
 ]
 
 

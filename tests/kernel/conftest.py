@@ -61,11 +61,11 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)
 
-    def start(self, source: str, cell: str = "") -> str:
-        """Send a cell and return the id of the request."""
+    def start(self, source: str, cell: str = "", *, allow_stdin: bool = False) -> str:
+        """Send a cell and return the id of the request; ``allow_stdin``: there is somebody to answer questions."""
         request = self.client.session.msg("execute_request", {
             "code": source, "silent": False, "store_history": True, "user_expressions": {},
-            "allow_stdin": False, "stop_on_error": True,
+            "allow_stdin": allow_stdin, "stop_on_error": True,
         }, metadata={"cellId": cell} if cell else {})  # fmt: skip
         self.client.shell_channel.send(request)
         return str(request["header"]["msg_id"])

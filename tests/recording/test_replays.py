@@ -300,3 +300,22 @@ def test_whatever_was_said_is_read_as_it_was_written(said: list[tuple[Any, list[
         assert [[list(line) for line in one.answer] for one in read(written.path)] == [
             [list(line) for line in one.answer] for one in wanted
         ]
+
+
+def test_the_rounds_of_a_turn_with_functions_are_replayed(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """The functions run again, and what they return is the same or is named as what differs."""
+
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b + more
+
+    more = 0
+    wishes: dict[str, Any] = {"model": "sandbox-tools", "tools": add, "confirm": lambda _: True}
+    said = told(record(stand_in.url), "2 and 3", **wishes)
+    asked, offline = len(stand_in.requests), replay()
+    assert said == told(offline, "2 and 3", **wishes) == "The functions returned: 5"
+    assert len(stand_in.requests) == asked
+    more = 1
+    with pytest.raises(om.RecordingProblem) as caught:
+        told(replay(), "2 and 3", **wishes)
+    assert "messages[2].content is '5' there and '6' here" in caught.value.how_we_know

@@ -12,6 +12,7 @@ from ollama_magics.conversation import Conversation, Place, Turn
 from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
 from ollama_magics.images import collect
 from ollama_magics.reply import Circumstances, Reply, bundle, figures, warnings
+from ollama_magics.tools import Call
 from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, Message, chunk
 from tests import faults
 
@@ -122,7 +123,7 @@ def test_thoughts_and_tool_calls_are_kept_apart_from_the_text() -> None:
     thinking = said(message={"content": "", "thinking": "Hm"})
     calling = said(message={"content": "", "tool_calls": [call]})
     reply = finished(thinking, calling, said("5"), said(**LAST))
-    assert (reply.thinking, reply.text, reply.tool_calls) == ("Hm", "5", [call])
+    assert (reply.thinking, reply.text, reply.tool_calls) == ("Hm", "5", [Call("add", {"a": 2})])
 
 
 def test_all_messages_can_be_taken_along() -> None:

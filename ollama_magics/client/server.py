@@ -1,4 +1,4 @@
-"""The only room that knows HTTP: one method for each endpoint, over one kept connection pool for each server."""
+"""One server: a method for each endpoint, over one kept connection pool."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import httpx
 
 from ollama_magics import wire
 from ollama_magics.address import Address
+from ollama_magics.client.timeouts import Timeouts
 from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused
 from ollama_magics.failure import translated
 from ollama_magics.headers import basic, headers, secrets, without
@@ -36,24 +37,6 @@ _Found = TypeVar("_Found")
 _Read = Callable[[wire.Body], _Found]
 _LONGEST_REFUSAL = 64 * 1024  # bytes of an error page that are read
 _HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds to connect (at most 2 on this machine), to the first byte of an answer, and between two of its parts."""
-
-    connect: float = 5
-    first_token: float = 600
-    idle: float = 120
-    metadata: float = 10
-
-    def for_request(self, address: Address, first: float) -> httpx.Timeout:
-        """Return the limits up to the first byte of an answer."""
-        return httpx.Timeout(connect=self.connecting(address), read=first, write=max(60, self.idle), pool=self.connect)
-
-    def connecting(self, address: Address) -> float:
-        """Return the limit for a connection."""
-        return min(self.connect, 2) if address.is_loopback else self.connect
 
 
 @dataclass(frozen=True)
@@ -165,9 +148,9 @@ class Client:
 
         Raises RequestRefused and its relatives before the first chunk, AnswerCut for an answer that is not whole.
         """
-        path = "/api/chat" if isinstance(request, wire.ChatRequest) else "/api/generate"
-        with self._sent("POST", path, request, self._timeouts.first_token) as response:
-            response.request.extensions["timeout"]["read"] = self._timeouts.idle
+        path, times = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts
+        with self._sent("POST", path, request, times.first_token) as response:
+            response.request.extensions["timeout"]["read"] = times.first_token if wire.is_held_back(request) else times.idle
             yield from self._chunks(response, request)
 
     def lines(self, path: str, request: Any) -> Iterator[bytes]:
@@ -197,8 +180,7 @@ class Client:
             raise self._stranger(error) from None
 
     def _stranger(self, error: RequestRefused) -> ConnectionProblem:
-        reason = error.facts["reason"]
-        return ConnectionProblem("OM-D24", url=self.address.url, reason=reason)
+        return ConnectionProblem("OM-D24", url=self.address.url, reason=error.facts["reason"])
 
     @contextmanager
     def _sent(self, method: str, path: str, request: Any, first: float) -> Iterator[httpx.Response]:
@@ -269,7 +251,8 @@ class Client:
             for part in response.iter_raw():
                 yield from lines.feed(part)
         except httpcore.ReadTimeout as error:
-            raise AnswerCut("OM-C04", seconds=f"{self._timeouts.idle:g}", debug=repr(error)) from None
+            waited = f"{response.request.extensions['timeout']['read']:g}"
+            raise AnswerCut("OM-C04", seconds=waited, debug=repr(error)) from None
         except _HTTP_FAILURES as error:
             raise AnswerCut("OM-C01", debug=repr(error)) from None
         yield from lines.rest()

@@ -1,74 +1,14 @@
-"""Requests and replies of Ollama's HTTP interface as values, without any HTTP."""
-
-# Every request carries "truncate": false, so that the server refuses what it would otherwise cut without a word
-# (known to servers from 0.12.6 on; for embeddings much longer).
+"""What a server answers, as values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from ollama_magics.errors import PromptProblem, RequestRefused
+from ollama_magics.wire.lines import Body, unreadable
 
 OLDEST_SERVER = (0, 12, 6)
-Body = bytes | bytearray | memoryview
-LONGEST_LINE = 64 * 1024 * 1024  # bytes; Ollama's own client gives up at 8 MB
-
-
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One message of a conversation; ``images`` are base64 texts of PNG or JPEG files."""
-
-    role: str
-    content: str
-    images: tuple[str, ...] = ()
-
-
-class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn for /api/chat."""
-
-    model: str
-    messages: tuple[Message, ...]
-    options: dict[str, Any] = {}
-    format: Any = msgspec.UNSET
-    think: bool | str | msgspec.UnsetType = msgspec.UNSET
-    keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
-    stream: bool = True
-    truncate: bool = False
-    tools: tuple[dict[str, Any], ...] | msgspec.UnsetType = msgspec.UNSET
-    shift: bool | msgspec.UnsetType = msgspec.UNSET
-    logprobs: bool | msgspec.UnsetType = msgspec.UNSET
-    top_logprobs: int | msgspec.UnsetType = msgspec.UNSET
-
-
-class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt to be completed by /api/generate."""
-
-    model: str
-    prompt: str
-    suffix: str | msgspec.UnsetType = msgspec.UNSET
-    system: str | msgspec.UnsetType = msgspec.UNSET
-    images: tuple[str, ...] = ()
-    options: dict[str, Any] = {}
-    think: bool | str | msgspec.UnsetType = msgspec.UNSET
-    keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
-    stream: bool = True
-    truncate: bool = False
-    shift: bool | msgspec.UnsetType = msgspec.UNSET
-    logprobs: bool | msgspec.UnsetType = msgspec.UNSET
-    top_logprobs: int | msgspec.UnsetType = msgspec.UNSET
-
-
-class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch of texts for /api/embed."""
-
-    model: str
-    input: tuple[str, ...]
-    truncate: bool = False
-    dimensions: int | msgspec.UnsetType = msgspec.UNSET
-    keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
-    options: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -185,38 +125,9 @@ class _Version(msgspec.Struct, frozen=True):
 
 
 _Kind = TypeVar("_Kind")
-_ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[type[Any], Any] = {
     kind: msgspec.json.Decoder(kind) for kind in (Chunk, ModelCard, Embeddings, _Tags, _Loaded, _Version)
 }
-
-
-def embed_request(  # noqa: PLR0913 - one for each field
-    model: str,
-    texts: Sequence[str],
-    *,
-    truncate: bool = False,
-    dimensions: int | None = None,
-    keep_alive: float | str | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> EmbedRequest:
-    """Return the request for a batch of texts; what is None is left to the server."""
-    return EmbedRequest(
-        model=model,
-        input=tuple(texts),
-        truncate=truncate,
-        dimensions=dimensions or msgspec.UNSET,
-        keep_alive=msgspec.UNSET if keep_alive is None else keep_alive,
-        options=dict(options) if options else msgspec.UNSET,
-    )
-
-
-def encode(request: msgspec.Struct | Mapping[str, Any]) -> bytes:
-    """Return the request as JSON; raises PromptProblem for a text that UTF-8 cannot write."""
-    try:
-        return _ENCODER.encode(request)
-    except UnicodeEncodeError:
-        raise PromptProblem("OM-T04") from None
 
 
 def chunk(line: bytes) -> Chunk:
@@ -265,32 +176,6 @@ def full_name(name: str) -> str:
     """Return the name as servers compare it: lower case, with its tag."""
     lower = name.strip().lower()
     return lower if ":" in lower.rpartition("/")[2] else f"{lower}:latest"
-
-
-class Lines:
-    r"""Cuts a byte stream at ``\n`` and nowhere else (str.splitlines would also cut at U+0085, which Go writes raw)."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that are complete now, without blank ones; raises RequestRefused for an endless one."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            raise unreadable(self._rest, f"it is longer than {LONGEST_LINE // 1024 // 1024} MB")
-        return [line for line in lines if line and not line.isspace()]
-
-    def rest(self) -> Iterator[bytes]:
-        """Yield the last line where it came without its end."""
-        last, self._rest = self._rest, b""
-        if last.strip():
-            yield last
-
-
-def unreadable(line: Body, why: str) -> RequestRefused:
-    """Return the error for an answer that is not what the interface promises."""
-    start = bytes(line[:80]).decode("utf-8", "replace")
-    return RequestRefused("OM-R02", status=200, reason=f"{why}; it begins: {start!r}")
 
 
 def _decoded(body: Body, kind: type[_Kind]) -> _Kind:
