@@ -53,4 +53,14 @@ REASONS: dict[str, str] = {
     # structured answers and functions
     "goes_on_in_words": "An answer that goes on goes on in words: half of an object, or half of a call, cannot be finished.",
     "functions_run_anew": "What functions return is not the same every time, so an exchange with them is not stored.",
+    "tool_twice": "Another function of that name is offered, too.",
+    "tool_types": "{what} {seen}",
+    "tool_class": "It is a class, not a function.",
+    "tool_nameless": "It is not a function with a name.",
+    "tool_lambda": "It has no name that a model could call: write it with def.",
+    "tool_asynchronous": "It is asynchronous or a generator; one that returns its result is needed.",
+    "tool_built_in": "It is built in and does not tell its parameters: wrap it in a def.",
+    "tool_hints": "Its hints cannot be read: {said}.",
+    "tool_by_place": "{name} cannot be given by name.",
+    "tool_no_hint": "Its parameter {name} has no type hint.",
 }

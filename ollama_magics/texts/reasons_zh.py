@@ -50,4 +50,14 @@ REASONS: dict[str, str] = {
     # structured answers and functions
     "goes_on_in_words": "继续的回答只能是文字：对象或调用的一半无法续写。",
     "functions_run_anew": "函数的结果每次可能不同，因此含函数的对话不会存储。",
+    "tool_twice": "还提供了另一个同名函数。",
+    "tool_types": "{what}{seen}",
+    "tool_class": "它是类，不是函数。",
+    "tool_nameless": "它不是有名称的函数。",
+    "tool_lambda": "它没有模型可以调用的名称：请用 def 定义。",
+    "tool_asynchronous": "它是异步函数或生成器；需要直接返回结果的函数。",
+    "tool_built_in": "它是内置函数，不说明参数：请用 def 包装。",
+    "tool_hints": "无法读取它的类型提示：{said}。",
+    "tool_by_place": "{name} 不能按名称传入。",
+    "tool_no_hint": "参数 {name} 没有类型提示。",
 }

@@ -11,6 +11,7 @@ import msgspec
 
 from ollama_magics import schema
 from ollama_magics.errors import FormatProblem, ToolProblem
+from ollama_magics.texts import Phrase
 from ollama_magics.tools import docstrings
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -45,7 +46,7 @@ def offered(functions: Any) -> tuple[Tool, ...]:
     for function in _each(functions):
         tool = _tool(function)
         if found.setdefault(tool.name, tool).function is not function:
-            raise _refused(function, "Another function of that name is offered, too.")
+            raise _refused(function, Phrase("tool_twice"))
     return tuple(found.values())
 
 
@@ -67,35 +68,35 @@ def _tool(function: Any) -> Tool:
     try:
         made = schema.inlined(schema.of(fields).sent)
     except FormatProblem as error:
-        raise _refused(function, f"{error.what} {error.how_we_know}") from None
+        raise _refused(function, Phrase("tool_types", what=error.what, seen=error.how_we_know)) from None
     told = {"name": name, "description": docstrings.summary(_docstring(function)), "parameters": _described(function, made)}
     return Tool(name, function, {"type": "function", "function": told}, fields)
 
 
 def _check_kind(function: Any) -> None:
     if isinstance(function, type):
-        raise _refused(function, "It is a class, not a function.")
+        raise _refused(function, Phrase("tool_class"))
     if not callable(function) or not hasattr(function, "__name__"):
-        raise _refused(function, "It is not a function with a name.")
+        raise _refused(function, Phrase("tool_nameless"))
     if not function.__name__.isidentifier():
-        raise _refused(function, "It has no name that a model could call: write it with def.")
+        raise _refused(function, Phrase("tool_lambda"))
     unwrapped = inspect.unwrap(function)
     if inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped) or inspect.isgeneratorfunction(unwrapped):
-        raise _refused(function, "It is asynchronous or a generator; one that returns its result is needed.")
+        raise _refused(function, Phrase("tool_asynchronous"))
 
 
 def _signature(function: Any) -> inspect.Signature:
     try:
         return inspect.signature(function, eval_str=True)
     except ValueError:
-        raise _refused(function, "It is built in and does not tell its parameters: wrap it in a def.") from None
+        raise _refused(function, Phrase("tool_built_in")) from None
     except (NameError, TypeError, SyntaxError, AttributeError) as error:
-        raise _refused(function, f"Its hints cannot be read: {error}.") from None
+        raise _refused(function, Phrase("tool_hints", said=error)) from None
 
 
 def _field(function: Any, given: inspect.Parameter) -> tuple[Any, ...]:
     if given.kind not in _NAMED:
-        raise _refused(function, f"{given} cannot be given by name.")
+        raise _refused(function, Phrase("tool_by_place", name=given))
     hint = _hint(function, given)
     # a default is left to the function: what the model does not write is not passed
     may_be_left_out: Any = Union[hint, msgspec.UnsetType]  # noqa: UP007 - a hint need not know the sign |
@@ -107,7 +108,7 @@ def _hint(function: Any, given: inspect.Parameter) -> Any:
         return given.annotation
     if type(given.default) in _GUESSED:
         return type(given.default)
-    raise _refused(function, f"Its parameter {given.name} has no type hint.")
+    raise _refused(function, Phrase("tool_no_hint", name=given.name))
 
 
 def _described(function: Any, made: dict[str, Any]) -> dict[str, Any]:
@@ -122,6 +123,6 @@ def _docstring(function: Any) -> str:
     return inspect.getdoc(function) or ""
 
 
-def _refused(function: Any, reason: str) -> ToolProblem:
+def _refused(function: Any, reason: Phrase) -> ToolProblem:
     name = getattr(function, "__name__", None) or repr(function)
     return ToolProblem("OM-K01", function=str(name)[:80], reason=reason)

@@ -64,7 +64,7 @@ OURS: dict[str, set[str]] = {
     "budget": {"conversation", "wire", "errors"},
     "conversation": {"wire"},
     "installed": {"client", "refusal", "wire", "texts", "errors"},
-    "tools": {"schema", "errors"},
+    "tools": {"schema", "texts", "errors"},
     "schema": {"errors"},
     "markup": {"texts"},
     "images": {"errors"},

@@ -63,6 +63,23 @@ def test_the_call_is_on_the_screen_while_it_is_asked_for(ready: Any) -> None:
     assert not any("waiting" in page for page in asking[1:])
 
 
+def test_the_result_is_on_the_screen_before_the_model_has_read_it(ready: Any) -> None:
+    """However soon after the last paint it comes: the model may take minutes."""
+    done = ready.run(ASK.replace("-t add", "-t add --yes"))
+    pages = [message["content"]["data"]["text/html"] for message in done.messages]
+    assert any(">5</div>" in page and "functions returned" not in page for page in pages)
+
+
+def test_a_table_grows_while_its_rows_come(ready: Any) -> None:
+    """A row more at a time; the last paint has them all."""
+    rows = "[" + ", ".join(f"[{number}, {number}]" for number in range(40)) + "]"
+    done = ready.run(f"%%ollama --once -f list[list[int]]\nrepeat after me: {rows}")
+    pages = [message["content"]["data"]["text/html"] for message in done.messages]
+    counts = [page.count("<tr style") for page in pages if "<table" in page]
+    assert counts == sorted(counts)
+    assert counts[-1] == 40
+
+
 def test_where_nobody_can_be_asked_nothing_runs(ready: Any) -> None:
     """As in nbclient and Run All on a server: the error says how to allow it."""
     done = ready.run(ASK)
