@@ -126,8 +126,7 @@ def _able(session: Session, prompt: Prompt) -> str:
     if prompt.images and model and chosen.vision == "yes":
         ability = "completion"
     elif prompt.images and chosen.vision == "no":
-        reason, example = "The form says that it does not see (vision: no).", "%ollama_config --vision auto"
-        raise SettingError("OM-S01", value="a picture", setting="this model", reason=reason, example=example)
+        raise SettingError("OM-S15", setting="vision", what=Phrase("a_picture"))
     model = session.installed.choose(model, ability)
     if prompt.thinking(chosen) not in ("auto", "off"):
         session.installed.choose(model, "thinking")

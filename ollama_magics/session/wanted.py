@@ -42,8 +42,7 @@ def wanted(session: Session, prompt: Prompt) -> Wanted:
     if prompt.completes(session.settings):
         raise ToolProblem("OM-K05")
     if session.settings.tools == "no":
-        reason, example = "The form says that it calls none (tools: no).", "%ollama_config --tools auto"
-        raise SettingError("OM-S01", value="a function", setting="this model", reason=reason, example=example)
+        raise SettingError("OM-S15", setting="tools", what=Phrase("a_function"))
     return Wanted(kind, tools.Toolbox(offered, prompt.confirm))
 
 

@@ -547,6 +547,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "{example}",
     ),
+    "OM-S15": (
+        "{what} cannot go to this model.",
+        "The form says so: {setting} is no.",
+        "%ollama_config --{setting} auto",
+    ),
     "OM-S02": (
         "{setting} holds a secret, and a magic line is no place for it.",
         "The line stays in the notebook and in the history of IPython; nothing of it was used.",

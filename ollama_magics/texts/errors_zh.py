@@ -58,6 +58,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "{example}",
     ),
+    "OM-S15": (
+        "{what}不能发送给这个模型。",
+        "表单中已设定：{setting} 为 no。",
+        "%ollama_config --{setting} auto",
+    ),
     "OM-S02": (
         "“{setting}”含有机密内容，不应写在魔法命令行中。",
         "该行会留在笔记本和 IPython 的历史记录中；其内容未被使用。",

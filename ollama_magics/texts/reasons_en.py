@@ -2,6 +2,8 @@
 
 REASONS: dict[str, str] = {
     "what_was_given": "What was given",
+    "a_picture": "A picture",
+    "a_function": "A function",
     "long_text": "so long a text",
     "spaced_text": "a text with spaces",
     # values of the form

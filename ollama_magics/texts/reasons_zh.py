@@ -2,6 +2,8 @@
 
 REASONS: dict[str, str] = {
     "what_was_given": "所给的内容",
+    "a_picture": "图片",
+    "a_function": "函数",
     "long_text": "这么长的文本",
     "spaced_text": "含空格的文本",
     "need_tokens": "需要整数个 token：4096、4k 或 4,096。",
