@@ -47,7 +47,7 @@ def test_a_good_server_passes_every_stage(stand_in: StandIn) -> None:
     assert sentences[0] == f"{stand_in.url}, set in this notebook"
     assert sentences[2:5] == [
         "Ollama 0.24.0",
-        "sandbox-chat is installed, one of 4",
+        "sandbox-chat is installed, one of 5",
         "completion, context up to 8\u202f192",
     ]
     assert all(stage.milliseconds is not None for stage in report.stages[:5])
@@ -62,7 +62,7 @@ def test_a_check_loads_no_model(stand_in: StandIn) -> None:
 def test_the_only_fitting_model_is_found(stand_in: StandIn) -> None:
     """With the size of its vectors, where it makes some."""
     report = check(Question(stand_in.url, abilities=("embedding",)))
-    assert report.stages[3].sentence == "sandbox-embed, the only installed one of 4 that fits"
+    assert report.stages[3].sentence == "sandbox-embed, the only installed one of 5 that fits"
     assert "dimension 256" in report.stages[4].sentence
 
 

@@ -209,9 +209,9 @@ def test_a_server_is_looked_over_the_chosen_model_first(connect: Connect, stand_
     """So that a form need not wait for a hundred others."""
     first, last = look_over(connect(stand_in.url), "sandbox-vision")
     assert list(first.cards) == ["sandbox-vision:latest"]
-    assert len(last.cards) == len(last.models) == 4
+    assert len(last.cards) == len(last.models) == 5
     assert last.described("sandbox-embed", "en") == "2 kB · embedding · dimension 256"
     assert last.able("embedding") == ["sandbox-embed"]
-    assert first.able("embedding") == ["sandbox-chat", "sandbox-embed", "sandbox-think"]  # two of them may be
+    assert first.able("embedding") == ["sandbox-chat", "sandbox-embed", "sandbox-think", "sandbox-tools"]  # three may be
     assert last.has("SANDBOX-CHAT")
     assert not last.has("sandbox")

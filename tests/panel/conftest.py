@@ -28,6 +28,6 @@ def panel(stand_in: StandIn) -> Iterator[Panel]:
     """Give a form on the stand-in, which has answered."""
     current().configure({"base_url": stand_in.url, "model": "sandbox-chat"})
     form = Panel(current())
-    until(lambda: form._stock and len(form._stock.cards) == 4)
+    until(lambda: form._stock and len(form._stock.cards) == 5)
     yield form
     Widget.close_all()

@@ -13,6 +13,7 @@ from ollama_magics import profiles
 from ollama_magics.panel import Panel
 from ollama_magics.session import current
 from ollama_magics.standin import StandIn
+from ollama_magics.standin.models import MODELS
 from tests.browser.gate import Gate
 from tests.canary import KEY
 
@@ -178,9 +179,9 @@ def test_what_a_person_typed_is_never_filled_over(panel: Panel) -> None:
 
 def test_the_installed_models_are_offered_with_what_is_known_of_them(panel: Panel) -> None:
     """Plain names in the field, everything else in a folded list, of which a choice is the model."""
-    assert panel._rows["model"].field.options == ("sandbox-chat", "sandbox-vision", "sandbox-embed", "sandbox-think")
+    assert panel._rows["model"].field.options == tuple(MODELS)
     assert panel._rows["embedding_model"].field.options == ("sandbox-embed",)
-    assert panel._models.button.description == "▸ Installed models (4)"
+    assert panel._models.button.description == "▸ Installed models (5)"
     assert panel._models.choice.value == "sandbox-chat"
     assert "sandbox-vision\u20038 kB · completion, vision" in dict(panel._models.choice.options)
     panel._models.choice.value = "sandbox-vision"
