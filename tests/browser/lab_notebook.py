@@ -93,6 +93,10 @@ class Notebook:
         """Return the answer of a model below a cell."""
         return self.cell(index).locator(".ollama-magics")
 
+    def question(self, index: int) -> Locator:
+        """Return the box into which a line is typed for a running cell that asks for one."""
+        return self.cell(index).locator(".jp-Stdin-input")
+
     def text(self, index: int) -> str:
         """Return the visible text of all outputs of a cell."""
         return "\n".join(self.output(index).all_inner_texts())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.faults import LINES, chunk
@@ -74,27 +74,47 @@ PAYLOADS = (
 
 
 @dataclass
-class Answers:
-    """A step that gives one payload after another: as thoughts and as text of an answer."""
+class Telling:
+    """A step that ends a connection with the next of these answers."""
 
-    left: Iterator[str] = field(default_factory=lambda: itertools.cycle(PAYLOADS))
+    left: Iterator[bytes]
 
     def run(self, connection: Connection) -> None:
         """Do it."""
-        text = next(self.left)
+        connection.send(next(self.left))
+        raise EndError
+
+
+def answers() -> Iterator[bytes]:
+    """Yield one payload after another: as thoughts, as text, and as the reason of the end."""
+    for text in itertools.cycle(PAYLOADS):
         lines = [chunk("", message={"role": "assistant", "content": "", "thinking": text}), chunk(text)]
-        connection.send(LINES + b"".join(lines) + chunk(done=True, done_reason=text, prompt_eval_count=1, eval_count=1))
-        raise EndError
+        yield LINES + b"".join(lines) + _end(text)
 
 
-@dataclass
-class Refusals:
-    """A step that gives one payload after another as the reason why a request is refused."""
+def refusals() -> Iterator[bytes]:
+    """Yield one payload after another as the reason why a request is refused."""
+    for text in itertools.cycle(PAYLOADS):
+        body = json.dumps({"error": text}).encode()
+        yield b"HTTP/1.1 400 Bad\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
-    left: Iterator[str] = field(default_factory=lambda: itertools.cycle(PAYLOADS))
 
-    def run(self, connection: Connection) -> None:
-        """Do it."""
-        body = json.dumps({"error": next(self.left)}).encode()
-        connection.send(b"HTTP/1.1 400 Bad\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-        raise EndError
+def calls() -> Iterator[bytes]:
+    """Yield one payload after another as name, value and name of a value in calls of functions; every other answer is a word."""
+    for text in itertools.cycle(PAYLOADS):
+        made = {text: {}, "echo": {"text": text}, "fail": {"text": text}, "add": {text: 1}}
+        written = [{"function": {"name": name, "arguments": arguments}} for name, arguments in made.items()]
+        yield LINES + chunk("", message={"role": "assistant", "content": text, "tool_calls": written}) + _end()
+        yield LINES + chunk("done") + _end()
+
+
+def data() -> Iterator[bytes]:
+    """Yield one payload after another in rows of data that come one by one, and then as what is no data at all."""
+    for text in itertools.cycle(PAYLOADS):
+        rows = [json.dumps({text: text, "b": text}) for _ in range(2)]
+        yield LINES + chunk(f"[{rows[0]}, ") + chunk(f"{rows[1]}]") + _end()
+        yield LINES + chunk(text) + _end()
+
+
+def _end(reason: str = "stop") -> bytes:
+    return chunk(done=True, done_reason=reason, prompt_eval_count=1, eval_count=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -13,7 +12,7 @@ from tests.faults import FaultServer, fine
 from .conftest import Opening
 from .lab_notebook import Notebook
 from .lab_server import Lab
-from .payloads import PAYLOADS, Answers, Refusals
+from .payloads import PAYLOADS, Telling, answers, calls, data, refusals
 
 FORBIDDEN = (
     "script, iframe, object, embed, style, form, button, svg, img, video, audio, link, meta, base, input, math, "
@@ -36,18 +35,26 @@ outputs => {
 }
 """
 
-PREPARE = f"payloads = {PAYLOADS!r}\nask = lambda line: get_ipython().run_line_magic('ollama', '--once ' + line)"
+PREPARE = f"""payloads = {PAYLOADS!r}
+rows = list[dict[str, str]]
+ask = lambda line: get_ipython().run_line_magic('ollama', '--once ' + line)
+def add(a: int): ...
+def echo(text: str): return text
+def fail(text: str): raise ValueError(text)
+"""
 SAFELY = "    try: ask('{line}')\n    except Exception: get_ipython().showtraceback()\n"
-# Where a text of others is shown: how the server serves it, and the cell that shows all of them.
-WAYS: dict[str, tuple[Callable[[], FaultServer], str]] = {
-    "answers and thoughts": (lambda: FaultServer(fine(chat=[Answers()])), "for _ in payloads: ask('-m m hello')"),
-    "plain answers": (lambda: FaultServer(fine(chat=[Answers()])), "for _ in payloads: ask('--raw -m m hello')"),
-    "model names": (lambda: FaultServer(fine()), f"for name in payloads:\n{SAFELY.format(line='-m $name hello')}"),
-    "names of columns": (lambda: FaultServer(fine()), f"for name in payloads:\n{SAFELY.format(line='-m $name -m m hello')}"),
-    "errors": (lambda: FaultServer(fine(chat=[Refusals()])), f"for _ in payloads:\n{SAFELY.format(line='-m m hello')}"),
-    "errors of columns": (
-        lambda: FaultServer(fine(chat=[Refusals()])),
-        f"for name in payloads:\n{SAFELY.format(line='-m $name -m nobody hello')}",
+# Where a text of others is shown: what the server answers, and the cell that shows all of them.
+WAYS: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
+    "answers and thoughts": (answers, "for _ in payloads: ask('-m m hello')"),
+    "plain answers": (answers, "for _ in payloads: ask('--raw -m m hello')"),
+    "model names": (answers, f"for name in payloads:\n{SAFELY.format(line='-m $name hello')}"),
+    "names of columns": (answers, f"for name in payloads:\n{SAFELY.format(line='-m $name -m m hello')}"),
+    "errors": (refusals, f"for _ in payloads:\n{SAFELY.format(line='-m m hello')}"),
+    "errors of columns": (refusals, f"for name in payloads:\n{SAFELY.format(line='-m $name -m nobody hello')}"),
+    "calls and results of functions": (calls, "for _ in payloads: ask('-m m --yes -t echo -t fail -t add hello')"),
+    "rows and broken data": (
+        data,
+        f"for _ in payloads:\n{SAFELY.format(line='-m m -f rows hello')}{SAFELY.format(line='-m m -f json hello')}",
     ),
 }
 
@@ -91,9 +98,8 @@ def test_there_are_enough_payloads() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_of_others_runs_or_calls_home(opened: Opening, escapes: list[str], way: str) -> None:
     """Neither while it comes, nor when it is complete, nor when the saved notebook is opened again."""
-    serving, cell = WAYS[way]
-    server: AbstractContextManager[FaultServer] = serving()
-    with server as answering:
+    told, cell = WAYS[way]
+    with FaultServer(fine(chat=[Telling(told())])) as answering:
         notebook = opened(f"%ollama_config --base-url {answering.url}\n{PREPARE}", cell)
         notebook.run(1)
         notebook.run(2)
