@@ -1,4 +1,4 @@
-"""Pictures of answers for docs/: in a notebook, light and dark, thinking, in columns, and in a terminal."""
+"""Pictures of answers for docs/: light and dark, thinking, in columns, with a called function and data, and in a terminal."""
 
 import io
 import os
@@ -35,12 +35,28 @@ The spread is $s = \\sqrt{\\frac{1}{n-1} \\sum_i (x_i - \\bar x)^2}$, and a coff
 """
 PLOT = """import matplotlib.pyplot as plt
 figure, axes = plt.subplots(figsize=(4, 3)); axes.scatter([1, 2, 3, 4], [2, 1, 4, 3], c=[1, 2, 3, 4]); plt.close()"""
+TYPES = """from dataclasses import dataclass
+
+@dataclass
+class Group:
+    species: str
+    petal_width: float
+    is_separate: bool
+
+def means(column: str) -> dict[str, float]:
+    "Return the mean of a column for each species."
+    return {"setosa": 0.25, "versicolor": 1.33, "virginica": 2.03}"""
+GROUPS = """petal_width of each species; repeat after me: [{"species": "setosa", "petal_width": 0.25, "is_separate": true},
+{"species": "versicolor", "petal_width": 1.33, "is_separate": false},
+{"species": "virginica", "petal_width": 2.03, "is_separate": false}]"""
 CELLS = (
     PLOT,
     f"%%ollama -m sandbox-chat --once\n{ANSWER}",
     "%%ollama -m sandbox-think --once\nWhich species has the widest petals?",
     "%%ollama -m sandbox-chat -m sandbox-think -m sandbox-vision\nName the largest group.",
     "%%ollama -m sandbox-vision --once -i figure\nWhat does the plot show?",
+    TYPES,
+    f"%%ollama -m sandbox-tools --once -t means -f list[Group]\n{GROUPS}",
 )
 
 
@@ -55,22 +71,33 @@ def main() -> int:
 
 
 def _take(notebook: Notebook) -> None:
-    for index in range(1, len(CELLS) + 1):
+    for index in range(1, len(CELLS)):
         notebook.run(index)
+    _run_and_say_yes(notebook, len(CELLS))
     notebook.answer(3).locator("summary").click()
     notebook.settle()
     _picture(notebook, 2, "chat-answer.png")
     _picture(notebook, 3, "chat-thoughts.png")
     _picture(notebook, 4, "chat-columns.png")
     _picture(notebook, 5, "chat-picture.png")
+    _picture(notebook, len(CELLS), "chat-tools.png")
     with notebook.theme("JupyterLab Dark"):
         notebook.settle()
         _picture(notebook, 2, "chat-answer-dark.png")
 
 
+def _run_and_say_yes(notebook: Notebook, index: int) -> None:
+    notebook.start(index)
+    notebook.question(index).fill("y")
+    notebook.question(index).press("Enter")
+    notebook.wait(index)
+
+
 def _picture(notebook: Notebook, index: int, name: str) -> None:
     notebook.page.wait_for_timeout(500)  # formulas are typeset a little later
     shown = notebook.output(index) if "answer" in name else notebook.cell(index)  # its prompt only repeats it
+    if "tools" in name:  # likewise; the question is an output of its own
+        shown = shown.locator(".jp-OutputArea").first
     shown.screenshot(path=DOCS / name)
 
 
