@@ -34,13 +34,10 @@ class Asker:
 
     def serve(self, server: Server) -> None:
         """Ask a server for one batch after another until the job is over."""
-        kept = bytearray()
         while batch := self._line.take(server):
             trouble = None
             try:
-                # in one piece from the start: what grows leaves holes behind that stay with the process
-                kept = kept or bytearray(min(self._wish.batch * self._width * _NUMBER, _MOST_KEPT))
-                self._embed(server, batch, kept)
+                self._embed(server, batch)
             except Cancelled:
                 self._line.landed(server)
                 return
@@ -56,13 +53,20 @@ class Asker:
         vectors = server.client.embed(request, lambda body: self._read(body, 1))
         return np.array(vectors.numbers[0], np.float64)
 
+    def _kept(self, server: Server) -> bytearray:
+        """Return what takes the bodies of a server, in one piece from the start: what grows leaves holes behind that stay."""
+        with self._line.changed:
+            server.kept = server.kept or bytearray(min(self._wish.batch * self._width * _NUMBER, _MOST_KEPT))
+            return server.kept
+
     def _read(self, body: Body, count: int) -> Vectors:
         with memoryview(body) as view:
             return self._decoder.read(view, count, self._matrix.width)
 
-    def _embed(self, server: Server, batch: Batch, kept: bytearray) -> None:
+    def _embed(self, server: Server, batch: Batch) -> None:
         started = time.monotonic()
         request, count = self._request(batch), len(batch.rows)
+        kept = self._kept(server)
         vectors = server.client.embed(request, lambda body: self._read(body, count), kept=kept, turn=server.turn)
         self._require_width(vectors)
         sound = [place for place in range(len(batch.rows)) if place not in vectors.flaws]

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from ollama_magics import wire
-from ollama_magics.embedding.scanning import Numbers, Scanner
+from ollama_magics.embedding.scanning import Numbers, Scanner, vectors_in
 from ollama_magics.errors import EmbeddingProblem
 
 _USUAL = (1e-60, 1e60)  # squared lengths between these need no second look: the row is finite and not all zeros
-_OPEN = ord("[")
-_PIECE = 64 * 1024  # bytes that are looked at in one go, which the cache holds
 
 
 @dataclass(frozen=True)
@@ -47,13 +45,12 @@ class Decoder:
 
 
 class _Simdjson:
-    """The parser of the extra "fast"."""
+    """The parser of the extra "fast", which is given one vector after another: what it makes of one fits the cache."""
 
     def __init__(self) -> None:
         import simdjson  # noqa: PLC0415 - only there with the extra
 
         self._parser: Any = simdjson.Parser()
-        self._room = 0
 
     @staticmethod
     def is_there() -> bool:
@@ -64,33 +61,38 @@ class _Simdjson:
         return True
 
     def answer(self, body: memoryview, count: int) -> Numbers | None:
-        # as_buffer() flattens whatever is nested, so all shapes but (count, width) must be ruled out; None: look slowly
-        if _brackets(body) != count + 1:
+        """Return the vectors of an answer to /api/embed, or None where anything in it is unusual."""
+        text = vectors_in(body)
+        if text is None:
             return None
-        self._make_room(len(body))
         try:
-            rows = self._parser.parse(body)["embeddings"]
-            widths = {len(row) for row in rows}
-            numbers = np.frombuffer(rows.as_buffer(of_type="d"))
-        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
+            with np.errstate(over="ignore"):  # as in _narrow
+                return self._numbers(text, count)
+        except (ValueError, TypeError, AttributeError, RuntimeError):
             return None
-        return _narrow(numbers.reshape(count, -1)) if len(widths) == 1 and numbers.size == count * max(widths) > 0 else None
 
-    def _make_room(self, size: int) -> None:
-        # the parser takes new memory, ten times the size of a body, for each one that is longer than all before: once is enough
-        if size > self._room:
-            self._room = size * 5 // 4
-            self._parser.parse(b"[" + b" " * self._room + b"]")
+    def _numbers(self, text: memoryview, count: int) -> Numbers | None:
+        at, room = 0, 2 * len(text) // count  # in which a vector and its end are looked for
+        found = np.empty((count, 0), np.float32)
+        for row in range(count):
+            piece = bytes(text[at : at + room])
+            end = piece.find(b"]") + 1
+            # as_buffer() flattens whatever is nested: there must be one bracket, at the start, and a comma between two vectors
+            if piece.rfind(b"[", 0, end) or piece[end : end + 1] != (b"," if row + 1 < count else b""):
+                return None
+            vector = np.frombuffer(self._parser.parse(piece[:end]).as_buffer(of_type="d"))
+            if not row:
+                found = np.empty((count, len(vector)), np.float32)
+            if len(vector) != found.shape[1]:
+                return None
+            found[row] = vector
+            at += end + 1
+        return found if found.size else None
 
 
 def _narrow(numbers: Numbers) -> Numbers:
     with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, which is a flaw
         return numbers.astype(np.float32)
-
-
-def _brackets(body: memoryview) -> int:
-    signs = np.frombuffer(body, np.uint8)
-    return sum(int(np.count_nonzero(signs[start : start + _PIECE] == _OPEN)) for start in range(0, len(signs), _PIECE))
 
 
 def flaws_of(numbers: Numbers) -> dict[int, str]:

@@ -61,6 +61,7 @@ class Server:
     # Bodies are received and read one at a time. Two at once would be done at the same moment, and so would be their successors'
     # answers, for which the server would then wait, and so on: it would stand still half of the time.
     turn: threading.Lock = field(default_factory=threading.Lock)
+    kept: bytearray = field(default_factory=bytearray)  # takes one body after another, for who has the turn
     flying: int = 0
     troubles: int = 0
     alone: bool = False

@@ -16,7 +16,7 @@ from ollama_magics.errors import RequestRefused
 Numbers = np.ndarray[Any, np.dtype[Any]]
 _PIECE = 256 * 1024  # bytes; with all that is made of them they fit the cache of a core
 _ROOM = _PIECE // 8  # numbers in a piece: those of real vectors take more than eight bytes
-_TAIL = 4096  # bytes in which what follows the vectors must fit
+_AROUND = 4096  # bytes in which what comes before the vectors must fit, and what follows them
 _LEAD = 16  # bytes before the first number, so that no window begins before the text
 _MOST_DECIMALS = 15
 _FEW = 32  # one number of so many may be written in another way
@@ -54,14 +54,11 @@ class Scanner:
 
     def answer(self, body: memoryview, count: int) -> Numbers | None:
         """Return the vectors of an answer to /api/embed, or None where anything in it is unusual."""
-        head, tail = bytes(body[:_PIECE]), bytes(body[-_TAIL:])
-        start, end = head.find(b"[[") + 1, tail.rfind(b"]]") + 1
-        width = head.count(b",", start, head.find(b"]")) + 1
-        # without the vectors it must be an answer with one that holds a 0, and no other list in it
-        around = head[:start], tail[end:]
-        if not (start and end) or around[0].count(b"[") > 1 or b"[" in around[1] or not _frames(b"[0]".join(around)):
+        text = vectors_in(body)
+        if text is None:
             return None
-        return self._numbers(body[start : len(body) - len(around[1])], count, width)
+        first = bytes(text[:_PIECE])
+        return self._numbers(text, count, first.count(b",", 0, first.find(b"]")) + 1)
 
     def _numbers(self, text: memoryview, count: int, width: int) -> Numbers | None:
         """Return the ``(count, width)`` numbers of ``[0.1,-0.2],[0.3,0.4]``, or None where anything in it is unusual."""
@@ -174,6 +171,17 @@ class Scanner:
         """Return the number of signs up to a place that are no digits."""
         flags = np.greater(self._text[_LEAD:stop], 9, out=self._flags[: stop - _LEAD])
         return int(np.count_nonzero(flags))
+
+
+def vectors_in(body: memoryview) -> memoryview | None:
+    """Return ``[0.1,-0.2],[0.3,0.4]`` out of an answer to /api/embed, or None where anything around the vectors is unusual."""
+    head, tail = bytes(body[:_AROUND]), bytes(body[-_AROUND:])
+    start, end = head.find(b"[[") + 1, tail.rfind(b"]]") + 1
+    # without the vectors it must be an answer with one that holds a 0, and no other list in it
+    before, after = head[:start], tail[end:]
+    if not (start and end) or before.count(b"[") > 1 or b"[" in after or not _frames(b"[0]".join((before, after))):
+        return None
+    return body[start : len(body) - len(after)]
 
 
 def _join(words: Numbers) -> None:

@@ -1,4 +1,4 @@
-"""The reader of vectors that makes no Python numbers: to the last bit what a plain reading gives, or nothing."""
+"""The readers of vectors that make no Python numbers: to the last bit what a plain reading gives, or nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ollama_magics.embedding.decoding import Decoder
 from ollama_magics.embedding.scanning import Scanner
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(40, 60))
@@ -38,20 +39,31 @@ def plainly(body: bytes) -> np.ndarray[Any, Any] | None:
         return None
 
 
-def scanned(body: bytes, count: int) -> np.ndarray[Any, Any] | None:
-    """Return what the reader makes of an answer."""
-    return Scanner().answer(memoryview(body), count)
+READERS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
 
 
-@given(arrays(np.float32, SHAPES, elements=USUAL))
-def test_every_bit_of_a_float32_comes_back(vectors: np.ndarray[Any, Any]) -> None:
+def reader(*, fast: bool) -> Any:
+    """Return the reader of the extra, which is there where tests run, or the other one."""
+    return Decoder()._reader if fast else Scanner()
+
+
+def scanned(body: bytes, count: int, *, fast: bool) -> np.ndarray[Any, Any] | None:
+    """Return what a reader makes of an answer."""
+    found: np.ndarray[Any, Any] | None = reader(fast=fast).answer(memoryview(body), count)
+    return found
+
+
+@READERS
+@given(vectors=arrays(np.float32, SHAPES, elements=USUAL))
+def test_every_bit_of_a_float32_comes_back(fast: bool, vectors: np.ndarray[Any, Any]) -> None:  # noqa: FBT001 - both ways
     """Also of numbers whose shortest decimals have three digits or fifteen."""
-    found = scanned(answer(vectors), len(vectors))
+    found = scanned(answer(vectors), len(vectors), fast=fast)
     assert found is not None
     assert found.tobytes() == vectors.tobytes()
 
 
-def test_an_answer_of_megabytes_is_read_piece_by_piece() -> None:
+@READERS
+def test_an_answer_of_megabytes_is_read_piece_by_piece(fast: bool) -> None:  # noqa: FBT001 - both ways
     """Numbers and vectors go on from one piece to the next, and some are too small to be written without an exponent."""
     random = np.random.default_rng(0)
     vectors = random.normal(0, 0.04, (300, 389)).astype(np.float32)
@@ -59,9 +71,9 @@ def test_an_answer_of_megabytes_is_read_piece_by_piece() -> None:
     body = answer(vectors)
     assert len(body) > 1_000_000
     assert b"e-0" in body
-    scanner = Scanner()
+    kept = reader(fast=fast)
     for _ in range(2):
-        found = scanner.answer(memoryview(body), 300)
+        found = kept.answer(memoryview(body), 300)
         assert found is not None
         assert found.tobytes() == vectors.tobytes()
 
@@ -69,18 +81,20 @@ def test_an_answer_of_megabytes_is_read_piece_by_piece() -> None:
 FIXED = np.random.default_rng(1).normal(0, 0.3, (3, 40)).astype(np.float32).clip(-0.9, 0.9)
 
 
+@READERS
 @given(at=st.integers(0, len(answer(FIXED)) - 1), sign=st.sampled_from(b'0123456789.,-+eE[]{}" \\n'), count=st.integers(2, 4))
-def test_one_wrong_sign_never_makes_a_wrong_number(at: int, sign: int, count: int) -> None:
+def test_one_wrong_sign_never_makes_a_wrong_number(fast: bool, at: int, sign: int, count: int) -> None:  # noqa: FBT001 - as above
     """The reader gives what a plain reading gives, or leaves the answer to it."""
     body = bytearray(answer(FIXED))
     body[at] = sign
-    found, plain = scanned(bytes(body), count), plainly(bytes(body))
+    found, plain = scanned(bytes(body), count, fast=fast), plainly(bytes(body))
     if found is not None:
         assert plain is not None
         assert found.shape == plain.shape == (count, 40)
         assert found.tobytes() == plain.tobytes()
 
 
+@READERS
 @pytest.mark.parametrize(
     "body",
     [
@@ -96,6 +110,6 @@ def test_one_wrong_sign_never_makes_a_wrong_number(at: int, sign: int, count: in
         b'{"data":[[0.5],[0.5]]}',
     ],
 )
-def test_what_is_not_the_usual_answer_is_left_to_the_plain_reading(body: bytes) -> None:
+def test_what_is_not_the_usual_answer_is_left_to_the_plain_reading(fast: bool, body: bytes) -> None:  # noqa: FBT001 - both
     """Ragged, too many, said twice, in another place, within a text, not JSON."""
-    assert scanned(body, 2) is None
+    assert scanned(body, 2, fast=fast) is None
