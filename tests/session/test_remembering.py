@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,34 +13,11 @@ from ollama_magics.errors import AnswerCut, Interrupted, OllamaMagicsError, Prom
 from ollama_magics.prompt import Prompt
 from ollama_magics.reply import Reply, warnings
 from ollama_magics.session import Session
-from ollama_magics.settings import OllamaSettings
 from ollama_magics.standin import StandIn
 from ollama_magics.wire import Message
 from tests.faults import LINES, Close, FaultServer, Send, Serve, chunk, fine, whole
 
-Open = Callable[..., Session]
-
-
-@pytest.fixture
-def open_session() -> Iterator[Open]:
-    """Return a function that makes a session with these settings; it is closed in the end."""
-    opened: list[Session] = []
-
-    def make(**values: Any) -> Session:
-        session = Session(OllamaSettings())
-        opened.append(session)
-        session.configure(values)
-        return session
-
-    yield make
-    for session in opened:
-        session.close()
-
-
-@pytest.fixture
-def session(open_session: Open, stand_in: StandIn) -> Session:
-    """Return a session whose chat model is the stand-in's."""
-    return open_session(base_url=stand_in.url, model="sandbox-chat")
+from .conftest import Open
 
 
 def sent(server: StandIn | FaultServer) -> list[list[tuple[str, str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,34 +24,12 @@ from ollama_magics.errors import (
 from ollama_magics.prompt import Prompt
 from ollama_magics.reply import warnings
 from ollama_magics.session import Session, asking, current
-from ollama_magics.settings import OllamaSettings, shared
+from ollama_magics.settings import shared
 from ollama_magics.standin import StandIn
 from ollama_magics.wire import ChatRequest, GenerateRequest
 from tests.faults import FaultServer, Hold, chunk, fine, refusing, whole
 
-Open = Callable[..., Session]
-
-
-@pytest.fixture
-def open_session() -> Iterator[Open]:
-    """Return a function that makes a session with these settings; it is closed in the end."""
-    opened: list[Session] = []
-
-    def make(**values: Any) -> Session:
-        session = Session(OllamaSettings())
-        opened.append(session)
-        session.configure(values)
-        return session
-
-    yield make
-    for session in opened:
-        session.close()
-
-
-@pytest.fixture
-def session(open_session: Open, stand_in: StandIn) -> Session:
-    """Return a session whose chat model is the stand-in's."""
-    return open_session(base_url=stand_in.url, model="sandbox-chat")
+from .conftest import Open
 
 
 def sent(server: StandIn, path: str = "/api/chat") -> list[dict[str, Any]]:
