@@ -33,7 +33,7 @@ def remarks(card: ModelCard | None, chosen: OllamaSettings, language: str) -> di
     """Return for each setting about which something is known what it is, and whether the form says something else."""
     noted = dict(_of_card(card, chosen, language)) if card and card.capabilities is not None else {}
     if chosen.max_tokens > chosen.context_length and chosen.model_type != "embedding":
-        noted["max_tokens"] = (texts.phrase("over_context", language, context=_grouped(chosen.context_length)), True)
+        noted["max_tokens"] = (texts.phrase("over_context", language, context=texts.grouped(chosen.context_length)), True)
     return noted
 
 
@@ -45,7 +45,7 @@ def _of_card(card: ModelCard, chosen: OllamaSettings, language: str) -> Iterator
     if card.context_length:
         is_over = chosen.context_length > card.context_length and chosen.model_type != "embedding"
         key = "over_maximum" if is_over else "context_detected"
-        yield "context_length", (texts.phrase(key, language, count=_grouped(card.context_length)), is_over)
+        yield "context_length", (texts.phrase(key, language, count=texts.grouped(card.context_length)), is_over)
 
 
 def _ability(card: ModelCard, name: str, chosen: str, language: str) -> Remark:
@@ -69,7 +69,3 @@ def _type(card: ModelCard, chosen: str, language: str) -> Remark:
     if card.can(_TYPES[chosen]):
         return texts.phrase("detected_type", language, can=can), False
     return texts.phrase("wrong_type", language, can=can), True
-
-
-def _grouped(count: int) -> str:
-    return f"{count:,}".replace(",", "\u202f")

@@ -135,6 +135,11 @@ class Client:
         """Return the models on the server, newest first."""
         return self._metadata("GET", "/api/tags", wire.installed)
 
+    def digest(self, model: str) -> str:
+        """Return the digest of an installed model as it is now, or an empty text where the server does not list it."""
+        name = wire.full_name(model)
+        return next((found.digest for found in self.installed() if wire.full_name(found.name) == name), "")
+
     def loaded(self) -> list[wire.LoadedModel]:
         """Return the models that are in the server's memory."""
         return self._metadata("GET", "/api/ps", wire.loaded)

@@ -215,7 +215,7 @@ class _Probe:
         self._note_context(card)
         parts = [texts.harmless(" · ".join(card.capabilities or ("?",)))]
         if card.context_length:
-            parts.append(self._say("takes_context", count=f"{card.context_length:,}".replace(",", "\u202f")))
+            parts.append(self._say("takes_context", count=texts.grouped(card.context_length)))
         if card.can("embedding") and card.embedding_length:
             parts.append(self._say("dimension", count=card.embedding_length))
         parts += [self._say("claimed", ability=claim) for claim in claims]

@@ -9,7 +9,6 @@ from ollama_magics.client import Client
 from ollama_magics.embedding.wishes import Wish
 from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, SettingError
 from ollama_magics.installed import InstalledModels
-from ollama_magics.wire import full_name
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,6 @@ class Place:
     def url(self) -> str:
         """Its address."""
         return self.client.address.url
-
-    def digest(self, model: str) -> str:
-        """Return the digest of an installed model, or an empty text where the server does not list it."""
-        name = full_name(model)
-        return next((found.digest for found in self.client.installed() if full_name(found.name) == name), "")
 
 
 @dataclass
@@ -44,7 +38,7 @@ class Choice:
         """Raise EmbeddingProblem if the model was replaced on a server; one that is gone by now has replaced nothing."""
         for place in self.places:
             try:
-                now = place.digest(self.model)
+                now = place.client.digest(self.model)
             except ConnectionProblem:
                 continue
             if now != self.digest:
@@ -70,7 +64,7 @@ def choose(places: Sequence[Place], wish: Wish) -> Choice:
 def _with(choice: Choice | None, place: Place, wish: Wish) -> Choice:
     place.models.require_recent()
     model = _able(place, choice.model if choice else wish.model, wish)
-    digest = place.digest(model)
+    digest = place.client.digest(model)
     if choice is None:
         return Choice(model, digest, [place], _width(place, model))
     if digest != choice.digest:

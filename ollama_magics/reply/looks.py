@@ -29,14 +29,14 @@ def figures(reply: Reply, *, times: bool = True) -> list[str]:
         facts.append(_say(reply, "stored_on", day=reply.stored) if times else _say(reply, "stored"))
         times = False  # they were those of another day
     if stats.tokens:
-        facts.append(_say(reply, "tokens", count=_grouped(stats.tokens)))
+        facts.append(_say(reply, "tokens", count=texts.grouped(stats.tokens)))
     if times and stats.tokens_per_second:
         facts.append(_say(reply, "speed", rate=f"{stats.tokens_per_second:.0f}"))
     if times and reply.first_seconds:
         facts.append(_say(reply, "first", seconds=f"{reply.first_seconds:.1f}"))
     if stats.prompt_tokens and here.context:
-        used = _grouped(stats.prompt_tokens + stats.tokens)
-        facts.append(_say(reply, "context", used=used, size=_grouped(here.context)))
+        used = texts.grouped(stats.prompt_tokens + stats.tokens)
+        facts.append(_say(reply, "context", used=used, size=texts.grouped(here.context)))
     return facts + _sent(reply) + _shrunk(reply)
 
 
@@ -106,7 +106,7 @@ def column_html(reply: Reply, facts: Sequence[str], body: str | None = None, *, 
 def column_facts(reply: Reply, *, times: bool = True) -> list[str]:
     """Return the facts under one answer of several: its length and its speed."""
     stats = reply.stats
-    facts = [_say(reply, "tokens", count=_grouped(stats.tokens))] if stats.tokens else []
+    facts = [_say(reply, "tokens", count=texts.grouped(stats.tokens))] if stats.tokens else []
     if times and stats.tokens_per_second:
         facts += [_say(reply, "speed", rate=f"{stats.tokens_per_second:.0f}")]
         facts += [_say(reply, "seconds", seconds=f"{stats.seconds:.1f}")]
@@ -178,7 +178,3 @@ def _shrunk(reply: Reply) -> list[str]:
         _say(reply, "shrunk", old="{} × {}".format(*picture.shrunk_from), new=f"{picture.width} × {picture.height}")
         for picture in shrunk
     ]
-
-
-def _grouped(number: int) -> str:
-    return f"{number:,}".replace(",", "\u202f")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics import store, wire
-from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest, full_name
+from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest
 
 if TYPE_CHECKING:
     from ollama_magics.session.notebook import Session
@@ -30,7 +30,7 @@ class Reused:
 
     def __call__(self, request: _Request) -> Iterator[Chunk]:
         """Yield the stored answer, or the server's as it comes."""
-        digest = "" if self._session.tape else _digest(self._session, request.model)
+        digest = "" if self._session.tape else self._session.client.digest(request.model)
         if not digest:
             yield from self._send(request)
             return
@@ -48,11 +48,6 @@ class Reused:
             if chunk.done and self._fits("".join(one.text for one in heard), chunk.done_reason or ""):
                 self._session.answers.put(key, b"\n".join(map(wire.encode, heard)))
             yield chunk
-
-
-def _digest(session: Session, model: str) -> str:
-    name = full_name(model)
-    return next((one.digest for one in session.client.installed() if full_name(one.name) == name), "")
 
 
 def _key(digest: str, request: _Request) -> bytes:

@@ -32,6 +32,11 @@ def fill(template: str, facts: Mapping[str, str]) -> str:
     return template.format_map(_Facts({name: harmless(fact) for name, fact in facts.items()}))
 
 
+def grouped(number: int) -> str:
+    """Return a whole number in groups of three digits, between which there are narrow spaces that do not break."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
 def harmless(text: str) -> str:
     """Return what a server or a person said without signs that a terminal obeys."""
     return _PAINTING.sub(" ", text)

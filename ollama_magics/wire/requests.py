@@ -27,40 +27,34 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_call_id: str = ""
 
 
-class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn for /api/chat."""
-
+class _Prompted(msgspec.Struct, frozen=True, kw_only=True):
+    # What /api/chat and /api/generate have in common.
     model: str
-    messages: tuple[Message, ...]
     options: dict[str, Any] = {}
     format: Any = msgspec.UNSET
     think: bool | str | msgspec.UnsetType = msgspec.UNSET
     keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
     stream: bool = True
     truncate: bool = False
-    tools: tuple[dict[str, Any], ...] | msgspec.UnsetType = msgspec.UNSET
     shift: bool | msgspec.UnsetType = msgspec.UNSET
     logprobs: bool | msgspec.UnsetType = msgspec.UNSET
     top_logprobs: int | msgspec.UnsetType = msgspec.UNSET
 
 
-class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ChatRequest(_Prompted, frozen=True, kw_only=True):
+    """A turn for /api/chat."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class GenerateRequest(_Prompted, frozen=True, kw_only=True):
     """A prompt to be completed by /api/generate."""
 
-    model: str
     prompt: str
     suffix: str | msgspec.UnsetType = msgspec.UNSET
     system: str | msgspec.UnsetType = msgspec.UNSET
     images: tuple[str, ...] = ()
-    options: dict[str, Any] = {}
-    format: Any = msgspec.UNSET
-    think: bool | str | msgspec.UnsetType = msgspec.UNSET
-    keep_alive: float | str | msgspec.UnsetType = msgspec.UNSET
-    stream: bool = True
-    truncate: bool = False
-    shift: bool | msgspec.UnsetType = msgspec.UNSET
-    logprobs: bool | msgspec.UnsetType = msgspec.UNSET
-    top_logprobs: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
