@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from IPython.display import display
+from IPython.display import DisplayHandle
 
 from ollama_magics import markup
 from ollama_magics.display.views import View, view_of
@@ -27,21 +27,25 @@ class Notebook:
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
         self._view: View | None = None
+        self._handle = DisplayHandle()
         self._lock = threading.RLock()
         self._due = 0.0
         self._over = False
 
     def __enter__(self) -> Self:
-        self._handle = display(_shown(self._page()), raw=True, display_id=True)
-        self._waiting.start(self._tick)
-        return self
+        try:
+            self._handle.display(_shown(self._page()), raw=True)
+            self._waiting.start(self._tick)
+            return self  # noqa: TRY300 - a press may land at every step up to this one
+        except BaseException:  # a press that lands here: a block that was not entered is not left either
+            self._leave()
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._waiting.end()
         try:
-            self._finish()
+            self._leave()
         except KeyboardInterrupt:  # a second one, while the last paint is made after the first
-            self._finish()
+            self._leave()
             raise
 
     def show(self, shown: Reply | Replies) -> None:
@@ -63,7 +67,8 @@ class Notebook:
             if not self._over and (self._view is None or self._view.waits):
                 self._update(_shown(self._page()))
 
-    def _finish(self) -> None:
+    def _leave(self) -> None:
+        self._waiting.end()
         if self._view:
             self._view.close()
         with self._lock:

@@ -40,18 +40,21 @@ class Terminal(Turns):
         self._start_answer()
 
     def __enter__(self) -> Self:
-        self._live.start()
-        self._wait()
-        self._waiting.start(self._tick)
-        return self
+        try:
+            self._live.start()
+            self._wait()
+            self._waiting.start(self._tick)
+            return self  # noqa: TRY300 - a press may land at every step up to this one
+        except BaseException:  # a press that lands here: a block that was not entered is not left either
+            self._leave()
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._waiting.end()
-        with self._lock:
-            self._is_waiting = False
-            self._live.update(Text(""))
-            self._end()
-            self._live.stop()
+        try:
+            self._leave()
+        except KeyboardInterrupt:  # a second one
+            self._leave()
+            raise
 
     def begin(self, model: str, heading: str) -> None:
         """Print the heading and wait."""
@@ -95,6 +98,14 @@ class Terminal(Turns):
             else:
                 self._print_data(reply)
             self._print_small(lines)
+
+    def _leave(self) -> None:
+        self._waiting.end()
+        with self._lock:
+            self._is_waiting = False
+            self._live.update(Text(""))
+            self._end()
+            self._live.stop()
 
     def _print_small(self, lines: list[str]) -> None:
         self._live.update(Text(""), refresh=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -31,6 +31,14 @@ def stopped(kernel: Any, server: FaultServer, path: str, *, presses: int = 1, af
     assert server.wait_until_left()
     assert kernel.run("print('answer' in globals())").written == "False\n"
     return ran
+
+
+def is_true_soon(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Return whether it came true in time."""
+    deadline = time.monotonic() + seconds
+    while not (is_true := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return is_true
 
 
 SILENT: dict[str, dict[str, list[Step]]] = {
@@ -90,6 +98,31 @@ def test_a_wait_for_a_connection_ends(kernel: Any, full: str) -> None:
     kernel.process.interrupt_kernel()
     ran = kernel.finish(request)
     assert (ran.error, len(ran.traceback)) == ("Interrupted", 1)
+
+
+PRESS = """
+import signal, sys
+from ollama_magics.display.notebook import Notebook
+def press(frame, event, _, entering=Notebook.__enter__.__code__, seen=[]):
+    if frame.f_code is not entering: return
+    seen += [event] * (event == "line")
+    if len(seen) == {line}: signal.raise_signal(signal.SIGINT)
+    return press
+sys.settrace(press)
+"""
+THREADS = "import sys, threading; sys.settrace(None); print([t.name for t in threading.enumerate() if t.name == 'ollama-waiting'])"
+
+
+@pytest.mark.parametrize("line", [1, 2, 3, 4])
+def test_a_press_while_the_line_of_waiting_begins_leaves_nothing_behind(kernel: Any, line: int) -> None:
+    """Whichever step it lands at: no thread goes on ticking, and no line goes on waiting."""
+    with FaultServer(fine(chat=[Hold()])) as server:
+        kernel.run(f"%ollama_config --base-url {server.url} --model m")
+        ran = kernel.run(PRESS.format(line=line) + "%ollama hello")
+        assert (ran.status, ran.error, len(ran.traceback)) == ("error", "Interrupted", 1)
+        assert "/api/chat" not in server.paths()
+    assert [shown for shown in ran.displays.values() if shown["text/html"]] == []
+    assert is_true_soon(lambda: kernel.run(THREADS).written == "[]\n")
 
 
 def test_what_follows_a_stopped_cell_does_not_run(kernel: Any) -> None:
