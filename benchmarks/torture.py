@@ -3,7 +3,7 @@
 # make torture, or: python benchmarks/torture.py [--texts N] [--kills N] [--seed N] ...
 #
 # Each kill is a SIGKILL to the process that embeds, which is then started again and calls om.embed with the same texts. What
-# may be asked for again after a kill: the batches in flight (two) and those that the store has not yet written (two).
+# may be asked for again after a kill: the batches that are computed (two) or read (one), and the one not yet written.
 # The status is 0 if the array has every bit of the expected one, no kill cost more than that, and a call after all asks nothing.
 
 from __future__ import annotations

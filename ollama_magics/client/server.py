@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -164,11 +164,16 @@ class Client:
             yield from self._lines(response)
 
     def embed(
-        self, request: wire.EmbedRequest, read: _Read[_Found], kept: bytearray | None = None, turn: threading.Lock | None = None
+        self,
+        request: wire.EmbedRequest,
+        read: _Read[_Found],
+        kept: bytearray | None = None,
+        turn: AbstractContextManager[object] | None = None,
     ) -> _Found:
         """Return what ``read`` makes of the answer: wire.embeddings, or something faster.
 
-        ``kept`` takes the bodies of one request after another; ``turn`` is held while a body is received and read.
+        ``kept`` takes the bodies of one request after another; ``turn`` is entered when the answer begins, and
+        held while its body is received and read.
         """
         memory = bytearray() if kept is None else kept
         sent = self._sent("POST", "/api/embed", request, self._timeouts.first_token)

@@ -39,13 +39,13 @@ class Asker:
             try:
                 self._embed(server, batch)
             except Cancelled:
-                self._line.landed(server)
+                self._line.landed(server, batch)
                 return
             except Flawed as error:
                 trouble = Trouble(server, batch.part([at for at, row in enumerate(batch.rows) if row in error.flaws]), error)
             except BaseException as error:  # noqa: BLE001 - whatever it is, the main thread judges it or raises it
                 trouble = Trouble(server, batch, error)
-            self._line.landed(server, trouble)
+            self._line.landed(server, batch, trouble)
 
     def alone(self, server: Server, row: int, text: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Return the vector of one text that is asked for by itself."""
@@ -66,8 +66,8 @@ class Asker:
     def _embed(self, server: Server, batch: Batch) -> None:
         started = time.monotonic()
         request, count = self._request(batch), len(batch.rows)
-        kept = self._kept(server)
-        vectors = server.client.embed(request, lambda body: self._read(body, count), kept=kept, turn=server.turn)
+        kept, turn = self._kept(server), self._line.turn(server, batch)
+        vectors = server.client.embed(request, lambda body: self._read(body, count), kept=kept, turn=turn)
         self._require_width(vectors)
         sound = [place for place in range(len(batch.rows)) if place not in vectors.flaws]
         if vectors.flaws:

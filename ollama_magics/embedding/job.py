@@ -42,7 +42,7 @@ class Job:
         self._button, self._cancelled = StopButton(), threading.Event()
         self._threads: list[threading.Thread] = []
         self._session = [place.client for place in choice.places]
-        self._servers = [Server(place.client.sibling(self._cancelled), place.url) for place in choice.places]
+        self._servers = [Server(place.client.sibling(self._cancelled), place.url, wish.parallel) for place in choice.places]
         # looks at the model have connections of their own: those of the batches may all be taken
         self._choice = replace(
             choice, places=[replace(each, client=each.client.sibling(self._cancelled)) for each in choice.places]
@@ -86,7 +86,7 @@ class Job:
     def _at_work(self) -> Iterator[None]:
         try:
             for server in self._servers:
-                for _ in range(self._wish.parallel):
+                for _ in range(server.parallel + 1):  # one of them reads an answer while the others are computed
                     self._start(partial(self._asker.serve, server))
             yield
         finally:

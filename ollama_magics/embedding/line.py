@@ -7,7 +7,8 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ollama_magics.client import Client
@@ -15,7 +16,7 @@ from ollama_magics.client import Client
 SLICE = 0.2  # seconds that one wait lasts at the most, so that an interrupt lands on every system
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Texts and the rows they belong to, ascending.
 
@@ -58,10 +59,13 @@ class Server:
 
     client: Client
     url: str = ""
-    # Bodies are received and read one at a time. Two at once would be done at the same moment, and so would be their successors'
-    # answers, for which the server would then wait, and so on: it would stand still half of the time.
+    parallel: int = 2  # batches that it may have to compute at a time
+    # Bodies are received and read one at a time: two at once would be done at the same moment, and so would be the answers to
+    # their successors. The batch whose answer is read is not among those that the server has to compute: where reading takes
+    # about as long as computing, it would stand still for every delay here.
     turn: threading.Lock = field(default_factory=threading.Lock)
     kept: bytearray = field(default_factory=bytearray)  # takes one body after another, for who has the turn
+    asked: set[Batch] = field(default_factory=set)  # those whose answers have not begun
     flying: int = 0
     troubles: int = 0
     alone: bool = False
@@ -71,7 +75,8 @@ class Server:
 
     def is_free(self, now: float) -> bool:
         """Whether it may be asked for a batch now."""
-        return self.judged and not self.alone and not self.left_out and now >= self.rests_until
+        rested = now >= self.rests_until
+        return rested and self.judged and not self.alone and not self.left_out and len(self.asked) < self.parallel
 
 
 @dataclass(frozen=True)
@@ -151,15 +156,26 @@ class Line:
                 batch = self._next(server, now)
                 if batch is not None:
                     server.flying, self.flying = server.flying + 1, self.flying + 1
+                    server.asked.add(batch)
                     server.alone = batch.alone
                     self.changed.notify_all()
                     return batch
                 self.changed.wait(self._pause(server, now))
         return None
 
-    def landed(self, server: Server, trouble: Trouble | None = None) -> None:
+    @contextmanager
+    def turn(self, server: Server, batch: Batch) -> Iterator[None]:
+        """Wait for the turn to receive and read an answer that has begun: from then on the server has room for another batch."""
+        with self.changed:
+            server.asked.discard(batch)
+            self.changed.notify_all()
+        with server.turn:
+            yield
+
+    def landed(self, server: Server, batch: Batch, trouble: Trouble | None = None) -> None:
         """Say that a batch is done, or what went wrong with it; then the server waits for a judgement."""
         with self.changed:
+            server.asked.discard(batch)
             server.flying, self.flying = server.flying - 1, self.flying - 1
             server.alone = False
             if trouble is None:

@@ -19,7 +19,7 @@ from ollama_magics.store.problems import explained, is_damage, is_lock, set_asid
 
 _NAME = "vectors.sqlite"
 _LIMIT = 4 * 1024**3
-_MOST_WAITING = 2  # batches, the one that is being written included
+_MOST_WAITING = 1  # batches, the one that is being written included: what is not written yet is lost when a process is killed
 _SLICE = 0.2  # seconds; on Windows a longer wait could not be interrupted
 _IMPATIENT = 0.05  # seconds for a lock after one that lasted too long: it must not slow down every batch
 
@@ -60,7 +60,7 @@ class VectorStore:
         return self._attempt_after_writing(lambda file: file.find(keys), {}) if keys else {}
 
     def put(self, keys: Sequence[bytes], rows: bytes, width: int) -> None:
-        """Hand over a batch to be written by the store's own thread; wait while two batches are not yet written.
+        """Hand over a batch to be written by the store's own thread; wait while the one before is not yet written.
 
         ``rows`` holds one row of ``width`` float32 numbers for each key; raises ValueError where it does not.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from ollama_magics.embedding.scanning import Scanner
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.installed import InstalledModels
 from tests.embedding.asked import QUICK, Asked, Call, Connect, asked_texts, body, healthy, right, serving, vector, vectors
-from tests.faults import FaultServer, whole
+from tests.faults import FaultServer, Send, Step, whole
+from tests.faults.connection import Connection
 
 TEXTS = ["a", "b", "c", "d"]
 
@@ -43,6 +45,39 @@ def test_the_answers_of_many_batches_in_flight_keep_their_order(connect: Connect
 
     with serving(rule) as server:
         assert np.array_equal(Call(connect, [server])(texts, batch=16, parallel=4), vectors(texts))
+
+
+@dataclass(frozen=True)
+class Until:
+    """Go on when something has come true; ``came`` gets whether it did within ten seconds."""
+
+    moment: threading.Event
+    came: list[bool]
+
+    def run(self, _: Connection) -> None:
+        """Do it."""
+        self.came.append(self.moment.wait(10))
+
+
+def test_a_server_has_two_batches_to_compute_while_the_answer_to_a_third_is_read(connect: Connect) -> None:
+    """It is never asked for a third before an answer begins, and for one as soon as an answer does."""
+    third, came = threading.Event(), list[bool]()
+
+    def rule(asked: Asked) -> Sequence[Step] | None:
+        if asked.number == 2:
+            third.set()
+        if asked.number:
+            third.wait(10)
+            return None
+        came.append(third.wait(0.3))
+        (answer,) = right(asked.texts)
+        assert isinstance(answer, Send)
+        return [Send(answer.data[:-9]), Until(third, came), Send(answer.data[-9:])]
+
+    texts = [f"text {number}" for number in range(8)]
+    with serving(rule) as server:
+        assert np.array_equal(Call(connect, [server])(texts, batch=2), vectors(texts))
+    assert came == [False, True]
 
 
 FLAWED: dict[str, tuple[Any, str]] = {
