@@ -15,6 +15,7 @@ from ollama_magics.display.waiting import Waiting
 from ollama_magics.reply import Replies, Reply
 
 _FASTEST = 0.1  # seconds between two paints
+_AHEAD = 0.25  # seconds between two renderings while no paint is due: the last paint must not wait for seconds of text
 _BYTES_A_SECOND = 60_000  # that go to the browser while an answer grows
 _SHORT = "…"  # the plain text of a paint that is not the last
 # Takes the place of the waiting line where an error came before the first word: the error says all there is to say.
@@ -29,7 +30,7 @@ class Notebook:
         self._view: View | None = None
         self._handle = DisplayHandle()
         self._lock = threading.RLock()
-        self._due = 0.0
+        self._due = self._behind = 0.0
         self._over = False
 
     def __enter__(self) -> Self:
@@ -52,8 +53,12 @@ class Notebook:
         """Ask for it and paint while it comes."""
         self._view = view_of(shown, self._waiting)
         for cannot_wait in self._view.stream():
-            if cannot_wait or time.monotonic() >= self._due:
+            now = time.monotonic()
+            if cannot_wait or now >= self._due:
                 self._paint()
+            elif now >= self._behind:
+                self._view.render_ahead()
+                self._behind = now + _AHEAD
 
     def _paint(self) -> None:
         with self._lock:

@@ -32,6 +32,9 @@ class View(Protocol):
     def page(self) -> str:
         """Return what there is of it as HTML."""
 
+    def render_ahead(self) -> None:
+        """Render what has come, so that the next page costs little."""
+
     def final(self) -> tuple[dict[str, str], dict[str, Any]] | None:
         """Return the whole, with its metadata, for the last paint; None where nothing came."""
 
@@ -65,6 +68,10 @@ class Answer:
     def page(self) -> str:
         """Return the answer so far, or the line that stands in for it."""
         return markup.answer_html(self.piece(), growing=True)
+
+    def render_ahead(self) -> None:
+        """Render the text so far."""
+        self.body()
 
     def piece(self) -> str:
         """Return the same without what surrounds an output."""
@@ -119,6 +126,11 @@ class Columns:
         answer = self._answer
         growing = answer.piece() if answer else markup.waiting_html(self._waiting.parts())
         return markup.answer_html(markup.columns_html([*self._columns, (model, growing)]), growing=True)
+
+    def render_ahead(self) -> None:
+        """Render the text of the column that grows."""
+        if self._answer:
+            self._answer.render_ahead()
 
     def final(self) -> tuple[dict[str, str], dict[str, Any]] | None:
         """Return all columns with their figures."""

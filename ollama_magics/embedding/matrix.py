@@ -14,7 +14,7 @@ from ollama_magics.embedding.scanning import Numbers
 Array = np.ndarray[Any, np.dtype[np.float32]]
 _FIRST = 64 * 1024 * 1024  # bytes, only touched as they are filled; too many for the C library to move when they grow
 _STEP = 8 * 1024 * 1024  # bytes by which it grows at least
-_SHARE = 128  # it grows by this part of itself at least: the time stays linear, the slack small
+_SHARE = 256  # it grows by this part of itself at least: the time stays linear, the slack small
 _COPIED = 4096  # rows that are copied at a time
 
 
