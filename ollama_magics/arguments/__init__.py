@@ -16,5 +16,6 @@ from ollama_magics.arguments.reading import pairs as pairs
 from ollama_magics.arguments.reading import read as read
 from ollama_magics.arguments.reading import read_named as read_named
 from ollama_magics.arguments.reading import refuse_both as refuse_both
+from ollama_magics.arguments.reading import refuse_detached as refuse_detached
 from ollama_magics.arguments.reading import refuse_secrets as refuse_secrets
 from ollama_magics.arguments.reading import wishes as wishes

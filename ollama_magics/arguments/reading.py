@@ -27,7 +27,10 @@ _CONTRADICTIONS = tuple(
     }.items()
     for other in others
 )
+_LETTER = 2  # signs of an option that is one letter
+_PROMPT_AFTER_ALL = "  (a prompt that begins so: put -- before it)"
 _OPTION = re.compile(r"--?[^\W\d_]")
+_DETACHED = {"--think": settings.think.words, "--logprobs": tuple(map(str, range(21)))}  # values that go with a "=" only
 _KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
 
 
@@ -77,6 +80,18 @@ def refuse_both(options: Namespace) -> None:
             flags = " and ".join(sorted(f"--{name.replace('go_on', 'continue')}" for name in pair))
             message = f"{flags} contradict each other"
             raise UsageError(message)
+
+
+def refuse_detached(line: str, rest: str) -> None:
+    """Raise UsageError where the prompt would begin with what was meant as the value of the last option.
+
+    That is one of its values, alone or before another option: ``--think high``, where ``--think=high`` is meant.
+    """
+    option = line[: len(line.rstrip()) - len(rest)].split()[-1:]
+    value = re.match(r"(\S+)(?=\s+-|$)", rest)
+    if option and value and value[1] in _DETACHED.get(option[0], ()):
+        message = f"the value is typed with a =: {option[0]}={value[1]}{_PROMPT_AFTER_ALL}"
+        raise UsageError(message)
 
 
 def _is_typed(value: Any) -> bool:
@@ -169,9 +184,10 @@ def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | N
         return not has_value and actions[name].nargs != 0
     if not word.startswith("--") and word[:2] in actions and actions[word[:2]].nargs != 0:
         return False  # -mNAME
-    near = difflib.get_close_matches(name, actions, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    message = f"unknown option {name}{hint}  (a prompt that begins so: put -- before it)"
+    near = [option for option in actions if len(name) == _LETTER and option.startswith(f"-{name}")]
+    near = near or difflib.get_close_matches(name, actions, n=1, cutoff=0.5)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    message = f"unknown option {name}{hint}{'' if greedy else _PROMPT_AFTER_ALL}"
     raise UsageError(message)
 
 

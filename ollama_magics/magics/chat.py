@@ -45,6 +45,7 @@ class ChatMagics(Magics):
         """
         options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
         arguments.refuse_both(options)
+        arguments.refuse_detached(line, rest)
         name = arguments.assigned_name(options.into)
         text = "\n".join(part for part in (rest, cell or "") if part.strip())
         with spoken() as session:

@@ -109,7 +109,7 @@ def forget(name: str) -> None:
 def export(path: Path, values: Mapping[str, Any]) -> None:
     """Write settings to a file for others, without keys and where they are; raises SettingError, also over a stranger's file."""
     path = path.expanduser()
-    with told(path):
+    with told(path, Phrase("another_file")):
         if path.exists():
             _document(path, aside=False)
         document = _empty()
@@ -120,7 +120,7 @@ def export(path: Path, values: Mapping[str, Any]) -> None:
 def imported(path: Path) -> dict[str, Any]:
     """Return the settings in a file from elsewhere, without those that name secrets of this machine; raises SettingError."""
     path = path.expanduser()
-    with told(path):
+    with told(path, Phrase("another_file")):
         found = _settings(_document(path, aside=False), path)
     return {name: value for name, value in found.items() if name not in _NOT_FOR_OTHERS}
 

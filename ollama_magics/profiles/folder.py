@@ -83,13 +83,13 @@ def private(path: Path) -> Path:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn what the system says about a file into our error."""
+def told(path: Path, instead: Phrase | None = None) -> Iterator[None]:
+    """Turn what the system says about a file into our error; ``instead`` is what to type."""
     try:
         yield
     except OSError as error:
         reason = Phrase("busy_folder") if isinstance(error, _BusyError) else Phrase("system_said", said=error.strerror or error)
-        raise SettingError("OM-S09", path=error.filename or path, reason=reason) from None
+        raise SettingError("OM-S09", path=error.filename or path, reason=reason).advised(remedy=instead) from None
 
 
 def _tighten(path: Path, mode: int) -> None:

@@ -122,7 +122,7 @@ PHRASES: dict[str, str] = {
     "turn_model": "model",
     "turn_tokens": "tokens",
     "turn_cut": "(cut)",
-    "turn_pictures": "({count} pictures)",
+    "turn_pictures": "(pictures: {count})",
     "other_chats": "others: {names}",
     "think_no_levels": "{model} thinks or does not: it knows no {level}, and was told to think",
     "think_always": "{model} always thinks: it was told to do so as little as it can",
@@ -273,6 +273,7 @@ PHRASES: dict[str, str] = {
     "use_openwebui": "Ollama itself is behind it: on port 11434, or under {url}/ollama with a key of Open WebUI",
     "use_other": "Ollama's own port is 11434: ask where it listens; {name} speaks another language",
     "use_login": "log in is for people: ask for an address of Ollama itself, or for a key",
+    "another_file": "give the path of a file that %ollama_config --export has written, or may write",
     "no_probe": "ask where Ollama listens; its own port is 11434",
     "address_changed": "typed {typed} → used {url}, because {reasons}",
 }

@@ -183,6 +183,7 @@ PHRASES: dict[str, str] = {
     "use_openwebui": "Ollama 在其后面：端口 11434，或 {url}/ollama（需要 Open WebUI 的密钥）",
     "use_other": "Ollama 的默认端口是 11434：询问它在哪里监听；{name} 使用另一种接口",
     "use_login": "登录页面是给人用的：请索取 Ollama 自身的地址或密钥",
+    "another_file": "请给出 %ollama_config --export 写出的或可以写入的文件的路径",
     "no_probe": "询问 Ollama 在哪里监听；默认端口是 11434",
     "address_changed": "输入 {typed} → 使用 {url}，因为{reasons}",
     "stored": "已存储的回答",

@@ -138,6 +138,7 @@ def test_profiles_come_and_go(shell: Any, tmp_path: Path) -> None:
     assert shell.run("%ollama_config --profiles").split() == ["default"]
     for line in ("--profile work", "--forget work", "--save ../x", "--import nowhere.toml"):
         assert isinstance(shell.fail(f"%ollama_config {line}")[0], SettingError)
+    assert "--export" in shell.fail("%ollama_config --import nowhere.toml")[1]
 
 
 def test_the_table_says_what_the_environment_overrides(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,10 @@ def test_a_failed_new_conversation_does_not_cost_the_old_one(shell: Any, stand_i
 
 BAD = [
     ("%ollama --modle x hi", UsageError, "did you mean --model?"),
+    ("%ollama -c 4k hi", UsageError, "did you mean --chat, --continue, --context?"),
+    ("%%ollama --think high\nhi", UsageError, "--think=high"),
+    ("%ollama --think off -m sandbox-chat hi", UsageError, "--think=off"),
+    ("%%ollama -m sandbox-chat --logprobs 5\nhi", UsageError, "--logprobs=5"),
     ("%ollama -m", UsageError, "expected one argument"),
     ("%ollama -s 'open hi", UsageError, "quote"),
     ("%ollama -o 5 hi", UsageError, "-o takes a name"),
@@ -195,6 +199,13 @@ def test_bad_input_is_named_before_anything_is_asked(
     assert "Traceback" not in shown
     assert not [path for _, path, _ in stand_in.requests if path in ("/api/chat", "/api/generate")]
     shell.run("%ollama hello")
+
+
+@pytest.mark.parametrize("line", ["--think -- high", "--think high hopes", "high"])
+def test_a_prompt_may_begin_like_the_value_of_an_option(shell: Any, stand_in: StandIn, line: str) -> None:
+    """Where it goes on with words, or says so by two dashes."""
+    shell.run(f"%ollama -m sandbox-think {line}")
+    assert sent(stand_in)["messages"][-1]["content"] == line.replace("--think ", "").replace("-- ", "")
 
 
 def test_a_file_that_is_no_picture_is_refused(shell: Any, stand_in: StandIn, tmp_path: Any) -> None:
