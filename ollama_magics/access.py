@@ -14,6 +14,7 @@ from ollama_magics.errors import SettingError
 from ollama_magics.secret import Secret
 from ollama_magics.session import Session, current
 from ollama_magics.settings import OllamaSettings
+from ollama_magics.texts import Phrase
 
 # An address that nobody typed does not travel: it is each machine's own (OLLAMA_HOST there, else 127.0.0.1:11434).
 _TRAVELLING = (
@@ -40,7 +41,7 @@ class Access:
         Raises SettingError where the key's variable is not set in this process.
         """
         if self.api_key_env and not os.environ.get(self.api_key_env, "").strip():
-            raise _refused("The environment variable", f"{self.api_key_env} is not set in process {os.getpid()}, or is empty.")
+            raise _refused(Phrase("the_variable"), Phrase("unset_variable", name=self.api_key_env, process=os.getpid()))
         with _first_use:
             here = current()
             if self not in here.others:
@@ -77,13 +78,13 @@ def refuse_secrets(base_url: object, api_key_env: object) -> None:
     Both would be shown with an estimator, and would travel to other machines in clear.
     """
     if isinstance(api_key_env, str) and api_key_env and not _VARIABLE.fullmatch(api_key_env):
-        raise _refused("What was given", "The name of an environment variable is needed, not a key.")
+        raise _refused(Phrase("what_was_given"), Phrase("need_variable"))
     if isinstance(base_url, Secret):  # an address with a password, as the settings hold it
-        raise _refused("The address", "It holds a name or password, which would travel to other processes in clear.")
+        raise _refused(Phrase("the_address"), Phrase("clear_password"))
     if isinstance(base_url, str) and "@" in base_url and (parse(base_url).username or parse(base_url).password):
-        raise _refused("The address", "It holds a name or password, which would travel to other processes in clear.")
+        raise _refused(Phrase("the_address"), Phrase("clear_password"))
 
 
-def _refused(value: str, reason: str) -> SettingError:
-    example = 'set it in the environment of every process that embeds, and name it: api_key_env="OLLAMA_KEY"'
+def _refused(value: Phrase, reason: Phrase) -> SettingError:
+    example = Phrase("name_variable")
     return SettingError("OM-S01", value=value, setting="api_key_env", reason=reason, example=example)

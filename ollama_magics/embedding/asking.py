@@ -15,6 +15,7 @@ from ollama_magics.embedding.report import Ledger
 from ollama_magics.embedding.shelf import Shelf
 from ollama_magics.embedding.wishes import Wish
 from ollama_magics.errors import Cancelled
+from ollama_magics.texts import Phrase
 from ollama_magics.wire import Body, EmbedRequest, embed_request
 
 _NUMBER = 13  # bytes that a number of a vector has in JSON, with its comma, on average and a bit more
@@ -93,7 +94,7 @@ class Asker:
     def _require_width(self, vectors: Vectors) -> None:
         wanted, width = self._wish.dimensions, vectors.numbers.shape[1]
         if wanted and width != wanted:
-            raise misfit(f"Vectors of {wanted} numbers were asked for, and it sent {width}.")
+            raise misfit(Phrase("width_wanted", wanted=wanted, width=width))
 
     def _request(self, batch: Batch) -> EmbedRequest:
         return embed_request(

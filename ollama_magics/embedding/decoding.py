@@ -13,7 +13,9 @@ import numpy as np
 from ollama_magics import wire
 from ollama_magics.embedding.scanning import Numbers, Scanner, vectors_in
 from ollama_magics.errors import EmbeddingProblem
+from ollama_magics.texts import Joined, Phrase
 
+NOT_FINITE, ZEROS = Phrase("row_not_finite"), Phrase("row_zeros")
 _USUAL = (1e-60, 1e60)  # squared lengths between these need no second look: the row is finite and not all zeros
 
 
@@ -22,7 +24,7 @@ class Vectors:
     """A matrix of float32 with a row for each text, and the flaw of each row that must not be used."""
 
     numbers: Numbers
-    flaws: dict[int, str] = field(default_factory=dict)
+    flaws: dict[int, Phrase] = field(default_factory=dict)
 
 
 class Decoder:
@@ -95,7 +97,7 @@ def _narrow(numbers: Numbers) -> Numbers:
         return numbers.astype(np.float32)
 
 
-def flaws_of(numbers: Numbers) -> dict[int, str]:
+def flaws_of(numbers: Numbers) -> dict[int, Phrase]:
     """Return what is wrong with which rows of float32: a number that is not finite, or nothing but zeros."""
     with np.errstate(all="ignore"):
         squares = np.einsum("ij,ij->i", numbers, numbers, dtype=np.float64)
@@ -103,32 +105,32 @@ def flaws_of(numbers: Numbers) -> dict[int, str]:
     return {int(row): found for row in suspects if (found := _flaw(numbers[row]))}
 
 
-def _flaw(row: Numbers) -> str:
+def _flaw(row: Numbers) -> Phrase | None:
     if not np.isfinite(row).all():
-        return "got a vector with a value that is no finite number"
-    return "" if row.any() else "got a vector of zeros"
+        return NOT_FINITE
+    return None if row.any() else ZEROS
 
 
 def _slowly(body: memoryview, count: int, width: int) -> Vectors:
     rows = wire.embeddings(body)
     if len(rows) != count:
-        raise misfit(f"It holds {len(rows)} vectors for {count} texts.")
+        raise misfit(Phrase("vector_count", found=len(rows), count=count))
     widths = Counter(map(len, rows))
     usual = width if width and width in widths else max(widths, key=lambda each: widths[each])
     alone = len(widths) == 1 or usual == width or widths[usual] * 2 > count
     if usual == 0 or not alone:
-        raise misfit(f"Its vectors have {' and '.join(map(str, sorted(widths)))} numbers.")
+        raise misfit(Phrase("vector_widths", widths=Joined(sorted(widths), Phrase("and"))))
     numbers, odd = np.zeros((count, usual)), {}
     pack = struct.Struct(f"{usual}d").pack_into  # twice as fast as NumPy's own reading of lists
     for at, row in enumerate(rows):
         if len(row) == usual:
             pack(numbers.data, at * usual * numbers.itemsize, *row)
         else:
-            odd[at] = f"got {len(row)} numbers, not {usual}"
+            odd[at] = Phrase("row_width", found=len(row), width=usual)
     narrow = _narrow(numbers)
     return Vectors(narrow, flaws_of(narrow) | odd)
 
 
-def misfit(reason: str, rows: tuple[int, ...] = ()) -> EmbeddingProblem:
+def misfit(reason: Phrase, rows: tuple[int, ...] = ()) -> EmbeddingProblem:
     """Return the error for an answer that does not belong to the texts."""
     return EmbeddingProblem("OM-E04", rows=rows, reason=reason)

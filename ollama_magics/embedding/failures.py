@@ -8,6 +8,11 @@ import re
 from enum import Enum, auto
 
 from ollama_magics.errors import ConnectionProblem, PromptTooLong, RequestRefused
+from ollama_magics.texts import Phrase
+
+
+class TooLong(Phrase):
+    """That a text is longer than the model can read."""
 
 
 class Meaning(Enum):
@@ -58,11 +63,11 @@ def _of_refusal(error: RequestRefused) -> Meaning:
     return Meaning.FATAL if error.status in _FATAL_STATUSES else Meaning.TEXT
 
 
-def said(error: BaseException) -> str:
+def said(error: BaseException) -> Phrase:
     """Return what happened to a text that was asked alone, as the end of a sentence about its row."""
     if isinstance(error, PromptTooLong):
         if error.tokens and error.limit:
-            return f"is too long by {error.tokens - error.limit} tokens ({error.tokens}, the context {error.limit})"
-        return "is too long"
+            return TooLong("row_longer", by=error.tokens - error.limit, tokens=error.tokens, limit=error.limit)
+        return TooLong("row_long")
     facts = getattr(error, "facts", {})
-    return f"failed ({facts.get('said') or facts.get('reason') or error})"
+    return Phrase("row_failed", said=facts.get("said") or facts.get("reason") or error)

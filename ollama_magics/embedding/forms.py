@@ -11,6 +11,7 @@ from typing import Any
 
 from ollama_magics.embedding.judging import flaws, named
 from ollama_magics.errors import EmbeddingProblem
+from ollama_magics.texts import Phrase
 
 _LISTS = ("to_pylist", "to_list", "tolist")  # pyarrow, pandas and polars, NumPy: each gives plain str
 _STREAMED = 256  # values that are taken from a generator at a time
@@ -87,7 +88,7 @@ def lines_of(path: str | Path) -> Source:
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise _no_rows(str(path), "There is no such file.", "%embed --lines FILE takes a text file with a text on each line")
+        raise _no_rows(str(path), Phrase("no_such_file"), Phrase("use_lines"))
     return Source(_lines(file))
 
 
@@ -100,7 +101,7 @@ def _listed(rows: Any) -> list[Any] | None:
     if isinstance(rows, list):
         return rows
     if hasattr(rows, "ndim") and rows.ndim != 1:
-        raise _no_rows("An array of texts", f"It has {rows.ndim} dimensions.", "x = %embed texts.ravel()")
+        raise _no_rows(Phrase("array_of_texts"), Phrase("has_dimensions", count=rows.ndim), "x = %embed texts.ravel()")
     for name in _LISTS:
         if hasattr(rows, name):
             return list(getattr(rows, name)())
@@ -110,18 +111,18 @@ def _listed(rows: Any) -> list[Any] | None:
 def _refuse_kinds(rows: Any) -> None:
     kind = type(rows).__name__
     if kind == "LazyFrame":  # to ask one for its columns would already compute something
-        raise _no_rows(kind, "It holds no rows before it is collected.", 'x = %embed frame.collect()["text"]')
+        raise _no_rows(kind, Phrase("not_collected"), 'x = %embed frame.collect()["text"]')
     if hasattr(rows, "columns") and hasattr(rows, "shape"):
         names = getattr(rows, "column_names", rows.columns)  # pyarrow's columns are the arrays themselves
         column = next(iter(names), "text")
-        raise _no_rows(kind, "It has several columns.", f"name the column of texts: x = %embed df[{str(column)!r}]")
+        raise _no_rows(kind, Phrase("several_columns"), Phrase("use_column", column=repr(str(column))))
     if isinstance(rows, dict):
-        raise _no_rows(kind, "It is no list of texts.", "x = %embed list(texts.values())")
+        raise _no_rows(kind, Phrase("no_texts"), "x = %embed list(texts.values())")
     if rows is None or isinstance(rows, (bytes, bytearray, int, float)) or not hasattr(rows, "__iter__"):
-        raise _no_rows(kind, "It is no list of texts.", 'x = %embed ["a text", "another"]')
+        raise _no_rows(kind, Phrase("no_texts"), 'x = %embed ["a text", "another"]')
     if isinstance(rows, (set, frozenset)):
-        raise _no_rows(kind, "A set has no order, so no row would belong to a text.", "x = %embed sorted(texts)")
+        raise _no_rows(kind, Phrase("no_order"), "x = %embed sorted(texts)")
 
 
-def _no_rows(kind: str, reason: str, instead: str) -> EmbeddingProblem:
+def _no_rows(kind: str | Phrase, reason: Phrase, instead: str | Phrase) -> EmbeddingProblem:
     return EmbeddingProblem("OM-E03", kind=kind, reason=reason, instead=instead)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ollama_magics.client import Client
+from ollama_magics.texts import Phrase
 
 SLICE = 0.2  # seconds that one wait lasts at the most, so that an interrupt lands on every system
 
@@ -48,7 +49,7 @@ class Batch:
 class Flawed(Exception):
     """Some vectors of an answer must not be used; ``flaws`` names them by row."""
 
-    def __init__(self, flaws: dict[int, str]) -> None:
+    def __init__(self, flaws: dict[int, Phrase]) -> None:
         super().__init__(flaws)
         self.flaws = flaws
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ollama_magics.embedding.decoding import misfit
 from ollama_magics.embedding.scanning import Numbers
+from ollama_magics.texts import Phrase
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 _FIRST = 64 * 1024 * 1024  # bytes, only touched as they are filled; too many for the C library to move when they grow
@@ -37,7 +38,7 @@ class Matrix:
             rows = self._with_room(places[-1] + 1, numbers.shape[1])
             if numbers.shape[1] != rows.shape[1]:
                 first, new = rows.shape[1], numbers.shape[1]
-                raise misfit(f"The first vectors have {first} numbers, those from row {places[0]} on {new}.")
+                raise misfit(Phrase("width_changed", first=first, row=places[0], new=new))
             rows[_where(places)] = numbers
 
     def taken(self, places: Sequence[int]) -> bytes:

@@ -9,6 +9,7 @@ from ollama_magics.client import Client
 from ollama_magics.embedding.wishes import Wish
 from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, SettingError
 from ollama_magics.installed import InstalledModels
+from ollama_magics.texts import Phrase
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _able(place: Place, model: str, wish: Wish) -> str:
             "OM-S01",
             value=str(wish.dimensions),
             setting="dimensions",
-            reason=f"The vectors of {model} have {width} numbers, and the server would send all of them without a word.",
+            reason=Phrase("vectors_have", model=model, width=width),
             example=f"%embed --dimensions {width} …",
         )
     return model

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ollama_magics.texts import Phrase
+
 
 @dataclass(frozen=True)
 class EmbedReport:
@@ -46,7 +48,7 @@ class Ledger:
     reused: int = 0
     retried: int = 0
     batches: int = 0
-    flaws: dict[int, str] = field(default_factory=dict)
+    flaws: dict[int, Phrase] = field(default_factory=dict)
     truncated: set[int] = field(default_factory=set)
     copies: array[int] = field(default_factory=lambda: array("q"))
     originals: array[int] = field(default_factory=lambda: array("q"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ollama_magics.embedding.failures import TooLong
 from ollama_magics.embedding.forms import Source, require_texts
 from ollama_magics.embedding.job import Job
 from ollama_magics.embedding.judging import named
@@ -88,9 +89,9 @@ def _outcome(job: Job, source: Source, wish: Wish, started: float) -> tuple[Arra
     return matrix.finished(len(kept)), report
 
 
-def _failure(flaws: Mapping[int, str], total: int, *, kept: bool) -> EmbeddingProblem:
+def _failure(flaws: Mapping[int, Phrase], total: int, *, kept: bool) -> EmbeddingProblem:
     rows = tuple(sorted(flaws))
-    long = all(found.startswith("is too long") for found in flaws.values())
+    long = all(isinstance(found, TooLong) for found in flaws.values())
     code = "OM-E05" if long else "OM-E06"
     remedy = None if kept else Phrase("shorten_rows" if long else "mend_rows")
     return EmbeddingProblem(code, rows=rows, found=named(flaws), count=len(rows), total=total).advised(remedy=remedy)

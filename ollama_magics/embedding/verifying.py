@@ -11,6 +11,7 @@ import numpy as np
 from ollama_magics.embedding.matrix import Matrix
 from ollama_magics.embedding.report import Ledger
 from ollama_magics.errors import EmbeddingProblem
+from ollama_magics.texts import Joined, Phrase
 
 _LEAST = 0.999  # cosine of two vectors that are the same but for rounding
 _RANDOM = 3  # texts besides the first and the last
@@ -45,7 +46,7 @@ class Sample:
             if not cosine >= _LEAST:
                 different[row] = cosine
         if different:
-            shown = ", ".join(f"row {row} (cosine {cosine:.3f})" for row, cosine in different.items())
+            shown = Joined((Phrase("row_cosine", row=row, cosine=f"{cosine:.3f}") for row, cosine in different.items()), ", ")
             raise EmbeddingProblem("OM-E09", rows=tuple(different), shown=shown)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ollama_magics import settings
 from ollama_magics.errors import SettingError
+from ollama_magics.texts import Phrase
 
 _ON_ERROR = ("raise", "nan", "skip")
 _MOST_PARALLEL = 16
@@ -57,12 +58,12 @@ def read(  # noqa: PLR0913 - one for each option of %embed
 ) -> Wish:
     """Return the wish; ``switches`` are truncate, verify, any_model, store, local_only. Raises SettingError for a bad value."""
     if query and document:
-        raise _refused("--query --document", "task", "A text is one or the other.", "--query")
+        raise _refused("--query --document", "task", Phrase("one_task"), "--query")
     return Wish(
         model=settings.plain_text(model, "model"),
-        batch=settings.count(batch, "batch"),
+        batch=_count(batch, "batch", 64),
         parallel=_parallel(parallel),
-        dimensions=None if dimensions is None else settings.count(dimensions, "dimensions"),
+        dimensions=None if dimensions is None else _count(dimensions, "dimensions", 256),
         task="query" if query else "document" if document else "",
         on_error=_word(on_error),
         keep_alive=settings.keep_alive(keep_alive, "keep_alive"),
@@ -73,15 +74,22 @@ def read(  # noqa: PLR0913 - one for each option of %embed
 
 
 def _parallel(typed: object) -> int:
-    found = settings.count(typed, "parallel")
+    found = _count(typed, "parallel", 2)
     if found > _MOST_PARALLEL:
-        raise _refused(typed, "parallel", f"It must be at most {_MOST_PARALLEL}.", "--parallel 2")
+        raise _refused(typed, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")
     return found
+
+
+def _count(typed: object, setting: str, example: int) -> int:
+    try:
+        return settings.count(typed, setting)
+    except SettingError as error:
+        raise _refused(typed, setting, error.facts["reason"], f"--{setting} {example}") from None
 
 
 def _word(typed: object) -> str:
     if typed not in _ON_ERROR:
-        raise _refused(typed, "on-error", f"Possible: {', '.join(_ON_ERROR)}.", "--on-error nan")
+        raise _refused(typed, "on-error", Phrase("need_word", words=", ".join(_ON_ERROR)), "--on-error nan")
     return str(typed)
 
 
@@ -99,13 +107,13 @@ def _options(typed: Mapping[str, object] | Iterable[str], context: object) -> di
 def _option(name: str, value: str) -> Any:
     if name not in _OPTIONS:
         near = difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(_OPTIONS)}."
+        hint = Phrase("near_option", near=near[0]) if near else Phrase("known_options", names=", ".join(_OPTIONS))
         raise _refused(name, "option", hint, f"-O {near[0] if near else 'num_ctx'}=2048")
     try:
         return _OPTIONS[name](value)
     except (ValueError, KeyError):
-        kind = "true or false" if name == "use_mmap" else "a whole number"
-        raise _refused(value, name, f"It takes {kind}.", f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None
+        kind = Phrase("need_truth" if name == "use_mmap" else "need_whole")
+        raise _refused(value, name, kind, f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None
 
 
 def _addresses(typed: str | Iterable[str]) -> tuple[str, ...]:
@@ -113,5 +121,5 @@ def _addresses(typed: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
 
 
-def _refused(value: object, setting: str, reason: str, example: str) -> SettingError:
+def _refused(value: object, setting: str, reason: Phrase, example: str) -> SettingError:
     return SettingError("OM-S01", value=repr(str(value)[:60]), setting=setting, reason=reason, example=f"%embed {example} …")

@@ -9,6 +9,7 @@ from typing import Any
 
 from ollama_magics.errors import PromptProblem
 from ollama_magics.fill.values import as_text, is_picture
+from ollama_magics.texts import Phrase
 
 # \{{name}} | {{ name }}, where the name is a Python identifier in any script
 _PLACE = re.compile(r"(?P<kept>\\)?\{\{\s*(?P<name>[^\W\d]\w*)\s*\}\}")
@@ -36,4 +37,4 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
 def _unknown(name: str, values: Mapping[str, Any]) -> PromptProblem:
     known = [key for key in values if not key.startswith("_")]
     near = difflib.get_close_matches(name, known, n=1)
-    return PromptProblem("OM-T02", name=name, nearest=f"The nearest name is {near[0]}." if near else "No name is near.")
+    return PromptProblem("OM-T02", name=name, nearest=Phrase("nearest_name", near=near[0]) if near else Phrase("none_near"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_magics.errors import PictureProblem
 from ollama_magics.images.checking import MOST_PIXELS, from_image, too_many_pixels
+from ollama_magics.texts import Phrase
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,17 +33,17 @@ def _check_shape(array: NDArray[Any], source: str) -> None:
     if len(shape) not in (_GREY, _COLOUR) or (len(shape) == _COLOUR and shape[2] not in _CHANNELS):
         _unknown(array, source, _shape_advice(shape))
     if not array.size:
-        _unknown(array, source, "it holds nothing")
+        _unknown(array, source, Phrase("holds_nothing"))
     if shape[0] * shape[1] > MOST_PIXELS:
         too_many_pixels(shape[1], shape[0], source)
 
 
-def _shape_advice(shape: tuple[int, ...]) -> str:
+def _shape_advice(shape: tuple[int, ...]) -> Phrase:
     if len(shape) == _COLOUR and shape[0] in _CHANNELS:
-        return "the colours must come last: numpy.moveaxis(x, 0, -1)"
+        return Phrase("colours_last")
     if len(shape) == _BATCH:
-        return "several pictures go as a list: list(x)"
-    return "a picture is (height, width), or (height, width, 3) with the colours last"
+        return Phrase("as_list")
+    return Phrase("need_shape")
 
 
 def _bytes(array: NDArray[Any], source: str) -> NDArray[np.uint8]:
@@ -53,12 +54,12 @@ def _bytes(array: NDArray[Any], source: str) -> NDArray[np.uint8]:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype.kind != "f":
-        _unknown(array, source, "numbers of 0 to 255 go as x.astype('uint8')")
+        _unknown(array, source, Phrase("need_uint8"))
     if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-        _unknown(array, source, "floats must lie between 0 and 1; if they are 0 to 255: x.astype('uint8')")
+        _unknown(array, source, Phrase("need_unit_floats"))
     return np.rint(array.astype(np.float32) * 255).astype(np.uint8)
 
 
-def _unknown(array: NDArray[Any], source: str, advice: str) -> None:
-    reason = f"It is an array of shape {array.shape} and type {array.dtype}: {advice}."
+def _unknown(array: NDArray[Any], source: str, advice: Phrase) -> None:
+    reason = Phrase("array_of", shape=array.shape, kind=array.dtype, advice=advice)
     raise PictureProblem("OM-P05", source=source, reason=reason) from None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ollama_magics.errors import PictureProblem
 from ollama_magics.images.picture import Picture
+from ollama_magics.texts import Phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,11 +33,11 @@ _BOX = (LONGEST_SIDE, LONGEST_SIDE)
 # 16-bit greys: ITU full scale to full scale.
 _SIXTEEN_TO_EIGHT = 257
 _BEGINNINGS = (
-    ((b"%pdf",), "It is a PDF."),
-    ((b"<svg", b"<?xml"), "It looks like SVG, a drawing without pixels."),
-    ((b"<!doctype html", b"<html"), "It is a web page."),
-    ((b"%!ps",), "It is PostScript."),
-    ((b"\x89png", b"\xff\xd8\xff", b"gif8", b"riff", b"ii*\0", b"mm\0*"), "It begins like a picture, but is damaged or cut."),
+    ((b"%pdf",), Phrase("is_pdf")),
+    ((b"<svg", b"<?xml"), Phrase("is_svg")),
+    ((b"<!doctype html", b"<html"), Phrase("is_page")),
+    ((b"%!ps",), Phrase("is_postscript")),
+    ((b"\x89png", b"\xff\xd8\xff", b"gif8", b"riff", b"ii*\0", b"mm\0*"), Phrase("is_damaged")),
 )
 
 
@@ -45,7 +46,7 @@ def from_bytes(data: bytes, source: str) -> Picture:
     from PIL import Image  # noqa: PLC0415 - only a prompt with a picture pays for Pillow
 
     if not data:
-        refuse("OM-P02", source, "It is empty.")
+        refuse("OM-P02", source, Phrase("is_empty_file"))
     with _decoding(source, data), _quiet():
         image = Image.open(BytesIO(data), formats=_formats())
         _check_size(image.size, source)
@@ -56,13 +57,13 @@ def from_bytes(data: bytes, source: str) -> Picture:
 def from_image(image: Image, source: str) -> Picture:
     """Return the picture that a PIL image shows now; the image itself is left as it is."""
     if image.format not in (None, *FORMATS):
-        refuse("OM-P02", source, f"It was opened as {image.format}, which we do not decode.")
+        refuse("OM-P02", source, Phrase("opened_as", format=image.format))
     _check_size(image.size, source)
     with _decoding(source, b""), _quiet():
         return _picture(image, source, photograph=image.format in _JPEG)
 
 
-def refuse(code: str, source: str, reason: str, *, debug: str = "") -> NoReturn:
+def refuse(code: str, source: str, reason: Phrase, *, debug: str = "") -> NoReturn:
     """Raise the error of the code about the source."""
     raise PictureProblem(code, source=source, reason=reason, debug=debug) from None
 
@@ -75,7 +76,7 @@ def last_words(error: Exception) -> str:
 
 def too_many_pixels(width: int, height: int, source: str) -> NoReturn:
     """Raise the error of a picture that would fill the memory."""
-    refuse("OM-P03", source, f"It has {width} × {height} pixels; the limit is {MOST_PIXELS // 1_000_000} megapixels.")
+    refuse("OM-P03", source, Phrase("many_pixels", width=width, height=height, most=MOST_PIXELS // 1_000_000))
 
 
 def _formats() -> list[str]:
@@ -110,20 +111,20 @@ def _decoding(source: str, data: bytes) -> Iterator[None]:
     except PictureProblem:
         raise
     except Image.DecompressionBombError as error:
-        refuse("OM-P03", source, "It unpacks to far more pixels than a picture has.", debug=str(error))
+        refuse("OM-P03", source, Phrase("bomb"), debug=str(error))
     except UnidentifiedImageError as error:
         refuse("OM-P02", source, _guess(data), debug=str(error))
     # Decoders meet hostile bytes with whatever they stumble over (OSError, ValueError, KeyError and so on).
     except Exception as error:  # noqa: BLE001
-        refuse("OM-P02", source, f"Decoding it stopped with: {last_words(error)}", debug=repr(error))
+        refuse("OM-P02", source, Phrase("decoding_stopped", said=last_words(error)), debug=repr(error))
 
 
-def _guess(data: bytes) -> str:
+def _guess(data: bytes) -> Phrase:
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if data[4:8] == b"ftyp":
-        return "It looks like HEIC, AVIF or a film."
+        return Phrase("is_film")
     named = (said for beginnings, said in _BEGINNINGS if start.startswith(beginnings))
-    return next(named, "It is none of PNG, JPEG, GIF, BMP, WEBP, TIFF, ICO, PPM.")
+    return next(named, Phrase("no_picture"))
 
 
 def _check_size(size: tuple[int, int], source: str) -> None:
@@ -131,7 +132,7 @@ def _check_size(size: tuple[int, int], source: str) -> None:
     if width * height > MOST_PIXELS:
         too_many_pixels(width, height, source)
     if not width * height:
-        refuse("OM-P02", source, f"It has {width} × {height} pixels.")
+        refuse("OM-P02", source, Phrase("no_pixels", width=width, height=height))
 
 
 def _picture(image: Image, source: str, *, photograph: bool) -> Picture:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ollama_magics.errors import PictureProblem
 from ollama_magics.images import arrays, checking, files
+from ollama_magics.texts import Phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ def collect(what: object, *, name: str = "") -> list[Picture]:
 
 def _collect(what: object, name: str, deeper: int) -> list[Picture]:
     if isinstance(what, str) and _OUTPUT.fullmatch(name):
-        _unknown(name, "It is an output of this notebook, and that is text.")
+        _unknown(name, Phrase("output_is_text"))
     if isinstance(what, str):
         raise PictureProblem("OM-P04", source=name) from None
     if isinstance(what, (list, tuple, dict)):
@@ -46,9 +47,9 @@ def _collect(what: object, name: str, deeper: int) -> list[Picture]:
 
 def _each(what: list[Any] | tuple[Any, ...] | dict[Any, Any], name: str, deeper: int) -> list[Picture]:
     if not what:
-        _unknown(name, f"It is an empty {type(what).__name__}.")
+        _unknown(name, Phrase("empty_kind", kind=type(what).__name__))
     if not deeper:
-        _unknown(name, "Lists are nested too deep.")
+        _unknown(name, Phrase("nested_deep"))
     items = what.items() if isinstance(what, dict) else enumerate(what)
     drawn: set[int] = set()
     pictures: list[Picture] = []
@@ -111,19 +112,19 @@ def _drawn(save: Callable[..., object], name: str) -> bytes:
             save(buffer, format="png")
     # Drawing runs the person's own code and fonts; whatever goes wrong there is about this figure.
     except Exception as error:  # noqa: BLE001
-        checking.refuse("OM-P06", name, f"It says: {checking.last_words(error)}", debug=repr(error))
+        checking.refuse("OM-P06", name, Phrase("it_says", said=checking.last_words(error)), debug=repr(error))
     return buffer.getvalue()
 
 
-def _nature(what: object) -> str:
+def _nature(what: object) -> Phrase:
     if what is None:
-        return "It is None: nothing was assigned to it."
+        return Phrase("is_none")
     if isinstance(what, ModuleType):
-        return "It is a module; give the figure (plt.gcf()) or the array."
+        return Phrase("is_module")
     if hasattr(what, "url") and hasattr(what, "data"):
-        return "It only links to a picture that was never loaded."
-    return f"It is of the type {type(what).__name__}."
+        return Phrase("only_links")
+    return Phrase("of_type", kind=type(what).__name__)
 
 
-def _unknown(name: str, reason: str) -> NoReturn:
+def _unknown(name: str, reason: Phrase) -> NoReturn:
     raise PictureProblem("OM-P05", source=name, reason=reason) from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ollama_magics.errors import PictureProblem
 from ollama_magics.images.checking import from_bytes, refuse
+from ollama_magics.texts import Phrase
 
 if TYPE_CHECKING:
     from ollama_magics.images.picture import Picture
@@ -33,9 +34,9 @@ def from_file(path: Path) -> Picture:
     if status is None:
         _missing(str(path), _nearest(path))
     if not stat.S_ISREG(status.st_mode):
-        refuse("OM-P02", str(path), f"It is {_kind(status.st_mode)}, not an ordinary file.")
+        refuse("OM-P02", str(path), Phrase("no_file", kind=_kind(status.st_mode)))
     if status.st_size > MOST_BYTES:
-        refuse("OM-P03", str(path), f"The file has {_size(status.st_size)}; the limit is {_size(MOST_BYTES)}.")
+        refuse("OM-P03", str(path), Phrase("large_file", size=_size(status.st_size), most=_size(MOST_BYTES)))
     return from_bytes(_read(path), path.name)
 
 
@@ -43,7 +44,7 @@ def _matches(path: Path, text: str) -> list[Path]:
     names = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 - knows "**" and absolute paths
     files = [name for name in names if not name.is_dir()]
     if not files:
-        _missing(text, f"No file matches the pattern in {_folder(path)}.")
+        _missing(text, Phrase("no_match", folder=_folder(path)))
     return files
 
 
@@ -54,7 +55,7 @@ def _status(path: Path) -> os.stat_result | None:
         # ValueError: a NUL in the name.
         return None
     except OSError as error:
-        _missing(str(path), f"The system says: {error.strerror}.")
+        _missing(str(path), Phrase("system_says", said=error.strerror))
 
 
 def _read(path: Path) -> bytes:
@@ -63,20 +64,21 @@ def _read(path: Path) -> bytes:
             # A file that grows, or one whose size is a lie, is cut here; no decoder takes it for whole.
             return file.read(MOST_BYTES)
     except OSError as error:
-        refuse("OM-P02", str(path), f"The system says: {error.strerror}.")
+        refuse("OM-P02", str(path), Phrase("system_says", said=error.strerror))
 
 
-def _missing(path: str, reason: str) -> NoReturn:
+def _missing(path: str, reason: Phrase) -> NoReturn:
     raise PictureProblem("OM-P01", path=path, reason=reason) from None
 
 
-def _nearest(path: Path) -> str:
+def _nearest(path: Path) -> Phrase:
     try:
         names = os.listdir(path.parent)  # noqa: PTH208 - names are wanted, not paths
     except (OSError, ValueError):
-        return f"There is no folder {_folder(path)}."
+        return Phrase("no_folder", folder=_folder(path))
     near = get_close_matches(path.name, names[:10_000], n=1)
-    return f"{_folder(path)} has {near[0]}." if near else f"No file of that name in {_folder(path)}."
+    folder = _folder(path)
+    return Phrase("folder_has", folder=folder, near=near[0]) if near else Phrase("folder_lacks", folder=folder)
 
 
 def _folder(path: Path) -> str:
@@ -84,9 +86,9 @@ def _folder(path: Path) -> str:
     return str(path.parent.absolute())
 
 
-def _kind(mode: int) -> str:
-    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-    return next((said for test, said in kinds if test(mode)), "a device")
+def _kind(mode: int) -> Phrase:
+    kinds = ((stat.S_ISDIR, "a_folder"), (stat.S_ISFIFO, "a_pipe"), (stat.S_ISSOCK, "a_socket"))
+    return Phrase(next((key for test, key in kinds if test(mode)), "a_device"))
 
 
 def _size(size: int) -> str:

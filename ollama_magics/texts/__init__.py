@@ -67,13 +67,13 @@ class Label(Phrase):
 class Joined(Phrase):
     """Phrases and plain texts one after another, with something between them."""
 
-    def __init__(self, parts: Iterable[object], between: str = "\n") -> None:
+    def __init__(self, parts: Iterable[object], between: object = "\n") -> None:
         super().__init__("")
         self._parts, self._between = tuple(parts), between
 
     def spoken(self, language: str) -> str:
         """Return the parts in that language."""
-        return self._between.join(told(part, language) for part in self._parts)
+        return told(self._between, language).join(told(part, language) for part in self._parts)
 
 
 def told(fact: object, language: str) -> str:
