@@ -16,6 +16,7 @@ from ollama_magics.transport.waiting import SLICE, Aside, look_at, until_writabl
 Resolve = Callable[..., list[tuple[Any, ...]]]  # what socket.getaddrinfo is; tests give their own
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 _PIECE = 8192  # bytes that are sent at a time: so many find room wherever there is any
+_MOST_READ = 128 * 1024  # bytes that are read at a time while more of them wait than were asked for
 _FOREVER = float("inf")
 
 
@@ -31,6 +32,7 @@ class _SlicedStream(httpcore.NetworkStream):
         self.limit = _FOREVER  # seconds for each read, whatever the request allows
         self._heard = self._kept = False  # whether something came since the last write, and whether before it
         self._written = 0.0
+        self._room = 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -51,13 +53,21 @@ class _SlicedStream(httpcore.NetworkStream):
             look_at(self._cancelled)
             left = deadline - time.monotonic()
             try:
-                return self._stream.read(max_bytes, timeout=max(0.001, min(SLICE, left)))
+                return self._read_on(max_bytes, max(0.001, min(SLICE, left)))
             except httpcore.ReadTimeout:
                 if left <= SLICE:
                     raise
             except httpcore.ReadError:
                 look_at(self._cancelled)  # then it was closed under this wait by the session, and not lost
                 raise
+
+    def _read_on(self, max_bytes: int, timeout: float) -> bytes:
+        # HTTP/1.1 takes any number of bytes, and each step costs as much as copying many: vectors come by the megabyte. More
+        # than twice 64 kB leaves the cache and is slower again. Words come one by one, and get no more memory than asked for.
+        size = max(max_bytes, self._room)
+        data = self._stream.read(size, timeout=timeout)
+        self._room = min(2 * size, _MOST_READ) if len(data) == size else 0
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         look_at(self._cancelled)
