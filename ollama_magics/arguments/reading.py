@@ -134,6 +134,7 @@ def wishes(options: Namespace) -> dict[str, Any]:
 
 def evaluated(expression: str, shell: Any) -> Any:
     """Return the value of a Python expression in the notebook, or of ``$name``."""
+    __tracebackhide__ = True  # IPython leaves such a frame out: a mistake in the expression is not ours
     found = _looked_up(expression, shell.user_ns)
     return shell.ev(expression) if found is expression else found
 

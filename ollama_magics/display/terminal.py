@@ -45,7 +45,7 @@ class Terminal(Turns):
             self._wait()
             self._waiting.start(self._tick)
             return self  # noqa: TRY300 - a press may land at every step up to this one
-        except BaseException:  # a press that lands here: a block that was not entered is not left either
+        except KeyboardInterrupt:  # a press that lands here: a block that was not entered is not left either
             self._leave()
             raise
 

@@ -37,6 +37,7 @@ class EmbedMagics(Magics):
         As a cell magic it takes every line that is not blank for a text. Finished batches are kept: run it again after an
         interrupt or an error, and only the rest is asked for. A dask collection gives a lazy dask array.
         """
+        __tracebackhide__ = True  # as in arguments.evaluated
         options, expression = arguments.read(EmbedMagics.embed, line, self.shell.user_ns)
         arguments.refuse_secrets(line.removesuffix(expression), "%embed")
         name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
@@ -53,6 +54,7 @@ class EmbedMagics(Magics):
 
     def _rows(self, options: Namespace, expression: str, cell: str | None) -> Any:
         """Return what the expression gives, or the lines of the cell; nothing for --lines, a file that the session reads."""
+        __tracebackhide__ = True  # as above
         if (cell is not None or options.lines) and expression:
             message = f"what is {expression!r}? The texts are the lines of the {'file' if options.lines else 'cell'}"
             raise UsageError(message)

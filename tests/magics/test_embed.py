@@ -78,9 +78,12 @@ def test_what_is_no_list_of_texts_is_named(
 
 
 def test_a_missing_expression_and_a_wrong_one_are_told_apart(shell: Any) -> None:
-    """Nothing after the magic is a usage mistake; an unknown name is Python's own error."""
+    """Nothing after the magic is a usage mistake; an unknown name is Python's own error, told without our own lines."""
     assert isinstance(shell.fail("%embed")[0], UsageError)
-    assert isinstance(shell.fail("%embed nowhere")[0], NameError)
+    error, shown = shell.fail("%embed nowhere")
+    assert isinstance(error, NameError)
+    assert "name 'nowhere' is not defined" in shown
+    assert "ollama_magics" not in shown
 
 
 def test_a_text_over_the_models_context_is_an_error(shell: Any) -> None:
