@@ -10,6 +10,7 @@ from ollama_magics import texts
 from ollama_magics.display.next_cell import offer as offer
 from ollama_magics.display.screens import Screen as Screen
 from ollama_magics.display.screens import opened as opened
+from ollama_magics.display.table import in_force
 
 _MOST_NAMED = 10  # rows in one line
 
@@ -28,7 +29,7 @@ def say(key: str, language: str, **facts: object) -> None:
 
 def say_set(name: str, value: str, why: str, language: str) -> None:
     """Write what a setting is now, and why it differs from what was typed, if it does."""
-    say("set", language, label=texts.label(name, language), value=why or " · ".join(value.splitlines()))
+    say("set", language, label=texts.label(name, language), value=why or in_force(name, value, language))
 
 
 def say_notices(notices: Iterable[tuple[str, Mapping[str, object]]], language: str) -> None:

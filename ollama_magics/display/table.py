@@ -18,19 +18,21 @@ _EMPTY = {
 }
 
 
+def in_force(name: str, value: str, language: str) -> str:
+    """Return a value of a setting on one line, or what holds where it is empty."""
+    if not value:
+        return texts.phrase(_EMPTY.get(name, "nothing_set"), language)
+    return " · ".join(value.splitlines())
+
+
 class SettingsTable:
     """Shows itself as HTML in a notebook and as aligned text in a terminal; ``rows`` are (setting, value, source)."""
 
     def __init__(self, rows: Sequence[tuple[str, str, str]], language: str) -> None:
         self._language = language
         self.rows = [
-            (texts.label(name, language), self._shown(name, value), self._source(source)) for name, value, source in rows
+            (texts.label(name, language), in_force(name, value, language), self._source(source)) for name, value, source in rows
         ]
-
-    def _shown(self, name: str, value: str) -> str:
-        if not value:
-            return texts.phrase(_EMPTY.get(name, "nothing_set"), self._language)
-        return " · ".join(value.splitlines())
 
     def _source(self, source: str) -> str:
         kind, _, detail = source.partition(" ")

@@ -1,5 +1,6 @@
 """%ollama_config and %ollama_check in a terminal: the form as text, and the life of the extension."""
 
+import re
 from typing import Any
 
 import pytest
@@ -29,6 +30,12 @@ def test_setting_says_what_changed_and_why_an_address_differs(shell: Any) -> Non
     shown = shell.run("%ollama_config --base-url 127.0.0.1:11434/v1/ --context 8k")
     assert "typed 127.0.0.1:11434/v1/ → used http://127.0.0.1:11434" in shown
     assert "Context length: 8192" in shown
+
+
+def test_a_setting_that_is_emptied_says_what_holds_then(shell: Any) -> None:
+    """In the words of the table."""
+    assert shell.run("%ollama_config --model ''") == "Model name: the only installed one that fits\n"
+    assert re.search("Model name +the only installed one that fits", shell.run("%ollama_config --show"))
 
 
 @pytest.mark.parametrize(
