@@ -77,6 +77,8 @@ class Job:
                     self._line.add(batch)
                 else:
                     most = 0
+            if self.ledger.batches > 1:  # also where all were done between two looks
+                self._progress.begin()
             self._progress.show()
             self._require_same()
             if self._sample:
