@@ -43,23 +43,8 @@ class ChatMagics(Magics):
         The answer is shown as it is written. It is also an object: as a line magic it is returned, as a cell magic it is
         bound with -o; the last one, complete or not, is _ollama. {{name}} in the prompt stands for a value of the notebook.
         """
-        options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
-        arguments.refuse_both(options)
-        arguments.refuse_detached(line, rest)
-        name = arguments.assigned_name(options.into)
-        text = "\n".join(part for part in (rest, cell or "") if part.strip())
         with spoken() as session:
-            if options.forget:
-                self._forget_answers(session)
-            if options.forget and not text:
-                return None
-            with self._screen(session, options) as screen:
-                reply = self._asked(session, options, text)
-                self._show(reply, screen)
-            self._follow_up(session, reply, options)
-        if name:
-            self.shell.user_ns[name] = reply
-        return reply if cell is None else None
+            return self._answer(session, line, cell)
 
     @no_var_expand
     @line_magic
@@ -80,6 +65,24 @@ class ChatMagics(Magics):
 
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
             return HistoryTable(conversation.turns, others, session.language)
+
+    def _answer(self, session: Session, line: str, cell: str | None) -> Reply | Replies | None:
+        options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
+        arguments.refuse_both(options)
+        arguments.refuse_detached(line, rest)
+        name = arguments.assigned_name(options.into)
+        text = "\n".join(part for part in (rest, cell or "") if part.strip())
+        if options.forget:
+            self._forget_answers(session)
+        if options.forget and not text:
+            return None
+        with self._screen(session, options) as screen:
+            reply = self._asked(session, options, text)
+            self._show(reply, screen)
+        self._follow_up(session, reply, options)
+        if name:
+            self.shell.user_ns[name] = reply
+        return reply if cell is None else None
 
     def _clear(self, session: Session, conversation: Conversation) -> None:
         from ollama_magics import display  # noqa: PLC0415 - as above

@@ -38,9 +38,10 @@ class EmbedMagics(Magics):
         interrupt or an error, and only the rest is asked for. A dask collection gives a lazy dask array.
         """
         __tracebackhide__ = True  # as in arguments.evaluated
-        options, expression = arguments.read(EmbedMagics.embed, line, self.shell.user_ns)
-        arguments.refuse_secrets(line.removesuffix(expression), "%embed")
-        name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
+        with spoken():
+            options, expression = arguments.read(EmbedMagics.embed, line, self.shell.user_ns)
+            arguments.refuse_secrets(line.removesuffix(expression), "%embed")
+            name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
         if options.store or options.forget:
             self._tell_of_store(forget=options.forget)
             return None

@@ -102,9 +102,10 @@ def test_a_wait_for_a_connection_ends(kernel: Any, full: str) -> None:
 
 PRESS = """
 import signal, sys
+import ollama_magics.arguments.reading as reading
 from ollama_magics.display.notebook import Notebook
-def press(frame, event, _, entering=Notebook.__enter__.__code__, seen=[]):
-    if frame.f_code is not entering: return
+def press(frame, event, _, here={code}.__code__, seen=[]):
+    if frame.f_code is not here: return
     seen += [event] * (event == "line")
     if len(seen) == {line}: signal.raise_signal(signal.SIGINT)
     return press
@@ -118,11 +119,22 @@ def test_a_press_while_the_line_of_waiting_begins_leaves_nothing_behind(kernel: 
     """Whichever step it lands at: no thread goes on ticking, and no line goes on waiting."""
     with FaultServer(fine(chat=[Hold()])) as server:
         kernel.run(f"%ollama_config --base-url {server.url} --model m")
-        ran = kernel.run(PRESS.format(line=line) + "%ollama hello")
+        ran = kernel.run(PRESS.format(code="Notebook.__enter__", line=line) + "%ollama hello")
         assert (ran.status, ran.error, len(ran.traceback)) == ("error", "Interrupted", 1)
         assert "/api/chat" not in server.paths()
     assert [shown for shown in ran.displays.values() if shown["text/html"]] == []
     assert is_true_soon(lambda: kernel.run(TICKING).written == "0\n")
+
+
+@pytest.mark.parametrize("cell", ["%ollama hello", "%%ollama\nhello", "vectors = %embed ['text']"])
+def test_a_press_while_the_line_is_read_is_told_in_one_line(kernel: Any, cell: str) -> None:
+    """As everywhere else, and nothing was sent."""
+    with FaultServer(fine()) as server:
+        kernel.run(f"%ollama_config --base-url {server.url} --model m")
+        kernel.run(PRESS.format(code="reading.read", line=2))
+        ran = kernel.run(cell)
+        assert (ran.status, ran.error, len(ran.traceback)) == ("error", "Interrupted", 1)
+        assert server.paths() == []
 
 
 def test_what_follows_a_stopped_cell_does_not_run(kernel: Any) -> None:
