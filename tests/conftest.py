@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -95,6 +96,11 @@ def real_url() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return url.rstrip("/")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays until the end: every shell that is reset would look through all of it."""
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
