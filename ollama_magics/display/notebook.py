@@ -16,6 +16,8 @@ from ollama_magics.reply import Replies, Reply
 
 _FASTEST = 0.1  # seconds between two paints
 _AHEAD = 0.25  # seconds between two renderings while no paint is due: the last paint must not wait for seconds of text
+# For each second of rendering so many without: one block of 100 kB that is rendered whole each time must not hold the answer up.
+_SPARE = 4
 _BYTES_A_SECOND = 60_000  # that go to the browser while an answer grows
 _SHORT = "…"  # the plain text of a paint that is not the last
 # Takes the place of the waiting line where an error came before the first word: the error says all there is to say.
@@ -58,13 +60,19 @@ class Notebook:
                 self._paint()
             elif now >= self._behind:
                 self._view.render_ahead()
-                self._behind = now + _AHEAD
+                self._rest(now)
 
     def _paint(self) -> None:
+        began = time.monotonic()
         with self._lock:
             page = self._page()
             self._update(_shown(page))
-        self._due = time.monotonic() + max(_FASTEST, len(page.encode()) / _BYTES_A_SECOND)
+        self._rest(began)
+        self._due = max(self._behind - _AHEAD, time.monotonic()) + max(_FASTEST, len(page.encode()) / _BYTES_A_SECOND)
+
+    def _rest(self, began: float) -> None:
+        now = time.monotonic()
+        self._behind = now + max(_AHEAD, _SPARE * (now - began))
 
     def _tick(self) -> None:
         # The message goes to the output of this cell because the handle carries its id, whatever cell runs by then.
