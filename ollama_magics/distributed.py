@@ -90,6 +90,8 @@ def _vectors(part: Any, number: int, job: _Job) -> np.ndarray[Any, Any]:
     try:
         vectors = job.access.session().embed(texts, job.model, **dict(job.options))
     except EmbeddingProblem as error:
+        if dict(job.options).get("on_error") == "nan" and len(error.rows) == len(texts):
+            return np.full((len(texts), job.width), np.nan, np.float32)
         error.add_note(f"Rows are counted from 0 within partition {number} of the dask collection.")
         raise
     if vectors.shape[1] != job.width:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,10 +24,12 @@ _CONTRADICTIONS = tuple(
         "go_on": ("new", "generate", "suffix", "format", "tool"),
         "generate": ("new", "chat"),
         "suffix": ("new", "chat"),
+        "several": ("new", "chat", "go_on"),
         "reuse": ("tool",),
     }.items()
     for other in others
 )
+_SPOKEN = {"go_on": "--continue", "several": "several -m"}
 _LETTER = 2  # signs of an option that is one letter
 _PROMPT_AFTER_ALL = "  (a prompt that begins so: put -- before it)"
 _OPTION = re.compile(r"--?[^\W\d_]")
@@ -38,13 +41,16 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     """Return the options at the start of the line, and the rest from the first word that is none, untouched.
 
     ``$name`` as a value takes it from ``names``. Where the line ``ends`` with its options, one whose value may be left out
-    takes the next word, else only what follows its ``=``. Raises IPython's UsageError for an unknown option or a missing value.
+    takes the next word, else only what follows its ``=``. ``looked_up`` are the
+    options that got theirs from the names. Raises IPython's UsageError for an unknown option or a missing value.
     """
     parser: ArgumentParser = magic.parser  # type: ignore[attr-defined] # set by magic_arguments
     words, rest = _split(parser, line, greedy=ends)
     options = parser.parse_args(words)
-    for name, value in vars(options).items():
+    typed = dict(vars(options))
+    for name, value in typed.items():
         setattr(options, name, _looked_up(value, names))
+    options.looked_up = {name for name, value in typed.items() if getattr(options, name) is not value and _stands_for(value)}
     return options, rest
 
 
@@ -59,7 +65,11 @@ def read_named(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -
     if more:
         message = f"one name is enough; this is too much: {more}"
         raise UsageError(message)
-    return options, _looked_up(_QUOTED.sub(r"\2", word[1]), names)
+    name = _looked_up(_QUOTED.sub(r"\2", word[1]), names)
+    if not isinstance(name, str):
+        message = f"{word[1]} is no text but of type {type(name).__name__}"
+        raise UsageError(message)
+    return options, name
 
 
 def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
@@ -74,10 +84,11 @@ def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
 
 def refuse_both(options: Namespace) -> None:
     """Raise UsageError where two options of a prompt contradict each other."""
-    typed = {name for name in set().union(*_CONTRADICTIONS) if _is_typed(getattr(options, name))}
+    typed = {name for name in set().union(*_CONTRADICTIONS) if _is_typed(getattr(options, name, None))}
+    typed |= {"several"} if len(options.model or ()) > 1 else set()
     for pair in _CONTRADICTIONS:
         if pair <= typed:
-            flags = " and ".join(sorted(f"--{name.replace('go_on', 'continue')}" for name in pair))
+            flags = " and ".join(sorted(_SPOKEN.get(name, f"--{name}") for name in pair))
             message = f"{flags} contradict each other"
             raise UsageError(message)
 
@@ -101,7 +112,7 @@ def _is_typed(value: Any) -> bool:
 
 def assigned_name(name: str | None) -> str | None:
     """Return the name after -o; raises UsageError where it cannot be assigned to."""
-    if name is not None and not name.isidentifier():
+    if name is not None and not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
         message = f"-o takes a name of the notebook, not {name!r}"
         raise UsageError(message)
     return name
@@ -123,12 +134,13 @@ def pairs(words: Sequence[str] | None, names: Mapping[str, Any]) -> dict[str, An
     return found
 
 
-def wishes(options: Namespace) -> dict[str, Any]:
+def wishes(options: Namespace, names: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was typed for %embed by the names of om.embed; what was not typed is left out."""
     typed = dict(vars(options))
-    for name in ("into", "report", "forget"):
+    for name in ("into", "report", "forget", "looked_up"):
         del typed[name]
     typed["store"] = not typed.pop("no_store")
+    typed["options"] = pairs(typed["options"], names) or None
     return {name: value for name, value in typed.items() if value is not None}
 
 
@@ -145,8 +157,9 @@ def named(option: str, expression: Any, shell: Any) -> Any:
         return expression
     try:
         return shell.ev(expression)
-    except (NameError, SyntaxError, AttributeError, TypeError) as error:
-        message = f"{option} {expression}: {error} (what holds spaces or quotes stands in double quotes)"
+    except Exception as error:  # noqa: BLE001 - whatever the person's own expression raises
+        told = str(error) or type(error).__name__
+        message = f"{option} {expression}: {told} (what holds spaces or quotes stands in double quotes)"
         raise UsageError(message) from None
 
 
@@ -196,10 +209,14 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def _stands_for(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("$") and value[1:].isidentifier()
+
+
 def _looked_up(value: Any, names: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [_looked_up(part, names) for part in value]
-    if not (isinstance(value, str) and value.startswith("$") and value[1:].isidentifier()):
+    if not _stands_for(value):
         return value
     if value[1:] not in names:
         raise SettingError("OM-S04", name=value[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,10 +16,11 @@ import httpx
 from ollama_magics import wire
 from ollama_magics.address import Address
 from ollama_magics.client.timeouts import Timeouts
-from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused
+from ollama_magics.client.within import checked, refuse_error
+from ollama_magics.errors import AnswerCut, ConnectionProblem, EmbeddingProblem, RequestRefused
 from ollama_magics.failure import translated
 from ollama_magics.headers import basic, headers, secrets, without
-from ollama_magics.refusal import Refusal, error_object, quote
+from ollama_magics.refusal import Refusal, quote
 from ollama_magics.texts import Phrase
 from ollama_magics.transport import (
     SYSTEM_WAY,
@@ -179,7 +180,11 @@ class Client:
         sent = self._sent("POST", "/api/embed", request, self._timeouts.first_token)
         # the view is released in any case: one that an error holds on to would keep the memory from growing for the next body
         with sent as response, turn or nullcontext(), self._body(response, memory) as body:
-            return read(body)
+            try:
+                return read(body)
+            except (RequestRefused, EmbeddingProblem):
+                refuse_error(bytes(body[:_LONGEST_REFUSAL]), self._secrets)
+                raise
 
     def _metadata(self, method: str, path: str, read: _Read[_Found], request: Any = None) -> _Found:
         with self._sent(method, path, request, self._timeouts.metadata) as response:
@@ -243,7 +248,7 @@ class Client:
         try:
             lines = self._lines(response)
             for line in lines:
-                chunk = _checked(wire.chunk(line), self._secrets, started=started)
+                chunk = checked(wire.chunk(line), self._secrets, started=started)
                 started = True
                 yield chunk
                 if chunk.done:
@@ -287,13 +292,3 @@ def _read_end(response: httpx.Response, lines: Iterator[bytes]) -> None:
     hurry(response)
     with suppress(AnswerCut, RequestRefused):
         next(lines, None)
-
-
-def _checked(chunk: wire.Chunk, hidden: Iterable[str], *, started: bool) -> wire.Chunk:
-    if chunk.error is None:
-        return chunk
-    said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
-    said = quote(without(said.encode(), hidden).decode())
-    if not started:
-        raise RequestRefused("OM-R01", status=200, said=said)
-    raise AnswerCut("OM-C03", said=said)

@@ -40,6 +40,7 @@ _CRASH = re.compile(
 )
 # refused, no connection in time, broken, a proxy whose Ollama is away
 _AWAY_CODES = {"OM-D03", "OM-D07", "OM-D13", "OM-D33"}
+_AWAY_STATUSES = {408, 429, 503}  # a gateway counts requests, too
 _FATAL_STATUSES = {401, 403, 404, 405, 501}
 
 
@@ -58,7 +59,7 @@ def _of_refusal(error: RequestRefused) -> Meaning:
     for words, found in ((_MEMORY, Meaning.MEMORY), (_AWAY, Meaning.AWAY), (_CRASH, Meaning.CRASH)):
         if words.search(said):
             return found
-    if error.status == 503 or (error.status == 500 and said.startswith("nothing")):
+    if error.status in _AWAY_STATUSES or (error.status == 500 and said.startswith("nothing")):
         return Meaning.AWAY
     return Meaning.FATAL if error.status in _FATAL_STATUSES else Meaning.TEXT
 

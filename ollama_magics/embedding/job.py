@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from ollama_magics.embedding.asking import Asker
+from ollama_magics.embedding.failures import Meaning, meaning
 from ollama_magics.embedding.feeding import Feed
 from ollama_magics.embedding.forms import Source
 from ollama_magics.embedding.line import SLICE, Line, Server
@@ -25,9 +26,11 @@ from ollama_magics.embedding.stopping import StopButton
 from ollama_magics.embedding.verdicts import Judge, Patience
 from ollama_magics.embedding.verifying import Sample
 from ollama_magics.embedding.wishes import Wish
-from ollama_magics.errors import Cancelled, EmbeddingProblem
+from ollama_magics.errors import Cancelled, EmbeddingProblem, OllamaMagicsError
 
 _LOOK = 5.0  # seconds between two looks at whether the model is still the same
+_PROBE = "a"  # a text that any model can embed
+_PASSING = {Meaning.AWAY, Meaning.CRASH}
 _ENDING = 1.0  # seconds that the threads have to end
 
 
@@ -37,7 +40,7 @@ class Job:
     def __init__(self, source: Source, wish: Wish, choice: Choice, shelf: Shelf | None, patience: Patience) -> None:
         self.ledger = Ledger(notes=list(choice.notes))
         self.matrix = Matrix(source.length)
-        self._wish, self._shelf = wish, shelf
+        self._wish, self._shelf, self._patience = wish, shelf, patience
         self._seen_same = time.monotonic()
         self._button, self._cancelled = StopButton(), threading.Event()
         self._threads: list[threading.Thread] = []
@@ -52,7 +55,7 @@ class Job:
         self._feed = Feed(source, prefix(choice.model, wish.task), wish.batch, self.matrix, self.ledger)
         self._feed.shelf, self._feed.reuses_truncated, self._feed.pulling = shelf, wish.truncate, self._button.raising
         self._judge = Judge(self._line, self.ledger, self._servers, patience)
-        self._judge.truncates, self._judge.shrink = wish.truncate, self._shrink
+        self._judge.truncates, self._judge.shrink, self._judge.is_sound = wish.truncate, self._shrink, self._is_sound
         self._asker = Asker(choice, wish, self._line, self.matrix, self.ledger)
         self._asker.shelf, self._asker.shrink = shelf, self._shrink
         self._sample = Sample() if wish.verify else None
@@ -119,8 +122,25 @@ class Job:
         done.result()
 
     def _alone(self, row: int, text: str) -> Any:
-        alive = next(server for server in self._servers if not server.left_out)
-        return self._asker.alone(alive, row, text)
+        for attempt in range(1, self._patience.attempts):
+            try:
+                return self._asker.alone(self._alive(), row, text)
+            except OllamaMagicsError as error:
+                if meaning(error) not in _PASSING:
+                    raise
+            self._cancelled.wait(self._patience.delay(attempt))
+        return self._asker.alone(self._alive(), row, text)
+
+    def _alive(self) -> Server:
+        return next(server for server in self._servers if not server.left_out)
+
+    def _is_sound(self) -> bool:
+        """Whether the server can embed anything."""
+        try:
+            self._apart(lambda: self._asker.alone(self._alive(), -1, _PROBE))
+        except OllamaMagicsError:
+            return False
+        return True
 
     def _look(self) -> None:
         self._look_at_ends()

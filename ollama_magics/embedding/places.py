@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 from ollama_magics.client import Client
 from ollama_magics.embedding.wishes import Wish
-from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, SettingError
+from ollama_magics.errors import (
+    ConnectionProblem,
+    EmbeddingProblem,
+    ModelProblem,
+    OllamaMagicsError,
+    RequestRefused,
+    SettingError,
+)
 from ollama_magics.installed import InstalledModels
 from ollama_magics.texts import Phrase
 
@@ -36,11 +43,11 @@ class Choice:
     notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
     def require_same(self) -> None:
-        """Raise EmbeddingProblem if the model was replaced on a server; one that is gone by now has replaced nothing."""
+        """Raise EmbeddingProblem if the model was replaced on a server; one that is gone or busy by now has replaced nothing."""
         for place in self.places:
             try:
                 now = place.client.digest(self.model)
-            except ConnectionProblem:
+            except (ConnectionProblem, RequestRefused):
                 continue
             if now != self.digest:
                 before, after = _short(self.digest), _short(now)
@@ -48,13 +55,16 @@ class Choice:
 
 
 def choose(places: Sequence[Place], wish: Wish) -> Choice:
-    """Return the model and the servers that answer; raises ModelProblem, and EmbeddingProblem where two models differ."""
+    """Return the model and the servers that answer; the others are left out with a word.
+
+    Raises what the first said where none is left, and EmbeddingProblem where two models differ.
+    """
     choice: Choice | None = None
-    left_out: list[tuple[Place, ConnectionProblem]] = []
+    left_out: list[tuple[Place, OllamaMagicsError]] = []
     for place in places:
         try:
-            choice = _with(choice, place, wish)
-        except ConnectionProblem as error:
+            choice = _with(choice, place, wish, several=len(places) > 1)
+        except (ConnectionProblem, RequestRefused, ModelProblem) as error:
             left_out.append((place, error))
     if choice is None:
         raise left_out[0][1]
@@ -62,10 +72,13 @@ def choose(places: Sequence[Place], wish: Wish) -> Choice:
     return choice
 
 
-def _with(choice: Choice | None, place: Place, wish: Wish) -> Choice:
+def _with(choice: Choice | None, place: Place, wish: Wish, *, several: bool) -> Choice:
     place.models.require_recent()
     model = _able(place, choice.model if choice else wish.model, wish)
     digest = place.client.digest(model)
+    if several and not digest:
+        host = place.client.address.host
+        raise ModelProblem("OM-D36", model=model, host=host, installed=Phrase("list_there", host=host), nearest="")
     if choice is None:
         return Choice(model, digest, [place], _width(place, model))
     if digest != choice.digest:

@@ -13,7 +13,7 @@ from ollama_magics.embedding.report import Ledger
 from ollama_magics.errors import EmbeddingProblem, OllamaMagicsError
 
 _DEATHS = 3  # a text with which what computes died so often, alone in the end, is the reason
-_HOPELESS = 40  # texts that failed before a single one succeeded: it is not the texts
+_HOPELESS = 40  # texts that failed before a single one succeeded: the server is asked for another, whose fault it is
 _ALLOWED = 50  # retries of a job beyond one for each finished batch
 
 
@@ -36,8 +36,10 @@ class Judge:
     def __init__(self, line: Line, ledger: Ledger, servers: Sequence[Server], patience: Patience) -> None:
         self.truncates = False
         self.shrink: Callable[[int], object] = int
+        self.is_sound: Callable[[], bool] = lambda: False
         self._line, self._ledger, self._servers, self._patience = line, ledger, servers, patience
         self._retries = self._failed = 0
+        self._was_sound = False
         self._verdicts: dict[Meaning, Callable[[Trouble], float]] = {
             Meaning.AWAY: self._away,
             Meaning.CRASH: self._crash,
@@ -103,8 +105,10 @@ class Judge:
         return self._again(replace(batch, truncate=True))
 
     def _text(self, trouble: Trouble) -> float:
-        if not self._ledger.batches and self._failed >= _HOPELESS:
-            _give_up(trouble)
+        if not self._ledger.batches and self._failed >= _HOPELESS and not self._was_sound:
+            self._was_sound = self.is_sound()
+            if not self._was_sound:
+                _give_up(trouble)
         return self._given_up(trouble)
 
     def _fatal(self, trouble: Trouble) -> float:

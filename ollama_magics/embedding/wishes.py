@@ -16,7 +16,9 @@ _MOST_PARALLEL = 16
 _SWITCHES = {"true": True, "yes": True, "false": False, "no": False}
 # the options of a runner that an embedding model has; sampling means nothing to it
 _OPTIONS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "seed"), int),
+    "num_ctx": lambda text: settings.count(text, "num_ctx"),  # a real server answers wrongly to what is below 1
+    "num_batch": lambda text: settings.count(text, "num_batch"),
+    **dict.fromkeys(("num_gpu", "main_gpu", "num_thread", "seed"), int),
     "use_mmap": lambda text: _SWITCHES[text.lower()],
 }
 
@@ -111,6 +113,8 @@ def _option(name: str, value: str) -> Any:
         raise _refused(name, "option", hint, f"-O {near[0] if near else 'num_ctx'}=2048")
     try:
         return _OPTIONS[name](value)
+    except SettingError as error:
+        raise _refused(value, name, error.facts["reason"], f"-O {name}=2048") from None
     except (ValueError, KeyError):
         kind = Phrase("need_truth" if name == "use_mmap" else "need_whole")
         raise _refused(value, name, kind, f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None

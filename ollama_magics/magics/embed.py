@@ -43,11 +43,12 @@ class EmbedMagics(Magics):
             arguments.refuse_secrets(line.removesuffix(expression), "%embed")
             name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
         if options.store or options.forget:
+            _refuse_texts(expression, cell)
             self._tell_of_store(forget=options.forget)
             return None
         rows = self._rows(options, expression, cell)
         with spoken() as session:
-            vectors = self._vectors(session, rows, report, arguments.wishes(options))
+            vectors = self._vectors(session, rows, report, arguments.wishes(options, self.shell.user_ns))
         if name is None:
             return vectors
         self.shell.user_ns[name] = vectors
@@ -56,6 +57,9 @@ class EmbedMagics(Magics):
     def _rows(self, options: Namespace, expression: str, cell: str | None) -> Any:
         """Return what the expression gives, or the lines of the cell; nothing for --lines, a file that the session reads."""
         __tracebackhide__ = True  # as above
+        if cell is not None and options.lines:
+            message = "the texts are the lines of the cell or, with %embed, those of the file: one of them"
+            raise UsageError(message)
         if (cell is not None or options.lines) and expression:
             message = f"what is {expression!r}? The texts are the lines of the {'file' if options.lines else 'cell'}"
             raise UsageError(message)
@@ -102,3 +106,9 @@ class EmbedMagics(Magics):
                 display.say("store_problem", session.language, reason=store.problem)
             else:
                 display.say("store_size", session.language, rows=rows, size=f"{size / 1e6:.1f}")
+
+
+def _refuse_texts(expression: str, cell: str | None) -> None:
+    if expression or cell is not None:
+        message = "--store and --forget tell of the store and embed nothing: run them alone, and the texts after them"
+        raise UsageError(message)

@@ -116,6 +116,13 @@ def test_the_number_of_rows_can_be_counted(make: Callable[[list[str]], Any], sta
     assert lazy[7:].compute().shape == (3, 8)
 
 
+def test_a_partition_of_missing_texts_becomes_nan() -> None:
+    """As any other row without a vector does, where that is wished."""
+    texts = series([None, None, *TEXTS], 3)
+    found = lazily(texts, model=MODEL, dimensions=8, on_error="nan").compute()
+    assert np.isnan(found).all(axis=1).tolist() == [True, True, *[False] * len(TEXTS)]
+
+
 def test_an_array_of_unknown_length_can_be_counted() -> None:
     """A filtered array does not know its own rows."""
     kept = strings(TEXTS)[strings(TEXTS) != TEXTS[0]]

@@ -45,6 +45,7 @@ class Embeds:
 
     rule: Rule
     digest: Callable[[int], str] = lambda _: "sha256:1"
+    listing: Callable[[int], Sequence[Step] | None] = lambda _: None  # what to answer to the look of that number
     numbers: itertools.count[int] = field(default_factory=itertools.count)
     looks: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -57,8 +58,9 @@ class Embeds:
 
     def _answer(self, path: str, body: bytes) -> Sequence[Step]:
         if path == "/api/tags":
-            model = {"name": "m:latest", "size": 1, "digest": self.digest(next(self.looks))}
-            return whole({"models": [model]})
+            look = next(self.looks)
+            model = {"name": "m:latest", "size": 1, "digest": self.digest(look)}
+            return self.listing(look) or whole({"models": [model]})
         if path != "/api/embed":
             (serve,) = fine()
             scripts: Mapping[str, Sequence[Step]] = serve.scripts  # type: ignore[attr-defined]

@@ -20,7 +20,21 @@ from ollama_magics.embedding.decoding import Decoder
 from ollama_magics.embedding.scanning import Scanner
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.installed import InstalledModels
-from tests.embedding.asked import QUICK, Asked, Call, Connect, asked_texts, body, healthy, right, serving, vector, vectors
+from tests.embedding.asked import (
+    NO_RUNNER,
+    QUICK,
+    Asked,
+    Call,
+    Connect,
+    asked_texts,
+    body,
+    healthy,
+    refused,
+    right,
+    serving,
+    vector,
+    vectors,
+)
 from tests.faults import FaultServer, Send, Step, whole
 from tests.faults.connection import Connection
 
@@ -148,6 +162,19 @@ def test_a_model_that_is_replaced_during_the_job_ends_it(connect: Connect) -> No
         problem = Call(connect, [server]).problem(TEXTS)
     assert problem.code == "OM-E07"
     assert "replaced" in problem.what
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again_by_verify(connect: Connect) -> None:
+    """The vectors of a long job are not lost for it."""
+    with serving(lambda asked: refused(NO_RUNNER) if asked.number in (1, 3) else None) as server:
+        assert np.array_equal(Call(connect, [server])(TEXTS, verify=True), vectors(TEXTS))
+
+
+def test_another_width_alone_is_told_by_verify(connect: Connect) -> None:
+    """In the words of any other answer that does not fit."""
+    narrow = whole({"embeddings": [[1.0, 2.0]]})
+    with serving(lambda asked: narrow if asked.number else None) as server:
+        assert Call(connect, [server]).problem(TEXTS, verify=True).code == "OM-E04"
 
 
 def test_texts_that_differ_alone_are_told_by_verify(connect: Connect) -> None:

@@ -50,6 +50,7 @@ POISONS: dict[str, Callable[[], Sequence[Step]]] = {
     "runner dies, as 500": lambda: refused("model runner has unexpectedly stopped, this may be due to resource limitations", 500),
     "null among the numbers": lambda: body(b'{"embeddings":[[1.0,null]]}'),
     "words that nobody knows": lambda: refused("something new"),
+    "too long, within an answer": lambda: refused(LONG, 200),
     "out of memory": lambda: refused("CUDA error: out of memory", 500),
 }
 
@@ -107,6 +108,9 @@ PASSING: dict[str, Sequence[Step]] = {
     "runner gone": refused(NO_RUNNER),
     "runner stopped": refused("model runner has unexpectedly stopped", 500),
     "busy": refused("server busy, please try again.  maximum pending requests exceeded", 503),
+    "too many requests, says a gateway": whole(b"slow down", status=429, kind="text/plain"),
+    "timeout, says a gateway": whole(b"", status=408),
+    "busy, within an answer": refused("server busy, please try again", 200),
     "panic": whole(b"", status=500),
     "proxy whose server is away": whole(b"<html>Bad gateway</html>", status=502, kind="text/html"),
     "reset": [Reset()],
@@ -183,6 +187,22 @@ def test_a_server_that_fails_for_every_text_is_not_asked_for_all_of_them(connect
         with pytest.raises(RequestRefused):
             Call(connect, [server])(TEXTS * 4, on_error="nan")
         assert len(asked_texts(server)) <= 128
+
+
+def test_bad_texts_before_the_first_good_one_are_no_reason_to_give_up(connect: Connect) -> None:
+    """The server is asked for a text of which nothing bad is known."""
+    with serving(poisoned(set(TEXTS[:100]), lambda: refused(NAN))) as server:
+        call = Call(connect, [server])
+        found = call(TEXTS[:120], on_error="skip", batch=4)
+    assert call.told().failed == tuple(range(100))
+    assert np.array_equal(found, vectors(TEXTS[100:120]))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_look_that_fails_does_not_cost_the_job(connect: Connect, status: int) -> None:
+    """The last one, when all vectors are there; a model that cannot be seen was not replaced."""
+    with serving(healthy, listing=lambda look: refused("busy", status) if look > 1 else None) as server:
+        assert np.array_equal(Call(connect, [server])(TEXTS), vectors(TEXTS))
 
 
 FATAL: list[tuple[Sequence[Step], type[OllamaMagicsError]]] = [

@@ -14,7 +14,7 @@ from ollama_magics.secret import Secret
 from ollama_magics.session import Session
 from ollama_magics.settings import OllamaSettings
 from tests.embedding.asked import NO_RUNNER, Asked, Call, Connect, asked_texts, healthy, refused, serving, vectors
-from tests.faults import FaultServer, Reset, refusing
+from tests.faults import FaultServer, Reset, refusing, whole
 
 TEXTS = [f"text {number}" for number in range(200)]
 
@@ -91,6 +91,17 @@ def test_a_stranger_among_the_servers_is_left_out(connect: Connect) -> None:
         call = Call(connect, [server, stranger])
         assert np.array_equal(call(TEXTS), vectors(TEXTS))
     assert call.told().notes[0][1]["url"] == stranger.url
+
+
+@pytest.mark.parametrize("said", ["model gone", "busy"])
+def test_a_server_that_cannot_begin_is_left_out_with_a_word(connect: Connect, said: str) -> None:
+    """Because it is busy, or has not got the model; also if it is the first."""
+    answer = whole({"models": []}) if said == "model gone" else refused(said, 503)
+    with serving(healthy, listing=lambda _: answer) as bad, serving(healthy) as good:
+        call = Call(connect, [bad, good])
+        assert np.array_equal(call(TEXTS), vectors(TEXTS))
+        assert asked_texts(bad) == []
+    assert [(key, facts["url"]) for key, facts in call.told().notes] == [("server_left_out", bad.url)]
 
 
 def test_a_key_goes_to_its_own_server_only(monkeypatch: pytest.MonkeyPatch) -> None:

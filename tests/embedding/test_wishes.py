@@ -44,6 +44,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"options": ["colour=red"]}, "num_ctx"),
     ({"options": ["num_thread=red"]}, "whole number"),
     ({"options": ["use_mmap=2"]}, "true or false"),
+    ({"options": ["num_ctx=-5"]}, "at least 1"),
+    ({"options": ["num_ctx=0"]}, "at least 1"),
+    ({"options": ["num_batch=0"]}, "at least 1"),
 ]
 
 

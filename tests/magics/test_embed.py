@@ -109,6 +109,20 @@ def test_a_name_with_a_dollar_is_taken_from_the_notebook(shell: Any) -> None:
     assert shell.names["vectors"].shape == (3, 256)
 
 
+def test_options_of_the_runner_take_values_of_the_notebook(shell: Any, stand_in: StandIn) -> None:
+    """As in %ollama."""
+    shell.run("threads = 2")
+    shell.run("x = %embed --no-store -O num_thread=$threads ['a']")
+    sent = [body for _, path, body in stand_in.requests if path == "/api/embed" and body]
+    assert sent[-1]["options"] == {"num_thread": 2}
+
+
+@pytest.mark.parametrize("cell", ["%embed --store ['a']", "%embed --forget ['a']", "%%embed --store\na", "%%embed --lines f\na"])
+def test_texts_that_would_be_left_out_are_refused(shell: Any, cell: str) -> None:
+    """Nobody types them for nothing."""
+    assert isinstance(shell.fail(cell)[0], UsageError)
+
+
 def test_the_lines_of_a_file_are_texts(shell: Any, tmp_path: Path) -> None:
     """Each of them."""
     file = tmp_path / "texts.txt"

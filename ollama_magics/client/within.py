@@ -1,0 +1,27 @@
+"""Errors that stand within an answer which began with 200: in a line of a stream, or in place of what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ollama_magics import wire
+from ollama_magics.errors import AnswerCut, RequestRefused
+from ollama_magics.headers import without
+from ollama_magics.refusal import error_in, error_object, quote
+
+
+def checked(chunk: wire.Chunk, hidden: Iterable[str], *, started: bool) -> wire.Chunk:
+    """Return the chunk, unless it is an error: RequestRefused as the first, AnswerCut after others."""
+    if chunk.error is None:
+        return chunk
+    said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
+    said = quote(without(said.encode(), hidden).decode())
+    if not started:
+        raise RequestRefused("OM-R01", status=200, said=said)
+    raise AnswerCut("OM-C03", said=said)
+
+
+def refuse_error(body: bytes, hidden: Iterable[str]) -> None:
+    """Raise RequestRefused where the body is nothing but an error."""
+    if said := error_in(without(body, hidden)):
+        raise RequestRefused("OM-R01", status=200, said=quote(said))
