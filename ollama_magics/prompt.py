@@ -38,6 +38,7 @@ class Prompt:
     text: str
     model: str = ""
     system: str | None = None
+    is_verbatim: bool = False  # the system prompt came from a value, whose braces are not ours to fill
     images: tuple[Picture, ...] = ()
     context_length: int | None = None
     max_tokens: int | None = None

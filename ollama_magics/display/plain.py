@@ -23,8 +23,7 @@ class Plain(Turns):
 
     def grow(self, reply: Reply) -> None:
         """Write what is new."""
-        text = reply.so_far
-        new, self._told = text[self._told :], len(text)
+        new, self._told = reply.new_text(self._told)
         sys.stdout.write(self._cleaned.feed(new))
         if self._flush:
             sys.stdout.flush()

@@ -80,7 +80,8 @@ def _table(names: Sequence[object], rows: Iterable[Sequence[Any]], most: int) ->
 
 
 def _cell(value: Any) -> str:
-    text = " ".join(f"{value:.6g}".split() if isinstance(value, float) else str(value).split())
+    # as many digits as a double surely holds: fewer would be another number than the person sees
+    text = " ".join(f"{value:.15g}".split() if isinstance(value, float) else str(value).split())
     text = text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
     return text.replace("|", "\\|")
 

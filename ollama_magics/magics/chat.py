@@ -12,6 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from ollama_magics import arguments, settings
 from ollama_magics.magics.asking import confirm
 from ollama_magics.magics.spoken import spoken
+from ollama_magics.texts import Phrase
 
 if TYPE_CHECKING:
     from ollama_magics.conversation import Conversation
@@ -110,7 +111,8 @@ class ChatMagics(Magics):
         return Prompt(
             text=text,
             model=_text(options.model[0], "model") if options.model else "",
-            system=options.system,
+            system=None if options.system is None else _words(options.system, "system"),
+            is_verbatim="system" in options.looked_up,
             images=tuple(picture for word in options.image or () for picture in self._pictures(session, word, options)),
             context_length=_number(options.context, "context_length", settings.count),
             max_tokens=_number(options.max_tokens, "max_tokens", settings.most_tokens),
@@ -125,7 +127,7 @@ class ChatMagics(Magics):
             go_on=options.go_on,
             strict=options.strict,
             generate=options.generate,
-            suffix=options.suffix or "",
+            suffix="" if options.suffix is None else _words(options.suffix, "suffix"),
             logprobs=_number(options.logprobs, "logprobs", _from_none),
             reuse=options.reuse,
         )
@@ -136,7 +138,7 @@ class ChatMagics(Magics):
         if word in self.shell.user_ns:
             return session.pictures_of(self.shell.user_ns[word], word)
         if word.lower().startswith(("http://", "https://")):
-            return session.pictures_from(word, allowed=options.allow_url)
+            return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
         return session.pictures_at(word)
 
     def _forget_answers(self, session: Session) -> None:
@@ -184,6 +186,12 @@ def _wanted(options: Namespace, shell: Any) -> dict[str, Any]:
 
 def _text(value: Any, setting: str) -> str:
     return settings.plain_text(value, setting) if value is not None else ""
+
+
+def _words(value: object, setting: str) -> str:
+    if not isinstance(value, str):
+        raise settings.refused(value, setting, Phrase("need_text", kind=type(value).__name__), f"--{setting} $text")
+    return value
 
 
 def _number(value: Any, setting: str, read: Callable[[object, str], Any]) -> Any:

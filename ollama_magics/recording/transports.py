@@ -14,6 +14,7 @@ import httpx
 from ollama_magics.recording.exchange import INTERRUPTED, LEFT, Exchange, asked, heard, spoken
 
 _Clock = Callable[[], int]
+_ERROR = b'"error"'
 _LONG_SECRET = 12  # characters
 
 
@@ -54,7 +55,8 @@ class Recorded(httpx.BaseTransport):
         self._beneath.close()
 
     def _finish(self, exchange: Exchange, parts: Sequence[tuple[int, bytes]], ended: str) -> None:
-        refused = exchange.status != httpx.codes.OK  # what stands between us and Ollama likes to name the address
+        # what stands between us and Ollama likes to name the address, as does an error in the middle of an answer
+        refused = exchange.status != httpx.codes.OK or any(_ERROR in part for _, part in parts)
         hidden = self._named if refused else self._hidden
         exchange.answer, exchange.ended = heard(parts, hidden), ended
         self._keep(exchange)

@@ -95,6 +95,10 @@ class Reply:
         """The answer as far as it has come, without asking; after calls of functions, what the model said since."""
         return "".join(self._text)
 
+    def new_text(self, known: int) -> tuple[str, int]:
+        """Return what has come since so many pieces were known, and how many there are now, without joining the others."""
+        return "".join(self._text[known:]), len(self._text)
+
     @property
     def value(self) -> Any:
         """The answer as an object of the type in ``format``; asks for it if nobody has yet.

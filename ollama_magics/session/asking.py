@@ -78,7 +78,7 @@ def request(  # noqa: PLR0913, PLR0917 - all that meets in a request
     chosen, ahead = session.settings, ahead or Ahead()
     pictures = tuple(picture.base64 for picture in prompt.images)
     typed = _typed_system(prompt, values)
-    system = next(text for text in (typed, ahead.system, _filled(chosen.system, values)) if text is not None)
+    system = next(text for text in (typed, ahead.system, chosen.system) if text is not None)
     options, beside = prompt.options(chosen), prompt.beside(chosen) | more.fields
     if prompt.completes(chosen):
         beside |= {"suffix": prompt.suffix} if prompt.suffix else {}
@@ -107,7 +107,7 @@ def _filled(text: str, values: Mapping[str, Any] | None) -> str:
 
 
 def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | None:
-    return None if prompt.system is None else _filled(prompt.system, values)
+    return prompt.system if prompt.system is None or prompt.is_verbatim else _filled(prompt.system, values)
 
 
 def _thoughtful(session: Session, prompt: Prompt, model: str, *, goes_on: bool) -> tuple[Prompt, tuple[Phrase, ...]]:

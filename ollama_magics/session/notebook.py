@@ -163,13 +163,13 @@ class Session:
 
         return images.from_path(path)
 
-    def pictures_from(self, url: str, *, allowed: bool, limits: Limits | None = None) -> list[Picture]:
+    def pictures_from(self, url: str, *, allowed: bool, local_only: bool = False, limits: Limits | None = None) -> list[Picture]:
         """Return the picture behind an address, fetched now if that is allowed; raises PictureProblem."""
         from ollama_magics import fetching, images  # noqa: PLC0415 - as above
 
         if not allowed:
             raise PictureProblem("OM-P08", source=fetching.shown(url))
-        if self.settings.local_only == "yes":
+        if local_only or self.settings.local_only == "yes":
             raise SettingError("OM-S13", what=fetching.shown(url))
         if self.tape and self.tape.replays:
             raise PictureProblem("OM-P07", source=fetching.shown(url), reason=Phrase("fetch_replay"))

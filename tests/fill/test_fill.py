@@ -152,8 +152,8 @@ def test_a_frame_goes_in_as_a_table_with_its_shape_its_types_and_its_first_rows(
     frame = pd.DataFrame({"n": range(30), "text": ["a|b\nc"] * 30, "x": [1 / 3] * 30})
     lines = as_text(frame).split("\n")
     assert lines[0] == f"DataFrame of 30 rows × 3 columns (n int64, text {frame['text'].dtype}, x float64, first 20 rows):"
-    assert lines[1:4] == ["|  | n | text | x |", "| --- | --- | --- | --- |", "| 0 | 0 | a\\|b c | 0.333333 |"]
-    assert lines[-1] == "| 19 | 19 | a\\|b c | 0.333333 |"
+    assert lines[1:4] == ["|  | n | text | x |", "| --- | --- | --- | --- |", "| 0 | 0 | a\\|b c | 0.333333333333333 |"]
+    assert lines[-1] == "| 19 | 19 | a\\|b c | 0.333333333333333 |"
     assert as_text(frame.head(2)).count("\n") == 4
     assert "first" not in as_text(frame.head(20))
 

@@ -71,6 +71,8 @@ def test_an_address_is_fetched_only_where_the_cell_says_so_and_never_from_here(s
     error, shown = seeing.fail(f"%ollama --allow-url -i {stand_in.url}/a.png What colour?")
     assert (error.code, "no machine of the public internet" in shown) == ("OM-P07", True)
     assert len(stand_in.requests) == before
+    error, _ = seeing.fail("%ollama --local-only --allow-url -i http://example.org/a.png What colour?")
+    assert error.code == "OM-S13"
     seeing.run(f"address = '{stand_in.url}/a.png'")
     error, _ = seeing.fail("%ollama --allow-url -i address What colour?")
     assert error.code == "OM-P04"

@@ -132,6 +132,17 @@ def test_names_in_double_braces_are_filled_once(shell: Any, stand_in: StandIn) -
     assert sent(stand_in)["messages"][-1]["content"] == "Look: see {{y}} and 1 and {{y}}"
 
 
+def test_a_system_prompt_is_filled_only_where_it_stands_on_the_line(shell: Any, stand_in: StandIn) -> None:
+    """Braces in what came from a value or from the settings are text."""
+    shell.run("x = 1\nrule = 'Jinja writes {{x}} and {{missing}}.'")
+    for line, system in (("-s $rule hi", shell.names["rule"]), ("-s 'Say {{x}}.' hi", "Say 1.")):
+        shell.run(f"%ollama --once {line}")
+        assert sent(stand_in)["messages"][0]["content"] == system
+    shell.run("%ollama_config --system $rule")
+    shell.run("%ollama --once hi")
+    assert sent(stand_in)["messages"][0]["content"] == shell.names["rule"]
+
+
 def test_the_reply_is_bound_and_shown_once(shell: Any) -> None:
     """-o binds the reply; the last value of the cell shows nothing again, and the next cell shows it."""
     shell.run("%%ollama -o answer\nhello")
@@ -168,6 +179,16 @@ BAD = [
     ("%ollama -m", UsageError, "expected one argument"),
     ("%ollama -s 'open hi", UsageError, "quote"),
     ("%ollama -o 5 hi", UsageError, "-o takes a name"),
+    ("%ollama -o class hi", UsageError, "-o takes a name"),
+    ("%ollama -o $In hi", UsageError, "-o takes a name"),
+    ("%ollama -s $In hi", SettingError, "OM-S01"),
+    ("%ollama --suffix $In hi", SettingError, "OM-S01"),
+    ("%ollama -f 1/0 hi", UsageError, "-f 1/0: division by zero"),
+    ("%ollama -t In[9] hi", UsageError, "-t In[9]: list index out of range"),
+    ("%ollama_history $In", UsageError, "is no text"),
+    ("%ollama -m a -m b --new hi", UsageError, "--new and several -m contradict each other"),
+    ("%ollama -m a -m b --chat c hi", UsageError, "--chat and several -m contradict each other"),
+    ("%ollama -m a -m b --continue", UsageError, "--continue and several -m contradict each other"),
     ("%ollama", PromptProblem, "OM-T01"),
     ("%%ollama\n   ", PromptProblem, "OM-T01"),
     ("%ollama Hello {{missing}}", PromptProblem, "OM-T02"),

@@ -30,7 +30,7 @@ from ollama_magics.reply import Reply
 from ollama_magics.secret import Secret
 from ollama_magics.session import Session
 from ollama_magics.standin import StandIn
-from tests.faults import LINES, FaultServer, Lines, Reset, Send, chunk, fine, whole
+from tests.faults import LINES, Close, FaultServer, Lines, Reset, Send, chunk, fine, whole
 
 Record = Callable[..., Session]
 
@@ -119,6 +119,17 @@ def test_an_address_in_a_refusal_is_not_kept(record: Record, tape: Path) -> None
         with pytest.raises((RequestRefused, ConnectionProblem)):
             _ = record(server.url, "m").ask(Prompt("Hi")).text
     assert "Bad gateway" in tape.read_text(encoding="utf-8")
+    assert str(server.port) not in tape.read_text(encoding="utf-8")
+
+
+def test_an_address_in_an_error_within_an_answer_is_not_kept(record: Record, tape: Path) -> None:
+    """The answer began with 200, and its last line names the machine."""
+    with FaultServer(fine(chat=[])) as server:
+        lines = [chunk("Hi"), json.dumps({"error": f"dial tcp 127.0.0.1:{server.port}: refused"}).encode() + b"\n"]
+        server._scripts = (fine(chat=[Send(LINES), *map(Send, lines), Close()]),)
+        with pytest.raises(AnswerCut):
+            _ = record(server.url, "m").ask(Prompt("Hi")).text
+    assert "dial tcp" in tape.read_text(encoding="utf-8")
     assert str(server.port) not in tape.read_text(encoding="utf-8")
 
 
