@@ -36,6 +36,8 @@ from ollama_magics.transport import (
 
 _Found = TypeVar("_Found")
 _Read = Callable[[wire.Body], _Found]
+_MEGABYTE = 2**20
+_LONGEST_ANSWER = 16 * _MEGABYTE  # without vectors; a vector has far less than a megabyte
 _LONGEST_REFUSAL = 64 * 1024  # bytes of an error page that are read
 _HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
 
@@ -177,9 +179,10 @@ class Client:
         held while its body is received and read.
         """
         memory = bytearray() if kept is None else kept
+        most = _LONGEST_ANSWER + _MEGABYTE * len(request.input)
         sent = self._sent("POST", "/api/embed", request, self._timeouts.first_token)
         # the view is released in any case: one that an error holds on to would keep the memory from growing for the next body
-        with sent as response, turn or nullcontext(), self._body(response, memory) as body:
+        with sent as response, turn or nullcontext(), self._body(response, memory, most) as body:
             try:
                 return read(body)
             except (RequestRefused, EmbeddingProblem):
@@ -188,11 +191,10 @@ class Client:
 
     def _metadata(self, method: str, path: str, read: _Read[_Found], request: Any = None) -> _Found:
         with self._sent(method, path, request, self._timeouts.metadata) as response:
-            body = self._body(response, bytearray())
-        try:
-            return read(body)
-        except RequestRefused as error:
-            raise self._stranger(error) from None
+            try:
+                return read(self._body(response, bytearray(), _LONGEST_ANSWER))
+            except RequestRefused as error:
+                raise self._stranger(error) from None
 
     def _stranger(self, error: RequestRefused) -> ConnectionProblem:
         return ConnectionProblem("OM-D24", url=self.address.url, reason=error.facts["reason"])
@@ -233,10 +235,12 @@ class Client:
                 break
         return bytes(body)
 
-    def _body(self, response: httpx.Response, kept: bytearray) -> memoryview:
+    def _body(self, response: httpx.Response, kept: bytearray, most: int) -> memoryview:
         end = 0
         with self._translated(self._timeouts.first_token):
             for part in response.iter_raw():
+                if end + len(part) > most:
+                    raise RequestRefused("OM-R02", status=200, reason=Phrase("endless", most=most // _MEGABYTE))
                 if end + len(part) > len(kept):
                     kept.extend(bytes(max(len(part), len(kept) // 8)))
                 kept[end : end + len(part)] = part

@@ -11,11 +11,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ollama_magics.embedding.asking import Asker
 from ollama_magics.embedding.failures import Meaning, meaning
 from ollama_magics.embedding.feeding import Feed
 from ollama_magics.embedding.forms import Source
-from ollama_magics.embedding.line import SLICE, Line, Server
+from ollama_magics.embedding.line import SLICE, Line, Server, Trouble
 from ollama_magics.embedding.matrix import Matrix
 from ollama_magics.embedding.places import Choice
 from ollama_magics.embedding.prefixes import prefix
@@ -56,6 +58,7 @@ class Job:
         self._feed.shelf, self._feed.reuses_truncated, self._feed.pulling = shelf, wish.truncate, self._button.raising
         self._judge = Judge(self._line, self.ledger, self._servers, patience)
         self._judge.truncates, self._judge.shrink, self._judge.is_sound = wish.truncate, self._shrink, self._is_sound
+        self._judge.is_sound_elsewhere = self._is_sound_elsewhere
         self._asker = Asker(choice, wish, self._line, self.matrix, self.ledger)
         self._asker.shelf, self._asker.shrink = shelf, self._shrink
         self._sample = Sample() if wish.verify else None
@@ -136,11 +139,20 @@ class Job:
 
     def _is_sound(self) -> bool:
         """Whether the server can embed anything."""
+        return self._embeds(self._alive(), -1, _PROBE)
+
+    def _is_sound_elsewhere(self, trouble: Trouble) -> bool:
+        """Whether another server embeds the first text with which this one fails."""
+        others = [server for server in self._servers if not (server.left_out or server is trouble.server)]
+        return bool(others) and self._embeds(others[0], trouble.batch.rows[0], trouble.batch.texts[0])
+
+    def _embeds(self, server: Server, row: int, text: str) -> bool:
+        found: list[Any] = []
         try:
-            self._apart(lambda: self._asker.alone(self._alive(), -1, _PROBE))
+            self._apart(lambda: found.append(self._asker.alone(server, row, text)))
         except OllamaMagicsError:
             return False
-        return True
+        return bool(np.isfinite(found[0]).all() and found[0].any())
 
     def _look(self) -> None:
         self._look_at_ends()

@@ -37,6 +37,7 @@ class Judge:
         self.truncates = False
         self.shrink: Callable[[int], object] = int
         self.is_sound: Callable[[], bool] = lambda: False
+        self.is_sound_elsewhere: Callable[[Trouble], bool] = lambda _: False
         self._line, self._ledger, self._servers, self._patience = line, ledger, servers, patience
         self._retries = self._failed = 0
         self._was_sound = False
@@ -52,7 +53,7 @@ class Judge:
     def judge(self, trouble: Trouble) -> None:
         """Decide on one failure and let the server go on."""
         if isinstance(trouble.error, Flawed):
-            rest = self._flawed(trouble.batch, trouble.error)
+            rest = self._flawed(trouble, trouble.error)
         elif trouble.server.left_out:
             rest = self._again(trouble.batch)
         else:
@@ -83,7 +84,7 @@ class Judge:
         if len(batch.rows) == 1 and batch.crashes < _DEATHS:
             self._again(batch, delay)
         elif len(batch.rows) == 1:
-            self._flaw(trouble)
+            self._blame(trouble)
         else:
             self._halve(batch, delay)
         return delay
@@ -119,14 +120,26 @@ class Judge:
             _give_up(trouble)
         return self._again(trouble.batch)
 
-    def _flawed(self, batch: Batch, error: Flawed) -> float:
+    def _flawed(self, trouble: Trouble, error: Flawed) -> float:
+        batch = trouble.batch
+        if batch.flawed and self._is_its_fault(trouble):
+            return self._again(replace(batch, flawed=False))
         if batch.flawed:
             self._ledger.flaws.update(error.flaws)
             return 0.0
         return self._again(replace(batch, flawed=True))
 
     def _given_up(self, trouble: Trouble) -> float:
-        return self._halve(trouble.batch) if len(trouble.batch.rows) > 1 else self._flaw(trouble)
+        return self._halve(trouble.batch) if len(trouble.batch.rows) > 1 else self._blame(trouble)
+
+    def _blame(self, trouble: Trouble) -> float:
+        """Find the text at fault, unless another server embeds it: then this one is."""
+        if self._is_its_fault(trouble):
+            return self._again(replace(trouble.batch, attempts=0, crashes=0, alone=False))
+        return self._flaw(trouble)
+
+    def _is_its_fault(self, trouble: Trouble) -> bool:
+        return self.is_sound_elsewhere(trouble) and self._leave_out(trouble)
 
     def _flaw(self, trouble: Trouble) -> float:
         self._failed += 1

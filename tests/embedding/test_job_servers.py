@@ -13,7 +13,21 @@ from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.secret import Secret
 from ollama_magics.session import Session
 from ollama_magics.settings import OllamaSettings
-from tests.embedding.asked import NO_RUNNER, Asked, Call, Connect, asked_texts, healthy, refused, serving, vectors
+from tests.embedding.asked import (
+    EOF,
+    NAN,
+    NO_RUNNER,
+    Asked,
+    Call,
+    Connect,
+    Rule,
+    asked_texts,
+    body,
+    healthy,
+    refused,
+    serving,
+    vectors,
+)
 from tests.faults import FaultServer, Reset, refusing, whole
 
 TEXTS = [f"text {number}" for number in range(200)]
@@ -102,6 +116,35 @@ def test_a_server_that_cannot_begin_is_left_out_with_a_word(connect: Connect, sa
         assert np.array_equal(call(TEXTS), vectors(TEXTS))
         assert asked_texts(bad) == []
     assert [(key, facts["url"]) for key, facts in call.told().notes] == [("server_left_out", bad.url)]
+
+
+BROKEN: dict[str, Rule] = {
+    "fails for all": lambda _: refused("nothing works today", 500),
+    "runner dies": lambda _: refused(EOF),
+    "says NaN": lambda _: refused(NAN),
+    "sends null": lambda asked: body(b'{"embeddings":[%s]}' % b",".join([b"[1.0,null,1,2]"] * len(asked.texts))),
+}
+
+
+@pytest.mark.parametrize("rule", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("batch", [1, 20])
+def test_a_broken_server_is_not_taken_for_broken_texts(connect: Connect, rule: Rule, batch: int) -> None:
+    """What another server embeds was never the fault of the text: the broken one is left out."""
+    with serving(rule) as broken, serving(healthy) as sound:
+        call = Call(connect, [broken, sound])
+        assert np.array_equal(call(TEXTS, batch=batch), vectors(TEXTS))
+    assert call.told().failed == ()
+    assert {facts["url"] for _, facts in call.told().notes} <= {broken.url}
+
+
+def test_a_bad_text_is_named_though_there_are_several_servers(connect: Connect) -> None:
+    """Where none of them embeds it."""
+    with ExitStack() as stack:
+        rule: Rule = lambda asked: refused(NAN) if TEXTS[7] in asked.texts else None  # noqa: E731 - short
+        servers = [stack.enter_context(serving(rule)) for _ in range(2)]
+        call = Call(connect, servers)
+        call(TEXTS, on_error="skip", batch=20)
+    assert (call.told().failed, call.told().notes) == ((7,), ())
 
 
 def test_a_key_goes_to_its_own_server_only(monkeypatch: pytest.MonkeyPatch) -> None:
