@@ -29,9 +29,17 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
             raise _unknown(name, values)
         if is_picture(values[name]):
             raise PromptProblem("OM-T08", name=name, kind=type(values[name]).__name__)
-        return as_text(values[name])
+        return _text_of(name, values[name])
 
     return _PLACE.sub(value, template)
+
+
+def _text_of(name: str, value: Any) -> str:
+    try:
+        return as_text(value)
+    except Exception as error:  # noqa: BLE001 - a value of the notebook may raise anything as it writes itself
+        kind, said = type(value).__name__, f"{type(error).__name__}: {error}"[:200]
+        raise PromptProblem("OM-T10", name=name, kind=kind, said=said) from None
 
 
 def _unknown(name: str, values: Mapping[str, Any]) -> PromptProblem:

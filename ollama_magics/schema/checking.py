@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from ollama_magics.errors import FormatProblem
+
 _KINDS: dict[str, Any] = {
     "object": dict,
     "array": list,
@@ -17,6 +19,18 @@ _KINDS: dict[str, Any] = {
     "boolean": bool,
     "null": type(None),
 }
+
+
+def require_sound(schema: dict[str, Any]) -> None:
+    """Raise FormatProblem for what is no JSON schema, as far as jsonschema knows, where the notebook has it."""
+    try:
+        from jsonschema import exceptions, validators  # noqa: PLC0415 - only if the notebook has it
+    except ImportError:
+        return
+    try:
+        validators.validator_for(schema).check_schema(schema)
+    except exceptions.SchemaError as error:
+        raise FormatProblem("OM-F05", place=error.json_path, said=" ".join(error.message.split())[:200]) from None
 
 
 def reader(schema: dict[str, Any]) -> Callable[[str], Any]:

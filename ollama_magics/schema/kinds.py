@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ class Schema:
         """Return the text as a value of the type; raises UnfitError for a text that is not whole, or of another type."""
         try:
             return self.read(text)
-        except (msgspec.MsgspecError, ValueError, TypeError, LookupError, RecursionError, re.error) as error:
+        except Exception as error:  # noqa: BLE001 - a type of the notebook may raise anything as it is made
             raise UnfitError(" ".join(str(error).split())[:300]) from None
 
     def takes(self, text: str) -> bool:
@@ -50,7 +49,9 @@ def of(kind: Any) -> Schema:
             return Schema("json", msgspec.json.decode)
         raise FormatProblem("OM-F04", kind=repr(kind)[:80])
     if isinstance(kind, dict):
-        return Schema(fit(kind), checking.reader(kind), _is_listed(fit(kind)))
+        fitted = fit(kind)
+        checking.require_sound(fitted)
+        return Schema(fitted, checking.reader(kind), _is_listed(fitted))
     made, read = _types(kind)
     fitted = fit(made)
     return Schema(fitted, read, _is_listed(fitted))

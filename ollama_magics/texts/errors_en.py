@@ -382,6 +382,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{name} is of the type {kind}, which the model would read as its name only.",
         "give it beside the prompt: -i {name}",
     ),
+    "OM-T10": (
+        "{{{{{name}}}}} stands for a {kind} that gives no text.",
+        "Its own code raised {said}.",
+        "put a text there: name_of_text = ...",
+    ),
     "OM-T09": (
         "{one} and {other} do not go together.",
         "{reason}",

@@ -179,6 +179,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{name} 的类型是 {kind}，模型只会读到它的名字。",
         "在提示之外给出：-i {name}",
     ),
+    "OM-T10": (
+        "{{{{{name}}}}} 是 {kind}，它无法变成文本。",
+        "它自己的代码引发了 {said}。",
+        "在那里放一段文本：name_of_text = ...",
+    ),
     "OM-T09": (
         "{one} 和 {other} 不能一起使用。",
         "{reason}",

@@ -98,6 +98,8 @@ def _field(function: Any, given: inspect.Parameter) -> tuple[Any, ...]:
     if given.kind not in _NAMED:
         raise _refused(function, Phrase("tool_by_place", name=given))
     hint = _hint(function, given)
+    if given.default is None:
+        hint = Union[hint, None]  # noqa: UP007 - as below
     # a default is left to the function: what the model does not write is not passed
     may_be_left_out: Any = Union[hint, msgspec.UnsetType]  # noqa: UP007 - a hint need not know the sign |
     return (given.name, hint) if given.default is given.empty else (given.name, may_be_left_out, msgspec.UNSET)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,9 +70,19 @@ def _ask_nobody(call: Call) -> bool:
 
 def _invoke(tool: Tool, values: dict[str, Any], call: Call) -> None:
     try:
-        call.result = told(tool.function(**values))
+        call.result = told(_required(tool, tool.function(**values)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a function of the notebook raises goes to the model
         call.error = told_error(error)
     except KeyboardInterrupt:
         call.error = "interrupted"
         raise
+
+
+def _required(tool: Tool, result: Any) -> Any:
+    """Return the result; raises TypeError where it would have to be awaited."""
+    if not inspect.isawaitable(result):
+        return result
+    if inspect.iscoroutine(result):
+        result.close()
+    message = f"{tool.name} gave something to be awaited, which nobody does here"
+    raise TypeError(message)

@@ -206,3 +206,17 @@ def test_a_picture_in_braces_is_an_error_that_says_how(picture: Any) -> None:
         fill("See {{x}}", {"x": picture})
     assert (caught.value.code, caught.value.remedy) == ("OM-T08", "give it beside the prompt: -i x")
     assert fill("See {{x}}", {"x": type(picture)})
+
+
+class Broken:
+    """A value that cannot write itself."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no connection")
+
+
+def test_a_value_that_cannot_be_written_is_an_error_of_the_prompt() -> None:
+    """In a few lines, with what its own code said."""
+    with pytest.raises(PromptProblem, match="RuntimeError: no connection") as caught:
+        fill("See {{x}}", {"x": Broken()})
+    assert caught.value.code == "OM-T10"

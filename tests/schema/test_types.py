@@ -162,6 +162,10 @@ REFUSED_SCHEMAS: list[tuple[dict[str, Any], str]] = [
     ({"type": "object", "properties": {"a": False}}, "$.properties.a it says false"),
     ({"type": "array", "items": False}, "$.items it says false"),
     ({"$ref": "#/$defs/Missing"}, "#/$defs/Missing"),
+    ({"type": "object", "properties": [1]}, "$.properties"),
+    ({"type": "integer", "multipleOf": 0}, "$.multipleOf"),
+    ({"type": "integer", "minimum": "a"}, "$.minimum"),
+    ({"type": "object", "required": "ab"}, "$.required"),
     ({"type": "array", "items": {"$ref": "#"}}, '$.items.$ref it says "#"'),
     ({"type": "array", "items": {"$ref": "https://example.com/schema"}}, "https://example.com/schema"),
 ]
@@ -239,6 +243,20 @@ def test_any_dict_is_fitted_or_refused(kind: dict[str, Any]) -> None:
     except FormatProblem:
         return
     assert schema.fit(sent) == sent
+
+
+def test_a_type_that_raises_as_it_is_made_is_no_value() -> None:
+    """Whatever its own code raises."""
+
+    @dataclass
+    class Strict:
+        age: int
+
+        def __post_init__(self) -> None:
+            raise RuntimeError("too young")
+
+    with pytest.raises(schema.UnfitError, match="too young"):
+        schema.of(Strict).value('{"age": 1}')
 
 
 PEOPLE = st.fixed_dictionaries({"name": JSON | st.text(), "age": JSON | st.integers()}, optional={"born": JSON})

@@ -261,6 +261,17 @@ def test_what_is_not_written_is_left_to_the_default() -> None:
     assert only(add).arguments({"a": 2}) == {"a": 2}
 
 
+def test_nothing_may_be_written_where_nothing_is_the_default() -> None:
+    """Models write null for what they leave out, and hints often forget it."""
+
+    def find(name: str = None) -> str:  # type: ignore[assignment] # noqa: RUF013 - as people write it
+        """Find it."""
+        return str(name)
+
+    assert only(find).arguments({"name": None}) == {"name": None}
+    assert only(find).arguments({"name": "a"}) == {"name": "a"}
+
+
 def test_arguments_become_what_the_hints_say() -> None:
     """Dataclasses too, and their limits hold."""
     tool = only(distance)

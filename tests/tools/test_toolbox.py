@@ -126,6 +126,15 @@ def test_an_exception_goes_back_as_type_and_message() -> None:
     assert len(run(Ran(error=ValueError("x" * 100_000))).outcome) < 2000
 
 
+def test_what_would_have_to_be_awaited_is_an_error() -> None:
+    """Nobody awaits it, and its text would tell the model nothing."""
+
+    async def later() -> int:
+        return 1
+
+    assert "to be awaited" in str(run(Ran(result=later())).error)
+
+
 def test_an_interrupt_goes_through() -> None:
     """It is the person's, not the model's; the call says what happened to it."""
     call = Call.of(asked())
