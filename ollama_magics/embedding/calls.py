@@ -15,7 +15,9 @@ from ollama_magics.embedding.report import EmbedReport
 from ollama_magics.embedding.results import embed
 from ollama_magics.embedding.shelf import Store
 from ollama_magics.embedding.wishes import read
+from ollama_magics.errors import PromptProblem
 from ollama_magics.installed import InstalledModels
+from ollama_magics.texts import Phrase
 
 
 class Ground(Protocol):
@@ -39,6 +41,8 @@ def call(
     **wishes: Any,
 ) -> Array:
     """Return the array of the rows, or of the lines of a file; ``report`` is called with the report, before that."""
+    if lines and rows is not None:
+        raise PromptProblem("OM-T09", one="lines", other="texts", reason=Phrase("lines_are_texts"))
     wish = read(model, **wishes)
     source = lines_of(lines) if lines else source_of(rows)
     store = ground.store if wish.store else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -93,8 +93,9 @@ def lines_of(path: str | Path) -> Source:
 
 
 def _lines(file: Path) -> Iterator[str]:
-    with file.open(encoding="utf-8-sig", errors="surrogateescape") as opened:
-        yield from (line.removesuffix("\n") for line in opened)
+    # only these two end a line, as in a cell: a lone \r stands within a text
+    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as opened:
+        yield from (line.removesuffix("\n").removesuffix("\r") for line in opened)
 
 
 def _listed(rows: Any) -> list[Any] | None:
@@ -116,7 +117,7 @@ def _refuse_kinds(rows: Any) -> None:
         names = getattr(rows, "column_names", rows.columns)  # pyarrow's columns are the arrays themselves
         column = next(iter(names), "text")
         raise _no_rows(kind, Phrase("several_columns"), Phrase("use_column", column=repr(str(column))))
-    if isinstance(rows, dict):
+    if isinstance(rows, Mapping):
         raise _no_rows(kind, Phrase("no_texts"), "x = %embed list(texts.values())")
     if rows is None or isinstance(rows, (bytes, bytearray, int, float)) or not hasattr(rows, "__iter__"):
         raise _no_rows(kind, Phrase("no_texts"), 'x = %embed ["a text", "another"]')

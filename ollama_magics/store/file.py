@@ -18,7 +18,7 @@ from typing import Any
 
 from ollama_magics.store.problems import Damaged, is_lock
 
-PATIENCE = 3.0  # seconds that a lock of another process is waited for; it holds one for some milliseconds
+PATIENCE = 0.2  # seconds of one wait for a lock of another process, in which no interrupt lands
 _APPLICATION = 0x4F4D5653  # "OMVS"; tells our files from others
 _VERSION = 1
 _SCHEMA = (

@@ -172,6 +172,7 @@ PHRASES: dict[str, str] = {
     "was_reset": "It was reset.",
     "closed_here": "It was closed here: since this was prepared, the address was changed or the session ended.",
     "encoded": "it is encoded as {name}",
+    "lines_are_texts": "The texts are the lines of the file.",
     "endless": "it is longer than {most} MB",
     "no_bundle": "The ca_bundle {bundle} names nothing that can be used: {said}.",
     "no_certificates": "SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be used: {said}.",

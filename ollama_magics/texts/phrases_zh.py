@@ -83,6 +83,7 @@ PHRASES: dict[str, str] = {
     "was_reset": "连接被重置。",
     "closed_here": "它在此处被关闭：准备之后，地址已更改或会话已结束。",
     "encoded": "它以 {name} 编码",
+    "lines_are_texts": "文本就是该文件的各行。",
     "endless": "它超过 {most} MB",
     "no_certificates": "SSL_CERT_FILE 或 SSL_CERT_DIR 指向的内容不可用：{said}。",
     "no_proxy_address": "{proxy} 不是 http 或 https 代理的地址；不支持其他类型。",

@@ -13,6 +13,7 @@ from PIL import Image
 import ollama_magics as om
 from ollama_magics import api
 from ollama_magics.__main__ import main
+from ollama_magics.errors import PromptProblem
 from ollama_magics.reply import warnings
 from ollama_magics.session import current
 from ollama_magics.standin import StandIn
@@ -166,3 +167,12 @@ def test_the_check_of_the_shell_has_an_exit_status(
     assert ('"ok": true' in shown) == ("--json" in more)
     assert main([*words, "--model", "nope"]) == 1
     assert "OM-D36" in capsys.readouterr().out
+
+
+def test_texts_and_a_file_of_texts_are_refused(tmp_path: Path) -> None:
+    """One of them would be left out without a word."""
+    file = tmp_path / "texts.txt"
+    file.write_text("a", encoding="utf-8")
+    with pytest.raises(PromptProblem) as caught:
+        om.embed(["b"], lines=file)
+    assert (caught.value.code, "lines and texts" in str(caught.value)) == ("OM-T09", True)

@@ -178,13 +178,13 @@ def test_no_rows_are_an_error(connect: Connect, rows: Any) -> None:
 def test_the_lines_of_a_file_are_texts(connect: Connect, tmp_path: Path) -> None:
     """With any line end, without a mark at the beginning; an empty line and a wrong byte are named."""
     file = tmp_path / "texts.txt"
-    file.write_bytes(b"\xef\xbb\xbfone\r\ntwo\nthr\xe2\x80\xa8ee\n\nb\xffd\nlast")
+    file.write_bytes(b"\xef\xbb\xbfone\r\ntwo\nthr\xe2\x80\xa8e\re\n\nb\xffd\nlast")
     with serving(healthy) as server:
         client = connect(server.url)
         place = [Place(client, InstalledModels(client))]
         found, report = embed(lines_of(file), read("m", on_error="nan"), place)
     assert report.failed == (3, 4)
-    assert np.array_equal(found[[0, 1, 2, 5]], vectors(["one", "two", "thr\u2028ee", "last"]))
+    assert np.array_equal(found[[0, 1, 2, 5]], vectors(["one", "two", "thr\u2028e\re", "last"]))
     with pytest.raises(EmbeddingProblem):
         lines_of(tmp_path / "none.txt")
 

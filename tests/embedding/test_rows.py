@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,7 @@ REFUSED: list[tuple[Any, str]] = [
     (1.5, "It is no list of texts."),
     (b"abc", "It is no list of texts."),
     ({"a": "b"}, "It is no list of texts."),
+    (MappingProxyType({"a": "b"}), "It is no list of texts."),
     (Path("a"), "It is no list of texts."),
     (np.int64(7), "It is no list of texts."),
     ({"a", "b"}, "A set has no order"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sqlite3
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -261,6 +264,7 @@ def test_a_file_that_another_process_locks_is_done_without(filled: Path, make: M
     """The first batch waits a little, what is in the file is found all the same, and later batches are kept again."""
     monkeypatch.setattr("ollama_magics.store.file.PATIENCE", 0.1)
     monkeypatch.setattr("ollama_magics.store.vectors.PATIENCE", 0.1)
+    monkeypatch.setattr("ollama_magics.store.vectors._LONGEST", 0.2)
     store = make()
     with closing(sqlite3.connect(filled, isolation_level=None)) as greedy:
         greedy.execute("BEGIN IMMEDIATE")
@@ -275,9 +279,25 @@ def test_a_file_that_another_process_locks_is_done_without(filled: Path, make: M
     assert store._file.patience == 0.1
 
 
+def test_an_interrupt_lands_while_a_lock_is_waited_for(filled: Path, make: Make) -> None:
+    """SQLite itself waits deaf; it does so in slices."""
+    store = make()
+    with closing(sqlite3.connect(filled, isolation_level=None)) as greedy:
+        greedy.execute("PRAGMA journal_mode=DELETE")
+        greedy.execute("BEGIN EXCLUSIVE")
+        press = threading.Timer(0.3, _thread.interrupt_main)
+        press.start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            kept(store, keys_of(1, 50))
+        assert time.monotonic() - began < 1.3
+    press.join()
+
+
 def test_a_file_that_is_locked_from_the_start_is_done_without(path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even its kind can be told then; nothing is set aside for that."""
     monkeypatch.setattr("ollama_magics.store.file.PATIENCE", 0.1)
+    monkeypatch.setattr("ollama_magics.store.vectors._LONGEST", 0.2)
     path.parent.mkdir()
     store = make()
     with closing(sqlite3.connect(path, isolation_level=None)) as greedy:
