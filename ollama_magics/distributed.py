@@ -87,10 +87,11 @@ def _vectors(part: Any, number: int, job: _Job) -> np.ndarray[Any, Any]:
     texts = part if hasattr(part, "__len__") else list(part)  # a bag's partition may be an iterator
     if not len(texts):
         return np.empty((0, job.width), np.float32)
+    options = dict(job.options)
     try:
-        vectors = job.access.session().embed(texts, job.model, **dict(job.options))
+        vectors = job.access.session().embed(texts, job.model, **options)
     except EmbeddingProblem as error:
-        if dict(job.options).get("on_error") == "nan" and len(error.rows) == len(texts):
+        if options.get("on_error") == "nan" and len(error.rows) == len(texts):
             return np.full((len(texts), job.width), np.nan, np.float32)
         error.add_note(f"Rows are counted from 0 within partition {number} of the dask collection.")
         raise

@@ -77,11 +77,6 @@ def error_object(found: Any) -> dict[str, Any]:
     return error if isinstance(error, dict) and "message" in error else {}
 
 
-def error_in(body: bytes) -> str:
-    """Return what a body says that is nothing but an error, whatever its status, or an empty text."""
-    return str(error_object(_json(body)).get("message", ""))
-
-
 def quote(text: str) -> str:
     """Return the first words of what a server said, in one line without control characters."""
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())

@@ -41,8 +41,8 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     """Return the options at the start of the line, and the rest from the first word that is none, untouched.
 
     ``$name`` as a value takes it from ``names``. Where the line ``ends`` with its options, one whose value may be left out
-    takes the next word, else only what follows its ``=``. ``looked_up`` are the
-    options that got theirs from the names. Raises IPython's UsageError for an unknown option or a missing value.
+    takes the next word, else only what follows its ``=``. ``looked_up`` are the options that have their value from ``names``.
+    Raises IPython's UsageError for an unknown option or a missing value.
     """
     parser: ArgumentParser = magic.parser  # type: ignore[attr-defined] # set by magic_arguments
     words, rest = _split(parser, line, greedy=ends)
@@ -50,7 +50,7 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     typed = dict(vars(options))
     for name, value in typed.items():
         setattr(options, name, _looked_up(value, names))
-    options.looked_up = {name for name, value in typed.items() if getattr(options, name) is not value and _stands_for(value)}
+    options.looked_up = {name for name, value in typed.items() if _stands_for(value)}
     return options, rest
 
 
@@ -84,8 +84,9 @@ def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
 
 def refuse_both(options: Namespace) -> None:
     """Raise UsageError where two options of a prompt contradict each other."""
-    typed = {name for name in set().union(*_CONTRADICTIONS) if _is_typed(getattr(options, name, None))}
-    typed |= {"several"} if len(options.model or ()) > 1 else set()
+    typed = {name for name, value in vars(options).items() if _is_typed(value)}
+    if len(options.model or ()) > 1:
+        typed.add("several")
     for pair in _CONTRADICTIONS:
         if pair <= typed:
             flags = " and ".join(sorted(_SPOKEN.get(name, f"--{name}") for name in pair))

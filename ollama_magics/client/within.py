@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ollama_magics import wire
 from ollama_magics.errors import AnswerCut, RequestRefused
 from ollama_magics.headers import without
-from ollama_magics.refusal import error_in, error_object, quote
+from ollama_magics.refusal import error_object, quote
 
 
 def checked(chunk: wire.Chunk, hidden: Iterable[str], *, started: bool) -> wire.Chunk:
@@ -23,5 +23,8 @@ def checked(chunk: wire.Chunk, hidden: Iterable[str], *, started: bool) -> wire.
 
 def refuse_error(body: bytes, hidden: Iterable[str]) -> None:
     """Raise RequestRefused where the body is nothing but an error."""
-    if said := error_in(without(body, hidden)):
-        raise RequestRefused("OM-R01", status=200, said=quote(said))
+    try:
+        chunk = wire.chunk(body)
+    except RequestRefused:
+        return  # no such thing can be read from it
+    checked(chunk, hidden, started=False)

@@ -60,19 +60,15 @@ class Notebook:
                 self._paint()
             elif now >= self._behind:
                 self._view.render_ahead()
-                self._rest(now)
+                self._behind = _rested(now, _AHEAD)
 
     def _paint(self) -> None:
         began = time.monotonic()
         with self._lock:
             page = self._page()
             self._update(_shown(page))
-        self._rest(began)
-        self._due = max(self._behind - _AHEAD, time.monotonic()) + max(_FASTEST, len(page.encode()) / _BYTES_A_SECOND)
-
-    def _rest(self, began: float) -> None:
-        now = time.monotonic()
-        self._behind = now + max(_AHEAD, _SPARE * (now - began))
+        self._behind = _rested(began, _AHEAD)
+        self._due = _rested(began, max(_FASTEST, len(page.encode()) / _BYTES_A_SECOND))
 
     def _tick(self) -> None:
         # The message goes to the output of this cell because the handle carries its id, whatever cell runs by then.
@@ -94,6 +90,12 @@ class Notebook:
 
     def _update(self, data: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
         self._handle.update(data, raw=True, metadata=metadata or {})
+
+
+def _rested(began: float, least: float) -> float:
+    """Return when to render next after a rendering that ends now."""
+    now = time.monotonic()
+    return now + max(least, _SPARE * (now - began))
 
 
 def _shown(page: str) -> dict[str, str]:

@@ -52,9 +52,7 @@ class Asker:
         """Return the vector of one text that is asked for by itself."""
         request = self._request(Batch((row,), (text,), truncate=row in self._ledger.truncated))
         vectors = server.client.embed(request, lambda body: self._read(body, 1))
-        first, new = self._matrix.width, vectors.numbers.shape[1]
-        if first and new != first:
-            raise misfit(Phrase("width_changed", first=first, row=row, new=new))
+        self._matrix.require_width(row, vectors.numbers.shape[1])
         return np.array(vectors.numbers[0], np.float64)
 
     def _kept(self, server: Server) -> bytearray:

@@ -11,9 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ollama_magics.embedding.asking import Asker
+from ollama_magics.embedding.decoding import flaws_of
 from ollama_magics.embedding.failures import Meaning, meaning
 from ollama_magics.embedding.feeding import Feed
 from ollama_magics.embedding.forms import Source
@@ -152,7 +151,7 @@ class Job:
             self._apart(lambda: found.append(self._asker.alone(server, row, text)))
         except OllamaMagicsError:
             return False
-        return bool(np.isfinite(found[0]).all() and found[0].any())
+        return not flaws_of(found[0][None])
 
     def _look(self) -> None:
         self._look_at_ends()

@@ -36,10 +36,13 @@ class Matrix:
         """Write vectors into their rows, which ascend; raises EmbeddingProblem where their width is not that of the first."""
         with self._lock:
             rows = self._with_room(places[-1] + 1, numbers.shape[1])
-            if numbers.shape[1] != rows.shape[1]:
-                first, new = rows.shape[1], numbers.shape[1]
-                raise misfit(Phrase("width_changed", first=first, row=places[0], new=new))
+            self.require_width(places[0], numbers.shape[1])
             rows[_where(places)] = numbers
+
+    def require_width(self, row: int, width: int) -> None:
+        """Raise EmbeddingProblem where the vector of a row is wider or narrower than those before."""
+        if self.width and width != self.width:
+            raise misfit(Phrase("width_changed", first=self.width, row=row, new=width))
 
     def taken(self, places: Sequence[int]) -> bytes:
         """Return a copy of some rows as the bytes of little-endian float32."""

@@ -16,8 +16,9 @@ _MOST_PARALLEL = 16
 _SWITCHES = {"true": True, "yes": True, "false": False, "no": False}
 # the options of a runner that an embedding model has; sampling means nothing to it
 _OPTIONS: dict[str, Callable[[str], Any]] = {
-    "num_ctx": lambda text: settings.count(text, "num_ctx"),  # a real server answers wrongly to what is below 1
-    "num_batch": lambda text: settings.count(text, "num_batch"),
+    # a real server answers wrongly to what is below 1
+    "num_ctx": lambda text: _count(text, "num_ctx", "-O num_ctx=2048"),
+    "num_batch": lambda text: _count(text, "num_batch", "-O num_batch=2048"),
     **dict.fromkeys(("num_gpu", "main_gpu", "num_thread", "seed"), int),
     "use_mmap": lambda text: _SWITCHES[text.lower()],
 }
@@ -63,9 +64,9 @@ def read(  # noqa: PLR0913 - one for each option of %embed
         raise _refused("--query --document", "task", Phrase("one_task"), "--query")
     return Wish(
         model=settings.plain_text(model, "model"),
-        batch=_count(batch, "batch", 64),
+        batch=_count(batch, "batch", "--batch 64"),
         parallel=_parallel(parallel),
-        dimensions=None if dimensions is None else _count(dimensions, "dimensions", 256),
+        dimensions=None if dimensions is None else _count(dimensions, "dimensions", "--dimensions 256"),
         task="query" if query else "document" if document else "",
         on_error=_word(on_error),
         keep_alive=settings.keep_alive(keep_alive, "keep_alive"),
@@ -76,17 +77,17 @@ def read(  # noqa: PLR0913 - one for each option of %embed
 
 
 def _parallel(typed: object) -> int:
-    found = _count(typed, "parallel", 2)
+    found = _count(typed, "parallel", "--parallel 2")
     if found > _MOST_PARALLEL:
         raise _refused(typed, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")
     return found
 
 
-def _count(typed: object, setting: str, example: int) -> int:
+def _count(typed: object, setting: str, example: str) -> int:
     try:
         return settings.count(typed, setting)
     except SettingError as error:
-        raise _refused(typed, setting, error.facts["reason"], f"--{setting} {example}") from None
+        raise _refused(typed, setting, error.facts["reason"], example) from None
 
 
 def _word(typed: object) -> str:
@@ -113,8 +114,6 @@ def _option(name: str, value: str) -> Any:
         raise _refused(name, "option", hint, f"-O {near[0] if near else 'num_ctx'}=2048")
     try:
         return _OPTIONS[name](value)
-    except SettingError as error:
-        raise _refused(value, name, error.facts["reason"], f"-O {name}=2048") from None
     except (ValueError, KeyError):
         kind = Phrase("need_truth" if name == "use_mmap" else "need_whole")
         raise _refused(value, name, kind, f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None

@@ -12,7 +12,6 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from ollama_magics import arguments, settings
 from ollama_magics.magics.asking import confirm
 from ollama_magics.magics.spoken import spoken
-from ollama_magics.texts import Phrase
 
 if TYPE_CHECKING:
     from ollama_magics.conversation import Conversation
@@ -111,7 +110,7 @@ class ChatMagics(Magics):
         return Prompt(
             text=text,
             model=_text(options.model[0], "model") if options.model else "",
-            system=None if options.system is None else _words(options.system, "system"),
+            system=None if options.system is None else settings.any_text(options.system, "system", "--system $text"),
             is_verbatim="system" in options.looked_up,
             images=tuple(picture for word in options.image or () for picture in self._pictures(session, word, options)),
             context_length=_number(options.context, "context_length", settings.count),
@@ -127,7 +126,7 @@ class ChatMagics(Magics):
             go_on=options.go_on,
             strict=options.strict,
             generate=options.generate,
-            suffix="" if options.suffix is None else _words(options.suffix, "suffix"),
+            suffix="" if options.suffix is None else settings.any_text(options.suffix, "suffix", "--suffix $text"),
             logprobs=_number(options.logprobs, "logprobs", _from_none),
             reuse=options.reuse,
         )
@@ -186,12 +185,6 @@ def _wanted(options: Namespace, shell: Any) -> dict[str, Any]:
 
 def _text(value: Any, setting: str) -> str:
     return settings.plain_text(value, setting) if value is not None else ""
-
-
-def _words(value: object, setting: str) -> str:
-    if not isinstance(value, str):
-        raise settings.refused(value, setting, Phrase("need_text", kind=type(value).__name__), f"--{setting} $text")
-    return value
 
 
 def _number(value: Any, setting: str, read: Callable[[object, str], Any]) -> Any:

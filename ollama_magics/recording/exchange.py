@@ -7,7 +7,7 @@ import json
 import zlib
 from base64 import b64decode
 from binascii import Error as NoBase64
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ LEFT = "left"
 _LEFT_OUT = {"created_at", "license", "modelfile", "modified_at", "parent_model", "tensors"}
 _INSIDE = {"details", "models"}  # where else such things stand
 _PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 33  # bytes up to the end of the first chunk, which holds size and kind
+_ERROR = b'"error"'
 _BULLETS = b"\xe2\x80\xa2" * 5
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -50,8 +51,13 @@ def asked(method: str, path: str, body: bytes, hidden: Iterable[bytes]) -> Excha
     return Exchange(method, shown, _without_pictures(content))
 
 
-def heard(parts: Sequence[tuple[int, bytes]], hidden: Iterable[bytes]) -> list[tuple[int, Any]]:
-    """Return the lines of an answer that came in these parts, each with the time at which its last byte came."""
+def heard(
+    parts: Sequence[tuple[int, bytes]], hidden: Collection[bytes], hidden_in_errors: Collection[bytes]
+) -> list[tuple[int, Any]]:
+    """Return the lines of an answer that came in these parts, each with the time at which its last byte came.
+
+    What is hidden in errors is so in each line that is one: also in the middle of an answer it likes to name the address.
+    """
     lines: list[tuple[int, Any]] = []
     rest = b""
     for moment, part in parts:
@@ -59,7 +65,8 @@ def heard(parts: Sequence[tuple[int, bytes]], hidden: Iterable[bytes]) -> list[t
         lines += [(moment, line) for line in whole]
     if rest:
         lines.append((parts[-1][0], rest))
-    return [(moment, _lean(_decoded(_without(line, hidden)))) for moment, line in lines]
+    kept = ((moment, _without(line, hidden_in_errors if _ERROR in line else hidden)) for moment, line in lines)
+    return [(moment, _lean(_decoded(line))) for moment, line in kept]
 
 
 def spoken(line: Any) -> bytes:

@@ -14,7 +14,6 @@ import httpx
 from ollama_magics.recording.exchange import INTERRUPTED, LEFT, Exchange, asked, heard, spoken
 
 _Clock = Callable[[], int]
-_ERROR = b'"error"'
 _LONG_SECRET = 12  # characters
 
 
@@ -55,10 +54,9 @@ class Recorded(httpx.BaseTransport):
         self._beneath.close()
 
     def _finish(self, exchange: Exchange, parts: Sequence[tuple[int, bytes]], ended: str) -> None:
-        # what stands between us and Ollama likes to name the address, as does an error in the middle of an answer
-        refused = exchange.status != httpx.codes.OK or any(_ERROR in part for _, part in parts)
+        refused = exchange.status != httpx.codes.OK  # what stands between us and Ollama likes to name the address
         hidden = self._named if refused else self._hidden
-        exchange.answer, exchange.ended = heard(parts, hidden), ended
+        exchange.answer, exchange.ended = heard(parts, hidden, self._named), ended
         self._keep(exchange)
 
 

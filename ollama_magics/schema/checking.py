@@ -23,13 +23,11 @@ _KINDS: dict[str, Any] = {
 
 def require_sound(schema: dict[str, Any]) -> None:
     """Raise FormatProblem for what is no JSON schema, as far as jsonschema knows, where the notebook has it."""
-    try:
-        from jsonschema import exceptions, validators  # noqa: PLC0415 - only if the notebook has it
-    except ImportError:
+    if (jsonschema := _jsonschema()) is None:
         return
     try:
-        validators.validator_for(schema).check_schema(schema)
-    except exceptions.SchemaError as error:
+        jsonschema.validators.validator_for(schema).check_schema(schema)
+    except jsonschema.exceptions.SchemaError as error:
         raise FormatProblem("OM-F05", place=error.json_path, said=" ".join(error.message.split())[:200]) from None
 
 
@@ -46,12 +44,18 @@ def reader(schema: dict[str, Any]) -> Callable[[str], Any]:
 
 
 def _faults_of(value: Any, schema: dict[str, Any]) -> Iterator[str]:
-    try:
-        from jsonschema import validators  # noqa: PLC0415 - only if the notebook has it
-    except ImportError:
+    if (jsonschema := _jsonschema()) is None:
         return _Rules(schema).faults(value, schema, "$")
-    validator = validators.validator_for(schema)(schema)
+    validator = jsonschema.validators.validator_for(schema)(schema)
     return (f"{error.message} - at `{error.json_path}`" for error in validator.iter_errors(value))
+
+
+def _jsonschema() -> Any:
+    try:
+        import jsonschema  # noqa: PLC0415 - only if the notebook has it
+    except ImportError:
+        return None
+    return jsonschema
 
 
 class _Rules:

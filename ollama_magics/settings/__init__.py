@@ -17,6 +17,7 @@ from ollama_magics.settings.form import (
 from ollama_magics.settings.hidden import clean_key, holds_password
 from ollama_magics.settings.runner import OF_THE_FORM, runner_options
 from ollama_magics.settings.values import (
+    any_text,
     count,
     keep_alive,
     most_tokens,
@@ -34,6 +35,7 @@ __all__ = [
     "DEFAULT_ADDRESS",
     "OF_THE_FORM",
     "OllamaSettings",
+    "any_text",
     "clean_key",
     "count",
     "default",

@@ -65,13 +65,19 @@ def whole(text: object, setting: str) -> int:
     return int(plain)
 
 
+def any_text(value: object, setting: str | None, example: str = "NAME") -> str:
+    """Return a text as it is; raises SettingError for what is no text."""
+    if not isinstance(value, str):
+        raise refused(value, setting, Phrase("need_text", kind=type(value).__name__), example)
+    return value
+
+
 def plain_text(value: object, setting: str | None) -> str:
     """Return a text without the spaces around it; raises SettingError for what is no text, is endless, or holds controls."""
-    if not isinstance(value, str):
-        raise refused(value, setting, Phrase("need_text", kind=type(value).__name__), "NAME")
-    if len(value) > _LONGEST_TEXT or _CONTROLS.search(value):
-        raise refused(value, setting, Phrase("need_plain", most=f"{_LONGEST_TEXT:,}"), "NAME")
-    return value.strip()
+    text = any_text(value, setting)
+    if len(text) > _LONGEST_TEXT or _CONTROLS.search(text):
+        raise refused(text, setting, Phrase("need_plain", most=f"{_LONGEST_TEXT:,}"), "NAME")
+    return text.strip()
 
 
 def name(value: object, setting: str) -> str:

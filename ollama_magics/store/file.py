@@ -16,9 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ollama_magics.store.problems import Damaged, is_lock
+from ollama_magics.store.problems import PATIENCE, Damaged, is_lock
 
-PATIENCE = 0.2  # seconds of one wait for a lock of another process, in which no interrupt lands
 _APPLICATION = 0x4F4D5653  # "OMVS"; tells our files from others
 _VERSION = 1
 _SCHEMA = (

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+LONGEST = 3.0  # seconds that a lock of another process is waited for; it holds one for some milliseconds
+PATIENCE = 0.2  # seconds of one wait, in which no interrupt lands
+_Found = TypeVar("_Found")
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}  # a file at its largest size is an I/O error to SQLite
@@ -25,6 +31,20 @@ def is_damage(error: Exception) -> bool:
 def is_lock(error: Exception) -> bool:
     """Whether another process holds the file."""
     return _code(error) in _LOCKED
+
+
+def waited_for(do: Callable[[], _Found], seconds: float) -> _Found:
+    """Return what ``do`` returns, called again for so many seconds while another process holds the file.
+
+    SQLite itself waits deaf to interrupts: each call should do so for a moment only.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return do()
+        except sqlite3.Error as error:
+            if not is_lock(error) or time.monotonic() > deadline:
+                raise
 
 
 def explained(error: Exception, path: Path) -> str:

@@ -6,7 +6,6 @@ import atexit
 import os
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,14 +14,13 @@ from typing import TypeVar
 
 import platformdirs
 
-from ollama_magics.store.file import PATIENCE, VectorFile
-from ollama_magics.store.problems import explained, is_damage, is_lock, set_aside
+from ollama_magics.store.file import VectorFile
+from ollama_magics.store.problems import LONGEST, PATIENCE, explained, is_damage, is_lock, set_aside, waited_for
 
 _NAME = "vectors.sqlite"
 _LIMIT = 4 * 1024**3
 _MOST_WAITING = 1  # batches, the one that is being written included: what is not written yet is lost when a process is killed
 _SLICE = 0.2  # seconds; on Windows a longer wait could not be interrupted
-_LONGEST = 3.0  # seconds of all waits for a lock of another process, which holds one for some milliseconds
 _IMPATIENT = 0.05  # seconds for a lock after one that lasted too long: it must not slow down every batch
 
 _FAILURES = (sqlite3.Error, OSError, MemoryError, OverflowError)
@@ -156,7 +154,7 @@ class VectorStore:
         with self._using:
             file = self._file = self._file or self._located()
             try:
-                found = self._waited_for(do, file)
+                found = waited_for(partial(self._done, do, file), 0.0 if file.patience < PATIENCE else LONGEST)
             except _FAILURES as error:
                 file.close()
                 file.patience = _IMPATIENT if is_lock(error) else PATIENCE
@@ -164,15 +162,6 @@ class VectorStore:
                 return otherwise
             file.patience = PATIENCE
             return found
-
-    def _waited_for(self, do: Callable[[VectorFile], _Found], file: VectorFile) -> _Found:
-        deadline = time.monotonic() + (0.0 if file.patience < PATIENCE else _LONGEST)
-        while True:
-            try:
-                return self._done(do, file)
-            except sqlite3.Error as error:
-                if not is_lock(error) or time.monotonic() > deadline:
-                    raise
 
     def _done(self, do: Callable[[VectorFile], _Found], file: VectorFile) -> _Found:
         try:

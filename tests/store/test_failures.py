@@ -264,7 +264,7 @@ def test_a_file_that_another_process_locks_is_done_without(filled: Path, make: M
     """The first batch waits a little, what is in the file is found all the same, and later batches are kept again."""
     monkeypatch.setattr("ollama_magics.store.file.PATIENCE", 0.1)
     monkeypatch.setattr("ollama_magics.store.vectors.PATIENCE", 0.1)
-    monkeypatch.setattr("ollama_magics.store.vectors._LONGEST", 0.2)
+    monkeypatch.setattr("ollama_magics.store.vectors.LONGEST", 0.2)
     store = make()
     with closing(sqlite3.connect(filled, isolation_level=None)) as greedy:
         greedy.execute("BEGIN IMMEDIATE")
@@ -297,7 +297,7 @@ def test_an_interrupt_lands_while_a_lock_is_waited_for(filled: Path, make: Make)
 def test_a_file_that_is_locked_from_the_start_is_done_without(path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even its kind can be told then; nothing is set aside for that."""
     monkeypatch.setattr("ollama_magics.store.file.PATIENCE", 0.1)
-    monkeypatch.setattr("ollama_magics.store.vectors._LONGEST", 0.2)
+    monkeypatch.setattr("ollama_magics.store.vectors.LONGEST", 0.2)
     path.parent.mkdir()
     store = make()
     with closing(sqlite3.connect(path, isolation_level=None)) as greedy:
