@@ -11,16 +11,16 @@ import threading
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import platformdirs
 
-from ollama_magics.store.problems import Damaged, is_damage, set_aside
+from ollama_magics.store.problems import PATIENCE, Damaged, is_damage, set_aside, waited_for
 
 _NAME = "answers.sqlite"
 _LIMIT = 256 * 1024**2
-_PATIENCE = 3.0  # seconds for a lock of another process
 _APPLICATION, _VERSION = 0x4F4D4153, 1  # "OMAS"; tells our files from others
 _SCHEMA = "CREATE TABLE answers (id INTEGER PRIMARY KEY, key BLOB UNIQUE, stored TEXT, answer BLOB)"
 _CHECK = 4  # bytes of the checksum
@@ -78,13 +78,17 @@ class AnswerStore:
         path = self._path or platformdirs.user_cache_path("ollama_magics", appauthor=False) / _NAME
         with self._lock:
             try:
-                _make_private(path)
-                with contextlib.closing(sqlite3.connect(path, timeout=_PATIENCE)) as file, file:
-                    _prepare(file)
-                    return do(file)
+                return waited_for(partial(_done, do, path))
             except _FAILURES as error:
                 self.problem = _aside(error, path) if is_damage(error) else _explained(error, path)
                 return otherwise
+
+
+def _done(do: Callable[[sqlite3.Connection], _Found], path: Path) -> _Found:
+    _make_private(path)
+    with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as file, file:
+        _prepare(file)
+        return do(file)
 
 
 def _prepare(file: sqlite3.Connection) -> None:

@@ -33,7 +33,7 @@ def is_lock(error: Exception) -> bool:
     return _code(error) in _LOCKED
 
 
-def waited_for(do: Callable[[], _Found], seconds: float) -> _Found:
+def waited_for(do: Callable[[], _Found], seconds: float = LONGEST) -> _Found:
     """Return what ``do`` returns, called again for so many seconds while another process holds the file.
 
     SQLite itself waits deaf to interrupts: each call should do so for a moment only.

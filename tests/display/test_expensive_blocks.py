@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 import pytest
-from jupyter_client.manager import KernelManager
 
-from tests.display.streams import serving
-from tests.kernel.conftest import Kernel
+from tests.display.cells import Cell
 
 LATEST = 6.0  # seconds from the last token to the end of the cell, of which the last paint takes most
 LINES, RATE = 5000, 4000
@@ -22,14 +21,9 @@ BLOCKS = {
 def test_a_cell_keeps_up_with_a_block_that_grows_for_long(block: list[str]) -> None:
     """What is rendered ahead is not rendered so often that the answer waits for it."""
     pieces = [line[at : at + 8] for line in block for at in range(0, len(line), 8)]
-    process, sent = KernelManager(kernel_name="python3"), list[float]()
-    process.start_kernel(extra_arguments=["--log-level=ERROR"])
-    kernel = Kernel(process)
-    try:
-        with serving(pieces, RATE, sent) as server:
-            kernel.run(f"%load_ext ollama_magics\n%ollama_config --base-url {server.url} --model m")
-            kernel.finish(kernel.start("%ollama hello"))
-            late = time.time() - sent[0]
-            assert late < LATEST
-    finally:
-        kernel.close()
+    with ExitStack() as ends:
+        cell = Cell(pieces, RATE, ends)
+        cell.start()
+        cell.end()
+        late = time.time() - cell.sent
+    assert late < LATEST

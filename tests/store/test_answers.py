@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import re
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import platformdirs
@@ -127,3 +131,19 @@ def test_a_place_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:
     store.put(KEYS[0], b"x")
     assert store.find(KEYS[0]) is None
     assert re.fullmatch(r"Answers are not kept: .+ cannot be used \(.+\)\.", store.problem)
+
+
+def test_an_interrupt_lands_while_a_lock_is_waited_for(path: Path) -> None:
+    """As with the vectors."""
+    store = AnswerStore(path)
+    store.put(KEYS[0], b"x")
+    with closing(sqlite3.connect(path, isolation_level=None)) as greedy:
+        greedy.execute("BEGIN EXCLUSIVE")
+        press = threading.Timer(0.3, _thread.interrupt_main)
+        press.start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            store.find(KEYS[0])
+        assert time.monotonic() - began < 1.3
+    press.join()
+    assert store.find(KEYS[0])
