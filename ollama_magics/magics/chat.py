@@ -110,7 +110,7 @@ class ChatMagics(Magics):
         return Prompt(
             text=text,
             model=_text(options.model[0], "model") if options.model else "",
-            system=None if options.system is None else settings.any_text(options.system, "system", "--system $text"),
+            system=None if options.system is None else _typed_text(options.system, "system"),
             is_verbatim="system" in options.looked_up,
             images=tuple(picture for word in options.image or () for picture in self._pictures(session, word, options)),
             context_length=_number(options.context, "context_length", settings.count),
@@ -126,7 +126,7 @@ class ChatMagics(Magics):
             go_on=options.go_on,
             strict=options.strict,
             generate=options.generate,
-            suffix="" if options.suffix is None else settings.any_text(options.suffix, "suffix", "--suffix $text"),
+            suffix="" if options.suffix is None else _typed_text(options.suffix, "suffix"),
             logprobs=_number(options.logprobs, "logprobs", _from_none),
             reuse=options.reuse,
         )
@@ -185,6 +185,10 @@ def _wanted(options: Namespace, shell: Any) -> dict[str, Any]:
 
 def _text(value: Any, setting: str) -> str:
     return settings.plain_text(value, setting) if value is not None else ""
+
+
+def _typed_text(value: object, option: str) -> str:
+    return settings.any_text(value, option, "$text …", "%ollama")
 
 
 def _number(value: Any, setting: str, read: Callable[[object, str], Any]) -> Any:

@@ -23,11 +23,13 @@ _CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_HALVES}]")
 Reader = Callable[[object, Any], Any]
 
 
-def refused(value: object, setting: str | None, reason: str | Phrase, example: str) -> SettingError:
+def refused(
+    value: object, setting: str | None, reason: str | Phrase, example: str, magic: str = "%ollama_config"
+) -> SettingError:
     """Return the error for a value that a setting cannot take, with the line that would set it."""
     option = f"--{FLAGS.get(setting or '', setting or '').replace('_', '-')}"
     shown = repr(str(value)[:60])
-    line = f"%ollama_config {option} {example}"
+    line = f"{magic} {option} {example}"
     return SettingError("OM-S01", value=shown, setting=Label(setting or ""), reason=reason, example=line)
 
 
@@ -65,10 +67,10 @@ def whole(text: object, setting: str) -> int:
     return int(plain)
 
 
-def any_text(value: object, setting: str | None, example: str = "NAME") -> str:
+def any_text(value: object, setting: str | None, example: str = "NAME", magic: str = "%ollama_config") -> str:
     """Return a text as it is; raises SettingError for what is no text."""
     if not isinstance(value, str):
-        raise refused(value, setting, Phrase("need_text", kind=type(value).__name__), example)
+        raise refused(value, setting, Phrase("need_text", kind=type(value).__name__), example, magic)
     return value
 
 
