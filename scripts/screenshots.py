@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ollama_magics.standin import StandIn
+from ollama_magics.standin.models import MODELS
 from tests.browser.lab_notebook import Notebook
 from tests.browser.lab_server import Lab
 from tests.browser.the_form import button, choose, field, fill, note, signs
@@ -55,7 +56,7 @@ def light(page: Page, lab: Lab, folder: Path) -> None:
         form.run(1)
         fill(form, "Model name", "sandbox-vision")
         expect(note(form, "Vision support")).to_have_text("detected: yes")
-        button(form, "▸ Installed models (4)").click()
+        button(form, f"▸ Installed models ({len(MODELS)})").click()
         expect(form.cell(1).locator("select")).to_be_visible()
         form.output(1).screenshot(path=folder / "panel-light.png")
 
