@@ -23,10 +23,11 @@ test: $(VENV)/has-test ## every test: unit, contract, notebooks, browser (PYTEST
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
 		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/pytest $(PYTEST_ARGS)
 
-check: $(VENV)/has-test,lint ## ruff, its formatter, and mypy
+check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, and the layers (import-linter)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in
 	@$(BIN)/python scripts/lab.py

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ollama_magics.api import chat, check, configure, embed, sandbox
-    from ollama_magics.conversation import Conversation
+    from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.errors import (
         AddressError,
         AnswerCut,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         SettingError,
         ToolProblem,
     )
-    from ollama_magics.estimator import OllamaEmbedder as OllamaEmbedder
+    from ollama_magics.integrations.sklearn import OllamaEmbedder as OllamaEmbedder
 
 __version__ = "0.1.0"
 __all__ = [
@@ -54,7 +54,7 @@ __all__ = [
 ]
 # Listed only where its package is installed: `from ollama_magics import *` must not ask for it.
 _WITH = {"OllamaEmbedder": "sklearn"}
-_ROOMS = {"OllamaEmbedder": "estimator", "Conversation": "conversation"}
+_MODULES = {"OllamaEmbedder": "integrations.sklearn", "Conversation": "conversation.conversation"}
 
 
 def __getattr__(name: str) -> Any:
@@ -62,8 +62,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__ and name not in _WITH:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    room = _ROOMS.get(name, "errors" if name[0].isupper() else "api")
-    return getattr(import_module(f"{__name__}.{room}"), name)
+    module = _MODULES.get(name, "errors" if name[0].isupper() else "api")
+    return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 def __dir__() -> list[str]:
@@ -72,13 +72,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Register the magics (IPython's protocol for %load_ext); touches no network and no file."""
-    from ollama_magics.magics import register  # noqa: PLC0415 - only a shell needs the magics
+    from ollama_magics.notebook.magics import register  # noqa: PLC0415 - only a shell needs the magics
 
     register(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Take the magics away and end what they started (IPython's protocol for %unload_ext)."""
-    from ollama_magics.magics import unregister  # noqa: PLC0415 - as above
+    from ollama_magics.notebook.magics import unregister  # noqa: PLC0415 - as above
 
     unregister(shell)

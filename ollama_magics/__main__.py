@@ -8,9 +8,10 @@ import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from ollama_magics import api, settings
+from ollama_magics import api
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.settings import form
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -48,8 +49,8 @@ def _parser() -> ArgumentParser:
 
 
 def _add_form(command: ArgumentParser) -> None:
-    for name in settings.form():
-        command.add_argument(settings.flag(name), dest=name, metavar="VALUE", help=settings.explain(name).replace("%", "%%"))
+    for name in form.form():
+        command.add_argument(form.flag(name), dest=name, metavar="VALUE", help=form.explain(name).replace("%", "%%"))
     command.add_argument("--no-probes", dest="probes", action="store_const", const="no", help="the same as --probes no")
     command.add_argument("--profile", metavar="NAME", help="a saved profile to use")
     command.add_argument("--json", action="store_true", help="write JSON, for programs")
@@ -58,7 +59,7 @@ def _add_form(command: ArgumentParser) -> None:
 def _configure(options: Namespace) -> None:
     if options.profile:
         api.use_profile(options.profile)
-    api.configure(**{name: value for name in settings.form() if (value := getattr(options, name)) is not None})
+    api.configure(**{name: value for name in form.form() if (value := getattr(options, name)) is not None})
 
 
 def _check(options: Namespace) -> int:

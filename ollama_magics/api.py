@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics import pulling, texts
-from ollama_magics.conversation import Conversation
+from ollama_magics import messages
+from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import PromptProblem
-from ollama_magics.prompt import Prompt
-from ollama_magics.session import Session, current
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.server import pull as pull_module
+from ollama_magics.session.notebook import Session, current
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ollama_magics.diagnosis import CheckReport
-    from ollama_magics.embedding import EmbedReport
-    from ollama_magics.reply import Reply
+    from ollama_magics.conversation.reply.stream import Reply
+    from ollama_magics.diagnosis.report import CheckReport
+    from ollama_magics.embeddings.report import EmbedReport
 
 
 def configure(**values: Any) -> None:
@@ -30,7 +31,7 @@ def configure(**values: Any) -> None:
     here = current()
     here.configure(values)
     for key, facts in here.in_force.take_notices():
-        warnings.warn(texts.notice(key, facts, here.language), stacklevel=2)
+        warnings.warn(messages.notice(key, facts, here.language), stacklevel=2)
 
 
 def use_profile(name: str) -> None:
@@ -83,10 +84,10 @@ def embed(
 
     A dask Series, bag or array gives a lazy dask array: see distributed.embed, also for ``lengths`` and ``api_key_env``.
     """
-    from ollama_magics import distributed  # noqa: PLC0415 - brings in numpy, which chat does not need
+    from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which chat does not need
 
-    if distributed.is_collection(texts):
-        lazy: np.ndarray[Any, np.dtype[np.float32]] = distributed.embed(
+    if dask.is_collection(texts):
+        lazy: np.ndarray[Any, np.dtype[np.float32]] = dask.embed(
             texts, model, lengths=lengths, report=report, store=store, **wishes
         )
         return lazy  # dask's array behaves like NumPy's
@@ -105,9 +106,9 @@ def models() -> list[dict[str, Any]]:
     return [{"name": one.name, "size": one.size, "loaded": one.name in there} for one in client.installed()]
 
 
-def pull(model: str) -> Iterator[pulling.Progress]:
+def pull(model: str) -> Iterator[pull_module.Progress]:
     """Yield how far the server is with the download of a model; to leave the iteration ends it, and what has come stays."""
-    yield from pulling.pull(current().client, model)
+    yield from pull_module.pull(current().client, model)
     current().forget_models()
 
 

@@ -1,5 +1,11 @@
 """The one family of errors, each of which says what is wrong, how we know and what to type, and none of which shows a secret."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
+from ollama_magics import messages
+
 # OllamaMagicsError
 #   AddressError        the address cannot be used
 #   ConnectionProblem   nothing answers there, or not Ollama
@@ -16,11 +22,6 @@
 #   SettingError        a value that a setting cannot take
 # Interrupted(KeyboardInterrupt) stands outside, so that `except Exception` cannot swallow a press of the stop button.
 
-from __future__ import annotations
-
-from typing import Any, Self
-
-from ollama_magics import texts
 
 # No colour: on JupyterLab's red ground, light or dark, only the theme's own text colour can be read.
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
@@ -37,14 +38,14 @@ class OllamaMagicsError(Exception):
         super().__init__(code)
         self.code = code
         self.facts: dict[str, Any] = {
-            name: value if isinstance(value, texts.Phrase) else str(value) for name, value in facts.items()
+            name: value if isinstance(value, messages.Phrase) else str(value) for name, value in facts.items()
         }
         self.debug = debug
         self.language = "en"
-        self._instead: dict[int, texts.Phrase] = {}
+        self._instead: dict[int, messages.Phrase] = {}
         self.repairs: tuple[tuple[str, str], ...] = ()
 
-    def advised(self, seen: texts.Phrase | None = None, remedy: texts.Phrase | None = None) -> Self:
+    def advised(self, seen: messages.Phrase | None = None, remedy: messages.Phrase | None = None) -> Self:
         """Say what was seen, and what to type, for the case at hand instead of what holds for every case; return self."""
         self._instead |= {part: words for part, words in ((1, seen), (2, remedy)) if words is not None}
         return self
@@ -74,7 +75,7 @@ class OllamaMagicsError(Exception):
         *start, last = [line for part in (self.what, self.how_we_know, self.remedy) for line in part.splitlines() if line]
         return [*start, f"{last}  [{self.code}]"]
 
-    def words(self, part: int) -> texts.Phrase:
+    def words(self, part: int) -> messages.Phrase:
         """Return one of the three parts (0, 1, 2) as a phrase, for telling it inside of another."""
         return self._instead.get(part) or _Part(self, part)
 
@@ -83,8 +84,8 @@ class OllamaMagicsError(Exception):
 
     def original(self, part: int, language: str) -> str:
         """Return one of the three parts as the table of texts has it, filled with the facts."""
-        facts = {name: texts.told(fact, language) for name, fact in self.facts.items()}
-        return texts.fill(texts.error(self.code, language)[part], facts)
+        facts = {name: messages.told(fact, language) for name, fact in self.facts.items()}
+        return messages.fill(messages.error(self.code, language)[part], facts)
 
     def _render_traceback_(self) -> list[str]:
         first, *others = self.lines()
@@ -98,7 +99,7 @@ class OllamaMagicsError(Exception):
         return _again, (type(self), self.code, _travelling(self))
 
 
-class _Part(texts.Phrase):
+class _Part(messages.Phrase):
     def __init__(self, error: OllamaMagicsError, part: int) -> None:
         super().__init__("")
         self._error, self._part = error, part
@@ -192,7 +193,7 @@ class Interrupted(KeyboardInterrupt):
         return _again, (type(self), self.code, _travelling(self))
 
     def __str__(self) -> str:
-        return f"{texts.error(self.code, self.language)[0]}  [{self.code}]"
+        return f"{messages.error(self.code, self.language)[0]}  [{self.code}]"
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]

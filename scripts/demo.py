@@ -12,12 +12,13 @@ import nbclient
 import nbconvert
 import nbformat
 
-from ollama_magics import texts
-from ollama_magics.address import parse
-from ollama_magics.client import Client, Timeouts
+from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.settings import DEFAULT_ADDRESS
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.server.address.reading import parse
+from ollama_magics.server.client.server import Client
+from ollama_magics.server.client.timeouts import Timeouts
+from ollama_magics.settings.form import DEFAULT_ADDRESS
 
 PAGE = Path("demo.html")
 ABILITIES = {"completion": "sandbox-chat", "vision": "sandbox-vision", "embedding": "sandbox-embed"}
@@ -124,7 +125,7 @@ class Demo(nbclient.NotebookClient):
         return super().process_message(message, cell, cell_index)
 
     def _grow(self, text: str) -> None:
-        if texts.phrase("waiting") in text.partition("\n")[0]:
+        if messages.phrase("waiting") in text.partition("\n")[0]:
             return
         if self.shown and text.startswith(self.shown):
             sys.stdout.write(text.removeprefix(self.shown))

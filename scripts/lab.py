@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 

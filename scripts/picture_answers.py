@@ -13,10 +13,10 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 from rich.console import Console
 from rich.text import Text
 
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 from tests.browser.lab_notebook import Notebook
 from tests.browser.lab_server import Lab
-from tests.display.window import Window, left
+from tests.notebook.display.window import Window, left
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIZE = ViewportSize(width=900, height=700)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from ollama_magics.standin import StandIn
-from ollama_magics.standin.models import MODELS
+from ollama_magics.fake_server.models import MODELS
+from ollama_magics.fake_server.server import StandIn
 from tests.browser.lab_notebook import Notebook
 from tests.browser.lab_server import Lab
 from tests.browser.the_form import button, choose, field, fill, note, signs

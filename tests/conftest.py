@@ -21,10 +21,12 @@ import hypothesis
 import pytest
 from _pytest.runner import runtestprotocol
 
-from ollama_magics import settings
-from ollama_magics.address import parse
-from ollama_magics.client import Client, Timeouts
-from ollama_magics.standin import VERSION, StandIn
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.version import VERSION
+from ollama_magics.server.address.reading import parse
+from ollama_magics.server.client.server import Client
+from ollama_magics.server.client.timeouts import Timeouts
+from ollama_magics.settings import form
 from tests.canary import KEY, files_with_it
 from tests.wedged import is_silent, run_once_more
 
@@ -60,10 +62,10 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(tmp_path_factory.getbasetemp() / f"profiles-{next(_FOLDERS)}"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     yield
-    session = settings.shared().session
+    session = form.shared().session
     if session is not None:
         session.close()
-    settings.forget()
+    form.forget()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Which row of the table of troubles a failure is on this machine, and what to type against it."""
 
-# A ready command stands only for an address that has just answered as Ollama; everything else is words and recipes.
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -9,14 +7,17 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from ollama_magics.address import Address
 from ollama_magics.diagnosis.counterprobes import HOST_NAMES, LOOPBACK, Found
 from ollama_magics.diagnosis.identity import Looks
 from ollama_magics.diagnosis.reaching import Knock
 from ollama_magics.diagnosis.recipes import bind, docker, start
 from ollama_magics.diagnosis.surroundings import LIKELY, Surroundings
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
-from ollama_magics.texts import Joined, Phrase
+from ollama_magics.messages import Joined, Phrase
+from ollama_magics.server.address.reading import Address
+
+# A ready command stands only for an address that has just answered as Ollama; everything else is words and recipes.
+
 
 _MOST_LINES = 5  # of a remedy, so that the whole stays within seven
 _PLACES = {"podman": "container", "kaggle": "kaggle"}

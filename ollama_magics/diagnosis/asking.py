@@ -10,11 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_magics import texts
-from ollama_magics.client import Client
 from ollama_magics.diagnosis.question import Question
 from ollama_magics.errors import Cancelled, ModelProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.wire import ChatRequest, Chunk, EmbedRequest, LoadedModel, Message, ModelCard, embeddings, full_name
+from ollama_magics.messages import harmless, phrase
+from ollama_magics.server.client.server import Client
+from ollama_magics.server.wire.answers import Chunk, LoadedModel, ModelCard, embeddings, full_name
+from ollama_magics.server.wire.requests import ChatRequest, EmbedRequest, Message
 
 _TICK = 0.5  # seconds between two looks
 _LONG = 10.0  # seconds of loading after which the person is told that this is no error
@@ -39,7 +40,7 @@ class Talk:
 
     def say(self, key: str, **facts: object) -> str:
         """Return a phrase in the language of the person."""
-        return texts.phrase(key, self.question.language, **facts)
+        return phrase(key, self.question.language, **facts)
 
     def request(self, *messages: Message, tokens: int | None = None, **more: Any) -> ChatRequest:
         """Return a request with the options of real use; ``tokens`` bounds the answer."""
@@ -128,7 +129,7 @@ def answer(talk: Talk) -> str:
         raise RequestRefused("OM-V06", status=200, model=talk.model, reason=chunks[-1].done_reason or "nothing")
     last = chunks[-1]
     rate = last.eval_count / (last.eval_duration / 1e9) if last.eval_duration else 0
-    shown = texts.harmless(text.replace("\n", " "))
+    shown = harmless(text.replace("\n", " "))
     return talk.say("answer_is", text=shown[:_SHOWN], first=f"{first:.1f}", rate=f"{rate:.0f}")
 
 

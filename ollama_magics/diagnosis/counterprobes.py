@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ollama_magics.address import Address, parse
-from ollama_magics.client import Client, Timeouts
 from ollama_magics.diagnosis.reaching import in_parallel
 from ollama_magics.diagnosis.surroundings import Surroundings, World
 from ollama_magics.errors import Cancelled, OllamaMagicsError
+from ollama_magics.server.address.reading import Address, parse
+from ollama_magics.server.client.server import Client
+from ollama_magics.server.client.timeouts import Timeouts
 
 _SECONDS = 1.0
 _BRIDGE = "172.17.0.1"  # Docker's own network, as it is made unless somebody changes it

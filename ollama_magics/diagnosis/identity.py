@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ollama_magics.client import Client, Page
 from ollama_magics.diagnosis.reaching import in_parallel
 from ollama_magics.errors import Cancelled, OllamaMagicsError
+from ollama_magics.server.client.server import Client, Page
 
 _PATHS = ("/", "/v1/models", "/api/config")
 _SECONDS = 2.5

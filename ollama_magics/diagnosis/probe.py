@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ollama_magics import texts
-from ollama_magics.address import Address, parse
-from ollama_magics.client import Client, Timeouts
+from ollama_magics import messages
 from ollama_magics.diagnosis import asking, proofs
 from ollama_magics.diagnosis.question import Question
 from ollama_magics.diagnosis.reaching import Knock, knock, look_up
@@ -18,10 +16,13 @@ from ollama_magics.diagnosis.surroundings import World
 from ollama_magics.diagnosis.where import address_told
 from ollama_magics.diagnosis.why import Failure, explained
 from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.failure import of_socket
-from ollama_magics.installed import InstalledModels
-from ollama_magics.transport import proxy_for
-from ollama_magics.wire import OLDEST_SERVER, ModelCard, full_name, version_number
+from ollama_magics.server.address.reading import Address, parse
+from ollama_magics.server.client.server import Client
+from ollama_magics.server.client.timeouts import Timeouts
+from ollama_magics.server.models import InstalledModels
+from ollama_magics.server.transport.sending import proxy_for
+from ollama_magics.server.transport_errors import of_socket
+from ollama_magics.server.wire.answers import OLDEST_SERVER, ModelCard, full_name, version_number
 
 STAGES = ("address", "name", "connection", "encryption", "server", "model", "abilities")
 DEEP_STAGES = ("load", "answer", "proofs")
@@ -199,7 +200,7 @@ class _Probe:
         wanted, ability = self.question.model, self.question.abilities[0]
         if not self.listed:
             pull = f"ollama pull {wanted or proofs.SUGGESTIONS.get(ability, 'llama3.2')}"
-            none = texts.Phrase("none_installed")
+            none = messages.Phrase("none_installed")
             raise ModelProblem("OM-D37", host=self.address.host, ability=ability, installed=none, pull=pull)
         self.model = wanted or self.models.choose("", ability)
         self.models.card(self.model)
@@ -213,9 +214,9 @@ class _Probe:
             for claim in claims:
                 self.models.choose(self.model, claim)
         self._note_context(card)
-        parts = [texts.harmless(" · ".join(card.capabilities or ("?",)))]
+        parts = [messages.harmless(" · ".join(card.capabilities or ("?",)))]
         if card.context_length:
-            parts.append(self._say("takes_context", count=texts.grouped(card.context_length)))
+            parts.append(self._say("takes_context", count=messages.grouped(card.context_length)))
         if card.can("embedding") and card.embedding_length:
             parts.append(self._say("dimension", count=card.embedding_length))
         parts += [self._say("claimed", ability=claim) for claim in claims]
@@ -283,10 +284,10 @@ class _Probe:
             return RequestRefused("OM-V07", status=0)
         seconds = f"{time.monotonic() - self.started:.0f}"
         late = ConnectionProblem("OM-D31", url=address.url, host=address.host, seconds=seconds)
-        return self._explained(late.advised(texts.Phrase("too_slow", seconds=seconds)))
+        return self._explained(late.advised(messages.Phrase("too_slow", seconds=seconds)))
 
     def _say(self, key: str, **facts: object) -> str:
-        return texts.phrase(key, self.question.language, **facts)
+        return messages.phrase(key, self.question.language, **facts)
 
 
 def _outcome(one: Knock) -> str:

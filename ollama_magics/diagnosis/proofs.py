@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from ollama_magics.diagnosis.asking import Talk, spoken
 from ollama_magics.errors import EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.refusal import quote
-from ollama_magics.texts import Phrase
-from ollama_magics.wire import Chunk, Message, embeddings
+from ollama_magics.messages import Phrase
+from ollama_magics.server.http_errors import quote
+from ollama_magics.server.wire.answers import Chunk, embeddings
+from ollama_magics.server.wire.requests import Message
 
 SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
 _COLOURS = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_magics.transport import SYSTEM_WAY, Tape, Way
+from ollama_magics.server.transport.sending import SYSTEM_WAY, Tape, Way
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
-from ollama_magics.address import Address
 from ollama_magics.diagnosis.surroundings import World
 from ollama_magics.errors import Cancelled, ConnectionProblem
-from ollama_magics.failure import of_socket
-from ollama_magics.texts import Phrase
-from ollama_magics.transport import SLICE
+from ollama_magics.messages import Phrase
+from ollama_magics.server.address.reading import Address
+from ollama_magics.server.transport.waiting import SLICE
+from ollama_magics.server.transport_errors import of_socket
 
 _Thing = TypeVar("_Thing")
 _Result = TypeVar("_Result")

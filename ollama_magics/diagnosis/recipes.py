@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ollama_magics.diagnosis.surroundings import Surroundings
-from ollama_magics.texts import Joined, Phrase
+from ollama_magics.messages import Joined, Phrase
 
 
 def start(around: Surroundings) -> Phrase:

@@ -10,7 +10,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from ollama_magics import texts
+from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
 
 _SIGNS = {"ok": "✓", "failed": "✗", "not asked": "–", "asking": "…"}
@@ -145,7 +145,7 @@ class CheckReport:
         )
 
     def _label(self, stage: Stage) -> str:
-        return texts.label(f"stage_{stage.name}", self.language)
+        return messages.label(f"stage_{stage.name}", self.language)
 
 
 def _columns(text: str) -> int:

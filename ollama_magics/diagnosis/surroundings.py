@@ -1,8 +1,5 @@
 """Where the kernel runs, judged by signs each of which only adds weight, since every one of them can lie."""
 
-# /.dockerenv exists on some virtual machines without any container, and COLAB_RELEASE_TAG is set on Kaggle too: what is
-# found here puts advice in order; the proof is an address that answers.
-
 from __future__ import annotations
 
 import os
@@ -13,7 +10,11 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ollama_magics.transport import Resolve
+from ollama_magics.server.transport.sockets import Resolve
+
+# /.dockerenv exists on some virtual machines without any container, and COLAB_RELEASE_TAG is set on Kaggle too: what is
+# found here puts advice in order; the proof is an address that answers.
+
 
 LIKELY = 0.5
 _CONTAINERS = ("docker", "containerd", "kubepods", "libpod")

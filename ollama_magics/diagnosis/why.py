@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ollama_magics.address import Address
-from ollama_magics.client import Client
 from ollama_magics.diagnosis.advice import Case, advise
 from ollama_magics.diagnosis.counterprobes import look_elsewhere
 from ollama_magics.diagnosis.identity import looks_of
 from ollama_magics.diagnosis.reaching import Knock, banner, in_parallel, knock, look_up, speaks_tls
 from ollama_magics.diagnosis.surroundings import World, look_around
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
+from ollama_magics.server.address.reading import Address
+from ollama_magics.server.client.server import Client
 
 # after these, other addresses are tried
 _WORTH_A_LOOK = {f"OM-D{number:02}" for number in (1, 2, 3, 6, 7, 10, 13, 14, 15, 16, 18, 23, 24, 25, 31, 33)}

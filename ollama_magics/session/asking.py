@@ -7,17 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ollama_magics import budget, fill
-from ollama_magics.conversation import Conversation, Turn
+from ollama_magics.conversation import budget
+from ollama_magics.conversation.conversation import Conversation, Turn
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.reply.circumstances import Circumstances
+from ollama_magics.conversation.reply.several import Replies
+from ollama_magics.conversation.reply.stream import Reply
+from ollama_magics.conversation.template import template
 from ollama_magics.errors import PromptProblem, SettingError
-from ollama_magics.prompt import Prompt
-from ollama_magics.reply import Circumstances, Replies, Reply
+from ollama_magics.messages import Phrase
+from ollama_magics.server.wire.answers import ModelCard
+from ollama_magics.server.wire.requests import ChatRequest, GenerateRequest, Message
 from ollama_magics.session import thinking
 from ollama_magics.session.remembering import Ahead, fitted, recall
 from ollama_magics.session.reusing import Reused
 from ollama_magics.session.wanted import Wanted, wanted
-from ollama_magics.texts import Phrase
-from ollama_magics.wire import ChatRequest, GenerateRequest, Message, ModelCard
 
 if TYPE_CHECKING:
     from ollama_magics.session.notebook import Session
@@ -103,7 +107,7 @@ def _same(prompt: Prompt, text: str, turn: Turn) -> Prompt:
 
 
 def _filled(text: str, values: Mapping[str, Any] | None) -> str:
-    return text if values is None else fill.fill(text, values)
+    return text if values is None else template.fill(text, values)
 
 
 def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | None:

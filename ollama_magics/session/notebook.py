@@ -11,27 +11,32 @@ from contextlib import ExitStack, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics import diagnosis, settings
-from ollama_magics.address import Address, parse
-from ollama_magics.client import Client, Timeouts
-from ollama_magics.conversation import Conversation, Place
+from ollama_magics.conversation.conversation import Conversation, Place
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.diagnosis import probe, where
+from ollama_magics.diagnosis.question import Question
+from ollama_magics.diagnosis.report import CheckReport
 from ollama_magics.errors import AddressError, PictureProblem, PromptProblem, SettingError
-from ollama_magics.installed import InstalledModels
-from ollama_magics.precedence import InForce
-from ollama_magics.prompt import Prompt
+from ollama_magics.messages import Phrase
+from ollama_magics.server.address.reading import Address, parse
+from ollama_magics.server.client.server import Client
+from ollama_magics.server.client.timeouts import Timeouts
+from ollama_magics.server.models import InstalledModels
+from ollama_magics.server.transport.sending import Tape, Way
 from ollama_magics.session import asking
 from ollama_magics.session.watching import Watch
-from ollama_magics.settings import OllamaSettings
-from ollama_magics.texts import Phrase
-from ollama_magics.transport import Tape, Way
+from ollama_magics.settings import form
+from ollama_magics.settings.form import OllamaSettings
+from ollama_magics.settings.resolved.in_force import InForce
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from ollama_magics.fetching import Limits
-    from ollama_magics.images import Picture
-    from ollama_magics.reply import Replies, Reply
-    from ollama_magics.store import AnswerStore, VectorStore
+    from ollama_magics.conversation.images.picture import Picture
+    from ollama_magics.conversation.reply.several import Replies
+    from ollama_magics.conversation.reply.stream import Reply
+    from ollama_magics.embeddings.matrix import Array
+    from ollama_magics.server.fetch import Limits
+    from ollama_magics.store.answers import AnswerStore
+    from ollama_magics.store.vectors import VectorStore
 
 
 class Session:
@@ -61,7 +66,7 @@ class Session:
 
     def address_told(self) -> str:
         """Return one line about the address: where it comes from, and what of it was changed; raises AddressError."""
-        return diagnosis.address_told(self.address, self.typed_address()[1], self.in_force.overridden, self.language)
+        return where.address_told(self.address, self.typed_address()[1], self.in_force.overridden, self.language)
 
     @property
     def language(self) -> str:
@@ -153,32 +158,33 @@ class Session:
 
     def pictures_of(self, what: Any, name: str = "") -> list[Picture]:
         """Return the pictures in a value of the notebook; raises PictureProblem."""
-        from ollama_magics import images  # noqa: PLC0415 - brings in Pillow, which text does not need
+        from ollama_magics.conversation.images import collecting  # noqa: PLC0415 - brings in Pillow, which text does not need
 
-        return images.collect(what, name=name)
+        return collecting.collect(what, name=name)
 
     def pictures_at(self, path: str) -> list[Picture]:
         """Return the pictures in the files of a path or pattern; raises PictureProblem."""
-        from ollama_magics import images  # noqa: PLC0415 - as above
+        from ollama_magics.conversation.images import files  # noqa: PLC0415 - as above
 
-        return images.from_path(path)
+        return files.from_path(path)
 
     def pictures_from(self, url: str, *, allowed: bool, local_only: bool = False, limits: Limits | None = None) -> list[Picture]:
         """Return the picture behind an address, fetched now if that is allowed; raises PictureProblem."""
-        from ollama_magics import fetching, images  # noqa: PLC0415 - as above
+        from ollama_magics.conversation.images import collecting  # noqa: PLC0415 - as above
+        from ollama_magics.server import fetch  # noqa: PLC0415 - as above
 
         if not allowed:
-            raise PictureProblem("OM-P08", source=fetching.shown(url))
+            raise PictureProblem("OM-P08", source=fetch.shown(url))
         if local_only or self.settings.local_only == "yes":
-            raise SettingError("OM-S13", what=fetching.shown(url))
+            raise SettingError("OM-S13", what=fetch.shown(url))
         if self.tape and self.tape.replays:
-            raise PictureProblem("OM-P07", source=fetching.shown(url), reason=Phrase("fetch_replay"))
-        return images.collect(fetching.fetch(url, self._cancelled, limits), name=fetching.shown(url))
+            raise PictureProblem("OM-P07", source=fetch.shown(url), reason=Phrase("fetch_replay"))
+        return collecting.collect(fetch.fetch(url, self._cancelled, limits), name=fetch.shown(url))
 
     @cached_property
     def answers(self) -> AnswerStore:
         """The answers of cells that said --reuse."""
-        from ollama_magics.store import AnswerStore  # noqa: PLC0415 - brings in SQLite
+        from ollama_magics.store.answers import AnswerStore  # noqa: PLC0415 - brings in SQLite
 
         return AnswerStore()
 
@@ -187,7 +193,7 @@ class Session:
     @property
     def store(self) -> VectorStore:
         """The vectors that are kept from one job to the next; made at first use, and closed with the session."""
-        from ollama_magics.store import VectorStore  # noqa: PLC0415 - brings in SQLite
+        from ollama_magics.store.vectors import VectorStore  # noqa: PLC0415 - brings in SQLite
 
         with self._lock:  # two threads that begin at once share one, which itself knows a fork when it sees one
             if self._store is None:
@@ -195,9 +201,9 @@ class Session:
                 self.own(self._store.close)
             return self._store
 
-    def embed(self, rows: Any = None, model: str = "", **wishes: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def embed(self, rows: Any = None, model: str = "", **wishes: Any) -> Array:
         """Return the ``(n, d)`` float32 array of the texts, one row for each, in order; for the wishes see embedding.call."""
-        from ollama_magics import embedding  # noqa: PLC0415 - brings in numpy, which chat does not need
+        from ollama_magics.embeddings import calls  # noqa: PLC0415 - brings in numpy, which chat does not need
 
         chosen = self.settings
         if wishes.get("keep_alive") is None:
@@ -205,19 +211,19 @@ class Session:
         if self.tape:
             wishes["store"] = False
         here = chosen.local_only == "yes"
-        return embedding.call(self, rows, model or self.embedding_model(), local_only=here, **wishes)
+        return calls.call(self, rows, model or self.embedding_model(), local_only=here, **wishes)
 
     def embedding_model(self) -> str:
         """Return the model that the settings name for embeddings, or an empty text."""
         chosen = self.settings
         return str(chosen.embedding_model or (chosen.model if chosen.model_type == "embedding" else ""))
 
-    def check(self, report: diagnosis.Report | None = None, *, deep: bool = False) -> diagnosis.CheckReport:
+    def check(self, report: probe.Report | None = None, *, deep: bool = False) -> CheckReport:
         """Return the connectivity check; ``report`` gets what is known after every stage, ``deep`` asks the model too."""
         self.forget_models()
-        return diagnosis.check(self.question(deep=deep), report, stop=self._cancelled)
+        return probe.check(self.question(deep=deep), report, stop=self._cancelled)
 
-    def question(self, *, deep: bool = False) -> diagnosis.Question:
+    def question(self, *, deep: bool = False) -> Question:
         """Return what a check has to find out, frozen, so that a thread may work on it while settings change."""
         chosen = self.settings
         typed, source = self.typed_address()
@@ -229,7 +235,7 @@ class Session:
         embeds = chosen.model_type == "embedding"
         abilities = ("embedding",) if embeds else ("completion", *self._said("yes"))
         model = self.embedding_model() if embeds else chosen.model
-        return diagnosis.Question(typed, source, model, abilities, chosen.connect_timeout, **more)
+        return Question(typed, source, model, abilities, chosen.connect_timeout, **more)
 
     def _said(self, word: str) -> Iterator[str]:
         """Yield the abilities about which the form says this word; a model type has no use for some of them."""
@@ -241,9 +247,9 @@ class Session:
 
         Meanwhile the stores are neither read nor written. Raises RecordingProblem.
         """
-        from ollama_magics import recording  # noqa: PLC0415 - a session that records nothing does not need it
+        from ollama_magics.server.recording import tapes  # noqa: PLC0415 - a session that records nothing does not need it
 
-        self.own((found := recording.tape(path)).close)
+        self.own((found := tapes.tape(path)).close)
         atexit.register(found.close)  # a kernel that ends unloads nothing
         for session in (self, *self.others.values()):
             session.tape = found
@@ -272,7 +278,7 @@ def current() -> Session:
 
     Raises SettingError, once, where the saved ones cannot be read; then it goes on without them.
     """
-    chosen = settings.shared()
+    chosen = form.shared()
     if chosen.session is None:
         chosen.session = Session(chosen)
         chosen.session.in_force.begin()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ollama_magics import budget
-from ollama_magics.conversation import Conversation, Place, Turn, system_of
+from ollama_magics.conversation import budget
+from ollama_magics.conversation.conversation import Conversation, Place, Turn, system_of
+from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import PromptProblem, PromptTooLong
-from ollama_magics.prompt import Prompt
-from ollama_magics.texts import Phrase
-from ollama_magics.wire import ChatRequest, Message
+from ollama_magics.messages import Phrase
+from ollama_magics.server.wire.requests import ChatRequest, Message
 
 
 @dataclass(frozen=True)

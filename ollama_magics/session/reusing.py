@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics import store, wire
-from ollama_magics.wire import ChatRequest, Chunk, GenerateRequest
+from ollama_magics.server.wire import answers, requests
+from ollama_magics.server.wire.answers import Chunk
+from ollama_magics.server.wire.requests import ChatRequest, GenerateRequest
+from ollama_magics.store import keys
 
 if TYPE_CHECKING:
     from ollama_magics.session.notebook import Session
@@ -37,7 +39,7 @@ class Reused:
         key = _key(digest, request)
         if found := self._session.answers.find(key):
             lines, self.stored = found[0].split(b"\n"), found[1]
-            yield from map(wire.chunk, lines)
+            yield from map(answers.chunk, lines)
             return
         yield from self._kept(key, request)
 
@@ -46,10 +48,10 @@ class Reused:
         for chunk in self._send(request):
             heard.append(chunk)
             if chunk.done and self._fits("".join(one.text for one in heard), chunk.done_reason or ""):
-                self._session.answers.put(key, b"\n".join(map(wire.encode, heard)))
+                self._session.answers.put(key, b"\n".join(map(requests.encode, heard)))
             yield chunk
 
 
 def _key(digest: str, request: _Request) -> bytes:
-    asked = {name: value for name, value in json.loads(wire.encode(request)).items() if name not in _BESIDE}
-    return store.key(digest, asked)(type(request).__name__)
+    asked = {name: value for name, value in json.loads(requests.encode(request)).items() if name not in _BESIDE}
+    return keys.key(digest, asked)(type(request).__name__)

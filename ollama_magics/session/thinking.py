@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ollama_magics.texts import Phrase
-from ollama_magics.wire import ModelCard
+from ollama_magics.messages import Phrase
+from ollama_magics.server.wire.answers import ModelCard
 
 _LEVELS = ("low", "medium", "high", "max")
 _ALWAYS = ("gptoss", "gpt-oss")  # architectures that know three levels, and think in any case

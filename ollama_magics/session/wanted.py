@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics import schema, tools
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.schema import kinds
+from ollama_magics.conversation.tools import signatures
+from ollama_magics.conversation.tools.toolbox import Toolbox
 from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
-from ollama_magics.prompt import Prompt
-from ollama_magics.texts import Phrase
+from ollama_magics.messages import Phrase
 
 if TYPE_CHECKING:
     from ollama_magics.session.notebook import Session
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 class Wanted:
     """The type of the answer and the functions that may be called, where there are any."""
 
-    schema: schema.Schema | None = None
-    toolbox: tools.Toolbox | None = None
+    schema: kinds.Schema | None = None
+    toolbox: Toolbox | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -34,8 +36,8 @@ class Wanted:
 
 def wanted(session: Session, prompt: Prompt) -> Wanted:
     """Return what the prompt wants; raises FormatProblem, ToolProblem, PromptProblem or SettingError before anything is asked."""
-    kind = None if prompt.format is None else schema.of(prompt.format)
-    offered = tools.offered(prompt.tools or ())
+    kind = None if prompt.format is None else kinds.of(prompt.format)
+    offered = signatures.offered(prompt.tools or ())
     _check_together(prompt, has_tools=bool(offered))
     if not offered:
         return Wanted(kind)
@@ -43,7 +45,7 @@ def wanted(session: Session, prompt: Prompt) -> Wanted:
         raise ToolProblem("OM-K05")
     if session.settings.tools == "no":
         raise SettingError("OM-S15", setting="tools", what=Phrase("a_function"))
-    return Wanted(kind, tools.Toolbox(offered, prompt.confirm))
+    return Wanted(kind, Toolbox(offered, prompt.confirm))
 
 
 def _check_together(prompt: Prompt, *, has_tools: bool) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ollama_magics.client import Timeouts
 from ollama_magics.errors import Cancelled, OllamaMagicsError
-from ollama_magics.wire import full_name
+from ollama_magics.server.client.timeouts import Timeouts
+from ollama_magics.server.wire.answers import full_name
 
 if TYPE_CHECKING:
-    from ollama_magics.client import Client
+    from ollama_magics.server.client.server import Client
     from ollama_magics.session.notebook import Session
 
 _LIMITS = Timeouts(connect=0.5, metadata=0.5)  # seconds for one look; a server that takes longer is not asked again

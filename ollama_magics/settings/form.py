@@ -1,8 +1,5 @@
 """The lines of the form, each with its reader, its default and its help, in the order of the panel."""
 
-# The panel, the flags of %ollama_config and of the shell command, %config OllamaSettings, the profile file and the table in
-# the README follow from the traits below.
-
 from __future__ import annotations
 
 from typing import Any
@@ -11,9 +8,13 @@ from traitlets import Any as AnyValue
 from traitlets import TraitType
 from traitlets.config import Configurable
 
-from ollama_magics import texts
+from ollama_magics import messages
 from ollama_magics.settings import hidden, values
 from ollama_magics.settings.values import FLAGS, OneOf, Optional, Reader
+
+# The panel, the flags of %ollama_config and of the shell command, %config OllamaSettings, the profile file and the table in
+# the README follow from the traits below.
+
 
 DEFAULT_ADDRESS = "127.0.0.1:11434"
 
@@ -70,7 +71,7 @@ class OllamaSettings(Configurable):
     )
     local_only = _choice("no", "yes", about="Refuse to send anything off this machine")
     probes = _choice("yes", "no", about="Whether a failed check tries the usual other addresses; --no-probes: no")
-    language = _choice("auto", *texts.LANGUAGES, about="Language of labels and messages; auto: from LANG")
+    language = _choice("auto", *messages.LANGUAGES, about="Language of labels and messages; auto: from LANG")
 
     # The session that was made from these settings, or None; see session.current().
     session = AnyValue(None)

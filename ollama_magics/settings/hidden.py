@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ollama_magics.errors import SettingError
+from ollama_magics.messages import Label, Phrase
 from ollama_magics.secret import BULLETS, Secret
 from ollama_magics.settings.values import plain_text as shown_text
-from ollama_magics.texts import Label, Phrase
 
 _LONGEST_KEY = 8192  # characters; servers take no longer header
 _AROUND = "\"'`“”„‘’«» \t\r\n\u200b\u200c\u200d\u2060\ufeff"

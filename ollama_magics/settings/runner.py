@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ollama_magics import texts
+from ollama_magics import messages
 from ollama_magics.errors import SettingError
 
 # Ollama's name: our setting
@@ -68,19 +68,19 @@ def _read(name: str, value: object) -> Any:
     try:
         return read(text)
     except (ValueError, KeyError):
-        raise _refused(text, name, texts.Phrase(kind), f"-O {name}={example}") from None
+        raise _refused(text, name, messages.Phrase(kind), f"-O {name}={example}") from None
 
 
 def _unknown(name: str) -> SettingError:
     if name in _ELSEWHERE:
-        return _refused(name, "-O", texts.Phrase("option_elsewhere", option=_ELSEWHERE[name]), _ELSEWHERE[name])
+        return _refused(name, "-O", messages.Phrase("option_elsewhere", option=_ELSEWHERE[name]), _ELSEWHERE[name])
     if name in _GONE:
-        return _refused(name, "-O", texts.Phrase("option_gone"), "%ollama?")
+        return _refused(name, "-O", messages.Phrase("option_gone"), "%ollama?")
     known = [*OF_THE_FORM, *_KINDS]
     near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.5)
-    reason = texts.Phrase("option_near", near=near[0]) if near else texts.Phrase("option_none", known=", ".join(known))
+    reason = messages.Phrase("option_near", near=near[0]) if near else messages.Phrase("option_none", known=", ".join(known))
     return _refused(name, "-O", reason, f"-O {near[0] if near else 'num_ctx'}=…")
 
 
-def _refused(value: str, option: str, reason: texts.Phrase, example: str) -> SettingError:
+def _refused(value: str, option: str, reason: messages.Phrase, example: str) -> SettingError:
     return SettingError("OM-S01", value=repr(value[:60]), setting=option, reason=reason, example=example)

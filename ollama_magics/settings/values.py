@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_magics.errors import SettingError
-from ollama_magics.texts import Label, Phrase
+from ollama_magics.messages import Label, Phrase
 
 FLAGS = {"model_type": "type", "context_length": "context"}
 _WHOLE = re.compile(r"[+-]?\d{1,12}")

@@ -1,7 +1,5 @@
 """Answers that a cell asked to keep, by a hash of what was asked, in one SQLite file of their own."""
 
-# answers: the latest has the highest id; the blob begins with its CRC-32: SQLite would not notice a flipped bit
-
 from __future__ import annotations
 
 import contextlib
@@ -18,6 +16,9 @@ from typing import TypeVar
 import platformdirs
 
 from ollama_magics.store.problems import PATIENCE, Damaged, is_damage, set_aside, waited_for
+
+# answers: the latest has the highest id; the blob begins with its CRC-32: SQLite would not notice a flipped bit
+
 
 _NAME = "answers.sqlite"
 _LIMIT = 256 * 1024**2

@@ -1,8 +1,5 @@
 """One SQLite file of vectors: whole batches in, single rows out."""
 
-# batches: the rows of one batch, one after another, as float32 in little-endian order; the oldest has the lowest id
-# places:  under which key which row of which batch is found, and its CRC-32: SQLite would not notice a flipped bit
-
 from __future__ import annotations
 
 import contextlib
@@ -17,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ollama_magics.store.problems import PATIENCE, Damaged, is_lock
+
+# batches: the rows of one batch, one after another, as float32 in little-endian order; the oldest has the lowest id
+# places:  under which key which row of which batch is found, and its CRC-32: SQLite would not notice a flipped bit
+
 
 _APPLICATION = 0x4F4D5653  # "OMVS"; tells our files from others
 _VERSION = 1

@@ -13,10 +13,10 @@ from PIL import Image
 import ollama_magics as om
 from ollama_magics import api
 from ollama_magics.__main__ import main
+from ollama_magics.conversation.reply.looks import warnings
 from ollama_magics.errors import PromptProblem
-from ollama_magics.reply import warnings
-from ollama_magics.session import current
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.session.notebook import current
 
 
 @pytest.fixture(autouse=True)

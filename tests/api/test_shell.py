@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ollama_magics.__main__ import main
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, whole
 
 Out = pytest.CaptureFixture[str]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import ollama_magics
-from ollama_magics import settings
+from ollama_magics.settings import form
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ollama_magics"
@@ -82,9 +82,9 @@ def test_the_version_is_the_one_of_the_package() -> None:
 def test_the_table_of_settings_in_the_readme_follows_from_their_declaration() -> None:
     """Each setting is declared once; the failure prints the table to paste."""
     rows = [
-        f"| `{name}` | `{settings.flag(name)}` | {settings.shown(settings.default(name))} | {settings.limits(name)} "
-        f"| {settings.unit(name)} | {settings.explain(name)} |"
-        for name in settings.form()
+        f"| `{name}` | `{form.flag(name)}` | {form.shown(form.default(name))} | {form.limits(name)} "
+        f"| {form.unit(name)} | {form.explain(name)} |"
+        for name in form.form()
     ]
     table = "\n".join(rows)
     assert table in (ROOT / "README.md").read_text(encoding="utf-8"), f"\n{table}"

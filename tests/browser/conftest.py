@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 
 from .gate import Gate
 from .lab_notebook import Notebook

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 
 from .conftest import Opening
 from .gate import Gate

@@ -11,8 +11,8 @@ import nbconvert
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from ollama_magics.standin import StandIn
-from tests.display.streams import recorded, serving
+from ollama_magics.fake_server.server import StandIn
+from tests.notebook.display.streams import recorded, serving
 
 from .conftest import Opening
 from .lab_notebook import Notebook

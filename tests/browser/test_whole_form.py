@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, WebSocket, expect
 
-from ollama_magics import texts
-from ollama_magics.standin import StandIn
+from ollama_magics import messages
+from ollama_magics.fake_server.server import StandIn
 
 from .conftest import Opening
 from .lab_notebook import Notebook
@@ -58,7 +58,7 @@ class Wish:
 
     def phrase(self, key: str) -> str:
         """Return what a button says."""
-        return texts.phrase(key, self.language, count="")
+        return messages.phrase(key, self.language, count="")
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ import re
 
 from playwright.sync_api import Locator
 
-from ollama_magics import texts
+from ollama_magics import messages
 
 from .lab_notebook import Notebook
 
 
 def label(setting: str, language: str = "en") -> str:
     """Return what stands left of the field of a setting."""
-    return texts.label(setting, language)
+    return messages.label(setting, language)
 
 
 def field(notebook: Notebook, label: str) -> Locator:

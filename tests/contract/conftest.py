@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 
 SHORT = {"num_ctx": 512, "temperature": 0}  # always the same, since another context length loads the model anew
 

@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_magics.diagnosis import Question, World
+from ollama_magics.diagnosis.question import Question
+from ollama_magics.diagnosis.surroundings import World
 from tests.diagnosis.certificates import certificate, tls_server
 from tests.faults import Close, FaultServer, Hold, Receive, Reset, Send, Serve, Step, fine, whole
 

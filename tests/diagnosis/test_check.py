@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.diagnosis import CheckReport, Question, Stage, check
-from ollama_magics.diagnosis.probe import DEEP_STAGES
-from ollama_magics.standin import StandIn
+from ollama_magics.diagnosis.probe import DEEP_STAGES, check
+from ollama_magics.diagnosis.question import Question
+from ollama_magics.diagnosis.report import CheckReport, Stage
+from ollama_magics.fake_server.server import StandIn
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, refusing, whole
 
 STAGES = ("address", "connection", "server", "model", "abilities")  # of a number and plain http

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.diagnosis import CheckReport, Question, asking, check
-from ollama_magics.standin import StandIn
+from ollama_magics.diagnosis import asking
+from ollama_magics.diagnosis.probe import check
+from ollama_magics.diagnosis.question import Question
+from ollama_magics.diagnosis.report import CheckReport
+from ollama_magics.fake_server.server import StandIn
 from tests.diagnosis.rig import card
 from tests.faults import FaultServer, Hold, Receive, Step, Wait, chunk, fine, whole
 from tests.faults.connection import Connection

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.diagnosis import CheckReport, Question, World, check
+from ollama_magics.diagnosis.probe import check
+from ollama_magics.diagnosis.question import Question
+from ollama_magics.diagnosis.report import CheckReport
+from ollama_magics.diagnosis.surroundings import World
 from tests.diagnosis.rig import card
 from tests.faults import FaultServer, Hold, Receive, Send, Step, Wait, fine, whole
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ollama_magics.diagnosis import CheckReport, check
+from ollama_magics.diagnosis.probe import check
+from ollama_magics.diagnosis.report import CheckReport
 from tests.diagnosis.certificates import trust
 from tests.diagnosis.rig import SITUATIONS, Scene, closed_port, scene_of
 

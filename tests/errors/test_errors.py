@@ -11,19 +11,13 @@ from string import Formatter
 import pytest
 
 import ollama_magics
-from ollama_magics import errors, texts
-from ollama_magics.errors import (
-    EmbeddingProblem,
-    Interrupted,
-    OllamaMagicsError,
-    PromptTooLong,
-    RequestRefused,
-)
+from ollama_magics import errors, messages
+from ollama_magics.errors import EmbeddingProblem, Interrupted, OllamaMagicsError, PromptTooLong, RequestRefused
 
 PACKAGE = Path(ollama_magics.__file__).parent
 CODE = re.compile(r"OM-[A-Z]\d\d")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-CODES = list(texts._ERRORS["en"])
+CODES = list(messages._ERRORS["en"])
 SHOWN = [code for code in CODES if not code.startswith("OM-I")]  # an interrupt is one line
 NEVER_FACTS = {"debug", "rows"}  # arguments of the constructors that no text shows
 # What some error classes and the reply add themselves; **where in the client and the transport holds these three.
@@ -34,7 +28,7 @@ POSITIONAL = {"refuse": ("code", "source", "reason")}  # the room of pictures ra
 
 def fields(code: str, language: str = "en") -> set[str]:
     """Return the facts that the three texts of a code name."""
-    parts = texts.error(code, language)
+    parts = messages.error(code, language)
     return {name for part in parts for _, name, _, _ in Formatter().parse(part) if name}
 
 
@@ -91,20 +85,20 @@ def test_every_code_is_raised_and_every_raised_code_is_told() -> None:
 @pytest.mark.parametrize("code", SHOWN)
 def test_every_code_has_three_texts(code: str) -> None:
     """What is wrong, how we know, and what to type."""
-    for part in texts.error(code):
+    for part in messages.error(code):
         assert part == part.strip()
         assert part
-    assert texts.error(code)[0].endswith(".")
+    assert messages.error(code)[0].endswith(".")
 
 
-@pytest.mark.parametrize("language", texts.LANGUAGES)
+@pytest.mark.parametrize("language", messages.LANGUAGES)
 @pytest.mark.parametrize("code", CODES)
 def test_a_translation_names_the_same_facts(code: str, language: str) -> None:
     """Nothing is lost on the way."""
     assert fields(code, language) == fields(code)
 
 
-@pytest.mark.parametrize("language", texts.LANGUAGES)
+@pytest.mark.parametrize("language", messages.LANGUAGES)
 @pytest.mark.parametrize("code", SHOWN)
 def test_an_error_is_shown_in_three_to_seven_lines_that_end_in_its_code(code: str, language: str) -> None:
     """The class first, in every language, whatever the facts."""

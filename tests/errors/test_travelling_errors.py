@@ -26,7 +26,7 @@ from ollama_magics.errors import (
     SettingError,
     ToolProblem,
 )
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 
 ERRORS: list[OllamaMagicsError] = [
     AddressError("OM-A02", port="x"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 
 PATIENCE = 60  # seconds until a kernel that says nothing counts as dead
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 
 INTERRUPT_BOUND = 1.0  # seconds promised from the stop button to the end of the cell
 MARGIN = 1.0  # seconds for a machine that does much else

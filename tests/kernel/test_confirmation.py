@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 
 PATIENCE = 30
 FUNCTION = """

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from tests.embedding.asked import asked_texts, healthy, serving
+from tests.embeddings.asked import asked_texts, healthy, serving
 from tests.faults import Hold
 
 INTERRUPT_BOUND = 1.0  # seconds promised from the stop button to the end of the cell

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
 from tests.faults import LINES, Close, FaultServer, Lines, Send, fine
 
 SEVERAL = "%%ollama -m sandbox-chat -m sandbox-think -o answers"

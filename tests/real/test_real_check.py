@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.address import parse
-from ollama_magics.client import Client
-from ollama_magics.diagnosis import CheckReport, Question, check, proofs
+from ollama_magics.diagnosis import proofs
 from ollama_magics.diagnosis.asking import Talk
+from ollama_magics.diagnosis.probe import check
+from ollama_magics.diagnosis.question import Question
+from ollama_magics.diagnosis.report import CheckReport
 from ollama_magics.errors import EmbeddingProblem
+from ollama_magics.server.address.reading import parse
+from ollama_magics.server.client.server import Client
 
 
 def deep(url: str, model: str, *abilities: str, **more: Any) -> CheckReport:

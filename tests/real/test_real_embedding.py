@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import ollama_magics as om
-from ollama_magics.embedding import EmbedReport
+from ollama_magics.embeddings.report import EmbedReport
 from ollama_magics.errors import EmbeddingProblem, ModelProblem
-from ollama_magics.session import current
-from tests.embedding.asked import Asked, Call, Connect, asked_texts, serving
+from ollama_magics.session.notebook import current
+from tests.embeddings.asked import Asked, Call, Connect, asked_texts, serving
 from tests.faults import Step, whole
 from tests.real.runner import kill_runner
 

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import ollama_magics as om
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.reply.looks import warnings
+from ollama_magics.conversation.reply.stream import Reply
 from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
-from ollama_magics.prompt import Prompt
-from ollama_magics.reply import Reply, warnings
-from ollama_magics.session import Session, current
-from ollama_magics.wire import ChatRequest, Message
+from ollama_magics.server.wire.requests import ChatRequest, Message
+from ollama_magics.session.notebook import Session, current
 
 PARROT = "Hello there . I am a tiny model .."
 

@@ -7,10 +7,10 @@ import re
 import pytest
 
 import ollama_magics as om
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.reply.looks import metadata
 from ollama_magics.errors import ModelProblem
-from ollama_magics.prompt import Prompt
-from ollama_magics.reply import metadata
-from ollama_magics.session import Session, current
+from ollama_magics.session.notebook import Session, current
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.session import Session
-from ollama_magics.settings import OllamaSettings
-from ollama_magics.standin import StandIn
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.session.notebook import Session
+from ollama_magics.settings.form import OllamaSettings
 
 Open = Callable[..., Session]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ollama_magics import settings
 from ollama_magics.errors import AddressError, OllamaMagicsError, SettingError
-from ollama_magics.session import Session
-from ollama_magics.settings import OllamaSettings
+from ollama_magics.session.notebook import Session
+from ollama_magics.settings import form
+from ollama_magics.settings.form import OllamaSettings
 
 MEGABYTE = 1_000_000
 NONSENSE: dict[str, Any] = {
@@ -43,12 +43,12 @@ GOOD = {
 
 
 @pytest.mark.parametrize("value", NONSENSE.values(), ids=NONSENSE)
-@pytest.mark.parametrize("name", settings.form())
+@pytest.mark.parametrize("name", form.form())
 def test_nonsense_is_refused_at_the_place_or_kept_as_it_is(name: str, value: Any) -> None:
     """Whatever the field: one of our errors, short and harmless, and all of the form stays; or a value that can be shown."""
     session = Session(OllamaSettings())
     session.configure(GOOD)
-    before = {one: getattr(session.settings, one) for one in settings.form()}
+    before = {one: getattr(session.settings, one) for one in form.form()}
     try:
         session.configure({"seed": 7, name: value})
     except (SettingError, AddressError) as error:
@@ -57,9 +57,9 @@ def test_nonsense_is_refused_at_the_place_or_kept_as_it_is(name: str, value: Any
             assert len(text) < 1000
             assert len(text.splitlines()) <= 7
             assert not set(text) & set("\x00\x1b\x07\x9b\u202e\u2066")
-        assert {one: getattr(session.settings, one) for one in settings.form()} == before
+        assert {one: getattr(session.settings, one) for one in form.form()} == before
     else:
-        assert len(settings.shown(getattr(session.settings, name))) <= 100_000
+        assert len(form.shown(getattr(session.settings, name))) <= 100_000
         assert list(session.described())
         kept = session.in_force.save("work")
         session.in_force.use("work")

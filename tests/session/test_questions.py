@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.prompt import Prompt
-from ollama_magics.standin import StandIn
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.fake_server.server import StandIn
 
 from .conftest import Open
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.reply.looks import warnings
+from ollama_magics.conversation.reply.stream import Reply
 from ollama_magics.errors import AnswerCut, Interrupted, OllamaMagicsError, PromptProblem, PromptTooLong
-from ollama_magics.prompt import Prompt
-from ollama_magics.reply import Reply, warnings
-from ollama_magics.session import Session
-from ollama_magics.standin import StandIn
-from ollama_magics.wire import Message
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.server.wire.requests import Message
+from ollama_magics.session.notebook import Session
 from tests.faults import LINES, Close, FaultServer, Send, Serve, chunk, fine, whole
 
 from .conftest import Open

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ollama_magics.conversation import Place
+from ollama_magics.conversation.conversation import Place
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.reply.looks import warnings
 from ollama_magics.errors import (
     AddressError,
     Cancelled,
@@ -21,12 +23,11 @@ from ollama_magics.errors import (
     RequestRefused,
     SettingError,
 )
-from ollama_magics.prompt import Prompt
-from ollama_magics.reply import warnings
-from ollama_magics.session import Session, asking, current
-from ollama_magics.settings import shared
-from ollama_magics.standin import StandIn
-from ollama_magics.wire import ChatRequest, GenerateRequest
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.server.wire.requests import ChatRequest, GenerateRequest
+from ollama_magics.session import asking
+from ollama_magics.session.notebook import Session, current
+from ollama_magics.settings.form import shared
 from tests.faults import FaultServer, Hold, chunk, fine, refusing, whole
 
 from .conftest import Open

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
-from ollama_magics import arguments
+from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import SettingError
-from ollama_magics.prompt import Prompt
-from ollama_magics.settings import OllamaSettings, runner_options
+from ollama_magics.notebook.arguments import reading
+from ollama_magics.settings.form import OllamaSettings
+from ollama_magics.settings.runner import runner_options
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ class Trap:
 def test_whatever_is_typed_nothing_is_evaluated(words: list[str]) -> None:
     """A line gives plain numbers and switches, or an error."""
     try:
-        found = runner_options(arguments.pairs(words, {"x": Trap(), "num": 4}))
+        found = runner_options(reading.pairs(words, {"x": Trap(), "num": 4}))
     except (SettingError, UsageError):
         return
     assert all(isinstance(value, (int, float, bool)) for value in found.values())

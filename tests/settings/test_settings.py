@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics import settings, texts
+from ollama_magics import messages
 from ollama_magics.errors import SettingError
-from ollama_magics.settings import OllamaSettings
+from ollama_magics.settings import form as form_module
+from ollama_magics.settings import hidden, values
+from ollama_magics.settings.form import OllamaSettings
 
 
 @pytest.fixture
@@ -61,12 +63,12 @@ def test_what_is_no_number_of_tokens_is_refused(form: OllamaSettings, typed: Any
 @given(st.text(max_size=20) | st.integers() | st.floats())
 def test_anything_typed_as_a_number_is_taken_or_refused(typed: Any) -> None:
     """No other error, and never a number below the least."""
-    for read in (settings.count, settings.most_tokens, settings.whole, settings.temperature):
+    for read in (values.count, values.most_tokens, values.whole, values.temperature):
         try:
             value = read(typed, "max_tokens")
         except SettingError:
             continue
-        assert read in (settings.whole, settings.temperature) or value >= 1 or value in (-1, -2)
+        assert read in (values.whole, values.temperature) or value >= 1 or value in (-1, -2)
 
 
 def test_the_bound_of_an_answer_knows_two_special_values(form: OllamaSettings) -> None:
@@ -120,13 +122,13 @@ def test_a_time_lies_between_a_tenth_of_a_second_and_a_day(form: OllamaSettings,
 @pytest.mark.parametrize("name", ["model_type", "vision", "language"])
 def test_a_choice_is_one_of_its_words(form: OllamaSettings, name: str) -> None:
     """In any case; the refusal lists them."""
-    for word in settings.words(name):
+    for word in form_module.words(name):
         setattr(form, name, f" {word.upper()} ")
         assert getattr(form, name) == word
     for wrong in ("perhaps", "", None, True):
         with pytest.raises(SettingError) as caught:
             setattr(form, name, wrong)
-        assert ", ".join(settings.words(name)) in caught.value.how_we_know
+        assert ", ".join(form_module.words(name)) in caught.value.how_we_know
 
 
 @pytest.mark.parametrize("name", ["model", "base_url", "embedding_model", "system"])
@@ -142,21 +144,21 @@ def test_a_text_is_a_text(form: OllamaSettings, name: str) -> None:
 def test_every_setting_is_declared_whole() -> None:
     """Label, help and flag belong to each, and its default passes its own check."""
     form = OllamaSettings()
-    for name in settings.form():
-        assert texts.label(name) != name
-        assert texts.label(name, "zh")
-        assert settings.explain(name)
-        assert settings.flag(name).startswith("--")
-        setattr(form, name, settings.default(name))
+    for name in form_module.form():
+        assert messages.label(name) != name
+        assert messages.label(name, "zh")
+        assert form_module.explain(name)
+        assert form_module.flag(name).startswith("--")
+        setattr(form, name, form_module.default(name))
     assert form.changed() == {}
 
 
 def test_the_form_begins_with_its_main_lines() -> None:
     """In the order of the panel; flags are short where the names are long."""
-    assert settings.form()[:5] == ["model", "base_url", "api_key_env", "model_type", "context_length"]
-    assert "session" not in settings.form()
-    assert (settings.flag("model_type"), settings.flag("context_length")) == ("--type", "--context")
-    assert settings.flag("embedding_model") == "--embedding-model"
+    assert form_module.form()[:5] == ["model", "base_url", "api_key_env", "model_type", "context_length"]
+    assert "session" not in form_module.form()
+    assert (form_module.flag("model_type"), form_module.flag("context_length")) == ("--type", "--context")
+    assert form_module.flag("embedding_model") == "--embedding-model"
 
 
 def test_changed_settings_are_told_from_defaults(form: OllamaSettings) -> None:
@@ -167,10 +169,10 @@ def test_changed_settings_are_told_from_defaults(form: OllamaSettings) -> None:
 
 def test_settings_are_shared_until_they_are_forgotten() -> None:
     """Magics and plain calls see the same ones."""
-    first = settings.shared()
-    assert settings.shared() is first
-    settings.forget()
-    assert settings.shared() is not first
+    first = form_module.shared()
+    assert form_module.shared() is first
+    form_module.forget()
+    assert form_module.shared() is not first
 
 
 TIMES: list[tuple[Any, Any]] = [
@@ -255,14 +257,14 @@ KEYS = ["sk-a", " sk-a\n", "'sk-a'", "“sk-a”", "\ufeffsk-a\u200b", "Bearer s
 @pytest.mark.parametrize("typed", KEYS)
 def test_a_key_is_cleaned_of_what_pasting_adds(typed: str) -> None:
     """Spaces, quotes, invisible signs, the word before it."""
-    assert settings.clean_key(typed).reveal() == "sk-a"
+    assert hidden.clean_key(typed).reveal() == "sk-a"
 
 
 @pytest.mark.parametrize("typed", ["sk a", "sk\na", "sk\r\nX: a", "sk-ключ", "sk“a", "s" * 9000, "sk\x00a"])
 def test_a_key_that_cannot_be_sent_is_refused_unseen(typed: str) -> None:
     """Not even in part."""
     with pytest.raises(SettingError) as caught:
-        settings.clean_key(typed)
+        hidden.clean_key(typed)
     assert typed not in str(caught.value) + repr(caught.value.facts)
 
 

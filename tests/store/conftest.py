@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ollama_magics.store import VectorStore
+from ollama_magics.store.vectors import VectorStore
 
 
 @pytest.fixture

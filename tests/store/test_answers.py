@@ -17,12 +17,13 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from ollama_magics.store import AnswerStore, key
+from ollama_magics.store.answers import AnswerStore
+from ollama_magics.store.keys import key
 
 _FIND = """
 import sys
 from pathlib import Path
-from ollama_magics.store import AnswerStore
+from ollama_magics.store.answers import AnswerStore
 print(AnswerStore(Path(sys.argv[1])).find(bytes.fromhex(sys.argv[2])))
 """
 KEYS = [key("sha256:a", {})(str(number)) for number in range(100)]

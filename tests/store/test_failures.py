@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ollama_magics.store import VectorStore
 from ollama_magics.store.file import VectorFile
+from ollama_magics.store.vectors import VectorStore
 from tests.store.rows import kept, keys_of, put, said, started
 
 Make = Callable[..., VectorStore]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ollama_magics.store import VectorStore
+from ollama_magics.store.vectors import VectorStore
 from tests.store.rows import kept, keys_of, said, started
 
 Make = Callable[..., VectorStore]

@@ -1,0 +1,1 @@
+"""A prompt and its reply: template, pictures, schema, functions, conversation."""

@@ -1,0 +1,1 @@
+"""A type in, a JSON schema out; text in, values and DataFrames out."""

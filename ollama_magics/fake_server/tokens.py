@@ -1,0 +1,69 @@
+"""Texts as the tokens that the stand-in's models count, and prompts that fit a context."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from ollama_magics.fake_server import refusals
+
+PICTURE_TOKENS = 16
+
+# A word with the space before it; a long word is several tokens, so that any text streams in pieces.
+_TOKEN = re.compile(r"\s*\S{1,12}|\s+")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation; ``pictures`` are the bytes of image files."""
+
+    role: str
+    content: str
+    pictures: tuple[bytes, ...] = ()
+
+    def size(self) -> int:
+        """Return tokens: those of the text, one for the role, and a fixed number for each picture."""
+        return len(tokenise(self.content)) + 1 + PICTURE_TOKENS * len(self.pictures)
+
+
+def tokenise(text: str) -> list[str]:
+    """Return the tokens of a text; put together they are the text again, byte for byte."""
+    return _TOKEN.findall(text)
+
+
+def count(messages: tuple[Message, ...]) -> int:
+    """Return tokens of a prompt: its messages, and one that opens the answer."""
+    return sum(message.size() for message in messages) + 1
+
+
+def fit(messages: tuple[Message, ...], limit: int, *, truncate: bool) -> tuple[Message, ...]:
+    """Return the messages of at most ``limit`` tokens.
+
+    Where they do not fit, the oldest turns go without a word and at last the beginning of the last text,
+    or RefusalError is raised if ``truncate`` is false.
+    """
+    if count(messages) <= limit:
+        return messages
+    if not truncate:
+        raise refusals.too_long()
+    return _cut_last(_drop_oldest(messages, limit), limit)
+
+
+def _drop_oldest(messages: tuple[Message, ...], limit: int) -> tuple[Message, ...]:
+    sizes = [message.size() for message in messages]
+    excess = sum(sizes) + 1 - limit
+    kept = []
+    for message, size in zip(messages[:-1], sizes, strict=False):
+        if excess > 0 and message.role != "system":
+            excess -= size
+        else:
+            kept.append(message)
+    return (*kept, messages[-1])
+
+
+def _cut_last(messages: tuple[Message, ...], limit: int) -> tuple[Message, ...]:
+    excess = count(messages) - limit
+    if excess <= 0:
+        return messages
+    last = messages[-1]
+    return (*messages[:-1], replace(last, content="".join(tokenise(last.content)[excess:])))

@@ -1,0 +1,1 @@
+"""What is built on the public calls for other tools: Dask and scikit-learn."""

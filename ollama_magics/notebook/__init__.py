@@ -1,0 +1,1 @@
+"""What knows IPython or ipywidgets: magics, panel and display."""

@@ -1,0 +1,53 @@
+"""The adapter between a cell and the rooms below: it reads the line, looks names up, calls and shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ollama_magics.notebook.arguments import asked, bare, bodiless
+from ollama_magics.notebook.magics.chat import ChatMagics
+from ollama_magics.notebook.magics.embed import EmbedMagics
+from ollama_magics.notebook.magics.form import FormMagics
+from ollama_magics.settings import form
+
+_MAGICS = (ChatMagics, EmbedMagics, FormMagics)
+_PAINTING = (ChatMagics, FormMagics)  # whose results show nothing in the cell that has painted them
+
+
+def register(shell: Any) -> None:
+    """Add the magics, the settings for %config, and the reading of ``%ollama …?`` to the shell."""
+    shell.register_magics(*_MAGICS)
+    shell.configurables.append(form.shared())
+    for kind in _PAINTING:
+        shell.events.register("post_run_cell", _of(shell, kind).forget_painted)
+    shell.input_transformer_manager.token_transformers.append(asked.Asked)
+    if getattr(shell, "kernel", None) is None:  # a notebook shows no "Out" where there is nothing in it
+        shell.ast_transformers.append(bare.Bare())
+    shell.input_transformer_manager.cleanup_transforms.append(bodiless.with_body)
+
+
+def unregister(shell: Any) -> None:
+    """Take all of it away again and close the session."""
+    for painting in _PAINTING:
+        shell.events.unregister("post_run_cell", _of(shell, painting).forget_painted)
+    for kind in _MAGICS:
+        magics = shell.magics_manager.registry.pop(kind.__name__)
+        shell.configurables.remove(magics)  # IPython's Magics adds itself
+        _forget(shell, magics)
+    shell.input_transformer_manager.token_transformers.remove(asked.Asked)
+    shell.ast_transformers[:] = [found for found in shell.ast_transformers if not isinstance(found, bare.Bare)]
+    shell.input_transformer_manager.cleanup_transforms.remove(bodiless.with_body)
+    shell.configurables.remove(form.shared())
+    if form.shared().session is not None:
+        form.shared().session.close()
+    form.forget()
+
+
+def _of(shell: Any, kind: type) -> Any:
+    return shell.magics_manager.registry[kind.__name__]
+
+
+def _forget(shell: Any, magics: Any) -> None:
+    for kind, names in magics.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)

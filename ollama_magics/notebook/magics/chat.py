@@ -1,0 +1,211 @@
+"""%ollama and %%ollama: a typed cell becomes a prompt, whose reply is shown and bound."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+
+from ollama_magics.notebook.arguments import reading
+from ollama_magics.notebook.arguments.options import history_options, prompt_options
+from ollama_magics.notebook.magics.asking import confirm
+from ollama_magics.notebook.magics.spoken import spoken
+from ollama_magics.settings import values as values_module
+
+if TYPE_CHECKING:
+    from ollama_magics.conversation.conversation import Conversation
+    from ollama_magics.conversation.prompt import Prompt
+    from ollama_magics.conversation.reply.several import Replies
+    from ollama_magics.conversation.reply.stream import Reply
+    from ollama_magics.notebook.display.screens import Screen
+    from ollama_magics.session.notebook import Session
+
+# settings that a cell may change for itself, read where the request is built
+_FOR_A_CELL = ("temperature", "top_p", "top_k", "seed", "stop", "think", "keep_alive")
+
+
+@magics_class
+class ChatMagics(Magics):
+    """A chat turn in a cell or in a line."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self.shell: Any = shell
+        self._painted: list[Reply | Replies] = []
+
+    @no_var_expand
+    @line_cell_magic
+    @prompt_options
+    def ollama(self, line: str, cell: str | None = None) -> Reply | Replies | None:
+        """Ask the model: the cell (%%ollama) or the rest of the line (%ollama) is the prompt.
+
+        The answer is shown as it is written. It is also an object: as a line magic it is returned, as a cell magic it is
+        bound with -o; the last one, complete or not, is _ollama. {{name}} in the prompt stands for a value of the notebook.
+        """
+        with spoken() as session:
+            return self._answer(session, line, cell)
+
+    @no_var_expand
+    @line_magic
+    @history_options
+    def ollama_history(self, line: str) -> Any:
+        """Show the turns of the conversation, or of the one that is named: %ollama_history NAME.
+
+        --export returns what the model knows, as a list of messages: whole turns, after the system prompt.
+        """
+        options, name = reading.read_named(ChatMagics.ollama_history, line, self.shell.user_ns)
+        with spoken() as session:
+            conversation = session.conversation_named(name)
+            if options.export:
+                return conversation.exported()
+            if options.clear:
+                return self._clear(session, conversation)
+            from ollama_magics.notebook.display.history import HistoryTable  # noqa: PLC0415 - brings in the renderer
+
+            others = [other for other in session.conversations if session.conversations[other] is not conversation]
+            return HistoryTable(conversation.turns, others, session.language)
+
+    def _answer(self, session: Session, line: str, cell: str | None) -> Reply | Replies | None:
+        options, rest = reading.read(ChatMagics.ollama, line, self.shell.user_ns)
+        reading.refuse_both(options)
+        reading.refuse_detached(line, rest)
+        name = reading.assigned_name(options.into)
+        text = "\n".join(part for part in (rest, cell or "") if part.strip())
+        if options.forget:
+            self._forget_answers(session)
+        if options.forget and not text:
+            return None
+        with self._screen(session, options) as screen:
+            reply = self._asked(session, options, text)
+            self._show(reply, screen)
+        self._follow_up(session, reply, options)
+        if name:
+            self.shell.user_ns[name] = reply
+        return reply if cell is None else None
+
+    def _clear(self, session: Session, conversation: Conversation) -> None:
+        from ollama_magics.notebook import display  # noqa: PLC0415 - as above
+
+        count = len(conversation.turns)
+        conversation.clear()
+        display.say("turns_cleared", session.language, count=count)
+
+    def _screen(self, session: Session, options: Namespace) -> AbstractContextManager[Screen]:
+        from ollama_magics.notebook.display import screens  # noqa: PLC0415 - brings in the renderer
+
+        model = str(options.model[0] if options.model else session.settings.model)
+        return screens.opened(self.shell, model, session.language, session.watch, raw=options.raw, quiet=options.quiet)
+
+    def _asked(self, session: Session, options: Namespace, text: str) -> Reply | Replies:
+        prompt, models = self._prompt(session, options, text), options.model or ()
+        values = None if options.no_fill else self.shell.user_ns
+        if len(models) > 1:
+            return session.ask_several(prompt, [_text(model, "model") for model in models], values)
+        return session.ask(prompt, values)
+
+    def _prompt(self, session: Session, options: Namespace, text: str) -> Prompt:
+        from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
+
+        return Prompt(
+            text=text,
+            model=_text(options.model[0], "model") if options.model else "",
+            system=None if options.system is None else _typed_text(options.system, "system"),
+            is_verbatim="system" in options.looked_up,
+            images=tuple(picture for word in options.image or () for picture in self._pictures(session, word, options)),
+            context_length=_number(options.context, "context_length", values_module.count),
+            max_tokens=_number(options.max_tokens, "max_tokens", values_module.most_tokens),
+            **{name: getattr(options, name) for name in _FOR_A_CELL},
+            extra=reading.pairs(options.options, self.shell.user_ns),
+            local_only=bool(options.local_only),
+            **_wanted(options, self.shell),
+            place=session.place(*_cell(self.shell)),
+            new=options.new,
+            once=options.once,
+            chat=_text(options.chat, "chat"),
+            go_on=options.go_on,
+            strict=options.strict,
+            generate=options.generate,
+            suffix="" if options.suffix is None else _typed_text(options.suffix, "suffix"),
+            logprobs=_number(options.logprobs, "logprobs", _from_none),
+            reuse=options.reuse,
+        )
+
+    def _pictures(self, session: Session, word: Any, options: Namespace) -> list[Any]:
+        if not isinstance(word, str):  # -i $name was looked up already
+            return session.pictures_of(word, "the picture")
+        if word in self.shell.user_ns:
+            return session.pictures_of(self.shell.user_ns[word], word)
+        if word.lower().startswith(("http://", "https://")):
+            return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
+        return session.pictures_at(word)
+
+    def _forget_answers(self, session: Session) -> None:
+        from ollama_magics.notebook import display  # noqa: PLC0415 - brings in the renderer
+
+        display.say("answers_forgotten", session.language, count=session.answers.forget())
+
+    def _tell_of_store(self, session: Session) -> None:
+        from ollama_magics.notebook import display  # noqa: PLC0415 - as above
+
+        if problem := session.answers.problem:
+            session.answers.problem = ""
+            display.say("store_problem", session.language, reason=problem)
+
+    def _show(self, reply: Reply | Replies, screen: Screen) -> None:
+        self.shell.user_ns["_ollama"] = reply
+        self._painted.append(reply)
+        reply.painted = True
+        with reply:
+            screen.show(reply)
+
+    def _follow_up(self, session: Session, reply: Reply | Replies, options: Namespace) -> None:
+        from ollama_magics.notebook.display import next_cell  # noqa: PLC0415 - as above
+
+        if options.next_cell:
+            next_cell.offer(reply.so_far, self.shell, session.language)
+        if options.reuse:
+            self._tell_of_store(session)
+
+    def forget_painted(self, *_: Any) -> None:
+        """Let replies show themselves again: the cell that painted them is done."""
+        for reply in self._painted:
+            reply.painted = False
+        self._painted.clear()
+
+
+def _wanted(options: Namespace, shell: Any) -> dict[str, Any]:
+    """Return the type of the answer, the functions that may be called, and who is asked before one runs."""
+    is_word = isinstance(options.format, str) and options.format == "json"
+    kind = "json" if is_word else reading.named("-f", options.format, shell)
+    kind = options.format if kind is None else kind  # the expression None is no format, which the error says
+    tools = [reading.named("-t", word, shell) for word in options.tool or ()]
+    return {"format": kind, "tools": tools, "confirm": (lambda _: True) if options.yes else confirm}
+
+
+def _text(value: Any, setting: str) -> str:
+    return values_module.plain_text(value, setting) if value is not None else ""
+
+
+def _typed_text(value: object, option: str) -> str:
+    return values_module.any_text(value, option, "$text …", "%ollama")
+
+
+def _number(value: Any, setting: str, read: Callable[[object, str], Any]) -> Any:
+    return None if value is None else read(value, setting)
+
+
+def _from_none(value: object, name: str) -> int:
+    return values_module.count(value, name, least=0)
+
+
+def _cell(shell: Any) -> tuple[str, str]:
+    """Return the id of the cell that runs and of this run of it, both empty where the front end does not say.
+
+    JupyterLab and Notebook 7 send ``cellId`` in the metadata of each execute request; the request's own id tells runs apart.
+    """
+    parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
+    cell = (parent.get("metadata") or {}).get("cellId") or ""
+    return str(cell), str((parent.get("header") or {}).get("msg_id", "")) if cell else ""

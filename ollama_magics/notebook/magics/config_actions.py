@@ -1,0 +1,110 @@
+"""What a line of %ollama_config does besides showing the form: settings, the key, profiles, each with a word about it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterable
+from getpass import getpass
+from typing import Any
+
+from ollama_magics import messages
+from ollama_magics.errors import SettingError
+from ollama_magics.notebook import display
+from ollama_magics.secret import Secret
+from ollama_magics.session.notebook import Session
+from ollama_magics.settings import form, hidden
+from ollama_magics.settings.profiles import files
+
+
+def run(session: Session, options: Namespace) -> bool:
+    """Do all that the options say, values before what is saved; return whether they said anything. Raises SettingError."""
+    asked = [(name, act) for name, act in _ACTS.items() if getattr(options, name, None) not in (None, False)]
+    values = {name: getattr(options, name) for name in form.form() if getattr(options, name) is not None}
+    early = [(name, act) for name, act in asked if name in ("profile", "import_file")]
+    try:
+        for name, act in early:
+            act(session, getattr(options, name))
+        if values:
+            _say_changed(session, session.configure(values))
+        for name, act in asked[len(early) :]:
+            act(session, getattr(options, name))
+    finally:
+        display.say_notices(session.in_force.take_notices(), session.language)
+    return bool(values or asked)
+
+
+def _say_changed(session: Session, names: Iterable[str]) -> None:
+    for name in names:
+        why = session.address_told() if name == "base_url" and session.address.reasons else ""
+        display.say_set(name, form.shown(getattr(session.settings, name)), why, session.language)
+
+
+def _use(session: Session, name: str) -> None:
+    changed = session.in_force.use(name)
+    session.forget_models()
+    display.say("profile_used", session.language, profile=name)
+    _say_changed(session, changed)
+
+
+def _import(session: Session, path: str) -> None:
+    changed = session.in_force.read_file(path)
+    session.forget_models()
+    _say_changed(session, changed)
+
+
+def _hold_key(session: Session, typed: Any) -> None:
+    origin = session.address.origin
+    key = _asked(messages.phrase("key_prompt", session.language, origin=origin)) if typed == "?" else _clean(typed)
+    session.in_force.hold_key(key)
+    display.say("key_set" if key else "key_gone", session.language, origin=origin)
+
+
+def _asked(prompt: str) -> Secret | None:
+    try:
+        return _clean(getpass(prompt))
+    except NotImplementedError:  # ipykernel's word for a front end that cannot ask
+        raise SettingError("OM-S14", reason=messages.Phrase("cannot_ask")) from None
+    except EOFError:
+        raise SettingError("OM-S14", reason=messages.Phrase("nobody_asked")) from None
+
+
+def _clean(typed: Any) -> Secret | None:
+    text = typed.reveal() if isinstance(typed, Secret) else str(typed)
+    return hidden.clean_key(text) if text.strip() else None
+
+
+def _save(session: Session, name: str) -> None:
+    display.say("profile_saved", session.language, path=session.in_force.save(name))
+
+
+def _forget(session: Session, name: str) -> None:
+    files.forget(name)
+    display.say("profile_forgotten", session.language, profile=name)
+
+
+def _export(session: Session, path: str) -> None:
+    session.in_force.export(path)
+    display.say("exported", session.language, path=path)
+
+
+def _list(session: Session, _: object) -> None:
+    names = files.names()
+    display.say_lines(names or [messages.phrase("no_profiles", session.language)])
+
+
+def _record(session: Session, path: str) -> None:
+    session.record(path)
+    display.say("recording", session.language, path=path)
+
+
+# option: what it does, in the order in which it makes sense
+_ACTS: dict[str, Callable[[Session, Any], None]] = {
+    "profile": _use,
+    "import_file": _import,
+    "api_key": _hold_key,
+    "record": _record,
+    "save": _save,
+    "export": _export,
+    "forget": _forget,
+    "profiles": _list,
+}

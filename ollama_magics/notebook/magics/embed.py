@@ -1,0 +1,115 @@
+"""%embed and %%embed: texts of the notebook become an array."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from ollama_magics.notebook.arguments import reading
+from ollama_magics.notebook.arguments.options import embed_options
+from ollama_magics.notebook.magics.spoken import spoken
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ollama_magics.embeddings.report import EmbedReport
+    from ollama_magics.session.notebook import Session
+
+
+@magics_class
+class EmbedMagics(Magics):
+    """Embeddings in a line or in a cell."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self.shell: Any = shell
+        self._said: list[Mapping[str, object]] = []  # about the store, in the cell before
+
+    @no_var_expand
+    @line_cell_magic
+    @embed_options
+    def embed(self, line: str, cell: str | None = None) -> np.ndarray[Any, Any] | None:
+        """Return the (n, d) float32 array of the texts that a Python expression gives: vectors = %embed df["text"].
+
+        As a cell magic it takes every line that is not blank for a text. Finished batches are kept: run it again after an
+        interrupt or an error, and only the rest is asked for. A dask collection gives a lazy dask array.
+        """
+        __tracebackhide__ = True  # as in arguments.evaluated
+        with spoken():
+            options, expression = reading.read(EmbedMagics.embed, line, self.shell.user_ns)
+            reading.refuse_secrets(line.removesuffix(expression), "%embed")
+            name, report = reading.assigned_name(options.into), reading.assigned_name(options.report)
+        if options.store or options.forget:
+            _refuse_texts(expression, cell)
+            self._tell_of_store(forget=options.forget)
+            return None
+        rows = self._rows(options, expression, cell)
+        with spoken() as session:
+            vectors = self._vectors(session, rows, report, reading.wishes(options, self.shell.user_ns))
+        if name is None:
+            return vectors
+        self.shell.user_ns[name] = vectors
+        return None
+
+    def _rows(self, options: Namespace, expression: str, cell: str | None) -> Any:
+        """Return what the expression gives, or the lines of the cell; nothing for --lines, a file that the session reads."""
+        __tracebackhide__ = True  # as above
+        if cell is not None and options.lines:
+            message = "the texts are the lines of the cell or, with %embed, those of the file: one of them"
+            raise UsageError(message)
+        if (cell is not None or options.lines) and expression:
+            message = f"what is {expression!r}? The texts are the lines of the {'file' if options.lines else 'cell'}"
+            raise UsageError(message)
+        if cell is not None:
+            return [text for text in cell.split("\n") if text.strip()]
+        if not expression and not options.lines:
+            message = 'an expression is missing: %embed ["a text", "another"]'
+            raise UsageError(message)
+        return None if options.lines else reading.evaluated(expression, self.shell)
+
+    def _vectors(self, session: Session, rows: Any, report: str | None, wishes: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+        from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which loading must not
+
+        if dask.is_collection(rows):
+            lazy: np.ndarray[Any, Any] = dask.embed(rows, report=report, **wishes)
+            return lazy
+        told: list[EmbedReport] = []
+        vectors = session.embed(rows, report=told.append, **wishes)
+        self._tell_of_rows(told[0], session.language)
+        if report:
+            self.shell.user_ns[report] = told[0]
+        return vectors
+
+    def _tell_of_rows(self, report: EmbedReport, language: str) -> None:
+        from ollama_magics.notebook import display  # noqa: PLC0415 - as above
+
+        for key, facts in report.notes:
+            if key != "store_problem" or facts not in self._said:
+                display.say(key, language, **facts)
+        self._said = [facts for key, facts in report.notes if key == "store_problem"]
+        if report.failed or report.truncated or report.reused:
+            display.say_rows(report, language)
+
+    def _tell_of_store(self, *, forget: bool) -> None:
+        from ollama_magics.notebook import display  # noqa: PLC0415 - as above
+
+        with spoken() as session:
+            store = session.store
+            store.problem = ""
+            if forget:
+                store.forget()
+            size, rows = store.size(), store.count()
+            if store.problem:
+                display.say("store_problem", session.language, reason=store.problem)
+            else:
+                display.say("store_size", session.language, rows=rows, size=f"{size / 1e6:.1f}")
+
+
+def _refuse_texts(expression: str, cell: str | None) -> None:
+    if expression or cell is not None:
+        message = "--store and --forget tell of the store and embed nothing: run them alone, and the texts after them"
+        raise UsageError(message)

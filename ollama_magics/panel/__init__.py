@@ -1,3 +1,0 @@
-"""The form as widgets, whose callbacks only set values and start daemon threads, so that no click blocks the kernel."""
-
-from ollama_magics.panel.form import Panel as Panel

@@ -1,0 +1,1 @@
+"""Text and figures of a reply as safe HTML."""

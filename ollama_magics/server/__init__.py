@@ -1,0 +1,1 @@
+"""One Ollama server: its address, its protocol, the connection and its errors."""

@@ -1,0 +1,182 @@
+"""What a server says no with, read and turned into one of our errors, without any HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ollama_magics.errors import ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
+from ollama_magics.messages import Phrase
+
+_LONGEST_QUOTE = 300
+_TOO_LONG = re.compile(r"exceeds? (the )?(available |maximum )?context|exceed_context_size|longer than the context length")
+_CANNOT = re.compile(r"does not support (\w+)|(multimodal|image input is not supported)|not support (embeddings)", re.IGNORECASE)
+_RUNNER = re.compile(
+    r"runner|running the model|do embedding request|out of memory|more system memory|llama-server|unable to load"
+    r"|failed to load model",
+    re.IGNORECASE,
+)
+EXTRAS = ("vision", "tools", "thinking", "insert")  # what a model may do besides what it is for
+_TLS_WANTED = re.compile(r"HTTP request (was sent )?to (an )?HTTPS (server|port)", re.IGNORECASE)
+_ABILITIES = {"generate": "completion", "chat": "chat", "multimodal": "vision", "embeddings": "embedding"}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An HTTP answer that is no success: where it came from, for which model, and all that it said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    host: str
+    model: str = ""
+    proxy: str = ""
+
+    @property
+    def said(self) -> str:
+        """The server's own words in one line, or what can be said of an answer without any."""
+        return (
+            quote(str(self._error().get("message") or "") or self.body.decode("utf-8", "replace")) or "nothing (an empty answer)"
+        )
+
+    @property
+    def spoken(self) -> str:
+        """The media type and the first words, for an answer that is not Ollama's."""
+        kind = self.headers.get("content-type", "?").partition(";")[0]
+        return f"{kind}: {quote(self.body[:120].decode('utf-8', 'replace'))!r}"
+
+    def as_error(self) -> OllamaMagicsError:
+        """Return the error of our family that fits best."""
+        for reading in _READINGS:
+            if error := reading(self):
+                return error
+        return RequestRefused("OM-R01", status=self.status, said=self.said)
+
+    def _error(self) -> dict[str, Any]:
+        return error_object(_json(self.body))
+
+    @property
+    def is_ollamas(self) -> bool:
+        """Whether the body has the form that Ollama gives its errors."""
+        return bool(self._error())
+
+
+def error_object(found: Any) -> dict[str, Any]:
+    """Return the innermost error object of a decoded body as a dict with ``message``, or {} where there is none.
+
+    Servers from 0.30 on relay errors of their runner as JSON inside the error text.
+    """
+    error = found.get("error") if isinstance(found, dict) else None
+    if isinstance(error, str):
+        return error_object(_json(error.encode())) or {"message": error}
+    return error if isinstance(error, dict) and "message" in error else {}
+
+
+def quote(text: str) -> str:
+    """Return the first words of what a server said, in one line without control characters."""
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _elsewhere(refusal: Refusal) -> OllamaMagicsError | None:
+    if not 300 <= refusal.status < 400:
+        return None
+    location = quote(refusal.headers.get("location", "")) or "(none given)"
+    return ConnectionProblem("OM-D23", url=refusal.url, status=refusal.status, location=location)
+
+
+def _too_long(refusal: Refusal) -> OllamaMagicsError | None:
+    error = refusal._error()  # noqa: SLF001 - one module
+    if not _TOO_LONG.search(f"{refusal.said} {error.get('type')}"):
+        return None
+    tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
+    said = Phrase("server_said", said=refusal.said)
+    if tokens and limit:
+        said = Phrase("prompt_has", tokens=tokens, limit=limit)
+    return PromptTooLong("OM-L01", tokens=tokens, limit=limit, model=refusal.model, said=said)
+
+
+def _model(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.status == 404 and refusal.is_ollamas and refusal.model:
+        seen = Phrase("server_said", said=refusal.said)
+        return ModelProblem("OM-D36", model=refusal.model, host=refusal.host, installed=seen, nearest="")
+    if refusal.is_ollamas and (match := _CANNOT.search(refusal.said)):
+        word = next(group for group in match.groups() if group).lower()
+        ability = _ABILITIES.get(word, "vision" if "image" in word else word)
+        code = "OM-D39" if ability in EXTRAS else "OM-D38"
+        there, said = Phrase("list_there", host=refusal.host), refusal.said
+        error = ModelProblem(code, model=refusal.model, ability=ability, capabilities="", installed=there, said=said)
+        return error.advised(Phrase("server_said", said=said))
+    return None
+
+
+def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.status == 429 or (refusal.status == 503 and refusal.is_ollamas):
+        return RequestRefused("OM-D34", status=refusal.status, said=refusal.said)
+    if refusal.status == 412 and refusal.is_ollamas:
+        return RequestRefused("OM-D43", status=412, model=refusal.model, said=refusal.said)
+    if refusal.is_ollamas and _RUNNER.search(refusal.said):
+        return RequestRefused("OM-D42", status=refusal.status, model=refusal.model, said=refusal.said)
+    return None
+
+
+def _between(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.is_ollamas:
+        return None
+    url, host, status, said = refusal.url, refusal.host, refusal.status, refusal.spoken
+    if status == 407:
+        reason = Phrase("named_said", name=refusal.proxy or host, said=f"407 {said}")
+        return ConnectionProblem("OM-D21", url=url, host=host, reason=reason)
+    if refusal.proxy and status in (403, 502, 503, 504):
+        return ConnectionProblem("OM-D19", url=url, host=host, status=status, said=said, proxy=refusal.proxy)
+    return ConnectionProblem("OM-D33", url=url, status=status, said=said) if status in (502, 504, 524) else None
+
+
+def _door(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.status not in (401, 403):
+        return None
+    if "cloud is disabled" in refusal.said:
+        return ConnectionProblem("OM-D29", host=refusal.host, said=refusal.said)
+    if refusal.host == "ollama.com":
+        return ConnectionProblem("OM-D30", said=refusal.said)
+    found = _json(refusal.body)
+    if isinstance(found, dict) and found.get("signin_url"):
+        return ConnectionProblem("OM-D26", host=refusal.host, link=quote(str(found["signin_url"])))
+    if refusal.status == 403 and not refusal.body:
+        return ConnectionProblem("OM-D28", url=refusal.url, host=refusal.host)
+    asked = quote(refusal.headers.get("www-authenticate", "")) or refusal.spoken
+    return ConnectionProblem("OM-D27", url=refusal.url, status=refusal.status, asked=asked)
+
+
+def _stranger(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.status == 400 and _TLS_WANTED.search(refusal.said):
+        return ConnectionProblem("OM-D16", url=refusal.url, said=refusal.said)
+    if refusal.status == 404 and refusal.body.strip() == b"404 page not found":
+        return ConnectionProblem("OM-D25", url=refusal.url)
+    if refusal.is_ollamas or refusal.status not in (200, 404, 405):
+        return None
+    looks = Phrase("answered", status=refusal.status, said=refusal.spoken)
+    return ConnectionProblem("OM-D24", url=refusal.url, reason=looks)
+
+
+_READINGS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
+    _elsewhere,
+    _between,
+    _door,
+    _too_long,
+    _model,
+    _busy_or_broken,
+    _stranger,
+)

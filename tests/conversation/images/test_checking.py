@@ -1,0 +1,213 @@
+"""What is sent is whole, upright, bounded and free of metadata; what cannot be is refused before it is sent."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from ollama_magics.conversation.images import checking, collecting
+from ollama_magics.errors import PictureProblem
+
+NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8))
+KINDS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "ICO", "PPM"]
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """Return the image as a file of the kind."""
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def sent(data: object) -> Image.Image:
+    """Return what a server would see of the one picture."""
+    [picture] = collecting.collect(data)
+    return Image.open(BytesIO(picture.data))
+
+
+def sent_if_accepted(data: bytes) -> Image.Image | None:
+    """Return what a server would see, None for what is refused."""
+    try:
+        return sent(data)
+    except PictureProblem:
+        return None
+
+
+def code(data: object) -> str:
+    """Return the code with which a thing is refused."""
+    with pytest.raises(PictureProblem) as caught:
+        collecting.collect(data, name="x")
+    assert caught.value.how_we_know
+    return caught.value.code
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_that_is_cut_is_refused_or_whole(kind: str) -> None:
+    """Wherever it is cut: nothing is shown that was not in the file."""
+    data = encoded(NOISE, kind)
+    whole = np.asarray(sent(data).convert("RGB"))
+    refusals = 0
+    for part in range(1, 20):
+        found = sent_if_accepted(data[: len(data) * part // 20])
+        refusals += found is None
+        assert found is None or np.array_equal(np.asarray(found.convert("RGB")), whole)
+    assert refusals >= 18
+
+
+def test_a_notebook_that_tolerates_cut_pictures_does_not_make_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The switch of Pillow is left as the person set it, and does not reach what is sent."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    data = encoded(NOISE, "JPEG")
+    assert code(data[: len(data) // 2]) == "OM-P02"
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def _claims(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + _chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("width", "height"), [(10_001, 10_000), (60_000, 60_000), (2_000_000_000, 1), (1, 200_000_000)])
+def test_a_bomb_is_refused_from_its_header(width: int, height: int) -> None:
+    """Nothing is unpacked, and Pillow's own warning does not reach the cell (a warning fails this test)."""
+    assert code(_claims(width, height)) == "OM-P03"
+
+
+def test_the_largest_allowed_picture_is_judged_by_its_pixels() -> None:
+    """Exactly 100 megapixels pass the header; this one then lacks its pixels."""
+    assert code(_claims(10_000, 10_000)) == "OM-P02"
+
+
+def test_an_array_or_image_of_too_many_pixels_is_refused() -> None:
+    """Before it is copied: these take one byte of memory."""
+    assert code(np.broadcast_to(np.uint8(0), (20_000, 20_000))) == "OM-P03"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "empty"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", "none of PNG"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"<?xml version='1.0'?><svg/>", "SVG"),
+        (b"\xef\xbb\xbf <svg/>", "SVG"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "PostScript"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (b"8BPS\0\1" + b"\0" * 40, "none of PNG"),
+        (b"\x89PNG\r\n\x1a\n", "damaged or cut"),
+    ],
+)
+def test_what_is_no_picture_says_what_it_seems_to_be(data: bytes, said: str) -> None:
+    """So that a person knows what to export."""
+    with pytest.raises(PictureProblem, match="OM-P02") as caught:
+        collecting.collect(data, name="x")
+    assert said in caught.value.how_we_know
+
+
+def test_an_image_opened_from_a_format_that_runs_programs_is_refused() -> None:
+    """Loading an EPS starts Ghostscript."""
+    with pytest.raises(PictureProblem, match="opened as EPS"):
+        collecting.collect(Image.open(BytesIO(encoded(NOISE, "EPS"))))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_stands_upright(orientation: int) -> None:
+    """The left half is red once it is turned as its EXIF says, and the EXIF is gone."""
+    upright = Image.new("RGB", (80, 40), "blue")
+    upright.paste("red", (0, 0, 40, 40))
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    stored = upright.transpose(Image.Transpose(back[orientation])) if orientation in back else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    seen = sent(encoded(stored, "JPEG", exif=exif, quality=95))
+    assert (seen.size, dict(seen.getexif())) == ((80, 40), {})
+    red, blue = seen.getpixel((10, 20)), seen.getpixel((70, 20))
+    assert isinstance(red, tuple)
+    assert isinstance(blue, tuple)
+    assert (red[0] > 240, red[2] < 15, blue[0] < 15, blue[2] > 240) == (True,) * 4
+
+
+def test_metadata_is_not_sent() -> None:
+    """Neither the place where a photograph was taken, nor comments, nor colour profiles."""
+    exif = Image.Exif()
+    exif[0x010E] = "SECRET"
+    for data in (
+        encoded(NOISE, "JPEG", exif=exif, comment=b"SECRET", icc_profile=b"SECRET" * 30),
+        encoded(NOISE, "PNG", exif=exif, icc_profile=b"SECRET" * 30),
+    ):
+        [picture] = collecting.collect(data)
+        assert b"SECRET" in data or b"iCCP" in data
+        assert b"SECRET" not in picture.data
+        assert not {b"iCCP", b"eXIf", b"tEXt"} & {picture.data[place : place + 4] for place in range(len(picture.data))}
+
+
+def test_unreadable_orientation_is_no_orientation() -> None:
+    """A picture with broken EXIF is shown as every viewer shows it."""
+    data = encoded(NOISE, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert sent(data).size == NOISE.size
+
+
+@pytest.mark.parametrize(
+    ("size", "smaller"),
+    [((4096, 1024), (2048, 512)), ((1000, 5000), (410, 2048)), ((20_000, 1), (2048, 1)), ((2049, 2049), (2048, 2048))],
+)
+def test_a_large_picture_is_shrunk_and_says_so(size: tuple[int, int], smaller: tuple[int, int]) -> None:
+    """The longest side is 2048 pixels; no side becomes 0."""
+    [picture] = collecting.collect(Image.new("RGB", size, "red"))
+    assert (picture.shrunk_from, (picture.width, picture.height)) == (size, smaller)
+
+
+def test_a_picture_of_the_largest_size_is_left_alone() -> None:
+    """2048 pixels are not shrunk."""
+    assert collecting.collect(Image.new("L", (2048, 2048)))[0].shrunk_from is None
+
+
+def test_a_photograph_of_a_turned_camera_reports_the_size_that_a_person_sees() -> None:
+    """Width and height after turning."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    [picture] = collecting.collect(encoded(Image.new("RGB", (4096, 1024)), "JPEG", exif=exif))
+    assert (picture.shrunk_from, (picture.width, picture.height)) == ((1024, 4096), (512, 2048))
+
+
+@pytest.fixture
+def smooth() -> Image.Image:
+    """Return a kind of photograph: soft transitions with a little noise."""
+    down, across = np.mgrid[0:256, 0:256]
+    noise = np.random.default_rng(1).integers(0, 8, (256, 256))
+    return Image.fromarray(np.stack([down, across, 248 - down // 2 + noise], -1).clip(0, 255).astype(np.uint8))
+
+
+def test_photographs_go_as_jpeg_and_drawings_as_png(smooth: Image.Image) -> None:
+    """JPEG where the original was one or where it is less than half as large; lines and text stay sharp."""
+    assert sent(encoded(smooth, "JPEG")).format == "JPEG"
+    assert sent(smooth).format == "JPEG"
+    assert sent(encoded(smooth, "WEBP", lossless=True)).format == "JPEG"
+    assert sent(Image.new("RGB", (300, 300), "red")).format == "PNG"
+    assert sent(NOISE).format == "PNG"
+    smooth.putalpha(200)
+    assert sent(smooth).format == "PNG"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(KINDS), st.data())
+def test_damaged_bytes_are_a_picture_or_one_of_our_errors(kind: str, data: st.DataObject) -> None:
+    """Decoders raise many things; a person sees one."""
+    damaged = bytearray(encoded(NOISE.resize((20, 15)), kind))
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    seen = sent_if_accepted(bytes(damaged))
+    assert seen is None or max(seen.size) <= checking.LONGEST_SIDE

@@ -1,0 +1,294 @@
+"""Everything that a notebook may hold as a picture arrives with its colours, and everything else is refused with advice."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from IPython.display import Image as Shown
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ollama_magics.conversation.images import collecting, files
+from ollama_magics.conversation.images.picture import Picture
+from ollama_magics.errors import PictureProblem
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255), "black": (0, 0, 0)}
+SIZE = (40, 24)
+
+
+def shown(**given: Any) -> object:
+    """Return the picture object of IPython."""
+    return Shown(**given)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """Return the image as a file of the kind."""
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def opened(picture: Picture) -> Image.Image:
+    """Return what a server would see, after checking that it is PNG or JPEG and of the size it claims."""
+    image = Image.open(BytesIO(base64.b64decode(picture.base64)))
+    assert image.format in {"PNG", "JPEG"}
+    assert image.size == (picture.width, picture.height)
+    return image.convert("RGB")
+
+
+def assert_shows(picture: Picture, colour: tuple[int, ...], tolerance: int = 2) -> None:
+    """Check every pixel."""
+    pixels = np.asarray(opened(picture)).astype(int)
+    assert abs(pixels - np.array(colour[:3])).max() <= tolerance, (pixels[0, 0], colour)
+
+
+def figure(colour: tuple[int, ...]) -> Figure:
+    """Return a figure that is nothing but its colour."""
+    return Figure(figsize=(1, 1), facecolor="#{:02x}{:02x}{:02x}".format(*colour))
+
+
+def solid(colour: tuple[int, ...], dtype: str = "uint8") -> np.ndarray[Any, Any]:
+    """Return an array of the colour, scaled for its type."""
+    array = np.full((SIZE[1], SIZE[0], len(colour)), colour)
+    return (array / 255).astype(dtype) if dtype.startswith("f") else array.astype(dtype)
+
+
+KINDS: dict[str, Callable[[tuple[int, ...]], Any]] = {
+    "uint8": solid,
+    "float32": lambda colour: solid(colour, "float32"),
+    "float64": lambda colour: solid(colour, "float64"),
+    "with alpha": lambda colour: solid((*colour, 255)),
+    "turned array": lambda colour: solid(colour)[::-1, ::-1],
+    "fortran array": lambda colour: np.asfortranarray(solid(colour)),
+    "PIL": lambda colour: Image.new("RGB", SIZE, colour),
+    "PIL palette": lambda colour: Image.new("RGB", SIZE, colour).quantize(4),
+    "PIL alpha": lambda colour: Image.new("RGBA", SIZE, (*colour, 255)),
+    "PIL YCbCr": lambda colour: Image.new("RGB", SIZE, colour).convert("YCbCr"),
+    "PIL HSV": lambda colour: Image.new("RGB", SIZE, colour).convert("HSV"),
+    "figure": figure,
+    "axes": lambda colour: figure(colour).add_axes((0, 0, 1, 1), frame_on=False, xticks=[], yticks=[]),
+    "IPython": lambda colour: shown(data=encoded(Image.new("RGB", SIZE, colour), "PNG")),
+    "bytearray": lambda colour: bytearray(encoded(Image.new("RGB", SIZE, colour), "PNG")),
+    "memoryview": lambda colour: memoryview(encoded(Image.new("RGB", SIZE, colour), "PNG")),
+}
+FORMATS: dict[str, Callable[[Image.Image], bytes]] = {
+    "PNG": lambda image: encoded(image, "PNG"),
+    "PNG palette": lambda image: encoded(image.quantize(4), "PNG"),
+    "PNG alpha": lambda image: encoded(image.convert("RGBA"), "PNG"),
+    "JPEG": lambda image: encoded(image, "JPEG", quality=95),
+    "JPEG CMYK": lambda image: encoded(image.convert("CMYK"), "JPEG", quality=95),
+    "JPEG progressive": lambda image: encoded(image, "JPEG", quality=95, progressive=True),
+    "MPO": lambda image: encoded(image, "MPO", save_all=True, append_images=[Image.new("RGB", SIZE, "grey")]),
+    "GIF": lambda image: encoded(image, "GIF"),
+    "GIF moving": lambda image: encoded(image, "GIF", save_all=True, append_images=[Image.new("RGB", SIZE, "grey")]),
+    "BMP": lambda image: encoded(image, "BMP"),
+    "WEBP": lambda image: encoded(image, "WEBP", lossless=True),
+    "WEBP moving": lambda image: encoded(
+        image, "WEBP", lossless=True, save_all=True, append_images=[Image.new("RGB", SIZE, "grey")]
+    ),
+    "TIFF": lambda image: encoded(image, "TIFF"),
+    "TIFF CMYK": lambda image: encoded(image.convert("CMYK"), "TIFF"),
+    "TIFF packed": lambda image: encoded(image, "TIFF", compression="tiff_lzw"),
+    "ICO": lambda image: encoded(image.resize((32, 32)), "ICO", sizes=[(32, 32)]),
+    "PPM": lambda image: encoded(image, "PPM"),
+}
+
+
+@pytest.mark.parametrize("name", COLOURS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_object_keeps_its_colour(kind: str, name: str) -> None:
+    """Red, green and blue are never exchanged, and white is not black."""
+    [picture] = collecting.collect(KINDS[kind](COLOURS[name]), name="x")
+    assert picture.source == "x"
+    assert_shows(picture, COLOURS[name])
+
+
+@pytest.mark.parametrize("name", COLOURS)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_keeps_its_colour(kind: str, name: str, tmp_path: Path) -> None:
+    """As bytes, and as a file with a misleading name; the first frame of a moving picture."""
+    data = FORMATS[kind](Image.new("RGB", SIZE, COLOURS[name]))
+    path = tmp_path / "picture.txt"
+    path.write_bytes(data)
+    for picture in (*collecting.collect(data, name="x"), *collecting.collect(path), *files.from_path(str(path))):
+        assert_shows(picture, COLOURS[name], tolerance=4)
+
+
+@pytest.mark.parametrize(
+    ("array", "colour"),
+    [
+        (np.full((3, 5), 200, np.uint8), (200,) * 3),
+        (np.full((3, 5, 1), 200, np.uint8), (200,) * 3),
+        (np.ones((3, 5), bool), (255,) * 3),
+        (np.zeros((3, 5), bool), (0,) * 3),
+        (np.full((3, 5), 0.5, np.float16), (128,) * 3),
+        (np.zeros((3, 5, 4), np.uint8), (255,) * 3),
+        (np.full((1, 1, 3), 7, np.uint8), (7,) * 3),
+        (np.full((3, 4, 3), 9, np.uint8), (9,) * 3),
+    ],
+)
+def test_greys_masks_and_transparent_arrays(array: np.ndarray[Any, Any], colour: tuple[int, ...]) -> None:
+    """Grey with and without a last axis; what is transparent stands on white."""
+    [picture] = collecting.collect(array)
+    assert (picture.height, picture.width) == array.shape[:2]
+    assert_shows(picture, colour)
+
+
+def _sixteen(value: int) -> Image.Image:
+    return Image.fromarray(np.full((4, 4), value, np.uint16))
+
+
+@pytest.mark.parametrize(
+    ("image", "colour"),
+    [
+        (Image.new("1", SIZE, 1), (255,) * 3),
+        (Image.new("1", SIZE, 0), (0,) * 3),
+        (Image.new("LA", SIZE, (0, 0)), (255,) * 3),
+        (Image.new("LA", SIZE, (50, 255)), (50,) * 3),
+        (Image.new("RGBA", SIZE, (255, 0, 0, 0)), (255,) * 3),
+        (Image.new("RGBA", SIZE, (255, 0, 0, 128)), (255, 127, 127)),
+        (Image.new("CMYK", SIZE, (0, 255, 255, 0)), (255, 0, 0)),
+        (_sixteen(65535), (255,) * 3),
+        (_sixteen(32896), (128,) * 3),
+        (_sixteen(255), (1,) * 3),
+    ],
+)
+def test_unusual_pixels_become_ordinary_ones(image: Image.Image, colour: tuple[int, ...]) -> None:
+    """One bit, transparency, four inks, sixteen bits: as an object and, where PNG or TIFF can hold it, as a file."""
+    assert_shows(collecting.collect(image)[0], colour)
+    kind = "TIFF" if image.mode == "CMYK" else "PNG"
+    assert_shows(collecting.collect(encoded(image, kind))[0], colour)
+
+
+def test_a_palette_with_a_transparent_colour_stands_on_white() -> None:
+    """As GIFs of charts are made."""
+    image = Image.new("P", SIZE, 1)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    for data in (encoded(image, "GIF", transparency=1), encoded(image, "PNG", transparency=1)):
+        assert_shows(collecting.collect(data)[0], COLOURS["white"])
+    assert_shows(collecting.collect(encoded(image, "GIF", transparency=0))[0], COLOURS["blue"])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_floats_keep_each_of_the_256_steps(dtype: str) -> None:
+    """What was divided by 255 comes back as it was."""
+    steps = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    [picture] = collecting.collect((steps / 255).astype(dtype))
+    assert np.array_equal(np.asarray(opened(picture))[:, :, 0], steps)
+
+
+def test_lists_and_dicts_keep_their_order_and_name_their_parts() -> None:
+    """A person finds the picture that an error speaks of."""
+    red, blue = (Image.new("RGB", SIZE, colour) for colour in ("red", "blue"))
+    pictures = collecting.collect({"a": red, "b": [blue, (red,)]}, name="plots")
+    assert [picture.source for picture in pictures] == ["plots['a']", "plots['b'][0]", "plots['b'][1][0]"]
+    assert_shows(pictures[1], COLOURS["blue"])
+
+
+def test_what_stands_in_one_figure_is_one_picture() -> None:
+    """The list of lines that a plot gives, and the array of axes of subplots."""
+    drawing, other = Figure(figsize=(1, 1), facecolor="red"), Figure(figsize=(2, 1))
+    axes = drawing.subplots(2, 2)
+    lines = axes[0, 0].plot([1, 2], [3, 4], [5, 6], [7, 8])
+    for what in (lines, axes, axes[0], list(axes.flat), {"a": axes[0, 0], "b": drawing}):
+        assert len(collecting.collect(what, name="x")) == 1
+    assert [picture.width for picture in collecting.collect([axes[0, 0], other, axes[0, 1]])] == [100, 200]
+    assert len(collecting.collect([Image.new("L", SIZE)] * 2)) == 2
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a ``Path`` and in a text."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    Image.new("RGB", SIZE, "red").save(tmp_path / "a.png")
+    assert collecting.collect(Path("~/a.png"))[0].source == "a.png"
+    assert files.from_path("~/a.png")[0].source == "a.png"
+
+
+def refused(what: object) -> PictureProblem:
+    """Return the error for a thing called x, after checking that it names it and fits the screen."""
+    with pytest.raises(PictureProblem) as caught:
+        collecting.collect(what, name="x")
+    assert "x" in caught.value.what
+    assert "…" not in str(caught.value)
+    assert len(caught.value.lines()) == 3
+    return caught.value
+
+
+@pytest.mark.parametrize("what", ["a.png", "", "/etc/passwd", "data:image/png;base64,AAAA"])
+def test_a_string_is_never_taken_for_a_path(what: str) -> None:
+    """The text of a model or of a table must not read files; in a list the part is named."""
+    assert refused(what).code == "OM-P04"
+    error = refused([what])
+    assert (error.code, "x[0] = Path(x[0])" in error.remedy) == ("OM-P04", True)
+
+
+def _endless() -> list[Any]:
+    what: list[Any] = []
+    what.append(what)
+    return what
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (None, "None"),
+        (3, "type int"),
+        (1.5, "type float"),
+        (object(), "type object"),
+        (pd.DataFrame({"a": [1]}), "type DataFrame"),
+        (pd.Series([1]), "type Series"),
+        ([], "empty list"),
+        ({}, "empty dict"),
+        (_endless(), "nested"),
+        (range(3), "type range"),
+        (Figure, "type type"),
+        (mpl, "module"),
+        (shown(url="https://example.org/x.png"), "links"),
+        (np.zeros((3, 24, 40), np.uint8), "moveaxis"),
+        (np.zeros((2, 24, 40, 3), np.uint8), "list(x)"),
+        (np.zeros((24, 40, 2), np.uint8), "colours last"),
+        (np.zeros(5, np.uint8), "(height, width)"),
+        (np.zeros((0, 5), np.uint8), "holds nothing"),
+        (np.zeros((4, 4, 3), np.int64), "astype('uint8')"),
+        (np.zeros((4, 4), object), "astype('uint8')"),
+        (np.full((4, 4), 200.0), "between 0 and 1"),
+        (np.full((4, 4), -0.1), "between 0 and 1"),
+        (np.full((4, 4), np.nan), "between 0 and 1"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_advice(what: object, said: str) -> None:
+    """The error says what it is and what to give instead."""
+    error = refused(what)
+    assert error.code == "OM-P05"
+    assert said in error.how_we_know
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pixels_without_a_scale_are_refused(mode: str) -> None:
+    """A guess would show white or black."""
+    assert refused(Image.new(mode, SIZE)).code == "OM-P02"
+
+
+def test_a_figure_that_cannot_be_drawn_is_about_the_figure() -> None:
+    """Not a traceback of matplotlib."""
+    broken = Figure()
+    broken.text(0.5, 0.5, "$\\frac{$")
+    error = refused(broken)
+    assert (error.code, "frac" in error.how_we_know) == ("OM-P06", True)
+
+
+def test_the_object_of_the_person_is_left_as_it_is() -> None:
+    """Neither shrunk nor converted nor stripped."""
+    image = Image.new("RGBA", (3000, 10), (255, 0, 0, 128))
+    image.info["comment"] = "mine"
+    collecting.collect(image)
+    assert (image.size, image.mode, image.info) == ((3000, 10), "RGBA", {"comment": "mine"})

@@ -1,0 +1,121 @@
+"""Only ordinary files of a sensible size are opened, and a path that names none says what is there instead."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ollama_magics.conversation.images import files
+from ollama_magics.errors import PictureProblem
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with three pictures, one of them under a false name, and a folder."""
+    for name, colour in (("b.png", "red"), ("a.png", "blue"), ("c.dat", "green")):
+        Image.new("RGB", (4, 4), colour).save(tmp_path / name, "PNG")
+    (tmp_path / "d.png").mkdir()
+    return tmp_path
+
+
+def refused(text: str) -> PictureProblem:
+    """Return the error for a path."""
+    with pytest.raises(PictureProblem) as caught:
+        files.from_path(text)
+    assert "…" not in str(caught.value)
+    return caught.value
+
+
+def test_a_pattern_gives_its_files_in_order(folder: Path) -> None:
+    """Sorted by name, folders left out."""
+    for name in "fechgd":
+        (folder / f"{name}1.png").write_bytes((folder / "a.png").read_bytes())
+    names = ["a.png", "b.png", "c1.png", "d1.png", "e1.png", "f1.png", "g1.png", "h1.png"]
+    assert [picture.source for picture in files.from_path(f"{folder}/*.png")] == names
+    assert [picture.source for picture in files.from_path(f"{folder}/**/c.*")] == ["c.dat"]
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name_first(folder: Path) -> None:
+    """``plot[1].png`` is a file that browsers make."""
+    (folder / "a.png").rename(folder / "plot[1].png")
+    assert [picture.source for picture in files.from_path(f"{folder}/plot[1].png")] == ["plot[1].png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.pgn", "has a.png"),
+        ("zzzzzz", "No file of that name"),
+        ("*.gif", "No file matches"),
+        ("none/a.png", "There is no folder"),
+        ("a.png/b.png", "There is no folder"),
+        ("a\0b", "No file of that name"),
+        ("x" * 5000, "name too long"),
+        ("~nobody-here/a.png", "There is no folder"),
+    ],
+)
+def test_a_missing_file_says_what_is_there(folder: Path, name: str, said: str) -> None:
+    """The nearest name, or the folder that was searched."""
+    error = refused(f"{folder}/{name}")
+    assert error.code == "OM-P01"
+    assert said in error.how_we_know or said in error.how_we_know.lower()
+
+
+def test_a_relative_path_is_told_with_the_folder_of_the_kernel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is not always the folder of the notebook."""
+    monkeypatch.chdir(folder)
+    assert str(folder) in refused("nothing-like-it").how_we_know
+    assert files.from_path("a.png")[0].source == "a.png"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_what_is_no_ordinary_file_is_never_opened(folder: Path) -> None:
+    """A pipe would wait for ever, a device never end; a link is judged by what it leads to."""
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "sock"))
+    (folder / "link.png").symlink_to("/dev/zero")
+    for name, said in (("pipe", "pipe"), ("sock", "socket"), ("link.png", "device"), ("d.png", "folder")):
+        error = refused(f"{folder}/{name}")
+        assert (error.code, said in error.how_we_know) == ("OM-P02", True)
+    assert refused("/dev/zero").code == "OM-P02"
+
+
+def test_files_that_are_no_pictures_are_refused_by_their_content(folder: Path) -> None:
+    """Whatever their name says, and also through a link or a pattern."""
+    (folder / "secret.png").write_text("PRIVATE KEY")
+    (folder / "empty.png").touch()
+    (folder / "link.png").symlink_to(folder / "secret.png")
+    for name in ("secret.png", "empty.png", "link.png", "*.png"):
+        error = refused(f"{folder}/{name}")
+        assert error.code == "OM-P02"
+        assert "PRIVATE" not in str(error) + error.debug
+
+
+def test_a_file_above_the_limit_is_refused_unread(folder: Path) -> None:
+    """Its size is enough; this one takes no room on the disk."""
+    with (folder / "large.png").open("wb") as file:
+        file.truncate(files.MOST_BYTES + 1)
+    error = refused(f"{folder}/large.png")
+    assert (error.code, "64 MB" in error.how_we_know) == ("OM-P03", True)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a person whom files can be closed to")
+def test_a_file_that_may_not_be_read_says_so(folder: Path) -> None:
+    """The system's own words."""
+    (folder / "a.png").chmod(0)
+    assert "denied" in refused(f"{folder}/a.png").how_we_know
+
+
+def test_the_room_loads_neither_pillow_nor_numpy_before_a_picture() -> None:
+    """A chat without pictures does not pay for them."""
+    asked = "import sys, ollama_magics.conversation.images; print({'PIL', 'numpy', 'matplotlib'} & {*sys.modules})"
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    answer = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=here)
+    assert answer.stdout == "set()\n"

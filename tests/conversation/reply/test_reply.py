@@ -1,0 +1,340 @@
+"""A reply as a stream that remembers, and as something that shows itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.images.collecting import collect
+from ollama_magics.conversation.reply.circumstances import Circumstances
+from ollama_magics.conversation.reply.looks import bundle, figures, warnings
+from ollama_magics.conversation.reply.stream import Reply
+from ollama_magics.conversation.tools.calls import Call
+from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
+from ollama_magics.server.wire.answers import Chunk, chunk
+from ollama_magics.server.wire.requests import ChatRequest, GenerateRequest, Message
+from tests import faults
+
+REQUEST = ChatRequest(model="m", messages=(Message("user", "Hi"),), options={"num_predict": 7})
+LAST: dict[str, Any] = {"done": True, "done_reason": "stop", "eval_count": 1500, "eval_duration": 10**9, "prompt_eval_count": 20}
+
+
+class Server:
+    """Gives prepared chunks, like a client's chat; an error among them is raised.
+
+    ``asked`` counts the requests, ``left`` is set when the answer is closed.
+    """
+
+    def __init__(self, *pieces: Chunk | BaseException) -> None:
+        self.pieces = pieces
+        self.asked = 0
+        self.left = False
+
+    def chat(self, _: Any) -> Iterator[Chunk]:
+        """Give them."""
+        self.asked += 1
+        try:
+            for piece in self.pieces:
+                if isinstance(piece, BaseException):
+                    raise piece
+                yield piece
+        finally:
+            self.left = True
+
+
+def said(text: str = "", **fields: Any) -> Chunk:
+    """Return one piece of an answer."""
+    return chunk(faults.chunk(text, **fields))
+
+
+def reply_of(*pieces: Chunk | BaseException, **circumstances: Any) -> Reply:
+    """Return a reply that will get these pieces."""
+    return Reply(REQUEST, Server(*pieces).chat, Circumstances(**circumstances))
+
+
+def finished(*pieces: Chunk | BaseException, **circumstances: Any) -> Reply:
+    """Return a reply that has got them."""
+    reply = reply_of(*pieces, **circumstances)
+    assert reply.text is not None
+    return reply
+
+
+def stop_after_one_piece(reply: Reply, error: BaseException) -> None:
+    """Read one piece, as a display does, and raise the error there."""
+    with reply:
+        for _ in reply:
+            raise error
+
+
+HELLO = (said("Hel"), said("lo"), said(**LAST))
+
+
+# The stream.
+
+
+def test_nothing_is_asked_before_the_first_look() -> None:
+    """Building a reply costs nothing; its text asks once."""
+    server = Server(*HELLO)
+    reply = Reply(REQUEST, server.chat)
+    assert (reply.so_far, reply.complete, server.asked) == ("", False, 0)
+    assert "not asked yet" in repr(reply)
+    assert reply._repr_mimebundle_() == {"text/plain": repr(reply)}
+    assert (reply.text, reply.text, str(reply)) == ("Hello",) * 3
+    assert (server.asked, server.left, reply.complete) == (1, True, True)
+
+
+def test_a_reply_is_read_piece_by_piece_and_once() -> None:
+    """A second loop goes on where the first stopped."""
+    server = Server(*HELLO)
+    reply = Reply(REQUEST, server.chat)
+    for piece in reply:
+        assert piece.text == reply.so_far == "Hel"
+        break
+    assert [piece.text for piece in reply] == ["lo", ""]
+    assert list(reply) == []
+    assert (server.asked, reply.text) == (1, "Hello")
+
+
+def test_text_while_streaming_is_what_has_come() -> None:
+    """It does not read on behind the back of the loop."""
+    reply = reply_of(*HELLO)
+    assert [reply.text for _ in reply] == ["Hel", "Hello", "Hello"]
+
+
+def test_figures_of_the_server_become_stats() -> None:
+    """Nanoseconds become seconds, counts a rate."""
+    stats = finished(said("a"), said(**LAST, load_duration=5 * 10**8)).stats
+    assert (stats.prompt_tokens, stats.tokens) == (20, 1500)
+    assert (stats.load_seconds, stats.tokens_per_second) == (0.5, 1500)
+    assert 0 <= stats.first_token_seconds <= stats.seconds
+
+
+def test_missing_figures_are_zero() -> None:
+    """A load-only answer has none, and nothing divides by them."""
+    reply = finished(said(done=True, done_reason="load"))
+    assert (reply.text, reply.done_reason, reply.stats.tokens_per_second) == ("", "load", 0)
+    assert figures(reply, times=False) == ["m"]
+
+
+def test_thoughts_and_tool_calls_are_kept_apart_from_the_text() -> None:
+    """Each has its own place."""
+    call = {"function": {"name": "add", "arguments": {"a": 2}}}
+    thinking = said(message={"content": "", "thinking": "Hm"})
+    calling = said(message={"content": "", "tool_calls": [call]})
+    reply = finished(thinking, calling, said("5"), said(**LAST))
+    assert (reply.thinking, reply.text, reply.tool_calls) == ("Hm", "5", [Call("add", {"a": 2})])
+
+
+def test_all_messages_can_be_taken_along() -> None:
+    """As a list that other programs read."""
+    assert finished(*HELLO).messages == [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    completed = Reply(GenerateRequest(model="m", prompt="Once"), Server(*HELLO).chat)
+    assert completed.text == "Hello"
+    assert completed.messages == [{"role": "user", "content": "Once"}, {"role": "assistant", "content": "Hello"}]
+
+
+# What goes wrong.
+
+
+def test_a_cut_answer_carries_what_had_come() -> None:
+    """And says how much that is."""
+    reply = reply_of(said("Hel"), AnswerCut("OM-C01"))
+    with pytest.raises(AnswerCut) as caught:
+        _ = reply.text
+    assert caught.value.partial is reply
+    assert (reply.so_far, reply.complete) == ("Hel", False)
+    assert "after 3 characters" in caught.value.how_we_know
+    assert "not complete" in repr(reply)
+
+
+def test_an_interrupt_in_a_with_carries_what_had_come() -> None:
+    """It stays a KeyboardInterrupt, so that no ``except Exception`` swallows it."""
+    server = Server(said("Hel"), said("lo"))
+    reply = Reply(REQUEST, server.chat)
+    with pytest.raises(Interrupted) as caught:
+        stop_after_one_piece(reply, KeyboardInterrupt())
+    assert caught.value.partial is reply
+    assert (reply.so_far, server.left) == ("Hel", True)
+    assert not issubclass(Interrupted, Exception)
+
+
+def test_an_interrupt_while_waiting_is_told_the_same_way() -> None:
+    """Wherever it lands; the turn is kept as cut."""
+    memory = Conversation()
+    reply = reply_of(said("Hel"), KeyboardInterrupt(), conversation=memory)
+    with pytest.raises(Interrupted):
+        _ = reply.text
+    assert [(turn.answer.content, turn.complete) for turn in memory.turns] == [("Hel", False)]
+
+
+def test_other_errors_leave_a_with_as_they_are() -> None:
+    """The connection is closed all the same."""
+    server = Server(*HELLO)
+    reply = Reply(REQUEST, server.chat)
+    with pytest.raises(ZeroDivisionError):
+        stop_after_one_piece(reply, ZeroDivisionError())
+    assert server.left
+
+
+def test_closing_twice_or_unasked_does_nothing() -> None:
+    """A with may end what was never begun."""
+    server = Server(*HELLO)
+    reply = Reply(REQUEST, server.chat)
+    reply.close()
+    assert reply.text == "Hello"
+    reply.close()
+    assert (server.asked, reply.complete) == (1, True)
+
+
+# Memory.
+
+
+def test_a_whole_answer_is_kept_as_a_turn() -> None:
+    """With the prompt that was sent, and the tokens that the server counted."""
+    memory, here = Conversation(), Place("a", "1")
+    finished(*HELLO, conversation=memory, place=here)
+    said_by = Message("assistant", "Hello")
+    assert memory.turns == (Turn(REQUEST.messages[-1], said_by, here, complete=True, model="m", tokens=1520),)
+
+
+def test_a_cut_answer_is_kept_as_cut_and_once() -> None:
+    """It is not sent again."""
+    memory = Conversation()
+    reply = reply_of(said("Hel"), AnswerCut("OM-C01"), conversation=memory)
+    with pytest.raises(AnswerCut), reply:
+        list(reply)
+    reply.close()
+    assert [turn.complete for turn in memory.turns] == [False]
+    assert memory.messages == ()
+
+
+@pytest.mark.parametrize("error", [RequestRefused("OM-R01", status=500, said="x"), AnswerCut("OM-C01"), KeyboardInterrupt()])
+def test_an_answer_that_never_began_changes_no_memory(error: BaseException) -> None:
+    """The old turn of the cell stays, with what followed."""
+    memory = Conversation()
+    finished(*HELLO, conversation=memory, place=Place("a", "1"))
+    finished(*HELLO, conversation=memory, place=Place("b", "2"))
+    before = memory.turns
+    with pytest.raises((RequestRefused, AnswerCut, Interrupted)):
+        _ = reply_of(error, conversation=memory, place=Place("a", "3")).text
+    assert memory.turns == before
+
+
+# How it looks.
+
+
+def picture(width: int, height: int) -> Any:
+    """Return a checked picture of that size, before it is shrunk."""
+    (found,) = collect(Image.new("RGB", (width, height)), name="x")
+    return found
+
+
+def test_the_figures_under_an_answer() -> None:
+    """Small facts, thousands grouped, times left out where outputs are compared."""
+    reply = finished(*HELLO, context=4096, remote_host="gpu-box")
+    assert figures(reply, times=False) == ["m", "1\u202f500 tokens", "context 1\u202f520 of 4\u202f096", "sent to gpu-box"]
+    assert "1500 tok/s" in figures(reply)
+
+
+def test_figures_that_nobody_knows_are_left_out() -> None:
+    """A zero would be a lie."""
+    assert figures(finished(said("a"), said(done=True), context=4096), times=False) == ["m"]
+
+
+def test_a_shrunk_picture_is_told() -> None:
+    """With both sizes."""
+    small, large = picture(10, 10), picture(4000, 3000)
+    assert figures(finished(*HELLO, images=(small,)), times=False) == ["m", "1\u202f500 tokens"]
+    told = figures(finished(*HELLO, images=(small, large)), times=False)
+    assert told[2].startswith("picture was shrunk from 4000 × 3000 to ")
+
+
+WARNED: dict[str, tuple[tuple[Chunk, ...], str]] = {
+    "cut": ((said("a"), said(done=True, done_reason="length")), "cut at the max tokens (7)"),
+    "only thoughts": (
+        (said(message={"content": "", "thinking": "Hm"}), said(done=True, done_reason="length")),
+        "the budget ended inside the thoughts",
+    ),
+    "shifted": ((said("a"), said(**{**LAST, "eval_count": 100})), "the answer ran past the context"),
+}
+
+
+@pytest.mark.parametrize(("pieces", "warning"), WARNED.values(), ids=WARNED)
+def test_what_keeps_an_answer_from_being_whole_is_said(pieces: tuple[Chunk, ...], warning: str) -> None:
+    """In one sentence, and no other."""
+    (found,) = warnings(finished(*pieces, context=119))
+    assert found.startswith(warning)
+
+
+def test_an_answer_within_the_context_is_not_shifted() -> None:
+    """The last token may fill it; without a known context nothing is claimed."""
+    assert not finished(said("a"), said(**LAST), context=1520).shifted
+    assert finished(said("a"), said(**LAST), context=1519).shifted
+    assert not finished(said("a"), said(**LAST)).shifted
+    assert warnings(finished(*HELLO)) == []
+
+
+def test_an_incomplete_answer_says_so() -> None:
+    """Once the stream is closed, not while it runs."""
+    reply = reply_of(said("Hel"), said("lo"))
+    next(iter(reply))
+    assert warnings(reply) == []
+    reply.close()
+    assert warnings(reply) == ["the answer is not complete"]
+
+
+def test_dropped_turns_are_told() -> None:
+    """A cell that runs again makes what followed it void."""
+    memory = Conversation()
+    finished(*HELLO, conversation=memory, place=Place("a", "1"))
+    finished(*HELLO, conversation=memory, place=Place("b", "2"))
+    (warning,) = warnings(finished(*HELLO, conversation=memory, place=Place("a", "3")))
+    assert "later turns of the conversation were dropped (1)" in warning
+
+
+def test_a_finished_answer_shows_itself_in_two_forms() -> None:
+    """As safe HTML with its figures, and as plain text."""
+    shown = bundle(finished(said("**bold** <script>alert(1)</script>\x1b[31m"), said(**LAST)))
+    assert set(shown) == {"text/html", "text/plain"}
+    assert "<strong>bold</strong>" in shown["text/html"]
+    assert "<script" not in shown["text/html"]
+    assert "1\u202f500 tokens" in shown["text/html"]
+    assert "tok/s" in shown["text/html"]
+    assert "\x1b" not in shown["text/plain"]
+
+
+def test_figures_without_times_are_the_same_in_every_run() -> None:
+    """For notebooks whose outputs are compared."""
+    first, second = (bundle(finished(*HELLO), times=False) for _ in range(2))
+    assert first == second
+    assert "tok/s" not in first["text/html"]
+
+
+def test_thoughts_are_shown_folded_before_the_answer() -> None:
+    """Escaped, like everything a model says."""
+    reply = finished(said(message={"content": "", "thinking": "<b>Hm"}), said("5"), said(**LAST))
+    page = bundle(reply)["text/html"]
+    assert "<details" in page
+    assert "&lt;b&gt;Hm" in page
+    assert page.index("Hm") < page.index(">5<")
+
+
+def test_a_reply_that_its_cell_painted_is_not_shown_twice() -> None:
+    """IPython's protocol: an error means, show it in the ordinary way."""
+    reply = finished(*HELLO)
+    reply.painted = True
+    assert reply._ipython_display_() is None  # type: ignore[func-returns-value]
+    reply.painted = False
+    with pytest.raises(NotImplementedError):
+        reply._ipython_display_()
+
+
+def test_a_reply_speaks_the_language_of_the_person() -> None:
+    """Phrases without a translation stay English; unknown ones are no error."""
+    reply = finished(*HELLO, language="zh")
+    assert figures(reply, times=False)[0] == "m"
+    assert len(figures(reply, times=False)) == 2

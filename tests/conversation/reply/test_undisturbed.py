@@ -1,0 +1,45 @@
+"""Steps that a press of the stop button does not cut in two."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from ollama_magics.conversation.reply.undisturbed import undisturbed
+
+
+def _pressed_while_working() -> list[str]:
+    signal.raise_signal(signal.SIGINT)
+    return ["all of it"]
+
+
+def test_a_press_waits_for_the_end_of_the_step() -> None:
+    """And is not lost."""
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        done += _pressed_while_working()
+    assert done == ["all of it"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_step_that_fails_fails_as_it_did() -> None:
+    """The button is itself again."""
+    with pytest.raises(ValueError, match="broken"), undisturbed():
+        raise ValueError("broken")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_other_threads_take_no_part() -> None:
+    """A press never lands there."""
+    done = []
+
+    def step() -> None:
+        with undisturbed():
+            done.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=step)
+    thread.start()
+    thread.join()
+    assert done == [signal.default_int_handler]

@@ -1,0 +1,105 @@
+"""A reply that is an object: when there is one, and how it looks while it is written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.reply.circumstances import Circumstances
+from ollama_magics.conversation.reply.looks import body_html, bundle
+from ollama_magics.conversation.reply.stream import Reply
+from ollama_magics.conversation.schema import kinds
+from ollama_magics.errors import AnswerCut, FormatProblem
+from ollama_magics.server.wire.answers import chunk
+from ollama_magics.server.wire.requests import ChatRequest, Message
+from tests import faults
+
+TWO = '[{"name": "Ada", "age": 36}, {"name": "<b>Bob", "age": 41}]'
+
+
+@dataclass
+class Person:
+    """Somebody."""
+
+    name: str
+    age: int
+
+
+def reply_of(text: str, kind: Any = list[Person], reason: str = "stop", **circumstances: Any) -> Reply:
+    """Return a reply that will get this text, a sign at a time."""
+    pieces = [chunk(faults.chunk(sign)) for sign in text]
+    end = chunk(faults.chunk("", done=True, done_reason=reason, eval_count=7))
+    wanted = None if kind is None else kinds.of(kind)
+    request = ChatRequest(model="m", messages=(Message("user", "Hi"),))
+    return Reply(request, lambda _: iter([*pieces, end]), Circumstances(schema=wanted, **circumstances))
+
+
+def test_the_value_is_an_object_of_the_type() -> None:
+    """And the frame has a row for each element."""
+    reply = reply_of(TWO)
+    assert reply.value == [Person("Ada", 36), Person("<b>Bob", 41)]
+    assert reply.frame.to_dict("list") == {"name": ["Ada", "<b>Bob"], "age": [36, 41]}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "code"), [(TWO, "length", "OM-F06"), (TWO[:-1], "stop", "OM-F07"), ("[1]", "stop", "OM-F07")]
+)
+def test_what_is_no_whole_value_is_an_error_that_keeps_the_text(text: str, reason: str, code: str) -> None:
+    """Never half an object; the turn is in memory as one that was cut."""
+    memory = Conversation()
+    reply = reply_of(text, reason=reason, conversation=memory)
+    with pytest.raises(AnswerCut) as caught:
+        _ = reply.value
+    assert (caught.value.code, caught.value.partial) == (code, reply)
+    assert (reply.so_far, reply.complete) == (text, False)
+    assert [turn.complete for turn in memory.turns] == [False]
+    with pytest.raises(FormatProblem, match="OM-F09"):
+        _ = reply.value
+
+
+def test_a_reply_without_a_format_has_no_value() -> None:
+    """It says how to get one."""
+    reply = reply_of("Hello", None)
+    for name in ("value", "frame"):
+        with pytest.raises(FormatProblem) as caught:
+            getattr(reply, name)
+        assert caught.value.code == "OM-F09"
+    assert reply.text == "Hello"
+
+
+def test_the_table_grows_as_rows_come() -> None:
+    """A row is there when it is whole, and stays; everything is escaped."""
+    reply = reply_of(TWO)
+    counts = []
+    for _ in reply:
+        page = body_html(reply, "", streaming=True)
+        assert "<b>" not in page
+        counts.append(page.count("<tr") - 1 if "<table" in page else 0)
+    assert sorted(counts) == counts
+    assert set(counts) == {0, 1, 2}
+    assert "&lt;b&gt;Bob" in bundle(reply)["text/html"]
+
+
+def test_a_single_object_is_shown_as_json_in_lines() -> None:
+    """Coloured in a notebook, plain in a terminal; while it is written, as it is."""
+    reply = reply_of('{"name": "<script>", "age": 36}', Person)
+    seen = [body_html(reply, "") for _ in reply]
+    assert "<pre" in seen[5]
+    shown = bundle(reply)
+    assert shown["text/plain"] == '{\n  "name": "<script>",\n  "age": 36\n}'
+    assert "<script" not in shown["text/html"]
+    assert "&lt;script&gt;" in shown["text/html"]
+
+
+def test_an_invalid_answer_is_shown_as_it_came() -> None:
+    """As code, not as Markdown."""
+    reply = reply_of("**no** json", Person)
+    with pytest.raises(AnswerCut):
+        _ = reply.text
+    page = bundle(reply)["text/html"]
+    assert "**no** json" in re.sub("<[^>]*>", "", page)
+    assert "<strong>" not in page

@@ -1,0 +1,89 @@
+"""Values as rows: of whole answers, and of those that are still being written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_magics.conversation.schema import records
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+LISTS = st.lists(st.dictionaries(st.text(), VALUES, max_size=3) | VALUES, max_size=5)
+
+
+@given(LISTS, st.booleans(), st.sampled_from([None, 2]), st.integers(1, 7))
+def test_rows_come_as_soon_as_they_are_whole_and_never_before(values: list[Any], bare: bool, indent: Any, step: int) -> None:  # noqa: FBT001
+    """However the text is cut: each state is the beginning of the list, and the last is all of it."""
+    text = json.dumps(values if bare else {"rows": values}, indent=indent)
+    reader, wanted = records.Rows(), records.records(values)
+    for end in range(0, len(text), step):
+        found = list(reader.read(text[:end]))
+        assert found == wanted[: len(found)]
+    assert reader.read(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"a": 1}', "no list", "[", "[{", "[[[[" * 50_000, '{"a": {"b": [1]}}', "[nonsense]", "[1"]
+)
+def test_a_text_without_a_whole_row_has_none(text: str) -> None:
+    """Also where it can never have one."""
+    assert records.Rows().read(text) == []
+
+
+def test_a_number_at_the_end_may_go_on() -> None:
+    """12 is no row before something follows it."""
+    reader = records.Rows()
+    assert reader.read("[12") == []
+    assert reader.read("[123") == []
+    assert reader.read("[123, ") == [{"value": 123}]
+
+
+@dataclass
+class Person:
+    """Somebody."""
+
+    name: str
+    born: date
+
+
+class Size(pydantic.BaseModel):
+    """A pydantic model."""
+
+    metres: float
+
+
+@pytest.mark.parametrize(
+    ("value", "rows"),
+    [
+        ([Person("Ada", date(1815, 12, 10))], [{"name": "Ada", "born": date(1815, 12, 10)}]),
+        (Person("Ada", date(1815, 12, 10)), [{"name": "Ada", "born": date(1815, 12, 10)}]),
+        ({"people": [{"name": "Ada"}, {"name": "Bob"}]}, [{"name": "Ada"}, {"name": "Bob"}]),
+        ({"people": [{"name": "Ada"}], "count": 1}, [{"people": [{"name": "Ada"}], "count": 1}]),
+        ([Size(metres=2)], [{"metres": 2.0}]),
+        (Size(metres=2), [{"metres": 2.0}]),
+        (["a", "b"], [{"value": "a"}, {"value": "b"}]),
+        (5, [{"value": 5}]),
+        ([], []),
+    ],
+)
+def test_a_value_becomes_a_frame(value: Any, rows: list[dict[str, Any]]) -> None:
+    """A row for each element, or one for an object."""
+    assert records.frame(value).to_dict("records") == rows
+
+
+def test_what_is_no_json_stays_as_it_is() -> None:
+    """A text is set out in lines only where that changes nothing but spaces."""
+    assert records.pretty('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
+    assert records.pretty("5") == "5"
+    assert records.pretty("no json") == "no json"

@@ -1,0 +1,273 @@
+"""From a type to what is sent as the format, and from the answer to a value of that type."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
+
+import msgspec
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_magics.conversation.schema import fitting, kinds
+from ollama_magics.errors import FormatProblem
+
+
+@dataclass
+class Person:
+    """Somebody."""
+
+    name: str
+    age: int
+    born: dt.date | None = None
+
+
+class Place(TypedDict):
+    """Somewhere."""
+
+    town: str
+    note: NotRequired[str]
+
+
+class Node(msgspec.Struct):
+    """A tree."""
+
+    label: str
+    children: list[Node] = []
+
+
+class Pair(NamedTuple):
+    """A number and its name."""
+
+    number: int
+    name: str
+
+
+class Colour(enum.Enum):
+    """One of two."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+class Model(pydantic.BaseModel):
+    """A pydantic model that holds itself."""
+
+    size: int
+    inner: list[Model] = []
+
+
+ANSWERS: list[tuple[Any, str, Any]] = [
+    ("json", '{"a": [1, null]}', {"a": [1, None]}),
+    (Person, '{"name": "Ada", "age": 36, "born": "1815-12-10"}', Person("Ada", 36, dt.date(1815, 12, 10))),
+    (list[Person], '[{"name": "Ada", "age": 36}]', [Person("Ada", 36)]),
+    (Place, '{"town": "Bonn"}', {"town": "Bonn"}),
+    (Node, '{"label": "a", "children": [{"label": "b"}]}', Node("a", [Node("b")])),
+    (Pair, '[1, "one"]', Pair(1, "one")),
+    (tuple[int, str], '[1, "one"]', (1, "one")),
+    (Colour, '"red"', Colour.RED),
+    (Literal["yes", "no"], '"no"', "no"),
+    (Person | None, "null", None),
+    (dict[str, int], '{"a": 1}', {"a": 1}),
+    (int, "5", 5),
+    (bool, "true", True),
+    (Annotated[str, msgspec.Meta(pattern=r"^\d+$")], '"12"', "12"),
+    (Model, '{"size": 1, "inner": [{"size": 2}]}', Model(size=1, inner=[Model(size=2)])),
+    (list[Model], '[{"size": 1}]', [Model(size=1)]),
+    ({"type": "array", "items": {"type": "integer"}}, "[1, 2]", [1, 2]),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "value"), ANSWERS, ids=lambda part: str(part)[:40])
+def test_an_answer_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) -> None:
+    """Of that very type, whatever wrote the text."""
+    found = kinds.of(kind).value(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+UNFIT: list[tuple[Any, str]] = [
+    ("json", '{"a": '),
+    ("json", ""),
+    ("json", '"\ud800"'),
+    ("json", "[" * 100_000),
+    (Person, '{"name": "Ada"}'),
+    (Person, '{"name": "Ada", "age": "36"}'),
+    (Person, '{"name": "Ada", "age": 36, "born": "2026-11-31"}'),
+    (list[Person], '[{"name": "Ada", "age": 36}'),
+    (list[Person], '[{"name": "Ada", "age": 36}] and more'),
+    (Colour, '"green"'),
+    (float, "8e309"),
+    (Annotated[str, msgspec.Meta(pattern=r"^\d+$")], '"x"'),
+    (Model, '{"size": "many"}'),
+    ({"type": "array", "items": {"type": "integer"}}, '["a"]'),
+    ({"type": "string", "pattern": "^a$"}, '"b"'),
+    ({"not": {"type": "string"}}, '"b"'),
+    ({"type": "string", "pattern": "["}, '"b"'),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), UNFIT, ids=lambda part: str(part)[:40])
+def test_what_is_not_of_the_type_is_no_value(kind: Any, text: str) -> None:
+    """Never half an object, and the words say what is wrong."""
+    with pytest.raises(kinds.UnfitError) as caught:
+        kinds.of(kind).value(text)
+    assert str(caught.value)
+
+
+def test_a_root_that_is_a_reference_is_lifted() -> None:
+    """With one, the server enforces nothing below the root; what is recursive stays a reference."""
+    sent: Any = kinds.of(Node).sent
+    assert "$ref" not in sent
+    assert sent["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
+    assert sent["$defs"]["Node"]["properties"].keys() == {"label", "children"}
+    pydantics: Any = kinds.of(Model).sent
+    assert pydantics["properties"]["inner"]["items"] == {"$ref": "#/$defs/Model"}
+
+
+def everything_in(node: Any) -> list[Any]:
+    """Return each part of a schema."""
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return [node, *(part for value in inner for part in everything_in(value))]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _, _ in ANSWERS if kind != "json"], ids=lambda kind: str(kind)[:40])
+def test_nothing_is_sent_that_the_server_cannot_read(kind: Any) -> None:
+    """No pattern (it can end the server's runner), no items that are true or false."""
+    for part in everything_in(kinds.of(kind).sent):
+        if isinstance(part, dict):
+            assert "pattern" not in part
+            assert not isinstance(part.get("items"), bool)
+
+
+def test_the_properties_keep_their_order() -> None:
+    """In which the model writes them."""
+    sent: Any = kinds.of(Person).sent
+    assert list(sent["properties"]) == ["name", "age", "born"]
+
+
+def test_an_all_of_with_one_part_is_that_part() -> None:
+    """Some libraries wrap references so, and the server would enforce nothing."""
+    sent: Any = kinds.of({"type": "object", "properties": {"a": {"allOf": [{"type": "integer"}], "title": "A"}}}).sent
+    assert sent["properties"]["a"] == {"title": "A", "type": "integer"}
+
+
+REFUSED_SCHEMAS: list[tuple[dict[str, Any], str]] = [
+    ({"type": "foo"}, '$.type it says "foo"'),
+    ({"type": "object", "properties": {"a": {"type": ["integer", "foo"]}}}, "$.properties.a.type"),
+    ({"type": "object", "properties": {"a": False}}, "$.properties.a it says false"),
+    ({"type": "array", "items": False}, "$.items it says false"),
+    ({"$ref": "#/$defs/Missing"}, "#/$defs/Missing"),
+    ({"type": "object", "properties": [1]}, "$.properties"),
+    ({"type": "integer", "multipleOf": 0}, "$.multipleOf"),
+    ({"type": "integer", "minimum": "a"}, "$.minimum"),
+    ({"type": "object", "required": "ab"}, "$.required"),
+    ({"type": "array", "items": {"$ref": "#"}}, '$.items.$ref it says "#"'),
+    ({"type": "array", "items": {"$ref": "https://example.com/schema"}}, "https://example.com/schema"),
+]
+
+
+@pytest.mark.parametrize(("kind", "told"), REFUSED_SCHEMAS, ids=lambda part: str(part)[:50])
+def test_a_schema_without_a_grammar_is_refused_before_it_is_sent(kind: dict[str, Any], told: str) -> None:
+    """The server's own error would not say where."""
+    with pytest.raises(FormatProblem) as caught:
+        kinds.of(kind)
+    assert caught.value.code == "OM-F05"
+    assert told in str(caught.value)
+
+
+class Plain:
+    """A class that nobody can write as JSON."""
+
+
+@dataclass
+class HoldsPlain:
+    """A type with such a class in it."""
+
+    inner: Plain
+
+
+def same_name() -> Any:
+    """Return a type with two classes of one name, as a cell that was run again makes them."""
+    first: Any = msgspec.defstruct("Twin", [("a", int)])
+    second: Any = msgspec.defstruct("Twin", [("b", first)])
+    return list[second]
+
+
+def local_recursion() -> Any:
+    """Return a class of a function that names itself."""
+
+    class Local(msgspec.Struct):
+        inner: Local | None = None
+
+    return Local
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (HoldsPlain, "OM-F01"),
+        (5, "OM-F01"),
+        (Person("Ada", 36), "OM-F01"),
+        (local_recursion(), "OM-F02"),
+        (same_name(), "OM-F03"),
+        ("Person", "OM-F04"),
+        (None, "OM-F04"),
+    ],
+)
+def test_what_cannot_be_asked_for_says_why(kind: Any, code: str) -> None:
+    """Each reason has its own error, with what to do about it."""
+    with pytest.raises(FormatProblem) as caught:
+        kinds.of(kind)
+    assert caught.value.code == code
+    assert len(caught.value.lines()) == 3
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+WORDS = st.sampled_from(["type", "items", "properties", "$ref", "anyOf", "allOf", "enum", "$defs", "prefixItems", "required"])
+SCHEMAS = st.dictionaries(WORDS, st.recursive(JSON, lambda inner: st.dictionaries(WORDS, inner), max_leaves=8), max_size=5)
+
+
+@given(SCHEMAS)
+def test_any_dict_is_fitted_or_refused(kind: dict[str, Any]) -> None:
+    """No other error, and what is fitted needs no second fitting."""
+    try:
+        sent = fitting.fit(kind)
+    except FormatProblem:
+        return
+    assert fitting.fit(sent) == sent
+
+
+def test_a_type_that_raises_as_it_is_made_is_no_value() -> None:
+    """Whatever its own code raises."""
+
+    @dataclass
+    class Strict:
+        age: int
+
+        def __post_init__(self) -> None:
+            raise RuntimeError("too young")
+
+    with pytest.raises(kinds.UnfitError, match="too young"):
+        kinds.of(Strict).value('{"age": 1}')
+
+
+PEOPLE = st.fixed_dictionaries({"name": JSON | st.text(), "age": JSON | st.integers()}, optional={"born": JSON})
+
+
+@given(st.text() | (JSON | PEOPLE).map(json.dumps))
+def test_any_text_is_a_value_of_the_type_or_an_error(text: str) -> None:
+    """No other error, and no object with a field of another type."""
+    try:
+        found = kinds.of(Person).value(text)
+    except kinds.UnfitError:
+        return
+    assert (type(found), type(found.name), type(found.age)) == (Person, str, int)

@@ -1,0 +1,302 @@
+"""Functions of a notebook as tools: what the model is told, what is refused, and how arguments are converted."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_magics.conversation.tools.signatures import Tool, offered
+from ollama_magics.errors import ToolProblem
+
+
+def add(a: int, b: int = 3) -> int:
+    """Add two whole numbers.
+
+    Args:
+        a: the first of them,
+            which may be negative
+        b (int): the other one
+
+    Returns:
+        the sum
+    """
+    return a + b
+
+
+def numpy_style(place: str, days: int = 1) -> str:
+    """Tell the weather.
+
+    Parameters
+    ----------
+    place : str
+        A town,
+        or a village.
+    days
+        How many.
+
+    Returns
+    -------
+    str
+        a sentence
+    """
+    return f"{place} {days}"
+
+
+def sphinx_style(place: str, unit: Literal["C", "F"] = "C") -> str:
+    """Tell the temperature.
+
+    :param place: a town
+        or a village
+    :param str unit: the scale
+    :returns: a number
+    """
+    return place + unit
+
+
+@dataclass
+class Point:
+    """A place in the plane."""
+
+    x: float
+    y: float
+
+
+def distance(first: Point, second: Point, *, scale: Annotated[float, msgspec.Meta(gt=0)] = 1.0) -> float:
+    """Return the distance of two points."""
+    return scale * math.hypot(first.x - second.x, first.y - second.y)
+
+
+def silent(a: int) -> int:  # noqa: D103 - says nothing on purpose
+    return a
+
+
+def only(function: Any) -> Tool:
+    """Return the one tool."""
+    (tool,) = offered(function)
+    return tool
+
+
+def told(function: Any) -> dict[str, Any]:
+    """Return what the model is told of a function."""
+    sent = only(function).sent
+    assert sent["type"] == "function"
+    return dict(sent["function"])
+
+
+def test_a_function_is_told_by_its_signature_and_its_docstring() -> None:
+    """Name, purpose, and each parameter with type and meaning; what has a default is not required."""
+    assert told(add) == {
+        "name": "add",
+        "description": "Add two whole numbers.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "a": {"type": "integer", "description": "the first of them, which may be negative"},
+                "b": {"type": "integer", "description": "the other one"},
+            },
+            "required": ["a"],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "summary", "described"),
+    [
+        (numpy_style, "Tell the weather.", {"place": "A town, or a village.", "days": "How many."}),
+        (sphinx_style, "Tell the temperature.", {"place": "a town or a village", "unit": "the scale"}),
+        (distance, "Return the distance of two points.", {}),
+        (silent, "", {}),
+    ],
+)
+def test_three_ways_to_write_a_docstring_are_read(function: Any, summary: str, described: dict[str, str]) -> None:
+    """Google's, NumPy's and Sphinx's; nothing is made up where there is none."""
+    found = told(function)
+    assert found["description"] == summary
+    said = {name: inner["description"] for name, inner in found["parameters"]["properties"].items() if "description" in inner}
+    assert {name: text for name, text in said.items() if name in described} == described
+
+
+def test_types_are_written_out_where_they_stand() -> None:
+    """The server passes no reference on."""
+    parameters = told(distance)["parameters"]
+    assert "$ref" not in str(parameters)
+    assert "$defs" not in str(parameters)
+    assert parameters["properties"]["first"]["properties"] == {"x": {"type": "number"}, "y": {"type": "number"}}
+    assert told(sphinx_style)["parameters"]["properties"]["unit"]["enum"] == ["C", "F"]
+
+
+def test_a_default_stands_for_a_missing_hint() -> None:
+    """Where its type says everything."""
+
+    def greet(name="you", times=1, loud=False):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, FBT002
+        return name, times, loud
+
+    properties = told(greet)["parameters"]["properties"]
+    assert [inner["type"] for inner in properties.values()] == ["string", "integer", "boolean"]
+
+
+def test_methods_and_lists_of_functions_can_be_offered() -> None:
+    """A bound method is called without its self."""
+
+    class Thermometer:
+        def read(self, room: str) -> str:
+            """Read it."""
+            return room
+
+    names = [tool.name for tool in offered([add, [Thermometer().read, add]])]
+    assert names == ["add", "read"]
+    assert list(told(Thermometer().read)["parameters"]["properties"]) == ["room"]
+
+
+class Recursive(msgspec.Struct):
+    """A tree, which cannot be written out."""
+
+    inner: Recursive | None = None
+
+
+def takes_rest(*rest: int) -> None:
+    """Take anything."""
+
+
+def takes_named_rest(**rest: int) -> None:
+    """Take anything."""
+
+
+def takes_positional(a: int, /) -> None:
+    """Take a number."""
+
+
+def takes_unhinted(a) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+    """Take something."""
+
+
+def takes_what_no_json_is(a: re_pattern) -> None:  # type: ignore[name-defined] # noqa: F821
+    """Take a class that is not there."""
+
+
+def takes_an_object(a: Tool) -> None:
+    """Take what cannot be written."""
+
+
+def takes_a_tree(tree: Recursive) -> None:
+    """Take a tree."""
+
+
+async def waits(a: int) -> None:
+    """Wait."""
+
+
+def yields(a: int) -> Iterator[int]:
+    """Yield."""
+    yield a
+
+
+REFUSED: list[tuple[Any, str]] = [
+    (takes_rest, "*rest"),
+    (takes_named_rest, "**rest"),
+    (takes_positional, "by name"),
+    (takes_unhinted, "a has no type hint"),
+    (takes_what_no_json_is, "re_pattern"),
+    (takes_an_object, "takes_an_object"),
+    (takes_a_tree, "Recursive"),
+    (waits, "asynchronous"),
+    (yields, "generator"),
+    (lambda a: a, "write it with def"),
+    (functools.partial(add, 1), "with a name"),
+    (Point, "class"),
+    (int, "class"),
+    (len, "by name"),
+    (max, "wrap it in a def"),
+    (5, "not a function"),
+    ("add", "not a function"),
+]
+
+
+@pytest.mark.parametrize(("function", "reason"), REFUSED, ids=lambda part: str(getattr(part, "__name__", part)))
+def test_a_function_that_cannot_be_called_by_names_is_refused_with_a_reason(function: Any, reason: str) -> None:
+    """Before anything is sent, and with a pattern to follow."""
+    with pytest.raises(ToolProblem) as caught:
+        offered(function)
+    assert caught.value.code == "OM-K01"
+    assert reason in str(caught.value)
+    assert "def add(a: int, b: int)" in caught.value.remedy
+
+
+def test_two_functions_of_one_name_are_refused() -> None:
+    """The model could not tell them apart."""
+
+    def inner() -> Callable[..., int]:
+        def add(a: int) -> int:
+            """Add one."""
+            return a + 1
+
+        return add
+
+    with pytest.raises(ToolProblem, match="offered, too"):
+        offered([add, inner()])
+
+
+def takes_all(  # noqa: PLR0913 - one of each kind
+    *, number: int, share: float, text: str, flag: bool, names: list[str], choice: Literal["a", "b"]
+) -> None:
+    """Take one of each."""
+
+
+def test_texts_are_taken_for_numbers_where_no_text_is_wanted() -> None:
+    """Small models write them so."""
+    assert only(add).arguments({"a": "2", "b": 3.0}) == {"a": 2, "b": 3}
+    assert only(sphinx_style).arguments({"place": "2"}) == {"place": "2"}
+
+
+def test_what_is_not_written_is_left_to_the_default() -> None:
+    """The function decides, not we."""
+    assert only(add).arguments({"a": 2}) == {"a": 2}
+
+
+def test_nothing_may_be_written_where_nothing_is_the_default() -> None:
+    """Models write null for what they leave out, and hints often forget it."""
+
+    def find(name: str = None) -> str:  # type: ignore[assignment] # noqa: RUF013 - as people write it
+        """Find it."""
+        return str(name)
+
+    assert only(find).arguments({"name": None}) == {"name": None}
+    assert only(find).arguments({"name": "a"}) == {"name": "a"}
+
+
+def test_arguments_become_what_the_hints_say() -> None:
+    """Dataclasses too, and their limits hold."""
+    tool = only(distance)
+    points = {"first": {"x": 0, "y": 0}, "second": {"x": 3, "y": "4"}}
+    assert tool.function(**tool.arguments(points)) == 5
+    with pytest.raises(msgspec.ValidationError):
+        tool.arguments({**points, "scale": -1})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(["number", "share", "text", "flag", "names", "choice", "self", "__class__", "other"])
+
+
+@given(st.dictionaries(NAMES, JSON))
+def test_no_argument_of_a_wrong_type_or_name_gets_through(written: dict[str, Any]) -> None:
+    """Whatever a model writes: all are there and right, or there is an error."""
+    try:
+        found = only(takes_all).arguments(written)
+    except msgspec.ValidationError:
+        return
+    kinds = {"number": int, "share": float, "text": str, "flag": bool, "names": list, "choice": str}
+    assert {name: type(value) for name, value in found.items()} == kinds
+    assert all(isinstance(name, str) for name in found["names"])
+    assert found["choice"] in ("a", "b")

@@ -1,0 +1,202 @@
+"""Calls of functions: which of them run, what comes back, and what a hostile model gets."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_magics.conversation.tools.calls import Call
+from ollama_magics.conversation.tools.signatures import offered
+from ollama_magics.conversation.tools.toolbox import Toolbox
+from ollama_magics.errors import ToolProblem
+
+
+class Ran:
+    """Functions that write down each of their calls."""
+
+    def __init__(self, result: Any = None, error: BaseException | None = None) -> None:
+        self.seen: list[Any] = []
+        self._result, self._error = result, error
+
+    def add(self, a: int, b: int) -> Any:
+        """Add two numbers."""
+        self.seen.append((a, b))
+        if self._error:
+            raise self._error
+        return a + b if self._result is None else self._result
+
+
+def asked(name: str = "add", arguments: Any = None) -> dict[str, Any]:
+    """Return a call as a server writes it."""
+    given = {"a": 2, "b": 3} if arguments is None else arguments
+    return {"id": "call_1", "function": {"index": 0, "name": name, "arguments": given}}
+
+
+def run(ran: Ran, written: dict[str, Any] | None = None, *, says: bool = True) -> Call:
+    """Return a call after a toolbox with that one function has had it."""
+    call = Call.of(written or asked())
+    Toolbox(offered(ran.add), lambda _: says).run([call])
+    return call
+
+
+def test_a_call_runs_after_a_yes() -> None:
+    """With what the model wrote, and the result as text."""
+    ran = Ran()
+    call = run(ran)
+    assert ran.seen == [(2, 3)]
+    assert (call.result, call.error, call.outcome, str(call)) == ("5", None, "5", "add(a=2, b=3)")
+
+
+def test_a_call_does_not_run_after_a_no() -> None:
+    """The model is told."""
+    ran = Ran()
+    call = run(ran, says=False)
+    assert ran.seen == []
+    assert call.outcome == "error: the person did not allow this call"
+
+
+def test_nothing_runs_where_nobody_can_be_asked() -> None:
+    """The error names the call and the way to allow it."""
+    ran = Ran()
+    with pytest.raises(ToolProblem) as caught:
+        Toolbox(offered(ran.add), None).run([Call.of(asked())])
+    assert caught.value.code == "OM-K02"
+    assert "add(a=2, b=3)" in caught.value.what
+    assert "--yes" in caught.value.remedy
+    assert ran.seen == []
+
+
+HOSTILE: list[dict[str, Any]] = [
+    asked("eval", {"source": "1"}),
+    asked("__import__", {"name": "os"}),
+    asked("add.__globals__"),
+    asked("../../etc/passwd"),
+    asked("ran"),
+    asked(""),
+    asked("ADD"),
+    asked(arguments={"a": 2}),
+    asked(arguments={"a": 2, "b": 3, "c": 4}),
+    asked(arguments={"a": 2, "b": "__import__('os')"}),
+    asked(arguments={"a": [2], "b": 3}),
+    asked(arguments={"self": None, "a": 2, "b": 3}),
+    asked(arguments={"a": 2, "b": "3" * 10_000_000}),
+    asked(arguments='{"a": 2, "b": 3}'),
+    asked(arguments=[2, 3]),
+    {"function": "add"},
+    {"function": {"name": {"x": 1}}},
+    {},
+]
+
+
+@pytest.mark.parametrize("written", HOSTILE, ids=lambda written: str(written)[:60])
+def test_an_unknown_name_or_a_wrong_argument_runs_nothing_and_asks_nobody(written: dict[str, Any]) -> None:
+    """Names are looked up among the functions of the cell only; the error goes back to the model, and is short."""
+    ran, call = Ran(), Call.of(written)
+    questions: list[Call] = []
+
+    def confirm(one: Call) -> bool:
+        questions.append(one)
+        return True
+
+    Toolbox(offered(ran.add), confirm).run([call])
+    assert (ran.seen, questions, call.result) == ([], [], None)
+    assert call.error
+    assert len(call.outcome) < 1000
+    assert len(str(call.sent)) < 100_000
+
+
+def test_a_hundred_calls_at_once_are_none() -> None:
+    """Too many are an error, before the first of them runs."""
+    ran = Ran()
+    with pytest.raises(ToolProblem) as caught:
+        Toolbox(offered(ran.add), lambda _: True).run([Call.of(asked()) for _ in range(100)])
+    assert (caught.value.code, ran.seen) == ("OM-K03", [])
+
+
+def test_an_exception_goes_back_as_type_and_message() -> None:
+    """Without a traceback, and without a password that stands in an address."""
+    call = run(Ran(error=ValueError("no route to http://ada:s3cret@host/, Bearer abc123")))
+    assert call.error == "ValueError: no route to http://…@host/, Bearer …"
+    assert run(Ran(error=ZeroDivisionError())).error == "ZeroDivisionError"
+    assert run(Ran(error=SystemExit(1))).error == "SystemExit: 1"
+    assert len(run(Ran(error=ValueError("x" * 100_000))).outcome) < 2000
+
+
+def test_what_would_have_to_be_awaited_is_an_error() -> None:
+    """Nobody awaits it, and its text would tell the model nothing."""
+
+    async def later() -> int:
+        return 1
+
+    assert "to be awaited" in str(run(Ran(result=later())).error)
+
+
+def test_an_interrupt_goes_through() -> None:
+    """It is the person's, not the model's; the call says what happened to it."""
+    call = Call.of(asked())
+    with pytest.raises(KeyboardInterrupt):
+        Toolbox(offered(Ran(error=KeyboardInterrupt()).add), lambda _: True).run([call])
+    assert call.error == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ("a text", "a text"),
+        ({"a": [1, None]}, '{"a":[1,null]}'),
+        ((1, 2), "[1,2]"),
+        (True, "true"),
+        (2.5, "2.5"),
+        (math.inf, "inf"),
+        (np.float64(2.5), "2.5"),
+        ([np.float64(2.5), np.arange(2)], "[2.5,[0,1]]"),
+        ("half \ud800 pair", "half ? pair"),
+        (object, "<class 'object'>"),
+    ],
+)
+def test_a_result_goes_back_as_text(result: Any, text: str) -> None:
+    """Data as JSON, anything else as its own text."""
+    assert run(Ran(result=result)).result == text
+
+
+def test_a_long_result_is_cut_and_says_so() -> None:
+    """It shall leave room for the answer."""
+    result = run(Ran(result="x" * 100_000)).result
+    assert result is not None
+    assert result.endswith("(cut: 8000 of 100000 characters)")
+
+
+@given(st.text(), st.dictionaries(st.text(), st.text()))
+def test_a_call_is_shown_without_anything_that_a_terminal_obeys(name: str, arguments: dict[str, str]) -> None:
+    """What is shown in the question is what would run: one line, without controls or marks of direction."""
+    shown = str(Call.of(asked(name, arguments)))
+    assert all(sign.isprintable() for sign in shown.partition("\n(cut: ")[0])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(["add", "eval", "exec", "print", "__builtins__", "add.__self__"]) | st.text()
+WATCHED: list[str] = []
+sys.addaudithook(lambda event, _: WATCHED.append(event) if event in ("exec", "compile", "import", "open", "os.system") else None)
+
+
+@given(NAMES, st.dictionaries(st.sampled_from(["a", "b", "c", "__class__"]), JSON) | JSON)
+def test_no_text_of_a_model_is_evaluated(name: str, arguments: Any) -> None:
+    """Whatever it calls: the one function runs with two whole numbers, or nothing does; no code is compiled, no file opened."""
+    ran, call = Ran(), Call.of(asked(name, arguments))
+    toolbox = Toolbox(offered(ran.add), lambda _: True)
+    WATCHED.clear()
+    toolbox.run([call])
+    shown = str(call)
+    assert WATCHED == []
+    assert shown
+    assert ran.seen == [] or (name == "add" and [type(value) for value in ran.seen[0]] == [int, int])

@@ -1,0 +1,70 @@
+"""The progress bar: from the second batch on, and only where somebody looks."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from ollama_magics.store.vectors import VectorStore
+from tests.embeddings.asked import NAN, Call, Connect, healthy, refused, serving
+
+TEXTS = [f"text {number}" for number in range(40)]
+
+
+def test_a_job_of_one_batch_shows_nothing(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for a tenth of a second would be noise."""
+    with serving(healthy) as server:
+        Call(connect, [server])(TEXTS)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_tells_rows_speed_and_what_was_reused(
+    connect: Connect, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And ends at the last row."""
+    store = VectorStore(tmp_path / "vectors.sqlite")
+    with serving(healthy) as server:
+        Call(connect, [server], store)(TEXTS[:10])
+        Call(connect, [server], store)(TEXTS, batch=5, parallel=1)
+    store.close()
+    shown = capsys.readouterr().err.split("\r")[-1]
+    assert "100%" in shown
+    assert "40/40" in shown
+    assert "texts/s" in shown
+    assert "reused=10" in shown
+
+
+def test_the_bar_of_a_generator_counts_on(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its length is not known."""
+    with serving(healthy) as server:
+        Call(connect, [server])(iter(TEXTS), batch=5, parallel=1)
+    assert "40 texts" in capsys.readouterr().err.split("\r")[-1]
+
+
+def test_the_bar_counts_rows_that_fail(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of them nothing more is to come either."""
+    with serving(lambda asked: refused(NAN) if "text 7" in asked.texts else None) as server:
+        Call(connect, [server])(TEXTS, batch=5, parallel=1, on_error="nan")
+    assert "40/40" in capsys.readouterr().err.split("\r")[-1]
+
+
+def test_a_thread_shows_no_bar(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
+    """Several of them would paint over each other."""
+    with serving(healthy) as server:
+        call = Call(connect, [server])
+        thread = threading.Thread(target=lambda: call(TEXTS, batch=5))
+        thread.start()
+        thread.join()
+    assert capsys.readouterr().err == ""
+
+
+def test_where_outputs_are_compared_there_is_no_bar(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would show times."""
+    monkeypatch.setenv("OLLAMA_MAGICS_STREAM", "off")
+    with serving(healthy) as server:
+        Call(connect, [server])(TEXTS, batch=5)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,24 @@
+"""A stand-in without delays, and a plain client of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from ollama_magics.fake_server.server import StandIn
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    """Yield a running stand-in."""
+    with StandIn(delay=0) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def http(server: StandIn) -> Iterator[httpx.Client]:
+    """Yield a client of it."""
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client:
+        yield client

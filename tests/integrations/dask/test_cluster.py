@@ -1,0 +1,121 @@
+"""Lazy arrays on a real cluster of two processes, each of which asks a server of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dask
+import dask.bag as db
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+import ollama_magics as om
+from ollama_magics.errors import EmbeddingProblem
+from ollama_magics.fake_server.server import StandIn
+from tests.faults import FaultServer, whole
+from tests.integrations.dask.turns import in_turn
+
+MODEL = "sandbox-embed"
+TEXTS = [f"text number {number}" for number in range(12)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Client]:
+    """Start two worker processes with one thread each; its pages listen on a free port of this machine."""
+    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[StandIn, StandIn]]:
+    """Run a server for each worker."""
+    with StandIn(delay=0) as one, StandIn(delay=0) as other:
+        yield one, other
+
+
+def set_host(url: str) -> Callable[[], None]:
+    """Return a function that says to a worker where the Ollama of its own machine listens."""
+
+    def on_the_worker() -> None:
+        import os  # noqa: PLC0415 - runs on the worker
+
+        os.environ["OLLAMA_HOST"] = url
+
+    return on_the_worker
+
+
+def embedded(server: StandIn) -> list[str]:
+    """Return the texts that a server was asked for."""
+    return [text for _, path, body in server.requests if path == "/api/embed" and body for text in body["input"]]
+
+
+def test_each_worker_asks_the_server_of_its_own_machine(cluster: Client, servers: tuple[StandIn, StandIn]) -> None:
+    """An address that nobody typed does not travel; what the two worked out is one array in order."""
+    workers = list(cluster.scheduler_info()["workers"])
+    for worker, server in zip(workers, servers, strict=True):
+        cluster.run(set_host(server.url), workers=[worker])
+    lazy: Any = om.embed(db.from_sequence(TEXTS, npartitions=2), model=MODEL, dimensions=256, store=False)
+    halves = [cluster.compute(lazy.blocks[number], workers=[worker]) for number, worker in enumerate(workers)]
+    found = np.concatenate(cluster.gather(halves))
+    assert [embedded(server) for server in servers] == [TEXTS[:6], TEXTS[6:]]
+    om.configure(base_url=servers[0].url)
+    assert np.array_equal(found, om.embed(TEXTS, model=MODEL, store=False))
+
+
+def test_an_address_that_was_typed_is_the_same_on_every_worker(cluster: Client, servers: tuple[StandIn, StandIn]) -> None:
+    """Two arrays with two addresses go through the same processes, and neither asks the other's server."""
+    lazy: list[Any] = []
+    for server in servers:
+        om.configure(base_url=server.url)
+        lazy.append(om.embed(db.from_sequence(TEXTS, npartitions=4), model=MODEL, dimensions=256, store=False))
+    one, other = dask.compute(*lazy, scheduler=cluster)
+    assert [sorted(embedded(server)) for server in servers] == [sorted(TEXTS)] * 2
+    assert np.array_equal(one, other)
+
+
+def test_an_error_comes_back_from_a_worker_whole(cluster: Client, servers: tuple[StandIn, StandIn]) -> None:
+    """With its class, its rows, its facts and the partition."""
+    om.configure(base_url=servers[0].url)
+    lazy: Any = om.embed(db.from_sequence(["a", "b", "c", ""], npartitions=2), model=MODEL, dimensions=256, store=False)
+    with pytest.raises(EmbeddingProblem) as caught:
+        lazy.compute(scheduler=cluster)
+    assert (caught.value.code, caught.value.rows) == ("OM-E02", (1,))
+    assert "Row 1 is empty." in str(caught.value)
+    assert "partition 1" in caught.value.__notes__[0]
+
+
+def test_retries_are_those_of_dask(cluster: Client) -> None:
+    """A partition that failed is a task that failed, and dask gives it to a worker again."""
+    refused = whole({"error": "input is strange"}, status=400)
+    vectors = whole({"model": "m", "embeddings": [[1.0, 2.0]]})
+    with FaultServer(in_turn(refused, vectors)) as server:
+        om.configure(base_url=server.url)
+        lazy: Any = om.embed(db.from_sequence(["a"]), model="m", dimensions=2, store=False)
+        assert lazy.compute(scheduler=cluster, retries=2).tolist() == [[1.0, 2.0]]
+        assert server.paths().count("/api/embed") == 2
+
+
+def test_the_workers_show_no_bars(cluster: Client, servers: tuple[StandIn, StandIn]) -> None:
+    """Nobody looks at what they write, and many bars at once are none."""
+    om.configure(base_url=servers[0].url)
+    lazy: Any = om.embed(db.from_sequence(TEXTS, npartitions=2), model=MODEL, dimensions=256, store=False, batch=1, parallel=1)
+    cluster.run(_listen)
+    lazy.compute(scheduler=cluster)
+    assert set(cluster.run(_heard).values()) == {""}
+
+
+def _listen() -> None:
+    import io  # noqa: PLC0415 - runs on the worker
+    import sys  # noqa: PLC0415 - as above
+
+    sys.stderr = io.StringIO()
+
+
+def _heard() -> str:
+    import sys  # noqa: PLC0415 - runs on the worker
+
+    found, sys.stderr = sys.stderr, sys.__stderr__
+    return str(found.getvalue())  # type: ignore[union-attr] # what _listen has put there

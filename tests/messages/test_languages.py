@@ -1,0 +1,98 @@
+"""Every word that a person may see is there in each language, and names the same facts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import pytest
+
+import ollama_magics
+from ollama_magics import messages
+from ollama_magics.server.address.steps import Why
+from ollama_magics.settings import form, values
+
+PACKAGE = Path(ollama_magics.__file__).parent
+TABLES: dict[str, dict[str, dict[str, Any]]] = {
+    "errors": messages._ERRORS,
+    "phrases": messages._PHRASES,
+    "labels": messages._LABELS,
+}
+# The English stands with the thing itself: the reason in the room of addresses, help and words of a choice with the setting.
+ONLY_CHINESE = {
+    *(f"why_{why.name.lower()}" for why in Why),
+    *(f"help_{name}" for name in form.form()),
+    *(f"word_{word}" for name in form.form() for word in form.words(name)),
+}
+CHINESE = re.compile("[\u4e00-\u9fff]")
+WORDS = re.compile(r"(?<![{/])\b[a-z]{2,} [a-z]{2,}")
+
+
+def fields(text: str | tuple[str, ...]) -> set[str]:
+    """Return the facts that a text, or the three of an error, names."""
+    parts = (text,) if isinstance(text, str) else text
+    return {name for part in parts for _, name, _, _ in Formatter().parse(part) if name}
+
+
+def test_the_reasons_of_an_address_are_told_in_chinese() -> None:
+    """Each by the name of the reason; beside them only helps and words of settings have no English of their own."""
+    only = set(messages._PHRASES["zh"]) - set(messages._PHRASES["en"])
+    assert {f"why_{why.name.lower()}" for why in Why} <= only <= ONLY_CHINESE
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("language", messages.LANGUAGES)
+def test_no_text_is_missing_in_a_language(table: str, language: str) -> None:
+    """English stands in for nothing."""
+    assert set(TABLES[table]["en"]) - set(TABLES[table][language]) == set()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_both_languages_name_the_same_facts(table: str) -> None:
+    """A fact that a translation leaves out is not seen, and one that it adds is shown as three dots."""
+    english, chinese = TABLES[table]["en"], TABLES[table]["zh"]
+    differ = {key for key in english if key in chinese and fields(english[key]) != fields(chinese[key])}
+    assert differ == set()
+
+
+def test_what_is_called_chinese_is_chinese() -> None:
+    """No English sentence was left standing; what holds no Chinese sign has no words either, but figures and names."""
+    for table in ("errors", "phrases"):
+        for key, text in TABLES[table]["zh"].items():
+            first = text if isinstance(text, str) else text[0]
+            assert CHINESE.search(first) or not WORDS.search(first), key
+
+
+def test_every_setting_has_a_label_in_each_language() -> None:
+    """On the panel, in the table, in errors."""
+    for language in messages.LANGUAGES:
+        assert set(form.form()) <= set(messages._LABELS[language])
+
+
+def test_facts_are_told_in_the_language_of_the_error() -> None:
+    """A label, a reason, and a list of them."""
+    with pytest.raises(values.refused("x", "seed", "y", "z").__class__) as caught:
+        values.count("-5", "context_length")
+    error = caught.value
+    assert str(error).startswith("'-5' is no value for Context length.\nIt must be at least 1.\n")
+    error.language = "zh"
+    assert str(error).startswith("'-5' 不是“模型上下文长度”可用的值。\n不能小于 1。\n")
+
+
+LITERAL = re.compile(r"""(?:reason|value|known)=f?["'](?=[^"']*[a-z]{3} [a-z])""")
+# Their errors are for people who write programs, or belong to rooms with texts of their own.
+NOT_YET = {"access.py", "distributed.py", "estimator.py", "wire", "embedding", "images", "fill.py"}
+
+
+def test_no_reason_is_raised_as_an_english_sentence() -> None:
+    """A fact that is a sentence is a phrase, so that it can be told in the language of the person."""
+    found = {
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] not in {*NOT_YET, "texts", "standin"}
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if LITERAL.search(line)
+    }
+    assert found == set()

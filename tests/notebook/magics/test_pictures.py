@@ -1,0 +1,89 @@
+"""What may stand after -i: names, paths, the last output, addresses; and that each is what it is taken for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ollama_magics.errors import PictureProblem
+from ollama_magics.fake_server.server import StandIn
+
+HEAD = "from PIL import Image\nimport numpy as np\nfrom IPython.display import Image as Shown\n"
+
+
+@pytest.fixture
+def seeing(shell: Any) -> Any:
+    """Return a shell whose model sees."""
+    shell.run("%ollama_config --model sandbox-vision")
+    shell.run(HEAD)
+    return shell
+
+
+def sent(stand_in: StandIn) -> int:
+    """Return how many pictures the last prompt had."""
+    body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
+    return len(body["messages"][-1].get("images", ()))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "Image.new('RGB', (9, 9), 'red')",
+        "np.full((9, 9, 3), (255, 0, 0), 'uint8')",
+        "__import__('matplotlib.figure').figure.Figure(figsize=(1, 1), facecolor='red')",
+        "Shown(data=Image.new('RGB', (9, 9), 'red')._repr_png_())",
+        "[Image.new('RGB', (9, 9), 'red')]",
+    ],
+)
+def test_the_last_output_is_a_picture_where_it_is_one(seeing: Any, stand_in: StandIn, last: str) -> None:
+    """As a notebook shows it."""
+    seeing.run(last)
+    assert "red" in seeing.run("%ollama --once -i _ What colour?")
+    assert sent(stand_in) == 1
+
+
+@pytest.mark.parametrize(("last", "said"), [("'a.png'", "text"), ("5 + 5", "type int"), ("None", "text")])
+def test_a_last_output_that_is_no_picture_is_refused(seeing: Any, stand_in: StandIn, last: str, said: str) -> None:
+    """A text is not read as a path; where there was no output yet, IPython has an empty text."""
+    seeing.run(last)
+    error, shown = seeing.fail("%ollama -i _ What colour?")
+    assert isinstance(error, PictureProblem)
+    assert error.code == "OM-P05"
+    assert said in shown
+    assert not [path for _, path, _ in stand_in.requests if path == "/api/chat"]
+
+
+def test_fifty_pictures_go_in_their_order(seeing: Any, stand_in: StandIn, tmp_path: Path) -> None:
+    """By a pattern, a list and names at once."""
+    for number in range(48):
+        Image.new("RGB", (3, 3), (number, 0, 0)).save(tmp_path / f"{number:02}.png")
+    seeing.run("blue, both = Image.new('RGB', (9, 9), 'blue'), {'a': Image.new('L', (9, 9), 0)}")
+    seeing.run(f"%ollama --once -i blue -i {tmp_path}/*.png -i both How many?")
+    assert sent(stand_in) == 50
+
+
+def test_an_address_is_fetched_only_where_the_cell_says_so_and_never_from_here(seeing: Any, stand_in: StandIn) -> None:
+    """The stand-in is on this machine, which no address may lead to."""
+    before = len(stand_in.requests)
+    error, shown = seeing.fail(f"%ollama -i {stand_in.url}/a.png What colour?")
+    assert (error.code, "--allow-url" in shown) == ("OM-P08", True)
+    error, shown = seeing.fail(f"%ollama --allow-url -i {stand_in.url}/a.png What colour?")
+    assert (error.code, "no machine of the public internet" in shown) == ("OM-P07", True)
+    assert len(stand_in.requests) == before
+    error, _ = seeing.fail("%ollama --local-only --allow-url -i http://example.org/a.png What colour?")
+    assert error.code == "OM-S13"
+    seeing.run(f"address = '{stand_in.url}/a.png'")
+    error, _ = seeing.fail("%ollama --allow-url -i address What colour?")
+    assert error.code == "OM-P04"
+
+
+def test_many_shrunk_pictures_are_counted(seeing: Any) -> None:
+    """A line for each would bury the answer."""
+    seeing.run("wide = [Image.new('L', (3000, 30)) for _ in range(5)]")
+    assert "picture was shrunk from 3000 × 30 to 2048 × 20" in seeing.run(
+        "from copy import copy\none = wide[0]\n%ollama -i one Hi"
+    )
+    shown = seeing.run("%ollama --once -i wide Hi")
+    assert "5 pictures were shrunk to at most 2048 pixels a side" in shown
+    assert "3000" not in shown

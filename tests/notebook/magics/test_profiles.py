@@ -1,0 +1,189 @@
+"""%ollama_config with profiles and keys, and what of the form a server really gets."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+
+from ollama_magics.errors import OllamaMagicsError, SettingError
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.notebook.magics import config_actions
+from ollama_magics.settings import form
+from tests.canary import KEY
+from tests.faults import FaultServer, fine
+
+
+def body(stand_in: StandIn) -> dict[str, Any]:
+    """Return the last chat request."""
+    return next(body for _, path, body in reversed(stand_in.requests) if path == "/api/chat" and body is not None)
+
+
+def test_every_line_of_the_form_reaches_the_server(shell: Any, stand_in: StandIn) -> None:
+    """In the forms that it takes."""
+    shell.run("%ollama_config --top-p 0.9 --top-k 40 --stop END --stop 终 --keep-alive -1 --think off --temperature 0")
+    shell.run("%ollama hello")
+    sent = body(stand_in)
+    assert (sent["keep_alive"], sent["think"]) == (-1, False)
+    wanted = {"num_ctx": 4096, "num_predict": 4096, "temperature": 0, "top_p": 0.9, "top_k": 40, "stop": ["END", "终"]}
+    assert sent["options"] == wanted
+    shell.run("%ollama --top-k 3 --keep-alive 1h30m --stop X --think=off --seed 5 hello")
+    sent = body(stand_in)
+    assert (sent["options"]["top_k"], sent["options"]["stop"], sent["options"]["seed"]) == (3, ["X"], 5)
+    assert sent["keep_alive"] == "1h30m"
+
+
+@pytest.mark.parametrize(("level", "sent"), [("on", True), ("high", "high")])
+def test_thinking_is_asked_for_where_a_model_thinks(shell: Any, stand_in: StandIn, level: str, sent: object) -> None:
+    """And refused before anything is sent where it does not."""
+    shell.run(f"%ollama -m sandbox-think --think={level} hello")
+    assert body(stand_in)["think"] == sent
+    error, _ = shell.fail(f"%ollama --think={level} hello")
+    assert error.code == "OM-D39"
+
+
+def test_an_option_without_its_value_leaves_the_prompt_alone(shell: Any, stand_in: StandIn) -> None:
+    """--think takes what follows its =, and nothing else."""
+    shell.run("%ollama -m sandbox-think --think high time for tea")
+    assert body(stand_in)["messages"][-1]["content"] == "high time for tea"
+
+
+def test_headers_and_keys_reach_the_server(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the names of their variables."""
+    monkeypatch.setenv("TEAM", "blue")
+    monkeypatch.setenv("A_KEY", KEY)
+    with FaultServer(fine()) as server:
+        shell.run(f"%ollama_config --base-url {server.url} --model m --headers 'X-Team: $TEAM' --api-key-env A_KEY")
+        shell.run("%ollama hello")
+        got = server.requests[-1].headers
+        assert (got["x-team"], got["authorization"]) == ("blue", f"Bearer {KEY}")
+        shown = shell.run("%ollama_config --show") + shell.run("%ollama_config --base-url 127.0.0.1:1")
+    assert "environment variable A_KEY" in shown
+    assert "Headers dropped: it was for" in shown
+    assert KEY not in shown
+
+
+def test_a_key_is_asked_for_and_shown_to_nobody(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty answer forgets it."""
+    answers = iter([f"  “{KEY}”\n", "", "sk with spaces"])
+    monkeypatch.setattr(config_actions, "getpass", lambda _: next(answers))
+    with FaultServer(fine()) as server:
+        shell.run(f"%ollama_config --base-url {server.url} --model m")
+        shown = shell.run("%ollama_config --api-key")
+        assert f"API key: set, for {server.url} only" in shown
+        shell.run("%ollama hello")
+        assert server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+        shown += shell.run("%ollama_config --show") + shell.run("%ollama_config --save") + shell.run("%config OllamaSettings")
+        assert "forgotten" in shell.run("%ollama_config --api-key")
+        shell.run("%ollama hello")
+        assert "authorization" not in server.requests[-1].headers
+        error, told = shell.fail("%ollama_config --api-key")
+    files = "".join(path.read_text() for path in Path(os.environ["OLLAMA_MAGICS_CONFIG"]).iterdir())
+    assert KEY not in shown + files
+    assert "with spaces" not in told + str(error)
+
+
+LINES = [
+    f"--api-key {KEY}",
+    f"--api-key={KEY}",
+    f"--api-key = {KEY}",
+    f"--api-key '{KEY}",
+    f'--model m --api-key="{KEY}" --show',
+    f"-api-key {KEY}",
+    f"--api_key {KEY}",
+    f"--apikey {KEY}",
+    f"--base-url http://me:{KEY}@host",
+    f"--base-url=me:{KEY}@host",
+    f"--base-url http://host/?token={KEY}",
+    f"--proxy http://me:{KEY}@host:1",
+    f'--headers "X-Token: {KEY}"',
+    f"--api-key-env {KEY}",
+]
+
+
+@pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
+def test_a_secret_on_the_line_is_refused_and_not_repeated(shell: Any, line: str) -> None:
+    """Nothing of the line takes effect."""
+    before = form.shared().changed()
+    error, told = shell.fail(f"%ollama_config --seed 7 {line}")
+    assert isinstance(error, SettingError)
+    assert "key" in error.remedy
+    assert KEY not in told + str(error) + repr(error) + repr(error.facts)
+    assert form.shared().changed() == before
+
+
+def test_a_secret_in_a_variable_is_taken(shell: Any) -> None:
+    """The line does not hold it."""
+    shell.names.update(key=KEY, place=f"http://me:{KEY}@127.0.0.1:1", more={"X-Token": KEY})
+    shown = shell.run("%ollama_config --base-url $place --headers $more --api-key=$key")
+    shown += shell.run("%ollama_config --show")
+    assert "http://127.0.0.1:1" in shown
+    assert KEY not in shown
+
+
+def test_profiles_come_and_go(shell: Any, tmp_path: Path) -> None:
+    """Saved, used, listed, exported, imported, forgotten."""
+    assert "no profile" in shell.run("%ollama_config --profiles")
+    assert "saved as" in shell.run("%ollama_config --context 8k --save work")
+    shell.run("%ollama_config --save")
+    assert shell.run("%ollama_config --profiles").split() == ["default", "work"]
+    shell.run(f"%ollama_config --export {tmp_path / 'x.toml'}")
+    shell.run("%ollama_config --context 2k")
+    assert "Context length: 8192" in shell.run(f"%ollama_config --import {tmp_path / 'x.toml'}")
+    shell.run("%reload_ext ollama_magics")
+    assert "profile default" in shell.run("%ollama_config --show")
+    shell.run("%ollama_config --top-k 9")
+    assert "profile work" in shell.run("%ollama_config --profile work --show")
+    assert "forgotten" in shell.run("%ollama_config --forget work")
+    assert shell.run("%ollama_config --profiles").split() == ["default"]
+    for line in ("--profile work", "--forget work", "--save ../x", "--import nowhere.toml"):
+        assert isinstance(shell.fail(f"%ollama_config {line}")[0], SettingError)
+    assert "--export" in shell.fail("%ollama_config --import nowhere.toml")[1]
+
+
+def test_the_table_says_what_the_environment_overrides(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A saved address that is not used must not be a riddle."""
+    shell.run("%ollama_config --base-url http://saved:1 --save")
+    shell.run("%reload_ext ollama_magics")
+    monkeypatch.setenv("OLLAMA_HOST", "far:2")
+    assert "environment, instead of the saved http://saved:1" in shell.run("%ollama_config --show")
+
+
+def test_a_broken_profile_stops_one_cell_and_not_the_extension(bare: Any, stand_in: StandIn) -> None:
+    """Loading reads nothing; the first use says it."""
+    folder = Path(os.environ["OLLAMA_MAGICS_CONFIG"])
+    folder.mkdir()
+    (folder / "default.toml").write_text("broken")
+    bare.run("%load_ext ollama_magics")
+    error, _ = bare.fail("%ollama hello")
+    assert isinstance(error, OllamaMagicsError)
+    assert error.code == "OM-S07"
+    bare.run(f"%ollama_config --base-url {stand_in.url} --model sandbox-chat --save")
+    bare.run("%ollama hello")
+    bare.run("%unload_ext ollama_magics")
+
+
+def test_relations_are_said_and_nothing_is_clamped(shell: Any, stand_in: StandIn) -> None:
+    """A longer answer than context at once, a longer context than the model's own under the answer."""
+    assert "max tokens (4096) exceed the context (512)" in shell.run("%ollama_config --context 512")
+    assert "own maximum" not in shell.run("%ollama hello")
+    assert "maximum is a context of 8192" in shell.run("%ollama --context 100k hello")
+    assert body(stand_in)["options"]["num_ctx"] == 102400
+
+
+@pytest.mark.parametrize("line", ["%ollama --local-only hello", "%ollama hello", "%embed ['a']"])
+def test_nothing_leaves_this_machine_where_that_is_forbidden(shell: Any, line: str) -> None:
+    """Neither to another address nor through a server that passes it on."""
+    if "--local-only" not in line:
+        shell.run("%ollama_config --local-only")
+    shell.run(line)
+    shell.run("%ollama_config --base-url http://a.test:1")
+    error, _ = shell.fail(line)
+    assert error.code in ("OM-S13", "OM-D01")
+
+
+@pytest.mark.parametrize("line", ["--save a b", "--profile", "--apikey-env X", "work"])
+def test_words_that_belong_to_nothing_are_a_mistake(shell: Any, line: str) -> None:
+    """They are named."""
+    assert isinstance(shell.fail(f"%ollama_config {line}")[0], UsageError)

@@ -1,0 +1,84 @@
+"""A growing text is shown at every moment as the whole text would be, and finished blocks are not rendered again."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ollama_magics.render.markdown import growing, markdown
+from ollama_magics.render.markdown.markdown import parse
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+LINES = [
+    "a word", "a", "---", "===", "-", "- item", "  more", "    far", "\tx", "* other", "1. one", "2. two", "2", "10) ten",
+    "# head", "#", "> quote", ">", "```", "```python", "~~~", "````", "x = '$1'", "| a | b |", "|---|---|", "a | b", "--|--",
+    "[x]", "[x]: https://a.example", "[x]: https://b.example", "[y]: <", "[y]:", "https://c.example", "'title", "title'",
+    "![x][y]", "[x][y] and [y]", "$$", "\\[", "\\]", "$a$ and \\(b\\)", "\\begin{align}", "\\end{align}", "`code", "code`",
+    "**bold", "bold**", "<b>", "***", "+", "שלום", "", "", "", "", " ", "\t", "    ",
+]  # fmt: skip
+TEXTS = st.lists(
+    st.tuples(st.sampled_from(LINES), st.sampled_from(["\n", "\n", "\n", "\n\n", "\r\n", "\r", " ", ""])), max_size=25
+)
+
+
+def shown(pieces: list[str]) -> None:
+    """Check that each step of a growing text is what the whole text of the step would be."""
+    growing_text = growing.Markup()
+    for text in accumulate(pieces):
+        assert growing_text.html(text) == markdown.to_html(text), text
+
+
+@settings(max_examples=500, deadline=None)
+@given(TEXTS.map(lambda lines: [piece for line in lines for piece in line]))
+@example(["1. a\n\n", "2", ". b\n", "\nc\n\n", "d"])
+@example(["[x]\n\n", "b\n\nc\n\n", "[x]: https://a", ".example\n", "\nd"])
+@example(["[y]: <\n", "'title", "\n\nx\n\n", "title'\n[y]"])
+@example(["$$\na\n", "- b\n", "$$\n", "\nc\n\nd"])
+@example(["a\n\n", "b | c\n", "--|--\n", "d | e"])
+@example(["a\n\n# b\n[x]: https://a", ".example\n\n[x]\n\n", "c\n"])
+@example(["- a\n\n", "-", " b\n", "\n---\n", "\nc"])
+@example(["```\na\n\nb\n", "\n```", "\n\nc\n\n"])
+def test_lines_of_every_kind_grow_into_the_same_page(pieces: list[str]) -> None:
+    """Lists that go on, headings that come late, open fences and formulas, definitions at the end."""
+    shown(pieces)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS.map(lambda lines: "".join(piece for line in lines[:8] for piece in line)))
+def test_characters_grow_into_the_same_page(text: str) -> None:
+    """One at a time, as slow models send them."""
+    shown(list(text))
+
+
+def test_a_text_that_is_no_continuation_starts_over() -> None:
+    """An answer that is asked for again may differ from its first word on."""
+    growing_text = growing.Markup()
+    growing_text.html("a\n\nb\n\nc\n")
+    assert growing_text.html("x\n\ny") == markdown.to_html("x\n\ny")
+
+
+def test_finished_blocks_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is parsed in all is a small multiple of the text, however often it is shown."""
+    parsed: list[int] = []
+
+    def counted(source: str, references: dict[str, Any]) -> list[Token]:
+        parsed.append(len(source))
+        return parse(source, references)
+
+    monkeypatch.setattr("ollama_magics.render.markdown.growing.parse", counted)
+    growing_text, block = growing.Markup(), "Some words of an answer, and [a] bracket.\n\n"
+    for text in accumulate([block] * 200):
+        growing_text.html(text)
+    assert sum(parsed) < 4 * len(block) * 200
+
+
+def test_the_language_is_kept() -> None:
+    """A picture in a finished block and one in the open end speak alike."""
+    text = "![](https://a.example)\n\n![](https://b.example)\n\nx\n"
+    assert growing.Markup("zh").html(text) == markdown.to_html(text, "zh")

@@ -1,0 +1,292 @@
+"""Connections: kept, renewed, refused, led elsewhere, or answered by something else."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.server.address.reading import Address, parse
+from ollama_magics.server.client.server import Client
+from ollama_magics.server.transport.sending import Way
+from ollama_magics.server.wire import answers
+from ollama_magics.server.wire.requests import ChatRequest, EmbedRequest, Message
+from tests.diagnosis.certificates import certificate, tls_server, trust
+from tests.faults import (
+    CHUNKED,
+    Close,
+    FaultServer,
+    Hold,
+    Piece,
+    Receive,
+    Reset,
+    Send,
+    Serve,
+    Step,
+    Wait,
+    chunk,
+    fine,
+    refusing,
+    whole,
+)
+
+Connect = Callable[..., Client]
+
+CHAT = ChatRequest(model="m", messages=(Message("user", "Hi"),))
+EMBED = EmbedRequest(model="m", input=("a",))
+
+
+def failure(act: Callable[[], object]) -> OllamaMagicsError:
+    """Return the error of an act."""
+    with pytest.raises(OllamaMagicsError) as caught:
+        act()
+    return caught.value
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_one_connection_carries_many_requests(connect: Connect) -> None:
+    """It is kept open from one request to the next."""
+    with FaultServer(fine()) as server:
+        client = connect(server.url)
+        assert client.version() == "0.24.0"
+        assert [model.name for model in client.installed()] == ["m:latest"]
+        assert client.card("m").can("vision")
+        assert client.embed(EMBED, answers.embeddings) == [[1.0, 2.0]]
+        assert server.paths() == ["/api/version", "/api/tags", "/api/show", "/api/embed"]
+        assert server.accepted == 1
+
+
+def test_streamed_answers_leave_their_connection_fit_for_the_next(connect: Connect) -> None:
+    """The end of the body is read too, whether it comes with the last line or just after it."""
+    lines = [chunk("Hello"), chunk("", done=True, done_reason="stop")]
+    pieces: list[Step] = [Send(CHUNKED), *(Piece(line) for line in lines), Wait(0.05), Piece(b"")]
+    with FaultServer(fine(chat=pieces)) as server:
+        client = connect(server.url)
+        for _ in range(3):
+            assert "".join(part.text for part in client.chat(CHAT)) == "Hello"
+        assert server.accepted == 1
+
+
+def test_a_path_in_the_address_comes_before_each_endpoint(connect: Connect) -> None:
+    """As behind a proxy that serves several things."""
+    with FaultServer([Serve({"/ollama/api/version": whole({"version": "0.24.0"})})]) as server:
+        assert connect(f"{server.url}/ollama").version() == "0.24.0"
+
+
+def test_a_connection_that_the_server_closed_is_not_used_again(connect: Connect) -> None:
+    """A proxy in between may close it while nobody asks anything."""
+    once = [Receive(), *whole({"version": "0.24.0"}), Close()]
+    with FaultServer(once, fine()) as server:
+        client = connect(server.url)
+        client.version()
+        assert server.wait_until_left()
+        assert client.version() == "0.24.0"
+        assert server.accepted == 2
+
+
+def test_a_server_that_was_started_again_is_found_again(connect: Connect) -> None:
+    """While it is down the error says so, and afterwards the same client works."""
+    with FaultServer(fine()) as server:
+        client = connect(server.url)
+        client.version()
+    error = failure(client.version)
+    assert (type(error), error.code) == (ConnectionProblem, "OM-D03")
+    with FaultServer(fine(), port=server.port):
+        assert client.version() == "0.24.0"
+
+
+def test_requests_ask_for_plain_bytes_and_say_no_more_than_needed(connect: Connect) -> None:
+    """No compression, and no key where none was given."""
+    with FaultServer(fine()) as server:
+        connect(server.url).card("m")
+        headers = server.requests[0].headers
+    assert headers["accept-encoding"] == "identity"
+    assert headers["content-type"] == "application/json"
+    assert "authorization" not in headers
+    assert "cookie" not in headers
+
+
+def test_a_key_goes_out_with_every_request(connect: Connect) -> None:
+    """In the usual header."""
+    with FaultServer(fine()) as server:
+        connect(server.url, key="sk-1").version()
+        assert server.requests[0].headers["authorization"] == "Bearer sk-1"
+
+
+def test_name_and_password_of_the_address_go_out(connect: Connect) -> None:
+    """A reverse proxy may want them."""
+    with FaultServer(fine()) as server:
+        connect(server.url.replace("://", "://me:s3cret@")).version()
+        assert server.requests[0].headers["authorization"] == "Basic bWU6czNjcmV0"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_the_key_stays_here(connect: Connect, status: int) -> None:
+    """A POST would become a GET, and the other server is not the one that the key was given for."""
+    with FaultServer(fine()) as other:
+        leading = [Serve({"/api/show": whole(b"", status=status, extra=f"Location: {other.url}/api/show\r\n")})]
+        with FaultServer(leading) as server:
+            error = failure(lambda: connect(server.url, key="sk-1").card("m"))
+        assert error.code == "OM-D23"
+        assert f"{other.url}/api/show" in error.how_we_know
+        assert other.accepted == 0
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
+def test_a_compressed_answer_is_refused(connect: Connect, encoding: str) -> None:
+    """A cut one could not be told from a whole one."""
+    packed = whole(b"\x1f\x8b\x08", extra=f"Content-Encoding: {encoding}\r\n")
+    with FaultServer(fine(version=packed, chat=packed, embed=packed)) as server:
+        client = connect(server.url)
+        for act in (client.version, lambda: list(client.chat(CHAT)), lambda: client.embed(EMBED, answers.embeddings)):
+            error = failure(act)
+            assert (type(error), error.code) == (RequestRefused, "OM-R02")
+            assert encoding in error.how_we_know
+
+
+STRANGERS: dict[str, tuple[list[Step], str]] = {
+    "a web page": (refusing(200, b"<!doctype html><title>Log in</title>", "text/html"), "OM-D24"),
+    "a page that is not there": (refusing(404, b"404 page not found", "text/plain"), "OM-D25"),
+    "JSON of something else": (refusing(200, b'{"status":"ok"}'), "OM-D24"),
+    "a gateway without a server": (refusing(502, b"<html>Bad Gateway</html>", "text/html"), "OM-D33"),
+    "Ollama's guard": (refusing(403, b""), "OM-D28"),
+    "a server of another kind": ([Send(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"), Receive(), Close()], "OM-D13"),
+    "a TLS server": ([Receive(), Send(b"\x15\x03\x03\x00\x02\x02\x32"), Close()], "OM-D13"),
+    "a reset": ([Reset()], "OM-D13"),
+    "a reset after the request": ([Receive(), Reset()], "OM-D13"),
+    "a close without a byte": ([Receive(), Close()], "OM-D13"),
+    "half a header": ([Receive(), Send(b"HTTP/1.1 200 OK\r\nContent-"), Close()], "OM-D13"),
+    "a header without end": ([Receive(), Send(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000), Hold()], "OM-D13"),
+    "silence": ([Hold()], "OM-D31"),
+    "half a body, then silence": (
+        [Receive(), Send(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"ver'), Hold()],
+        "OM-D31",
+    ),
+    "half an error, then silence": ([Receive(), Send(b"HTTP/1.1 500 Oops\r\nContent-Length: 99\r\n\r\n<"), Hold()], "OM-D31"),
+    "half a body, then the end": ([Receive(), Send(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), Close()], "OM-D13"),
+}
+
+
+@pytest.mark.parametrize(("script", "code"), STRANGERS.values(), ids=STRANGERS)
+def test_whatever_answers_is_named_in_one_short_error(connect: Connect, script: Sequence[Step], code: str) -> None:
+    """The error is ours, and the connection does not stay open."""
+    with FaultServer(script) as server:
+        client = connect(server.url, metadata=0.3)
+        error = failure(client.version)
+        assert error.code == code
+        assert 3 <= len(error.lines()) <= 7
+        client.close()
+        assert server.wait_until_left()
+
+
+@pytest.mark.parametrize(
+    "act", [lambda client: list(client.chat(CHAT)), lambda client: client.embed(EMBED, answers.embeddings)], ids=["chat", "embed"]
+)
+def test_a_model_that_does_not_begin_in_time_is_an_error(connect: Connect, act: Callable[[Client], object]) -> None:
+    """Its limit is its own: loading may take long."""
+    with FaultServer(fine(chat=[Hold()], embed=[Hold()])) as server:
+        error = failure(lambda: act(connect(server.url, first_token=0.3, metadata=60)))
+    assert error.code == "OM-D31"
+    assert "0.3 s" in error.how_we_know
+
+
+def test_an_error_page_without_end_is_not_read_to_its_end(connect: Connect) -> None:
+    """The first 64 KB are more than enough to say what it is."""
+    endless: list[Step] = [Receive(), Send(b"HTTP/1.1 500 Oops\r\n\r\n" + b"<html>" + b"x" * 100_000), Hold()]
+    with FaultServer(endless) as server:
+        client = connect(server.url, metadata=60)
+        error = failure(client.version)
+        assert error.code == "OM-R01"
+        assert len(error.how_we_know) < 400
+        assert server.wait_until_left()
+
+
+def test_nothing_on_the_port_is_said_to_be_nothing(connect: Connect) -> None:
+    """With the command that starts a server."""
+    port = free_port()
+    error = failure(connect(f"http://127.0.0.1:{port}").reach)
+    assert (type(error), error.code) == (ConnectionProblem, "OM-D03")
+    assert f"127.0.0.1:{port}" in error.what
+    assert "ollama serve" in error.remedy
+
+
+def test_a_name_that_nobody_knows_is_named() -> None:
+    """This one is too long for any name server, so none is asked."""
+    client = Client(Address("x", "http", "a" * 64, 11434))
+    error = failure(client.version)
+    client.close()
+    assert (type(error), error.code) == (ConnectionProblem, "OM-D01")
+    assert "a" * 64 in error.what
+
+
+def test_https_to_a_server_without_it_is_explained(connect: Connect) -> None:
+    """Ollama itself speaks http only."""
+    with FaultServer([Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Close()]) as server:
+        error = failure(connect(server.url.replace("http:", "https:")).version)
+    assert (type(error), error.code) == (ConnectionProblem, "OM-D15")
+
+
+def test_a_missing_file_of_certificates_is_named(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain http does not look at it."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
+    error = failure(lambda: connect("https://ollama.test"))
+    assert error.code == "OM-D22"
+    assert "SSL_CERT_FILE" in error.how_we_know
+    with FaultServer(fine()) as server:
+        assert connect(server.url).version() == "0.24.0"
+
+
+def test_a_client_of_a_job_trusts_what_the_first_one_read(tmp_path: Path) -> None:
+    """Reading all certificates takes as long as a hundred requests; a file that is gone shows that they are read once."""
+    way = Way(ca_bundle=trust(tmp_path))
+    with tls_server(certificate()) as port, ExitStack() as clients:
+        first = Client(parse(f"https://127.0.0.1:{port}"), way=way)
+        clients.callback(first.close)
+        Path(way.ca_bundle).unlink()
+        second = first.sibling(threading.Event())
+        clients.callback(second.close)
+        assert second.version() == "0.24.0"
+
+
+def test_both_families_of_addresses_are_tried(connect: Connect) -> None:
+    """A server that listens on one of them is found by the name that stands for both."""
+    with FaultServer(fine()) as server:
+        client = connect(f"http://localhost:{server.port}")
+        assert client.reach() == f"127.0.0.1:{server.port}"
+        assert client.version() == "0.24.0"
+
+
+def test_a_missing_model_is_named_also_without_a_name(connect: Connect) -> None:
+    """A request without one gets the server's words."""
+    refused = whole({"error": "model is required"}, status=400)
+    with FaultServer(fine(embed=refused)) as server:
+        error = failure(lambda: connect(server.url).embed(EmbedRequest(model="", input=("a",)), answers.embeddings))
+    assert error.how_we_know == "It said: model is required"
+
+
+def test_text_that_utf8_cannot_write_is_refused_before_it_is_sent(connect: Connect) -> None:
+    """Half a pair of UTF-16, as broken files leave it behind."""
+    with FaultServer(fine()) as server:
+        spoilt = ChatRequest(model="m", messages=(Message("user", "a\ud800b"),))
+        error = failure(lambda: list(connect(server.url).chat(spoilt)))
+        assert error.code == "OM-T04"
+        assert server.accepted == 0
+
+
+def test_an_answer_without_end_is_left(connect: Connect) -> None:
+    """Memory is not filled with what is no list of models and no vector."""
+    endless: list[Step] = [Receive(), Send(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n"), Send(b" " * 20_000_000)]
+    with FaultServer(endless) as server, pytest.raises(ConnectionProblem, match="longer than 16 MB"):
+        connect(server.url).version()
+    with FaultServer(endless) as server, pytest.raises(RequestRefused, match="longer than 17 MB"):
+        connect(server.url).embed(EmbedRequest(model="m", input=("a",)), answers.embeddings)

@@ -1,0 +1,61 @@
+"""What the libraries below log of a request, however much they are told to: no key and no password."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from ollama_magics.errors import OllamaMagicsError
+from ollama_magics.secret import Secret
+from ollama_magics.server.address.reading import parse
+from ollama_magics.server.client.server import Client
+from ollama_magics.server.client.timeouts import Timeouts
+from ollama_magics.server.transport.sending import Way
+from ollama_magics.server.wire.requests import ChatRequest, Message
+from tests.canary import KEY
+from tests.faults import Close, FaultServer, Receive, Send, fine
+
+REQUEST = ChatRequest(model="m", messages=(Message("user", "Hi"),))
+Make = Callable[[str], Client]
+
+
+def client(url: str, **more: Any) -> Client:
+    """Return a client that does not wait long."""
+    return Client(parse(url), Timeouts(1, 1, 1, 1), **more)
+
+
+def through(proxy: str, scheme: str) -> Client:
+    """Return a client of a name that only a proxy knows, to which it is known by its password."""
+    way = Way(proxy=Secret(proxy.replace("://", f"://me:{KEY}@")))
+    return client(f"{scheme}://box.test:11434", way=way, key=KEY)
+
+
+MAKERS: dict[str, Make] = {
+    "a key": lambda url: client(url, key=KEY),
+    "a password in the address": lambda url: client(url.replace("://", f"://me:{KEY}@")),
+    "a header": lambda url: client(url, way=Way(headers={"X-Token": KEY})),
+    "a proxy": lambda url: through(url, "http"),
+    "a proxy before TLS": lambda url: through(url, "https"),
+}
+SCRIPTS = {"answers": fine(), "closes": [Receive(), Close()], "refuses": [Receive(), Send(b"HTTP/1.1 407 No\r\n\r\n"), Close()]}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_no_secret_is_logged(make: Make, script: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """At the level at which everything is told, which the secret has reached the server by then."""
+    caplog.set_level(logging.DEBUG)
+    with FaultServer(script) as server:
+        asked = make(server.url)
+        for act in (asked.version, lambda: list(asked.chat(REQUEST))):
+            with suppress(OllamaMagicsError):
+                act()
+        asked.close()
+        assert server.requests
+    assert any(record.name.startswith("httpcore") for record in caplog.records)
+    told = [record.getMessage() + repr(record.args) for record in caplog.records]
+    assert not [line for line in told if KEY in line]

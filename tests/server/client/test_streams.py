@@ -1,0 +1,191 @@
+"""Answers that come as they should, slowly, in odd pieces, or not to their end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from ollama_magics.errors import AnswerCut, OllamaMagicsError, RequestRefused
+from ollama_magics.server.client.server import Client
+from ollama_magics.server.wire.answers import embeddings
+from ollama_magics.server.wire.requests import ChatRequest, EmbedRequest, GenerateRequest, Message
+from tests.faults import (
+    CHUNKED,
+    LINES,
+    Close,
+    FaultServer,
+    Hold,
+    Lines,
+    Piece,
+    Reset,
+    Send,
+    Slices,
+    Step,
+    Wait,
+    chunk,
+    fine,
+    whole,
+)
+
+Connect = Callable[..., Client]
+
+REQUEST = ChatRequest(model="m", messages=(Message("user", "Hi"),))
+WORDS = ["Hé", "llo \u0085", "数据\u2028", "\U0001f600", "\x00\t\r\n", '"quoted\\"', " \u202eend"]
+STREAM = b"".join(chunk(word) for word in WORDS) + chunk(done=True, done_reason="stop", eval_count=7)
+
+
+def read(client: Client, request: ChatRequest | GenerateRequest = REQUEST) -> tuple[str, OllamaMagicsError | None]:
+    """Return the text that came, and the error that ended it."""
+    text = ""
+    try:
+        for piece in client.chat(request):
+            text += piece.text
+    except OllamaMagicsError as error:
+        return text, error
+    return text, None
+
+
+def framed(stream: bytes, size: int) -> bytes:
+    """Return the stream in HTTP chunks of that size."""
+    parts = [stream[start : start + size] for start in range(0, len(stream), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in [*parts, b""])
+
+
+WHOLE: dict[str, list[Step]] = {
+    "at once": [Send(LINES + STREAM), Close()],
+    "byte by byte": [Send(LINES), Slices(STREAM), Close()],
+    "in HTTP chunks of one byte": [Send(CHUNKED + framed(STREAM, 1))],
+    "in HTTP chunks of seven bytes, byte by byte": [Slices(CHUNKED + framed(STREAM, 7))],
+    "with other ends of lines": [Send(LINES + STREAM.replace(b"}\n", b"}\r\n\r\n  \n")), Close()],
+    "without the end of the last line": [Send(LINES + STREAM.rstrip(b"\n")), Close()],
+    "with more after its end": [Send(LINES + STREAM + chunk("more") + chunk("", done=True) + b"rubbish\n"), Hold()],
+}
+
+
+@pytest.mark.parametrize("script", WHOLE.values(), ids=WHOLE)
+def test_the_text_is_the_same_however_its_bytes_come(connect: Connect, script: Sequence[Step]) -> None:
+    """No character is lost, doubled or split, and what follows the last line does not count."""
+    with FaultServer(fine(chat=script)) as server:
+        assert read(connect(server.url)) == ("".join(WORDS), None)
+
+
+def test_pieces_are_given_while_the_server_still_writes(connect: Connect) -> None:
+    """The first word is there although the second never comes."""
+    with FaultServer(fine(chat=[Send(CHUNKED), Piece(chunk("first")), Hold()])) as server:
+        pieces = connect(server.url).chat(REQUEST)
+        assert next(pieces).text == "first"
+        pieces.close()  # type: ignore[attr-defined]
+
+
+ERROR = b'{"error":"an error was encountered while running the model: unexpected EOF"}\n'
+CUT: dict[str, tuple[list[Step], str, str]] = {
+    "the connection ends in a line": ([Send(LINES + chunk("a") + chunk("b")[:20]), Close()], "a", "OM-C05"),
+    "the connection ends in an HTTP chunk": ([Send(CHUNKED), Piece(chunk("a")), Send(b"50\r\n{"), Close()], "a", "OM-C01"),
+    "the connection is reset": ([Send(LINES), Lines(3), Wait(0.05), Reset()], "0 1 2 ", "OM-C01"),
+    "the stream ends cleanly without its last line": (
+        [Send(CHUNKED.replace(b"Transfer", b"Connection: close\r\nTransfer")), Piece(chunk("a")), Piece(b""), Close()],
+        "a",
+        "OM-C01",
+    ),
+    "nothing comes at all": ([Send(LINES), Close()], "", "OM-C01"),
+    "the content is shorter than promised": (
+        [Send(LINES.replace(b"Connection", b"Content-Length: 999\r\nConnection") + chunk("a")), Close()],
+        "a",
+        "OM-C01",
+    ),
+    "the server reports an error": ([Send(LINES + chunk("a") + ERROR), Close()], "a", "OM-C03"),
+    "the server reports an error as an object": ([Send(LINES + chunk("a") + b'{"error":{"message":"x"}}\n')], "a", "OM-C03"),
+    "an error comes under a foreign key": ([Send(LINES + chunk("a") + b'{"detail":"x"}\n'), Close()], "a", "OM-C05"),
+    "a web page comes in between": ([Send(LINES + chunk("a") + b"<html>502</html>\n"), Close()], "a", "OM-C05"),
+    "a byte order mark comes in between": ([Send(LINES + chunk("a") + b"\xef\xbb\xbf" + chunk("b")), Close()], "a", "OM-C05"),
+    "nothing comes any more": ([Send(LINES), Lines(2), Hold()], "0 1 ", "OM-C04"),
+}
+
+
+@pytest.mark.parametrize(("script", "text", "code"), CUT.values(), ids=CUT)
+def test_an_answer_without_its_end_is_an_error(connect: Connect, script: Sequence[Step], text: str, code: str) -> None:
+    """What came is not lost, and never looks complete; the next request works."""
+    with FaultServer(fine(chat=script), fine()) as server:
+        client = connect(server.url, idle=0.3)
+        found, error = read(client)
+        assert found == text
+        assert isinstance(error, AnswerCut)
+        assert error.code == code
+        assert read(client) == ("Hello", None)
+
+
+TOLD = ({"format": "json"}, {"tools": ({"type": "function", "function": {"name": "add"}},)})
+
+
+@pytest.mark.parametrize("more", TOLD, ids=["format", "tools"])
+def test_text_that_the_server_holds_back_may_take_as_long_as_the_first(connect: Connect, more: dict[str, Any]) -> None:
+    """With a format or functions the limit between two pieces is that of the first token, and the error names it."""
+    slow: list[Step] = [Send(LINES), Lines(1), Wait(0.6), Send(chunk(done=True, done_reason="stop")), Close()]
+    with FaultServer(fine(chat=slow), fine(chat=[Send(LINES), Lines(1), Hold()])) as server:
+        client = connect(server.url, idle=0.2, first_token=1.5)
+        request = ChatRequest(model="m", messages=REQUEST.messages, **more)
+        assert read(client, request) == ("0 ", None)
+        _, error = read(client, request)
+        assert error is not None
+        assert (error.code, error.facts["seconds"]) == ("OM-C04", "1.5")
+
+
+def test_the_server_says_why_it_broke_off(connect: Connect) -> None:
+    """In its own words."""
+    with FaultServer(fine(chat=[Send(LINES + chunk("a") + ERROR), Close()])) as server:
+        _, error = read(connect(server.url))
+    assert error is not None
+    assert "while running the model: unexpected EOF" in error.how_we_know
+
+
+@pytest.mark.parametrize("line", [ERROR, b'{"error":{"message":"unexpected EOF"}}\n'])
+def test_an_error_in_the_first_line_is_a_refusal(connect: Connect, line: bytes) -> None:
+    """No answer had begun, although the status was 200."""
+    with FaultServer(fine(chat=[Send(LINES + line), Close()])) as server:
+        text, error = read(connect(server.url))
+    assert text == ""
+    assert isinstance(error, RequestRefused)
+    assert error.code == "OM-R01"
+    assert "unexpected EOF" in error.how_we_know
+
+
+@pytest.mark.parametrize("line", [b'{"detail":"x"}\n', b"<html>\n", b"\xef\xbb\xbf" + chunk("a"), b'{"response":"\\ud800"}\n'])
+def test_a_first_line_that_cannot_be_read_is_a_refusal(connect: Connect, line: bytes) -> None:
+    """Something else answers, or the answer is spoilt from the start."""
+    with FaultServer(fine(chat=[Send(LINES + line), Close()])) as server:
+        text, error = read(connect(server.url))
+    assert text == ""
+    assert error is not None
+    assert error.code == "OM-R02"
+
+
+def test_a_whole_answer_that_is_not_done_is_cut(connect: Connect) -> None:
+    """A real server says so with status 200 when it stopped a model that repeats itself."""
+    request = ChatRequest(model="m", messages=(Message("user", "Hi"),), stream=False)
+    with FaultServer(fine(chat=whole(chunk("{     ")))) as server:
+        text, error = read(connect(server.url), request)
+    assert text == "{     "
+    assert isinstance(error, AnswerCut)
+    assert error.code == "OM-C02"
+
+
+def test_a_completion_is_read_like_a_chat(connect: Connect) -> None:
+    """From its own endpoint and fields."""
+    with FaultServer(fine()) as server:
+        assert read(connect(server.url), GenerateRequest(model="m", prompt="Hi")) == ("Hello", None)
+        assert server.paths() == ["/api/generate"]
+
+
+def test_vectors_are_the_same_however_their_bytes_come(connect: Connect) -> None:
+    """Numbers split between two packets included."""
+    vectors = [[0.125, -3.0e-7, 12345.678], [1.0, 2.0, 3.0]]
+    body = json.dumps({"embeddings": vectors}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    answers: list[list[Step]] = [[Send(head + body)], [Slices(head + body)]]
+    for script in answers:
+        with FaultServer(fine(embed=script)) as server:
+            request = EmbedRequest(model="m", input=("a", "b"))
+            assert connect(server.url).embed(request, embeddings) == vectors

@@ -1,0 +1,307 @@
+"""What a recording holds, what it never holds, and that it is whole whatever happens."""
+
+from __future__ import annotations
+
+import _thread
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ollama_magics as om
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.reply.stream import Reply
+from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.secret import Secret
+from ollama_magics.server.recording.exchange import Exchange, asked
+from ollama_magics.server.recording.written import Written
+from ollama_magics.session.notebook import Session
+from tests.faults import LINES, Close, FaultServer, Lines, Reset, Send, chunk, fine, whole
+
+Record = Callable[..., Session]
+
+
+def exchanges(tape: Path) -> list[dict[str, Any]]:
+    """Return the exchanges of a file as plain JSON."""
+    found: list[dict[str, Any]] = json.loads(tape.read_text(encoding="utf-8"))["exchanges"]
+    return found
+
+
+def test_every_exchange_stands_in_the_file_as_it_was(record: Record, stand_in: StandIn, tape: Path) -> None:
+    """In order, with the request as an object and each line of the answer with its milliseconds."""
+    reply = record(stand_in.url).ask(Prompt("Hi there", seed=3))
+    text = reply.text
+    found = exchanges(tape)
+    assert [(one["method"], one["path"]) for one in found] == [
+        ("GET", "/api/version"),
+        ("POST", "/api/show"),
+        ("GET", "/api/tags"),
+        ("POST", "/api/chat"),
+    ]
+    chat = found[-1]
+    assert chat["request"]["messages"] == [{"role": "user", "content": "Hi there"}]
+    assert chat["request"]["options"]["seed"] == 3
+    assert (chat["status"], chat["type"], "ended" in chat) == (200, "application/x-ndjson", False)
+    assert "".join(line["message"]["content"] for _, line in chat["answer"] if not line["done"]) == text
+    moments = [moment for moment, _ in chat["answer"]]
+    assert moments == sorted(moments)
+
+
+def test_times_are_those_of_the_stream(record: Record, tape: Path) -> None:
+    """In milliseconds since the request."""
+    with FaultServer(fine(chat=whole(chunk("a") + chunk("b", done=True), kind="application/x-ndjson"))) as server:
+        _ = record(server.url, "m").ask(Prompt("Hi")).text
+    with StandIn(delay=0.05) as slow:
+        _ = record(slow.url).ask(Prompt("Hi")).text
+    moments = [moment for moment, _ in exchanges(tape)[-1]["answer"]]
+    assert moments[0] >= 40
+    assert moments[5] - moments[0] >= 200
+
+
+def test_a_line_of_a_stream_is_a_line_of_the_file(record: Record, stand_in: StandIn, tape: Path) -> None:
+    """So that a person reads it from top to bottom, and a difference between two recordings shows where it is."""
+    _ = record(stand_in.url).ask(Prompt("Hi")).text
+    lines = tape.read_text(encoding="utf-8").splitlines()
+    assert sum(bool(re.match(r"    \[\d+,\{.*\}\],?$", line)) for line in lines) >= 5
+    assert any(line.strip() == '"content": "Hi"' for line in lines)
+
+
+def test_keys_passwords_headers_and_addresses_are_nowhere(record: Record, tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where a server repeats them."""
+    monkeypatch.setenv("OUR_KEY", "key-5f2c-secret")
+    monkeypatch.setenv("OUR_HEADER", "header-77-secret")
+    said = whole({"error": "no model for key-5f2c-secret, header-77-secret, pass-1-secret"}, status=500)
+    with FaultServer(fine(chat=said)) as server:
+        address = server.url.replace("//", "//ann:pass-1-secret@")
+        session = record(address, "m", headers={"X-Token": "$OUR_HEADER"})
+        session.configure({"api_key_env": "OUR_KEY"})
+        with pytest.raises(RequestRefused):
+            _ = session.ask(Prompt("Hi")).text
+        sent = server.requests[-1].headers
+    text = tape.read_text(encoding="utf-8")
+    assert "header-77-secret" in sent["x-token"]
+    assert "no model for" in text
+    assert not [word for word in ("secret", "127.0.0.1", str(server.port), "uthorization", "oken") if word in text]
+
+
+def test_a_key_that_the_model_repeats_is_not_kept_and_a_word_of_every_answer_is(record: Record, tape: Path) -> None:
+    """A password may be an ordinary word."""
+    said = chunk("The key is key-5f2c-secret, and the model is m", done=True, done_reason="stop")
+    with FaultServer(fine(chat=whole(said, kind="application/x-ndjson"))) as server:
+        session = record(server.url.replace("//", "//ann:model@"), "m")
+        session.in_force.hold_key(Secret("key-5f2c-secret"))
+        _ = session.ask(Prompt("Is it key-5f2c-secret?")).text
+    assert server.requests[-1].headers["authorization"]
+    last = exchanges(tape)[-1]
+    assert last["answer"][0][1]["message"]["content"] == "The key is •••••, and the model is m"
+    assert last["request"]["messages"][0]["content"] == "Is it •••••?"
+
+
+def test_an_address_in_a_refusal_is_not_kept(record: Record, tape: Path) -> None:
+    """What stands before Ollama likes to name the machine."""
+    with FaultServer(fine(chat=[])) as server:
+        body = f"<h1>Bad gateway</h1> upstream 127.0.0.1:{server.port} is gone".encode()
+        server._scripts = (fine(chat=whole(body, status=502, kind="text/html")),)
+        with pytest.raises((RequestRefused, ConnectionProblem)):
+            _ = record(server.url, "m").ask(Prompt("Hi")).text
+    assert "Bad gateway" in tape.read_text(encoding="utf-8")
+    assert str(server.port) not in tape.read_text(encoding="utf-8")
+
+
+def test_an_address_in_an_error_within_an_answer_is_not_kept(record: Record, tape: Path) -> None:
+    """The answer began with 200, and its last line names the machine."""
+    with FaultServer(fine(chat=[])) as server:
+        lines = [chunk("Hi"), json.dumps({"error": f"dial tcp 127.0.0.1:{server.port}: refused"}).encode() + b"\n"]
+        server._scripts = (fine(chat=[Send(LINES), *map(Send, lines), Close()]),)
+        with pytest.raises(AnswerCut):
+            _ = record(server.url, "m").ask(Prompt("Hi")).text
+    assert "dial tcp" in tape.read_text(encoding="utf-8")
+    assert str(server.port) not in tape.read_text(encoding="utf-8")
+
+
+def test_pictures_stand_there_by_their_hash(record: Record, stand_in: StandIn, tape: Path) -> None:
+    """In the messages of a chat; their bytes would be unreadable, and large."""
+    session = record(stand_in.url, "sandbox-vision")
+    pictures = tuple(session.pictures_of([Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]))
+    _ = session.ask(Prompt("What is it?", images=pictures)).text
+    [one, other] = exchanges(tape)[-1]["request"]["messages"][-1]["images"]
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", one)
+    assert one != other
+    assert pictures[0].base64[:40] not in tape.read_text(encoding="utf-8")
+
+
+def test_a_picture_is_the_same_whatever_compressed_it() -> None:
+    """Two builds of zlib write other bytes for the same PNG, and a recording made with the one must serve the other."""
+
+    def hashed(data: bytes) -> Any:
+        body = json.dumps({"images": [base64.b64encode(data).decode()]}).encode()
+        return asked("POST", "/api/generate", body, ()).request["images"][0]
+
+    image, loose = Image.effect_noise((40, 40), 50), BytesIO()
+    image.save(loose, "PNG", compress_level=1)
+    tight, other = BytesIO(), BytesIO()
+    image.save(tight, "PNG", compress_level=9)
+    image.transpose(Image.Transpose.ROTATE_90).save(other, "PNG")
+    assert loose.getvalue() != tight.getvalue()
+    assert hashed(loose.getvalue()) == hashed(tight.getvalue()) != hashed(other.getvalue())
+    cut = loose.getvalue()[:60]
+    with pytest.raises(zlib.error):
+        zlib.decompress(cut[41:])
+    assert hashed(cut) != hashed(cut[:50])
+
+
+def test_an_answer_that_broke_is_kept_as_broken(record: Record, tape: Path) -> None:
+    """With what came before."""
+    with FaultServer(fine(chat=[Send(LINES), Lines(3), Reset()])) as server, pytest.raises(AnswerCut):
+        _ = record(server.url, "m").ask(Prompt("Hi")).text
+    last = exchanges(tape)[-1]
+    assert last["ended"].startswith("ReadError")
+    assert [line["message"]["content"] for _, line in last["answer"]] == ["0 ", "1 ", "2 "]
+
+
+def test_an_answer_that_was_left_is_kept_as_left(record: Record, stand_in: StandIn, tape: Path) -> None:
+    """A loop that breaks off is no fault of the server."""
+    stand_in.delay = 0.01
+    with record(stand_in.url).ask(Prompt("never stop")) as reply:
+        for _ in reply:
+            break
+    assert exchanges(tape)[-1]["ended"] == "left"
+
+
+def test_a_line_that_is_no_json_is_kept_as_text(record: Record, tape: Path) -> None:
+    """A page of a gateway, an empty answer."""
+    with FaultServer(fine(chat=whole(b"<h1>\nNo</h1>\n", status=502, kind="text/html"))) as server:
+        with pytest.raises((RequestRefused, ConnectionProblem)):
+            _ = record(server.url, "m").ask(Prompt("Hi")).text
+        assert [line for _, line in exchanges(tape)[-1]["answer"]] == ["<h1>", "No</h1>"]
+
+
+def test_batches_in_flight_are_all_kept(record: Record, stand_in: StandIn, tape: Path) -> None:
+    """Threads write into one file."""
+    vectors = record(stand_in.url).embed([f"text {i}" for i in range(60)], batch=4, parallel=4)
+    found = [one for one in exchanges(tape) if one["path"] == "/api/embed"]
+    assert len(found) == 15
+    assert sum(len(one["request"]["input"]) for one in found) == len(vectors) == 60
+
+
+def test_while_it_records_the_stores_are_left_alone(record: Record, stand_in: StandIn) -> None:
+    """A vector that the store already had would be missing in the recording."""
+    texts = ["a", "b"]
+    for _ in range(2):
+        first = record(stand_in.url).embed(texts)
+        assert np.array_equal(first, record(stand_in.url).embed(texts))
+    assert len([path for _, path, _ in stand_in.requests if path == "/api/embed"]) == 4
+
+
+def test_what_is_long_and_about_the_servers_disk_is_left_out(record: Record, tape: Path) -> None:
+    """Nobody reads the licence of the model in a recording."""
+    card = {"capabilities": ["completion"], "license": "MIT " * 999, "modelfile": "FROM /home/ann/blobs", "tensors": [1]}
+    card["details"] = {"parent_model": "/home/ann/blobs", "family": "llama"}  # type: ignore[assignment]
+    with FaultServer(fine(show=whole(card))) as server:
+        record(server.url, "m").ask(Prompt("Hi"))
+    (shown,) = (one for one in exchanges(tape) if one["path"] == "/api/show")
+    assert shown["answer"][0][1] == {"capabilities": ["completion"], "details": {"family": "llama"}}
+
+
+@pytest.mark.parametrize("content", ['{"cells": []}', "# Notes", '{"version": 99, "exchanges": []}'])
+def test_a_file_that_is_something_else_is_not_written_over(record: Record, tape: Path, content: str) -> None:
+    """A mistyped name must not cost a notebook."""
+    tape.write_text(content)
+    with pytest.raises(om.RecordingProblem) as caught:
+        record("http://127.0.0.1:9")
+    assert caught.value.code == "OM-Y02"
+    assert tape.read_text() == content
+
+
+def test_a_recording_is_begun_anew_and_a_folder_that_is_missing_named(record: Record, stand_in: StandIn, tape: Path) -> None:
+    """Run All records all again."""
+    for _ in range(2):
+        record(stand_in.url).installed.require_recent()
+        assert len(exchanges(tape)) == 1
+    with pytest.raises(om.RecordingProblem) as caught:
+        Session.record(record(stand_in.url), str(tape.parent / "no" / "a.json"))
+    assert caught.value.code == "OM-Y03"
+    assert "No such file" in caught.value.how_we_know
+
+
+def test_a_file_that_cannot_be_written_costs_no_answer_and_is_told_with_the_next_request(
+    record: Record, stand_in: StandIn, tmp_path: Path
+) -> None:
+    """The answer that could not be written is whole; asking on would record nothing."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    session = record(stand_in.url)
+    session.record(str(folder / "r.json"))
+    shutil.rmtree(folder)
+    session.installed.require_recent()
+    with pytest.raises(om.RecordingProblem) as caught:
+        session.installed.card("sandbox-chat")
+    assert caught.value.code == "OM-Y03"
+
+
+def test_a_large_file_is_not_written_anew_for_each_exchange_and_whole_at_the_end(tape: Path) -> None:
+    """Otherwise a thousand batches would be written half a million times."""
+    written = Written(tape)
+    written._size = 100_000_000
+    for number in range(3):
+        written.add(Exchange("GET", f"/{number}"))
+    assert exchanges(tape) == []
+    written.close()
+    assert [one["path"] for one in exchanges(tape)] == ["/0", "/1", "/2"]
+
+
+_KILLED = """
+import sys, ollama_magics as om
+from ollama_magics.session.notebook import current
+om.configure(base_url=sys.argv[1], model="sandbox-chat")
+current().record(sys.argv[2])
+while True:
+    om.chat("word " * 2000).text
+"""
+
+
+def test_a_kernel_that_is_killed_leaves_a_whole_file(stand_in: StandIn, tape: Path) -> None:
+    """Whatever was answered completely is in it; killed at ten different moments."""
+    for moment in range(10):
+        process = subprocess.Popen([sys.executable, "-c", _KILLED, stand_in.url, tape])
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and (not tape.exists() or tape.stat().st_size < 200_000):
+            time.sleep(0.01)
+        time.sleep(0.003 * moment)
+        process.kill()
+        process.wait()
+        assert exchanges(tape)[-1]["status"] == 200
+        tape.unlink()
+
+
+def read_slowly(reply: Reply) -> None:
+    """Read an answer with pauses, in which an interrupt may land as well."""
+    with reply:
+        for _ in reply:
+            time.sleep(0.02)
+
+
+def test_an_interrupt_is_kept_as_one(stand_in: StandIn, record: Record, tape: Path) -> None:
+    """Wherever it lands: in the wait for a token, or between two."""
+    stand_in.delay = 0.05
+    reply = record(stand_in.url).ask(Prompt("never stop"))
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        read_slowly(reply)
+    last = exchanges(tape)[-1]
+    assert last["ended"] == "interrupted"
+    assert len(last["answer"]) >= 2

@@ -1,0 +1,322 @@
+"""A session that lives on a recording: the same answers, no socket, and a word about what is not in the file."""
+
+from __future__ import annotations
+
+import _thread
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import ollama_magics as om
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.errors import AnswerCut, ConnectionProblem, Interrupted, ModelProblem, RequestRefused
+from ollama_magics.fake_server.server import StandIn
+from ollama_magics.integrations.remote_session import access
+from ollama_magics.server.recording.exchange import Exchange
+from ollama_magics.server.recording.written import Written, read
+from ollama_magics.server.wire.answers import embeddings
+from ollama_magics.server.wire.requests import embed_request
+from ollama_magics.session.notebook import Session, current
+from tests.faults import LINES, FaultServer, Hold, Lines, Reset, Send, fine, whole
+
+Record = Callable[..., Session]
+NOBODY = "http://127.0.0.1:9"
+
+
+def told(session: Session, prompt: str, **options: Any) -> str:
+    """Return the answer to a prompt, asked once."""
+    return session.ask(Prompt(prompt, once=True, **options)).text
+
+
+def test_the_same_session_gives_the_same_answers_without_a_server(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """Chat, completion, pictures, embeddings, the check and the list of models."""
+
+    def live(session: Session) -> list[Any]:
+        [red] = session.pictures_of(Image.new("RGB", (9, 9), "red"))
+        reply = session.ask(Prompt("Hi"))
+        found = [reply.text, reply.stats.tokens, told(session, "What colour?", images=(red,), model="sandbox-vision")]
+        found.append(session.embed([f"text {i}" for i in range(40)], batch=5, parallel=3).tolist())
+        session.configure({"model_type": "completion"})
+        found += [told(session, "Once upon"), [model.name for model in session.client.installed()]]
+        return [*found, str(session.check(deep=True).ok), len(session.client.loaded())]
+
+    said = live(record(stand_in.url))
+    asked = len(stand_in.requests)
+    assert live(replay()) == said
+    assert len(stand_in.requests) == asked
+
+
+_OFFLINE = """
+import sys
+import ollama_magics as om
+from ollama_magics.session.notebook import current
+opened = []
+sys.addaudithook(lambda event, _: opened.append(event) if event.startswith("socket.") else None)
+om.configure(base_url="http://some-gpu-box:11434", model="sandbox-chat", embedding_model="sandbox-embed")
+current().record(sys.argv[1])
+print(om.chat("Hi").text, om.embed(["a", "b"]).shape, bool(om.check()), opened)
+"""
+
+
+def test_no_socket_is_opened_and_no_name_looked_up(record: Record, stand_in: StandIn, tape: Path) -> None:
+    """Whatever address the notebook names; the check needs none either."""
+    session = record(stand_in.url)
+    text = session.ask(Prompt("Hi")).text
+    session.embed(["a", "b"])
+    session.check()
+    environment = {"OLLAMA_MAGICS_REPLAY": "1", "PATH": "", "PYTHONPATH": str(Path(om.__file__).parents[1])}
+    ran = subprocess.run(
+        [sys.executable, "-c", _OFFLINE, tape], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.stdout.strip() == f"{text} (2, 256) True []", ran.stderr
+
+
+def test_equal_requests_come_back_in_their_order(record: Record, replay: Record) -> None:
+    """And once more is an error; what a session asks now and then has its last answer for ever."""
+    with FaultServer() as server:
+        answers = iter("abc")
+
+        class Next(dict[str, Any]):
+            def __missing__(self, path: str) -> Any:
+                if path == "/api/chat":
+                    line = {"message": {"content": next(answers)}, "done": True, "done_reason": "stop"}
+                    return whole(line, kind="application/x-ndjson")
+                return fine()[0].scripts[path]  # type: ignore[attr-defined]
+
+        from tests.faults import Serve  # noqa: PLC0415 - only here
+
+        server._scripts = ([Serve(Next())],)
+        session = record(server.url, "m")
+        assert [told(session, "Hi") for _ in "abc"] == ["a", "b", "c"]
+    session = replay("m")
+    assert [told(session, "Hi") for _ in "abc"] == ["a", "b", "c"]
+    assert [session.client.version() for _ in range(3)] == ["0.24.0"] * 3
+    with pytest.raises(om.RecordingProblem) as caught:
+        told(session, "Hi")
+    assert caught.value.code == "OM-Y01"
+    assert "3 times" in caught.value.how_we_know
+
+
+def test_a_request_that_is_not_there_names_the_nearest_and_what_differs(
+    record: Record, replay: Record, stand_in: StandIn, tape: Path
+) -> None:
+    """In three lines, and nothing is sent."""
+    session = record(stand_in.url)
+    for prompt in ("A long question about cats and their kittens", "Something else altogether"):
+        told(session, prompt, seed=1)
+    with pytest.raises(om.RecordingProblem) as caught:
+        told(replay(), "A long question about cats and their mittens", seed=2)
+    error = caught.value
+    assert len(error.lines()) == 3
+    assert error.what == f"POST /api/chat as it is asked now is not in {tape}."
+    assert "number 4 of 5" in error.how_we_know
+    assert "kittens' there and" in error.how_we_know
+    assert "mittens' here" in error.how_we_know
+    assert "options.seed is 1 there and 2 here" in error.how_we_know
+    assert "OLLAMA_MAGICS_REPLAY" in error.remedy
+    error.language = "zh"
+    assert "最接近的是" in error.how_we_know
+
+
+def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """Where nothing is near, nothing is named."""
+    told(record(stand_in.url), "Hi")
+    with pytest.raises(om.RecordingProblem) as caught:
+        replay().client.embed(embed_request("sandbox-embed", ["Hi"]), embeddings)
+    assert "None of its" in caught.value.how_we_know
+
+
+def test_what_is_loaded_may_be_asked_at_any_time(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """While a wait is long, which is another one each time: in a replay without an answer nothing is loaded."""
+    told(record(stand_in.url), "Hi")
+    assert replay().client.loaded() == []
+
+
+def test_the_sessions_of_estimators_and_lazy_arrays_share_the_recording(
+    stand_in: StandIn, tape: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether they were opened before it or after."""
+    om.configure(base_url=stand_in.url, embedding_model="sandbox-embed")
+    before = access(stand_in.url).session()
+    current().record(str(tape))
+    after = access(f"{stand_in.url}/").session()
+    vectors = [session.embed(["a", "b"]).tolist() for session in (before, after)]
+    monkeypatch.setenv("OLLAMA_MAGICS_REPLAY", "1")
+    current().record(str(tape))
+    stand_in.stop()
+    assert [session.embed(["a", "b"]).tolist() for session in (before, after)] == vectors
+
+
+def test_neither_the_order_of_keys_nor_the_address_counts(record: Record, replay: Record, stand_in: StandIn, tape: Path) -> None:
+    """A recording survives a rewrite by hand and another base path."""
+    text = told(record(stand_in.url), "Hi", seed=1, top_k=2)
+    found = json.loads(tape.read_text())
+    for exchange in found["exchanges"]:
+        if exchange["path"] == "/api/chat":
+            exchange["request"] = dict(reversed(exchange["request"].items()))
+    tape.write_text(json.dumps(found, indent=1))
+    session = replay()
+    session.configure({"base_url": "https://ollama.example/ollama"})
+    assert told(session, "Hi", top_k=2, seed=1) == text
+
+
+def test_a_replay_takes_about_the_time_of_the_stream(
+    record: Record, replay: Record, tape: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a reader sees what the author saw; where nothing is painted meanwhile, it takes none."""
+    with StandIn(delay=0.05) as slow:
+        told(record(slow.url), "Hi")
+    needed = read(tape)[-1].answer[-1][0] / 1000
+    session = replay()
+    start = time.monotonic()
+    told(session, "Hi")
+    assert time.monotonic() - start < needed
+    monkeypatch.delenv("OLLAMA_MAGICS_STREAM")
+    session.record(str(tape))
+    start = time.monotonic()
+    told(session, "Hi")
+    assert time.monotonic() - start >= needed - 0.1
+
+
+def test_refusals_are_replayed_as_the_same_errors(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """A notebook may show an error on purpose."""
+
+    def failures(session: Session) -> list[str]:
+        found = []
+        for prompt in (Prompt("Hi", model="nope"), Prompt("word " * 300, context_length=64), Prompt("Hi", model="sandbox-embed")):
+            with pytest.raises(om.OllamaMagicsError) as caught:
+                _ = session.ask(prompt).text
+            found.append(str(caught.value))
+        return found
+
+    assert failures(record(stand_in.url)) == failures(replay())
+
+
+@pytest.mark.parametrize(
+    ("chat", "code"),
+    [
+        ([Send(LINES), Lines(3), Reset()], "OM-C01"),
+        ([Send(LINES), Lines(3), Send(b'{"error":"the runner died"}\n')], "OM-C03"),
+        ([Send(LINES), Lines(3), Send(b"no line\n"), Hold()], "OM-C05"),
+        ([Send(LINES), Lines(3), Hold()], "OM-C04"),
+        ([Hold()], "OM-D31"),
+        (whole(b"<html>502</html>", status=502, kind="text/html"), "OM-D33"),
+    ],
+)
+def test_what_broke_breaks_again(record: Record, replay: Record, chat: Any, code: str) -> None:
+    """In the same place, with the same words."""
+    limits = {"first_token_timeout": 0.5, "idle_timeout": 0.5}
+    with FaultServer(fine(chat=chat)) as server:
+        found = []
+        for start, url in ((record, (server.url,)), (replay, ())):
+            session = start(*url, "m", **limits)
+            with pytest.raises((AnswerCut, ConnectionProblem, RequestRefused)) as caught:
+                told(session, "Hi")
+            found.append(caught.value)
+    assert [error.code for error in found] == [code] * 2
+    assert found[0].how_we_know == found[1].how_we_know
+
+
+def test_a_server_that_was_not_there_is_not_there_again(record: Record, replay: Record) -> None:
+    """And it is the same error: refused, and not just broken."""
+    for start, url in ((record, (NOBODY,)), (replay, ())):
+        session = start(*url, "m")
+        with pytest.raises(ConnectionProblem) as caught:
+            told(session, "Hi")
+        assert caught.value.code == "OM-D03"
+
+
+def test_an_interrupted_answer_is_interrupted_again(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """The cell failed for the author, and fails for everybody, with the same text."""
+    stand_in.delay = 0.05
+    reply = record(stand_in.url).ask(Prompt("never stop"))
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    with pytest.raises(Interrupted), reply:
+        list(reply)
+    again = replay().ask(Prompt("never stop"))
+    with pytest.raises(Interrupted) as caught, again:
+        list(again)
+    assert caught.value.partial is again
+    assert again.so_far == reply.so_far != ""
+
+
+def test_models_are_chosen_as_they_were(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """What the server listed is in the file."""
+    for start, url in ((record, (stand_in.url,)), (replay, ())):
+        session = start(*url, "")
+        with pytest.raises(ModelProblem) as caught:
+            session.ask(Prompt("Hi"))
+        assert caught.value.code == "OM-M01"
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("{}", "no recording"), ("[1", "no recording")])
+def test_a_file_that_cannot_be_replayed_says_why(replay: Record, tape: Path, content: str | None, said: str) -> None:
+    """Missing, of another kind, or broken; and the file is left as it is."""
+    if content is not None:
+        tape.write_text(content)
+    with pytest.raises(om.RecordingProblem) as caught:
+        replay()
+    assert caught.value.code == "OM-Y02"
+    assert said in caught.value.how_we_know
+    assert content is None or tape.read_text() == content
+
+
+def test_the_vectors_of_a_replay_are_those_of_the_server(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """To the last bit."""
+    texts = [f"text {i}" for i in range(30)]
+    assert np.array_equal(record(stand_in.url).embed(texts), replay().embed(texts))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+LINE = st.dictionaries(st.text(), VALUES, max_size=3) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"))
+
+
+@given(st.lists(st.tuples(VALUES, st.lists(st.tuples(st.integers(0, 10**6), LINE), max_size=3)), max_size=3))
+def test_whatever_was_said_is_read_as_it_was_written(said: list[tuple[Any, list[tuple[int, Any]]]]) -> None:
+    """Any text in any script."""
+    import tempfile  # noqa: PLC0415 - hypothesis and tmp_path do not go together
+
+    wanted = [Exchange("POST", "/api/chat", request, 200, "x", answer) for request, answer in said]
+    with tempfile.TemporaryDirectory() as folder:
+        written = Written(Path(folder) / "r.json")
+        for exchange in wanted:
+            written.add(exchange)
+        written.close()
+        assert [one.key for one in read(written.path)] == [one.key for one in wanted]
+        assert [[list(line) for line in one.answer] for one in read(written.path)] == [
+            [list(line) for line in one.answer] for one in wanted
+        ]
+
+
+def test_the_rounds_of_a_turn_with_functions_are_replayed(record: Record, replay: Record, stand_in: StandIn) -> None:
+    """The functions run again, and what they return is the same or is named as what differs."""
+
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b + more
+
+    more = 0
+    wishes: dict[str, Any] = {"model": "sandbox-tools", "tools": add, "confirm": lambda _: True}
+    said = told(record(stand_in.url), "2 and 3", **wishes)
+    asked, offline = len(stand_in.requests), replay()
+    assert said == told(offline, "2 and 3", **wishes) == "The functions returned: 5"
+    assert len(stand_in.requests) == asked
+    more = 1
+    with pytest.raises(om.RecordingProblem) as caught:
+        told(replay(), "2 and 3", **wishes)
+    assert "messages[2].content is '5' there and '6' here" in caught.value.how_we_know

@@ -1,0 +1,202 @@
+"""What servers say no with, and which of our errors it becomes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ollama_magics.errors import ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
+from ollama_magics.server.http_errors import Refusal, error_object, quote
+
+HTML = {"content-type": "text/html; charset=utf-8"}
+PLAIN = {"content-type": "text/plain"}
+
+
+def refused(status: int, body: bytes | str, headers: dict[str, str] | None = None, model: str = "m") -> OllamaMagicsError:
+    """Return the error for an answer; text becomes the body that Ollama would write around it."""
+    said = json.dumps({"error": body}).encode() if isinstance(body, str) else body
+    return Refusal(status, headers or {"content-type": "application/json"}, said, "http://h:1", "h", model).as_error()
+
+
+def relayed(code: int, message: str, **more: object) -> str:
+    """Return the error text in which servers from 0.30 on relay what their runner said."""
+    return json.dumps({"error": {"code": code, "message": message, **more}})
+
+
+# Word for word what servers of 0.12 to 0.33 say.
+SAID: list[tuple[int, str, type[OllamaMagicsError], str]] = [
+    (404, "model 'nope' not found", ModelProblem, "OM-D36"),
+    (404, "model 'nope:latest' not found", ModelProblem, "OM-D36"),
+    (404, 'model "nope" not found, try pulling it first', ModelProblem, "OM-D36"),
+    (404, 'model "nope" not found', ModelProblem, "OM-D36"),
+    (400, "invalid model name", RequestRefused, "OM-R01"),
+    (400, "model is required", RequestRefused, "OM-R01"),
+    (400, '"all-minilm" does not support chat', ModelProblem, "OM-D38"),
+    (400, '"all-minilm" does not support generate', ModelProblem, "OM-D38"),
+    (400, '"parrot" does not support thinking', ModelProblem, "OM-D39"),
+    (400, "registry.ollama.ai/library/parrot:latest does not support tools", ModelProblem, "OM-D39"),
+    (400, "registry.ollama.ai/library/parrot:latest does not support insert", ModelProblem, "OM-D39"),
+    (501, "This server does not support embeddings. Start it with `--embeddings`", ModelProblem, "OM-D38"),
+    (501, "this model does not support embeddings", ModelProblem, "OM-D38"),
+    (
+        400,
+        relayed(400, "Multimodal data provided, but model does not support multimodal requests."),
+        ModelProblem,
+        "OM-D39",
+    ),
+    (500, relayed(500, "image input is not supported - hint: use a model that sees"), ModelProblem, "OM-D39"),
+    (400, "the input length exceeds the context length", PromptTooLong, "OM-L01"),
+    (400, "input exceeds maximum context length", PromptTooLong, "OM-L01"),
+    (400, "input length exceeds maximum context length", PromptTooLong, "OM-L01"),
+    (400, 'invalid think value: "lots" (must be "high", "medium", "low", "max", true, or false)', RequestRefused, "OM-R01"),
+    (500, 'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object', RequestRefused, "OM-R01"),
+    (500, "invalid JSON schema in format", RequestRefused, "OM-R01"),
+    (500, 'option "num_ctx" must be of type integer', RequestRefused, "OM-R01"),
+    (400, 'time: missing unit in duration "-1"', RequestRefused, "OM-R01"),
+    (400, "invalid input type", RequestRefused, "OM-R01"),
+    (400, "illegal base64 data at input byte 4", RequestRefused, "OM-R01"),
+    (400, relayed(400, "Failed to load image or audio file"), RequestRefused, "OM-R01"),
+    (400, "invalid character 'n' looking for beginning of object key string", RequestRefused, "OM-R01"),
+    (401, "unauthorized", ConnectionProblem, "OM-D27"),
+    (403, "ollama cloud is disabled: remote model is unavailable", ConnectionProblem, "OM-D29"),
+    (503, "server busy, please try again.  maximum pending requests exceeded", RequestRefused, "OM-D34"),
+    (500, "model runner has unexpectedly stopped, this may be due to resource limitations", RequestRefused, "OM-D42"),
+    (500, "an error was encountered while running the model: unexpected EOF", RequestRefused, "OM-D42"),
+    (400, "llama runner process no longer running: -1", RequestRefused, "OM-D42"),
+    (500, "llama-server process has terminated: exit status 1", RequestRefused, "OM-D42"),
+    (500, "timed out waiting for llama-server to start - progress 0.50", RequestRefused, "OM-D42"),
+    (500, "unable to load full model on GPU", RequestRefused, "OM-D42"),
+    (500, "model requires more system memory (9.1 GiB) than is available (3.2 GiB)", RequestRefused, "OM-D42"),
+    (500, "cudaMalloc failed: out of memory", RequestRefused, "OM-D42"),
+    (400, 'do embedding request: Post "http://127.0.0.1:43210/embedding": EOF', RequestRefused, "OM-D42"),
+    (400, "embedding contains NaN or Inf values", RequestRefused, "OM-R01"),
+]
+
+
+@pytest.mark.parametrize(("status", "said", "kind", "code"), SAID, ids=[said[:50] for _, said, _, _ in SAID])
+def test_each_error_of_a_server_becomes_the_one_that_helps(
+    status: int, said: str, kind: type[OllamaMagicsError], code: str
+) -> None:
+    """The class tells a program what to do, the code finds the explanation."""
+    error = refused(status, said)
+    assert (type(error), error.code) == (kind, code)
+    assert "…" not in error.what
+
+
+def test_the_servers_own_words_are_shown() -> None:
+    """Also where they come as JSON inside a string."""
+    assert refused(500, "invalid JSON schema in format").how_we_know == "It said: invalid JSON schema in format"
+    assert refused(400, relayed(400, "Failed to load image or audio file")).how_we_know.endswith("image or audio file")
+    assert "does not support chat" in refused(400, '"all-minilm" does not support chat').how_we_know
+
+
+def test_the_server_names_the_length_of_a_prompt_or_does_not() -> None:
+    """0.33 counts the tokens, 0.24 does not."""
+    message = "request (36005 tokens) exceeds the available context size (512 tokens), try increasing it"
+    body = relayed(400, message, type="exceed_context_size_error", n_prompt_tokens=36005, n_ctx=512)
+    counted, uncounted = refused(400, body), refused(400, "the input length exceeds the context length")
+    assert isinstance(counted, PromptTooLong)
+    assert isinstance(uncounted, PromptTooLong)
+    assert (counted.tokens, counted.limit) == (36005, 512)
+    assert counted.how_we_know == "It has 36005 tokens, the context 512."
+    assert (uncounted.tokens, uncounted.limit) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "ability"),
+    [
+        ('"x" does not support chat', "chat"),
+        ('"x" does not support generate', "completion"),
+        ("this model does not support embeddings", "embedding"),
+        (relayed(400, "model does not support multimodal requests."), "vision"),
+        (relayed(500, "image input is not supported"), "vision"),
+    ],
+)
+def test_what_a_model_cannot_do_is_named_in_one_vocabulary(said: str, ability: str) -> None:
+    """The words of /api/show, whichever the server used."""
+    assert refused(400, said).what == f"m does not do this: {ability}."
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_says_where_it_leads(status: int) -> None:
+    """It is not followed: a POST would become a GET, and a key would go elsewhere."""
+    error = refused(status, b"", {"location": "https://else.where/\x1b[31m"})
+    assert (type(error), error.code) == (ConnectionProblem, "OM-D23")
+    assert "https://else.where/ [31m" in error.how_we_know
+    assert "(none given)" in refused(status, b"", {}).how_we_know
+
+
+def test_an_empty_403_is_ollamas_own_guard() -> None:
+    """A tunnel or proxy that passes its own name on gets it."""
+    error = refused(403, b"")
+    assert (type(error), error.code) == (ConnectionProblem, "OM-D28")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "code"),
+    [
+        (404, b"404 page not found", PLAIN, "OM-D25"),
+        (405, b"405 method not allowed", PLAIN, "OM-D24"),
+        (404, b"<html>nginx</html>", HTML, "OM-D24"),
+        (502, b"<html>Bad Gateway</html>", HTML, "OM-D33"),
+        (504, b"<html>Gateway Time-out</html>", HTML, "OM-D33"),
+        (404, b'{"detail":"Not Found"}', None, "OM-D24"),
+        (500, b"<html>oops</html>", HTML, "OM-R01"),
+        (503, b"<html>maintenance</html>", HTML, "OM-R01"),
+        (401, b"<html>log in</html>", HTML, "OM-D27"),
+        (500, b"", None, "OM-R01"),
+        (204, b"", None, "OM-R01"),
+    ],
+)
+def test_a_stranger_is_told_from_ollama(status: int, body: bytes, headers: dict[str, str] | None, code: str) -> None:
+    """What has not the form of Ollama's errors comes from something else, or from something in between."""
+    assert refused(status, body, headers).code == code
+
+
+def test_an_answer_without_words_is_called_that() -> None:
+    """An empty sentence would look like a mistake of ours."""
+    assert refused(500, b"").how_we_know == "It said: nothing (an empty answer)"
+    assert refused(500, b'{"error":""}').how_we_know == 'It said: {"error":""}'
+
+
+STRANGE_BODIES = [
+    b"\xff\xfe\x00",
+    b"[" * 60_000,
+    b'{"error":' * 5_000,
+    b'{"error":null}',
+    b'{"error":[1]}',
+    b'{"error":{"message":null}}',
+    b'{"error":{"message":7}}',
+    b'{"error":{"message":{"a":1}}}',
+    b'{"error":{"message":"too","n_ctx":"x","type":"exceed_context_size_error"}}',
+    b"[]",
+    b"null",
+    b"7",
+    b"x" * 64_000,
+    b"<script>" + b"A" * 64_000,
+]
+
+
+@pytest.mark.parametrize("body", STRANGE_BODIES, ids=lambda body: repr(body[:30]))
+@pytest.mark.parametrize("status", [200, 302, 400, 403, 404, 429, 500, 503])
+def test_every_answer_becomes_a_short_error(status: int, body: bytes) -> None:
+    """Whatever a server sends, the message stays one that a person can read."""
+    error = refused(status, body, HTML)
+    assert 3 <= len(error.lines()) <= 7
+    assert all(len(line) < 700 for line in error.lines())
+
+
+def test_what_a_server_said_cannot_paint() -> None:
+    """Escape sequences, line breaks and direction marks end as spaces."""
+    error = refused(500, "a\x1b]0;title\x07\nb\r\n\u202ec\x9b31m")
+    assert error.how_we_know == "It said: a ]0;title b c 31m"
+    assert quote("x" * 301) == "x" * 300 + "…"
+
+
+def test_errors_are_found_at_any_depth() -> None:
+    """An error object may be wrapped in the text of another; anything else is none."""
+    assert error_object({"error": "plain"}) == {"message": "plain"}
+    twice = {"error": relayed(400, relayed(400, "x"))}
+    assert error_object(twice)["code"] == 400
+    assert error_object({"error": {"no": "message"}}) == error_object(["error"]) == {}

@@ -1,0 +1,179 @@
+"""What comes back, read as values or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_magics.errors import RequestRefused
+from ollama_magics.server.wire import answers
+from ollama_magics.server.wire.answers import InstalledModel
+
+NO_CHUNKS = {
+    "a byte order mark": b'\xef\xbb\xbf{"response":"a","done":false}',
+    "a lone surrogate": b'{"response":"\\ud800","done":false}',
+    "a lone low surrogate": b'{"response":"a\\udc00b","done":false}',
+    "no UTF-8": b'{"response":"\xff","done":false}',
+    "no JSON": b"<html>Log in</html>",
+    "half a line": b'{"response":"a","do',
+    "NaN": b'{"response":"a","done":false,"eval_count":NaN}',
+    "a list": b"[1, 2]",
+    "null": b"null",
+    "a text": b'"done"',
+    "nested without end": b'{"error":' + b"[" * 100_000,
+    "an empty object": b"{}",
+    "an error under a foreign key": b'{"detail":"Not authenticated"}',
+    "done of another type": b'{"response":"a","done":"yes"}',
+    "a message of another type": b'{"message":"a","done":false}',
+    "content of another type": b'{"message":{"content":[1]},"done":false}',
+}
+
+
+@pytest.mark.parametrize("line", NO_CHUNKS.values(), ids=NO_CHUNKS)
+def test_a_line_that_is_no_piece_of_an_answer_is_an_error(line: bytes) -> None:
+    """It is neither skipped nor shown as if it were text."""
+    with pytest.raises(RequestRefused) as caught:
+        answers.chunk(line)
+    assert caught.value.code == "OM-R02"
+    assert len(caught.value.how_we_know) < 500
+
+
+@given(st.text())
+def test_the_text_of_a_line_is_what_the_server_wrote(text: str) -> None:
+    """Escaped or raw, control characters and signs beyond the first plane included."""
+    for escaped in (True, False):
+        line = json.dumps({"message": {"role": "assistant", "content": text}, "done": False}, ensure_ascii=escaped)
+        assert answers.chunk(line.encode()).text == text
+
+
+def test_thoughts_are_no_text() -> None:
+    """They come beside it, in the same line or in their own."""
+    found = answers.chunk(b'{"message":{"content":"","thinking":"Hm"},"done":false}')
+    assert (found.text, found.thinking) == ("", "Hm")
+    assert answers.chunk(b'{"response":"","thinking":"Hm","done":false}').thinking == "Hm"
+    assert answers.chunk(b'{"message":{"content":null},"done":false}').text == ""
+    assert answers.chunk(b'{"response":"a","done":false}').text == "a"
+
+
+def test_the_error_of_a_line_is_left_to_who_reads_the_stream() -> None:
+    """Only there is it known whether text came before it."""
+    assert answers.chunk(b'{"error":"unexpected EOF"}').error == "unexpected EOF"
+    assert answers.chunk(b'{"done":true,"done_reason":"load"}').done
+
+
+def test_counts_stand_in_the_last_line() -> None:
+    """Unknown fields do not disturb."""
+    found = answers.chunk(b'{"response":"","done":true,"done_reason":"stop","prompt_eval_count":7,"eval_count":3,"new":[1]}')
+    assert (found.done_reason, found.prompt_eval_count, found.eval_count) == ("stop", 7, 3)
+
+
+WRONG_BODIES: list[tuple[Callable[[bytes], Any], bytes]] = [
+    (answers.version, b'{"ver":"0.24.0"}'),
+    (answers.version, b'{"version":24}'),
+    (answers.version, b""),
+    (answers.installed, b'{"data":[]}'),
+    (answers.installed, b'{"models":{"m":1}}'),
+    (answers.installed, b'{"models":[{"size":1}]}'),
+    (answers.card, b'{"capabilities":"completion"}'),
+    (answers.card, b"[]"),
+    (answers.embeddings, b'{"embeddings":[["a"]]}'),
+    (answers.embeddings, b'{"embeddings":[[NaN]]}'),
+    (answers.embeddings, b'{"embeddings":[[null]]}'),
+    (answers.embeddings, b'{"embeddings":[[1.0],2.0]}'),
+]
+
+
+@pytest.mark.parametrize(("read", "body"), WRONG_BODIES)
+def test_a_body_of_another_shape_is_an_error(read: Callable[[bytes], Any], body: bytes) -> None:
+    """A KeyError would blame the wrong side."""
+    with pytest.raises(RequestRefused) as caught:
+        read(body)
+    assert caught.value.code == "OM-R02"
+
+
+def test_nothing_installed_comes_in_two_forms() -> None:
+    """Go writes an empty list as null."""
+    assert answers.installed(b'{"models":null}') == answers.installed(b'{"models":[]}') == []
+    assert answers.embeddings(b'{"embeddings":null}') == []
+
+
+def test_a_card_knows_what_the_model_was_made_for() -> None:
+    """The figures of the vision part and the feed-forward layers are decoys."""
+    info = {
+        "general.architecture": "mllama",
+        "mllama.vision.embedding_length": 1280,
+        "mllama.vision.context_length": 99,
+        "mllama.feed_forward_length": 14336,
+        "llama.context_length": 1,
+        "mllama.context_length": 131072,
+        "mllama.embedding_length": 4096,
+    }
+    card = answers.card(json.dumps({"capabilities": ["completion", "vision"], "model_info": info}).encode())
+    assert (card.context_length, card.embedding_length) == (131072, 4096)
+    assert card.can("vision")
+    assert not card.can("embedding")
+
+
+@pytest.mark.parametrize(
+    "info", [{}, None, {"general.architecture": "x"}, {"general.architecture": "x", "x.context_length": "8k"}]
+)
+def test_a_card_that_says_nothing_claims_nothing(info: Any) -> None:
+    """An old server lists no capabilities."""
+    card = answers.card(json.dumps({"model_info": info}).encode())
+    assert (card.context_length, card.embedding_length, card.capabilities) == (None, None, None)
+    assert not card.can("completion")
+
+
+@pytest.mark.parametrize(
+    ("name", "remote", "local"),
+    [
+        ("llama3.2:latest", None, True),
+        ("gpt-oss:120b-cloud", None, False),
+        ("deepseek-v3.1:cloud", None, False),
+        ("cloud:latest", None, True),
+        ("a/my-cloud:7b", "", True),
+        ("mine:latest", "https://ollama.com:443", False),
+    ],
+)
+def test_models_in_the_cloud_are_told_from_local_ones(name: str, remote: str | None, *, local: bool) -> None:
+    """By their tag, or because the server says where they run."""
+    assert InstalledModel(name, remote_host=remote).is_local is local
+
+
+@pytest.mark.parametrize(
+    ("text", "is_recent"),
+    [
+        ("0.12.5", False),
+        ("0.12.6", True),
+        ("0.12.6-rc1", True),
+        ("0.12.10", True),
+        ("0.9.99", False),
+        ("0.33.0-rc2", True),
+        ("1.0.0", True),
+        ("0.0.0", True),
+        ("", True),
+    ],
+)
+def test_versions_are_compared_as_numbers(text: str, *, is_recent: bool) -> None:
+    """A development build calls itself 0.0.0 and counts as the newest."""
+    assert (answers.version_number(text) >= answers.OLDEST_SERVER) is is_recent
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("Llama3.2", "llama3.2:latest"),
+        ("llama3.2:1B", "llama3.2:1b"),
+        (" parrot ", "parrot:latest"),
+        ("host:5000/me/model", "host:5000/me/model:latest"),
+        ("hf.co/Org/Model:Q4_K_M", "hf.co/org/model:q4_k_m"),
+    ],
+)
+def test_two_spellings_of_a_model_have_one_full_name(name: str, full: str) -> None:
+    """Servers do not look at case, and a missing tag means latest."""
+    assert answers.full_name(name) == full

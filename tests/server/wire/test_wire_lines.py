@@ -1,0 +1,49 @@
+"""How a stream of bytes becomes lines."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_magics.errors import RequestRefused
+from ollama_magics.server.wire import lines as lines_module
+from ollama_magics.server.wire.lines import Lines
+
+# Everything that str.splitlines cuts at, raw as Go's encoder writes some of them, beside the one real end of a line.
+PIECES = st.lists(st.sampled_from([b"\n", b"\n", b"\r", b"\r\n", b" ", b"a", "\u0085".encode(), "\u2028".encode(), b"\x0b\x1c"]))
+
+
+def cut(stream: bytes, at: list[int]) -> list[bytes]:
+    """Return the lines of a stream that arrives in the parts between the given positions."""
+    ends = sorted({position % (len(stream) + 1) for position in at} | {0, len(stream)})
+    lines = Lines()
+    found = [line for start, end in pairwise(ends) for line in lines.feed(stream[start:end])]
+    return found + list(lines.rest())
+
+
+@given(PIECES.map(b"".join), st.lists(st.integers(min_value=0, max_value=200)))
+def test_lines_are_cut_at_newlines_only_wherever_the_stream_is_split(stream: bytes, at: list[int]) -> None:
+    """U+0085, U+2028 and carriage returns stay inside; blank lines do not count; the last line needs no end."""
+    assert cut(stream, at) == [line for line in stream.split(b"\n") if line.strip()]
+
+
+def test_a_line_is_given_as_soon_as_it_is_complete() -> None:
+    """The first token is not held back until the second one comes."""
+    lines = Lines()
+    assert list(lines.feed(b'{"a":1}\n{"b"')) == [b'{"a":1}']
+    assert list(lines.feed(b":2}")) == []
+    assert list(lines.rest()) == [b'{"b":2}']
+    assert list(lines.rest()) == []
+
+
+def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile server cannot fill the memory with one line."""
+    monkeypatch.setattr(lines_module, "LONGEST_LINE", 1000)
+    lines = Lines()
+    assert list(lines.feed(b"x" * 1000)) == []
+    with pytest.raises(RequestRefused) as caught:
+        list(lines.feed(b"x"))
+    assert caught.value.code == "OM-R02"
