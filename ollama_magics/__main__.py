@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ollama_magics import api
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.settings import form
 
 
@@ -95,7 +95,7 @@ def _pull(options: Namespace) -> int:
 
 
 def _sandbox(options: Namespace) -> int:
-    with StandIn(options.port, delay=options.delay) as server:
+    with FakeServer(options.port, delay=options.delay) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         threading.Event().wait()

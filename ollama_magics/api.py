@@ -11,14 +11,14 @@ from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import PromptProblem
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.server import pull as pull_module
-from ollama_magics.session.notebook import Session, current
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.server import models as models_module
+from ollama_magics.session.session import Session, current
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ollama_magics.conversation.reply.stream import Reply
+    from ollama_magics.conversation.reply import Reply
     from ollama_magics.diagnosis.report import CheckReport
     from ollama_magics.embeddings.report import EmbedReport
 
@@ -106,9 +106,9 @@ def models() -> list[dict[str, Any]]:
     return [{"name": one.name, "size": one.size, "loaded": one.name in there} for one in client.installed()]
 
 
-def pull(model: str) -> Iterator[pull_module.Progress]:
+def pull(model: str) -> Iterator[models_module.Progress]:
     """Yield how far the server is with the download of a model; to leave the iteration ends it, and what has come stays."""
-    yield from pull_module.pull(current().client, model)
+    yield from models_module.pull(current().client, model)
     current().forget_models()
 
 
@@ -116,7 +116,7 @@ def pull(model: str) -> Iterator[pull_module.Progress]:
 def sandbox(*, delay: float = 0.02) -> Iterator[str]:
     """Run a stand-in server, give its address, and use it until the end; ``delay`` in seconds between tokens."""
     here = current()
-    with StandIn(delay=delay) as server:
+    with FakeServer(delay=delay) as server:
         with here.in_force.kept():
             here.configure(_sandbox_settings(here, server))
             yield server.url
@@ -126,7 +126,7 @@ def sandbox(*, delay: float = 0.02) -> Iterator[str]:
 def start_sandbox() -> str:
     """Start a stand-in server that lives as long as the session, use it, and return its address."""
     here = current()
-    server = StandIn().start()
+    server = FakeServer().start()
     here.own(server.stop)
     here.configure(_sandbox_settings(here, server))
     return server.url
@@ -135,7 +135,7 @@ def start_sandbox() -> str:
 SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think, sandbox-tools"
 
 
-def _sandbox_settings(here: Session, server: StandIn) -> dict[str, str]:
+def _sandbox_settings(here: Session, server: FakeServer) -> dict[str, str]:
     # a type that nobody set follows the model that is picked in the panel
     kind = {} if here.settings.model_type == "chat" else {"model_type": "chat"}
     return {"base_url": server.url, "model": "sandbox-chat", "embedding_model": "sandbox-embed", **kind}

@@ -14,10 +14,9 @@ import nbformat
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.server.address.reading import parse
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.client.timeouts import Timeouts
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.server.address import parse
+from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.settings.form import DEFAULT_ADDRESS
 
 PAGE = Path("demo.html")
@@ -70,7 +69,7 @@ def steps(stack: ExitStack) -> dict[str, tuple[str, str]]:
         print(f"{error.what} So everything runs on the built-in stand-in, which is no language model.")
     chosen = {ability: (parse(url).url, found[ability]) for ability in ABILITIES if ability in found}
     if missing := [ability for ability in ABILITIES if ability not in found]:
-        server = stack.enter_context(StandIn(delay=0.03))
+        server = stack.enter_context(FakeServer(delay=0.03))
         chosen |= {ability: (server.url, ABILITIES[ability]) for ability in missing}
         if found:
             print(f"No installed local model does this: {', '.join(missing)}; the stand-in takes that step.")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -16,7 +16,7 @@ def main() -> int:
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS}"]
     if os.geteuid() == 0:
         command.append("--allow-root")
-    with StandIn() as standin:
+    with FakeServer() as standin:
         print(f"The stand-in answers at {standin.url}; end with Ctrl-C.", flush=True)
         with subprocess.Popen(command, env={**os.environ, "OLLAMA_HOST": standin.url}) as lab:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # JupyterLab asks back at Ctrl-C; it decides when to end

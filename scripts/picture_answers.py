@@ -13,7 +13,7 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 from rich.console import Console
 from rich.text import Text
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from tests.browser.lab_notebook import Notebook
 from tests.browser.lab_server import Lab
 from tests.notebook.display.window import Window, left
@@ -63,7 +63,7 @@ CELLS = (
 def main() -> int:
     """Write the pictures; return 0."""
     DOCS.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as home, StandIn(delay=0.005) as server, _page(home, server) as (page, folder):
+    with tempfile.TemporaryDirectory() as home, FakeServer(delay=0.005) as server, _page(home, server) as (page, folder):
         with closing(Notebook(page, folder, *CELLS)) as notebook:
             _take(notebook)
         _take_terminal(page, server, home)
@@ -102,7 +102,7 @@ def _picture(notebook: Notebook, index: int, name: str) -> None:
 
 
 @contextmanager
-def _page(home: str, server: StandIn) -> Iterator[tuple[Page, Path]]:
+def _page(home: str, server: FakeServer) -> Iterator[tuple[Page, Path]]:
     with Lab(Path(home), {"OLLAMA_HOST": server.url}) as lab, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("OLLAMA_MAGICS_CHROMIUM") or shutil.which("chromium"),
@@ -116,7 +116,7 @@ def _page(home: str, server: StandIn) -> Iterator[tuple[Page, Path]]:
         browser.close()
 
 
-def _take_terminal(page: Page, server: StandIn, home: str) -> None:
+def _take_terminal(page: Page, server: FakeServer, home: str) -> None:
     with Window(home, server.url) as window:
         window.enter(f"answer = {ANSWER.removeprefix('repeat after me: ')!r}")
         asked = "%ollama --once -m sandbox-chat repeat after me: {{answer}}"

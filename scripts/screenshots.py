@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ollama_magics.fake_server.models import MODELS
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from tests.browser.lab_notebook import Notebook
 from tests.browser.lab_server import Lab
 from tests.browser.the_form import button, choose, field, fill, note, signs
@@ -24,7 +24,7 @@ def main() -> int:
     """Take the pictures into docs/, or into the folder that is named; return 0."""
     folder = Path(sys.argv[1]) if sys.argv[1:] else DOCS
     with ExitStack() as stack:
-        server = stack.enter_context(StandIn())
+        server = stack.enter_context(FakeServer())
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         lab = stack.enter_context(Lab(home, {"OLLAMA_HOST": server.url}))
         browser = stack.enter_context(chromium(stack))

@@ -21,11 +21,10 @@ import hypothesis
 import pytest
 from _pytest.runner import runtestprotocol
 
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.fake_server.version import VERSION
-from ollama_magics.server.address.reading import parse
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.client.timeouts import Timeouts
+from ollama_magics.fake_server.routes import VERSION
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.server.address import parse
+from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.settings import form
 from tests.canary import KEY, files_with_it
 from tests.wedged import is_silent, run_once_more
@@ -69,9 +68,9 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def stand_in() -> Iterator[StandIn]:
+def stand_in() -> Iterator[FakeServer]:
     """Run a stand-in server without delays."""
-    with StandIn(delay=0) as server:
+    with FakeServer(delay=0) as server:
         yield server
 
 

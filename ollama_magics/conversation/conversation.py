@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_magics.server.wire.requests import Message
+from ollama_magics.server.wire import Message
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation, Place
 from ollama_magics.errors import SettingError
-from ollama_magics.settings import form, runner, values
+from ollama_magics.settings import form, runner_options, values
 from ollama_magics.settings.form import OllamaSettings
 
 if TYPE_CHECKING:
-    from ollama_magics.conversation.images.picture import Picture
+    from ollama_magics.conversation.images import Picture
 
 # our setting: how a value of it is read (plain calls may pass any)
 _READERS: dict[str, Callable[[object, str], Any]] = {
@@ -69,12 +69,12 @@ class Prompt:
     def options(self, chosen: OllamaSettings) -> dict[str, Any]:
         """Return Ollama's options, without what the server decides; raises SettingError for a bad value."""
         options = {}
-        for option, name in runner.OF_THE_FORM.items():
+        for option, name in runner_options.OF_THE_FORM.items():
             typed = self._typed(option, name)
             value = getattr(chosen, name) if typed is None else _READERS[name](typed, name)
             if value is not None and value != ():
                 options[option] = value
-        return options | runner.runner_options(self.extra)
+        return options | runner_options.runner_options(self.extra)
 
     def _typed(self, option: str, name: str) -> Any:
         by_flag, by_name = getattr(self, name), self.extra.get(option)

@@ -1,20 +1,43 @@
-"""Which row of the table of troubles a failure is on this machine, and what to type against it."""
+"""Map a connection error to advice for this environment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from ollama_magics.diagnosis.counterprobes import HOST_NAMES, LOOPBACK, Found
-from ollama_magics.diagnosis.identity import Looks
-from ollama_magics.diagnosis.reaching import Knock
-from ollama_magics.diagnosis.recipes import bind, docker, start
-from ollama_magics.diagnosis.surroundings import LIKELY, Surroundings
+from ollama_magics.diagnosis.connectivity import ConnectAttempt, banner, connect, in_parallel, look_up, speaks_tls
+from ollama_magics.diagnosis.environment import LIKELY, Environment, Surroundings, look_around
+from ollama_magics.diagnosis.other_servers import HOST_NAMES, LOOPBACK, Found, ServerIdentity, look_elsewhere, looks_of
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.messages import Joined, Phrase
-from ollama_magics.server.address.reading import Address
+from ollama_magics.server.address import Address
+from ollama_magics.server.client import Client
+
+
+def start(around: Surroundings) -> Phrase:
+    """Return how Ollama is started on the machine of this kernel."""
+    system = around.host_system if around.host_system in ("mac", "windows") else "linux"
+    return Joined([Phrase(f"start_{system}"), Phrase("start_none")])
+
+
+def bind(around: Surroundings) -> Phrase:
+    """Return how Ollama is made to listen to more than its own machine, and what that risks."""
+    systems = {"desktop": ("mac", "windows")}.get(around.host_system, (around.host_system,))
+    return Joined([Phrase("bind_warning"), *(Phrase(f"bind_{system}") for system in systems)])
+
+
+def docker(around: Surroundings) -> Phrase:
+    """Return how a container reaches the machine around it."""
+    if around.place == "kubernetes":
+        return Phrase("kubernetes_service")
+    if around.place == "podman":
+        return Joined([Phrase("docker_podman"), Phrase("docker_narrow")])
+    if around.host_system in ("desktop", "mac", "windows"):
+        return Joined([Phrase("docker_desktop"), bind(around)])
+    return Joined([Phrase("docker_linux"), Phrase("docker_narrow")])
+
 
 # A ready command stands only for an address that has just answered as Ollama; everything else is words and recipes.
 
@@ -24,16 +47,16 @@ _PLACES = {"podman": "container", "kaggle": "kaggle"}
 
 
 @dataclass(frozen=True)
-class Case:
+class FailureContext:
     """A failure with all that was found out about it."""
 
     error: OllamaMagicsError
     address: Address
     around: Surroundings
     found: tuple[Found, ...] = ()
-    knocks: tuple[Knock, ...] = ()
-    direct: tuple[Knock, ...] = ()
-    looks: Looks | None = None
+    knocks: tuple[ConnectAttempt, ...] = ()
+    direct: tuple[ConnectAttempt, ...] = ()
+    looks: ServerIdentity | None = None
     banner: str = ""
     tls: bool = False
 
@@ -61,14 +84,14 @@ class Case:
         return weight >= LIKELY or (weight > 0 and outside)
 
 
-def advise(case: Case) -> OllamaMagicsError:
+def advise(case: FailureContext) -> OllamaMagicsError:
     """Return the error as it is to be told on this machine."""
     treat = _TREATMENTS.get(case.error.code)
     error = _other_scheme(case) or (treat(case) if treat else case.error)
     return _with_found(error, case)
 
 
-def _other_scheme(case: Case) -> OllamaMagicsError | None:
+def _other_scheme(case: FailureContext) -> OllamaMagicsError | None:
     """Return the error where the very same port has answered in the other way, with TLS or without."""
     mine = (case.address.host, case.address.port, case.address.path)
     if case.error.code not in ("OM-D13", "OM-D14", "OM-D18", "OM-D31"):
@@ -79,7 +102,7 @@ def _other_scheme(case: Case) -> OllamaMagicsError | None:
     return ConnectionProblem("OM-D16", **case.where, said="TLS") if case.tls or other else None
 
 
-def _with_found(error: OllamaMagicsError, case: Case) -> OllamaMagicsError:
+def _with_found(error: OllamaMagicsError, case: FailureContext) -> OllamaMagicsError:
     if not case.found:
         return error
     lines = [Phrase("use_found", url=one.address.url, version=one.version) for one in case.found[:2]]
@@ -88,7 +111,7 @@ def _with_found(error: OllamaMagicsError, case: Case) -> OllamaMagicsError:
     return error.advised(seen, Joined(lines)).mended_by("base_url", *(one.address.url for one in case.found[:2]))
 
 
-def _refused(case: Case) -> OllamaMagicsError:
+def _refused(case: FailureContext) -> OllamaMagicsError:
     address = case.address
     if address.host in HOST_NAMES or address.host == case.around.gateway:
         error = ConnectionProblem("OM-D06", **case.where, refused=case.refused)
@@ -100,13 +123,13 @@ def _refused(case: Case) -> OllamaMagicsError:
     return _refused_here(case)
 
 
-def _refused_there(case: Case) -> OllamaMagicsError:
+def _refused_there(case: FailureContext) -> OllamaMagicsError:
     is_near = _is_private(case.address.host)
     remedy = Joined([Phrase("start_there", host=case.address.host), *([bind(case.around)] if is_near else [])])
     return ConnectionProblem("OM-D03", **case.where).advised(Phrase("refused_on", where=case.refused), remedy)
 
 
-def _refused_here(case: Case) -> OllamaMagicsError:
+def _refused_here(case: FailureContext) -> OllamaMagicsError:
     place = case.around.place
     if place in ("kaggle", "colab", "binder", "codespaces"):
         return ConnectionProblem("OM-D11", **case.where, refused=case.refused, signs=case.signs, place=place.title())
@@ -122,7 +145,7 @@ def _refused_here(case: Case) -> OllamaMagicsError:
     return ConnectionProblem("OM-D03", **case.where).advised(seen, start(case.around))
 
 
-def _refused_in_wsl(case: Case) -> OllamaMagicsError:
+def _refused_in_wsl(case: FailureContext) -> OllamaMagicsError:
     if case.around.is_mirrored:  # then this was Windows as well, and it is no question of addresses
         error = ConnectionProblem("OM-D03", **case.where)
         seen = Phrase("refused_mirrored", where=case.refused)
@@ -132,13 +155,13 @@ def _refused_in_wsl(case: Case) -> OllamaMagicsError:
     return error.advised(remedy=Joined([Phrase("wsl_mirror"), Phrase("wsl_gateway", gateway=gateway), bind(case.around)]))
 
 
-def _twin(case: Case) -> str:
+def _twin(case: FailureContext) -> str:
     """Return the other loopback address on the same port, where it has answered."""
     found = [one.address for one in case.found if one.address.host in LOOPBACK and one.address.port == case.address.port]
     return found[0].origin.partition("//")[2] if found and case.address.scheme == "http" else ""
 
 
-def _silent(case: Case) -> OllamaMagicsError:
+def _silent(case: FailureContext) -> OllamaMagicsError:
     port = case.address.port
     lines = [Phrase("firewall_linux", port=port)] if case.around.host_system in ("linux", "desktop") else []
     if case.around.host_system in ("windows", "desktop"):
@@ -146,13 +169,13 @@ def _silent(case: Case) -> OllamaMagicsError:
     return case.error.advised(remedy=Joined([*lines, Phrase("no_probe")]))
 
 
-def _unknown_name(case: Case) -> OllamaMagicsError:
+def _unknown_name(case: FailureContext) -> OllamaMagicsError:
     if case.address.host in HOST_NAMES:
         return case.error.advised(remedy=docker(case.around))
     return case.error.advised(remedy=Phrase("no_probe")) if case.error.code == "OM-D01" else case.error
 
 
-def _broken(case: Case) -> OllamaMagicsError:
+def _broken(case: FailureContext) -> OllamaMagicsError:
     if case.banner:
         return ConnectionProblem("OM-D14", **case.where, said=Phrase("banner", said=case.banner[:80]))
     if case.error.code == "OM-D31":
@@ -162,7 +185,7 @@ def _broken(case: Case) -> OllamaMagicsError:
     return case.error
 
 
-def _stranger(case: Case) -> OllamaMagicsError:
+def _stranger(case: FailureContext) -> OllamaMagicsError:
     if case.looks is None:
         return case.error
     kind, name = case.looks.kind, case.looks.name
@@ -176,7 +199,7 @@ def _stranger(case: Case) -> OllamaMagicsError:
     return case.error.advised(seen, remedy)
 
 
-def _proxys(case: Case) -> OllamaMagicsError:
+def _proxys(case: FailureContext) -> OllamaMagicsError:
     opened = [one.where for one in case.direct if one.error is None]
     if not opened:
         return case.error
@@ -184,7 +207,7 @@ def _proxys(case: Case) -> OllamaMagicsError:
     return case.error.advised(seen, Phrase("no_proxy", host=case.address.host))
 
 
-def _elsewhere(case: Case) -> OllamaMagicsError:
+def _elsewhere(case: FailureContext) -> OllamaMagicsError:
     location = str(case.error.facts.get("location", ""))
     scheme, _, rest = location.partition("://")
     host = rest.partition("/")[0].partition(":")[0]
@@ -203,7 +226,7 @@ def _is_private(host: str) -> bool:
         return "." not in host
 
 
-_TREATMENTS: dict[str, Callable[[Case], OllamaMagicsError]] = {
+_TREATMENTS: dict[str, Callable[[FailureContext], OllamaMagicsError]] = {
     "OM-D01": _unknown_name,
     "OM-D02": _unknown_name,
     "OM-D03": _refused,
@@ -217,3 +240,53 @@ _TREATMENTS: dict[str, Callable[[Case], OllamaMagicsError]] = {
     "OM-D24": _stranger,
     "OM-D31": _broken,
 }
+
+
+# after these, other addresses are tried
+_WORTH_A_LOOK = {f"OM-D{number:02}" for number in (1, 2, 3, 6, 7, 10, 13, 14, 15, 16, 18, 23, 24, 25, 31, 33)}
+
+_Look = tuple[str, Callable[[], object]]  # which field of a case it fills, and how
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong, and where; ``probes`` allows the look at other addresses."""
+
+    error: OllamaMagicsError
+    address: Address
+    world: Environment
+    client: Client | None = None
+    knocks: tuple[ConnectAttempt, ...] = ()
+    probes: bool = True
+
+
+def explained(failure: Failure, seconds: float) -> OllamaMagicsError:
+    """Return the error as it is to be told on this machine, after a look around of so many seconds at the most."""
+    error, address = failure.error, failure.address
+    if not (error.code.startswith("OM-D") and isinstance(error, ConnectionProblem)):
+        return error
+    around = look_around(failure.world)
+    looks: list[_Look] = list(_looks(failure))
+    if failure.probes and error.code in _WORTH_A_LOOK:
+        looks.append(("found", lambda: tuple(look_elsewhere(address, around, failure.world))))
+    found = dict(in_parallel(looks, lambda look: (look[0], look[1]()), seconds))
+    return advise(FailureContext(error, address, around, knocks=failure.knocks, **found))  # type: ignore[arg-type] # by name
+
+
+def _looks(failure: Failure) -> Iterator[_Look]:
+    code, address, client = failure.error.code, failure.address, failure.client
+    opened = next((one for one in failure.knocks if one.error is None), None)
+    if code in ("OM-D13", "OM-D14", "OM-D31") and opened and address.scheme == "http":
+        yield "banner", lambda: banner(opened.address, opened.port)
+        yield "tls", lambda: speaks_tls(opened.address, opened.port)
+    if code == "OM-D24" and client:
+        yield "looks", lambda: looks_of(client)
+    if code in ("OM-D19", "OM-D20", "OM-D21"):
+        yield "direct", lambda: _direct(failure)
+
+
+def _direct(failure: Failure) -> tuple[ConnectAttempt, ...]:
+    try:
+        return tuple(connect(look_up(failure.world, failure.address, 1), failure.address.port, 1))
+    except OllamaMagicsError:
+        return ()

@@ -1,17 +1,52 @@
-"""The report of a check: its stages, shown as a table or as text."""
+"""What a check is asked, and its report as a table or text."""
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import groupby
 from typing import Any
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
+from ollama_magics.server.transport import SYSTEM_CONNECTION, ConnectionOptions, Recording
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """The typed address and its source, the model and what it must be able to do, and how far the check goes.
+
+    The first of ``abilities`` is what the model is for; further ones are claims of the form, and ``denied`` are those to which
+    it says no. ``options`` and ``keep_alive`` are those of real use, so that a load is not wasted. ``deep`` asks the model
+    itself; ``probes`` allows the look at other addresses after a failure. ``overridden`` is a saved address that the
+    environment has taken the place of.
+    """
+
+    typed: str
+    source: str = "default"
+    model: str = ""
+    abilities: tuple[str, ...] = ("completion",)
+    timeout: float = 5
+    language: str = "en"
+    context_length: int = 4096
+    options: Mapping[str, Any] = field(default_factory=dict)
+    keep_alive: Any = None
+    key: str = field(default="", repr=False)
+    way: ConnectionOptions = field(default=SYSTEM_CONNECTION, repr=False)
+    deep: bool = False
+    probes: bool = True
+    denied: tuple[str, ...] = ()
+    overridden: str = ""
+    tape: Recording | None = field(default=None, repr=False)
+
+    @property
+    def replays(self) -> bool:
+        """Whether a recording answers, so that nothing may be connected."""
+        return bool(self.tape and self.tape.replays)
+
 
 _SIGNS = {"ok": "✓", "failed": "✗", "not asked": "–", "asking": "…"}
 _GREY = "var(--jp-content-font-color2, #6e7781)"

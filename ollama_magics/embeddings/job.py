@@ -1,7 +1,8 @@
-"""One call of %embed at work: it feeds batches to a few threads, judges what fails, and ends them all."""
+"""One embedding job: feed batches to the workers, decide about failures, and end the workers."""
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,35 +12,77 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ollama_magics.embeddings.asking import Asker
+import numpy as np
+
+from ollama_magics.embeddings.batcher import Batcher, prefix
 from ollama_magics.embeddings.decoding import flaws_of
-from ollama_magics.embeddings.failures import Meaning, meaning
-from ollama_magics.embeddings.feeding import Feed
-from ollama_magics.embeddings.forms import Source
-from ollama_magics.embeddings.line import SLICE, Line, Server, Trouble
-from ollama_magics.embeddings.matrix import Matrix
-from ollama_magics.embeddings.places import Choice
-from ollama_magics.embeddings.prefixes import prefix
+from ollama_magics.embeddings.inputs import Source
+from ollama_magics.embeddings.interrupt import StopButton
+from ollama_magics.embeddings.options import EmbedOptions
+from ollama_magics.embeddings.output import JobCache, Matrix
 from ollama_magics.embeddings.progress import Progress
-from ollama_magics.embeddings.report import Ledger
-from ollama_magics.embeddings.shelf import Shelf
-from ollama_magics.embeddings.stopping import StopButton
-from ollama_magics.embeddings.verdicts import Judge, Patience
-from ollama_magics.embeddings.verifying import Sample
-from ollama_magics.embeddings.wishes import Wish
+from ollama_magics.embeddings.queue import SLICE, BatchFailure, BatchQueue, Server
+from ollama_magics.embeddings.report import JobStats
+from ollama_magics.embeddings.retry import FailureKind, Judge, RetryPolicy, meaning
+from ollama_magics.embeddings.servers import ServerPool
+from ollama_magics.embeddings.worker import Worker
 from ollama_magics.errors import Cancelled, EmbeddingProblem, OllamaMagicsError
+from ollama_magics.messages import Joined, Phrase
+
+_LEAST = 0.999  # cosine of two vectors that are the same but for rounding
+_RANDOM = 3  # texts besides the first and the last
+
+
+class Sample:
+    """The first text, the last, and some in between that each text had the same chance to be."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._first: tuple[int, str] | None = None
+        self._last: tuple[int, str] | None = None
+        self._others: list[tuple[int, str]] = []
+
+    def look_at(self, row: int, text: str) -> None:
+        """Take a text into account."""
+        self._last = (row, text)
+        self._first = self._first or self._last
+        self._seen += 1
+        place = random.randrange(self._seen)  # noqa: S311 - a spot check, no secret
+        if len(self._others) < _RANDOM:
+            self._others.append(self._last)
+        elif place < _RANDOM:
+            self._others[place] = self._last
+
+    def compare(self, matrix: Matrix, ledger: JobStats, ask: Callable[[int, str], Any]) -> None:
+        """Raise EmbeddingProblem with the rows whose vectors differ from those that the texts have alone."""
+        chosen = {found for found in (self._first, self._last, *self._others) if found and found[0] not in ledger.flaws}
+        different = {}
+        for row, text in sorted(chosen):
+            cosine = _cosine(np.frombuffer(matrix.taken([row]), "<f4").astype(np.float64), ask(row, text))
+            if not cosine >= _LEAST:
+                different[row] = cosine
+        if different:
+            shown = Joined((Phrase("row_cosine", row=row, cosine=f"{cosine:.3f}") for row, cosine in different.items()), ", ")
+            raise EmbeddingProblem("OM-E09", rows=tuple(different), shown=shown)
+
+
+def _cosine(one: Any, other: Any) -> float:
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+
 
 _LOOK = 5.0  # seconds between two looks at whether the model is still the same
 _PROBE = "a"  # a text that any model can embed
-_PASSING = {Meaning.AWAY, Meaning.CRASH}
+_PASSING = {FailureKind.AWAY, FailureKind.CRASH}
 _ENDING = 1.0  # seconds that the threads have to end
 
 
 class Job:
     """Owns the frozen wish, the array, the line of batches, the threads with their connections, and their cancel flag."""
 
-    def __init__(self, source: Source, wish: Wish, choice: Choice, shelf: Shelf | None, patience: Patience) -> None:
-        self.ledger = Ledger(notes=list(choice.notes))
+    def __init__(
+        self, source: Source, wish: EmbedOptions, choice: ServerPool, shelf: JobCache | None, patience: RetryPolicy
+    ) -> None:
+        self.ledger = JobStats(notes=list(choice.notes))
         self.matrix = Matrix(source.length)
         self._wish, self._shelf, self._patience = wish, shelf, patience
         self._seen_same = time.monotonic()
@@ -51,14 +94,14 @@ class Job:
         self._choice = replace(
             choice, places=[replace(each, client=each.client.sibling(self._cancelled)) for each in choice.places]
         )
-        self._line = Line()
+        self._line = BatchQueue()
         self._progress = Progress(self.ledger, source.length)
-        self._feed = Feed(source, prefix(choice.model, wish.task), wish.batch, self.matrix, self.ledger)
+        self._feed = Batcher(source, prefix(choice.model, wish.task), wish.batch, self.matrix, self.ledger)
         self._feed.shelf, self._feed.reuses_truncated, self._feed.pulling = shelf, wish.truncate, self._button.raising
         self._judge = Judge(self._line, self.ledger, self._servers, patience)
         self._judge.truncates, self._judge.shrink, self._judge.is_sound = wish.truncate, self._shrink, self._is_sound
         self._judge.is_sound_elsewhere = self._is_sound_elsewhere
-        self._asker = Asker(choice, wish, self._line, self.matrix, self.ledger)
+        self._asker = Worker(choice, wish, self._line, self.matrix, self.ledger)
         self._asker.shelf, self._asker.shrink = shelf, self._shrink
         self._sample = Sample() if wish.verify else None
         if self._sample:
@@ -140,7 +183,7 @@ class Job:
         """Whether the server can embed anything."""
         return self._embeds(self._alive(), -1, _PROBE)
 
-    def _is_sound_elsewhere(self, trouble: Trouble) -> bool:
+    def _is_sound_elsewhere(self, trouble: BatchFailure) -> bool:
         """Whether another server embeds the first text with which this one fails."""
         others = [server for server in self._servers if not (server.left_out or server is trouble.server)]
         return bool(others) and self._embeds(others[0], trouble.batch.rows[0], trouble.batch.texts[0])

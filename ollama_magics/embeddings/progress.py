@@ -7,13 +7,13 @@ from multiprocessing import parent_process
 from threading import current_thread, main_thread
 from typing import Any
 
-from ollama_magics.embeddings.report import Ledger
+from ollama_magics.embeddings.report import JobStats
 
 
 class Progress:
     """Shows rows, rows a second and the time left from the second batch on, where somebody looks."""
 
-    def __init__(self, ledger: Ledger, length: int | None) -> None:
+    def __init__(self, ledger: JobStats, length: int | None) -> None:
         self._ledger, self._length = ledger, length
         self._bar: Any = None
         self._is_seen = _is_seen()

@@ -40,7 +40,7 @@ class EmbedReport:
 
 
 @dataclass
-class Ledger:
+class JobStats:
     """The account that a job keeps while it runs; one thread writes each part."""
 
     seen: int = 0  # rows that came out of the source

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ollama_magics.fake_server import refusals
+from ollama_magics.fake_server import responses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def decode(text: str) -> bytes:
     """
     packed = text.replace("\r", "").replace("\n", "")
     if not _BASE64.fullmatch(packed):
-        raise refusals.bad_base64(_fault(text))
+        raise responses.bad_base64(_fault(text))
     return base64.b64decode(packed)
 
 
@@ -92,11 +92,11 @@ def _open(data: bytes) -> Image:
     from PIL import Image  # noqa: PLC0415 - only who sends a picture waits for Pillow
 
     if not data:
-        raise refusals.empty_picture()
+        raise responses.empty_picture()
     try:
         return Image.open(io.BytesIO(data), formats=READABLE).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise refusals.runner_stopped() from None
+        raise responses.runner_stopped() from None
 
 
 def _colours(picture: Image) -> str:

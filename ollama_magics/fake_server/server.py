@@ -1,18 +1,17 @@
-"""The stand-in as people and tests start and stop it."""
+"""Start and stop the stand-in server."""
 
 from __future__ import annotations
 
 import threading
 from typing import Any, Self
 
-from ollama_magics.fake_server.exchange import Exchange
-from ollama_magics.fake_server.listener import Listener, State
+from ollama_magics.fake_server.connection import Exchange, Listener, State
 
 LOOPBACK = "127.0.0.1"
 _LOOK_FOR_END = 0.05  # seconds between two looks of the accepting thread at whether it shall end
 
 
-class StandIn:
+class FakeServer:
     """A server that speaks like Ollama and answers by rule, on 127.0.0.1 only.
 
     ``port`` 0 takes a free one. ``delay`` is the number of seconds before each token (and each batch of

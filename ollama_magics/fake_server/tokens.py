@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ollama_magics.fake_server import refusals
+from ollama_magics.fake_server import responses
 
 PICTURE_TOKENS = 16
 
@@ -45,7 +45,7 @@ def fit(messages: tuple[Message, ...], limit: int, *, truncate: bool) -> tuple[M
     if count(messages) <= limit:
         return messages
     if not truncate:
-        raise refusals.too_long()
+        raise responses.too_long()
     return _cut_last(_drop_oldest(messages, limit), limit)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret
-from ollama_magics.server.address.reading import parse
-from ollama_magics.session.notebook import Session, current
+from ollama_magics.server.address import parse
+from ollama_magics.session.session import Session, current
 from ollama_magics.settings.form import OllamaSettings
 
 # An address that nobody typed does not travel: it is each machine's own (OLLAMA_HOST there, else 127.0.0.1:11434).

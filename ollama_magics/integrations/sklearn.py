@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from ollama_magics.embeddings.forms import texts_of
+from ollama_magics.embeddings.inputs import texts_of
 from ollama_magics.errors import EmbeddingProblem
 from ollama_magics.integrations.remote_session import access, refuse_secrets
-from ollama_magics.session.notebook import Session, current
+from ollama_magics.session.session import Session, current
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin

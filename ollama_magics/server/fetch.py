@@ -17,7 +17,7 @@ import httpx
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.server.http_errors import quote
-from ollama_magics.server.transport.sockets import Resolve, SlicedBackend
+from ollama_magics.server.sockets import Resolve, SlicedBackend
 
 # A picture's address is typed by the person and still leads where its owner wants: to the cloud's metadata service, to a
 # router, to Ollama itself. So names are resolved here, every address is judged, and the connection goes to the judged address.

@@ -1,16 +1,18 @@
-"""What a server says no with, read and turned into one of our errors, without any HTTP."""
+"""Turn what a server says, in its status or within a stream, into one of our errors."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from ollama_magics.errors import ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
+from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
 from ollama_magics.messages import Phrase
+from ollama_magics.server import wire
+from ollama_magics.server.headers import without
 
 _LONGEST_QUOTE = 300
 _TOO_LONG = re.compile(r"exceeds? (the )?(available |maximum )?context|exceed_context_size|longer than the context length")
@@ -180,3 +182,23 @@ _READINGS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
     _busy_or_broken,
     _stranger,
 )
+
+
+def checked(chunk: wire.Chunk, hidden: Iterable[str], *, started: bool) -> wire.Chunk:
+    """Return the chunk, unless it is an error: RequestRefused as the first, AnswerCut after others."""
+    if chunk.error is None:
+        return chunk
+    said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
+    said = quote(without(said.encode(), hidden).decode())
+    if not started:
+        raise RequestRefused("OM-R01", status=200, said=said)
+    raise AnswerCut("OM-C03", said=said)
+
+
+def refuse_error(body: bytes, hidden: Iterable[str]) -> None:
+    """Raise RequestRefused where the body is nothing but an error."""
+    try:
+        chunk = wire.chunk(body)
+    except RequestRefused:
+        return  # no such thing can be read from it
+    checked(chunk, hidden, started=False)

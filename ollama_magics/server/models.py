@@ -1,4 +1,4 @@
-"""The models of one server: what is installed, what each can do, and which one a cell means."""
+"""The models of one server: what is installed, what each can do, which one a cell means, and downloads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+import msgspec
+
 from ollama_magics import messages
-from ollama_magics.errors import ModelProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.errors import AnswerCut, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.http_errors import EXTRAS
-from ollama_magics.server.wire.answers import OLDEST_SERVER, InstalledModel, LoadedModel, ModelCard, full_name, version_number
+from ollama_magics.server.client import Client
+from ollama_magics.server.http_errors import EXTRAS, quote
+from ollama_magics.server.wire import OLDEST_SERVER, InstalledModel, LoadedModel, ModelCard, full_name, version_number
 
 _SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
 _NAMED = 9  # models that are looked for, of which an error names all but the last
@@ -139,7 +141,7 @@ def _listed(names: list[str], most: int = _NAMED - 1) -> str:
 
 
 @dataclass(frozen=True)
-class Stock:
+class ModelRegistry:
     """What is installed on a server, what is known of it by its full name, and what is in memory."""
 
     models: tuple[InstalledModel, ...] = ()
@@ -204,14 +206,52 @@ def _in_memory(model: LoadedModel, language: str) -> str:
     return "● " + messages.phrase(key, language, share=f"{100 * share:.0f} %")
 
 
-def look_over(client: Client, chosen: str) -> Iterator[Stock]:
+def look_over(client: Client, chosen: str) -> Iterator[ModelRegistry]:
     """Yield what is installed, first with what is known of the chosen model, last of all; raises ConnectionProblem."""
     chosen = full_name(chosen)
     models = tuple(client.installed())
-    stock = Stock(models, {}, {full_name(one.name): one for one in client.loaded()})
+    stock = ModelRegistry(models, {}, {full_name(one.name): one for one in client.loaded()})
     for name in sorted((full_name(one.name) for one in models), key=lambda name: name != chosen):
         with suppress(OllamaMagicsError):  # a model that was removed meanwhile
             stock = replace(stock, cards={**stock.cards, name: client.card(name)})
         if name == chosen:
             yield stock
     yield stock
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """One line of the answer; ``total`` and ``completed`` in bytes of the part that ``status`` names, 0 where it has none."""
+
+    status: str = ""
+    total: int = 0
+    completed: int = 0
+    error: str = ""
+
+
+def pull(client: Client, model: str) -> Iterator[Progress]:
+    """Yield how far the server is; to leave the iteration ends the download, and what has come stays there.
+
+    Raises RequestRefused where the server or the registry refuses, or the answer ends early.
+    """
+    try:
+        for line in client.lines("/api/pull", {"model": model}):
+            step = _read(line)
+            if step.error:
+                raise _failed(model, Phrase("server_said", said=quote(step.error)))
+            yield step
+            if step.status == "success":
+                return
+    except AnswerCut as cut:
+        raise _failed(model, Phrase("pull_ended")) from cut
+    raise _failed(model, Phrase("pull_ended"))
+
+
+def _read(line: bytes) -> Progress:
+    try:
+        return msgspec.json.decode(line, type=Progress)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Progress(error=line[:80].decode("utf-8", "replace"))
+
+
+def _failed(model: str, reason: Phrase) -> RequestRefused:
+    return RequestRefused("OM-R03", status=200, model=model, reason=reason)

@@ -12,9 +12,9 @@ import httpcore
 
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase
-from ollama_magics.server.address.reading import Address
+from ollama_magics.server.address import Address
 from ollama_magics.server.http_errors import quote
-from ollama_magics.server.transport.sending import without_password
+from ollama_magics.server.transport import without_password
 
 # Never by the text alone: the cause says what happened, and its number is the same in every language of the system.
 

@@ -9,7 +9,7 @@ from traitlets import TraitType
 from traitlets.config import Configurable
 
 from ollama_magics import messages
-from ollama_magics.settings import hidden, values
+from ollama_magics.settings import secret_values, values
 from ollama_magics.settings.values import FLAGS, OneOf, Optional, Reader
 
 # The panel, the flags of %ollama_config and of the shell command, %config OllamaSettings, the profile file and the table in
@@ -40,8 +40,10 @@ class OllamaSettings(Configurable):
     """What the person set for this notebook; an empty value means that something else decides (see each help)."""
 
     model = Line(values.name, "", "Model that answers; empty: the only installed one that can do what the cell asks")
-    base_url = Line(hidden.place, "", f"Where Ollama listens; empty: OLLAMA_HOST, else {DEFAULT_ADDRESS}")
-    api_key_env = Line(hidden.variable, "", "Environment variable that holds the key; empty: OLLAMA_API_KEY, for ollama.com only")
+    base_url = Line(secret_values.place, "", f"Where Ollama listens; empty: OLLAMA_HOST, else {DEFAULT_ADDRESS}")
+    api_key_env = Line(
+        secret_values.variable, "", "Environment variable that holds the key; empty: OLLAMA_API_KEY, for ollama.com only"
+    )
     model_type = _choice("chat", "completion", "embedding", about="What the model is asked for")
     context_length = Line(values.context_length, 4096, "Context, sent as num_ctx; takes 8k", unit="tokens")
     max_tokens = Line(
@@ -64,8 +66,10 @@ class OllamaSettings(Configurable):
     first_token_timeout = Line(values.seconds, 600.0, "Longest wait for the first token, loading included", unit="seconds")
     idle_timeout = Line(values.seconds, 120.0, "Longest wait between two tokens", unit="seconds")
     ca_bundle = Line(values.certificates, "", "File or folder of certificates to trust; empty: the system's")
-    headers = Line(hidden.headers, (), "Additional headers, as Name: $VARIABLE of the environment; only for the address of now")
-    proxy = Line(hidden.proxy, "", "Proxy for other machines; none: no proxy; empty: the system's")
+    headers = Line(
+        secret_values.headers, (), "Additional headers, as Name: $VARIABLE of the environment; only for the address of now"
+    )
+    proxy = Line(secret_values.proxy, "", "Proxy for other machines; none: no proxy; empty: the system's")
     key_store = _choice(
         "notebook", "keyring", "file", about="Where a key that is typed is kept; file: one that only you can read"
     )

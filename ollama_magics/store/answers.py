@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import platformdirs
 
-from ollama_magics.store.problems import PATIENCE, Damaged, is_damage, set_aside, waited_for
+from ollama_magics.store.sqlite_file import PATIENCE, Damaged, is_damage, set_aside, waited_for
 
 # answers: the latest has the highest id; the blob begins with its CRC-32: SQLite would not notice a flipped bit
 

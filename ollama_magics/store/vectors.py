@@ -1,21 +1,43 @@
-"""The store of vectors as a job sees it: it keeps what it can, and a file that fails costs the job no more than some time."""
+"""The store of vectors: it keeps what it can, and a file that fails costs a job no more than some time."""
 
 from __future__ import annotations
 
 import atexit
+import hashlib
+import json
 import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import platformdirs
 
-from ollama_magics.store.file import VectorFile
-from ollama_magics.store.problems import LONGEST, PATIENCE, explained, is_damage, is_lock, set_aside, waited_for
+from ollama_magics.store.sqlite_file import LONGEST, PATIENCE, explained, is_damage, is_lock, set_aside, waited_for
+from ollama_magics.store.vector_file import VectorFile
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def key(digest: str, options: Mapping[str, object]) -> Callable[[str], bytes]:
+    """Return what gives the 16 bytes that stand for a text embedded with these options by the model of this digest.
+
+    They are the same in every process and for every order of the options, whose values are what JSON can hold; True, 1 and
+    1.0 are three different ones. 128 bits of BLAKE2b: two of a billion texts meet with a probability below 1e-20.
+    """
+    # NUL cannot occur in a digest, and JSON escapes it: no two triples give one string
+    asked = hashlib.blake2b(f"{digest}\0{_CANONICAL.encode(options)}\0".encode("utf-8", "surrogatepass"), digest_size=16)
+
+    def of(text: str) -> bytes:
+        found = asked.copy()
+        found.update(text.encode("utf-8", "surrogatepass"))
+        return found.digest()
+
+    return of
+
 
 _NAME = "vectors.sqlite"
 _LIMIT = 4 * 1024**3

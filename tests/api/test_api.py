@@ -13,24 +13,24 @@ from PIL import Image
 import ollama_magics as om
 from ollama_magics import api
 from ollama_magics.__main__ import main
-from ollama_magics.conversation.reply.looks import warnings
+from ollama_magics.conversation.reply_view import warnings
 from ollama_magics.errors import PromptProblem
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.session.notebook import current
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.session.session import current
 
 
 @pytest.fixture(autouse=True)
-def configured(stand_in: StandIn) -> None:
+def configured(stand_in: FakeServer) -> None:
     """Let the shared settings name the stand-in."""
     om.configure(base_url=stand_in.url, model="sandbox-chat")
 
 
-def sent(server: StandIn) -> list[dict[str, Any]]:
+def sent(server: FakeServer) -> list[dict[str, Any]]:
     """Return the bodies of the chat requests."""
     return [body for _, path, body in server.requests if path == "/api/chat" and body is not None]
 
 
-def test_a_chat_is_asked_for_at_its_first_look(stand_in: StandIn) -> None:
+def test_a_chat_is_asked_for_at_its_first_look(stand_in: FakeServer) -> None:
     """Until then only the model's card was."""
     reply = om.chat("Hi there")
     assert sent(stand_in) == []
@@ -45,7 +45,7 @@ def test_a_chat_can_be_read_as_it_comes() -> None:
     assert reply.complete
 
 
-def test_plain_calls_remember_nothing(stand_in: StandIn) -> None:
+def test_plain_calls_remember_nothing(stand_in: FakeServer) -> None:
     """A function of a program starts afresh each time."""
     assert om.chat("One").text
     assert om.chat("Two").text
@@ -53,7 +53,7 @@ def test_plain_calls_remember_nothing(stand_in: StandIn) -> None:
     assert current().conversation.turns == ()
 
 
-def test_options_of_a_chat_go_out(stand_in: StandIn) -> None:
+def test_options_of_a_chat_go_out(stand_in: FakeServer) -> None:
     """By the names of the settings."""
     options: dict[str, Any] = {"context_length": "1k", "max_tokens": 5, "temperature": 0, "seed": 7}
     reply = om.chat("Hi {{x}}", values={"x": "you"}, system="Be brief.", **options)
@@ -76,7 +76,7 @@ def test_pictures_of_every_kind_are_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prompt", [None, 7, b"Hi", ["Hi"]])
-def test_a_prompt_that_is_no_text_is_refused(stand_in: StandIn, prompt: Any) -> None:
+def test_a_prompt_that_is_no_text_is_refused(stand_in: FakeServer, prompt: Any) -> None:
     """With its kind."""
     with pytest.raises(om.PromptProblem) as caught:
         om.chat(prompt)
@@ -157,7 +157,7 @@ def test_every_public_name_is_there() -> None:
 
 @pytest.mark.parametrize("more", [[], ["--deep"], ["--json"]])
 def test_the_check_of_the_shell_has_an_exit_status(
-    stand_in: StandIn, capsys: pytest.CaptureFixture[str], more: list[str]
+    stand_in: FakeServer, capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:
     """0 where every stage passed, 1 otherwise; the same content as text and as JSON."""
     words = ["check", "--base-url", stand_in.url, *more]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ollama_magics.__main__ import main
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, whole
 
 Out = pytest.CaptureFixture[str]
@@ -30,7 +30,7 @@ PART = {"status": "pulling 8eeb52dfb3bb", "digest": "sha256:8e", "total": 2_000_
 WHOLE = ({"status": "pulling manifest"}, PART, {**PART, "completed": 1_000_000_000}, {"status": "success"})
 
 
-def test_the_models_of_a_server_are_listed(stand_in: StandIn, capsys: Out) -> None:
+def test_the_models_of_a_server_are_listed(stand_in: FakeServer, capsys: Out) -> None:
     """A line for each, or a list for programs."""
     main(["check", "--deep", "--base-url", stand_in.url, "--model", "sandbox-chat"])
     capsys.readouterr()

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 from .gate import Gate
 from .lab_notebook import Notebook
@@ -24,14 +24,14 @@ Opening = Callable[..., Notebook]
 
 
 @pytest.fixture(scope="package")
-def server() -> Iterator[StandIn]:
+def server() -> Iterator[FakeServer]:
     """Give the stand-in that every kernel is pointed at."""
-    with StandIn(delay=_QUICK) as server:
+    with FakeServer(delay=_QUICK) as server:
         yield server
 
 
 @pytest.fixture(scope="package")
-def lab(server: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(server: FakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Give the running JupyterLab."""
     with Lab(tmp_path_factory.mktemp("lab"), {"OLLAMA_HOST": server.url}) as lab:
         yield lab
@@ -70,7 +70,7 @@ def page(context: BrowserContext, lab: Lab) -> Page:
 
 
 @pytest.fixture
-def opened(page: Page, lab: Lab, server: StandIn) -> Iterator[Opening]:
+def opened(page: Page, lab: Lab, server: FakeServer) -> Iterator[Opening]:
     """Give a function that opens a notebook with the given cells below the one that loads the extension."""
     with ExitStack() as ends:
         ends.callback(setattr, server, "delay", _QUICK)
@@ -85,7 +85,7 @@ def shared(page: Page, lab: Lab) -> Iterator[Opening]:
 
 
 @pytest.fixture
-def gate(server: StandIn) -> Iterator[Gate]:
+def gate(server: FakeServer) -> Iterator[Gate]:
     """Give a door to the stand-in that a test can shut."""
     with Gate(server.url) as gate:
         yield gate

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 from .conftest import Opening
 from .gate import Gate
@@ -35,7 +35,7 @@ def markup(notebook: Notebook) -> str:
     return notebook.answer(1).inner_html().replace('<span class="numbering-entry"></span>', "")
 
 
-def test_an_answer_grows_and_ends_complete(opened: Opening, server: StandIn) -> None:
+def test_an_answer_grows_and_ends_complete(opened: Opening, server: FakeServer) -> None:
     """The page shows several states, each longer than the one before, and last the whole with its figures."""
     notebook = opened(f"{ASK}repeat after me: " + " ".join(f"word{number}" for number in range(60)))
     notebook.cell(1).evaluate(WATCH)

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 from .conftest import Opening
 from .gate import Gate
@@ -86,7 +86,7 @@ def test_the_check_goes_green_while_a_cell_keeps_the_kernel_busy(form: Notebook,
     form.wait(3)
 
 
-def test_a_click_while_a_cell_runs_is_neither_lost_nor_doubled(form: Notebook, server: StandIn) -> None:
+def test_a_click_while_a_cell_runs_is_neither_lost_nor_doubled(form: Notebook, server: FakeServer) -> None:
     """It takes effect when the kernel next reads its messages, at once or after the cell."""
     (form.folder / "go").unlink(missing_ok=True)
     fill(form, "Model name", "sandbox-chat")
@@ -110,7 +110,7 @@ def test_the_stages_are_named_and_timed(form: Notebook) -> None:
     expect(form.cell(1).locator("tr > td:last-child")).to_have_text([*[re.compile(r"^\d+ ms$")] * 5, ""])
 
 
-def test_a_second_click_during_a_check_starts_no_second_one(form: Notebook, gate: Gate, server: StandIn) -> None:
+def test_a_second_click_during_a_check_starts_no_second_one(form: Notebook, gate: Gate, server: FakeServer) -> None:
     """However often the button is pressed, the server is asked once."""
     fill(form, "Model name", "sandbox-chat")
     fill(form, "Base URL", gate.host)

@@ -11,7 +11,7 @@ import nbconvert
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from tests.notebook.display.streams import recorded, serving
 
 from .conftest import Opening
@@ -82,7 +82,7 @@ def assert_exported(page: Page, notebook: dict[str, Any], path: Path) -> None:
     page.close()
 
 
-def test_thoughts_are_open_while_they_come_and_folded_afterwards(opened: Opening, server: StandIn) -> None:
+def test_thoughts_are_open_while_they_come_and_folded_afterwards(opened: Opening, server: FakeServer) -> None:
     """Also when the file is opened again."""
     notebook = opened("%%ollama -m sandbox-think --once\nhello you out there in the wide wide world")
     server.delay = 0.1

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Locator, Page, WebSocket, expect
 
 from ollama_magics import messages
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 from .conftest import Opening
 from .lab_notebook import Notebook
@@ -76,7 +76,7 @@ def saved(lab: Lab) -> Iterator[Callable[[], dict[str, Any]]]:
 
 
 @pytest.fixture
-def seeing(server: StandIn, request: pytest.FixtureRequest) -> Callable[[str], tuple[str, str]]:
+def seeing(server: FakeServer, request: pytest.FixtureRequest) -> Callable[[str], tuple[str, str]]:
     """Give a function that returns the address of a server and a model of it that sees."""
 
     def chosen(where: str) -> tuple[str, str]:

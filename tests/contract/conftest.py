@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 SHORT = {"num_ctx": 512, "temperature": 0}  # always the same, since another context length loads the model anew
 
@@ -64,7 +64,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 def _stand_in() -> Iterator[Server]:
-    with StandIn(delay=0.001) as stand_in, _client(stand_in.url) as http:
+    with FakeServer(delay=0.001) as stand_in, _client(stand_in.url) as http:
         yield Server(http, "sandbox-chat", "sandbox-vision", "sandbox-embed", "sandbox-think", "sandbox-chat", "sandbox-tools")
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation import budget
+from ollama_magics.conversation import history_window
 from ollama_magics.conversation.conversation import Place, Turn
 from ollama_magics.errors import PromptTooLong
-from ollama_magics.server.wire.requests import ChatRequest, Message
+from ollama_magics.server.wire import ChatRequest, Message
 
 SIZES = st.lists(st.integers(1, 500), max_size=30)
 
@@ -29,27 +29,27 @@ def too_long(tokens: int | None = None, limit: int | None = None) -> PromptTooLo
 def test_a_turn_has_the_tokens_that_its_model_counted() -> None:
     """Another model cuts texts otherwise, so for it they are estimated."""
     counted = turn("word " * 40, "word " * 40, tokens=90)
-    assert budget.ruler("m", [counted]).turn(counted) == 90
-    assert budget.ruler("other", [counted]).turn(counted) == 108
+    assert history_window.ruler_of("m", [counted]).turn(counted) == 90
+    assert history_window.ruler_of("other", [counted]).turn(counted) == 108
 
 
 def test_new_texts_are_estimated_by_what_the_model_needed_so_far() -> None:
     """A model that reads byte by byte needs four times the usual; without any experience the usual holds."""
     text = "some words of English " * 10
-    assert budget.ruler("m", []).text(text) == 55
+    assert history_window.ruler_of("m", []).text(text) == 55
     needed = 4 * 2 * 55 + 8
-    assert budget.ruler("m", [turn(text, text, tokens=needed)]).text(text) == 220
+    assert history_window.ruler_of("m", [turn(text, text, tokens=needed)]).text(text) == 220
 
 
 def test_signs_of_chinese_are_about_a_token_each() -> None:
     """Not a quarter of one."""
-    assert budget.ruler("m", []).text("数据科学") == 4
+    assert history_window.ruler_of("m", []).text("数据科学") == 4
 
 
 def test_pictures_take_room_too() -> None:
     """Of a message with two of them."""
     message = Message("user", "", ("aGk=", "aGk="))
-    assert budget.ruler("m", []).messages([message]) > 500
+    assert history_window.ruler_of("m", []).messages([message]) > 500
 
 
 @pytest.mark.parametrize(
@@ -58,28 +58,28 @@ def test_pictures_take_room_too() -> None:
 )
 def test_the_oldest_turns_are_left_out_first(sizes: tuple[int, ...], room: int, count: int) -> None:
     """As few as possible."""
-    assert budget.left_out(sizes, room) == count
+    assert history_window.left_out(sizes, room) == count
 
 
 @given(SIZES, st.integers(-100, 10_000))
 def test_what_is_left_fits_and_one_more_would_not(sizes: list[int], room: int) -> None:
     """For any sizes."""
-    count = budget.left_out(sizes, room)
+    count = history_window.left_out(sizes, room)
     assert not sizes[count:] or sum(sizes[count:]) <= room
     assert count == 0 or sum(sizes[count - 1 :]) > room
 
 
 def test_the_answer_gets_its_room() -> None:
     """What it may take, but no more than a quarter."""
-    assert budget.free_for_answer(4096, 100) == 100
-    assert budget.free_for_answer(4096, 4096) == 1024
-    assert budget.free_for_answer(4096, -1) == 1024
+    assert history_window.free_for_answer(4096, 100) == 100
+    assert history_window.free_for_answer(4096, 4096) == 1024
+    assert history_window.free_for_answer(4096, -1) == 1024
 
 
 def test_a_refusal_with_numbers_says_how_much_is_too_much() -> None:
     """30 tokens are three turns of ten."""
-    assert budget.fewer((10,) * 8, too_long(130, 100), 1) == 3
-    assert budget.fewer((10,) * 8, too_long(101, 100), 1) == 1
+    assert history_window.fewer((10,) * 8, too_long(130, 100), 1) == 3
+    assert history_window.fewer((10,) * 8, too_long(101, 100), 1) == 1
 
 
 @given(SIZES.filter(bool))
@@ -88,7 +88,7 @@ def test_refusals_without_numbers_end_after_four(sizes: list[int]) -> None:
     left = list(sizes)
     for refusals in range(1, 5):
         if left:
-            count = budget.fewer(left, too_long(), refusals)
+            count = history_window.fewer(left, too_long(), refusals)
             assert 1 <= count <= len(left)
             del left[:count]
     assert left == []
@@ -98,9 +98,9 @@ def test_a_request_loses_whole_turns_and_never_the_system_prompt() -> None:
     """A turn is all from the message of a user to the next one, results of tools included."""
     roles = ("system", "user", "assistant", "tool", "assistant", "user", "assistant", "user")
     request = ChatRequest(model="m", messages=tuple(Message(role, str(place)) for place, role in enumerate(roles)))
-    assert budget.without_oldest(request, 0) == request
-    assert [message.content for message in budget.without_oldest(request, 1).messages] == ["0", "5", "6", "7"]
-    assert [message.content for message in budget.without_oldest(request, 2).messages] == ["0", "7"]
+    assert history_window.without_oldest(request, 0) == request
+    assert [message.content for message in history_window.without_oldest(request, 1).messages] == ["0", "5", "6", "7"]
+    assert [message.content for message in history_window.without_oldest(request, 2).messages] == ["0", "7"]
 
 
 CALLS = ({"function": {"name": "add", "arguments": {"a": 2, "b": 3}}},)
@@ -110,7 +110,7 @@ def test_calls_and_functions_take_room_too() -> None:
     """What stands between a prompt and its answer goes out again, and the descriptions of the functions with each request."""
     plain = turn("word " * 40, "word " * 40)
     between = (Message("assistant", "", tool_calls=CALLS), Message("tool", "word " * 40, tool_name="add"))
-    ruler = budget.ruler("m", [])
+    ruler = history_window.ruler_of("m", [])
     assert ruler.turn(replace(plain, between=between)) > 1.5 * ruler.turn(plain)
     assert ruler.functions(ChatRequest(model="m", messages=())) == 0
     assert ruler.functions(ChatRequest(model="m", messages=(), tools=CALLS)) > 10
@@ -120,4 +120,4 @@ def test_a_turn_with_calls_is_left_out_as_a_whole() -> None:
     """A result without its call would confuse the model."""
     called = (Message("user", "1"), Message("assistant", "", tool_calls=CALLS), Message("tool", "5"), Message("assistant", "5"))
     request = ChatRequest(model="m", messages=(Message("system", "s"), *called, Message("user", "2")))
-    assert [message.content for message in budget.without_oldest(request, 1).messages] == ["s", "2"]
+    assert [message.content for message in history_window.without_oldest(request, 1).messages] == ["s", "2"]

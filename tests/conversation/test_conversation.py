@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
-from ollama_magics.server.wire.requests import Message
+from ollama_magics.server.wire import Message
 
 NOWHERE = Place()
 PLACES = st.builds(Place, st.sampled_from(["a", "b", "c"]), st.sampled_from(["1", "2", "3"])) | st.just(NOWHERE)

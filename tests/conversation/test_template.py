@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ollama_magics.conversation.template.template import fill
-from ollama_magics.conversation.template.values import as_text
+from ollama_magics.conversation.template import as_text, fill_template
 from ollama_magics.errors import PromptProblem
 
 SIGNS = st.text(alphabet="{}{}{}\\ xy.()[]!:'%$0\n数")
@@ -49,7 +48,7 @@ def test_whatever_the_prompt_nothing_is_evaluated(template: str) -> None:
     """A name is replaced by its text, or refused; anything else stays as it is."""
     values = {"x": Trap(), "y": "{{x}}"}
     try:
-        filled = fill(template, values)
+        filled = fill_template(template, values)
     except PromptProblem as problem:
         assert problem.code == "OM-T02"  # noqa: PT017 - most templates are no error
     else:
@@ -62,7 +61,7 @@ def test_values_go_in_as_they_are_and_once(parts: list[tuple[str, str]], end: st
     values = {"a": a, "b": b}
     template = "".join(f"{text}{{{{{name}}}}}" for text, name in parts) + end
     if PLACE.sub("", template) == "".join(text for text, _ in parts) + end:
-        assert fill(template, values) == "".join(text + values[name] for text, name in parts) + end
+        assert fill_template(template, values) == "".join(text + values[name] for text, name in parts) + end
 
 
 @pytest.mark.parametrize(
@@ -87,7 +86,7 @@ def test_values_go_in_as_they_are_and_once(parts: list[tuple[str, str]], end: st
 )
 def test_other_braces_pass_unchanged(text: str) -> None:
     """JSON, code, LaTeX and other template languages."""
-    assert fill(text, {"x": Trap()}) == text
+    assert fill_template(text, {"x": Trap()}) == text
 
 
 @pytest.mark.parametrize(
@@ -104,18 +103,18 @@ def test_other_braces_pass_unchanged(text: str) -> None:
 )
 def test_names_are_replaced(template: str, filled: str) -> None:
     """Any Python identifier is a name; a backslash keeps the braces."""
-    assert fill(template, {"x": 1, "数据": "Δ", "_2": 2}) == filled
+    assert fill_template(template, {"x": 1, "数据": "Δ", "_2": 2}) == filled
 
 
 def test_an_unknown_name_is_an_error_with_the_nearest_one() -> None:
     """Sending the braces would ask the model something nobody meant."""
     with pytest.raises(PromptProblem) as caught:
-        fill("{{pries}}", {"price": 1, "_private": 2})
+        fill_template("{{pries}}", {"price": 1, "_private": 2})
     assert caught.value.code == "OM-T02"
     assert "{{pries}}" in caught.value.what
     assert caught.value.how_we_know == "The nearest name is price."
     with pytest.raises(PromptProblem) as caught:
-        fill("{{x}}", {})
+        fill_template("{{x}}", {})
     assert caught.value.how_we_know == "No name is near."
 
 
@@ -204,9 +203,9 @@ def test_no_cell_breaks_a_table(cells: list[list[str]]) -> None:
 def test_a_picture_in_braces_is_an_error_that_says_how(picture: Any) -> None:
     """The model would read the name of a class."""
     with pytest.raises(PromptProblem) as caught:
-        fill("See {{x}}", {"x": picture})
+        fill_template("See {{x}}", {"x": picture})
     assert (caught.value.code, caught.value.remedy) == ("OM-T08", "give it beside the prompt: -i x")
-    assert fill("See {{x}}", {"x": type(picture)})
+    assert fill_template("See {{x}}", {"x": type(picture)})
 
 
 class Broken:
@@ -219,5 +218,5 @@ class Broken:
 def test_a_value_that_cannot_be_written_is_an_error_of_the_prompt() -> None:
     """In a few lines, with what its own code said."""
     with pytest.raises(PromptProblem, match="RuntimeError: no connection") as caught:
-        fill("See {{x}}", {"x": Broken()})
+        fill_template("See {{x}}", {"x": Broken()})
     assert caught.value.code == "OM-T10"

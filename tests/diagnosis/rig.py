@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_magics.diagnosis.question import Question
-from ollama_magics.diagnosis.surroundings import World
+from ollama_magics.diagnosis.environment import Environment
+from ollama_magics.diagnosis.report import CheckRequest
 from tests.diagnosis.certificates import certificate, tls_server
 from tests.faults import Close, FaultServer, Hold, Receive, Reset, Send, Serve, Step, fine, whole
 
@@ -43,15 +43,15 @@ class Scene:
         self.url = self.url or server.url
         return server.port
 
-    def world(self) -> World:
+    def world(self) -> Environment:
         """Return what the check may look at."""
         port = self.port or closed_port()
         read, run = (lambda path: self.files.get(path, "")), (lambda *words: self.programs.get(" ".join(words), ""))
-        return World(self.environ, read, self.modules, self.system, self._resolve, port, run)
+        return Environment(self.environ, read, self.modules, self.system, self._resolve, port, run)
 
-    def asked(self) -> Question:
+    def asked(self) -> CheckRequest:
         """Return the question."""
-        return Question(self.url, "notebook", **{"model": "m", **self.question})
+        return CheckRequest(self.url, "notebook", **{"model": "m", **self.question})
 
     def _resolve(self, host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
         found = self.names.get(host, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))

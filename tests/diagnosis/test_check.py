@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.diagnosis.probe import DEEP_STAGES, check
-from ollama_magics.diagnosis.question import Question
-from ollama_magics.diagnosis.report import CheckReport, Stage
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.diagnosis.report import CheckReport, CheckRequest, Stage
+from ollama_magics.diagnosis.stages import DEEP_STAGES, check
+from ollama_magics.fake_server.server import FakeServer
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, refusing, whole
 
 STAGES = ("address", "connection", "server", "model", "abilities")  # of a number and plain http
@@ -23,7 +22,7 @@ CAPABLE = ["completion", "vision"]
 def found_on(script: Sequence[Step], **question: Any) -> CheckReport:
     """Return the report about a server with this script, which must be left afterwards."""
     with FaultServer(script) as server:
-        report = check(Question(server.url, **{"probes": False, **question}))
+        report = check(CheckRequest(server.url, **{"probes": False, **question}))
         assert server.wait_until_left()
         return report
 
@@ -39,9 +38,9 @@ def stopped_at(stage: str) -> list[str]:
     return ["ok"] * before + ["failed"] + ["not asked"] * (len(STAGES) - before - 1) + LATER
 
 
-def test_a_good_server_passes_every_stage(stand_in: StandIn) -> None:
+def test_a_good_server_passes_every_stage(stand_in: FakeServer) -> None:
     """And is told with what it can do."""
-    report = check(Question(stand_in.url, "notebook", model="sandbox-chat"))
+    report = check(CheckRequest(stand_in.url, "notebook", model="sandbox-chat"))
     assert states(report) == ["ok"] * 5 + LATER
     assert (bool(report), report.ok, report.error) == (True, True, None)
     sentences = [stage.sentence for stage in report.stages]
@@ -54,15 +53,15 @@ def test_a_good_server_passes_every_stage(stand_in: StandIn) -> None:
     assert all(stage.milliseconds is not None for stage in report.stages[:5])
 
 
-def test_a_check_loads_no_model(stand_in: StandIn) -> None:
+def test_a_check_loads_no_model(stand_in: FakeServer) -> None:
     """Only small questions are asked."""
-    assert check(Question(stand_in.url, model="sandbox-embed", abilities=("embedding",)))
+    assert check(CheckRequest(stand_in.url, model="sandbox-embed", abilities=("embedding",)))
     assert {path for _, path, _ in stand_in.requests} == {"/api/version", "/api/tags", "/api/show"}
 
 
-def test_the_only_fitting_model_is_found(stand_in: StandIn) -> None:
+def test_the_only_fitting_model_is_found(stand_in: FakeServer) -> None:
     """With the size of its vectors, where it makes some."""
-    report = check(Question(stand_in.url, abilities=("embedding",)))
+    report = check(CheckRequest(stand_in.url, abilities=("embedding",)))
     assert report.stages[3].sentence == "sandbox-embed, the only installed one of 5 that fits"
     assert "dimension 256" in report.stages[4].sentence
 
@@ -73,15 +72,15 @@ def test_the_only_fitting_model_is_found(stand_in: StandIn) -> None:
 )
 def test_the_report_says_where_the_address_comes_from(source: str, said: str) -> None:
     """So that a forgotten variable is noticed; what was changed in it is told instead."""
-    report = check(Question("http://127.0.0.1:1", source))
+    report = check(CheckRequest("http://127.0.0.1:1", source))
     assert report.stages[0].sentence == f"http://127.0.0.1:1, {said}"
-    assert check(Question("127.0.0.1:1", source)).stages[0].sentence.startswith("typed 127.0.0.1:1 → used http://127.0.0.1:1")
+    assert check(CheckRequest("127.0.0.1:1", source)).stages[0].sentence.startswith("typed 127.0.0.1:1 → used http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize("typed", ["ftp://x", "http://h:99999", "llama3.2:1b"])
 def test_a_bad_address_stops_at_the_first_stage(typed: str) -> None:
     """Nothing is connected to."""
-    report = check(Question(typed))
+    report = check(CheckRequest(typed))
     assert states(report) == stopped_at("address")
     assert report.error is not None
     assert report.error.code.startswith("OM-A")
@@ -92,7 +91,7 @@ def test_a_refused_port_stops_at_the_connection() -> None:
     """With the command that starts a server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    report = check(Question(f"http://127.0.0.1:{port}"))
+    report = check(CheckRequest(f"http://127.0.0.1:{port}"))
     assert states(report) == stopped_at("connection")
     assert "ollama serve" in str(report)
 
@@ -100,7 +99,7 @@ def test_a_refused_port_stops_at_the_connection() -> None:
 def test_a_proxy_of_no_use_stops_at_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found out when the way is looked for."""
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
-    report = check(Question("http://gpu-box.test:11434"))
+    report = check(CheckRequest("http://gpu-box.test:11434"))
     assert states(report) == stopped_at("connection")
     assert report.error is not None
     assert report.error.code == "OM-D22"
@@ -127,7 +126,7 @@ def test_a_server_that_is_not_ours_stops_at_the_server(script: Sequence[Step], c
 
 def test_silence_ends_the_check_within_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check does not wait as long as an answer may take."""
-    monkeypatch.setattr("ollama_magics.diagnosis.probe._METADATA_SECONDS", 0.2)
+    monkeypatch.setattr("ollama_magics.diagnosis.stages._METADATA_SECONDS", 0.2)
     report = found_on([Hold()])
     assert states(report) == stopped_at("server")
     assert report.error is not None
@@ -173,10 +172,10 @@ def test_a_server_that_lists_no_capabilities_passes_with_a_question_mark() -> No
     assert report.stages[4].sentence == "?"
 
 
-def test_each_stage_is_reported_as_it_ends(stand_in: StandIn) -> None:
+def test_each_stage_is_reported_as_it_ends(stand_in: FakeServer) -> None:
     """A panel paints from it; before the end it counts as nothing."""
     seen: list[CheckReport] = []
-    last = check(Question(stand_in.url, model="sandbox-chat"), seen.append)
+    last = check(CheckRequest(stand_in.url, model="sandbox-chat"), seen.append)
     assert [states(report).count("ok") for report in seen] == [1, 2, 3, 4, 5]
     assert not any(seen)
     assert last
@@ -233,7 +232,7 @@ def test_the_text_has_a_line_for_each_stage_and_the_remedy_below() -> None:
 
 def test_a_report_speaks_one_language() -> None:
     """The person's, where there is a translation."""
-    report = check(Question("ftp://x", language="zh"))
+    report = check(CheckRequest("ftp://x", language="zh"))
     assert report.language == "zh"
     assert "地址" in str(report)
     assert "地址" in report.as_html()

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.diagnosis import asking
-from ollama_magics.diagnosis.probe import check
-from ollama_magics.diagnosis.question import Question
-from ollama_magics.diagnosis.report import CheckReport
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.diagnosis import capability_tests
+from ollama_magics.diagnosis.report import CheckReport, CheckRequest
+from ollama_magics.diagnosis.stages import check
+from ollama_magics.fake_server.server import FakeServer
 from tests.diagnosis.rig import card
 from tests.faults import FaultServer, Hold, Receive, Step, Wait, chunk, fine, whole
 from tests.faults.connection import Connection
@@ -23,7 +22,7 @@ LINE = "application/x-ndjson"
 def deep(script: list[Step], *abilities: str) -> CheckReport:
     """Return the deep check of the model of a server with this script."""
     with FaultServer(script) as server:
-        return check(Question(server.url, model="m", abilities=abilities or ("completion",), deep=True))
+        return check(CheckRequest(server.url, model="m", abilities=abilities or ("completion",), deep=True))
 
 
 def saying(text: str, **fields: Any) -> list[Step]:
@@ -31,9 +30,9 @@ def saying(text: str, **fields: Any) -> list[Step]:
     return whole(chunk(text, done=True, done_reason="stop", **fields), kind=LINE)
 
 
-def test_the_stand_in_passes_and_is_asked_as_in_real_use(stand_in: StandIn) -> None:
+def test_the_stand_in_passes_and_is_asked_as_in_real_use(stand_in: FakeServer) -> None:
     """The same context for the load and for the answer, so that the model is loaded once."""
-    report = check(Question(stand_in.url, model="sandbox-chat", context_length=1024, deep=True))
+    report = check(CheckRequest(stand_in.url, model="sandbox-chat", context_length=1024, deep=True))
     assert report, report
     assert {stage.state for stage in report.stages} == {"ok"}
     bodies = [body for _, path, body in stand_in.requests if path == "/api/chat" and body]
@@ -43,11 +42,11 @@ def test_the_stand_in_passes_and_is_asked_as_in_real_use(stand_in: StandIn) -> N
 
 def test_a_long_load_ticks_and_is_called_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known is reported while the model is on its way, with D32 when it takes long."""
-    monkeypatch.setattr(asking, "_TICK", 0.05)
-    monkeypatch.setattr(asking, "_LONG", 0.0)
+    monkeypatch.setattr(capability_tests, "_TICK", 0.05)
+    monkeypatch.setattr(capability_tests, "_LONG", 0.0)
     seen: list[CheckReport] = []
     with FaultServer(fine(show=card(), chat=[Wait(0.4), *saying("Hello")])) as server:
-        assert check(Question(server.url, model="m", deep=True), seen.append)
+        assert check(CheckRequest(server.url, model="m", deep=True), seen.append)
     ticks = [stage for report in seen for stage in report.stages if (stage.name, stage.state) == ("load", "asking")]
     assert ticks
     assert ticks[0].sentence.startswith("loading m … ")
@@ -64,7 +63,7 @@ def test_a_load_can_be_stopped() -> None:
 
     with FaultServer(fine(show=card(), chat=[Hold()])) as server:
         threading.Thread(target=press, daemon=True).start()
-        report = check(Question(server.url, model="m", deep=True), stop=stop)
+        report = check(CheckRequest(server.url, model="m", deep=True), stop=stop)
         assert server.wait_until_left()
     assert report.error is not None
     assert report.error.code == "OM-V07"
@@ -80,7 +79,7 @@ def test_an_interrupt_leaves_no_connection_behind() -> None:
     outer = threading.Event()
     with FaultServer(fine(show=card(), chat=[Hold()])) as server:
         with pytest.raises(KeyboardInterrupt):
-            check(Question(server.url, model="m", deep=True), press, stop=outer)
+            check(CheckRequest(server.url, model="m", deep=True), press, stop=outer)
         assert server.wait_until_left()
     assert not outer.is_set()  # it may belong to the whole session
 
@@ -125,12 +124,12 @@ def test_a_server_that_refuses_functions_is_told_in_its_own_words() -> None:
     )
 
 
-def test_the_report_is_the_same_as_json(stand_in: StandIn) -> None:
+def test_the_report_is_the_same_as_json(stand_in: FakeServer) -> None:
     """With a code for programs, and null where nothing failed."""
-    good = json.loads(check(Question(stand_in.url, model="sandbox-chat")).as_json())
+    good = json.loads(check(CheckRequest(stand_in.url, model="sandbox-chat")).as_json())
     assert (good["ok"], good["code"]) == (True, None)
     assert [stage["state"] for stage in good["stages"]] == ["ok"] * 5 + ["not asked"] * 3
-    bad = check(Question(stand_in.url, model="nope"))
+    bad = check(CheckRequest(stand_in.url, model="nope"))
     found = json.loads(str(bad.in_json()))
     assert bad.error is not None
     assert (found["ok"], found["code"]) == (False, "OM-D36")

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.diagnosis.probe import check
-from ollama_magics.diagnosis.question import Question
-from ollama_magics.diagnosis.report import CheckReport
-from ollama_magics.diagnosis.surroundings import World
+from ollama_magics.diagnosis.environment import Environment
+from ollama_magics.diagnosis.report import CheckReport, CheckRequest
+from ollama_magics.diagnosis.stages import check
 from tests.diagnosis.rig import card
 from tests.faults import FaultServer, Hold, Receive, Send, Step, Wait, fine, whole
 
@@ -42,25 +41,25 @@ def slow_names(host: str, *_: object, **__: object) -> list[tuple[Any, ...]]:
 
 
 CARD = {"capabilities": ["completion"]}
-SLOW: dict[str, tuple[list[Step], World, str]] = {
-    "a silent name": ([Hold()], World(resolve=silent_names), "http://box.test:{port}"),
-    "a name with silent addresses": ([Hold()], World(resolve=slow_names), "http://box.test:{port}"),
-    "a silent handshake": ([Hold()], World(), "https://127.0.0.1:{port}"),
-    "a silent server": ([Receive(), Hold()], World(), "http://127.0.0.1:{port}"),
-    "a trickling version": (fine(version=trickling({"version": "0.24.0"})), World(), "http://127.0.0.1:{port}"),
-    "a trickling list": (fine(tags=trickling({"models": [{"name": "m"}]})), World(), "http://127.0.0.1:{port}"),
-    "a trickling card": (fine(show=trickling(CARD)), World(), "http://127.0.0.1:{port}"),
-    "a trickling refusal": (fine(show=trickling({"error": "x" * 99})), World(), "http://127.0.0.1:{port}"),
-    "a trickling memory": (fine(show=card(), ps=trickling({"models": []})), World(), "http://127.0.0.1:{port}"),
-    "a trickling start": (trickling({"version": "0.24.0"}), World(), "http://127.0.0.1:{port}"),
+SLOW: dict[str, tuple[list[Step], Environment, str]] = {
+    "a silent name": ([Hold()], Environment(resolve=silent_names), "http://box.test:{port}"),
+    "a name with silent addresses": ([Hold()], Environment(resolve=slow_names), "http://box.test:{port}"),
+    "a silent handshake": ([Hold()], Environment(), "https://127.0.0.1:{port}"),
+    "a silent server": ([Receive(), Hold()], Environment(), "http://127.0.0.1:{port}"),
+    "a trickling version": (fine(version=trickling({"version": "0.24.0"})), Environment(), "http://127.0.0.1:{port}"),
+    "a trickling list": (fine(tags=trickling({"models": [{"name": "m"}]})), Environment(), "http://127.0.0.1:{port}"),
+    "a trickling card": (fine(show=trickling(CARD)), Environment(), "http://127.0.0.1:{port}"),
+    "a trickling refusal": (fine(show=trickling({"error": "x" * 99})), Environment(), "http://127.0.0.1:{port}"),
+    "a trickling memory": (fine(show=card(), ps=trickling({"models": []})), Environment(), "http://127.0.0.1:{port}"),
+    "a trickling start": (trickling({"version": "0.24.0"}), Environment(), "http://127.0.0.1:{port}"),
 }
 
 
-def timed(script: list[Step], world: World, url: str, found: dict[str, Any], name: str) -> None:
+def timed(script: list[Step], world: Environment, url: str, found: dict[str, Any], name: str) -> None:
     """Make one check, and note its report and how long it took."""
     with FaultServer(script) as server:
         start = time.monotonic()
-        report = check(Question(url.format(port=server.port), model="m"), world=world)
+        report = check(CheckRequest(url.format(port=server.port), model="m"), world=world)
         found[name] = report, time.monotonic() - start
 
 
@@ -83,7 +82,7 @@ def requests_of(models: int, capabilities: list[str], **question: Any) -> tuple[
     """Return the report about a server with so many models, and what was asked of it."""
     tags = whole({"models": [{"name": f"m{number}", "size": number + 1} for number in range(models)]})
     with FaultServer(fine(tags=tags, show=whole({"capabilities": capabilities}))) as server:
-        return check(Question(server.url, **question)), server.paths()
+        return check(CheckRequest(server.url, **question)), server.paths()
 
 
 def test_many_models_are_not_all_asked_about() -> None:
@@ -101,7 +100,7 @@ def test_a_wrong_name_costs_no_load() -> None:
     """Four small requests, the last of which brings the nearest names."""
     refused = whole({"error": "model 'x' not found"}, status=404)
     with FaultServer(fine(show=refused)) as server:
-        report = check(Question(server.url, model="x"))
+        report = check(CheckRequest(server.url, model="x"))
         assert server.paths() == ["/api/version", "/api/tags", "/api/show", "/api/tags"]
     assert report.error is not None
     assert report.error.code == "OM-D36"
@@ -121,7 +120,7 @@ def test_whoever_started_a_check_ends_it_at_any_stage(script: Callable[[], list[
     threading.Timer(0.3, stop.set).start()
     with FaultServer(script()) as server:
         start = time.monotonic()
-        report = check(Question(server.url, model="m", probes=False), stop=stop)
+        report = check(CheckRequest(server.url, model="m", probes=False), stop=stop)
         assert time.monotonic() - start < 1.3
     assert report.error is not None
     assert report.error.code == "OM-V07"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ollama_magics.diagnosis.probe import check
 from ollama_magics.diagnosis.report import CheckReport
+from ollama_magics.diagnosis.stages import check
 from tests.diagnosis.certificates import trust
 from tests.diagnosis.rig import SITUATIONS, Scene, closed_port, scene_of
 
@@ -31,8 +31,8 @@ def test_a_situation_is_named_with_what_to_type(
 ) -> None:
     """The first code and the first remedy are the right ones, and a ready command leads to an Ollama."""
     make, code, remedy = SITUATIONS[name]
-    monkeypatch.setattr("ollama_magics.diagnosis.probe._METADATA_SECONDS", 0.5)
-    monkeypatch.setattr("ollama_magics.diagnosis.probe._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("ollama_magics.diagnosis.stages._METADATA_SECONDS", 0.5)
+    monkeypatch.setattr("ollama_magics.diagnosis.stages._CONNECT_SECONDS", 0.5)
     with scene_of(make) as scene:
         report = found_in(scene, monkeypatch, tmp_path)
     told = [report.error] if report.error else list(report.notes)

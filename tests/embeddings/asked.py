@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from ollama_magics.embeddings.forms import source_of
-from ollama_magics.embeddings.places import Place
+from ollama_magics.embeddings.collect import embed
+from ollama_magics.embeddings.inputs import source_of
+from ollama_magics.embeddings.options import read
 from ollama_magics.embeddings.report import EmbedReport
-from ollama_magics.embeddings.results import embed
-from ollama_magics.embeddings.verdicts import Patience
-from ollama_magics.embeddings.wishes import read
+from ollama_magics.embeddings.retry import RetryPolicy
+from ollama_magics.embeddings.servers import Place
 from ollama_magics.errors import EmbeddingProblem
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.server.client.server import Client
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
 from tests.faults import FaultServer, Send, Step, fine, whole
 from tests.faults.connection import Connection
 
 Connect = Callable[..., Client]
-QUICK = Patience(first=0.001, longest=0.01)
+QUICK = RetryPolicy(first=0.001, longest=0.01)
 NAN = "embedding contains NaN or Inf values"
 LONG = "the input length exceeds the context length"
 EOF = 'do embedding request: Post "http://127.0.0.1:1/embedding": EOF'
@@ -109,9 +109,9 @@ def healthy(_: Asked) -> None:
     """Answer all batches right."""
 
 
-def asked_texts(server: FaultServer | StandIn) -> list[list[str]]:
+def asked_texts(server: FaultServer | FakeServer) -> list[list[str]]:
     """Return the texts of each request for vectors."""
-    if isinstance(server, StandIn):
+    if isinstance(server, FakeServer):
         return [found["input"] for _, path, found in server.requests if path == "/api/embed" and found]
     return [json.loads(request.body)["input"] for request in server.requests if request.path == "/api/embed"]
 
@@ -121,9 +121,9 @@ class Call:
     """A job against one or more servers; ``report`` is what the last one told."""
 
     connect: Connect
-    servers: Sequence[FaultServer | StandIn]
+    servers: Sequence[FaultServer | FakeServer]
     store: Any = None
-    patience: Patience = QUICK
+    patience: RetryPolicy = QUICK
     report: EmbedReport | None = None
 
     def __call__(self, rows: Any, model: str = "m", **wishes: Any) -> np.ndarray[Any, Any]:

@@ -13,15 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.embeddings.decoding import Decoder
-from ollama_magics.embeddings.forms import source_of
-from ollama_magics.embeddings.places import Place
-from ollama_magics.embeddings.results import embed
-from ollama_magics.embeddings.scanning import Scanner
-from ollama_magics.embeddings.wishes import read
+from ollama_magics.embeddings.collect import embed
+from ollama_magics.embeddings.decoding import Decoder, Scanner
+from ollama_magics.embeddings.inputs import source_of
+from ollama_magics.embeddings.options import read
+from ollama_magics.embeddings.servers import Place
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.server.address.reading import parse
-from ollama_magics.server.client.server import Client
+from ollama_magics.server.address import parse
+from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
 from tests.embeddings.asked import (
     NO_RUNNER,

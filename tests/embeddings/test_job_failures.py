@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from ollama_magics.embeddings.verdicts import Patience
+from ollama_magics.embeddings.retry import RetryPolicy
 from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from tests.embeddings.asked import (
     EOF,
@@ -229,7 +229,7 @@ def test_a_restarted_server_is_asked_again(connect: Connect) -> None:
     restarted = threading.Event()
     first = serving(lambda asked: [Reset()] if asked.number else None)
     with first:
-        call = Call(connect, [first], patience=Patience(first=0.2, longest=0.2, attempts=40))
+        call = Call(connect, [first], patience=RetryPolicy(first=0.2, longest=0.2, attempts=40))
         port = first.port
 
         def restart() -> None:

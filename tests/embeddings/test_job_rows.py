@@ -14,13 +14,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ollama_magics.embeddings.forms import lines_of, source_of
-from ollama_magics.embeddings.matrix import Matrix
-from ollama_magics.embeddings.places import Place
-from ollama_magics.embeddings.results import embed
-from ollama_magics.embeddings.wishes import read
+from ollama_magics.embeddings.collect import embed
+from ollama_magics.embeddings.inputs import lines_of, source_of
+from ollama_magics.embeddings.options import read
+from ollama_magics.embeddings.output import Matrix
+from ollama_magics.embeddings.servers import Place
 from ollama_magics.errors import EmbeddingProblem, SettingError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.models import InstalledModels
 from tests.embeddings.asked import Call, Connect, asked_texts, healthy, serving, vectors
 
@@ -235,7 +235,7 @@ def test_what_pandas_calls_missing_is_named_so(connect: Connect) -> None:
     assert "Row 1 is missing (NA)." in problem.how_we_know
 
 
-def test_no_library_of_tables_is_imported_for_a_list(stand_in: StandIn) -> None:
+def test_no_library_of_tables_is_imported_for_a_list(stand_in: FakeServer) -> None:
     """They would cost a second of everyone who has no table."""
     code = (
         "import sys, ollama_magics as om\n"

@@ -11,7 +11,7 @@ from ollama_magics import messages
 from ollama_magics.embeddings.report import EmbedReport
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.secret import Secret
-from ollama_magics.session.notebook import Session
+from ollama_magics.session.session import Session
 from ollama_magics.settings.form import OllamaSettings
 from tests.embeddings.asked import (
     EOF,

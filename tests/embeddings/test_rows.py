@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.embeddings.forms import texts_of
+from ollama_magics.embeddings.inputs import texts_of
 from ollama_magics.errors import EmbeddingProblem
 
 KINDS: dict[str, Callable[[], Any]] = {

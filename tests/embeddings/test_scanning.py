@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ollama_magics.embeddings.decoding import Decoder
-from ollama_magics.embeddings.scanning import Scanner
+from ollama_magics.embeddings.decoding import Decoder, Scanner
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(40, 60))
 POSITIVE = st.floats(2**-19, 1, width=32, exclude_max=True)

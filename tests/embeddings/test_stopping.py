@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ollama_magics.embeddings.interrupt import StopButton
 from ollama_magics.embeddings.job import Job
-from ollama_magics.embeddings.stopping import StopButton
 from ollama_magics.errors import Interrupted
 from ollama_magics.store.vectors import VectorStore
 from tests.embeddings.asked import Call, Connect, healthy, serving, vectors

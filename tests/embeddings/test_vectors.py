@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ollama_magics.embeddings.forms import source_of
-from ollama_magics.embeddings.places import Place
-from ollama_magics.embeddings.results import embed as embed_rows
-from ollama_magics.embeddings.wishes import read
+from ollama_magics.embeddings.collect import embed as embed_rows
+from ollama_magics.embeddings.inputs import source_of
+from ollama_magics.embeddings.options import read
+from ollama_magics.embeddings.servers import Place
 from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.server.client.server import Client
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
 from tests.embeddings.asked import QUICK
 from tests.faults import Close, FaultServer, Send, Step, fine, whole
@@ -23,9 +23,9 @@ from tests.faults import Close, FaultServer, Send, Step, fine, whole
 Connect = Callable[..., Client]
 
 
-def batches(server: StandIn | FaultServer) -> list[list[str]]:
+def batches(server: FakeServer | FaultServer) -> list[list[str]]:
     """Return the texts of each request for vectors."""
-    if isinstance(server, StandIn):
+    if isinstance(server, FakeServer):
         return [body["input"] for _, path, body in server.requests if path == "/api/embed" and body]
     return [json.loads(request.body)["input"] for request in server.requests if request.path == "/api/embed"]
 
@@ -47,7 +47,7 @@ def embed_on(connect: Connect, script: Sequence[Step], texts: Sequence[str], **o
         return embed(connect(server.url), "m", texts, **options)
 
 
-def test_the_array_is_plain_and_ready_to_use(connect: Connect, stand_in: StandIn) -> None:
+def test_the_array_is_plain_and_ready_to_use(connect: Connect, stand_in: FakeServer) -> None:
     """One row a text, float32, in one piece of memory."""
     vectors = embed(connect(stand_in.url), "sandbox-embed", ["one text", "another text", "something else"])
     assert (vectors.shape, vectors.dtype) == ((3, 256), np.float32)
@@ -56,7 +56,7 @@ def test_the_array_is_plain_and_ready_to_use(connect: Connect, stand_in: StandIn
     assert np.isfinite(vectors).all()
 
 
-def test_batches_keep_the_order_and_lose_nothing(connect: Connect, stand_in: StandIn) -> None:
+def test_batches_keep_the_order_and_lose_nothing(connect: Connect, stand_in: FakeServer) -> None:
     """Whatever their size, the array is the same."""
     texts = [f"text number {number}" for number in range(23)]
     client = connect(stand_in.url)
@@ -70,20 +70,22 @@ def test_batches_keep_the_order_and_lose_nothing(connect: Connect, stand_in: Sta
 
 
 @pytest.mark.parametrize(("count", "requests"), [(1, 1), (256, 1), (257, 2), (512, 2)])
-def test_a_batch_holds_256_texts(connect: Connect, stand_in: StandIn, count: int, requests: int) -> None:
+def test_a_batch_holds_256_texts(connect: Connect, stand_in: FakeServer, count: int, requests: int) -> None:
     """Neither a request too many nor one too large."""
     assert len(embed(connect(stand_in.url), "sandbox-embed", list(map(str, range(count))))) == count
     assert len(batches(stand_in)) == requests
 
 
-def test_every_batch_forbids_cutting(connect: Connect, stand_in: StandIn) -> None:
+def test_every_batch_forbids_cutting(connect: Connect, stand_in: FakeServer) -> None:
     """A cut text would have a vector that looks right."""
     embed(connect(stand_in.url), "sandbox-embed", ["a", "b"], batch=1)
     sent = [body for _, path, body in stand_in.requests if path == "/api/embed"]
     assert [body["truncate"] for body in sent if body] == [False, False]
 
 
-def test_more_than_one_batch_shows_its_progress(connect: Connect, stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_than_one_batch_shows_its_progress(
+    connect: Connect, stand_in: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One batch shows nothing."""
     client = connect(stand_in.url)
     embed(client, "sandbox-embed", list("abcd"))
@@ -130,7 +132,7 @@ def test_an_answer_without_numbers_is_never_an_array(connect: Connect, body: byt
     assert caught.value.code == "OM-R02"
 
 
-def test_a_text_that_is_too_long_is_an_error_with_its_row(connect: Connect, stand_in: StandIn) -> None:
+def test_a_text_that_is_too_long_is_an_error_with_its_row(connect: Connect, stand_in: FakeServer) -> None:
     """The server refuses a batch as a whole, and the others of it are asked for again."""
     texts = ["a", "b", "c", "word " * 5000]
     with pytest.raises(EmbeddingProblem) as caught:

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.embeddings.prefixes import prefix
-from ollama_magics.embeddings.wishes import Wish, read
+from ollama_magics.embeddings.batcher import prefix
+from ollama_magics.embeddings.options import EmbedOptions, read
 from ollama_magics.errors import SettingError
 
 
 def test_nothing_typed_is_the_usual() -> None:
     """256 texts a batch, two batches in flight, no cutting, with the store."""
-    assert read() == Wish(batch=256, parallel=2, on_error="raise", truncate=False, store=True)
+    assert read() == EmbedOptions(batch=256, parallel=2, on_error="raise", truncate=False, store=True)
 
 
 def test_what_is_typed_is_read() -> None:

@@ -26,7 +26,7 @@ from ollama_magics.errors import (
     SettingError,
     ToolProblem,
 )
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 ERRORS: list[OllamaMagicsError] = [
     AddressError("OM-A02", port="x"),
@@ -67,7 +67,7 @@ def test_an_error_comes_back_as_it_was(error: OllamaMagicsError, cross: Any) -> 
     assert found._render_traceback_() == error._render_traceback_()
 
 
-def test_of_a_cut_reply_the_text_comes_back(stand_in: StandIn) -> None:
+def test_of_a_cut_reply_the_text_comes_back(stand_in: FakeServer) -> None:
     """The reply itself holds a connection."""
     om.configure(base_url=stand_in.url, model="sandbox-chat")
     error = AnswerCut("OM-C01", characters=3)

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 
 @pytest.fixture
-def server() -> Iterator[StandIn]:
+def server() -> Iterator[FakeServer]:
     """Yield a running stand-in."""
-    with StandIn(delay=0) as stand_in:
+    with FakeServer(delay=0) as stand_in:
         yield stand_in
 
 
 @pytest.fixture
-def http(server: StandIn) -> Iterator[httpx.Client]:
+def http(server: FakeServer) -> Iterator[httpx.Client]:
     """Yield a client of it."""
     with httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client:
         yield client

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from ollama_magics.fake_server.instances import instance
+from ollama_magics.fake_server.answers import instance
 
 
 class Mood(enum.Enum):

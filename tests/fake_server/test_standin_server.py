@@ -13,10 +13,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from ollama_magics.fake_server.exchange import Exchange
-from ollama_magics.fake_server.listener import Listener, State
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.fake_server.version import VERSION
+from ollama_magics.fake_server.connection import Exchange, Listener, State
+from ollama_magics.fake_server.routes import VERSION
+from ollama_magics.fake_server.server import FakeServer
 
 NEVER_STOP = {"model": "sandbox-chat", "messages": [{"role": "user", "content": "never stop"}]}
 LIGHT = """
@@ -34,7 +33,7 @@ def test_importing_it_brings_nothing_else() -> None:
     assert told.stdout.strip() == "[] []"
 
 
-def test_it_listens_on_the_loopback_address_only(server: StandIn) -> None:
+def test_it_listens_on_the_loopback_address_only(server: FakeServer) -> None:
     """Its address says so, and no other one can be given to its socket."""
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", server.url)
     with pytest.raises(ValueError, match="this machine only"):
@@ -46,7 +45,7 @@ def test_the_version_is_told_in_one_place(http: httpx.Client) -> None:
     assert http.get("/api/version").json() == {"version": VERSION}
 
 
-def test_stopping_closes_the_port_and_keeps_the_address(server: StandIn) -> None:
+def test_stopping_closes_the_port_and_keeps_the_address(server: FakeServer) -> None:
     """A connection is refused afterwards, and the server can come back on the same port."""
     url = server.url
     server.stop()
@@ -57,7 +56,7 @@ def test_stopping_closes_the_port_and_keeps_the_address(server: StandIn) -> None
     assert httpx.get(f"{url}/api/version", trust_env=False).status_code == 200
 
 
-def test_stopping_and_starting_twice_does_no_harm(server: StandIn) -> None:
+def test_stopping_and_starting_twice_does_no_harm(server: FakeServer) -> None:
     """Each of the two says what shall be, not what shall change."""
     port = server.port
     assert server.start().port == port
@@ -65,16 +64,16 @@ def test_stopping_and_starting_twice_does_no_harm(server: StandIn) -> None:
     server.stop()
 
 
-def test_a_port_that_is_taken_is_an_error(server: StandIn) -> None:
+def test_a_port_that_is_taken_is_an_error(server: FakeServer) -> None:
     """Two servers never share a port."""
     with pytest.raises(OSError, match="in use"):
-        StandIn(server.port).start()
+        FakeServer(server.port).start()
 
 
 def test_stopping_leaves_no_thread() -> None:
     """Not with idle connections, and not with an endless answer under way."""
     before = set(threading.enumerate())
-    with StandIn(delay=0.001) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
+    with FakeServer(delay=0.001) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
         client.get("/api/version")
         with client.stream("POST", "/api/chat", json=NEVER_STOP) as answer:
             pieces = answer.iter_raw()
@@ -87,7 +86,7 @@ def test_stopping_leaves_no_thread() -> None:
 def test_stopping_cuts_an_answer_in_the_middle() -> None:
     """The client sees a body that did not end."""
     with (
-        StandIn(delay=0.001) as server,
+        FakeServer(delay=0.001) as server,
         httpx.stream("POST", f"{server.url}/api/chat", json=NEVER_STOP, trust_env=False) as answer,
     ):
         pieces = answer.iter_raw()
@@ -98,7 +97,7 @@ def test_stopping_cuts_an_answer_in_the_middle() -> None:
         assert server.open_streams == 0
 
 
-def test_requests_are_remembered_in_order(server: StandIn, http: httpx.Client) -> None:
+def test_requests_are_remembered_in_order(server: FakeServer, http: httpx.Client) -> None:
     """With method, path and JSON object, also if they are refused."""
     http.get("/api/tags")
     http.post("/api/show", json={"model": "nope"})
@@ -113,7 +112,7 @@ def test_requests_are_remembered_in_order(server: StandIn, http: httpx.Client) -
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_ends_the_answer(server: StandIn, *, stream: bool) -> None:
+def test_a_client_that_leaves_ends_the_answer(server: FakeServer, *, stream: bool) -> None:
     """Also where nothing is written to it."""
     server.delay = 0.001
     body = httpx.Request("POST", server.url, json={**NEVER_STOP, "stream": stream}).content
@@ -124,7 +123,7 @@ def test_a_client_that_leaves_ends_the_answer(server: StandIn, *, stream: bool) 
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/embed"])
-def test_a_client_that_leaves_while_waiting_is_noticed(server: StandIn, path: str) -> None:
+def test_a_client_that_leaves_while_waiting_is_noticed(server: FakeServer, path: str) -> None:
     """Before the first token, where the delay would last for an hour."""
     server.delay = 3600
     request = {"model": "sandbox-chat", "messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}
@@ -134,7 +133,7 @@ def test_a_client_that_leaves_while_waiting_is_noticed(server: StandIn, path: st
     assert server.requests[0][1] == path
 
 
-def test_headers_wait_for_the_first_token(server: StandIn) -> None:
+def test_headers_wait_for_the_first_token(server: FakeServer) -> None:
     """Not a byte comes while the model thinks about it."""
     server.delay = 3600
     body = httpx.Request("POST", server.url, json=NEVER_STOP).content
@@ -146,7 +145,7 @@ def test_headers_wait_for_the_first_token(server: StandIn) -> None:
             connection.recv(1)
 
 
-def test_the_delay_can_be_changed_under_way(server: StandIn) -> None:
+def test_the_delay_can_be_changed_under_way(server: FakeServer) -> None:
     """The next token waits for the new one."""
     server.delay = 0.001
     with httpx.stream("POST", f"{server.url}/api/chat", json=NEVER_STOP, trust_env=False, timeout=0.5) as answer:
@@ -157,7 +156,7 @@ def test_the_delay_can_be_changed_under_way(server: StandIn) -> None:
             list(pieces)
 
 
-def test_answers_are_made_side_by_side(server: StandIn, http: httpx.Client) -> None:
+def test_answers_are_made_side_by_side(server: FakeServer, http: httpx.Client) -> None:
     """A long one does not keep a short one waiting."""
     server.delay = 0.001
     with http.stream("POST", "/api/chat", json=NEVER_STOP) as answer:
@@ -167,7 +166,7 @@ def test_answers_are_made_side_by_side(server: StandIn, http: httpx.Client) -> N
         assert server.open_streams == 1
 
 
-def test_a_second_request_on_the_way_is_no_departure(server: StandIn) -> None:
+def test_a_second_request_on_the_way_is_no_departure(server: FakeServer) -> None:
     """A client may send the next request while the first answer comes."""
     head = b"POST /api/chat HTTP/1.1\r\nHost: x.local\r\nContent-Length: %d\r\n\r\n"
     body = b'{"model":"sandbox-chat","messages":[{"role":"user","content":"repeat after me: one two"}],"stream":false}'
@@ -180,7 +179,7 @@ def test_a_second_request_on_the_way_is_no_departure(server: StandIn) -> None:
     assert received.count(b"HTTP/1.1 200 OK") == 2
 
 
-def test_a_length_that_is_no_number_is_refused(server: StandIn) -> None:
+def test_a_length_that_is_no_number_is_refused(server: FakeServer) -> None:
     """And the connection is closed, since nobody knows where the next request begins."""
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(b"POST /api/chat HTTP/1.1\r\nHost: x.local\r\nContent-Length: many\r\n\r\n")

@@ -13,9 +13,9 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.errors import SettingError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.integrations.remote_session import Access, access
-from ollama_magics.session.notebook import Session, current
+from ollama_magics.session.session import Session, current
 
 
 def test_what_differs_from_the_defaults_and_matters_elsewhere_goes_along() -> None:
@@ -72,11 +72,11 @@ def test_a_variable_that_is_not_set_is_an_error_that_names_it() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
-def test_a_forked_process_has_connections_of_its_own(stand_in: StandIn) -> None:
+def test_a_forked_process_has_connections_of_its_own(stand_in: FakeServer) -> None:
     """Two processes on one connection would read each other's vectors."""
     code = (
         "import os, sys, ollama_magics as om\n"
-        "from ollama_magics.session.notebook import current\n"
+        "from ollama_magics.session.session import current\n"
         "om.configure(base_url=sys.argv[1])\n"
         "before = current().client\n"
         "child = os.fork()\n"
@@ -88,11 +88,11 @@ def test_a_forked_process_has_connections_of_its_own(stand_in: StandIn) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
 @pytest.mark.parametrize("opened", [True, False])
-def test_a_forked_process_shares_no_store_that_is_open(stand_in: StandIn, tmp_path: Path, *, opened: bool) -> None:
+def test_a_forked_process_shares_no_store_that_is_open(stand_in: FakeServer, tmp_path: Path, *, opened: bool) -> None:
     """It goes on without; what its parent has not opened yet is its own."""
     code = (
         "import os, sys, ollama_magics as om\n"
-        "from ollama_magics.session.notebook import current\n"
+        "from ollama_magics.session.session import current\n"
         "om.configure(base_url=sys.argv[1], embedding_model='sandbox-embed')\n"
         "store = current().store\n"
         "if sys.argv[2] == 'True': om.embed(['before'])\n"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 PATIENCE = 60  # seconds until a kernel that says nothing counts as dead
 
@@ -113,7 +113,7 @@ def started() -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def kernel(started: Kernel, stand_in: StandIn) -> Iterator[Kernel]:
+def kernel(started: Kernel, stand_in: FakeServer) -> Iterator[Kernel]:
     """Give the kernel with the extension freshly loaded and the stand-in as its server."""
     assert started.run("%load_ext ollama_magics").status == "ok"
     started.run(f"%ollama_config --base-url {stand_in.url} --model sandbox-chat --embedding-model sandbox-embed")

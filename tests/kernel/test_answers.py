@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 INTERRUPT_BOUND = 1.0  # seconds promised from the stop button to the end of the cell
 MARGIN = 1.0  # seconds for a machine that does much else
@@ -38,7 +38,7 @@ def test_a_fast_answer_costs_few_messages_and_bytes(kernel: Any) -> None:
     assert ran.html.count("dull boy") == 100
 
 
-def test_an_answer_that_takes_a_while_grows(kernel: Any, stand_in: StandIn) -> None:
+def test_an_answer_that_takes_a_while_grows(kernel: Any, stand_in: FakeServer) -> None:
     """Between the waiting line and the end the answer is seen to grow, at most ten times a second."""
     stand_in.delay = 0.02
     begun = time.monotonic()
@@ -66,7 +66,7 @@ def test_a_reply_is_not_shown_twice_by_its_cell(kernel: Any) -> None:
     assert "This is turn" in ran.written
 
 
-def test_an_interrupt_keeps_the_text_and_frees_the_server(kernel: Any, stand_in: StandIn) -> None:
+def test_an_interrupt_keeps_the_text_and_frees_the_server(kernel: Any, stand_in: FakeServer) -> None:
     """The stop button: the cell ends within a second with one line, the text so far stays, the server stops."""
     stand_in.delay = 0.02
     request = kernel.start("%%ollama -o answer\nnever stop")
@@ -85,7 +85,7 @@ def test_an_interrupt_keeps_the_text_and_frees_the_server(kernel: Any, stand_in:
     assert kernel.run("print(_ollama.complete, 'answer' in globals())").written == "False False\n"
 
 
-def test_an_interrupt_while_waiting_for_the_first_word_ends_the_cell(kernel: Any, stand_in: StandIn) -> None:
+def test_an_interrupt_while_waiting_for_the_first_word_ends_the_cell(kernel: Any, stand_in: FakeServer) -> None:
     """No token has come yet: the wait ends as quickly, and the next cell works."""
     stand_in.delay = 30
     request = kernel.start("%ollama hello")
@@ -100,7 +100,7 @@ def test_an_interrupt_while_waiting_for_the_first_word_ends_the_cell(kernel: Any
     assert kernel.run("%ollama hello").status == "ok"
 
 
-def test_a_cut_turn_is_not_sent_again(kernel: Any, stand_in: StandIn) -> None:
+def test_a_cut_turn_is_not_sent_again(kernel: Any, stand_in: FakeServer) -> None:
     """After an interrupt the next prompt starts where the last whole turn ended."""
     stand_in.delay = 0.02
     request = kernel.start("%ollama never stop")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 PATIENCE = 30
 FUNCTION = """
@@ -97,7 +97,7 @@ def test_with_yes_nobody_is_asked(ready: Any) -> None:
     assert ready.run("print(ran)").written == "[(2, 3)]\n"
 
 
-def test_an_interrupt_of_the_question_ends_the_cell(ready: Any, stand_in: StandIn) -> None:
+def test_an_interrupt_of_the_question_ends_the_cell(ready: Any, stand_in: FakeServer) -> None:
     """Within a second, with one line, and nothing runs; the next cell works."""
     request = ready.start(ASK, allow_stdin=True)
     assert question_of(ready)
@@ -110,7 +110,7 @@ def test_an_interrupt_of_the_question_ends_the_cell(ready: Any, stand_in: StandI
     assert len([path for _, path, _ in stand_in.requests if path == "/api/chat"]) == 1
 
 
-def test_an_interrupt_of_a_function_ends_the_cell(ready: Any, stand_in: StandIn) -> None:
+def test_an_interrupt_of_a_function_ends_the_cell(ready: Any, stand_in: FakeServer) -> None:
     """The call says so, and the reply is kept."""
     request = ready.start("%%ollama --once -m sandbox-tools -t rest --yes\nPlease rest 30 seconds.")
     deadline = time.monotonic() + PATIENCE
@@ -126,7 +126,7 @@ def test_an_interrupt_of_a_function_ends_the_cell(ready: Any, stand_in: StandIn)
     assert ready.run("print(ran, _ollama.tool_calls[0].error)").written == "['resting'] interrupted\n"
 
 
-def test_a_table_grows_and_ends_as_one(kernel: Any, stand_in: StandIn) -> None:
+def test_a_table_grows_and_ends_as_one(kernel: Any, stand_in: FakeServer) -> None:
     """An answer in a format is one output: rows while they come, and all of them at the end."""
     kernel.run("from dataclasses import dataclass\n@dataclass\nclass Person:\n    name: str\n    age: int")
     stand_in.delay = 0.05

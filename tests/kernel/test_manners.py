@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from tests.faults import LINES, Close, FaultServer, Lines, Send, fine
 
 SEVERAL = "%%ollama -m sandbox-chat -m sandbox-think -o answers"
@@ -26,7 +26,7 @@ def payloads(kernel: Any, source: str, *, allow_stdin: bool) -> list[Any]:
 # Several models.
 
 
-def test_several_models_answer_in_columns_of_one_output(kernel: Any, stand_in: StandIn) -> None:
+def test_several_models_answer_in_columns_of_one_output(kernel: Any, stand_in: FakeServer) -> None:
     """One after another, with length and speed under each, and nothing is remembered."""
     ran = kernel.run(f"{SEVERAL}\nhello")
     assert len(ran.displays) == 1
@@ -40,7 +40,7 @@ def test_several_models_answer_in_columns_of_one_output(kernel: Any, stand_in: S
     assert "This is turn 1" in kernel.run("%ollama hello").plain
 
 
-def test_columns_stream_one_after_another(kernel: Any, stand_in: StandIn) -> None:
+def test_columns_stream_one_after_another(kernel: Any, stand_in: FakeServer) -> None:
     """The first is complete, with its figures, while the second is waited for."""
     stand_in.delay = 0.02
     ran = kernel.run(f"{SEVERAL}\nrepeat after me: " + "word " * 20)
@@ -75,7 +75,7 @@ def test_a_model_that_fails_has_its_error_in_its_column_and_the_others_answer(ke
     assert told.written == "False [OM-D36] This is turn\n"
 
 
-def test_a_prompt_that_cannot_be_sent_is_one_error_for_all(kernel: Any, stand_in: StandIn) -> None:
+def test_a_prompt_that_cannot_be_sent_is_one_error_for_all(kernel: Any, stand_in: FakeServer) -> None:
     """It says nothing about the models."""
     ran = kernel.run(f"{SEVERAL}\nhello {{{{unknown_name}}}}")
     assert ran.error == "PromptProblem"
@@ -88,7 +88,7 @@ def test_one_model_that_is_named_stays_one_reply(kernel: Any) -> None:
     assert kernel.run("print(type(answer).__name__, answer.model)").written == "Reply sandbox-think\n"
 
 
-def test_answers_that_are_cut_keep_their_columns(kernel: Any, stand_in: StandIn) -> None:
+def test_answers_that_are_cut_keep_their_columns(kernel: Any, stand_in: FakeServer) -> None:
     """What each had said, and that it is not complete."""
     cut = fine(chat=[Send(LINES), Lines(3), Close()])
     with FaultServer(cut) as server:
@@ -149,7 +149,7 @@ def test_it_is_said_where_there_is_no_next_cell(kernel: Any, source: str, said: 
 # What is kept with an answer.
 
 
-def test_the_output_says_where_the_answer_came_from(kernel: Any, stand_in: StandIn) -> None:
+def test_the_output_says_where_the_answer_came_from(kernel: Any, stand_in: FakeServer) -> None:
     """Model, digest, server, options, seed and time; no address."""
     ran = kernel.run("%%ollama --seed 3 --temperature 0\nhello")
     kept = ran.messages[-1]["content"]["metadata"]["ollama_magics"]
@@ -173,7 +173,7 @@ def test_with_streaming_off_it_says_so_without_the_time(kernel: Any) -> None:
     assert all("time" not in kept for kept in columns.messages[-1]["content"]["metadata"]["ollama_magics"])
 
 
-def test_thumbnails_of_the_pictures_come_with_the_last_paint(kernel: Any, stand_in: StandIn) -> None:
+def test_thumbnails_of_the_pictures_come_with_the_last_paint(kernel: Any, stand_in: FakeServer) -> None:
     """At most twelve of at most 64 pixels, and how many more there were."""
     stand_in.delay = 0.02
     kernel.run("import numpy as np\npictures = [np.full((40 + 20 * n, 300, 3), 17 * n, 'uint8') for n in range(14)]")
@@ -187,7 +187,7 @@ def test_thumbnails_of_the_pictures_come_with_the_last_paint(kernel: Any, stand_
     assert len(ran.html) < 12 * 2000
 
 
-def test_thoughts_are_open_while_they_come_and_say_how_long_they_took(kernel: Any, stand_in: StandIn) -> None:
+def test_thoughts_are_open_while_they_come_and_say_how_long_they_took(kernel: Any, stand_in: FakeServer) -> None:
     """Folded in the last paint."""
     stand_in.delay = 0.04
     ran = kernel.run("%%ollama -m sandbox-think\nhello you out there in the wide wide world")

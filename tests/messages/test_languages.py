@@ -11,7 +11,7 @@ import pytest
 
 import ollama_magics
 from ollama_magics import messages
-from ollama_magics.server.address.steps import Why
+from ollama_magics.server.address_text import Why
 from ollama_magics.settings import form, values
 
 PACKAGE = Path(ollama_magics.__file__).parent

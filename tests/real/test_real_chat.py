@@ -12,11 +12,11 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
-from ollama_magics.conversation.reply.looks import warnings
-from ollama_magics.conversation.reply.stream import Reply
+from ollama_magics.conversation.reply import Reply
+from ollama_magics.conversation.reply_view import warnings
 from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
-from ollama_magics.server.wire.requests import Message
-from ollama_magics.session.notebook import current
+from ollama_magics.server.wire import Message
+from ollama_magics.session.session import current
 from tests.real.runner import cpu_seconds, runner_of
 
 PARROT = "Hello there . I am a tiny model .."

@@ -7,19 +7,18 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.diagnosis import proofs
-from ollama_magics.diagnosis.asking import Talk
-from ollama_magics.diagnosis.probe import check
-from ollama_magics.diagnosis.question import Question
-from ollama_magics.diagnosis.report import CheckReport
+from ollama_magics.diagnosis import capability_tests
+from ollama_magics.diagnosis.capability_tests import Talk
+from ollama_magics.diagnosis.report import CheckReport, CheckRequest
+from ollama_magics.diagnosis.stages import check
 from ollama_magics.errors import EmbeddingProblem
-from ollama_magics.server.address.reading import parse
-from ollama_magics.server.client.server import Client
+from ollama_magics.server.address import parse
+from ollama_magics.server.client import Client
 
 
 def deep(url: str, model: str, *abilities: str, **more: Any) -> CheckReport:
     """Return the deep check of a model; every context is of one size, as another one loads the model anew."""
-    question = Question(url, "notebook", model, abilities or ("completion",), context_length=512, deep=True, **more)
+    question = CheckRequest(url, "notebook", model, abilities or ("completion",), context_length=512, deep=True, **more)
     return check(question)
 
 
@@ -60,9 +59,9 @@ def test_the_vectors_of_a_chat_model_are_found_out(real_url: str) -> None:
     assert report.error is not None
     assert (report.error.code, told(report, "load")) == ("OM-D38", "not asked yet")
     client = Client(parse(real_url))
-    talk = Talk(client, Question(real_url, abilities=("embedding",)), "parrot", client.card("parrot"))
+    talk = Talk(client, CheckRequest(real_url, abilities=("embedding",)), "parrot", client.card("parrot"))
     with pytest.raises(EmbeddingProblem) as caught:
-        proofs.embedding(talk)
+        capability_tests.embedding(talk)
     client.close()
     assert caught.value.code == "OM-V03"
 

@@ -16,7 +16,7 @@ import pytest
 import ollama_magics as om
 from ollama_magics.embeddings.report import EmbedReport
 from ollama_magics.errors import EmbeddingProblem, ModelProblem
-from ollama_magics.session.notebook import current
+from ollama_magics.session.session import current
 from tests.embeddings.asked import Asked, Call, Connect, asked_texts, serving
 from tests.faults import Step, whole
 from tests.real.runner import kill_runner

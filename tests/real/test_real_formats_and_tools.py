@@ -10,7 +10,7 @@ import pytest
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import AnswerCut, FormatProblem, ModelProblem, ToolProblem
-from ollama_magics.session.notebook import Session, current
+from ollama_magics.session.session import Session, current
 
 PARROT = "Hello there . I am a tiny model .."
 

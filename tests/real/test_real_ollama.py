@@ -14,11 +14,11 @@ from PIL import Image
 
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.conversation.reply.looks import warnings
-from ollama_magics.conversation.reply.stream import Reply
+from ollama_magics.conversation.reply import Reply
+from ollama_magics.conversation.reply_view import warnings
 from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
-from ollama_magics.server.wire.requests import ChatRequest, Message
-from ollama_magics.session.notebook import Session, current
+from ollama_magics.server.wire import ChatRequest, Message
+from ollama_magics.session.session import Session, current
 
 PARROT = "Hello there . I am a tiny model .."
 

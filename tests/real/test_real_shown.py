@@ -8,9 +8,9 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.conversation.reply.looks import metadata
+from ollama_magics.conversation.reply_view import metadata
 from ollama_magics.errors import ModelProblem
-from ollama_magics.session.notebook import Session, current
+from ollama_magics.session.session import Session, current
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ollama_magics.render.markdown import growing, markdown
-from ollama_magics.render.markdown.markdown import parse
+from ollama_magics.render import growing, markdown
+from ollama_magics.render.markdown import parse
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -71,7 +71,7 @@ def test_finished_blocks_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> Non
         parsed.append(len(source))
         return parse(source, references)
 
-    monkeypatch.setattr("ollama_magics.render.markdown.growing.parse", counted)
+    monkeypatch.setattr("ollama_magics.render.growing.parse", counted)
     growing_text, block = growing.Markup(), "Some words of an answer, and [a] bracket.\n\n"
     for text in accumulate([block] * 200):
         growing_text.html(text)

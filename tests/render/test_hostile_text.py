@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ollama_magics.render.markdown import markdown, pieces
+from ollama_magics.render import answer, markdown
 
 ALLOWED = {
     "a": {"href", "target", "rel", "style"},
@@ -182,10 +182,10 @@ def _check_values(attributes: dict[str, str]) -> None:
 
 def everything(text: str) -> str:
     """Return an answer that shows the text wherever a text of others can stand."""
-    thoughts = pieces.thoughts_html(text, text, open=True)
-    footer = pieces.footer_html([text, text], [text])
-    columns = pieces.columns_html([(text, pieces.waiting_html([text])), (text, pieces.thumbnails_html([b"png"], text))])
-    return pieces.answer_html(thoughts, markdown.to_html(text), footer) + columns
+    thoughts = answer.thoughts_html(text, text, open=True)
+    footer = answer.footer_html([text, text], [text])
+    columns = answer.columns_html([(text, answer.waiting_html([text])), (text, answer.thumbnails_html([b"png"], text))])
+    return answer.answer_html(thoughts, markdown.to_html(text), footer) + columns
 
 
 @pytest.mark.parametrize("text", CORPUS)

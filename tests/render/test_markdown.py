@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from ollama_magics.render.markdown import cleaning, markdown
-from ollama_magics.render.markdown.colours import FAMILIES, coloured
-from ollama_magics.render.markdown.pieces import AMBER, GREY
+from ollama_magics.render import cleaning, markdown
+from ollama_magics.render.answer import AMBER, GREY
+from ollama_magics.render.code import FAMILIES, coloured
 
 PEN = "\u202e"
 

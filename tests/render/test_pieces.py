@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.render.markdown import cleaning, markdown, pieces
+from ollama_magics.render import answer, cleaning, markdown
 
 PEN = "\u202e"
 
 
 def test_the_footer_joins_figures_and_gives_each_warning_its_line() -> None:
     """Small and grey, the warnings in the theme's amber."""
-    page = pieces.footer_html(["llama3.2", "214 tokens"], ["cut", "dropped"])
+    page = answer.footer_html(["llama3.2", "214 tokens"], ["cut", "dropped"])
     assert page.count("<div") == 3
     assert ">llama3.2 · 214 tokens</div>" in page
     assert page.count("--jp-warn-color0") == 2
@@ -22,22 +22,22 @@ def test_the_footer_joins_figures_and_gives_each_warning_its_line() -> None:
 
 def test_an_empty_footer_is_nothing() -> None:
     """No figures and no warnings leave no gap."""
-    assert pieces.footer_html([]) == ""
+    assert answer.footer_html([]) == ""
 
 
 def test_thoughts_are_folded_unless_open_and_absent_without_text() -> None:
     """They are plain text: neither Markdown nor formulas."""
-    folded = pieces.thoughts_html("*a* $x$", "thoughts", open=False)
+    folded = answer.thoughts_html("*a* $x$", "thoughts", open=False)
     assert folded.startswith('<details class="mathjax_ignore"')
     assert " open><summary>thoughts</summary>" not in folded
     assert "*a* $x$" in folded
-    assert " open><summary>thoughts</summary>" in pieces.thoughts_html("a", "thoughts", open=True)
-    assert pieces.thoughts_html("", "thoughts", open=True) == ""
+    assert " open><summary>thoughts</summary>" in answer.thoughts_html("a", "thoughts", open=True)
+    assert answer.thoughts_html("", "thoughts", open=True) == ""
 
 
 def test_an_answer_is_one_element_of_its_pieces_in_order() -> None:
     """One output in the saved notebook."""
-    page = pieces.answer_html("<p>a</p>", pieces.waiting_html(["llama3.2", "3 s"]))
+    page = answer.answer_html("<p>a</p>", answer.waiting_html(["llama3.2", "3 s"]))
     assert page.startswith('<div class="ollama-magics"')
     assert page.index("<p>a</p>") < page.index("llama3.2 · 3 s")
 
@@ -45,18 +45,18 @@ def test_an_answer_is_one_element_of_its_pieces_in_order() -> None:
 def test_an_answer_that_grows_shows_the_source_of_many_formulas() -> None:
     """A page typesets all of them again at each paint; the whole answer has them typeset."""
     few, many = "<p>\\(x\\)</p>", "<p>\\(x\\) \\[y\\]</p>" * 20
-    assert "mathjax_ignore" not in pieces.answer_html(few, growing=True)
-    assert "mathjax_ignore" in pieces.answer_html(many, growing=True)
-    assert "mathjax_ignore" not in pieces.answer_html(many)
+    assert "mathjax_ignore" not in answer.answer_html(few, growing=True)
+    assert "mathjax_ignore" in answer.answer_html(many, growing=True)
+    assert "mathjax_ignore" not in answer.answer_html(many)
 
 
 def test_columns_and_thumbnails_are_of_the_size_they_need() -> None:
     """Columns wrap; pictures are in the page itself, and nothing is there where there are none."""
-    page = pieces.columns_html([("a", "<p>1</p>"), ("b", "<p>2</p>")])
+    page = answer.columns_html([("a", "<p>1</p>"), ("b", "<p>2</p>")])
     assert page.count("flex:1 1 280px") == 2
     assert "flex-wrap:wrap" in page
-    assert pieces.thumbnails_html([]) == ""
-    assert "max-width:64px" in pieces.thumbnails_html([b"png"], "and 2 more")
+    assert answer.thumbnails_html([]) == ""
+    assert "max-width:64px" in answer.thumbnails_html([b"png"], "and 2 more")
 
 
 def test_a_growing_text_is_cleaned_like_a_whole_one() -> None:

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from ollama_magics.errors import Cancelled, PictureProblem, SettingError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.fetch import Limits, fetch, shown
-from ollama_magics.session.notebook import Session
+from ollama_magics.session.session import Session
 from ollama_magics.settings.form import OllamaSettings
 from tests.faults import FaultServer, Hold, Piece, Receive, Send, Serve, Step, Wait, whole
 
@@ -240,7 +240,7 @@ def test_a_fetched_file_is_a_picture_or_is_refused(session: Session) -> None:
 
 
 def test_nothing_is_fetched_unasked_nor_off_a_machine_that_keeps_to_itself(
-    session: Session, stand_in: StandIn, record: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, stand_in: FakeServer, record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without --allow-url, with --local-only, and in a replay."""
     limits = Limits(networks=HERE)

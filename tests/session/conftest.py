@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.session.notebook import Session
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.session.session import Session
 from ollama_magics.settings.form import OllamaSettings
 
 Open = Callable[..., Session]
@@ -31,6 +31,6 @@ def open_session() -> Iterator[Open]:
 
 
 @pytest.fixture
-def session(open_session: Open, stand_in: StandIn) -> Session:
+def session(open_session: Open, stand_in: FakeServer) -> Session:
     """Return a session whose chat model is the stand-in's."""
     return open_session(base_url=stand_in.url, model="sandbox-chat")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ollama_magics.errors import AddressError, OllamaMagicsError, SettingError
-from ollama_magics.session.notebook import Session
+from ollama_magics.session.session import Session
 from ollama_magics.settings import form
 from ollama_magics.settings.form import OllamaSettings
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 from .conftest import Open
 
@@ -42,12 +42,12 @@ def test_a_check_may_be_told_not_to_look_around(open_session: Open) -> None:
     assert not open_session(probes="no").question().probes
 
 
-def bodies(stand_in: StandIn, path: str) -> list[dict[str, Any]]:
+def bodies(stand_in: FakeServer, path: str) -> list[dict[str, Any]]:
     """Return what was sent to a path."""
     return [body for _, asked, body in stand_in.requests if asked == path and body is not None]
 
 
-def test_a_deep_check_asks_as_real_use_does(open_session: Open, stand_in: StandIn) -> None:
+def test_a_deep_check_asks_as_real_use_does(open_session: Open, stand_in: FakeServer) -> None:
     """The same context and keep-alive with every request, so that the load is not wasted."""
     session = open_session(base_url=stand_in.url, model="sandbox-chat", context_length=512, keep_alive="7m", seed=3)
     assert session.check(deep=True)
@@ -57,7 +57,7 @@ def test_a_deep_check_asks_as_real_use_does(open_session: Open, stand_in: StandI
     assert (used["options"]["num_ctx"], used["keep_alive"]) == (512, "7m")
 
 
-def test_embeddings_stay_as_long_as_the_form_says(open_session: Open, stand_in: StandIn) -> None:
+def test_embeddings_stay_as_long_as_the_form_says(open_session: Open, stand_in: FakeServer) -> None:
     """In the check and in real use; what a call says wins."""
     session = open_session(base_url=stand_in.url, model="sandbox-embed", model_type="embedding", keep_alive="1h30m")
     assert session.check(deep=True)
@@ -66,7 +66,7 @@ def test_embeddings_stay_as_long_as_the_form_says(open_session: Open, stand_in: 
     assert [body["keep_alive"] for body in bodies(stand_in, "/api/embed")] == [*["1h30m"] * 5, "5m"]
 
 
-def test_a_denied_ability_is_told_and_not_proved(open_session: Open, stand_in: StandIn) -> None:
+def test_a_denied_ability_is_told_and_not_proved(open_session: Open, stand_in: FakeServer) -> None:
     """Whoever does not want it must not wait for it."""
     values = {"base_url": stand_in.url, "model": "sandbox-vision", "model_type": "chat"}
     seen = open_session(**values).check(deep=True)

@@ -10,18 +10,18 @@ import pytest
 
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.conversation.reply.looks import warnings
-from ollama_magics.conversation.reply.stream import Reply
+from ollama_magics.conversation.reply import Reply
+from ollama_magics.conversation.reply_view import warnings
 from ollama_magics.errors import AnswerCut, Interrupted, OllamaMagicsError, PromptProblem, PromptTooLong
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.server.wire.requests import Message
-from ollama_magics.session.notebook import Session
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.server.wire import Message
+from ollama_magics.session.session import Session
 from tests.faults import LINES, Close, FaultServer, Send, Serve, chunk, fine, whole
 
 from .conftest import Open
 
 
-def sent(server: StandIn | FaultServer) -> list[list[tuple[str, str]]]:
+def sent(server: FakeServer | FaultServer) -> list[list[tuple[str, str]]]:
     """Return the messages of each chat, as (role, content)."""
     if isinstance(server, FaultServer):
         bodies = [json.loads(request.body) for request in server.requests if request.path == "/api/chat"]
@@ -81,7 +81,7 @@ def failure(act: Callable[[], object]) -> OllamaMagicsError:
 # Conversations by name.
 
 
-def test_conversations_of_different_names_know_nothing_of_each_other(session: Session, stand_in: StandIn) -> None:
+def test_conversations_of_different_names_know_nothing_of_each_other(session: Session, stand_in: FakeServer) -> None:
     """Nor of the one without a name."""
     for prompt in (Prompt("One"), Prompt("Two", chat="a"), Prompt("Three", chat="b"), Prompt("Four", chat="a")):
         assert session.ask(prompt).text
@@ -98,7 +98,7 @@ def test_a_conversation_may_be_an_object(session: Session) -> None:
     assert session.conversation.turns == ()
 
 
-def test_a_system_prompt_belongs_to_its_conversation(session: Session, stand_in: StandIn) -> None:
+def test_a_system_prompt_belongs_to_its_conversation(session: Session, stand_in: FakeServer) -> None:
     """It holds for the turns that follow, until another is typed or the conversation starts afresh."""
     for prompt in (
         Prompt("One", chat="a", system="Be kind."),
@@ -113,7 +113,7 @@ def test_a_system_prompt_belongs_to_its_conversation(session: Session, stand_in:
     assert [content if role == "system" else "" for role, content in heads] == ["Be kind.", "Be kind.", "", "", "Be brief.", ""]
 
 
-def test_a_system_prompt_goes_with_the_turn_it_was_typed_with(session: Session, stand_in: StandIn) -> None:
+def test_a_system_prompt_goes_with_the_turn_it_was_typed_with(session: Session, stand_in: FakeServer) -> None:
     """The cell runs again without it: it is as if it had never been typed."""
     assert session.ask(Prompt("One", place=Place("a", "1"), system="Be kind.")).text
     assert session.ask(Prompt("One", place=Place("a", "2"))).text
@@ -131,7 +131,7 @@ def test_an_unknown_conversation_is_answered_with_the_nearest_name(session: Sess
 # The budget.
 
 
-def test_turns_that_fit_all_go_out(session: Session, stand_in: StandIn) -> None:
+def test_turns_that_fit_all_go_out(session: Session, stand_in: FakeServer) -> None:
     """Nothing is left out, and nothing is said."""
     remembered(session, *(turn(number, 23) for number in range(3)))
     reply = session.ask(Prompt("And now?", context_length=512))
@@ -140,7 +140,7 @@ def test_turns_that_fit_all_go_out(session: Session, stand_in: StandIn) -> None:
     assert warnings(reply) == []
 
 
-def test_the_oldest_turns_are_left_out_before_anything_is_sent(session: Session, stand_in: StandIn) -> None:
+def test_the_oldest_turns_are_left_out_before_anything_is_sent(session: Session, stand_in: FakeServer) -> None:
     """As they are counted already; it costs no refusal, and the footer says so."""
     remembered(session, *(turn(number, 23) for number in range(40)))
     reply = session.ask(Prompt("And now?", context_length=512, max_tokens=64))
@@ -153,14 +153,14 @@ def test_the_oldest_turns_are_left_out_before_anything_is_sent(session: Session,
     assert len(session.conversation.turns) == 41
 
 
-def test_the_system_prompt_is_never_left_out(session: Session, stand_in: StandIn) -> None:
+def test_the_system_prompt_is_never_left_out(session: Session, stand_in: FakeServer) -> None:
     """Whatever else is."""
     remembered(session, *(turn(number, 23) for number in range(40)))
     assert session.ask(Prompt("And now?", context_length=128, system="Be kind.")).text
     assert sent(stand_in)[0][0] == ("system", "Be kind.")
 
 
-def test_each_turn_is_counted_as_the_server_did(session: Session, stand_in: StandIn) -> None:
+def test_each_turn_is_counted_as_the_server_did(session: Session, stand_in: FakeServer) -> None:
     """Together they are what the server counted for the last prompt and answer."""
     for text in ("One", "Two and three", "Four five six seven"):
         reply = session.ask(Prompt(text))
@@ -171,7 +171,7 @@ def test_each_turn_is_counted_as_the_server_did(session: Session, stand_in: Stan
     assert len(sent(stand_in)) == 3
 
 
-def test_a_refusal_makes_room_until_the_server_is_content(session: Session, stand_in: StandIn) -> None:
+def test_a_refusal_makes_room_until_the_server_is_content(session: Session, stand_in: FakeServer) -> None:
     """Turns whose size was estimated too small: the server says no, and is asked again with fewer."""
     remembered(session, *(turn(number, 1, words=40) for number in range(20)))
     reply = session.ask(Prompt("And now?", context_length=256, max_tokens=16))
@@ -197,7 +197,7 @@ def test_a_server_that_gives_its_numbers_is_asked_only_once_more(open_session: O
         assert [(len(messages) - 1) // 2 for messages in sent(server)] == [10, 7]
 
 
-def test_a_prompt_that_is_too_long_by_itself_is_an_error(session: Session, stand_in: StandIn) -> None:
+def test_a_prompt_that_is_too_long_by_itself_is_an_error(session: Session, stand_in: FakeServer) -> None:
     """All turns were left out before, and memory is as it was."""
     memory = remembered(session, *(turn(number, 23) for number in range(3)))
     error = failure(lambda: session.ask(Prompt("word " * 500, context_length=128)).text)
@@ -208,7 +208,7 @@ def test_a_prompt_that_is_too_long_by_itself_is_an_error(session: Session, stand
     assert len(memory.turns) == 3
 
 
-def test_a_strict_prompt_leaves_nothing_out(session: Session, stand_in: StandIn) -> None:
+def test_a_strict_prompt_leaves_nothing_out(session: Session, stand_in: FakeServer) -> None:
     """It is refused before it is sent, with the numbers."""
     remembered(session, *(turn(number, 23) for number in range(40)))
     error = failure(lambda: session.ask(Prompt("And now?", context_length=512, strict=True)))
@@ -219,7 +219,7 @@ def test_a_strict_prompt_leaves_nothing_out(session: Session, stand_in: StandIn)
     assert sent(stand_in) == []
 
 
-def test_a_strict_prompt_that_the_server_refuses_is_not_shortened(session: Session, stand_in: StandIn) -> None:
+def test_a_strict_prompt_that_the_server_refuses_is_not_shortened(session: Session, stand_in: FakeServer) -> None:
     """Where the estimate let it through."""
     remembered(session, *(turn(number, 1, words=40) for number in range(20)))
     error = failure(lambda: session.ask(Prompt("And now?", context_length=256, strict=True)).text)
@@ -241,7 +241,7 @@ def test_a_strict_answer_that_fills_the_context_is_refused_with_its_text(open_se
         assert [one.complete for one in session.conversation.turns] == [False]
 
 
-def test_a_strict_answer_with_room_left_is_an_answer(session: Session, stand_in: StandIn) -> None:
+def test_a_strict_answer_with_room_left_is_an_answer(session: Session, stand_in: FakeServer) -> None:
     """And only a strict one says anything about shifting."""
     assert session.ask(Prompt("Hi", strict=True)).complete is False
     assert session.ask(Prompt("Hi", strict=True)).text
@@ -312,7 +312,7 @@ def test_an_answer_that_goes_on_in_vain_leaves_the_memory_as_it_was(open_session
         assert session.ask(Prompt("", go_on=True)).text == "Once upon a time"
 
 
-def test_the_model_of_the_cut_answer_goes_on(session: Session, stand_in: StandIn) -> None:
+def test_the_model_of_the_cut_answer_goes_on(session: Session, stand_in: FakeServer) -> None:
     """Whatever the form says; and it does not think again."""
     assert session.ask(Prompt("never stop", model="sandbox-think", max_tokens=20)).text
     assert session.ask(Prompt("", go_on=True, max_tokens=4)).text
@@ -331,7 +331,7 @@ def test_there_must_be_an_answer_to_go_on_with(session: Session) -> None:
     assert failure(lambda: session.ask(Prompt("", go_on=True, once=True))).code == "OM-T05"
 
 
-def test_an_answer_that_ended_in_its_thoughts_is_not_sent_again(session: Session, stand_in: StandIn) -> None:
+def test_an_answer_that_ended_in_its_thoughts_is_not_sent_again(session: Session, stand_in: FakeServer) -> None:
     """It has no text; going on asks once more."""
     reply = session.ask(Prompt("Hi", model="sandbox-think", max_tokens=3))
     assert (reply.text, bool(reply.thinking), reply.done_reason) == ("", True, "length")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ollama_magics.conversation.conversation import Place
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.conversation.reply.looks import warnings
+from ollama_magics.conversation.reply_view import warnings
 from ollama_magics.errors import (
     AddressError,
     Cancelled,
@@ -23,17 +23,17 @@ from ollama_magics.errors import (
     RequestRefused,
     SettingError,
 )
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.server.wire.requests import ChatRequest, GenerateRequest
-from ollama_magics.session import asking
-from ollama_magics.session.notebook import Session, current
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.server.wire import ChatRequest, GenerateRequest
+from ollama_magics.session import build_request
+from ollama_magics.session.session import Session, current
 from ollama_magics.settings.form import shared
 from tests.faults import FaultServer, Hold, chunk, fine, refusing, whole
 
 from .conftest import Open
 
 
-def sent(server: StandIn, path: str = "/api/chat") -> list[dict[str, Any]]:
+def sent(server: FakeServer, path: str = "/api/chat") -> list[dict[str, Any]]:
     """Return the bodies of the requests to an endpoint."""
     return [body for _, asked, body in server.requests if asked == path and body is not None]
 
@@ -47,7 +47,7 @@ def failure(act: Callable[[], object]) -> OllamaMagicsError:
 
 def chat_request(session: Session, prompt: Prompt) -> ChatRequest:
     """Return what a prompt becomes."""
-    request = asking.request(session, prompt, "m", prompt.text, None)
+    request = build_request.request(session, prompt, "m", prompt.text, None)
     assert isinstance(request, ChatRequest)
     return request
 
@@ -87,7 +87,7 @@ def test_the_system_prompt_comes_first(open_session: Open) -> None:
         assert [(message.role, message.content) for message in messages] == [("system", system), ("user", "Hi")]
 
 
-def test_values_fill_prompt_and_system_prompt(session: Session, stand_in: StandIn) -> None:
+def test_values_fill_prompt_and_system_prompt(session: Session, stand_in: FakeServer) -> None:
     """In the same way, and once."""
     prompt = Prompt("Say {{word}} {x}", system="You are {{who}}.")
     assert session.ask(prompt, {"word": "{{who}}", "who": "a pirate"}).text
@@ -95,16 +95,16 @@ def test_values_fill_prompt_and_system_prompt(session: Session, stand_in: StandI
     assert [message["content"] for message in body["messages"]] == ["You are a pirate.", "Say {{who}} {x}"]
 
 
-def test_without_values_braces_are_text(session: Session, stand_in: StandIn) -> None:
+def test_without_values_braces_are_text(session: Session, stand_in: FakeServer) -> None:
     """As plain calls have it."""
     assert session.ask(Prompt("Say {{word}}", system="{{who}}")).text
     assert [message["content"] for message in sent(stand_in)[0]["messages"]] == ["{{who}}", "Say {{word}}"]
 
 
-def test_a_completion_goes_to_its_own_endpoint(session: Session, stand_in: StandIn) -> None:
+def test_a_completion_goes_to_its_own_endpoint(session: Session, stand_in: FakeServer) -> None:
     """With prompt and system prompt, and without memory."""
     session.configure({"model_type": "completion", "system": "Be brief."})
-    assert isinstance(asking.request(session, Prompt("Once"), "m", "Once", None), GenerateRequest)
+    assert isinstance(build_request.request(session, Prompt("Once"), "m", "Once", None), GenerateRequest)
     for _ in range(2):
         assert session.ask(Prompt("Once")).text
     assert [(body["prompt"], body["system"]) for body in sent(stand_in, "/api/generate")] == [("Once", "Be brief.")] * 2
@@ -114,14 +114,14 @@ def test_a_completion_goes_to_its_own_endpoint(session: Session, stand_in: Stand
 # Memory.
 
 
-def test_turns_are_sent_again_with_the_next_prompt(session: Session, stand_in: StandIn) -> None:
+def test_turns_are_sent_again_with_the_next_prompt(session: Session, stand_in: FakeServer) -> None:
     """The model knows what was said."""
     first = session.ask(Prompt("One")).text
     assert session.ask(Prompt("Two")).text != first
     assert [message["content"] for message in sent(stand_in)[1]["messages"]] == ["One", first, "Two"]
 
 
-def test_a_prompt_for_once_neither_reads_nor_keeps(session: Session, stand_in: StandIn) -> None:
+def test_a_prompt_for_once_neither_reads_nor_keeps(session: Session, stand_in: FakeServer) -> None:
     """As if nothing had been said."""
     assert session.ask(Prompt("One")).text
     assert session.ask(Prompt("Two", once=True)).text
@@ -129,14 +129,14 @@ def test_a_prompt_for_once_neither_reads_nor_keeps(session: Session, stand_in: S
     assert [turn.prompt.content for turn in session.conversation.turns] == ["One"]
 
 
-def test_a_new_conversation_forgets(session: Session, stand_in: StandIn) -> None:
+def test_a_new_conversation_forgets(session: Session, stand_in: FakeServer) -> None:
     """And remembers from there on."""
     for prompt in (Prompt("One"), Prompt("Two", new=True), Prompt("Three")):
         assert session.ask(prompt).text
     assert [message["content"] for message in sent(stand_in)[2]["messages"]][::2] == ["Two", "Three"]
 
 
-def test_a_cell_that_runs_again_does_not_see_its_former_answer(session: Session, stand_in: StandIn) -> None:
+def test_a_cell_that_runs_again_does_not_see_its_former_answer(session: Session, stand_in: FakeServer) -> None:
     """Its turn is replaced."""
     assert session.ask(Prompt("One", place=Place("a", "1"))).text
     assert session.ask(Prompt("Once more", place=Place("a", "2"))).text
@@ -157,7 +157,7 @@ def test_a_failed_turn_changes_nothing(open_session: Open) -> None:
 # Which model.
 
 
-def test_the_only_fitting_model_need_not_be_named(open_session: Open, stand_in: StandIn) -> None:
+def test_the_only_fitting_model_need_not_be_named(open_session: Open, stand_in: FakeServer) -> None:
     """One that sees, where there is a picture."""
     session = open_session(base_url=stand_in.url)
     reply = session.ask(Prompt("What is it?", images=tuple(session.pictures_of(Image.new("RGB", (8, 8), "red")))))
@@ -165,7 +165,7 @@ def test_the_only_fitting_model_need_not_be_named(open_session: Open, stand_in: 
     assert "red" in reply.text
 
 
-def test_several_fitting_models_are_an_error(open_session: Open, stand_in: StandIn) -> None:
+def test_several_fitting_models_are_an_error(open_session: Open, stand_in: FakeServer) -> None:
     """Nothing is guessed, and nothing is sent to any of them."""
     error = failure(lambda: open_session(base_url=stand_in.url).ask(Prompt("Hi")))
     assert (type(error), error.code) == (ModelProblem, "OM-M01")
@@ -173,14 +173,16 @@ def test_several_fitting_models_are_an_error(open_session: Open, stand_in: Stand
 
 
 @pytest.mark.parametrize(("model", "code"), [("nope", "OM-D36"), ("sandbox-embed", "OM-D38")])
-def test_a_model_that_cannot_answer_is_refused_before_sending(session: Session, stand_in: StandIn, model: str, code: str) -> None:
+def test_a_model_that_cannot_answer_is_refused_before_sending(
+    session: Session, stand_in: FakeServer, model: str, code: str
+) -> None:
     """It is missing, or of another kind."""
     error = failure(lambda: session.ask(Prompt("Hi", model=model)))
     assert (type(error), error.code) == (ModelProblem, code)
     assert sent(stand_in) == []
 
 
-def test_a_blind_model_is_refused_a_picture_before_sending(session: Session, stand_in: StandIn) -> None:
+def test_a_blind_model_is_refused_a_picture_before_sending(session: Session, stand_in: FakeServer) -> None:
     """A server would answer as if there were none."""
     picture = tuple(session.pictures_of(Image.new("RGB", (8, 8), "red")))
     error = failure(lambda: session.ask(Prompt("What is it?", images=picture)))
@@ -189,7 +191,7 @@ def test_a_blind_model_is_refused_a_picture_before_sending(session: Session, sta
     assert sent(stand_in) == []
 
 
-def test_the_form_may_know_better_whether_a_model_sees(session: Session, stand_in: StandIn) -> None:
+def test_the_form_may_know_better_whether_a_model_sees(session: Session, stand_in: FakeServer) -> None:
     """Yes: the picture goes out. No: it does not."""
     picture = tuple(session.pictures_of(Image.new("RGB", (8, 8), "red")))
     session.configure({"vision": "yes"})
@@ -201,7 +203,7 @@ def test_the_form_may_know_better_whether_a_model_sees(session: Session, stand_i
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "\t"])
-def test_an_empty_prompt_is_refused(session: Session, stand_in: StandIn, text: str) -> None:
+def test_an_empty_prompt_is_refused(session: Session, stand_in: FakeServer, text: str) -> None:
     """Servers take it as a command to load the model."""
     error = failure(lambda: session.ask(Prompt(text)))
     assert (type(error), error.code) == (PromptProblem, "OM-T01")
@@ -209,7 +211,7 @@ def test_an_empty_prompt_is_refused(session: Session, stand_in: StandIn, text: s
     assert stand_in.requests == []
 
 
-def test_an_unknown_name_is_refused_before_anything_is_asked(session: Session, stand_in: StandIn) -> None:
+def test_an_unknown_name_is_refused_before_anything_is_asked(session: Session, stand_in: FakeServer) -> None:
     """In the system prompt as well."""
     assert failure(lambda: session.ask(Prompt("{{x}}"), {})).code == "OM-T02"
     assert failure(lambda: session.ask(Prompt("Hi", system="{{x}}"), {})).code == "OM-T02"
@@ -272,20 +274,20 @@ def test_a_reply_through_a_proxy_names_the_other_machine(open_session: Open, mon
     ],
 )
 def test_the_embedding_model_comes_from_the_form_or_is_the_only_one(
-    open_session: Open, stand_in: StandIn, values: dict[str, Any]
+    open_session: Open, stand_in: FakeServer, values: dict[str, Any]
 ) -> None:
     """Its own field, or the model if that is its type."""
     assert open_session(base_url=stand_in.url, **values).embed(["a", "b"]).shape == (2, 256)
     assert sent(stand_in, "/api/embed")[0]["model"] == "sandbox-embed"
 
 
-def test_a_chat_model_does_not_embed(session: Session, stand_in: StandIn) -> None:
+def test_a_chat_model_does_not_embed(session: Session, stand_in: FakeServer) -> None:
     """Real servers return vectors of little worth."""
     assert failure(lambda: session.embed(["a"], "sandbox-chat")).code == "OM-D38"
     assert sent(stand_in, "/api/embed") == []
 
 
-def test_rows_are_looked_at_before_the_server(session: Session, stand_in: StandIn) -> None:
+def test_rows_are_looked_at_before_the_server(session: Session, stand_in: FakeServer) -> None:
     """A wrong one costs no request."""
     assert failure(lambda: session.embed(["a", None])).code == "OM-E02"
     assert failure(lambda: session.embed([])).code == "OM-E01"
@@ -487,7 +489,9 @@ def test_threads_that_begin_at_once_share_one_store(session: Session) -> None:
     assert all(store is found[0] for store in found)
 
 
-def test_the_forms_keep_alive_goes_with_embeddings_unless_the_call_says_otherwise(open_session: Open, stand_in: StandIn) -> None:
+def test_the_forms_keep_alive_goes_with_embeddings_unless_the_call_says_otherwise(
+    open_session: Open, stand_in: FakeServer
+) -> None:
     """And nothing goes where nobody has set it."""
     plain = open_session(base_url=stand_in.url)
     plain.embed(["a"], "sandbox-embed", store=False)
@@ -543,7 +547,7 @@ def test_logprobs_are_asked_for_and_kept(open_session: Open) -> None:
     assert warnings(reply) == []
 
 
-def test_logprobs_that_do_not_come_are_missed(session: Session, stand_in: StandIn) -> None:
+def test_logprobs_that_do_not_come_are_missed(session: Session, stand_in: FakeServer) -> None:
     """A server before 0.12.11 passes over the wish; one that nobody has is not sent."""
     reply = session.ask(Prompt("Hi", logprobs=0))
     assert reply.text
@@ -559,7 +563,7 @@ def test_more_logprobs_than_a_server_tells_are_refused(session: Session, count: 
     assert isinstance(failure(lambda: session.ask(Prompt("Hi", logprobs=count))), SettingError)
 
 
-def test_a_text_is_completed_without_memory(session: Session, stand_in: StandIn) -> None:
+def test_a_text_is_completed_without_memory(session: Session, stand_in: FakeServer) -> None:
     """Once for this prompt, whatever the form says; thoughts come apart there, too."""
     reply = session.ask(Prompt("Once upon", model="sandbox-think", generate=True, strict=True))
     assert reply.text
@@ -578,7 +582,7 @@ def test_a_gap_is_filled_by_a_model_that_can(open_session: Open) -> None:
     assert (body["prompt"], body["suffix"]) == ("def f(", "return x")
 
 
-def test_a_model_that_fills_no_gaps_is_refused_before_sending(session: Session, stand_in: StandIn) -> None:
+def test_a_model_that_fills_no_gaps_is_refused_before_sending(session: Session, stand_in: FakeServer) -> None:
     """With those that can, if there are any."""
     error = failure(lambda: session.ask(Prompt("def f(", suffix="return x")))
     assert (error.code, "insert" in error.what) == ("OM-D39", True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ollama_magics.server.wire.answers import ModelCard
-from ollama_magics.session.thinking import asked
+from ollama_magics.server.wire import ModelCard
+from ollama_magics.session.build_request import asked
 
 GPT_OSS = ModelCard(model_info={"general.architecture": "gptoss"}, template="{{ if .Thinking }}Reasoning: {{ .ThinkLevel }}")
 SWITCHED = ModelCard(model_info={"general.architecture": "qwen3"}, template="{{ if and .IsThinkSet .Think }}/think{{ end }}")

@@ -13,15 +13,15 @@ import pytest
 
 from ollama_magics.errors import SettingError
 from ollama_magics.secret import Secret
-from ollama_magics.settings.profiles import files, keys
+from ollama_magics.settings import profiles
 from tests.canary import KEPT_KEY, KEY
 
 WRITER = """
 import sys
-from ollama_magics.settings.profiles import files
+from ollama_magics.settings import profiles
 for number in range(20):
-    files.save("shared", {sys.argv[1]: number + 1}, whole=False)
-    files.save(f"own-{sys.argv[1]}", {"seed": number}, whole=True)
+    profiles.save("shared", {sys.argv[1]: number + 1}, whole=False)
+    profiles.save(f"own-{sys.argv[1]}", {"seed": number}, whole=True)
 """
 
 
@@ -57,11 +57,11 @@ VALUES: dict[str, Any] = {
 
 def test_what_is_saved_is_loaded() -> None:
     """Every kind of value."""
-    files.save("work 1", VALUES, whole=True)
-    assert files.load("work 1") == VALUES
-    assert files.names() == ["work 1"]
-    files.forget("work 1")
-    assert files.names() == []
+    profiles.save("work 1", VALUES, whole=True)
+    assert profiles.load("work 1") == VALUES
+    assert profiles.names() == ["work 1"]
+    profiles.forget("work 1")
+    assert profiles.names() == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="rights of this kind are POSIX's")
@@ -69,13 +69,13 @@ def test_nobody_else_may_read_a_profile(folder: Path) -> None:
     """Whatever the umask, and also where an older file was open to all."""
     before = os.umask(0)
     try:
-        path = files.save("work", VALUES, whole=True)
+        path = profiles.save("work", VALUES, whole=True)
     finally:
         os.umask(before)
     assert (folder.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
     path.chmod(0o644)
     folder.chmod(0o755)
-    files.save("work", VALUES, whole=True)
+    profiles.save("work", VALUES, whole=True)
     assert (folder.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
@@ -84,17 +84,17 @@ def test_two_processes_that_write_at_once_lose_nothing(folder: Path) -> None:
     settings = ["seed", "top_k", "context_length"]
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, name]) for name in settings]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
-    assert files.load("shared") == dict.fromkeys(settings, 20)
-    assert files.names() == sorted(["shared", *(f"own-{name}" for name in settings)])
+    assert profiles.load("shared") == dict.fromkeys(settings, 20)
+    assert profiles.names() == sorted(["shared", *(f"own-{name}" for name in settings)])
     assert not [path for path in folder.iterdir() if path.name.startswith(".writing")]
 
 
 def test_what_a_person_wrote_beside_the_values_stays(folder: Path) -> None:
     """Comments, and settings that this kernel did not change."""
     write(folder / "work.toml", 'format = 1\n[settings]\nmodel = "a"  # the small one\nseed = 7\ntop_k = 3\n')
-    files.save("work", {"seed": 8}, removed=["top_k"], whole=False)
+    profiles.save("work", {"seed": 8}, removed=["top_k"], whole=False)
     assert "# the small one" in (folder / "work.toml").read_text()
-    assert files.load("work") == {"model": "a", "seed": 8}
+    assert profiles.load("work") == {"model": "a", "seed": 8}
 
 
 NAMES = ["", " ", "../x", "a/b", "a\\b", ".x", "x.", "-x", "con", "LPT1.x", "keys", "x" * 65, "a\nb", "a\0b", "~", "🙂", "C:x"]
@@ -103,7 +103,7 @@ NAMES = ["", " ", "../x", "a/b", "a\\b", ".x", "x.", "-x", "con", "LPT1.x", "key
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_is_no_file_of_the_folder_is_refused(folder: Path, name: str) -> None:
     """For whatever it is used."""
-    for act in (lambda: files.save(name, {}, whole=True), lambda: files.load(name), lambda: files.forget(name)):
+    for act in (lambda: profiles.save(name, {}, whole=True), lambda: profiles.load(name), lambda: profiles.forget(name)):
         assert failure(act).code == "OM-S05"
     assert not folder.exists()
 
@@ -123,7 +123,7 @@ BROKEN = [
 @pytest.mark.parametrize("text", BROKEN)
 def test_a_broken_file_is_set_aside_and_never_overwritten(folder: Path, text: str) -> None:
     """Whether it is to be read or written."""
-    for act in (lambda: files.load("work"), lambda: files.save("work", {"seed": 1}, whole=True)):
+    for act in (lambda: profiles.load("work"), lambda: profiles.save("work", {"seed": 1}, whole=True)):
         path = write(folder / "work.toml", text)
         error = failure(act)
         assert error.code == "OM-S07"
@@ -136,13 +136,13 @@ def test_a_broken_file_is_set_aside_and_never_overwritten(folder: Path, text: st
 def test_bytes_that_are_no_text_are_set_aside(folder: Path) -> None:
     """As everything that cannot be read."""
     write(folder / "work.toml", "").write_bytes(b"\xff\xfe" * 100)
-    assert failure(lambda: files.load("work")).code == "OM-S07"
+    assert failure(lambda: profiles.load("work")).code == "OM-S07"
 
 
 def test_a_newer_file_stays_as_it_is(folder: Path) -> None:
     """The newer version still needs it."""
     path = write(folder / "work.toml", "format = 2\n[settings]\nnew = 1\n")
-    for act in (lambda: files.load("work"), lambda: files.save("work", {"seed": 1}, whole=True)):
+    for act in (lambda: profiles.load("work"), lambda: profiles.save("work", {"seed": 1}, whole=True)):
         assert failure(act).code == "OM-S08"
     assert path.read_text() == "format = 2\n[settings]\nnew = 1\n"
 
@@ -161,7 +161,7 @@ def test_a_newer_file_stays_as_it_is(folder: Path) -> None:
 def test_a_wrong_line_is_named_and_the_file_stays(folder: Path, line: str, said: str) -> None:
     """A person wrote it by hand, and it is theirs to mend; what may be a key is not shown."""
     path = write(folder / "work.toml", f"format = 1\n[settings]\n{line}\n")
-    error = failure(lambda: files.load("work"))
+    error = failure(lambda: profiles.load("work"))
     assert error.code == "OM-S10"
     assert said in error.how_we_know
     assert KEPT_KEY not in str(error) + repr(error.facts)
@@ -170,8 +170,8 @@ def test_a_wrong_line_is_named_and_the_file_stays(folder: Path, line: str, said:
 
 def test_a_profile_that_is_not_there_is_an_error_that_lists_the_others() -> None:
     """For loading and forgetting."""
-    files.save("work", {}, whole=True)
-    for act in (lambda: files.load("wrok"), lambda: files.forget("wrok")):
+    profiles.save("work", {}, whole=True)
+    for act in (lambda: profiles.load("wrok"), lambda: profiles.forget("wrok")):
         error = failure(act)
         assert error.code == "OM-S06"
         assert "work" in error.how_we_know
@@ -180,56 +180,56 @@ def test_a_profile_that_is_not_there_is_an_error_that_lists_the_others() -> None
 def test_secrets_are_never_written(folder: Path) -> None:
     """Neither a hidden header nor a hidden proxy."""
     values = {"headers": (("X-Token", Secret(KEY)),), "proxy": Secret(f"http://me:{KEY}@p", "p"), "seed": 1}
-    path = files.save("work", values, whole=True)
-    files.export(folder / "out.toml", values)
-    assert files.load("work") == {"seed": 1}
+    path = profiles.save("work", values, whole=True)
+    profiles.export(folder / "out.toml", values)
+    assert profiles.load("work") == {"seed": 1}
     assert KEY not in path.read_text() + (folder / "out.toml").read_text()
 
 
 def test_a_file_from_elsewhere_cannot_choose_what_secrets_are_sent(tmp_path: Path) -> None:
     """It names an address, and would name a variable of this machine for it."""
     text = 'format = 1\n[settings]\nbase_url = "http://evil.test"\napi_key_env = "AWS_KEY"\nheaders = { X = "$HOME" }\n'
-    assert files.imported(write(tmp_path / "x.toml", text)) == {"base_url": "http://evil.test"}
+    assert profiles.imported(write(tmp_path / "x.toml", text)) == {"base_url": "http://evil.test"}
 
 
 def test_an_export_does_not_replace_what_is_no_profile(tmp_path: Path) -> None:
     """It may be the thesis; nor is a broken file renamed that is not in our folder."""
     path = write(tmp_path / "thesis.tex", "years of work")
-    assert failure(lambda: files.export(path, {})).code == "OM-S07"
-    assert failure(lambda: files.imported(path)).code == "OM-S07"
+    assert failure(lambda: profiles.export(path, {})).code == "OM-S07"
+    assert failure(lambda: profiles.imported(path)).code == "OM-S07"
     assert path.read_text() == "years of work"
-    files.export(tmp_path / "a.toml", {"seed": 1})
-    files.export(tmp_path / "a.toml", {"seed": 2})
-    assert files.imported(tmp_path / "a.toml") == {"seed": 2}
+    profiles.export(tmp_path / "a.toml", {"seed": 1})
+    profiles.export(tmp_path / "a.toml", {"seed": 2})
+    assert profiles.imported(tmp_path / "a.toml") == {"seed": 2}
 
 
 def test_a_folder_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file in its place, and a path that would begin in the folder of the notebook."""
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(write(tmp_path / "file", "x") / "below"))
-    assert failure(lambda: files.save("work", {}, whole=True)).code == "OM-S09"
+    assert failure(lambda: profiles.save("work", {}, whole=True)).code == "OM-S09"
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", "here")
-    assert failure(lambda: files.save("work", {}, whole=True)).code == "OM-S09"
-    assert failure(files.names).code == "OM-S09"
+    assert failure(lambda: profiles.save("work", {}, whole=True)).code == "OM-S09"
+    assert failure(profiles.names).code == "OM-S09"
 
 
 def test_a_key_in_a_file_is_for_one_origin_and_one_reader(folder: Path) -> None:
     """And gone when it is forgotten."""
-    keys.store("file", "http://a:1", Secret(KEY))
-    keys.store("file", "http://b:1", Secret("other"))
+    profiles.store("file", "http://a:1", Secret(KEY))
+    profiles.store("file", "http://b:1", Secret("other"))
     path = folder / "keys.toml"
     path.chmod(0o644)
-    assert keys.stored("file", "http://a:1") == Secret(KEY)
+    assert profiles.stored("file", "http://a:1") == Secret(KEY)
     assert os.name != "posix" or path.stat().st_mode & 0o777 == 0o600
-    keys.store("file", "http://a:1", None)
-    assert keys.stored("file", "http://a:1") is None
-    assert keys.stored("file", "http://b:1") == Secret("other")
-    assert files.names() == []
+    profiles.store("file", "http://a:1", None)
+    assert profiles.stored("file", "http://a:1") is None
+    assert profiles.stored("file", "http://b:1") == Secret("other")
+    assert profiles.names() == []
 
 
 def test_a_broken_file_of_keys_is_not_quoted(folder: Path) -> None:
     """What TOML cannot read may be the key."""
     write(folder / "keys.toml", f"http://a = {KEPT_KEY}")
-    error = failure(lambda: keys.stored("file", "http://a:1"))
+    error = failure(lambda: profiles.stored("file", "http://a:1"))
     assert error.code == "OM-S09"
     assert KEPT_KEY not in str(error)
 
@@ -244,33 +244,33 @@ def test_a_keyring_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -
         delete_password=lambda service, name: kept.pop((service, name)),
     )
     monkeypatch.setitem(sys.modules, "keyring", ring)
-    keys.store("keyring", "http://a:1", Secret(KEY))
+    profiles.store("keyring", "http://a:1", Secret(KEY))
     assert kept == {("ollama_magics", "http://a:1"): KEY}
-    assert keys.stored("keyring", "http://a:1") == Secret(KEY)
-    keys.store("keyring", "http://a:1", None)
-    keys.store("keyring", "http://a:1", None)
+    assert profiles.stored("keyring", "http://a:1") == Secret(KEY)
+    profiles.store("keyring", "http://a:1", None)
+    profiles.store("keyring", "http://a:1", None)
     assert kept == {}
     vars(ring).clear()
-    error = failure(lambda: keys.store("keyring", "http://a:1", Secret(KEY)))
+    error = failure(lambda: profiles.store("keyring", "http://a:1", Secret(KEY)))
     assert (error.code, KEY in str(error)) == ("OM-S12", False)
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert "not installed" in failure(lambda: keys.stored("keyring", "http://a:1")).how_we_know
+    assert "not installed" in failure(lambda: profiles.stored("keyring", "http://a:1")).how_we_know
 
 
 def test_a_profile_that_no_check_has_proved_says_so_in_its_file(folder: Path) -> None:
     """Before its settings, so that the file stays what it is; saving it without a word about that leaves the mark."""
-    files.save("default", {"seed": 1}, whole=True, verified=False)
-    files.save("default", {"seed": 2}, whole=False)
+    profiles.save("default", {"seed": 1}, whole=True, verified=False)
+    profiles.save("default", {"seed": 2}, whole=False)
     text = (folder / "default.toml").read_text()
     assert text.index("unverified = true") < text.index("[settings]")
-    assert files.is_unverified("default")
-    assert files.load("default") == {"seed": 2}
-    files.confirm("default", {"seed": 3})
-    assert files.is_unverified("default")
-    files.confirm("default", {"seed": 2})
-    assert not files.is_unverified("default")
+    assert profiles.is_unverified("default")
+    assert profiles.load("default") == {"seed": 2}
+    profiles.confirm("default", {"seed": 3})
+    assert profiles.is_unverified("default")
+    profiles.confirm("default", {"seed": 2})
+    assert not profiles.is_unverified("default")
     assert "unverified" not in (folder / "default.toml").read_text()
-    files.save("default", {"seed": 2}, whole=True, verified=False)
-    files.save("default", {"seed": 2}, whole=True, verified=True)
-    assert not files.is_unverified("default")
-    assert not files.is_unverified("never saved")
+    profiles.save("default", {"seed": 2}, whole=True, verified=False)
+    profiles.save("default", {"seed": 2}, whole=True, verified=True)
+    assert not profiles.is_unverified("default")
+    assert not profiles.is_unverified("never saved")

@@ -11,17 +11,17 @@ import pytest
 
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.secret import Secret
-from ollama_magics.session.notebook import current
+from ollama_magics.session.session import current
 from ollama_magics.settings.form import OllamaSettings
-from ollama_magics.settings.profiles.files import load, names, save
-from ollama_magics.settings.resolved.in_force import InForce
+from ollama_magics.settings.profiles import load, names, save
+from ollama_magics.settings.resolved import ResolvedSettings
 from tests.canary import KEPT_KEY, KEY
 
 
 @pytest.fixture
-def here() -> InForce:
+def here() -> ResolvedSettings:
     """Return what is in force in a notebook of its own."""
-    return InForce(OllamaSettings())
+    return ResolvedSettings(OllamaSettings())
 
 
 def failure(act: Callable[[], object]) -> OllamaMagicsError:
@@ -31,17 +31,17 @@ def failure(act: Callable[[], object]) -> OllamaMagicsError:
     return caught.value
 
 
-def sources(here: InForce) -> dict[str, tuple[str, str]]:
+def sources(here: ResolvedSettings) -> dict[str, tuple[str, str]]:
     """Return value and source of each setting."""
     return {name: (value, source) for name, value, source in here.described()}
 
 
-def said(here: InForce) -> list[str]:
+def said(here: ResolvedSettings) -> list[str]:
     """Return what had to be said."""
     return [key for key, _ in here.take_notices()]
 
 
-def test_the_order_of_those_who_may_say_something(here: InForce, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_of_those_who_may_say_something(here: ResolvedSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Built in, the profile default, the environment, a named profile, the notebook: the later wins."""
     assert sources(here)["base_url"] == ("http://127.0.0.1:11434", "default")
     save("default", {"base_url": "http://saved:1", "seed": 1, "top_k": 1}, whole=True)
@@ -62,7 +62,9 @@ def test_the_order_of_those_who_may_say_something(here: InForce, monkeypatch: py
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "0.0.0.0:11434", "[::]:11434", "http://0.0.0.0"])  # noqa: S104 - read
-def test_an_address_to_listen_on_ranks_below_the_profile(here: InForce, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_an_address_to_listen_on_ranks_below_the_profile(
+    here: ResolvedSettings, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
     """It says where a server of this machine listens; without a profile it is the best there is."""
     monkeypatch.setenv("OLLAMA_HOST", host)
     assert here.typed_address() == (host, "environment")
@@ -71,7 +73,7 @@ def test_an_address_to_listen_on_ranks_below_the_profile(here: InForce, monkeypa
     assert (here.typed_address(), here.overridden) == (("http://saved:1", "saved"), "")
 
 
-def test_another_profile_takes_the_place_of_the_first(here: InForce) -> None:
+def test_another_profile_takes_the_place_of_the_first(here: ResolvedSettings) -> None:
     """What only the first one said falls back."""
     save("a", {"seed": 1, "top_k": 1}, whole=True)
     save("b", {"seed": 2}, whole=True)
@@ -80,7 +82,7 @@ def test_another_profile_takes_the_place_of_the_first(here: InForce) -> None:
     assert (here.settings.seed, here.settings.top_k) == (2, None)
 
 
-def test_what_the_notebook_set_stays_under_a_profile_and_is_named(here: InForce) -> None:
+def test_what_the_notebook_set_stays_under_a_profile_and_is_named(here: ResolvedSettings) -> None:
     """Also where it was set with %config, before anything was read."""
     save("a", {"seed": 1, "top_k": 1}, whole=True)
     here.settings.seed = 7
@@ -89,7 +91,7 @@ def test_what_the_notebook_set_stays_under_a_profile_and_is_named(here: InForce)
     assert here.take_notices() == [("stays", {"setting": "seed", "value": "7"})]
 
 
-def test_a_profile_that_cannot_be_used_changes_nothing(here: InForce) -> None:
+def test_a_profile_that_cannot_be_used_changes_nothing(here: ResolvedSettings) -> None:
     """All of it, or none."""
     here.configure({"seed": 1})
     path = save("a", {"seed": 2}, whole=True)
@@ -100,7 +102,7 @@ def test_a_profile_that_cannot_be_used_changes_nothing(here: InForce) -> None:
 
 def test_saving_keeps_what_another_kernel_saved_meanwhile() -> None:
     """Each writes what was typed in it."""
-    first, second = InForce(OllamaSettings()), InForce(OllamaSettings())
+    first, second = ResolvedSettings(OllamaSettings()), ResolvedSettings(OllamaSettings())
     save("default", {"seed": 1, "top_k": 1}, whole=True)
     first.begin()
     second.begin()
@@ -119,7 +121,9 @@ def test_a_first_use_reads_the_saved_settings_once() -> None:
     assert current().settings.changed() == {}
 
 
-def test_nothing_is_read_from_the_folder_of_the_notebook(here: InForce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_read_from_the_folder_of_the_notebook(
+    here: ResolvedSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever a cloned repository holds."""
     monkeypatch.chdir(tmp_path)
     for name in ("default.toml", "profiles.toml", ".ollama_magics.toml", "ollama_magics.toml"):
@@ -133,7 +137,7 @@ def test_nothing_is_read_from_the_folder_of_the_notebook(here: InForce, tmp_path
 # Keys.
 
 
-def test_a_key_is_for_one_origin(here: InForce) -> None:
+def test_a_key_is_for_one_origin(here: ResolvedSettings) -> None:
     """Another address does not get it, and that is said."""
     here.configure({"base_url": "https://a.test"})
     here.hold_key(Secret(KEY))
@@ -148,12 +152,12 @@ def test_a_key_is_for_one_origin(here: InForce) -> None:
     assert (here.key(here.address), here.headers(here.address)) == (("", ""), {})
 
 
-def test_a_variable_is_for_the_address_of_its_profile(here: InForce, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_is_for_the_address_of_its_profile(here: ResolvedSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the environment names another one, that one does not get the key."""
     monkeypatch.setenv("TEAM_KEY", f" '{KEY}'\n")
     here.configure({"base_url": "https://a.test", "api_key_env": "TEAM_KEY"})
     here.save("default")
-    other = InForce(OllamaSettings())
+    other = ResolvedSettings(OllamaSettings())
     other.begin()
     assert other.key(other.address) == (KEY, "variable TEAM_KEY")
     monkeypatch.setenv("OLLAMA_HOST", "https://b.test")
@@ -162,7 +166,7 @@ def test_a_variable_is_for_the_address_of_its_profile(here: InForce, monkeypatch
 
 
 def test_an_address_of_the_environment_is_saved_with_the_key_that_is_for_it(
-    here: InForce, monkeypatch: pytest.MonkeyPatch
+    here: ResolvedSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name of a key without its address would go anywhere."""
     monkeypatch.setenv("OLLAMA_HOST", "https://a.test")
@@ -176,7 +180,9 @@ def test_an_address_of_the_environment_is_saved_with_the_key_that_is_for_it(
     [("ollama.com", KEY), ("a.test", ""), ("ollama.com.a.test", "")],
     ids=["its own", "another", "a look-alike"],
 )
-def test_the_key_of_the_cloud_is_for_the_cloud(here: InForce, monkeypatch: pytest.MonkeyPatch, address: str, key: str) -> None:
+def test_the_key_of_the_cloud_is_for_the_cloud(
+    here: ResolvedSettings, monkeypatch: pytest.MonkeyPatch, address: str, key: str
+) -> None:
     """Unless it is named."""
     monkeypatch.setenv("OLLAMA_API_KEY", KEY)
     here.configure({"base_url": f"https://{address}"})
@@ -185,7 +191,7 @@ def test_the_key_of_the_cloud_is_for_the_cloud(here: InForce, monkeypatch: pytes
     assert here.key(here.address)[0] == KEY
 
 
-def test_a_missing_variable_is_an_error(here: InForce) -> None:
+def test_a_missing_variable_is_an_error(here: ResolvedSettings) -> None:
     """Without its key, a request would be refused by the server for no visible reason."""
     here.configure({"api_key_env": "TEAM_KEY", "headers": "X-Team: $TEAM"})
     for act in (lambda: here.key(here.address), lambda: here.headers(here.address)):
@@ -193,19 +199,19 @@ def test_a_missing_variable_is_an_error(here: InForce) -> None:
     assert "TEAM_KEY" in sources(here)["api_key"][0]
 
 
-def test_a_key_is_kept_where_the_form_says(here: InForce) -> None:
+def test_a_key_is_kept_where_the_form_says(here: ResolvedSettings) -> None:
     """And found there by another notebook, for that address alone."""
     here.configure({"base_url": "https://a.test", "key_store": "file"})
     here.hold_key(Secret(KEPT_KEY))
     here.save("")
-    other = InForce(OllamaSettings())
+    other = ResolvedSettings(OllamaSettings())
     other.begin()
     assert other.key(other.address) == (KEPT_KEY, "file")
     other.configure({"base_url": "https://b.test"})
     assert other.key(other.address) == ("", "")
 
 
-def test_a_key_in_clear_is_said(here: InForce) -> None:
+def test_a_key_in_clear_is_said(here: ResolvedSettings) -> None:
     """Everybody on the way can read it; on this machine there is nobody."""
     here.hold_key(Secret(KEY))
     assert said(here) == []
@@ -215,7 +221,7 @@ def test_a_key_in_clear_is_said(here: InForce) -> None:
     assert said(here) == ["key_in_clear"]
 
 
-def test_secrets_are_in_nothing_that_is_shown_or_saved(here: InForce) -> None:
+def test_secrets_are_in_nothing_that_is_shown_or_saved(here: ResolvedSettings) -> None:
     """Neither the table, nor a profile, nor the settings themselves."""
     address = f"https://me:{KEY}@a.test/?token={KEY}"
     here.configure({"base_url": address, "proxy": f"http://me:{KEY}@p.test:1", "headers": {"X": KEY}})
@@ -233,7 +239,7 @@ def test_secrets_are_in_nothing_that_is_shown_or_saved(here: InForce) -> None:
     assert here.address.password == Secret(KEY)
 
 
-def test_everything_is_put_back_after_a_sandbox(here: InForce) -> None:
+def test_everything_is_put_back_after_a_sandbox(here: ResolvedSettings) -> None:
     """Values, sources and keys."""
     here.configure({"base_url": "https://a.test"})
     here.hold_key(Secret(KEY))
@@ -253,14 +259,14 @@ def test_everything_is_put_back_after_a_sandbox(here: InForce) -> None:
         ({"seed": 1}, []),
     ],
 )
-def test_what_cannot_hold_together_is_said_and_left(here: InForce, values: dict[str, Any], notices: list[str]) -> None:
+def test_what_cannot_hold_together_is_said_and_left(here: ResolvedSettings, values: dict[str, Any], notices: list[str]) -> None:
     """Nothing is clamped."""
     here.configure(values)
     assert said(here) == notices
     assert set(here.settings.changed()) == set(values)
 
 
-def test_a_refused_value_leaves_sources_and_keys(here: InForce) -> None:
+def test_a_refused_value_leaves_sources_and_keys(here: ResolvedSettings) -> None:
     """As if it had not been typed."""
     here.configure({"base_url": "https://a.test", "headers": {"X": KEY}})
     before = sources(here)
@@ -273,7 +279,7 @@ def test_a_refused_value_leaves_sources_and_keys(here: InForce) -> None:
 # What a server says.
 
 
-def test_what_is_detected_gives_way_to_everything_that_was_typed(here: InForce) -> None:
+def test_what_is_detected_gives_way_to_everything_that_was_typed(here: ResolvedSettings) -> None:
     """Here or in a profile, but for the type: no model can be what it is not."""
     save("default", {"context_length": 16384, "model_type": "embedding"}, whole=True)
     here.begin()
@@ -290,7 +296,7 @@ def test_what_is_detected_gives_way_to_everything_that_was_typed(here: InForce) 
     assert sources(here)["think"] == ("low", "notebook")
 
 
-def test_what_is_detected_is_saved_and_leaves_with_another_profile(here: InForce) -> None:
+def test_what_is_detected_is_saved_and_leaves_with_another_profile(here: ResolvedSettings) -> None:
     """It belongs to the model of the moment."""
     save("chat", {"model": "llama3.2"}, whole=True)
     here.configure({"model": "all-minilm"})
@@ -301,7 +307,7 @@ def test_what_is_detected_is_saved_and_leaves_with_another_profile(here: InForce
     assert sources(here)["model_type"] == ("chat", "default")
 
 
-def test_a_check_that_passed_is_written_down_for_what_was_checked(here: InForce) -> None:
+def test_a_check_that_passed_is_written_down_for_what_was_checked(here: ResolvedSettings) -> None:
     """The mark stays where something else is in force than what is saved."""
     assert not here.is_unverified()
     here.confirm()

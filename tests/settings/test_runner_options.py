@@ -11,9 +11,9 @@ from IPython.core.error import UsageError
 
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import SettingError
-from ollama_magics.notebook.arguments import reading
+from ollama_magics.notebook import arguments
 from ollama_magics.settings.form import OllamaSettings
-from ollama_magics.settings.runner import runner_options
+from ollama_magics.settings.runner_options import runner_options
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ class Trap:
 def test_whatever_is_typed_nothing_is_evaluated(words: list[str]) -> None:
     """A line gives plain numbers and switches, or an error."""
     try:
-        found = runner_options(reading.pairs(words, {"x": Trap(), "num": 4}))
+        found = runner_options(arguments.pairs(words, {"x": Trap(), "num": 4}))
     except (SettingError, UsageError):
         return
     assert all(isinstance(value, (int, float, bool)) for value in found.values())

@@ -7,8 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ollama_magics.store.keys import key
-from ollama_magics.store.vectors import VectorStore
+from ollama_magics.store.vectors import VectorStore, key
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 8

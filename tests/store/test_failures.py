@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ollama_magics.store.file import VectorFile
+from ollama_magics.store.vector_file import VectorFile
 from ollama_magics.store.vectors import VectorStore
 from tests.store.rows import kept, keys_of, put, said, started
 
@@ -198,7 +198,7 @@ def test_a_full_disk_costs_the_rows_that_do_not_fit(path: Path) -> None:
 
 def test_a_full_database_is_a_full_disk(make: Make, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite's own word for a full disk is understood too."""
-    monkeypatch.setattr("ollama_magics.store.file._PRAGMAS", ("max_page_count=20",))
+    monkeypatch.setattr("ollama_magics.store.vector_file._PRAGMAS", ("max_page_count=20",))
     store = make()
     names = put(store, 1) + put(store, 2, count=100, width=1000)
     assert kept(store, names[:4]) == [True] * 4
@@ -262,7 +262,7 @@ def test_a_folder_where_a_file_lies_leaves_the_job_working(tmp_path: Path, make:
 
 def test_a_file_that_another_process_locks_is_done_without(filled: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first batch waits a little, what is in the file is found all the same, and later batches are kept again."""
-    monkeypatch.setattr("ollama_magics.store.file.PATIENCE", 0.1)
+    monkeypatch.setattr("ollama_magics.store.vector_file.PATIENCE", 0.1)
     monkeypatch.setattr("ollama_magics.store.vectors.PATIENCE", 0.1)
     monkeypatch.setattr("ollama_magics.store.vectors.LONGEST", 0.2)
     store = make()
@@ -296,7 +296,7 @@ def test_an_interrupt_lands_while_a_lock_is_waited_for(filled: Path, make: Make)
 
 def test_a_file_that_is_locked_from_the_start_is_done_without(path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even its kind can be told then; nothing is set aside for that."""
-    monkeypatch.setattr("ollama_magics.store.file.PATIENCE", 0.1)
+    monkeypatch.setattr("ollama_magics.store.vector_file.PATIENCE", 0.1)
     monkeypatch.setattr("ollama_magics.store.vectors.LONGEST", 0.2)
     path.parent.mkdir()
     store = make()

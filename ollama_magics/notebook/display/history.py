@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Turn
-from ollama_magics.render.markdown import cleaning, pieces
-from ollama_magics.server.wire.requests import Message
+from ollama_magics.render import cleaning
+from ollama_magics.render.answer import answer_html, footer_html
+from ollama_magics.server.wire import Message
 
 _LONGEST = 160  # signs of a text
 _CELL = "text-align:left;vertical-align:top;padding:2px 14px 2px 0;white-space:pre-wrap"
@@ -47,7 +48,7 @@ class HistoryTable:
         rows = "".join(f'<tr style="background:none">{"".join(map(_cell, row))}</tr>' for row in self.rows)
         table = f'<table style="border-collapse:collapse;margin:0;font-size:13px"><tr>{heads}</tr>{rows}</table>'
         under = [line for line in (self._under, "" if self.rows else self._say("no_turns")) if line]
-        return pieces.answer_html((table if rows else "") + pieces.footer_html([], under[::-1]))
+        return answer_html((table if rows else "") + footer_html([], under[::-1]))
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which screen a cell has: a notebook's, a terminal's, plain text, or none."""
+"""Choose how a cell shows its replies: a notebook, a terminal, plain text, or nothing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,49 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from ollama_magics.conversation.reply.several import Replies
-from ollama_magics.conversation.reply.stream import Reply
+from IPython.display import display
+
+from ollama_magics.conversation.replies import Replies
+from ollama_magics.conversation.reply import Reply
+from ollama_magics.conversation.reply_view import bundle, columns_bundle, columns_metadata, metadata
 from ollama_magics.notebook.display.waiting import Waiting, Watch
+
+
+class Quiet:
+    """Asks, and shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, shown: Reply | Replies) -> None:
+        """Ask for it to its end."""
+        for _ in shown.stream() if isinstance(shown, Replies) else shown:
+            pass
+
+
+class Still(Quiet):
+    """One display for the whole, at the end, without the times: for outputs that are compared."""
+
+    def show(self, shown: Reply | Replies) -> None:
+        """Ask for it to its end, then show what there is."""
+        try:
+            super().show(shown)
+        finally:
+            _show(shown)
+
+
+def _show(shown: Reply | Replies) -> None:
+    if isinstance(shown, Replies):
+        display(columns_bundle(shown, times=False), raw=True, metadata=columns_metadata(shown, times=False))
+        return
+    shown.close()
+    if shown.begun or shown.complete:
+        display(bundle(shown, times=False), raw=True, metadata=metadata(shown, times=False))
 
 
 class Screen(Protocol):
@@ -40,7 +78,6 @@ def opened(  # noqa: PLR0913 - each its own matter, by name
 
 def _still(*, quiet: bool, raw: bool) -> AbstractContextManager[Screen]:
     from ollama_magics.notebook.display.plain import Plain  # noqa: PLC0415 - as above
-    from ollama_magics.notebook.display.still import Quiet, Still  # noqa: PLC0415 - as above
 
     if quiet:
         return Quiet()

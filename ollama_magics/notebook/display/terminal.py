@@ -16,11 +16,11 @@ from rich.segment import Segment, Segments
 from rich.syntax import Syntax
 from rich.text import Text
 
-from ollama_magics.conversation.reply.data import pretty
-from ollama_magics.conversation.reply.stream import Reply
-from ollama_magics.notebook.display.turns import Turns
+from ollama_magics.conversation.reply import Reply
+from ollama_magics.conversation.reply_view import pretty
+from ollama_magics.notebook.display.plain import Turns
 from ollama_magics.notebook.display.waiting import Waiting
-from ollama_magics.render.markdown import cleaning, growing, markdown
+from ollama_magics.render import cleaning, growing, markdown
 
 _FASTEST = 0.1  # seconds between two paints
 _MARGIN = 2  # lines of the window that the open block leaves free

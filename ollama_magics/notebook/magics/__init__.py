@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ollama_magics.notebook.arguments import asked, bare, bodiless
+from ollama_magics.notebook import input_transforms
 from ollama_magics.notebook.magics.chat import ChatMagics
+from ollama_magics.notebook.magics.config import FormMagics
 from ollama_magics.notebook.magics.embed import EmbedMagics
-from ollama_magics.notebook.magics.form import FormMagics
 from ollama_magics.settings import form
 
 _MAGICS = (ChatMagics, EmbedMagics, FormMagics)
@@ -20,10 +20,10 @@ def register(shell: Any) -> None:
     shell.configurables.append(form.shared())
     for kind in _PAINTING:
         shell.events.register("post_run_cell", _of(shell, kind).forget_painted)
-    shell.input_transformer_manager.token_transformers.append(asked.Asked)
+    shell.input_transformer_manager.token_transformers.append(input_transforms.Asked)
     if getattr(shell, "kernel", None) is None:  # a notebook shows no "Out" where there is nothing in it
-        shell.ast_transformers.append(bare.Bare())
-    shell.input_transformer_manager.cleanup_transforms.append(bodiless.with_body)
+        shell.ast_transformers.append(input_transforms.Bare())
+    shell.input_transformer_manager.cleanup_transforms.append(input_transforms.with_body)
 
 
 def unregister(shell: Any) -> None:
@@ -34,9 +34,9 @@ def unregister(shell: Any) -> None:
         magics = shell.magics_manager.registry.pop(kind.__name__)
         shell.configurables.remove(magics)  # IPython's Magics adds itself
         _forget(shell, magics)
-    shell.input_transformer_manager.token_transformers.remove(asked.Asked)
-    shell.ast_transformers[:] = [found for found in shell.ast_transformers if not isinstance(found, bare.Bare)]
-    shell.input_transformer_manager.cleanup_transforms.remove(bodiless.with_body)
+    shell.input_transformer_manager.token_transformers.remove(input_transforms.Asked)
+    shell.ast_transformers[:] = [found for found in shell.ast_transformers if not isinstance(found, input_transforms.Bare)]
+    shell.input_transformer_manager.cleanup_transforms.remove(input_transforms.with_body)
     shell.configurables.remove(form.shared())
     if form.shared().session is not None:
         form.shared().session.close()

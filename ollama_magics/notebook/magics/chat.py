@@ -1,4 +1,4 @@
-"""%ollama and %%ollama: a typed cell becomes a prompt, whose reply is shown and bound."""
+"""%ollama and %%ollama: a cell becomes a prompt, whose reply is shown and bound."""
 
 from __future__ import annotations
 
@@ -7,21 +7,35 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
-from ollama_magics.notebook.arguments import reading
-from ollama_magics.notebook.arguments.options import history_options, prompt_options
-from ollama_magics.notebook.magics.asking import confirm
-from ollama_magics.notebook.magics.spoken import spoken
-from ollama_magics.settings import values as values_module
+from ollama_magics.errors import ToolProblem
+from ollama_magics.notebook import arguments
+from ollama_magics.notebook.magics.localized_errors import localized_errors
+from ollama_magics.notebook.options import history_options, prompt_options
+from ollama_magics.settings.values import any_text, count, most_tokens, plain_text
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.conversation.prompt import Prompt
-    from ollama_magics.conversation.reply.several import Replies
-    from ollama_magics.conversation.reply.stream import Reply
+    from ollama_magics.conversation.replies import Replies
+    from ollama_magics.conversation.reply import Reply
     from ollama_magics.notebook.display.screens import Screen
-    from ollama_magics.session.notebook import Session
+    from ollama_magics.session.session import Session
+
+
+def confirm(call: Any) -> bool:
+    """Return whether the person lets a function run; raises ToolProblem where nobody can type an answer.
+
+    ``input()`` works inside of a running cell in every front end and can be interrupted; the click on a button would wait
+    for the cell to end.
+    """
+    try:
+        return input(f"run {call}? [y/N] ").strip().lower() in ("y", "yes")
+    except (StdinNotImplementedError, EOFError):
+        raise ToolProblem("OM-K02", call=call) from None
+
 
 # settings that a cell may change for itself, read where the request is built
 _FOR_A_CELL = ("temperature", "top_p", "top_k", "seed", "stop", "think", "keep_alive")
@@ -45,7 +59,7 @@ class ChatMagics(Magics):
         The answer is shown as it is written. It is also an object: as a line magic it is returned, as a cell magic it is
         bound with -o; the last one, complete or not, is _ollama. {{name}} in the prompt stands for a value of the notebook.
         """
-        with spoken() as session:
+        with localized_errors() as session:
             return self._answer(session, line, cell)
 
     @no_var_expand
@@ -56,8 +70,8 @@ class ChatMagics(Magics):
 
         --export returns what the model knows, as a list of messages: whole turns, after the system prompt.
         """
-        options, name = reading.read_named(ChatMagics.ollama_history, line, self.shell.user_ns)
-        with spoken() as session:
+        options, name = arguments.read_named(ChatMagics.ollama_history, line, self.shell.user_ns)
+        with localized_errors() as session:
             conversation = session.conversation_named(name)
             if options.export:
                 return conversation.exported()
@@ -69,10 +83,10 @@ class ChatMagics(Magics):
             return HistoryTable(conversation.turns, others, session.language)
 
     def _answer(self, session: Session, line: str, cell: str | None) -> Reply | Replies | None:
-        options, rest = reading.read(ChatMagics.ollama, line, self.shell.user_ns)
-        reading.refuse_both(options)
-        reading.refuse_detached(line, rest)
-        name = reading.assigned_name(options.into)
+        options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
+        arguments.refuse_both(options)
+        arguments.refuse_detached(line, rest)
+        name = arguments.assigned_name(options.into)
         text = "\n".join(part for part in (rest, cell or "") if part.strip())
         if options.forget:
             self._forget_answers(session)
@@ -87,11 +101,11 @@ class ChatMagics(Magics):
         return reply if cell is None else None
 
     def _clear(self, session: Session, conversation: Conversation) -> None:
-        from ollama_magics.notebook import display  # noqa: PLC0415 - as above
+        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
 
         count = len(conversation.turns)
         conversation.clear()
-        display.say("turns_cleared", session.language, count=count)
+        lines.say("turns_cleared", session.language, count=count)
 
     def _screen(self, session: Session, options: Namespace) -> AbstractContextManager[Screen]:
         from ollama_magics.notebook.display import screens  # noqa: PLC0415 - brings in the renderer
@@ -115,10 +129,10 @@ class ChatMagics(Magics):
             system=None if options.system is None else _typed_text(options.system, "system"),
             is_verbatim="system" in options.looked_up,
             images=tuple(picture for word in options.image or () for picture in self._pictures(session, word, options)),
-            context_length=_number(options.context, "context_length", values_module.count),
-            max_tokens=_number(options.max_tokens, "max_tokens", values_module.most_tokens),
+            context_length=_number(options.context, "context_length", count),
+            max_tokens=_number(options.max_tokens, "max_tokens", most_tokens),
             **{name: getattr(options, name) for name in _FOR_A_CELL},
-            extra=reading.pairs(options.options, self.shell.user_ns),
+            extra=arguments.pairs(options.options, self.shell.user_ns),
             local_only=bool(options.local_only),
             **_wanted(options, self.shell),
             place=session.place(*_cell(self.shell)),
@@ -143,16 +157,16 @@ class ChatMagics(Magics):
         return session.pictures_at(word)
 
     def _forget_answers(self, session: Session) -> None:
-        from ollama_magics.notebook import display  # noqa: PLC0415 - brings in the renderer
+        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - brings in the renderer
 
-        display.say("answers_forgotten", session.language, count=session.answers.forget())
+        lines.say("answers_forgotten", session.language, count=session.answers.forget())
 
     def _tell_of_store(self, session: Session) -> None:
-        from ollama_magics.notebook import display  # noqa: PLC0415 - as above
+        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
 
         if problem := session.answers.problem:
             session.answers.problem = ""
-            display.say("store_problem", session.language, reason=problem)
+            lines.say("store_problem", session.language, reason=problem)
 
     def _show(self, reply: Reply | Replies, screen: Screen) -> None:
         self.shell.user_ns["_ollama"] = reply
@@ -162,10 +176,10 @@ class ChatMagics(Magics):
             screen.show(reply)
 
     def _follow_up(self, session: Session, reply: Reply | Replies, options: Namespace) -> None:
-        from ollama_magics.notebook.display import next_cell  # noqa: PLC0415 - as above
+        from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - as above
 
         if options.next_cell:
-            next_cell.offer(reply.so_far, self.shell, session.language)
+            notebook.offer(reply.so_far, self.shell, session.language)
         if options.reuse:
             self._tell_of_store(session)
 
@@ -179,18 +193,18 @@ class ChatMagics(Magics):
 def _wanted(options: Namespace, shell: Any) -> dict[str, Any]:
     """Return the type of the answer, the functions that may be called, and who is asked before one runs."""
     is_word = isinstance(options.format, str) and options.format == "json"
-    kind = "json" if is_word else reading.named("-f", options.format, shell)
+    kind = "json" if is_word else arguments.named("-f", options.format, shell)
     kind = options.format if kind is None else kind  # the expression None is no format, which the error says
-    tools = [reading.named("-t", word, shell) for word in options.tool or ()]
+    tools = [arguments.named("-t", word, shell) for word in options.tool or ()]
     return {"format": kind, "tools": tools, "confirm": (lambda _: True) if options.yes else confirm}
 
 
 def _text(value: Any, setting: str) -> str:
-    return values_module.plain_text(value, setting) if value is not None else ""
+    return plain_text(value, setting) if value is not None else ""
 
 
 def _typed_text(value: object, option: str) -> str:
-    return values_module.any_text(value, option, "$text …", "%ollama")
+    return any_text(value, option, "$text …", "%ollama")
 
 
 def _number(value: Any, setting: str, read: Callable[[object, str], Any]) -> Any:
@@ -198,7 +212,7 @@ def _number(value: Any, setting: str, read: Callable[[object, str], Any]) -> Any
 
 
 def _from_none(value: object, name: str) -> int:
-    return values_module.count(value, name, least=0)
+    return count(value, name, least=0)
 
 
 def _cell(shell: Any) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What a line of %ollama_config does besides showing the form: settings, the key, profiles, each with a word about it."""
+"""Carry out the options of %ollama_config: set values, hold the key, save and load profiles, and report each."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 from ollama_magics import messages
 from ollama_magics.errors import SettingError
-from ollama_magics.notebook import display
+from ollama_magics.notebook.display import lines
 from ollama_magics.secret import Secret
-from ollama_magics.session.notebook import Session
-from ollama_magics.settings import form, hidden
-from ollama_magics.settings.profiles import files
+from ollama_magics.session.session import Session
+from ollama_magics.settings import form, profiles, secret_values
 
 
 def run(session: Session, options: Namespace) -> bool:
@@ -29,20 +28,20 @@ def run(session: Session, options: Namespace) -> bool:
         for name, act in asked[len(early) :]:
             act(session, getattr(options, name))
     finally:
-        display.say_notices(session.in_force.take_notices(), session.language)
+        lines.say_notices(session.in_force.take_notices(), session.language)
     return bool(values or asked)
 
 
 def _say_changed(session: Session, names: Iterable[str]) -> None:
     for name in names:
         why = session.address_told() if name == "base_url" and session.address.reasons else ""
-        display.say_set(name, form.shown(getattr(session.settings, name)), why, session.language)
+        lines.say_set(name, form.shown(getattr(session.settings, name)), why, session.language)
 
 
 def _use(session: Session, name: str) -> None:
     changed = session.in_force.use(name)
     session.forget_models()
-    display.say("profile_used", session.language, profile=name)
+    lines.say("profile_used", session.language, profile=name)
     _say_changed(session, changed)
 
 
@@ -56,7 +55,7 @@ def _hold_key(session: Session, typed: Any) -> None:
     origin = session.address.origin
     key = _asked(messages.phrase("key_prompt", session.language, origin=origin)) if typed == "?" else _clean(typed)
     session.in_force.hold_key(key)
-    display.say("key_set" if key else "key_gone", session.language, origin=origin)
+    lines.say("key_set" if key else "key_gone", session.language, origin=origin)
 
 
 def _asked(prompt: str) -> Secret | None:
@@ -70,31 +69,31 @@ def _asked(prompt: str) -> Secret | None:
 
 def _clean(typed: Any) -> Secret | None:
     text = typed.reveal() if isinstance(typed, Secret) else str(typed)
-    return hidden.clean_key(text) if text.strip() else None
+    return secret_values.clean_key(text) if text.strip() else None
 
 
 def _save(session: Session, name: str) -> None:
-    display.say("profile_saved", session.language, path=session.in_force.save(name))
+    lines.say("profile_saved", session.language, path=session.in_force.save(name))
 
 
 def _forget(session: Session, name: str) -> None:
-    files.forget(name)
-    display.say("profile_forgotten", session.language, profile=name)
+    profiles.forget(name)
+    lines.say("profile_forgotten", session.language, profile=name)
 
 
 def _export(session: Session, path: str) -> None:
     session.in_force.export(path)
-    display.say("exported", session.language, path=path)
+    lines.say("exported", session.language, path=path)
 
 
 def _list(session: Session, _: object) -> None:
-    names = files.names()
-    display.say_lines(names or [messages.phrase("no_profiles", session.language)])
+    names = profiles.names()
+    lines.say_lines(names or [messages.phrase("no_profiles", session.language)])
 
 
 def _record(session: Session, path: str) -> None:
     session.record(path)
-    display.say("recording", session.language, path=path)
+    lines.say("recording", session.language, path=path)
 
 
 # option: what it does, in the order in which it makes sense

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from ollama_magics.notebook.arguments import reading
-from ollama_magics.notebook.arguments.options import embed_options
-from ollama_magics.notebook.magics.spoken import spoken
+from ollama_magics.notebook import arguments
+from ollama_magics.notebook.magics.localized_errors import localized_errors
+from ollama_magics.notebook.options import embed_options
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ollama_magics.embeddings.report import EmbedReport
-    from ollama_magics.session.notebook import Session
+    from ollama_magics.session.session import Session
 
 
 @magics_class
@@ -39,17 +39,17 @@ class EmbedMagics(Magics):
         interrupt or an error, and only the rest is asked for. A dask collection gives a lazy dask array.
         """
         __tracebackhide__ = True  # as in arguments.evaluated
-        with spoken():
-            options, expression = reading.read(EmbedMagics.embed, line, self.shell.user_ns)
-            reading.refuse_secrets(line.removesuffix(expression), "%embed")
-            name, report = reading.assigned_name(options.into), reading.assigned_name(options.report)
+        with localized_errors():
+            options, expression = arguments.read(EmbedMagics.embed, line, self.shell.user_ns)
+            arguments.refuse_secrets(line.removesuffix(expression), "%embed")
+            name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
         if options.store or options.forget:
             _refuse_texts(expression, cell)
             self._tell_of_store(forget=options.forget)
             return None
         rows = self._rows(options, expression, cell)
-        with spoken() as session:
-            vectors = self._vectors(session, rows, report, reading.wishes(options, self.shell.user_ns))
+        with localized_errors() as session:
+            vectors = self._vectors(session, rows, report, arguments.wishes(options, self.shell.user_ns))
         if name is None:
             return vectors
         self.shell.user_ns[name] = vectors
@@ -69,7 +69,7 @@ class EmbedMagics(Magics):
         if not expression and not options.lines:
             message = 'an expression is missing: %embed ["a text", "another"]'
             raise UsageError(message)
-        return None if options.lines else reading.evaluated(expression, self.shell)
+        return None if options.lines else arguments.evaluated(expression, self.shell)
 
     def _vectors(self, session: Session, rows: Any, report: str | None, wishes: Mapping[str, Any]) -> np.ndarray[Any, Any]:
         from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which loading must not
@@ -85,28 +85,28 @@ class EmbedMagics(Magics):
         return vectors
 
     def _tell_of_rows(self, report: EmbedReport, language: str) -> None:
-        from ollama_magics.notebook import display  # noqa: PLC0415 - as above
+        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
 
         for key, facts in report.notes:
             if key != "store_problem" or facts not in self._said:
-                display.say(key, language, **facts)
+                lines.say(key, language, **facts)
         self._said = [facts for key, facts in report.notes if key == "store_problem"]
         if report.failed or report.truncated or report.reused:
-            display.say_rows(report, language)
+            lines.say_rows(report, language)
 
     def _tell_of_store(self, *, forget: bool) -> None:
-        from ollama_magics.notebook import display  # noqa: PLC0415 - as above
+        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
 
-        with spoken() as session:
+        with localized_errors() as session:
             store = session.store
             store.problem = ""
             if forget:
                 store.forget()
             size, rows = store.size(), store.count()
             if store.problem:
-                display.say("store_problem", session.language, reason=store.problem)
+                lines.say("store_problem", session.language, reason=store.problem)
             else:
-                display.say("store_size", session.language, rows=rows, size=f"{size / 1e6:.1f}")
+                lines.say("store_size", session.language, rows=rows, size=f"{size / 1e6:.1f}")
 
 
 def _refuse_texts(expression: str, cell: str | None) -> None:

@@ -1,20 +1,21 @@
-"""The one check that runs at a time: its report, what a click may do about it, and what is done when it has ended."""
+"""The Check and Save buttons: one check at a time, and what is saved after it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import ipywidgets as widgets
 
 from ollama_magics import messages
-from ollama_magics.diagnosis import probe
+from ollama_magics.diagnosis import stages
 from ollama_magics.diagnosis.report import CheckReport
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.notebook.panel import background, looks
-from ollama_magics.session.notebook import Session
+from ollama_magics.notebook.panel import fields
+from ollama_magics.session.session import Session
 
 Ended = Callable[[CheckReport, bool], None]  # the report, and whether the person stopped it
 
@@ -46,7 +47,7 @@ class Checking:
         self._lock = threading.Lock()
         self._run: _Run | None = None
         self.check, self.stop, self.ask_model = widgets.Button(), widgets.Button(), widgets.Button()
-        self.report, self.offers = widgets.HTML(), looks.indented()
+        self.report, self.offers = widgets.HTML(), fields.indented()
         self.check.on_click(lambda _: self.begin())
         self.ask_model.on_click(lambda _: self.begin(deep=True))
         self.stop.on_click(lambda _: self._stop(by_person=True))
@@ -70,7 +71,7 @@ class Checking:
         if running:  # it would end before the model is asked
             running.stop.set()
         self._begun()
-        background.start(lambda: self._check(run))
+        fields.start(lambda: self._check(run))
 
     def settings_changed(self, *, by_server: bool = False) -> None:
         """Drop the report, and the check that runs, of what the settings were; where the server filled them, check anew."""
@@ -106,14 +107,14 @@ class Checking:
             question = self._session.question(deep=run.deep)
         except OllamaMagicsError as error:  # a variable that should hold the key, and does not
             error.language = self._session.language
-            self.report.value = looks.small(str(error), is_loud=True)
+            self.report.value = fields.small(str(error), is_loud=True)
             return None
-        return probe.check(question, lambda report: self._paint(run, report), stop=run.stop)
+        return stages.check(question, lambda report: self._paint(run, report), stop=run.stop)
 
     def _begun(self) -> None:
         self._show_running(is_running=True)
         self.offers.children = ()
-        self.report.value = looks.small(messages.phrase("checking", self._session.language))
+        self.report.value = fields.small(messages.phrase("checking", self._session.language))
 
     def _paint(self, run: _Run, report: CheckReport) -> None:
         if self._run is run:
@@ -152,3 +153,66 @@ class Checking:
     def _show_running(self, *, is_running: bool) -> None:
         self.check.disabled = is_running
         self.stop.layout.display = "" if is_running else "none"
+
+
+class Saving:
+    """The buttons that save, and the mark of a profile that no check has proved; ``refused`` names a field that blocks it."""
+
+    def __init__(self, session: Session, checking: Checking, refused: Callable[[], str], tell: Callable[[str], None]) -> None:
+        self._session, self._checking, self._refused, self._tell = session, checking, refused, tell
+        self.save = widgets.Button(button_style="primary")
+        self.anyway = widgets.Button(layout=widgets.Layout(display="none", width="auto"))
+        self.mark = widgets.HTML()
+        self.save.on_click(lambda _: self._verify())
+        self.anyway.on_click(lambda _: fields.start(lambda: self._keep("profile_saved", verified=False)))
+
+    def label(self) -> None:
+        """Name the buttons in the language of now."""
+        language = self._session.language
+        self.save.description, self.anyway.description = (messages.phrase(key, language) for key in ("save", "save_anyway"))
+        self.show_mark()
+
+    def show_mark(self) -> None:
+        """Say whether the saved profile is one that no check has proved."""
+        is_unverified = False
+        with suppress(OllamaMagicsError):  # a file that cannot be read was told when it was to be used
+            is_unverified = self._session.in_force.is_unverified()
+        words = (messages.phrase(key, self._session.language) for key in ("unverified", "unverified_why"))
+        self.mark.value = fields.mark(*words) if is_unverified else ""
+
+    def withdraw(self) -> None:
+        """Offer no longer to save without a check: it was about other settings, or another check."""
+        self.anyway.layout.display = "none"
+
+    def confirm(self) -> None:
+        """Take the mark off: the model has answered."""
+        with suppress(OllamaMagicsError):  # the mark stays, and the next Save says why
+            self._session.in_force.confirm()
+        self.show_mark()
+
+    def _verify(self) -> None:
+        self.withdraw()
+        if label := self._refused():
+            self._tell(messages.phrase("mend_first", self._session.language, label=label))
+        else:
+            self._checking.begin(deep=True, ended=self._checked)
+
+    def _checked(self, report: CheckReport, is_stopped: bool) -> None:  # noqa: FBT001 - as Checking calls it
+        if report.ok:
+            self._keep("profile_saved", verified=True)
+        elif is_stopped:
+            self._keep("stopped_saved", verified=False)
+        else:
+            self._tell(messages.phrase("not_verified", self._session.language))
+            self.anyway.layout.display = ""
+
+    def _keep(self, key: str, *, verified: bool) -> None:
+        self.withdraw()
+        try:
+            path = self._session.in_force.save("", verified=verified)
+        except OllamaMagicsError as error:
+            error.language = self._session.language
+            self._tell(str(error))
+        else:
+            self._tell(messages.phrase(key, self._session.language, path=path))
+        self.show_mark()

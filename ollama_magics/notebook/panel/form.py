@@ -9,17 +9,13 @@ import ipywidgets as widgets
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.notebook.panel import looks
-from ollama_magics.notebook.panel.checking import Checking
-from ollama_magics.notebook.panel.fold import Fold
-from ollama_magics.notebook.panel.key import KeyField
-from ollama_magics.notebook.panel.model_hints import Remark, found, remarks
-from ollama_magics.notebook.panel.models import Asking, ModelList
+from ollama_magics.notebook.panel import fields
+from ollama_magics.notebook.panel.checking import Checking, Saving
+from ollama_magics.notebook.panel.fields import HIDING, Fold, KeyField, Row
+from ollama_magics.notebook.panel.models import Asking, ModelList, Remark, found, remarks
 from ollama_magics.notebook.panel.notes import note, place, shown
-from ollama_magics.notebook.panel.rows import HIDING, Row
-from ollama_magics.notebook.panel.saving import Saving
-from ollama_magics.server.models import Stock
-from ollama_magics.session.notebook import Session
+from ollama_magics.server.models import ModelRegistry
+from ollama_magics.session.session import Session
 from ollama_magics.settings import form
 
 _MAIN = ("model", "base_url", "model_type", "context_length", "max_tokens", "vision", "tools", "embedding_model")
@@ -53,7 +49,7 @@ class Panel(widgets.VBox):
         self._lock = threading.RLock()  # one of: a field, a line of the notebook, what the server said
         self._setting = ""  # the setting that its own field is changing
         self._is_filling = False  # while what follows from the model is set
-        self._stock: Stock | None = None
+        self._stock: ModelRegistry | None = None
         self._rows = {name: Row(name, shown(name, session), self._take) for name in _FIELDS}
         self._said = widgets.HTML()
         self._asking = Asking(session, self._lock, self._learn)
@@ -74,9 +70,9 @@ class Panel(widgets.VBox):
         main = {name: self._rows[name].widget for name in _MAIN}
         model, base_url = main.pop("model"), main.pop("base_url")
         saving, checking = self._saving, self._checking
-        buttons = looks.indented(saving.save, checking.check, checking.stop, saving.anyway, saving.mark)
+        buttons = fields.indented(saving.save, checking.check, checking.stop, saving.anyway, saving.mark)
         above = [model, self._models.widget, base_url, self._key.widget, *main.values()]
-        below = [self._rows["language"].widget, buttons, looks.indented(self._said)]
+        below = [self._rows["language"].widget, buttons, fields.indented(self._said)]
         return [*above, self._more.widget, *below, checking.report, checking.offers]
 
     # A field, a click in the list, a repair, a line of the notebook.
@@ -139,7 +135,7 @@ class Panel(widgets.VBox):
 
     # What the server said.
 
-    def _learn(self, stock: Stock | None) -> None:
+    def _learn(self, stock: ModelRegistry | None) -> None:
         """Take what there is on the server: lists, remarks, and what follows from the model; called under the lock."""
         self._stock = stock
         self._list()
@@ -196,4 +192,4 @@ class Panel(widgets.VBox):
     def _tell(self, text: str = "") -> None:
         language, notices = self._session.language, self._session.in_force.take_notices()
         said = [messages.notice(key, facts, language) for key, facts in notices if key not in _BESIDE]
-        self._said.value = looks.small(" · ".join(filter(None, (text, *said)))) if text or said else ""
+        self._said.value = fields.small(" · ".join(filter(None, (text, *said)))) if text or said else ""

@@ -1,4 +1,4 @@
-"""The installed models as a list to choose from, and the thread that asks the server for them."""
+"""The installed models to choose from, and what the server says about them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,75 @@ import ipywidgets as widgets
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.notebook.panel import background, looks
-from ollama_magics.notebook.panel.fold import Fold
-from ollama_magics.server.models import Stock, look_over, short
-from ollama_magics.server.wire.answers import full_name
-from ollama_magics.session.notebook import Session
+from ollama_magics.notebook.panel import fields
+from ollama_magics.notebook.panel.fields import Fold
+from ollama_magics.server.models import ModelRegistry, look_over, short
+from ollama_magics.server.wire import ModelCard, full_name
+from ollama_magics.session.session import Session
+from ollama_magics.settings import form
+from ollama_magics.settings.form import OllamaSettings
+
+_ABILITIES = {"vision": "vision", "tools": "tools"}  # setting: capability
+_TYPES = {"chat": "completion", "completion": "completion", "embedding": "embedding"}
+
+Remark = tuple[str, bool]  # the text, and whether it is a contradiction
+
+
+def found(card: ModelCard, chosen: OllamaSettings) -> dict[str, Any]:
+    """Return the settings that follow from a model: its type, and no more context than it was made for."""
+    if card.capabilities is None:
+        return {}
+    values: dict[str, Any] = {}
+    if not card.can(_TYPES[chosen.model_type]):
+        kind = next((kind for kind, ability in _TYPES.items() if card.can(ability)), "")
+        values |= {"model_type": kind} if kind else {}
+    if values.get("model_type", chosen.model_type) != "embedding" and card.context_length:
+        most = form.default("context_length")
+        values["context_length"] = values["max_tokens"] = min(most, card.context_length)
+    return values
+
+
+def remarks(card: ModelCard | None, chosen: OllamaSettings, language: str) -> dict[str, Remark]:
+    """Return for each setting about which something is known what it is, and whether the form says something else."""
+    noted = dict(_of_card(card, chosen, language)) if card and card.capabilities is not None else {}
+    if chosen.max_tokens > chosen.context_length and chosen.model_type != "embedding":
+        noted["max_tokens"] = (messages.phrase("over_context", language, context=messages.grouped(chosen.context_length)), True)
+    return noted
+
+
+def _of_card(card: ModelCard, chosen: OllamaSettings, language: str) -> Iterator[tuple[str, Remark]]:
+    for name in _ABILITIES:
+        yield name, _ability(card, name, str(getattr(chosen, name)), language)
+    yield "model_type", _type(card, str(chosen.model_type), language)
+    yield "think", _thinking(card, str(chosen.think), language)
+    if card.context_length:
+        is_over = chosen.context_length > card.context_length and chosen.model_type != "embedding"
+        key = "over_maximum" if is_over else "context_detected"
+        yield "context_length", (messages.phrase(key, language, count=messages.grouped(card.context_length)), is_over)
+
+
+def _ability(card: ModelCard, name: str, chosen: str, language: str) -> Remark:
+    says = "yes" if card.can(_ABILITIES[name]) else "no"
+    if chosen == "auto":
+        return messages.phrase(f"detected_{says}", language), False
+    key = "yours" if chosen == says else f"yours_against_{says}"
+    return messages.phrase(key, language), chosen != says
+
+
+def _thinking(card: ModelCard, chosen: str, language: str) -> Remark:
+    says = "yes" if card.can("thinking") else "no"
+    if chosen in ("auto", "off"):
+        return messages.phrase(f"detected_{says}", language), False
+    key = "yours" if says == "yes" else "yours_against_no"
+    return messages.phrase(key, language), says == "no"
+
+
+def _type(card: ModelCard, chosen: str, language: str) -> Remark:
+    can = messages.harmless(" · ".join(card.capabilities or ()))
+    if card.can(_TYPES[chosen]):
+        return messages.phrase("detected_type", language, can=can), False
+    return messages.phrase("wrong_type", language, can=can), True
+
 
 _MOST_ROWS = 8
 _GAP = "\u2003"
@@ -26,12 +90,12 @@ class ModelList:
     def __init__(self, take: Callable[[str], None]) -> None:
         self._take = take
         self._ours = False
-        self.choice = widgets.Select(options=[], layout=widgets.Layout(width=f"{looks.FIELD_WIDTH * 2}px"))
+        self.choice = widgets.Select(options=[], layout=widgets.Layout(width=f"{fields.FIELD_WIDTH * 2}px"))
         self.choice.observe(self._chosen, names="value")
         self._fold = Fold(self.choice, indent=True)
         self.button, self.widget = self._fold.button, self._fold.widget
 
-    def show(self, stock: Stock | None, chosen: str, language: str) -> None:
+    def show(self, stock: ModelRegistry | None, chosen: str, language: str) -> None:
         """List the models with what is known of each; None: the server has not answered."""
         models = stock.models if stock else ()
         key = "models_unknown" if stock is None else "installed_models" if models else "no_models"
@@ -46,7 +110,7 @@ class ModelList:
         finally:
             self._ours = False
 
-    def _row(self, stock: Stock, name: str, language: str) -> str:
+    def _row(self, stock: ModelRegistry, name: str, language: str) -> str:
         return f"{messages.harmless(name)}{_GAP}{stock.described(name, language)}"
 
     def _chosen(self, change: Any) -> None:
@@ -57,7 +121,7 @@ class ModelList:
 class Asking:
     """Asks the server in the background what there is; ``tell`` gets it under the lock, unless something newer is asked."""
 
-    def __init__(self, session: Session, lock: RLock, tell: Callable[[Stock | None], None]) -> None:
+    def __init__(self, session: Session, lock: RLock, tell: Callable[[ModelRegistry | None], None]) -> None:
         self._session, self._lock, self._tell = session, lock, tell
         self._given_up = Event()  # of the question that is under way
         session.own(self._give_up)
@@ -67,7 +131,7 @@ class Asking:
         with self._lock:
             self._give_up()
             self._given_up = mine = Event()
-        background.start(lambda: self._ask(mine))
+        fields.start(lambda: self._ask(mine))
 
     def _give_up(self) -> None:
         self._given_up.set()
@@ -79,7 +143,7 @@ class Asking:
                     return  # it came too late
                 self._tell(stock)
 
-    def _found(self, given_up: Event) -> Iterator[Stock | None]:
+    def _found(self, given_up: Event) -> Iterator[ModelRegistry | None]:
         """Yield what is known, first about the model in the form."""
         try:
             client = self._session.client.sibling(given_up)

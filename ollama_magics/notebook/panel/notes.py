@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.notebook.panel.model_hints import Remark
-from ollama_magics.server.models import Stock
-from ollama_magics.session.notebook import Session
+from ollama_magics.notebook.panel.models import Remark
+from ollama_magics.server.models import ModelRegistry
+from ollama_magics.session.session import Session
 from ollama_magics.settings import form
 
 _TOKENS = ("context_length", "max_tokens")
@@ -30,7 +30,7 @@ def place(session: Session) -> str:
         return ""
 
 
-def note(name: str, session: Session, stock: Stock | None, remark: Remark | None) -> Remark:
+def note(name: str, session: Session, stock: ModelRegistry | None, remark: Remark | None) -> Remark:
     """Return what is said beside a field, and whether it is a contradiction."""
     if name == "base_url":
         return _address(session)
@@ -60,7 +60,7 @@ def _help(name: str, language: str) -> str:
     return messages.phrase(key, language) if messages.has_phrase(key, language) else form.explain(name)
 
 
-def _model(name: str, session: Session, stock: Stock | None) -> Remark | None:
+def _model(name: str, session: Session, stock: ModelRegistry | None) -> Remark | None:
     if not name or stock is None:
         return None
     if stock.models and not stock.has(name):

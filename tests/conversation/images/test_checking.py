@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from ollama_magics.conversation.images import checking, collecting
+from ollama_magics.conversation import image_sources, images
 from ollama_magics.errors import PictureProblem
 
 NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8))
@@ -29,7 +29,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 def sent(data: object) -> Image.Image:
     """Return what a server would see of the one picture."""
-    [picture] = collecting.collect(data)
+    [picture] = image_sources.collect(data)
     return Image.open(BytesIO(picture.data))
 
 
@@ -44,7 +44,7 @@ def sent_if_accepted(data: bytes) -> Image.Image | None:
 def code(data: object) -> str:
     """Return the code with which a thing is refused."""
     with pytest.raises(PictureProblem) as caught:
-        collecting.collect(data, name="x")
+        image_sources.collect(data, name="x")
     assert caught.value.how_we_know
     return caught.value.code
 
@@ -113,14 +113,14 @@ def test_an_array_or_image_of_too_many_pixels_is_refused() -> None:
 def test_what_is_no_picture_says_what_it_seems_to_be(data: bytes, said: str) -> None:
     """So that a person knows what to export."""
     with pytest.raises(PictureProblem, match="OM-P02") as caught:
-        collecting.collect(data, name="x")
+        image_sources.collect(data, name="x")
     assert said in caught.value.how_we_know
 
 
 def test_an_image_opened_from_a_format_that_runs_programs_is_refused() -> None:
     """Loading an EPS starts Ghostscript."""
     with pytest.raises(PictureProblem, match="opened as EPS"):
-        collecting.collect(Image.open(BytesIO(encoded(NOISE, "EPS"))))
+        image_sources.collect(Image.open(BytesIO(encoded(NOISE, "EPS"))))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -148,7 +148,7 @@ def test_metadata_is_not_sent() -> None:
         encoded(NOISE, "JPEG", exif=exif, comment=b"SECRET", icc_profile=b"SECRET" * 30),
         encoded(NOISE, "PNG", exif=exif, icc_profile=b"SECRET" * 30),
     ):
-        [picture] = collecting.collect(data)
+        [picture] = image_sources.collect(data)
         assert b"SECRET" in data or b"iCCP" in data
         assert b"SECRET" not in picture.data
         assert not {b"iCCP", b"eXIf", b"tEXt"} & {picture.data[place : place + 4] for place in range(len(picture.data))}
@@ -166,20 +166,20 @@ def test_unreadable_orientation_is_no_orientation() -> None:
 )
 def test_a_large_picture_is_shrunk_and_says_so(size: tuple[int, int], smaller: tuple[int, int]) -> None:
     """The longest side is 2048 pixels; no side becomes 0."""
-    [picture] = collecting.collect(Image.new("RGB", size, "red"))
+    [picture] = image_sources.collect(Image.new("RGB", size, "red"))
     assert (picture.shrunk_from, (picture.width, picture.height)) == (size, smaller)
 
 
 def test_a_picture_of_the_largest_size_is_left_alone() -> None:
     """2048 pixels are not shrunk."""
-    assert collecting.collect(Image.new("L", (2048, 2048)))[0].shrunk_from is None
+    assert image_sources.collect(Image.new("L", (2048, 2048)))[0].shrunk_from is None
 
 
 def test_a_photograph_of_a_turned_camera_reports_the_size_that_a_person_sees() -> None:
     """Width and height after turning."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    [picture] = collecting.collect(encoded(Image.new("RGB", (4096, 1024)), "JPEG", exif=exif))
+    [picture] = image_sources.collect(encoded(Image.new("RGB", (4096, 1024)), "JPEG", exif=exif))
     assert (picture.shrunk_from, (picture.width, picture.height)) == ((1024, 4096), (512, 2048))
 
 
@@ -210,4 +210,4 @@ def test_damaged_bytes_are_a_picture_or_one_of_our_errors(kind: str, data: st.Da
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     seen = sent_if_accepted(bytes(damaged))
-    assert seen is None or max(seen.size) <= checking.LONGEST_SIDE
+    assert seen is None or max(seen.size) <= images.LONGEST_SIDE

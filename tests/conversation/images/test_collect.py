@@ -16,8 +16,8 @@ from IPython.display import Image as Shown
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ollama_magics.conversation.images import collecting, files
-from ollama_magics.conversation.images.picture import Picture
+from ollama_magics.conversation import image_sources
+from ollama_magics.conversation.images import Picture
 from ollama_magics.errors import PictureProblem
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255), "black": (0, 0, 0)}
@@ -106,7 +106,7 @@ FORMATS: dict[str, Callable[[Image.Image], bytes]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_object_keeps_its_colour(kind: str, name: str) -> None:
     """Red, green and blue are never exchanged, and white is not black."""
-    [picture] = collecting.collect(KINDS[kind](COLOURS[name]), name="x")
+    [picture] = image_sources.collect(KINDS[kind](COLOURS[name]), name="x")
     assert picture.source == "x"
     assert_shows(picture, COLOURS[name])
 
@@ -118,7 +118,7 @@ def test_every_format_keeps_its_colour(kind: str, name: str, tmp_path: Path) -> 
     data = FORMATS[kind](Image.new("RGB", SIZE, COLOURS[name]))
     path = tmp_path / "picture.txt"
     path.write_bytes(data)
-    for picture in (*collecting.collect(data, name="x"), *collecting.collect(path), *files.from_path(str(path))):
+    for picture in (*image_sources.collect(data, name="x"), *image_sources.collect(path), *image_sources.from_path(str(path))):
         assert_shows(picture, COLOURS[name], tolerance=4)
 
 
@@ -137,7 +137,7 @@ def test_every_format_keeps_its_colour(kind: str, name: str, tmp_path: Path) -> 
 )
 def test_greys_masks_and_transparent_arrays(array: np.ndarray[Any, Any], colour: tuple[int, ...]) -> None:
     """Grey with and without a last axis; what is transparent stands on white."""
-    [picture] = collecting.collect(array)
+    [picture] = image_sources.collect(array)
     assert (picture.height, picture.width) == array.shape[:2]
     assert_shows(picture, colour)
 
@@ -163,9 +163,9 @@ def _sixteen(value: int) -> Image.Image:
 )
 def test_unusual_pixels_become_ordinary_ones(image: Image.Image, colour: tuple[int, ...]) -> None:
     """One bit, transparency, four inks, sixteen bits: as an object and, where PNG or TIFF can hold it, as a file."""
-    assert_shows(collecting.collect(image)[0], colour)
+    assert_shows(image_sources.collect(image)[0], colour)
     kind = "TIFF" if image.mode == "CMYK" else "PNG"
-    assert_shows(collecting.collect(encoded(image, kind))[0], colour)
+    assert_shows(image_sources.collect(encoded(image, kind))[0], colour)
 
 
 def test_a_palette_with_a_transparent_colour_stands_on_white() -> None:
@@ -173,22 +173,22 @@ def test_a_palette_with_a_transparent_colour_stands_on_white() -> None:
     image = Image.new("P", SIZE, 1)
     image.putpalette([255, 0, 0, 0, 0, 255])
     for data in (encoded(image, "GIF", transparency=1), encoded(image, "PNG", transparency=1)):
-        assert_shows(collecting.collect(data)[0], COLOURS["white"])
-    assert_shows(collecting.collect(encoded(image, "GIF", transparency=0))[0], COLOURS["blue"])
+        assert_shows(image_sources.collect(data)[0], COLOURS["white"])
+    assert_shows(image_sources.collect(encoded(image, "GIF", transparency=0))[0], COLOURS["blue"])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_floats_keep_each_of_the_256_steps(dtype: str) -> None:
     """What was divided by 255 comes back as it was."""
     steps = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    [picture] = collecting.collect((steps / 255).astype(dtype))
+    [picture] = image_sources.collect((steps / 255).astype(dtype))
     assert np.array_equal(np.asarray(opened(picture))[:, :, 0], steps)
 
 
 def test_lists_and_dicts_keep_their_order_and_name_their_parts() -> None:
     """A person finds the picture that an error speaks of."""
     red, blue = (Image.new("RGB", SIZE, colour) for colour in ("red", "blue"))
-    pictures = collecting.collect({"a": red, "b": [blue, (red,)]}, name="plots")
+    pictures = image_sources.collect({"a": red, "b": [blue, (red,)]}, name="plots")
     assert [picture.source for picture in pictures] == ["plots['a']", "plots['b'][0]", "plots['b'][1][0]"]
     assert_shows(pictures[1], COLOURS["blue"])
 
@@ -199,9 +199,9 @@ def test_what_stands_in_one_figure_is_one_picture() -> None:
     axes = drawing.subplots(2, 2)
     lines = axes[0, 0].plot([1, 2], [3, 4], [5, 6], [7, 8])
     for what in (lines, axes, axes[0], list(axes.flat), {"a": axes[0, 0], "b": drawing}):
-        assert len(collecting.collect(what, name="x")) == 1
-    assert [picture.width for picture in collecting.collect([axes[0, 0], other, axes[0, 1]])] == [100, 200]
-    assert len(collecting.collect([Image.new("L", SIZE)] * 2)) == 2
+        assert len(image_sources.collect(what, name="x")) == 1
+    assert [picture.width for picture in image_sources.collect([axes[0, 0], other, axes[0, 1]])] == [100, 200]
+    assert len(image_sources.collect([Image.new("L", SIZE)] * 2)) == 2
 
 
 def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,14 +209,14 @@ def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     Image.new("RGB", SIZE, "red").save(tmp_path / "a.png")
-    assert collecting.collect(Path("~/a.png"))[0].source == "a.png"
-    assert files.from_path("~/a.png")[0].source == "a.png"
+    assert image_sources.collect(Path("~/a.png"))[0].source == "a.png"
+    assert image_sources.from_path("~/a.png")[0].source == "a.png"
 
 
 def refused(what: object) -> PictureProblem:
     """Return the error for a thing called x, after checking that it names it and fits the screen."""
     with pytest.raises(PictureProblem) as caught:
-        collecting.collect(what, name="x")
+        image_sources.collect(what, name="x")
     assert "x" in caught.value.what
     assert "…" not in str(caught.value)
     assert len(caught.value.lines()) == 3
@@ -290,5 +290,5 @@ def test_the_object_of_the_person_is_left_as_it_is() -> None:
     """Neither shrunk nor converted nor stripped."""
     image = Image.new("RGBA", (3000, 10), (255, 0, 0, 128))
     image.info["comment"] = "mine"
-    collecting.collect(image)
+    image_sources.collect(image)
     assert (image.size, image.mode, image.info) == ((3000, 10), "RGBA", {"comment": "mine"})

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ollama_magics.conversation.images import files
+from ollama_magics.conversation import image_sources
 from ollama_magics.errors import PictureProblem
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 def refused(text: str) -> PictureProblem:
     """Return the error for a path."""
     with pytest.raises(PictureProblem) as caught:
-        files.from_path(text)
+        image_sources.from_path(text)
     assert "…" not in str(caught.value)
     return caught.value
 
@@ -37,14 +37,14 @@ def test_a_pattern_gives_its_files_in_order(folder: Path) -> None:
     for name in "fechgd":
         (folder / f"{name}1.png").write_bytes((folder / "a.png").read_bytes())
     names = ["a.png", "b.png", "c1.png", "d1.png", "e1.png", "f1.png", "g1.png", "h1.png"]
-    assert [picture.source for picture in files.from_path(f"{folder}/*.png")] == names
-    assert [picture.source for picture in files.from_path(f"{folder}/**/c.*")] == ["c.dat"]
+    assert [picture.source for picture in image_sources.from_path(f"{folder}/*.png")] == names
+    assert [picture.source for picture in image_sources.from_path(f"{folder}/**/c.*")] == ["c.dat"]
 
 
 def test_a_name_that_looks_like_a_pattern_is_a_name_first(folder: Path) -> None:
     """``plot[1].png`` is a file that browsers make."""
     (folder / "a.png").rename(folder / "plot[1].png")
-    assert [picture.source for picture in files.from_path(f"{folder}/plot[1].png")] == ["plot[1].png"]
+    assert [picture.source for picture in image_sources.from_path(f"{folder}/plot[1].png")] == ["plot[1].png"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_relative_path_is_told_with_the_folder_of_the_kernel(folder: Path, mon
     """Which is not always the folder of the notebook."""
     monkeypatch.chdir(folder)
     assert str(folder) in refused("nothing-like-it").how_we_know
-    assert files.from_path("a.png")[0].source == "a.png"
+    assert image_sources.from_path("a.png")[0].source == "a.png"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
@@ -101,7 +101,7 @@ def test_files_that_are_no_pictures_are_refused_by_their_content(folder: Path) -
 def test_a_file_above_the_limit_is_refused_unread(folder: Path) -> None:
     """Its size is enough; this one takes no room on the disk."""
     with (folder / "large.png").open("wb") as file:
-        file.truncate(files.MOST_BYTES + 1)
+        file.truncate(image_sources.MOST_BYTES + 1)
     error = refused(f"{folder}/large.png")
     assert (error.code, "64 MB" in error.how_we_know) == ("OM-P03", True)
 

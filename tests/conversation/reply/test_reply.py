@@ -9,14 +9,13 @@ import pytest
 from PIL import Image
 
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
-from ollama_magics.conversation.images.collecting import collect
-from ollama_magics.conversation.reply.circumstances import Circumstances
-from ollama_magics.conversation.reply.looks import bundle, figures, warnings
-from ollama_magics.conversation.reply.stream import Reply
-from ollama_magics.conversation.tools.calls import Call
+from ollama_magics.conversation.image_sources import collect
+from ollama_magics.conversation.reply import Reply
+from ollama_magics.conversation.reply_context import ReplyContext
+from ollama_magics.conversation.reply_view import bundle, figures, warnings
+from ollama_magics.conversation.tools import Call
 from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
-from ollama_magics.server.wire.answers import Chunk, chunk
-from ollama_magics.server.wire.requests import ChatRequest, GenerateRequest, Message
+from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message, chunk
 from tests import faults
 
 REQUEST = ChatRequest(model="m", messages=(Message("user", "Hi"),), options={"num_predict": 7})
@@ -53,7 +52,7 @@ def said(text: str = "", **fields: Any) -> Chunk:
 
 def reply_of(*pieces: Chunk | BaseException, **circumstances: Any) -> Reply:
     """Return a reply that will get these pieces."""
-    return Reply(REQUEST, Server(*pieces).chat, Circumstances(**circumstances))
+    return Reply(REQUEST, Server(*pieces).chat, ReplyContext(**circumstances))
 
 
 def finished(*pieces: Chunk | BaseException, **circumstances: Any) -> Reply:

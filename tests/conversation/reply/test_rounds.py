@@ -8,15 +8,12 @@ from typing import Any
 import pytest
 
 from ollama_magics.conversation.conversation import Conversation
-from ollama_magics.conversation.reply.circumstances import Circumstances
-from ollama_magics.conversation.reply.looks import bundle
-from ollama_magics.conversation.reply.stream import Reply
-from ollama_magics.conversation.tools.calls import Call
-from ollama_magics.conversation.tools.signatures import offered
-from ollama_magics.conversation.tools.toolbox import Toolbox
+from ollama_magics.conversation.reply import Reply
+from ollama_magics.conversation.reply_context import ReplyContext
+from ollama_magics.conversation.reply_view import bundle
+from ollama_magics.conversation.tools import Call, Toolbox, offered
 from ollama_magics.errors import Interrupted, PromptTooLong, ToolProblem
-from ollama_magics.server.wire.answers import Chunk, chunk
-from ollama_magics.server.wire.requests import ChatRequest, Message
+from ollama_magics.server.wire import ChatRequest, Chunk, Message, chunk
 from tests import faults
 
 ADD = {"id": "call_1", "function": {"index": 0, "name": "add", "arguments": {"a": 2, "b": 3}}}
@@ -55,7 +52,7 @@ def reply_of(model: Model, *, function: Any = add, confirm: Any = lambda _: True
     """Return a reply of the model, which may call the function."""
     toolbox = Toolbox(offered(function), confirm)
     request = ChatRequest(model="m", messages=(Message("user", "2 + 3?"),), tools=toolbox.sent)
-    return Reply(request, model.chat, Circumstances(toolbox=toolbox, **circumstances))
+    return Reply(request, model.chat, ReplyContext(toolbox=toolbox, **circumstances))
 
 
 ANSWER = (said("It is"), said(" 5."), said(**LAST))
@@ -198,7 +195,7 @@ def test_a_refusal_as_too_long_leaves_out_turns_in_any_round() -> None:
     toolbox = Toolbox(offered(add), lambda _: True)
     old = (Message("user", "old"), Message("assistant", "older"))
     request = ChatRequest(model="m", messages=(*old, Message("user", "2 + 3?")), tools=toolbox.sent)
-    reply = Reply(request, send, Circumstances(toolbox=toolbox, ahead=(20,)))
+    reply = Reply(request, send, ReplyContext(toolbox=toolbox, ahead=(20,)))
     assert (reply.text, reply.left_out) == ("It is 5.", 1)
     assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool"]
     assert [call.result for call in reply.tool_calls] == ["5"]
@@ -219,7 +216,7 @@ def test_what_was_called_is_kept_when_a_cut_answer_goes_on() -> None:
     assert reply_of(Model(calling(ADD), cut), conversation=memory).text == "It is"
     [turn] = memory.turns
     request = ChatRequest(model="m", messages=(turn.prompt, *turn.between, turn.answer))
-    reply = Reply(request, Model((said(" 5."), said(**LAST))).chat, Circumstances(conversation=memory, goes_on=turn))
+    reply = Reply(request, Model((said(" 5."), said(**LAST))).chat, ReplyContext(conversation=memory, goes_on=turn))
     assert reply.text == "It is 5."
     assert [message.role for message in memory.messages] == ["user", "assistant", "tool", "assistant"]
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from ollama_magics.conversation.reply.undisturbed import undisturbed
+from ollama_magics.conversation.defer_interrupt import defer_interrupt
 
 
 def _pressed_while_working() -> list[str]:
@@ -18,7 +18,7 @@ def _pressed_while_working() -> list[str]:
 def test_a_press_waits_for_the_end_of_the_step() -> None:
     """And is not lost."""
     done: list[str] = []
-    with pytest.raises(KeyboardInterrupt), undisturbed():
+    with pytest.raises(KeyboardInterrupt), defer_interrupt():
         done += _pressed_while_working()
     assert done == ["all of it"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -26,7 +26,7 @@ def test_a_press_waits_for_the_end_of_the_step() -> None:
 
 def test_a_step_that_fails_fails_as_it_did() -> None:
     """The button is itself again."""
-    with pytest.raises(ValueError, match="broken"), undisturbed():
+    with pytest.raises(ValueError, match="broken"), defer_interrupt():
         raise ValueError("broken")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -36,7 +36,7 @@ def test_other_threads_take_no_part() -> None:
     done = []
 
     def step() -> None:
-        with undisturbed():
+        with defer_interrupt():
             done.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=step)

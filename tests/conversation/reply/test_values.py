@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
+from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import Conversation
-from ollama_magics.conversation.reply.circumstances import Circumstances
-from ollama_magics.conversation.reply.looks import body_html, bundle
-from ollama_magics.conversation.reply.stream import Reply
-from ollama_magics.conversation.schema import kinds
+from ollama_magics.conversation.reply import Reply
+from ollama_magics.conversation.reply_context import ReplyContext
+from ollama_magics.conversation.reply_view import body_html, bundle
 from ollama_magics.errors import AnswerCut, FormatProblem
-from ollama_magics.server.wire.answers import chunk
-from ollama_magics.server.wire.requests import ChatRequest, Message
+from ollama_magics.server.wire import ChatRequest, Message, chunk
 from tests import faults
 
 TWO = '[{"name": "Ada", "age": 36}, {"name": "<b>Bob", "age": 41}]'
@@ -33,9 +32,9 @@ def reply_of(text: str, kind: Any = list[Person], reason: str = "stop", **circum
     """Return a reply that will get this text, a sign at a time."""
     pieces = [chunk(faults.chunk(sign)) for sign in text]
     end = chunk(faults.chunk("", done=True, done_reason=reason, eval_count=7))
-    wanted = None if kind is None else kinds.of(kind)
+    wanted = None if kind is None else schema.of(kind)
     request = ChatRequest(model="m", messages=(Message("user", "Hi"),))
-    return Reply(request, lambda _: iter([*pieces, end]), Circumstances(schema=wanted, **circumstances))
+    return Reply(request, lambda _: iter([*pieces, end]), ReplyContext(schema=wanted, **circumstances))
 
 
 def test_the_value_is_an_object_of_the_type() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.schema import records
+from ollama_magics.conversation import schema
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -26,7 +26,7 @@ LISTS = st.lists(st.dictionaries(st.text(), VALUES, max_size=3) | VALUES, max_si
 def test_rows_come_as_soon_as_they_are_whole_and_never_before(values: list[Any], bare: bool, indent: Any, step: int) -> None:  # noqa: FBT001
     """However the text is cut: each state is the beginning of the list, and the last is all of it."""
     text = json.dumps(values if bare else {"rows": values}, indent=indent)
-    reader, wanted = records.Rows(), records.records(values)
+    reader, wanted = schema.Rows(), schema.records(values)
     for end in range(0, len(text), step):
         found = list(reader.read(text[:end]))
         assert found == wanted[: len(found)]
@@ -38,12 +38,12 @@ def test_rows_come_as_soon_as_they_are_whole_and_never_before(values: list[Any],
 )
 def test_a_text_without_a_whole_row_has_none(text: str) -> None:
     """Also where it can never have one."""
-    assert records.Rows().read(text) == []
+    assert schema.Rows().read(text) == []
 
 
 def test_a_number_at_the_end_may_go_on() -> None:
     """12 is no row before something follows it."""
-    reader = records.Rows()
+    reader = schema.Rows()
     assert reader.read("[12") == []
     assert reader.read("[123") == []
     assert reader.read("[123, ") == [{"value": 123}]
@@ -79,11 +79,11 @@ class Size(pydantic.BaseModel):
 )
 def test_a_value_becomes_a_frame(value: Any, rows: list[dict[str, Any]]) -> None:
     """A row for each element, or one for an object."""
-    assert records.frame(value).to_dict("records") == rows
+    assert schema.frame(value).to_dict("records") == rows
 
 
 def test_what_is_no_json_stays_as_it_is() -> None:
     """A text is set out in lines only where that changes nothing but spaces."""
-    assert records.pretty('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
-    assert records.pretty("5") == "5"
-    assert records.pretty("no json") == "no json"
+    assert schema.pretty('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
+    assert schema.pretty("5") == "5"
+    assert schema.pretty("no json") == "no json"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from ollama_magics.conversation.schema import checking
+from ollama_magics.conversation import json_schema
 
 PERSON = {
     "type": "object",
@@ -39,5 +39,5 @@ CASES: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("schema", "value"), CASES, ids=lambda part: str(part)[:40])
 def test_the_rules_say_what_jsonschema_says(schema: Any, value: Any) -> None:
     """An independent reading of the same specification."""
-    faults = list(checking._Rules(schema).faults(value, schema, "$"))
+    faults = list(json_schema._Rules(schema).faults(value, schema, "$"))
     assert bool(faults) == (not Draft202012Validator(schema).is_valid(value)), faults

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.schema import fitting, kinds
+from ollama_magics.conversation import json_schema, schema
 from ollama_magics.errors import FormatProblem
 
 
@@ -86,7 +86,7 @@ ANSWERS: list[tuple[Any, str, Any]] = [
 @pytest.mark.parametrize(("kind", "text", "value"), ANSWERS, ids=lambda part: str(part)[:40])
 def test_an_answer_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) -> None:
     """Of that very type, whatever wrote the text."""
-    found = kinds.of(kind).value(text)
+    found = schema.of(kind).value(text)
     assert found == value
     assert type(found) is type(value)
 
@@ -115,18 +115,18 @@ UNFIT: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("kind", "text"), UNFIT, ids=lambda part: str(part)[:40])
 def test_what_is_not_of_the_type_is_no_value(kind: Any, text: str) -> None:
     """Never half an object, and the words say what is wrong."""
-    with pytest.raises(kinds.UnfitError) as caught:
-        kinds.of(kind).value(text)
+    with pytest.raises(schema.UnfitError) as caught:
+        schema.of(kind).value(text)
     assert str(caught.value)
 
 
 def test_a_root_that_is_a_reference_is_lifted() -> None:
     """With one, the server enforces nothing below the root; what is recursive stays a reference."""
-    sent: Any = kinds.of(Node).sent
+    sent: Any = schema.of(Node).sent
     assert "$ref" not in sent
     assert sent["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
     assert sent["$defs"]["Node"]["properties"].keys() == {"label", "children"}
-    pydantics: Any = kinds.of(Model).sent
+    pydantics: Any = schema.of(Model).sent
     assert pydantics["properties"]["inner"]["items"] == {"$ref": "#/$defs/Model"}
 
 
@@ -139,7 +139,7 @@ def everything_in(node: Any) -> list[Any]:
 @pytest.mark.parametrize("kind", [kind for kind, _, _ in ANSWERS if kind != "json"], ids=lambda kind: str(kind)[:40])
 def test_nothing_is_sent_that_the_server_cannot_read(kind: Any) -> None:
     """No pattern (it can end the server's runner), no items that are true or false."""
-    for part in everything_in(kinds.of(kind).sent):
+    for part in everything_in(schema.of(kind).sent):
         if isinstance(part, dict):
             assert "pattern" not in part
             assert not isinstance(part.get("items"), bool)
@@ -147,13 +147,13 @@ def test_nothing_is_sent_that_the_server_cannot_read(kind: Any) -> None:
 
 def test_the_properties_keep_their_order() -> None:
     """In which the model writes them."""
-    sent: Any = kinds.of(Person).sent
+    sent: Any = schema.of(Person).sent
     assert list(sent["properties"]) == ["name", "age", "born"]
 
 
 def test_an_all_of_with_one_part_is_that_part() -> None:
     """Some libraries wrap references so, and the server would enforce nothing."""
-    sent: Any = kinds.of({"type": "object", "properties": {"a": {"allOf": [{"type": "integer"}], "title": "A"}}}).sent
+    sent: Any = schema.of({"type": "object", "properties": {"a": {"allOf": [{"type": "integer"}], "title": "A"}}}).sent
     assert sent["properties"]["a"] == {"title": "A", "type": "integer"}
 
 
@@ -176,7 +176,7 @@ REFUSED_SCHEMAS: list[tuple[dict[str, Any], str]] = [
 def test_a_schema_without_a_grammar_is_refused_before_it_is_sent(kind: dict[str, Any], told: str) -> None:
     """The server's own error would not say where."""
     with pytest.raises(FormatProblem) as caught:
-        kinds.of(kind)
+        schema.of(kind)
     assert caught.value.code == "OM-F05"
     assert told in str(caught.value)
 
@@ -223,7 +223,7 @@ def local_recursion() -> Any:
 def test_what_cannot_be_asked_for_says_why(kind: Any, code: str) -> None:
     """Each reason has its own error, with what to do about it."""
     with pytest.raises(FormatProblem) as caught:
-        kinds.of(kind)
+        schema.of(kind)
     assert caught.value.code == code
     assert len(caught.value.lines()) == 3
 
@@ -240,10 +240,10 @@ SCHEMAS = st.dictionaries(WORDS, st.recursive(JSON, lambda inner: st.dictionarie
 def test_any_dict_is_fitted_or_refused(kind: dict[str, Any]) -> None:
     """No other error, and what is fitted needs no second fitting."""
     try:
-        sent = fitting.fit(kind)
+        sent = json_schema.fit(kind)
     except FormatProblem:
         return
-    assert fitting.fit(sent) == sent
+    assert json_schema.fit(sent) == sent
 
 
 def test_a_type_that_raises_as_it_is_made_is_no_value() -> None:
@@ -256,8 +256,8 @@ def test_a_type_that_raises_as_it_is_made_is_no_value() -> None:
         def __post_init__(self) -> None:
             raise RuntimeError("too young")
 
-    with pytest.raises(kinds.UnfitError, match="too young"):
-        kinds.of(Strict).value('{"age": 1}')
+    with pytest.raises(schema.UnfitError, match="too young"):
+        schema.of(Strict).value('{"age": 1}')
 
 
 PEOPLE = st.fixed_dictionaries({"name": JSON | st.text(), "age": JSON | st.integers()}, optional={"born": JSON})
@@ -267,7 +267,7 @@ PEOPLE = st.fixed_dictionaries({"name": JSON | st.text(), "age": JSON | st.integ
 def test_any_text_is_a_value_of_the_type_or_an_error(text: str) -> None:
     """No other error, and no object with a field of another type."""
     try:
-        found = kinds.of(Person).value(text)
-    except kinds.UnfitError:
+        found = schema.of(Person).value(text)
+    except schema.UnfitError:
         return
     assert (type(found), type(found.name), type(found.age)) == (Person, str, int)

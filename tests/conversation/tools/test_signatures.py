@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.tools.signatures import Tool, offered
+from ollama_magics.conversation.tools import Tool, offered
 from ollama_magics.errors import ToolProblem
 
 

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.tools.calls import Call
-from ollama_magics.conversation.tools.signatures import offered
-from ollama_magics.conversation.tools.toolbox import Toolbox
+from ollama_magics.conversation.tools import Call, Toolbox, offered
 from ollama_magics.errors import ToolProblem
 
 

@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster
 
 import ollama_magics as om
 from ollama_magics.errors import EmbeddingProblem
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from tests.faults import FaultServer, whole
 from tests.integrations.dask.turns import in_turn
 
@@ -30,9 +30,9 @@ def cluster() -> Iterator[Client]:
 
 
 @pytest.fixture
-def servers() -> Iterator[tuple[StandIn, StandIn]]:
+def servers() -> Iterator[tuple[FakeServer, FakeServer]]:
     """Run a server for each worker."""
-    with StandIn(delay=0) as one, StandIn(delay=0) as other:
+    with FakeServer(delay=0) as one, FakeServer(delay=0) as other:
         yield one, other
 
 
@@ -47,12 +47,12 @@ def set_host(url: str) -> Callable[[], None]:
     return on_the_worker
 
 
-def embedded(server: StandIn) -> list[str]:
+def embedded(server: FakeServer) -> list[str]:
     """Return the texts that a server was asked for."""
     return [text for _, path, body in server.requests if path == "/api/embed" and body for text in body["input"]]
 
 
-def test_each_worker_asks_the_server_of_its_own_machine(cluster: Client, servers: tuple[StandIn, StandIn]) -> None:
+def test_each_worker_asks_the_server_of_its_own_machine(cluster: Client, servers: tuple[FakeServer, FakeServer]) -> None:
     """An address that nobody typed does not travel; what the two worked out is one array in order."""
     workers = list(cluster.scheduler_info()["workers"])
     for worker, server in zip(workers, servers, strict=True):
@@ -65,7 +65,7 @@ def test_each_worker_asks_the_server_of_its_own_machine(cluster: Client, servers
     assert np.array_equal(found, om.embed(TEXTS, model=MODEL, store=False))
 
 
-def test_an_address_that_was_typed_is_the_same_on_every_worker(cluster: Client, servers: tuple[StandIn, StandIn]) -> None:
+def test_an_address_that_was_typed_is_the_same_on_every_worker(cluster: Client, servers: tuple[FakeServer, FakeServer]) -> None:
     """Two arrays with two addresses go through the same processes, and neither asks the other's server."""
     lazy: list[Any] = []
     for server in servers:
@@ -76,7 +76,7 @@ def test_an_address_that_was_typed_is_the_same_on_every_worker(cluster: Client, 
     assert np.array_equal(one, other)
 
 
-def test_an_error_comes_back_from_a_worker_whole(cluster: Client, servers: tuple[StandIn, StandIn]) -> None:
+def test_an_error_comes_back_from_a_worker_whole(cluster: Client, servers: tuple[FakeServer, FakeServer]) -> None:
     """With its class, its rows, its facts and the partition."""
     om.configure(base_url=servers[0].url)
     lazy: Any = om.embed(db.from_sequence(["a", "b", "c", ""], npartitions=2), model=MODEL, dimensions=256, store=False)
@@ -98,7 +98,7 @@ def test_retries_are_those_of_dask(cluster: Client) -> None:
         assert server.paths().count("/api/embed") == 2
 
 
-def test_the_workers_show_no_bars(cluster: Client, servers: tuple[StandIn, StandIn]) -> None:
+def test_the_workers_show_no_bars(cluster: Client, servers: tuple[FakeServer, FakeServer]) -> None:
     """Nobody looks at what they write, and many bars at once are none."""
     om.configure(base_url=servers[0].url)
     lazy: Any = om.embed(db.from_sequence(TEXTS, npartitions=2), model=MODEL, dimensions=256, store=False, batch=1, parallel=1)

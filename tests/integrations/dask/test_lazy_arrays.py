@@ -20,7 +20,7 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.errors import EmbeddingProblem, OllamaMagicsError, SettingError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from tests.faults import FaultServer, fine, whole
 from tests.integrations.dask.turns import in_turn
 
@@ -47,7 +47,7 @@ KINDS: dict[str, Callable[[list[str]], Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def configured(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def configured(stand_in: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Let the shared settings name the stand-in, compute in this thread, and keep away from the person's store."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     om.configure(base_url=stand_in.url)
@@ -60,7 +60,7 @@ def lazily(texts: Any, **options: Any) -> Any:
     return om.embed(texts, **options)
 
 
-def asked(server: StandIn) -> list[str]:
+def asked(server: FakeServer) -> list[str]:
     """Return the texts that were sent to be embedded, sorted."""
     return sorted(text for _, path, body in server.requests if path == "/api/embed" and body for text in body["input"])
 
@@ -83,7 +83,7 @@ def test_every_collection_of_texts_gives_what_a_list_of_them_gives(make: Callabl
     assert np.array_equal(found, om.embed(TEXTS, model=MODEL))
 
 
-def test_nothing_but_the_width_is_asked_before_the_array_is_computed(stand_in: StandIn) -> None:
+def test_nothing_but_the_width_is_asked_before_the_array_is_computed(stand_in: FakeServer) -> None:
     """The graph costs one short text, however many rows there are."""
     lazy = lazily(series(TEXTS), model=MODEL)
     assert len(asked(stand_in)) == 1
@@ -92,7 +92,7 @@ def test_nothing_but_the_width_is_asked_before_the_array_is_computed(stand_in: S
     assert asked(stand_in) == TEXTS
 
 
-def test_a_width_that_is_given_costs_no_request(stand_in: StandIn) -> None:
+def test_a_width_that_is_given_costs_no_request(stand_in: FakeServer) -> None:
     """The machine that plans need not reach a server at all."""
     lazy = lazily(series(TEXTS), model=MODEL, dimensions=64)
     assert stand_in.requests == []
@@ -108,7 +108,7 @@ def test_the_number_of_rows_is_unknown_unless_the_collection_knows_it(make: Call
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
-def test_the_number_of_rows_can_be_counted(make: Callable[[list[str]], Any], stand_in: StandIn) -> None:
+def test_the_number_of_rows_can_be_counted(make: Callable[[list[str]], Any], stand_in: FakeServer) -> None:
     """With lengths=True, for which no text is sent anywhere."""
     lazy = lazily(make(TEXTS), model=MODEL, dimensions=8, lengths=True)
     assert stand_in.requests == []
@@ -144,7 +144,7 @@ def test_equal_inputs_have_equal_keys() -> None:
     assert len(set(names)) == 5
 
 
-def test_an_empty_partition_has_no_rows_and_asks_nothing(stand_in: StandIn) -> None:
+def test_an_empty_partition_has_no_rows_and_asks_nothing(stand_in: FakeServer) -> None:
     """A filter leaves some behind, and concatenating needs their width."""
     kept = series(TEXTS, parts=5)
     lazy = lazily(kept[kept.str.endswith("9")], model=MODEL, dimensions=8)

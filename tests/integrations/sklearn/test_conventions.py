@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import ollama_magics as om
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.integrations.sklearn import OllamaEmbedder
 
 # What these say about numbers is kept by that reading, and has no meaning for texts.
@@ -59,14 +59,14 @@ class EmbedderOfNumbers(OllamaEmbedder):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[StandIn]:
+def server() -> Iterator[FakeServer]:
     """Run one stand-in for all of the checks."""
-    with StandIn(delay=0) as server:
+    with FakeServer(delay=0) as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
-def configured(server: StandIn) -> None:
+def configured(server: FakeServer) -> None:
     """Let the shared settings name the stand-in."""
     om.configure(base_url=server.url)
 

@@ -22,7 +22,7 @@ from sklearn.utils import get_tags
 
 import ollama_magics as om
 from ollama_magics.errors import EmbeddingProblem, ModelProblem, OllamaMagicsError, SettingError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from tests.faults import FaultServer, fine
 
 MODEL = "sandbox-embed"
@@ -32,7 +32,7 @@ TEXTS, ABOUT = CATS + SHARES, [0] * 8 + [1] * 8
 
 
 @pytest.fixture(autouse=True)
-def configured(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def configured(stand_in: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let the shared settings name the stand-in, and keep away from the person's store."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     om.configure(base_url=stand_in.url)
@@ -45,7 +45,7 @@ def failure(act: Any, *arguments: Any) -> OllamaMagicsError:
     return caught.value
 
 
-def embedded(server: StandIn) -> list[str]:
+def embedded(server: FakeServer) -> list[str]:
     """Return the texts that a server was asked for."""
     return [text for _, path, body in server.requests if path == "/api/embed" and body for text in body["input"]]
 
@@ -60,7 +60,7 @@ def test_the_features_are_what_embed_gives(make: Any) -> None:
     assert np.array_equal(vectors, embedder.transform(make(TEXTS)))
 
 
-def test_fitting_fixes_the_model_and_the_number_of_features(stand_in: StandIn) -> None:
+def test_fitting_fixes_the_model_and_the_number_of_features(stand_in: FakeServer) -> None:
     """Without embedding what it is fitted on, and whatever model the settings name later."""
     embedder = om.OllamaEmbedder(dimensions=32, store=False).fit(TEXTS)
     assert (embedder.model_, embedder.n_features_out_) == (MODEL, 32)
@@ -69,14 +69,14 @@ def test_fitting_fixes_the_model_and_the_number_of_features(stand_in: StandIn) -
     assert embedder.transform(TEXTS[:2]).shape == (2, 32)
 
 
-def test_what_was_embedded_before_is_not_asked_again(stand_in: StandIn) -> None:
+def test_what_was_embedded_before_is_not_asked_again(stand_in: FakeServer) -> None:
     """The folds of a cross-validation embed each text many times."""
     make_pipeline(om.OllamaEmbedder(MODEL), LogisticRegression()).fit(TEXTS, ABOUT).predict(TEXTS)
     assert sorted(embedded(stand_in))[:1] == ["How many numbers has a vector?"]
     assert sorted(embedded(stand_in))[1:] == sorted(TEXTS)
 
 
-def test_the_parameters_reach_the_server(stand_in: StandIn) -> None:
+def test_the_parameters_reach_the_server(stand_in: FakeServer) -> None:
     """They are options of om.embed."""
     om.OllamaEmbedder(MODEL, dimensions=16, batch=4, truncate=False, store=False).fit(TEXTS).transform(TEXTS)
     bodies = [body for _, path, body in stand_in.requests if path == "/api/embed" and body][1:]
@@ -101,7 +101,7 @@ def test_a_column_of_a_frame_is_embedded_beside_others() -> None:
     assert both.fit_transform(frame).shape == (16, 9)
 
 
-def test_a_pipeline_is_validated_in_processes(stand_in: StandIn) -> None:
+def test_a_pipeline_is_validated_in_processes(stand_in: FakeServer) -> None:
     """Each process gets the address of the notebook, and reads the store of the person."""
     pipeline = make_pipeline(om.OllamaEmbedder(MODEL), LogisticRegression())
     assert cross_val_score(pipeline, TEXTS, ABOUT, cv=2, n_jobs=2).tolist() == [1.0, 1.0]
@@ -119,17 +119,17 @@ Parallel(n_jobs=int(sys.argv[2]))(delayed(embedder.transform)(texts) for _ in ra
 
 
 @pytest.mark.parametrize(("processes", "seen"), [(1, True), (2, False)])
-def test_worker_processes_show_no_bars(stand_in: StandIn, processes: int, *, seen: bool) -> None:
+def test_worker_processes_show_no_bars(stand_in: FakeServer, processes: int, *, seen: bool) -> None:
     """The process that a person looks at does."""
     command = [sys.executable, "-c", _IN_PROCESSES, stand_in.url, str(processes)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     assert ("texts/s" in told) is seen
 
 
-def test_the_settings_of_the_notebook_travel_with_a_pickle_and_its_clones(stand_in: StandIn) -> None:
+def test_the_settings_of_the_notebook_travel_with_a_pickle_and_its_clones(stand_in: FakeServer) -> None:
     """A process without settings asks where the notebook would; one with its own asks there."""
     packed = pickle.dumps(om.OllamaEmbedder(MODEL, store=False))
-    with StandIn(delay=0) as elsewhere:
+    with FakeServer(delay=0) as elsewhere:
         om.configure(base_url="")
         clone(clone(pickle.loads(packed))).fit_transform(TEXTS)  # noqa: S301 - our own
         assert set(embedded(stand_in)) > set(TEXTS)
@@ -138,15 +138,15 @@ def test_the_settings_of_the_notebook_travel_with_a_pickle_and_its_clones(stand_
         assert set(embedded(elsewhere)) > set(CATS)
 
 
-def test_an_address_of_its_own_wins(stand_in: StandIn) -> None:
+def test_an_address_of_its_own_wins(stand_in: FakeServer) -> None:
     """And leaves the notebook's settings alone."""
-    with StandIn(delay=0) as other:
+    with FakeServer(delay=0) as other:
         om.OllamaEmbedder(MODEL, base_url=other.url).fit_transform(TEXTS)
         assert set(embedded(other)) > set(TEXTS)
     assert stand_in.requests == []
 
 
-def test_a_clone_and_a_copy_are_as_good(stand_in: StandIn) -> None:
+def test_a_clone_and_a_copy_are_as_good(stand_in: FakeServer) -> None:
     """A clone has to be fitted again, a copy has not."""
     embedder = om.OllamaEmbedder(MODEL, dimensions=8).fit(TEXTS)
     assert clone(embedder).get_params() == embedder.get_params()
@@ -166,7 +166,7 @@ def test_a_server_that_sends_other_vectors_than_when_fitted_is_an_error() -> Non
 
 
 @pytest.mark.parametrize("rows", [[1, 2], ["a", None], ["a", " "], pd.DataFrame({"a": ["b"]}), {"a", "b"}, [], 5])
-def test_what_is_no_list_of_texts_is_refused_at_once(rows: Any, stand_in: StandIn) -> None:
+def test_what_is_no_list_of_texts_is_refused_at_once(rows: Any, stand_in: FakeServer) -> None:
     """By fit, before anything is asked."""
     assert isinstance(failure(om.OllamaEmbedder(MODEL).fit, rows), EmbeddingProblem)
     assert stand_in.requests == []
@@ -199,7 +199,7 @@ def test_a_secret_is_no_parameter(secret: dict[str, str]) -> None:
         assert "sesame" not in str(error)
 
 
-def test_a_password_of_the_notebook_does_not_travel(stand_in: StandIn) -> None:
+def test_a_password_of_the_notebook_does_not_travel(stand_in: FakeServer) -> None:
     """Within the process it may be used."""
     om.configure(base_url=stand_in.url.replace("//", "//ann:sesame-17@"))
     embedder = om.OllamaEmbedder(MODEL).fit(TEXTS)

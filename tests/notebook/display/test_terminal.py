@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from tests.notebook.display.streams import recorded, serving
 from tests.notebook.display.window import Window, left
 
@@ -15,14 +15,14 @@ ASK = "%ollama -m sandbox-chat "
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[StandIn]:
+def server() -> Iterator[FakeServer]:
     """Give a stand-in for all windows."""
-    with StandIn(delay=0.005) as server:
+    with FakeServer(delay=0.005) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def window(server: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
+def window(server: FakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
     """Give a window that the tests of this module share."""
     with Window(str(tmp_path_factory.mktemp("ipython")), server.url) as window:
         yield window
@@ -106,7 +106,7 @@ def test_finished_blocks_are_written_once(tmp_path_factory: pytest.TempPathFacto
     assert len(written) < 150_000
 
 
-def test_an_interrupt_keeps_what_was_written(window: Window, server: StandIn) -> None:
+def test_an_interrupt_keeps_what_was_written(window: Window, server: FakeServer) -> None:
     """Ctrl-C: the text so far, that it is not complete, one line for the interrupt, and the next prompt."""
     server.delay = 0.02
     window.type("%ollama --once -m sandbox-chat never stop")

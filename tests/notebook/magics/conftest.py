@@ -8,7 +8,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -54,7 +54,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def shell(bare: Shell, stand_in: StandIn) -> Iterator[Shell]:
+def shell(bare: Shell, stand_in: FakeServer) -> Iterator[Shell]:
     """Give a shell with the extension loaded, whose address and model are the stand-in's."""
     bare.run("%load_ext ollama_magics")
     bare.run(f"%ollama_config --base-url {stand_in.url} --model sandbox-chat --embedding-model sandbox-embed")

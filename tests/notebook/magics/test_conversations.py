@@ -8,15 +8,15 @@ import pytest
 from IPython.core.error import UsageError
 
 from ollama_magics.errors import PromptProblem
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 
-def lengths(stand_in: StandIn) -> list[int]:
+def lengths(stand_in: FakeServer) -> list[int]:
     """Return how many messages each chat had."""
     return [len(body["messages"]) for _, path, body in stand_in.requests if path == "/api/chat" and body]
 
 
-def test_a_named_conversation_has_its_own_memory(shell: Any, stand_in: StandIn) -> None:
+def test_a_named_conversation_has_its_own_memory(shell: Any, stand_in: FakeServer) -> None:
     """And its own system prompt."""
     for line in ("one", "--chat poems -s 'Rhyme.' two", "--chat poems three", "four"):
         shell.run(f"%ollama {line}")
@@ -53,7 +53,7 @@ def test_the_history_is_exported_as_messages(shell: Any) -> None:
     assert shell.names["messages"] == []
 
 
-def test_a_history_is_emptied(shell: Any, stand_in: StandIn) -> None:
+def test_a_history_is_emptied(shell: Any, stand_in: FakeServer) -> None:
     """The one that is named, and no other."""
     shell.run("%ollama one")
     shell.run("%ollama --chat poems two")
@@ -84,7 +84,7 @@ def test_a_cut_answer_goes_on(shell: Any) -> None:
     assert (type(error), "OM-T06" in shown) == (PromptProblem, True)
 
 
-def test_a_strict_cell_that_is_too_long_is_refused_with_numbers(shell: Any, stand_in: StandIn) -> None:
+def test_a_strict_cell_that_is_too_long_is_refused_with_numbers(shell: Any, stand_in: FakeServer) -> None:
     """Instead of losing its oldest turns; without the option they are left out, which is said."""
     for _ in range(4):
         shell.run("%ollama " + "word " * 30)
@@ -99,7 +99,7 @@ def test_a_strict_cell_that_is_too_long_is_refused_with_numbers(shell: Any, stan
     "line",
     ["--once --new", "--once --chat a", "--continue --new", "--continue --once", "--generate --new", "--suffix x --chat a"],
 )
-def test_options_that_contradict_each_other_are_refused(shell: Any, stand_in: StandIn, line: str) -> None:
+def test_options_that_contradict_each_other_are_refused(shell: Any, stand_in: FakeServer, line: str) -> None:
     """Nothing is sent."""
     error, shown = shell.fail(f"%ollama {line} hi")
     assert isinstance(error, UsageError)
@@ -107,7 +107,7 @@ def test_options_that_contradict_each_other_are_refused(shell: Any, stand_in: St
     assert lengths(stand_in) == []
 
 
-def test_a_prompt_can_be_completed_instead(shell: Any, stand_in: StandIn) -> None:
+def test_a_prompt_can_be_completed_instead(shell: Any, stand_in: FakeServer) -> None:
     """By /api/generate, for this cell."""
     shell.run("%ollama --generate Once upon a time")
     assert [path for _, path, _ in stand_in.requests][-1] == "/api/generate"
@@ -115,7 +115,7 @@ def test_a_prompt_can_be_completed_instead(shell: Any, stand_in: StandIn) -> Non
     assert lengths(stand_in) == [1]
 
 
-def test_logprobs_take_a_number_after_their_sign(shell: Any, stand_in: StandIn) -> None:
+def test_logprobs_take_a_number_after_their_sign(shell: Any, stand_in: FakeServer) -> None:
     """Without it the next word belongs to the prompt."""
     shell.run("%ollama --logprobs=3 hi")
     shell.run("%ollama --logprobs 3 little words")

@@ -8,7 +8,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from ollama_magics.errors import EmbeddingProblem, ModelProblem, SettingError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_an_expression_gives_an_array_with_a_row_for_each_text(shell: Any, expre
     assert vectors.flags.c_contiguous
 
 
-def test_texts_go_out_in_batches_and_come_back_in_order(shell: Any, stand_in: StandIn) -> None:
+def test_texts_go_out_in_batches_and_come_back_in_order(shell: Any, stand_in: FakeServer) -> None:
     """Batches of the given size; each text's vector is the one that it has alone."""
     shell.run("texts = [f'text number {i}' for i in range(10)]\nvectors = %embed --batch 4 --parallel 1 texts")
     shell.run("last = %embed --no-store texts[-1]")
@@ -65,7 +65,7 @@ def test_the_array_can_be_bound_with_an_option(shell: Any) -> None:
     ],
 )
 def test_what_is_no_list_of_texts_is_named(
-    shell: Any, stand_in: StandIn, expression: str, rows: tuple[int, ...], told: str
+    shell: Any, stand_in: FakeServer, expression: str, rows: tuple[int, ...], told: str
 ) -> None:
     """Nothing is sent, the rows are named by position, and the variable is untouched."""
     shell.run("import numpy as np, pandas as pd\ndf = pd.DataFrame({'text': ['p'], 'n': [1]})\nvectors = 'untouched'")
@@ -109,7 +109,7 @@ def test_a_name_with_a_dollar_is_taken_from_the_notebook(shell: Any) -> None:
     assert shell.names["vectors"].shape == (3, 256)
 
 
-def test_options_of_the_runner_take_values_of_the_notebook(shell: Any, stand_in: StandIn) -> None:
+def test_options_of_the_runner_take_values_of_the_notebook(shell: Any, stand_in: FakeServer) -> None:
     """As in %ollama."""
     shell.run("threads = 2")
     shell.run("x = %embed --no-store -O num_thread=$threads ['a']")
@@ -144,7 +144,7 @@ def test_what_was_left_out_or_cut_or_reused_is_told_and_bound(shell: Any) -> Non
     assert "3 rows, 2 reused" in repr(told)
 
 
-def test_the_store_shows_its_size_and_can_be_emptied(shell: Any, stand_in: StandIn) -> None:
+def test_the_store_shows_its_size_and_can_be_emptied(shell: Any, stand_in: FakeServer) -> None:
     """After that every text is asked for again."""
     shell.run("%embed -o vectors ['p', 'q']")
     assert "the store holds 2 vectors" in shell.run("%embed --store")
@@ -155,9 +155,9 @@ def test_the_store_shows_its_size_and_can_be_emptied(shell: Any, stand_in: Stand
     assert [path for _, path, _ in stand_in.requests].count("/api/embed") == 2
 
 
-def test_several_servers_share_the_work(shell: Any, stand_in: StandIn) -> None:
+def test_several_servers_share_the_work(shell: Any, stand_in: FakeServer) -> None:
     """Only for this line; one that does not answer is left out with a word."""
-    with StandIn(delay=0) as other:
+    with FakeServer(delay=0) as other:
         where = f"{stand_in.url},{other.url}"
         shell.run(f"vectors = %embed --no-store --base-url {where} --batch 1 [str(i) for i in range(40)]")
         assert any(path == "/api/embed" for _, path, _ in other.requests)
@@ -183,7 +183,7 @@ def test_a_model_that_does_not_embed_is_refused_unless_it_is_wished(shell: Any) 
         ("--batch 0", "at least 1"),
     ],
 )
-def test_a_bad_value_is_refused(shell: Any, stand_in: StandIn, options: str, told: str) -> None:
+def test_a_bad_value_is_refused(shell: Any, stand_in: FakeServer, options: str, told: str) -> None:
     """Before anything is embedded."""
     error, shown = shell.fail(f"%embed {options} ['a']")
     assert isinstance(error, SettingError)
@@ -197,7 +197,7 @@ def test_fewer_dimensions_are_asked_for(shell: Any) -> None:
     assert shell.names["vectors"].shape == (2, 64)
 
 
-def test_a_password_in_an_address_is_refused_unless_it_comes_from_a_variable(shell: Any, stand_in: StandIn) -> None:
+def test_a_password_in_an_address_is_refused_unless_it_comes_from_a_variable(shell: Any, stand_in: FakeServer) -> None:
     """A line stays in the history, and in the notebook."""
     where = stand_in.url.replace("//", "//ann:sesame@")
     error, shown = shell.fail(f"%embed --base-url {stand_in.url},{where} ['a']")

@@ -3,16 +3,16 @@
 from typing import Any
 
 from ollama_magics.errors import PromptTooLong
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 
-def messages(stand_in: StandIn) -> list[str]:
+def messages(stand_in: FakeServer) -> list[str]:
     """Return the texts of the last prompt."""
     body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
     return [message["content"] for message in body["messages"]]
 
 
-def test_a_table_goes_in_with_its_shape_and_types_also_in_the_system_prompt(shell: Any, stand_in: StandIn) -> None:
+def test_a_table_goes_in_with_its_shape_and_types_also_in_the_system_prompt(shell: Any, stand_in: FakeServer) -> None:
     """As Markdown, which models read well."""
     shell.run("import pandas as pd\ndf, 数据 = pd.DataFrame({'a': [1, 2]}), 'kind'")
     shell.run("%%ollama --once -s 'Be {{数据}}. {{df}}'\nWhat is in {{ df }}?")
@@ -20,14 +20,14 @@ def test_a_table_goes_in_with_its_shape_and_types_also_in_the_system_prompt(shel
     assert messages(stand_in) == [f"Be kind. {table}", f"What is in {table}?\n"]
 
 
-def test_json_latex_and_other_template_languages_pass_unchanged(shell: Any, stand_in: StandIn) -> None:
+def test_json_latex_and_other_template_languages_pass_unchanged(shell: Any, stand_in: FakeServer) -> None:
     """Only a name in double braces is a place."""
     prompt = r'{"a": {"b": {}}} \frac{{1}}{2} {% if x %}{# no #}{% endif %} f"{x}" {{x.y}} {{x[0]}} {{f()}} \{{x}}'
     shell.run(f"%%ollama --once\n{prompt}")
     assert messages(stand_in) == [prompt.replace("\\{{x}}", "{{x}}") + "\n"]
 
 
-def test_a_text_goes_in_whole(shell: Any, stand_in: StandIn) -> None:
+def test_a_text_goes_in_whole(shell: Any, stand_in: FakeServer) -> None:
     """However long: the server judges it, and never cuts it."""
     shell.run("long = 'x' * 1_000_000")
     error, _ = shell.fail("%ollama --once {{long}}")

@@ -7,7 +7,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from ollama_magics.errors import AddressError, SettingError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.settings import form
 
 
@@ -93,7 +93,7 @@ def test_loading_twice_and_unloading_leave_the_shell_as_it_was(bare: Any) -> Non
     assert state() == before
 
 
-def test_config_shows_and_sets_the_same_settings(shell: Any, stand_in: StandIn) -> None:
+def test_config_shows_and_sets_the_same_settings(shell: Any, stand_in: FakeServer) -> None:
     """%config OllamaSettings is another way to the same form."""
     shell.run("%config OllamaSettings.context_length = 2048")
     shell.run("%ollama hello")

@@ -7,7 +7,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from ollama_magics.errors import FormatProblem, ModelProblem, OllamaMagicsError, SettingError, ToolProblem
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 CLASSES = """
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def shell(shell: Any) -> Any:
     return shell
 
 
-def bodies(stand_in: StandIn, path: str = "/api/chat") -> list[dict[str, Any]]:
+def bodies(stand_in: FakeServer, path: str = "/api/chat") -> list[dict[str, Any]]:
     """Return the bodies of all requests to a path."""
     return [dict(body) for _, asked, body in stand_in.requests if asked == path and body]
 
@@ -63,14 +63,14 @@ def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         ("-f kind", {"type": "boolean"}),
     ],
 )
-def test_the_format_is_sent_as_a_schema(shell: Any, stand_in: StandIn, option: str, sent: Any) -> None:
+def test_the_format_is_sent_as_a_schema(shell: Any, stand_in: FakeServer, option: str, sent: Any) -> None:
     """The word json, or an expression of the notebook."""
     shell.run("import json\nkind = {'type': 'boolean'}")
     shell.run(f"%ollama {option} hello")
     assert bodies(stand_in)[-1]["format"] == sent
 
 
-def test_a_request_without_a_format_or_functions_says_nothing_of_them(shell: Any, stand_in: StandIn) -> None:
+def test_a_request_without_a_format_or_functions_says_nothing_of_them(shell: Any, stand_in: FakeServer) -> None:
     """The server would take null for a format."""
     shell.run("%ollama hello")
     assert not bodies(stand_in)[-1].keys() & {"format", "tools"}
@@ -86,7 +86,7 @@ def test_the_reply_holds_the_object(shell: Any) -> None:
     assert len(shell.names["r"].frame) == 2
 
 
-def test_completions_take_a_format_too(shell: Any, stand_in: StandIn) -> None:
+def test_completions_take_a_format_too(shell: Any, stand_in: FakeServer) -> None:
     """With the type completion it goes to /api/generate."""
     shell.run("%ollama_config --type completion")
     shell.run("r = %ollama -f Person Ada")
@@ -94,7 +94,7 @@ def test_completions_take_a_format_too(shell: Any, stand_in: StandIn) -> None:
     assert type(shell.names["r"].value).__name__ == "Person"
 
 
-def test_an_answer_that_is_cut_inside_is_an_error_and_is_not_remembered(shell: Any, stand_in: StandIn) -> None:
+def test_an_answer_that_is_cut_inside_is_an_error_and_is_not_remembered(shell: Any, stand_in: FakeServer) -> None:
     """The text stays in _ollama; the -o name is not bound; the next turn does not send it."""
     error, shown = shell.fail("%%ollama -f list[Person] -o people --max-tokens 3\nAda and Bob")
     assert error.code == "OM-F06"
@@ -132,7 +132,7 @@ BAD = [
 
 @pytest.mark.parametrize(("options", "kind", "told"), BAD, ids=[options for options, _, _ in BAD])
 def test_what_cannot_be_asked_is_named_before_anything_is_sent(
-    shell: Any, stand_in: StandIn, options: str, kind: type[BaseException], told: str
+    shell: Any, stand_in: FakeServer, options: str, kind: type[BaseException], told: str
 ) -> None:
     """Each mistake in its own words; a model without the capability is refused with those that have it."""
     shell.run("import pandas as pd; frame = pd.DataFrame({'a': [1]})")
@@ -145,7 +145,7 @@ def test_what_cannot_be_asked_is_named_before_anything_is_sent(
 # Functions.
 
 
-def test_a_function_is_called_with_yes_and_its_result_is_answered(shell: Any, stand_in: StandIn) -> None:
+def test_a_function_is_called_with_yes_and_its_result_is_answered(shell: Any, stand_in: FakeServer) -> None:
     """The call goes out as a line, the result goes back, and the second answer arrives."""
     shown = shell.run("r = %ollama -m sandbox-tools -t add --yes What is 2 plus 3?")
     assert shell.names["ran"] == [(2, 3)]
@@ -185,7 +185,7 @@ def test_several_functions_can_be_named(shell: Any) -> None:
         assert shell.names["_ollama"].complete
 
 
-def test_a_later_turn_sends_the_calls_along(shell: Any, stand_in: StandIn) -> None:
+def test_a_later_turn_sends_the_calls_along(shell: Any, stand_in: FakeServer) -> None:
     """Memory holds the whole exchange."""
     shell.run("%ollama -m sandbox-tools -t add --yes What is 2 plus 3?")
     shell.run("%ollama -m sandbox-tools And then?")
@@ -202,7 +202,7 @@ def test_nobody_to_ask_is_an_error_with_the_way_out(shell: Any, monkeypatch: pyt
     assert shell.names["ran"] == []
 
 
-def test_the_form_decides_about_functions(shell: Any, stand_in: StandIn) -> None:
+def test_the_form_decides_about_functions(shell: Any, stand_in: FakeServer) -> None:
     """tools=no refuses; tools=yes asks a model that is not listed, whose server may refuse; completions have none."""
     shell.run("%ollama_config --tools no")
     error, _ = shell.fail("%ollama -m sandbox-tools -t add hello")
@@ -236,7 +236,7 @@ def test_a_format_and_functions_go_together(shell: Any) -> None:
         ("--reuse -t add --yes", "--reuse and --tool"),
     ],
 )
-def test_what_cannot_go_together_is_refused(shell: Any, stand_in: StandIn, options: str, pair: str) -> None:
+def test_what_cannot_go_together_is_refused(shell: Any, stand_in: FakeServer, options: str, pair: str) -> None:
     """Half of an object cannot be finished, and what a function returns is not stored."""
     shell.run("import pandas as pd; frame = pd.DataFrame({'a': [1]})")
     error, shown = shell.fail(f"%ollama {options} hello")
@@ -245,7 +245,7 @@ def test_what_cannot_go_together_is_refused(shell: Any, stand_in: StandIn, optio
     assert bodies(stand_in) == []
 
 
-def test_an_object_is_reused(shell: Any, stand_in: StandIn) -> None:
+def test_an_object_is_reused(shell: Any, stand_in: FakeServer) -> None:
     """The format is a part of the request: another one is another question."""
     for _ in range(2):
         shell.run("%ollama --once --reuse -f list[Person] Ada and Bob")
@@ -255,14 +255,14 @@ def test_an_object_is_reused(shell: Any, stand_in: StandIn) -> None:
     assert len(bodies(stand_in)) == 2
 
 
-def test_half_an_object_is_not_stored(shell: Any, stand_in: StandIn) -> None:
+def test_half_an_object_is_not_stored(shell: Any, stand_in: FakeServer) -> None:
     """To run the cell again is to ask again."""
     for _ in range(2):
         assert shell.fail("%ollama --once --reuse -f list[Person] --max-tokens 3 Ada and Bob")[0].code == "OM-F06"
     assert len(bodies(stand_in)) == 2
 
 
-def test_several_models_give_objects_and_call_functions(shell: Any, stand_in: StandIn) -> None:
+def test_several_models_give_objects_and_call_functions(shell: Any, stand_in: FakeServer) -> None:
     """Each for itself; one that cannot leaves its error, and the others answer."""
     shell.run("rs = %ollama -m sandbox-chat -m sandbox-tools -f list[Person] Ada and Bob")
     assert [len(reply.value) for reply in shell.names["rs"]] == [2, 2]

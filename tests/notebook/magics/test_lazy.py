@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ollama_magics.errors import EmbeddingProblem, SettingError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 _FRAME = """
 import dask.dataframe as dd, pandas as pd
@@ -26,12 +26,12 @@ def frame(shell: Any) -> Any:
         yield shell
 
 
-def asked(server: StandIn) -> list[str]:
+def asked(server: FakeServer) -> list[str]:
     """Return the texts that were sent to be embedded."""
     return [text for _, path, body in server.requests if path == "/api/embed" and body for text in body["input"]]
 
 
-def test_a_column_gives_a_lazy_array_and_says_nothing(frame: Any, stand_in: StandIn) -> None:
+def test_a_column_gives_a_lazy_array_and_says_nothing(frame: Any, stand_in: FakeServer) -> None:
     """Options go along; nothing is sent where they say how wide a vector is."""
     assert frame.run('vectors = %embed --dimensions 8 --batch 2 ddf["text"]') == ""
     lazy = frame.names["vectors"]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ollama_magics.errors import PictureProblem
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 HEAD = "from PIL import Image\nimport numpy as np\nfrom IPython.display import Image as Shown\n"
 
@@ -20,7 +20,7 @@ def seeing(shell: Any) -> Any:
     return shell
 
 
-def sent(stand_in: StandIn) -> int:
+def sent(stand_in: FakeServer) -> int:
     """Return how many pictures the last prompt had."""
     body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
     return len(body["messages"][-1].get("images", ()))
@@ -36,7 +36,7 @@ def sent(stand_in: StandIn) -> int:
         "[Image.new('RGB', (9, 9), 'red')]",
     ],
 )
-def test_the_last_output_is_a_picture_where_it_is_one(seeing: Any, stand_in: StandIn, last: str) -> None:
+def test_the_last_output_is_a_picture_where_it_is_one(seeing: Any, stand_in: FakeServer, last: str) -> None:
     """As a notebook shows it."""
     seeing.run(last)
     assert "red" in seeing.run("%ollama --once -i _ What colour?")
@@ -44,7 +44,7 @@ def test_the_last_output_is_a_picture_where_it_is_one(seeing: Any, stand_in: Sta
 
 
 @pytest.mark.parametrize(("last", "said"), [("'a.png'", "text"), ("5 + 5", "type int"), ("None", "text")])
-def test_a_last_output_that_is_no_picture_is_refused(seeing: Any, stand_in: StandIn, last: str, said: str) -> None:
+def test_a_last_output_that_is_no_picture_is_refused(seeing: Any, stand_in: FakeServer, last: str, said: str) -> None:
     """A text is not read as a path; where there was no output yet, IPython has an empty text."""
     seeing.run(last)
     error, shown = seeing.fail("%ollama -i _ What colour?")
@@ -54,7 +54,7 @@ def test_a_last_output_that_is_no_picture_is_refused(seeing: Any, stand_in: Stan
     assert not [path for _, path, _ in stand_in.requests if path == "/api/chat"]
 
 
-def test_fifty_pictures_go_in_their_order(seeing: Any, stand_in: StandIn, tmp_path: Path) -> None:
+def test_fifty_pictures_go_in_their_order(seeing: Any, stand_in: FakeServer, tmp_path: Path) -> None:
     """By a pattern, a list and names at once."""
     for number in range(48):
         Image.new("RGB", (3, 3), (number, 0, 0)).save(tmp_path / f"{number:02}.png")
@@ -63,7 +63,7 @@ def test_fifty_pictures_go_in_their_order(seeing: Any, stand_in: StandIn, tmp_pa
     assert sent(stand_in) == 50
 
 
-def test_an_address_is_fetched_only_where_the_cell_says_so_and_never_from_here(seeing: Any, stand_in: StandIn) -> None:
+def test_an_address_is_fetched_only_where_the_cell_says_so_and_never_from_here(seeing: Any, stand_in: FakeServer) -> None:
     """The stand-in is on this machine, which no address may lead to."""
     before = len(stand_in.requests)
     error, shown = seeing.fail(f"%ollama -i {stand_in.url}/a.png What colour?")

@@ -8,19 +8,19 @@ import pytest
 from IPython.core.error import UsageError
 
 from ollama_magics.errors import OllamaMagicsError, SettingError
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.notebook.magics import config_actions
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.notebook.magics import config
 from ollama_magics.settings import form
 from tests.canary import KEY
 from tests.faults import FaultServer, fine
 
 
-def body(stand_in: StandIn) -> dict[str, Any]:
+def body(stand_in: FakeServer) -> dict[str, Any]:
     """Return the last chat request."""
     return next(body for _, path, body in reversed(stand_in.requests) if path == "/api/chat" and body is not None)
 
 
-def test_every_line_of_the_form_reaches_the_server(shell: Any, stand_in: StandIn) -> None:
+def test_every_line_of_the_form_reaches_the_server(shell: Any, stand_in: FakeServer) -> None:
     """In the forms that it takes."""
     shell.run("%ollama_config --top-p 0.9 --top-k 40 --stop END --stop 终 --keep-alive -1 --think off --temperature 0")
     shell.run("%ollama hello")
@@ -35,7 +35,7 @@ def test_every_line_of_the_form_reaches_the_server(shell: Any, stand_in: StandIn
 
 
 @pytest.mark.parametrize(("level", "sent"), [("on", True), ("high", "high")])
-def test_thinking_is_asked_for_where_a_model_thinks(shell: Any, stand_in: StandIn, level: str, sent: object) -> None:
+def test_thinking_is_asked_for_where_a_model_thinks(shell: Any, stand_in: FakeServer, level: str, sent: object) -> None:
     """And refused before anything is sent where it does not."""
     shell.run(f"%ollama -m sandbox-think --think={level} hello")
     assert body(stand_in)["think"] == sent
@@ -43,7 +43,7 @@ def test_thinking_is_asked_for_where_a_model_thinks(shell: Any, stand_in: StandI
     assert error.code == "OM-D39"
 
 
-def test_an_option_without_its_value_leaves_the_prompt_alone(shell: Any, stand_in: StandIn) -> None:
+def test_an_option_without_its_value_leaves_the_prompt_alone(shell: Any, stand_in: FakeServer) -> None:
     """--think takes what follows its =, and nothing else."""
     shell.run("%ollama -m sandbox-think --think high time for tea")
     assert body(stand_in)["messages"][-1]["content"] == "high time for tea"
@@ -67,7 +67,7 @@ def test_headers_and_keys_reach_the_server(shell: Any, monkeypatch: pytest.Monke
 def test_a_key_is_asked_for_and_shown_to_nobody(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty answer forgets it."""
     answers = iter([f"  “{KEY}”\n", "", "sk with spaces"])
-    monkeypatch.setattr(config_actions, "getpass", lambda _: next(answers))
+    monkeypatch.setattr(config, "getpass", lambda _: next(answers))
     with FaultServer(fine()) as server:
         shell.run(f"%ollama_config --base-url {server.url} --model m")
         shown = shell.run("%ollama_config --api-key")
@@ -150,7 +150,7 @@ def test_the_table_says_what_the_environment_overrides(shell: Any, monkeypatch: 
     assert "environment, instead of the saved http://saved:1" in shell.run("%ollama_config --show")
 
 
-def test_a_broken_profile_stops_one_cell_and_not_the_extension(bare: Any, stand_in: StandIn) -> None:
+def test_a_broken_profile_stops_one_cell_and_not_the_extension(bare: Any, stand_in: FakeServer) -> None:
     """Loading reads nothing; the first use says it."""
     folder = Path(os.environ["OLLAMA_MAGICS_CONFIG"])
     folder.mkdir()
@@ -164,7 +164,7 @@ def test_a_broken_profile_stops_one_cell_and_not_the_extension(bare: Any, stand_
     bare.run("%unload_ext ollama_magics")
 
 
-def test_relations_are_said_and_nothing_is_clamped(shell: Any, stand_in: StandIn) -> None:
+def test_relations_are_said_and_nothing_is_clamped(shell: Any, stand_in: FakeServer) -> None:
     """A longer answer than context at once, a longer context than the model's own under the answer."""
     assert "max tokens (4096) exceed the context (512)" in shell.run("%ollama_config --context 512")
     assert "own maximum" not in shell.run("%ollama hello")

@@ -6,16 +6,16 @@ import pytest
 from IPython.core.error import UsageError
 
 from ollama_magics.errors import ConnectionProblem, ModelProblem, PictureProblem, PromptProblem, PromptTooLong, SettingError
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 
-def sent(stand_in: StandIn, path: str = "/api/chat") -> dict[str, Any]:
+def sent(stand_in: FakeServer, path: str = "/api/chat") -> dict[str, Any]:
     """Return the body of the last request to a path."""
     bodies = [body for _, asked, body in stand_in.requests if asked == path and body]
     return dict(bodies[-1])
 
 
-def test_the_cell_is_the_prompt_and_the_answer_is_shown_with_its_figures(shell: Any, stand_in: StandIn) -> None:
+def test_the_cell_is_the_prompt_and_the_answer_is_shown_with_its_figures(shell: Any, stand_in: FakeServer) -> None:
     """A cell goes out as it is, and the terminal shows the answer and one line under it."""
     shown = shell.run('%%ollama\nWhat does {"a": [1, {}]} mean in \\LaTeX{}?')
     assert sent(stand_in)["messages"][-1]["content"] == 'What does {"a": [1, {}]} mean in \\LaTeX{}?\n'
@@ -24,7 +24,7 @@ def test_the_cell_is_the_prompt_and_the_answer_is_shown_with_its_figures(shell: 
     assert "tokens" in shown
 
 
-def test_a_request_carries_the_settings_and_never_lets_the_server_cut(shell: Any, stand_in: StandIn) -> None:
+def test_a_request_carries_the_settings_and_never_lets_the_server_cut(shell: Any, stand_in: FakeServer) -> None:
     """Context and max tokens of the form go out with each prompt, as does truncate false."""
     shell.run("%ollama hello")
     body = sent(stand_in)
@@ -32,7 +32,7 @@ def test_a_request_carries_the_settings_and_never_lets_the_server_cut(shell: Any
     assert body["options"] == {"num_ctx": 4096, "num_predict": 4096}
 
 
-def test_options_of_the_cell_win(shell: Any, stand_in: StandIn) -> None:
+def test_options_of_the_cell_win(shell: Any, stand_in: FakeServer) -> None:
     """What stands on the line holds for this cell only."""
     shell.run("%ollama --context 8k --max-tokens 7 --temperature 0.5 --seed 3 -s 'Be kind.' hello")
     body = sent(stand_in)
@@ -58,20 +58,20 @@ def test_options_of_the_cell_win(shell: Any, stand_in: StandIn) -> None:
         ("数据 是什么？", "数据 是什么？"),
     ],
 )
-def test_a_line_is_read_up_to_the_first_word_that_is_no_option(shell: Any, stand_in: StandIn, line: str, prompt: str) -> None:
+def test_a_line_is_read_up_to_the_first_word_that_is_no_option(shell: Any, stand_in: FakeServer, line: str, prompt: str) -> None:
     """The rest of the line is the prompt, untouched."""
     shell.run(f"%ollama {line}")
     assert sent(stand_in)["messages"][-1]["content"] == prompt
 
 
-def test_an_assigned_line_may_end_in_a_question_mark(shell: Any, stand_in: StandIn) -> None:
+def test_an_assigned_line_may_end_in_a_question_mark(shell: Any, stand_in: FakeServer) -> None:
     """IPython would take the mark for help; here it belongs to the prompt, and the reply is returned."""
     shell.run("answer = %ollama What is Python?")
     assert sent(stand_in)["messages"][-1]["content"] == "What is Python?"
     assert shell.names["answer"].complete
 
 
-def test_a_question_inside_a_block_reaches_the_model(shell: Any, stand_in: StandIn) -> None:
+def test_a_question_inside_a_block_reaches_the_model(shell: Any, stand_in: FakeServer) -> None:
     """The line may be indented, several may stand in one cell, and the code around them runs."""
     shell.run("for word in ['a', 'b']:\n    r = %ollama Is this {{word}}?\nx = 1 if True else 2\n%ollama And this?")
     prompts = [body["messages"][-1]["content"] for _, path, body in stand_in.requests if path == "/api/chat" and body]
@@ -87,14 +87,14 @@ def test_help_stays_help(shell: Any, cell: str) -> None:
     assert "--max-tokens" in shown
 
 
-def test_a_quoted_value_may_hold_spaces_and_lose_its_quotes(shell: Any, stand_in: StandIn) -> None:
+def test_a_quoted_value_may_hold_spaces_and_lose_its_quotes(shell: Any, stand_in: FakeServer) -> None:
     """Both ways to write a value take quotes."""
     for line in ('--system="Be very kind." hi', "-s 'Be very kind.' hi"):
         shell.run(f"%ollama --once {line}")
         assert sent(stand_in)["messages"][0]["content"] == "Be very kind."
 
 
-def test_a_dollar_takes_a_value_from_the_notebook(shell: Any, stand_in: StandIn) -> None:
+def test_a_dollar_takes_a_value_from_the_notebook(shell: Any, stand_in: FakeServer) -> None:
     """$name stands for a variable in any option; an unknown one is an error."""
     shell.run("rule = 'Answer in rhymes, please.'\nname = 'sandbox-think'")
     shell.run("%ollama -m $name -s $rule hi")
@@ -104,7 +104,7 @@ def test_a_dollar_takes_a_value_from_the_notebook(shell: Any, stand_in: StandIn)
     assert isinstance(error, SettingError)
 
 
-def test_any_option_of_ollama_can_be_typed(shell: Any, stand_in: StandIn) -> None:
+def test_any_option_of_ollama_can_be_typed(shell: Any, stand_in: FakeServer) -> None:
     """-O takes its name, a value of the notebook too, and several."""
     shell.run("threads = 2")
     shell.run("%ollama -O num_thread=$threads -O min_p=0.05 -O stop=END -O stop=FIN -O num_ctx=8k hi")
@@ -112,20 +112,20 @@ def test_any_option_of_ollama_can_be_typed(shell: Any, stand_in: StandIn) -> Non
     assert options == {"num_ctx": 8192, "num_predict": 4096, "stop": ["END", "FIN"], "num_thread": 2, "min_p": 0.05}
 
 
-def test_braces_can_be_left_alone(shell: Any, stand_in: StandIn) -> None:
+def test_braces_can_be_left_alone(shell: Any, stand_in: FakeServer) -> None:
     """With --no-fill nothing stands for a value, in the system prompt neither."""
     shell.run("%%ollama --no-fill -s {{x}}\nWhat does {{missing}} mean in Jinja?")
     assert [message["content"] for message in sent(stand_in)["messages"]] == ["{{x}}", "What does {{missing}} mean in Jinja?\n"]
 
 
-def test_names_in_double_braces_are_filled_once(shell: Any, stand_in: StandIn) -> None:
+def test_names_in_double_braces_are_filled_once(shell: Any, stand_in: FakeServer) -> None:
     """A value goes in as it is, and braces in it are not expanded again."""
     shell.run("x = 'see {{y}}'\ny = 1")
     shell.run("%ollama Look: {{x}} and {{ y }} and \\{{y}}")
     assert sent(stand_in)["messages"][-1]["content"] == "Look: see {{y}} and 1 and {{y}}"
 
 
-def test_a_system_prompt_is_filled_only_where_it_stands_on_the_line(shell: Any, stand_in: StandIn) -> None:
+def test_a_system_prompt_is_filled_only_where_it_stands_on_the_line(shell: Any, stand_in: FakeServer) -> None:
     """Braces in what came from a value or from the settings are text."""
     shell.run("x = 1\nrule = 'Jinja writes {{x}} and {{missing}}.'")
     for line, system in (("-s $rule hi", shell.names["rule"]), ("-s 'Say {{x}}.' hi", "Say 1.")):
@@ -146,7 +146,7 @@ def test_the_reply_is_bound_and_shown_once(shell: Any) -> None:
     assert "This is turn 1" in shell.run("answer")
 
 
-def test_memory_goes_on_starts_anew_and_can_be_left_out(shell: Any, stand_in: StandIn) -> None:
+def test_memory_goes_on_starts_anew_and_can_be_left_out(shell: Any, stand_in: FakeServer) -> None:
     """Turns are sent along; --once neither reads nor keeps them; --new begins again."""
     lengths = []
     for line in ("one", "two", "--once three", "four", "--new five", "six"):
@@ -155,7 +155,7 @@ def test_memory_goes_on_starts_anew_and_can_be_left_out(shell: Any, stand_in: St
     assert lengths == [1, 3, 1, 5, 1, 3]
 
 
-def test_a_failed_new_conversation_does_not_cost_the_old_one(shell: Any, stand_in: StandIn) -> None:
+def test_a_failed_new_conversation_does_not_cost_the_old_one(shell: Any, stand_in: FakeServer) -> None:
     """--new takes effect when its answer has come."""
     shell.run("%ollama one")
     shell.fail("%ollama --new --context 16 " + "word " * 100)
@@ -203,7 +203,7 @@ BAD = [
 
 @pytest.mark.parametrize(("cell", "kind", "told"), BAD, ids=[cell for cell, _, _ in BAD])
 def test_bad_input_is_named_before_anything_is_asked(
-    shell: Any, stand_in: StandIn, cell: str, kind: type[BaseException], told: str
+    shell: Any, stand_in: FakeServer, cell: str, kind: type[BaseException], told: str
 ) -> None:
     """Each mistake has its own error, the model hears nothing of it, and the next cell works."""
     shell.run("number = 5")
@@ -216,13 +216,13 @@ def test_bad_input_is_named_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("line", ["--think -- high", "--think high hopes", "high"])
-def test_a_prompt_may_begin_like_the_value_of_an_option(shell: Any, stand_in: StandIn, line: str) -> None:
+def test_a_prompt_may_begin_like_the_value_of_an_option(shell: Any, stand_in: FakeServer, line: str) -> None:
     """Where it goes on with words, or says so by two dashes."""
     shell.run(f"%ollama -m sandbox-think {line}")
     assert sent(stand_in)["messages"][-1]["content"] == line.replace("--think ", "").replace("-- ", "")
 
 
-def test_a_file_that_is_no_picture_is_refused(shell: Any, stand_in: StandIn, tmp_path: Any) -> None:
+def test_a_file_that_is_no_picture_is_refused(shell: Any, stand_in: FakeServer, tmp_path: Any) -> None:
     """The content counts, not the suffix, and nothing of it leaves."""
     (tmp_path / "page.png").write_text("<html>secret</html>")
     error, _ = shell.fail(f"%ollama -i {tmp_path}/page.png hi")
@@ -246,7 +246,7 @@ def test_a_prompt_over_the_context_is_an_error_and_no_answer(shell: Any) -> None
     assert "--context" in shown
 
 
-def test_a_picture_is_seen_and_a_blind_model_is_refused(shell: Any, stand_in: StandIn) -> None:
+def test_a_picture_is_seen_and_a_blind_model_is_refused(shell: Any, stand_in: FakeServer) -> None:
     """A picture goes to a model with vision; one without is refused before sending, with those that can."""
     shell.run("from PIL import Image\nred = Image.new('RGB', (32, 20), 'red')")
     assert "red" in shell.run("%ollama -m sandbox-vision -i red What is it?")
@@ -257,7 +257,7 @@ def test_a_picture_is_seen_and_a_blind_model_is_refused(shell: Any, stand_in: St
     assert len([path for _, path, _ in stand_in.requests if path == "/api/chat"]) == asked
 
 
-def test_the_form_can_say_that_a_model_is_asked_for_completions(shell: Any, stand_in: StandIn) -> None:
+def test_the_form_can_say_that_a_model_is_asked_for_completions(shell: Any, stand_in: FakeServer) -> None:
     """With the type completion a prompt goes to /api/generate, and braces around it change nothing."""
     shell.run("%ollama_config --type completion")
     shell.run("%ollama Once upon a time")

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from ollama_magics.errors import RecordingProblem
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.settings.form import form
 
 
 def test_the_same_cells_show_the_same_with_and_without_a_server(
-    shell: Any, stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: Any, stand_in: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The line itself, too, whose output a notebook keeps; it says where prompts stand in clear."""
     cells = [f"%ollama_config --record {tmp_path}/r.json", "%ollama Hi", "print(_ollama.text)", "v = %embed ['a', 'b']\nprint(v)"]

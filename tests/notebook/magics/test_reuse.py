@@ -6,15 +6,15 @@ from typing import Any
 import platformdirs
 import pytest
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 
 
-def asked(stand_in: StandIn, path: str = "/api/chat") -> int:
+def asked(stand_in: FakeServer, path: str = "/api/chat") -> int:
     """Return how often the model was asked."""
     return len([one for _, one, body in stand_in.requests if one == path and body and body.get("messages") != []])
 
 
-def test_the_same_request_is_answered_from_the_store_and_says_so(shell: Any, stand_in: StandIn) -> None:
+def test_the_same_request_is_answered_from_the_store_and_says_so(shell: Any, stand_in: FakeServer) -> None:
     """With the day; the first one came from the server."""
     first = shell.run("%ollama --once --reuse --seed 1 Hi")
     assert (shell.names["_ollama"].stored, "stored answer" in first) == ("", False)
@@ -30,7 +30,7 @@ def test_the_same_request_is_answered_from_the_store_and_says_so(shell: Any, sta
     assert reply.stored.startswith("20")
 
 
-def test_a_cell_that_does_not_say_so_neither_reads_nor_keeps_answers(shell: Any, stand_in: StandIn) -> None:
+def test_a_cell_that_does_not_say_so_neither_reads_nor_keeps_answers(shell: Any, stand_in: FakeServer) -> None:
     """An answer may be private, and a repeated question may want another answer."""
     for line in ("Hi", "--reuse Hi", "Hi"):
         shell.run(f"%ollama --once {line}")
@@ -43,14 +43,14 @@ def test_a_cell_that_does_not_say_so_neither_reads_nor_keeps_answers(shell: Any,
     "other",
     ["--seed 2 Hi", "--seed 1 Hi!", "-s Kindly. --seed 1 Hi", "-m sandbox-vision --seed 1 Hi", "-m sandbox-think --seed 1 Hi"],
 )
-def test_another_request_is_asked(shell: Any, stand_in: StandIn, other: str) -> None:
+def test_another_request_is_asked(shell: Any, stand_in: FakeServer, other: str) -> None:
     """Options, prompt, system prompt and model all count."""
     for line in ("--seed 1 Hi", other):
         shell.run(f"%ollama --once --reuse {line}")
     assert asked(stand_in) == 2
 
 
-def test_earlier_turns_and_pictures_count_and_how_long_a_model_stays_does_not(shell: Any, stand_in: StandIn) -> None:
+def test_earlier_turns_and_pictures_count_and_how_long_a_model_stays_does_not(shell: Any, stand_in: FakeServer) -> None:
     """What can change the answer."""
     shell.run("from PIL import Image\nred, blue = (Image.new('RGB', (9, 9), name) for name in ('red', 'blue'))")
     for line in ("-i red", "-i blue", "-i red"):
@@ -61,7 +61,7 @@ def test_earlier_turns_and_pictures_count_and_how_long_a_model_stays_does_not(sh
     assert asked(stand_in) == 4
 
 
-def test_a_stored_answer_is_a_turn_of_the_conversation(shell: Any, stand_in: StandIn) -> None:
+def test_a_stored_answer_is_a_turn_of_the_conversation(shell: Any, stand_in: FakeServer) -> None:
     """The next prompt knows it."""
     shell.run("%ollama --once --reuse Hi")
     shell.run("%ollama --reuse Hi")
@@ -72,10 +72,10 @@ def test_a_stored_answer_is_a_turn_of_the_conversation(shell: Any, stand_in: Sta
     assert asked(stand_in) == 2
 
 
-def test_a_cut_answer_is_not_stored(shell: Any, stand_in: StandIn) -> None:
+def test_a_cut_answer_is_not_stored(shell: Any, stand_in: FakeServer) -> None:
     """Half an answer is none."""
     stand_in.delay = 0.05
-    shell.run("from ollama_magics.session.notebook import current\nfrom ollama_magics.conversation.prompt import Prompt")
+    shell.run("from ollama_magics.session.session import current\nfrom ollama_magics.conversation.prompt import Prompt")
     shell.run("with current().ask(Prompt('Tell me more', reuse=True)) as r:\n    for _ in r: break")
     stand_in.delay = 0
     shell.run("%ollama --once --reuse Tell me more")
@@ -90,7 +90,7 @@ def test_the_file_holds_no_prompt_in_clear(shell: Any) -> None:
     assert b"xylophone-prompt-word" not in (folder / "answers.sqlite").read_bytes()
 
 
-def test_forgetting_empties_the_store(shell: Any, stand_in: StandIn) -> None:
+def test_forgetting_empties_the_store(shell: Any, stand_in: FakeServer) -> None:
     """Alone, or before a prompt."""
     shell.run("%ollama --once --reuse Hi")
     assert shell.run("%ollama --forget") == "stored answers forgotten: 1\n"
@@ -99,7 +99,7 @@ def test_forgetting_empties_the_store(shell: Any, stand_in: StandIn) -> None:
     assert asked(stand_in) == 3
 
 
-def test_a_store_that_fails_is_told_and_costs_no_answer(shell: Any, stand_in: StandIn) -> None:
+def test_a_store_that_fails_is_told_and_costs_no_answer(shell: Any, stand_in: FakeServer) -> None:
     """In one line under the answer, once."""
     folder: Path = platformdirs.user_cache_path("ollama_magics", appauthor=False)
     folder.mkdir(parents=True)
@@ -109,7 +109,7 @@ def test_a_store_that_fails_is_told_and_costs_no_answer(shell: Any, stand_in: St
     assert asked(stand_in) == 2
 
 
-def test_while_exchanges_are_recorded_no_answer_is_stored(shell: Any, stand_in: StandIn, tmp_path: Path) -> None:
+def test_while_exchanges_are_recorded_no_answer_is_stored(shell: Any, stand_in: FakeServer, tmp_path: Path) -> None:
     """The recording must hold all that its notebook needs."""
     shell.run("%ollama --once --reuse Hi")
     shell.run(f"%ollama_config --record {tmp_path}/r.json")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from ipywidgets import Widget
 
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.notebook.panel.form import Panel
-from ollama_magics.session.notebook import current
+from ollama_magics.session.session import current
 
 _SECONDS = 20
 
@@ -24,7 +24,7 @@ def until(holds: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def panel(stand_in: StandIn) -> Iterator[Panel]:
+def panel(stand_in: FakeServer) -> Iterator[Panel]:
     """Give a form on the stand-in, which has answered."""
     current().configure({"base_url": stand_in.url, "model": "sandbox-chat"})
     form = Panel(current())

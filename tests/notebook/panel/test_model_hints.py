@@ -2,8 +2,8 @@
 
 import pytest
 
-from ollama_magics.notebook.panel.model_hints import found, remarks
-from ollama_magics.server.wire.answers import ModelCard
+from ollama_magics.notebook.panel.models import found, remarks
+from ollama_magics.server.wire import ModelCard
 from ollama_magics.settings.form import OllamaSettings
 
 CARD = ModelCard(capabilities=["completion", "vision"], model_info={"general.architecture": "x", "x.context_length": 8192})

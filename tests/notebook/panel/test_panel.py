@@ -10,10 +10,10 @@ import pytest
 from ipywidgets import Widget
 
 from ollama_magics.fake_server.models import MODELS
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.notebook.panel.form import Panel
-from ollama_magics.session.notebook import current
-from ollama_magics.settings.profiles import files
+from ollama_magics.session.session import current
+from ollama_magics.settings import profiles
 from tests.browser.gate import Gate
 from tests.canary import KEY
 
@@ -130,7 +130,7 @@ def test_stop_texts_are_lines_of_their_field(panel: Panel, lines: tuple[str, ...
 
 def test_the_environment_that_overrides_the_saved_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person who saved another one would not understand the form."""
-    files.save("default", {"base_url": "http://saved:1"}, whole=True)
+    profiles.save("default", {"base_url": "http://saved:1"}, whole=True)
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     told = note(Panel(current()), "base_url")
     assert "http://127.0.0.1:1, from OLLAMA_HOST instead of the saved http://saved:1" in told
@@ -195,7 +195,7 @@ def test_a_model_that_is_not_installed_is_named_at_once(panel: Panel) -> None:
     until(lambda: "not installed there" in note(panel, "model"))
 
 
-def test_a_late_answer_for_an_earlier_pick_is_dropped(panel: Panel, stand_in: StandIn) -> None:
+def test_a_late_answer_for_an_earlier_pick_is_dropped(panel: Panel, stand_in: FakeServer) -> None:
     """The form shows what is known of the model that stands in it."""
     with Gate(stand_in.url) as gate:
         gate.shut()

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ollama_magics.errors import AddressError
-from ollama_magics.server.address.reading import Address, parse
+from ollama_magics.server.address import Address, parse
 
 PIECES = """
     http:// https:// http: HTTP:// http. ws:// // / \\ : :: . .. , ; ' " ` ( ) [ ] [::1] ::1 % %2F %zz @ ? # * & = + ~ - _ 0 1 80

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ollama_magics.errors import AddressError
-from ollama_magics.server.address.reading import parse
+from ollama_magics.server.address import parse
 
 REFUSALS = {
     # OM-A01: not an address

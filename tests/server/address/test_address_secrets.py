@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ollama_magics.errors import AddressError
 from ollama_magics.secret import Secret
-from ollama_magics.server.address.reading import parse
+from ollama_magics.server.address import parse
 
 CANARY = "hunter2canary"
 MARKS = ["://", "@", ":", "/", " ", "?", "＠", "﹫", "#", "%40", '"', "'", "' ", '" ', "\\", "\n", ")", ";", ",", "=", "a"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from ollama_magics.server.address.pasted import DEFAULT_URL
-from ollama_magics.server.address.reading import parse
-from ollama_magics.server.address.steps import Why
+from ollama_magics.server.address import parse
+from ollama_magics.server.address_text import DEFAULT_URL, Why
 
 LOCAL = "http://127.0.0.1:11434"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.server.address.reading import Address, parse
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.transport.sending import Way
-from ollama_magics.server.wire import answers
-from ollama_magics.server.wire.requests import ChatRequest, EmbedRequest, Message
+from ollama_magics.server import wire
+from ollama_magics.server.address import Address, parse
+from ollama_magics.server.client import Client
+from ollama_magics.server.transport import ConnectionOptions
+from ollama_magics.server.wire import ChatRequest, EmbedRequest, Message
 from tests.diagnosis.certificates import certificate, tls_server, trust
 from tests.faults import (
     CHUNKED,
@@ -61,7 +61,7 @@ def test_one_connection_carries_many_requests(connect: Connect) -> None:
         assert client.version() == "0.24.0"
         assert [model.name for model in client.installed()] == ["m:latest"]
         assert client.card("m").can("vision")
-        assert client.embed(EMBED, answers.embeddings) == [[1.0, 2.0]]
+        assert client.embed(EMBED, wire.embeddings) == [[1.0, 2.0]]
         assert server.paths() == ["/api/version", "/api/tags", "/api/show", "/api/embed"]
         assert server.accepted == 1
 
@@ -148,7 +148,7 @@ def test_a_compressed_answer_is_refused(connect: Connect, encoding: str) -> None
     packed = whole(b"\x1f\x8b\x08", extra=f"Content-Encoding: {encoding}\r\n")
     with FaultServer(fine(version=packed, chat=packed, embed=packed)) as server:
         client = connect(server.url)
-        for act in (client.version, lambda: list(client.chat(CHAT)), lambda: client.embed(EMBED, answers.embeddings)):
+        for act in (client.version, lambda: list(client.chat(CHAT)), lambda: client.embed(EMBED, wire.embeddings)):
             error = failure(act)
             assert (type(error), error.code) == (RequestRefused, "OM-R02")
             assert encoding in error.how_we_know
@@ -190,7 +190,7 @@ def test_whatever_answers_is_named_in_one_short_error(connect: Connect, script: 
 
 
 @pytest.mark.parametrize(
-    "act", [lambda client: list(client.chat(CHAT)), lambda client: client.embed(EMBED, answers.embeddings)], ids=["chat", "embed"]
+    "act", [lambda client: list(client.chat(CHAT)), lambda client: client.embed(EMBED, wire.embeddings)], ids=["chat", "embed"]
 )
 def test_a_model_that_does_not_begin_in_time_is_an_error(connect: Connect, act: Callable[[Client], object]) -> None:
     """Its limit is its own: loading may take long."""
@@ -248,7 +248,7 @@ def test_a_missing_file_of_certificates_is_named(connect: Connect, monkeypatch: 
 
 def test_a_client_of_a_job_trusts_what_the_first_one_read(tmp_path: Path) -> None:
     """Reading all certificates takes as long as a hundred requests; a file that is gone shows that they are read once."""
-    way = Way(ca_bundle=trust(tmp_path))
+    way = ConnectionOptions(ca_bundle=trust(tmp_path))
     with tls_server(certificate()) as port, ExitStack() as clients:
         first = Client(parse(f"https://127.0.0.1:{port}"), way=way)
         clients.callback(first.close)
@@ -270,7 +270,7 @@ def test_a_missing_model_is_named_also_without_a_name(connect: Connect) -> None:
     """A request without one gets the server's words."""
     refused = whole({"error": "model is required"}, status=400)
     with FaultServer(fine(embed=refused)) as server:
-        error = failure(lambda: connect(server.url).embed(EmbedRequest(model="", input=("a",)), answers.embeddings))
+        error = failure(lambda: connect(server.url).embed(EmbedRequest(model="", input=("a",)), wire.embeddings))
     assert error.how_we_know == "It said: model is required"
 
 
@@ -289,4 +289,4 @@ def test_an_answer_without_end_is_left(connect: Connect) -> None:
     with FaultServer(endless) as server, pytest.raises(ConnectionProblem, match="longer than 16 MB"):
         connect(server.url).version()
     with FaultServer(endless) as server, pytest.raises(RequestRefused, match="longer than 17 MB"):
-        connect(server.url).embed(EmbedRequest(model="m", input=("a",)), answers.embeddings)
+        connect(server.url).embed(EmbedRequest(model="m", input=("a",)), wire.embeddings)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from ollama_magics.errors import ConnectionProblem
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.wire.requests import ChatRequest, Message
+from ollama_magics.server.client import Client
+from ollama_magics.server.wire import ChatRequest, Message
 from tests.faults import Close, FaultServer, Receive, Reset, Send, Step, Wait, fine, whole
 
 Connect = Callable[..., Client]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ollama_magics.errors import Cancelled
-from ollama_magics.fake_server.server import StandIn
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.wire import answers
-from ollama_magics.server.wire.requests import ChatRequest, EmbedRequest, Message
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.server import wire
+from ollama_magics.server.client import Client
+from ollama_magics.server.wire import ChatRequest, EmbedRequest, Message
 from tests.faults import LINES, FaultServer, Hold, Lines, Send, Serve, fine
 
 Connect = Callable[..., Client]
@@ -22,7 +22,7 @@ Connect = Callable[..., Client]
 REQUEST = ChatRequest(model="m", messages=(Message("user", "Hi"),))
 WAITS: dict[str, Callable[[Client], Any]] = {
     "/api/chat": lambda client: list(client.chat(REQUEST)),
-    "/api/embed": lambda client: client.embed(EmbedRequest(model="m", input=("a",)), answers.embeddings),
+    "/api/embed": lambda client: client.embed(EmbedRequest(model="m", input=("a",)), wire.embeddings),
     "/api/version": Client.version,
 }
 
@@ -35,7 +35,7 @@ def becomes(reached: Callable[[], bool]) -> bool:
     return reached()
 
 
-def test_closing_the_answer_ends_the_servers_work(connect: Connect, stand_in: StandIn) -> None:
+def test_closing_the_answer_ends_the_servers_work(connect: Connect, stand_in: FakeServer) -> None:
     """A model that never stops is stopped by leaving."""
     stand_in.delay = 0.005
     endless = ChatRequest(model="sandbox-chat", messages=(Message("user", "never stop"),))

@@ -11,11 +11,10 @@ import pytest
 
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.secret import Secret
-from ollama_magics.server.address.reading import parse
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.client.timeouts import Timeouts
-from ollama_magics.server.transport.sending import Way
-from ollama_magics.server.wire.requests import ChatRequest, Message
+from ollama_magics.server.address import parse
+from ollama_magics.server.client import Client, Timeouts
+from ollama_magics.server.transport import ConnectionOptions
+from ollama_magics.server.wire import ChatRequest, Message
 from tests.canary import KEY
 from tests.faults import Close, FaultServer, Receive, Send, fine
 
@@ -30,14 +29,14 @@ def client(url: str, **more: Any) -> Client:
 
 def through(proxy: str, scheme: str) -> Client:
     """Return a client of a name that only a proxy knows, to which it is known by its password."""
-    way = Way(proxy=Secret(proxy.replace("://", f"://me:{KEY}@")))
+    way = ConnectionOptions(proxy=Secret(proxy.replace("://", f"://me:{KEY}@")))
     return client(f"{scheme}://box.test:11434", way=way, key=KEY)
 
 
 MAKERS: dict[str, Make] = {
     "a key": lambda url: client(url, key=KEY),
     "a password in the address": lambda url: client(url.replace("://", f"://me:{KEY}@")),
-    "a header": lambda url: client(url, way=Way(headers={"X-Token": KEY})),
+    "a header": lambda url: client(url, way=ConnectionOptions(headers={"X-Token": KEY})),
     "a proxy": lambda url: through(url, "http"),
     "a proxy before TLS": lambda url: through(url, "https"),
 }

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from ollama_magics.errors import OllamaMagicsError, SettingError
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.wire.requests import ChatRequest, Message
+from ollama_magics.server.client import Client
+from ollama_magics.server.wire import ChatRequest, Message
 from tests.canary import KEY
 from tests.faults import LINES, Close, FaultServer, Hold, Receive, Reset, Send, Step, chunk, fine, refusing, whole
 

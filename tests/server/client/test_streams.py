@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from ollama_magics.errors import AnswerCut, OllamaMagicsError, RequestRefused
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.wire.answers import embeddings
-from ollama_magics.server.wire.requests import ChatRequest, EmbedRequest, GenerateRequest, Message
+from ollama_magics.server.client import Client
+from ollama_magics.server.wire import ChatRequest, EmbedRequest, GenerateRequest, Message, embeddings
 from tests.faults import (
     CHUNKED,
     LINES,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ollama_magics.session.notebook import Session
+from ollama_magics.session.session import Session
 from ollama_magics.settings.form import OllamaSettings
 
 Record = Callable[..., Session]

@@ -23,13 +23,13 @@ from PIL import Image
 
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.conversation.reply.stream import Reply
+from ollama_magics.conversation.reply import Reply
 from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.secret import Secret
-from ollama_magics.server.recording.exchange import Exchange, asked
-from ollama_magics.server.recording.written import Written
-from ollama_magics.session.notebook import Session
+from ollama_magics.server.recorded_exchange import Exchange, asked
+from ollama_magics.server.recording import Written
+from ollama_magics.session.session import Session
 from tests.faults import LINES, Close, FaultServer, Lines, Reset, Send, chunk, fine, whole
 
 Record = Callable[..., Session]
@@ -41,7 +41,7 @@ def exchanges(tape: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_exchange_stands_in_the_file_as_it_was(record: Record, stand_in: StandIn, tape: Path) -> None:
+def test_every_exchange_stands_in_the_file_as_it_was(record: Record, stand_in: FakeServer, tape: Path) -> None:
     """In order, with the request as an object and each line of the answer with its milliseconds."""
     reply = record(stand_in.url).ask(Prompt("Hi there", seed=3))
     text = reply.text
@@ -65,14 +65,14 @@ def test_times_are_those_of_the_stream(record: Record, tape: Path) -> None:
     """In milliseconds since the request."""
     with FaultServer(fine(chat=whole(chunk("a") + chunk("b", done=True), kind="application/x-ndjson"))) as server:
         _ = record(server.url, "m").ask(Prompt("Hi")).text
-    with StandIn(delay=0.05) as slow:
+    with FakeServer(delay=0.05) as slow:
         _ = record(slow.url).ask(Prompt("Hi")).text
     moments = [moment for moment, _ in exchanges(tape)[-1]["answer"]]
     assert moments[0] >= 40
     assert moments[5] - moments[0] >= 200
 
 
-def test_a_line_of_a_stream_is_a_line_of_the_file(record: Record, stand_in: StandIn, tape: Path) -> None:
+def test_a_line_of_a_stream_is_a_line_of_the_file(record: Record, stand_in: FakeServer, tape: Path) -> None:
     """So that a person reads it from top to bottom, and a difference between two recordings shows where it is."""
     _ = record(stand_in.url).ask(Prompt("Hi")).text
     lines = tape.read_text(encoding="utf-8").splitlines()
@@ -133,7 +133,7 @@ def test_an_address_in_an_error_within_an_answer_is_not_kept(record: Record, tap
     assert str(server.port) not in tape.read_text(encoding="utf-8")
 
 
-def test_pictures_stand_there_by_their_hash(record: Record, stand_in: StandIn, tape: Path) -> None:
+def test_pictures_stand_there_by_their_hash(record: Record, stand_in: FakeServer, tape: Path) -> None:
     """In the messages of a chat; their bytes would be unreadable, and large."""
     session = record(stand_in.url, "sandbox-vision")
     pictures = tuple(session.pictures_of([Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]))
@@ -173,7 +173,7 @@ def test_an_answer_that_broke_is_kept_as_broken(record: Record, tape: Path) -> N
     assert [line["message"]["content"] for _, line in last["answer"]] == ["0 ", "1 ", "2 "]
 
 
-def test_an_answer_that_was_left_is_kept_as_left(record: Record, stand_in: StandIn, tape: Path) -> None:
+def test_an_answer_that_was_left_is_kept_as_left(record: Record, stand_in: FakeServer, tape: Path) -> None:
     """A loop that breaks off is no fault of the server."""
     stand_in.delay = 0.01
     with record(stand_in.url).ask(Prompt("never stop")) as reply:
@@ -190,7 +190,7 @@ def test_a_line_that_is_no_json_is_kept_as_text(record: Record, tape: Path) -> N
         assert [line for _, line in exchanges(tape)[-1]["answer"]] == ["<h1>", "No</h1>"]
 
 
-def test_batches_in_flight_are_all_kept(record: Record, stand_in: StandIn, tape: Path) -> None:
+def test_batches_in_flight_are_all_kept(record: Record, stand_in: FakeServer, tape: Path) -> None:
     """Threads write into one file."""
     vectors = record(stand_in.url).embed([f"text {i}" for i in range(60)], batch=4, parallel=4)
     found = [one for one in exchanges(tape) if one["path"] == "/api/embed"]
@@ -198,7 +198,7 @@ def test_batches_in_flight_are_all_kept(record: Record, stand_in: StandIn, tape:
     assert sum(len(one["request"]["input"]) for one in found) == len(vectors) == 60
 
 
-def test_while_it_records_the_stores_are_left_alone(record: Record, stand_in: StandIn) -> None:
+def test_while_it_records_the_stores_are_left_alone(record: Record, stand_in: FakeServer) -> None:
     """A vector that the store already had would be missing in the recording."""
     texts = ["a", "b"]
     for _ in range(2):
@@ -227,7 +227,7 @@ def test_a_file_that_is_something_else_is_not_written_over(record: Record, tape:
     assert tape.read_text() == content
 
 
-def test_a_recording_is_begun_anew_and_a_folder_that_is_missing_named(record: Record, stand_in: StandIn, tape: Path) -> None:
+def test_a_recording_is_begun_anew_and_a_folder_that_is_missing_named(record: Record, stand_in: FakeServer, tape: Path) -> None:
     """Run All records all again."""
     for _ in range(2):
         record(stand_in.url).installed.require_recent()
@@ -239,7 +239,7 @@ def test_a_recording_is_begun_anew_and_a_folder_that_is_missing_named(record: Re
 
 
 def test_a_file_that_cannot_be_written_costs_no_answer_and_is_told_with_the_next_request(
-    record: Record, stand_in: StandIn, tmp_path: Path
+    record: Record, stand_in: FakeServer, tmp_path: Path
 ) -> None:
     """The answer that could not be written is whole; asking on would record nothing."""
     folder = tmp_path / "gone"
@@ -266,7 +266,7 @@ def test_a_large_file_is_not_written_anew_for_each_exchange_and_whole_at_the_end
 
 _KILLED = """
 import sys, ollama_magics as om
-from ollama_magics.session.notebook import current
+from ollama_magics.session.session import current
 om.configure(base_url=sys.argv[1], model="sandbox-chat")
 current().record(sys.argv[2])
 while True:
@@ -274,7 +274,7 @@ while True:
 """
 
 
-def test_a_kernel_that_is_killed_leaves_a_whole_file(stand_in: StandIn, tape: Path) -> None:
+def test_a_kernel_that_is_killed_leaves_a_whole_file(stand_in: FakeServer, tape: Path) -> None:
     """Whatever was answered completely is in it; killed at ten different moments."""
     for moment in range(10):
         process = subprocess.Popen([sys.executable, "-c", _KILLED, stand_in.url, tape])
@@ -295,7 +295,7 @@ def read_slowly(reply: Reply) -> None:
             time.sleep(0.02)
 
 
-def test_an_interrupt_is_kept_as_one(stand_in: StandIn, record: Record, tape: Path) -> None:
+def test_an_interrupt_is_kept_as_one(stand_in: FakeServer, record: Record, tape: Path) -> None:
     """Wherever it lands: in the wait for a token, or between two."""
     stand_in.delay = 0.05
     reply = record(stand_in.url).ask(Prompt("never stop"))

@@ -21,13 +21,12 @@ from PIL import Image
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import AnswerCut, ConnectionProblem, Interrupted, ModelProblem, RequestRefused
-from ollama_magics.fake_server.server import StandIn
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.integrations.remote_session import access
-from ollama_magics.server.recording.exchange import Exchange
-from ollama_magics.server.recording.written import Written, read
-from ollama_magics.server.wire.answers import embeddings
-from ollama_magics.server.wire.requests import embed_request
-from ollama_magics.session.notebook import Session, current
+from ollama_magics.server.recorded_exchange import Exchange
+from ollama_magics.server.recording import Written, read
+from ollama_magics.server.wire import embed_request, embeddings
+from ollama_magics.session.session import Session, current
 from tests.faults import LINES, FaultServer, Hold, Lines, Reset, Send, fine, whole
 
 Record = Callable[..., Session]
@@ -39,7 +38,7 @@ def told(session: Session, prompt: str, **options: Any) -> str:
     return session.ask(Prompt(prompt, once=True, **options)).text
 
 
-def test_the_same_session_gives_the_same_answers_without_a_server(record: Record, replay: Record, stand_in: StandIn) -> None:
+def test_the_same_session_gives_the_same_answers_without_a_server(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """Chat, completion, pictures, embeddings, the check and the list of models."""
 
     def live(session: Session) -> list[Any]:
@@ -60,7 +59,7 @@ def test_the_same_session_gives_the_same_answers_without_a_server(record: Record
 _OFFLINE = """
 import sys
 import ollama_magics as om
-from ollama_magics.session.notebook import current
+from ollama_magics.session.session import current
 opened = []
 sys.addaudithook(lambda event, _: opened.append(event) if event.startswith("socket.") else None)
 om.configure(base_url="http://some-gpu-box:11434", model="sandbox-chat", embedding_model="sandbox-embed")
@@ -69,7 +68,7 @@ print(om.chat("Hi").text, om.embed(["a", "b"]).shape, bool(om.check()), opened)
 """
 
 
-def test_no_socket_is_opened_and_no_name_looked_up(record: Record, stand_in: StandIn, tape: Path) -> None:
+def test_no_socket_is_opened_and_no_name_looked_up(record: Record, stand_in: FakeServer, tape: Path) -> None:
     """Whatever address the notebook names; the check needs none either."""
     session = record(stand_in.url)
     text = session.ask(Prompt("Hi")).text
@@ -109,7 +108,7 @@ def test_equal_requests_come_back_in_their_order(record: Record, replay: Record)
 
 
 def test_a_request_that_is_not_there_names_the_nearest_and_what_differs(
-    record: Record, replay: Record, stand_in: StandIn, tape: Path
+    record: Record, replay: Record, stand_in: FakeServer, tape: Path
 ) -> None:
     """In three lines, and nothing is sent."""
     session = record(stand_in.url)
@@ -129,7 +128,7 @@ def test_a_request_that_is_not_there_names_the_nearest_and_what_differs(
     assert "最接近的是" in error.how_we_know
 
 
-def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, stand_in: StandIn) -> None:
+def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """Where nothing is near, nothing is named."""
     told(record(stand_in.url), "Hi")
     with pytest.raises(om.RecordingProblem) as caught:
@@ -137,14 +136,14 @@ def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, sta
     assert "None of its" in caught.value.how_we_know
 
 
-def test_what_is_loaded_may_be_asked_at_any_time(record: Record, replay: Record, stand_in: StandIn) -> None:
+def test_what_is_loaded_may_be_asked_at_any_time(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """While a wait is long, which is another one each time: in a replay without an answer nothing is loaded."""
     told(record(stand_in.url), "Hi")
     assert replay().client.loaded() == []
 
 
 def test_the_sessions_of_estimators_and_lazy_arrays_share_the_recording(
-    stand_in: StandIn, tape: Path, monkeypatch: pytest.MonkeyPatch
+    stand_in: FakeServer, tape: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether they were opened before it or after."""
     om.configure(base_url=stand_in.url, embedding_model="sandbox-embed")
@@ -158,7 +157,9 @@ def test_the_sessions_of_estimators_and_lazy_arrays_share_the_recording(
     assert [session.embed(["a", "b"]).tolist() for session in (before, after)] == vectors
 
 
-def test_neither_the_order_of_keys_nor_the_address_counts(record: Record, replay: Record, stand_in: StandIn, tape: Path) -> None:
+def test_neither_the_order_of_keys_nor_the_address_counts(
+    record: Record, replay: Record, stand_in: FakeServer, tape: Path
+) -> None:
     """A recording survives a rewrite by hand and another base path."""
     text = told(record(stand_in.url), "Hi", seed=1, top_k=2)
     found = json.loads(tape.read_text())
@@ -175,7 +176,7 @@ def test_a_replay_takes_about_the_time_of_the_stream(
     record: Record, replay: Record, tape: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a reader sees what the author saw; where nothing is painted meanwhile, it takes none."""
-    with StandIn(delay=0.05) as slow:
+    with FakeServer(delay=0.05) as slow:
         told(record(slow.url), "Hi")
     needed = read(tape)[-1].answer[-1][0] / 1000
     session = replay()
@@ -189,7 +190,7 @@ def test_a_replay_takes_about_the_time_of_the_stream(
     assert time.monotonic() - start >= needed - 0.1
 
 
-def test_refusals_are_replayed_as_the_same_errors(record: Record, replay: Record, stand_in: StandIn) -> None:
+def test_refusals_are_replayed_as_the_same_errors(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """A notebook may show an error on purpose."""
 
     def failures(session: Session) -> list[str]:
@@ -237,7 +238,7 @@ def test_a_server_that_was_not_there_is_not_there_again(record: Record, replay: 
         assert caught.value.code == "OM-D03"
 
 
-def test_an_interrupted_answer_is_interrupted_again(record: Record, replay: Record, stand_in: StandIn) -> None:
+def test_an_interrupted_answer_is_interrupted_again(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """The cell failed for the author, and fails for everybody, with the same text."""
     stand_in.delay = 0.05
     reply = record(stand_in.url).ask(Prompt("never stop"))
@@ -251,7 +252,7 @@ def test_an_interrupted_answer_is_interrupted_again(record: Record, replay: Reco
     assert again.so_far == reply.so_far != ""
 
 
-def test_models_are_chosen_as_they_were(record: Record, replay: Record, stand_in: StandIn) -> None:
+def test_models_are_chosen_as_they_were(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """What the server listed is in the file."""
     for start, url in ((record, (stand_in.url,)), (replay, ())):
         session = start(*url, "")
@@ -272,7 +273,7 @@ def test_a_file_that_cannot_be_replayed_says_why(replay: Record, tape: Path, con
     assert content is None or tape.read_text() == content
 
 
-def test_the_vectors_of_a_replay_are_those_of_the_server(record: Record, replay: Record, stand_in: StandIn) -> None:
+def test_the_vectors_of_a_replay_are_those_of_the_server(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """To the last bit."""
     texts = [f"text {i}" for i in range(30)]
     assert np.array_equal(record(stand_in.url).embed(texts), replay().embed(texts))
@@ -303,7 +304,7 @@ def test_whatever_was_said_is_read_as_it_was_written(said: list[tuple[Any, list[
         ]
 
 
-def test_the_rounds_of_a_turn_with_functions_are_replayed(record: Record, replay: Record, stand_in: StandIn) -> None:
+def test_the_rounds_of_a_turn_with_functions_are_replayed(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """The functions run again, and what they return is the same or is named as what differs."""
 
     def add(a: int, b: int) -> int:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
-from ollama_magics.server.address.reading import parse
-from ollama_magics.server.client.server import Client
-from ollama_magics.server.transport.sending import proxy_for
+from ollama_magics.server.address import parse
+from ollama_magics.server.client import Client
+from ollama_magics.server.transport import proxy_for
 from tests.faults import Close, FaultServer, Receive, Send, fine, refusing
 
 Connect = Callable[..., Client]

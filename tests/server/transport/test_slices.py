@@ -11,8 +11,7 @@ import httpcore
 import pytest
 
 from ollama_magics.errors import Cancelled
-from ollama_magics.server.transport.sockets import SlicedBackend
-from ollama_magics.server.transport.waiting import SLICE
+from ollama_magics.server.sockets import SLICE, SlicedBackend
 from tests.faults import FaultServer, Hold, Send
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_magics.errors import RequestRefused
-from ollama_magics.server.wire import answers
-from ollama_magics.server.wire.answers import InstalledModel
+from ollama_magics.server import wire
+from ollama_magics.server.wire import InstalledModel
 
 NO_CHUNKS = {
     "a byte order mark": b'\xef\xbb\xbf{"response":"a","done":false}',
@@ -38,7 +38,7 @@ NO_CHUNKS = {
 def test_a_line_that_is_no_piece_of_an_answer_is_an_error(line: bytes) -> None:
     """It is neither skipped nor shown as if it were text."""
     with pytest.raises(RequestRefused) as caught:
-        answers.chunk(line)
+        wire.chunk(line)
     assert caught.value.code == "OM-R02"
     assert len(caught.value.how_we_know) < 500
 
@@ -48,43 +48,43 @@ def test_the_text_of_a_line_is_what_the_server_wrote(text: str) -> None:
     """Escaped or raw, control characters and signs beyond the first plane included."""
     for escaped in (True, False):
         line = json.dumps({"message": {"role": "assistant", "content": text}, "done": False}, ensure_ascii=escaped)
-        assert answers.chunk(line.encode()).text == text
+        assert wire.chunk(line.encode()).text == text
 
 
 def test_thoughts_are_no_text() -> None:
     """They come beside it, in the same line or in their own."""
-    found = answers.chunk(b'{"message":{"content":"","thinking":"Hm"},"done":false}')
+    found = wire.chunk(b'{"message":{"content":"","thinking":"Hm"},"done":false}')
     assert (found.text, found.thinking) == ("", "Hm")
-    assert answers.chunk(b'{"response":"","thinking":"Hm","done":false}').thinking == "Hm"
-    assert answers.chunk(b'{"message":{"content":null},"done":false}').text == ""
-    assert answers.chunk(b'{"response":"a","done":false}').text == "a"
+    assert wire.chunk(b'{"response":"","thinking":"Hm","done":false}').thinking == "Hm"
+    assert wire.chunk(b'{"message":{"content":null},"done":false}').text == ""
+    assert wire.chunk(b'{"response":"a","done":false}').text == "a"
 
 
 def test_the_error_of_a_line_is_left_to_who_reads_the_stream() -> None:
     """Only there is it known whether text came before it."""
-    assert answers.chunk(b'{"error":"unexpected EOF"}').error == "unexpected EOF"
-    assert answers.chunk(b'{"done":true,"done_reason":"load"}').done
+    assert wire.chunk(b'{"error":"unexpected EOF"}').error == "unexpected EOF"
+    assert wire.chunk(b'{"done":true,"done_reason":"load"}').done
 
 
 def test_counts_stand_in_the_last_line() -> None:
     """Unknown fields do not disturb."""
-    found = answers.chunk(b'{"response":"","done":true,"done_reason":"stop","prompt_eval_count":7,"eval_count":3,"new":[1]}')
+    found = wire.chunk(b'{"response":"","done":true,"done_reason":"stop","prompt_eval_count":7,"eval_count":3,"new":[1]}')
     assert (found.done_reason, found.prompt_eval_count, found.eval_count) == ("stop", 7, 3)
 
 
 WRONG_BODIES: list[tuple[Callable[[bytes], Any], bytes]] = [
-    (answers.version, b'{"ver":"0.24.0"}'),
-    (answers.version, b'{"version":24}'),
-    (answers.version, b""),
-    (answers.installed, b'{"data":[]}'),
-    (answers.installed, b'{"models":{"m":1}}'),
-    (answers.installed, b'{"models":[{"size":1}]}'),
-    (answers.card, b'{"capabilities":"completion"}'),
-    (answers.card, b"[]"),
-    (answers.embeddings, b'{"embeddings":[["a"]]}'),
-    (answers.embeddings, b'{"embeddings":[[NaN]]}'),
-    (answers.embeddings, b'{"embeddings":[[null]]}'),
-    (answers.embeddings, b'{"embeddings":[[1.0],2.0]}'),
+    (wire.version, b'{"ver":"0.24.0"}'),
+    (wire.version, b'{"version":24}'),
+    (wire.version, b""),
+    (wire.installed, b'{"data":[]}'),
+    (wire.installed, b'{"models":{"m":1}}'),
+    (wire.installed, b'{"models":[{"size":1}]}'),
+    (wire.card, b'{"capabilities":"completion"}'),
+    (wire.card, b"[]"),
+    (wire.embeddings, b'{"embeddings":[["a"]]}'),
+    (wire.embeddings, b'{"embeddings":[[NaN]]}'),
+    (wire.embeddings, b'{"embeddings":[[null]]}'),
+    (wire.embeddings, b'{"embeddings":[[1.0],2.0]}'),
 ]
 
 
@@ -98,8 +98,8 @@ def test_a_body_of_another_shape_is_an_error(read: Callable[[bytes], Any], body:
 
 def test_nothing_installed_comes_in_two_forms() -> None:
     """Go writes an empty list as null."""
-    assert answers.installed(b'{"models":null}') == answers.installed(b'{"models":[]}') == []
-    assert answers.embeddings(b'{"embeddings":null}') == []
+    assert wire.installed(b'{"models":null}') == wire.installed(b'{"models":[]}') == []
+    assert wire.embeddings(b'{"embeddings":null}') == []
 
 
 def test_a_card_knows_what_the_model_was_made_for() -> None:
@@ -113,7 +113,7 @@ def test_a_card_knows_what_the_model_was_made_for() -> None:
         "mllama.context_length": 131072,
         "mllama.embedding_length": 4096,
     }
-    card = answers.card(json.dumps({"capabilities": ["completion", "vision"], "model_info": info}).encode())
+    card = wire.card(json.dumps({"capabilities": ["completion", "vision"], "model_info": info}).encode())
     assert (card.context_length, card.embedding_length) == (131072, 4096)
     assert card.can("vision")
     assert not card.can("embedding")
@@ -124,7 +124,7 @@ def test_a_card_knows_what_the_model_was_made_for() -> None:
 )
 def test_a_card_that_says_nothing_claims_nothing(info: Any) -> None:
     """An old server lists no capabilities."""
-    card = answers.card(json.dumps({"model_info": info}).encode())
+    card = wire.card(json.dumps({"model_info": info}).encode())
     assert (card.context_length, card.embedding_length, card.capabilities) == (None, None, None)
     assert not card.can("completion")
 
@@ -161,7 +161,7 @@ def test_models_in_the_cloud_are_told_from_local_ones(name: str, remote: str | N
 )
 def test_versions_are_compared_as_numbers(text: str, *, is_recent: bool) -> None:
     """A development build calls itself 0.0.0 and counts as the newest."""
-    assert (answers.version_number(text) >= answers.OLDEST_SERVER) is is_recent
+    assert (wire.version_number(text) >= wire.OLDEST_SERVER) is is_recent
 
 
 @pytest.mark.parametrize(
@@ -176,4 +176,4 @@ def test_versions_are_compared_as_numbers(text: str, *, is_recent: bool) -> None
 )
 def test_two_spellings_of_a_model_have_one_full_name(name: str, full: str) -> None:
     """Servers do not look at case, and a missing tag means latest."""
-    assert answers.full_name(name) == full
+    assert wire.full_name(name) == full

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_magics.errors import RequestRefused
-from ollama_magics.server.wire import lines as lines_module
-from ollama_magics.server.wire.lines import Lines
+from ollama_magics.server import wire
+from ollama_magics.server.wire import Lines
 
 # Everything that str.splitlines cuts at, raw as Go's encoder writes some of them, beside the one real end of a line.
 PIECES = st.lists(st.sampled_from([b"\n", b"\n", b"\r", b"\r\n", b" ", b"a", "\u0085".encode(), "\u2028".encode(), b"\x0b\x1c"]))
@@ -41,7 +41,7 @@ def test_a_line_is_given_as_soon_as_it_is_complete() -> None:
 
 def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile server cannot fill the memory with one line."""
-    monkeypatch.setattr(lines_module, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(wire, "LONGEST_LINE", 1000)
     lines = Lines()
     assert list(lines.feed(b"x" * 1000)) == []
     with pytest.raises(RequestRefused) as caught:

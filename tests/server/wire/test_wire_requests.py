@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ollama_magics.server.wire import requests
-from ollama_magics.server.wire.requests import ChatRequest, EmbedRequest, GenerateRequest, Message
+from ollama_magics.server import wire
+from ollama_magics.server.wire import ChatRequest, EmbedRequest, GenerateRequest, Message
 
 REQUESTS: list[msgspec.Struct] = [
     ChatRequest(model="m", messages=(Message("user", "Hi"),)),
@@ -20,7 +20,7 @@ REQUESTS: list[msgspec.Struct] = [
 
 def sent(request: msgspec.Struct) -> dict[str, Any]:
     """Return the JSON that a server reads."""
-    found: dict[str, Any] = json.loads(requests.encode(request))
+    found: dict[str, Any] = json.loads(wire.encode(request))
     return found
 
 

@@ -1,1 +1,0 @@
-"""A reply: the stream that remembers what it said, what surrounds it, and how it looks."""

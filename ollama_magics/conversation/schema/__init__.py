@@ -1,1 +1,0 @@
-"""A type in, a JSON schema out; text in, values and DataFrames out."""

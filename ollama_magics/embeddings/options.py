@@ -1,0 +1,128 @@
+"""Read the options of %embed and om.embed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ollama_magics.errors import SettingError
+from ollama_magics.messages import Phrase
+from ollama_magics.settings import values
+
+_ON_ERROR = ("raise", "nan", "skip")
+_MOST_PARALLEL = 16
+_SWITCHES = {"true": True, "yes": True, "false": False, "no": False}
+# the options of a runner that an embedding model has; sampling means nothing to it
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    # a real server answers wrongly to what is below 1
+    "num_ctx": lambda text: _count(text, "num_ctx", "-O num_ctx=2048"),
+    "num_batch": lambda text: _count(text, "num_batch", "-O num_batch=2048"),
+    **dict.fromkeys(("num_gpu", "main_gpu", "num_thread", "seed"), int),
+    "use_mmap": lambda text: _SWITCHES[text.lower()],
+}
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """A job as the person wants it; empty values leave the choice to the server."""
+
+    model: str = ""
+    batch: int = 256
+    parallel: int = 2
+    dimensions: int | None = None
+    task: str = ""
+    on_error: str = "raise"
+    truncate: bool = False
+    verify: bool = False
+    any_model: bool = False
+    keep_alive: float | str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    servers: tuple[str, ...] = ()
+    store: bool = True
+    local_only: bool = False
+
+
+def read(  # noqa: PLR0913 - one for each option of %embed
+    model: str = "",
+    *,
+    batch: object = 256,
+    parallel: object = 2,
+    dimensions: object = None,
+    query: bool = False,
+    document: bool = False,
+    on_error: str = "raise",
+    context: object = None,
+    keep_alive: object = None,
+    options: Mapping[str, object] | Iterable[str] = (),
+    base_url: str | Iterable[str] = (),
+    **switches: bool,
+) -> EmbedOptions:
+    """Return the wish; ``switches`` are truncate, verify, any_model, store, local_only. Raises SettingError for a bad value."""
+    if query and document:
+        raise _refused("--query --document", "task", Phrase("one_task"), "--query")
+    return EmbedOptions(
+        model=values.plain_text(model, "model"),
+        batch=_count(batch, "batch", "--batch 64"),
+        parallel=_parallel(parallel),
+        dimensions=None if dimensions is None else _count(dimensions, "dimensions", "--dimensions 256"),
+        task="query" if query else "document" if document else "",
+        on_error=_word(on_error),
+        keep_alive=values.keep_alive(keep_alive, "keep_alive"),
+        options=_options(options, context),
+        servers=_addresses(base_url),
+        **switches,
+    )
+
+
+def _parallel(typed: object) -> int:
+    found = _count(typed, "parallel", "--parallel 2")
+    if found > _MOST_PARALLEL:
+        raise _refused(typed, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")
+    return found
+
+
+def _count(typed: object, setting: str, example: str) -> int:
+    try:
+        return values.count(typed, setting)
+    except SettingError as error:
+        raise _refused(typed, setting, error.facts["reason"], example) from None
+
+
+def _word(typed: object) -> str:
+    if typed not in _ON_ERROR:
+        raise _refused(typed, "on-error", Phrase("need_word", words=", ".join(_ON_ERROR)), "--on-error nan")
+    return str(typed)
+
+
+def _options(typed: Mapping[str, object] | Iterable[str], context: object) -> dict[str, Any]:
+    if isinstance(typed, Mapping):
+        pairs = [(str(name), str(value)) for name, value in typed.items()]
+    else:
+        pairs = [(name, value) for name, _, value in (word.partition("=") for word in typed)]
+    found = {name.strip(): _option(name.strip(), value.strip()) for name, value in pairs}
+    if context is not None:
+        found["num_ctx"] = values.count(context, "context")
+    return found
+
+
+def _option(name: str, value: str) -> Any:
+    if name not in _OPTIONS:
+        near = difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0.5)
+        hint = Phrase("near_option", near=near[0]) if near else Phrase("known_options", names=", ".join(_OPTIONS))
+        raise _refused(name, "option", hint, f"-O {near[0] if near else 'num_ctx'}=2048")
+    try:
+        return _OPTIONS[name](value)
+    except (ValueError, KeyError):
+        kind = Phrase("need_truth" if name == "use_mmap" else "need_whole")
+        raise _refused(value, name, kind, f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None
+
+
+def _addresses(typed: str | Iterable[str]) -> tuple[str, ...]:
+    words = typed.split(",") if isinstance(typed, str) else [str(word) for word in typed]
+    return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
+
+
+def _refused(value: object, setting: str, reason: Phrase, example: str) -> SettingError:
+    return SettingError("OM-S01", value=repr(str(value)[:60]), setting=setting, reason=reason, example=f"%embed {example} …")

@@ -1,0 +1,224 @@
+"""Read a magic line into its options and the untouched rest."""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from ollama_magics.errors import SettingError
+from ollama_magics.settings import form, secret_values, values
+
+# a word: pieces without spaces, of which quoted ones may hold any; no escape signs, so that Windows paths survive
+_WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
+_QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
+_CONTRADICTIONS = tuple(
+    {one, other}
+    for one, others in {
+        "once": ("new", "chat", "go_on"),
+        "go_on": ("new", "generate", "suffix", "format", "tool"),
+        "generate": ("new", "chat"),
+        "suffix": ("new", "chat"),
+        "several": ("new", "chat", "go_on"),
+        "reuse": ("tool",),
+    }.items()
+    for other in others
+)
+_SPOKEN = {"go_on": "--continue", "several": "several -m"}
+_LETTER = 2  # signs of an option that is one letter
+_PROMPT_AFTER_ALL = "  (a prompt that begins so: put -- before it)"
+_OPTION = re.compile(r"--?[^\W\d_]")
+_DETACHED = {"--think": values.think.words, "--logprobs": tuple(map(str, range(21)))}  # values that go with a "=" only
+_KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
+
+
+def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends: bool = False) -> tuple[Namespace, str]:
+    """Return the options at the start of the line, and the rest from the first word that is none, untouched.
+
+    ``$name`` as a value takes it from ``names``. Where the line ``ends`` with its options, one whose value may be left out
+    takes the next word, else only what follows its ``=``. ``looked_up`` are the options that have their value from ``names``.
+    Raises IPython's UsageError for an unknown option or a missing value.
+    """
+    parser: ArgumentParser = magic.parser  # type: ignore[attr-defined] # set by magic_arguments
+    words, rest = _split(parser, line, greedy=ends)
+    options = parser.parse_args(words)
+    typed = dict(vars(options))
+    for name, value in typed.items():
+        setattr(options, name, _looked_up(value, names))
+    options.looked_up = {name for name, value in typed.items() if _stands_for(value)}
+    return options, rest
+
+
+def read_named(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -> tuple[Namespace, str]:
+    """Return the options of a line and the one name that stands before, between or after them, or an empty text."""
+    _, rest = read(magic, line, names)
+    word = _WORD.match(rest)
+    if word is None:
+        return read(magic, line, names)
+    before = line[: len(line.rstrip()) - len(rest)]
+    options, more = read(magic, f"{before} {rest[word.end() :]}", names)
+    if more:
+        message = f"one name is enough; this is too much: {more}"
+        raise UsageError(message)
+    name = _looked_up(_QUOTED.sub(r"\2", word[1]), names)
+    if not isinstance(name, str):
+        message = f"{word[1]} is no text but of type {type(name).__name__}"
+        raise UsageError(message)
+    return options, name
+
+
+def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
+    """Raise SettingError, which shows nothing of the line, where a key or a password was typed on it."""
+    if _KEY.search(line):
+        raise SettingError("OM-S02", setting="--api-key", instead="%ollama_config --api-key")
+    for name in ("base_url", "proxy"):
+        typed = re.search(rf"{form.flag(name)}[=\s]\s*(\S+)", line)
+        if typed and any(map(secret_values.holds_password, typed[1].split(","))):
+            raise SettingError("OM-S02", setting=form.flag(name), instead=f"{magic} {form.flag(name)} $name")
+
+
+def refuse_both(options: Namespace) -> None:
+    """Raise UsageError where two options of a prompt contradict each other."""
+    typed = {name for name, value in vars(options).items() if _is_typed(value)}
+    if len(options.model or ()) > 1:
+        typed.add("several")
+    for pair in _CONTRADICTIONS:
+        if pair <= typed:
+            flags = " and ".join(sorted(_SPOKEN.get(name, f"--{name}") for name in pair))
+            message = f"{flags} contradict each other"
+            raise UsageError(message)
+
+
+def refuse_detached(line: str, rest: str) -> None:
+    """Raise UsageError where the prompt would begin with what was meant as the value of the last option.
+
+    That is one of its values, alone or before another option: ``--think high``, where ``--think=high`` is meant.
+    """
+    option = line[: len(line.rstrip()) - len(rest)].split()[-1:]
+    value = re.match(r"(\S+)(?=\s+-|$)", rest)
+    if option and value and value[1] in _DETACHED.get(option[0], ()):
+        message = f"the value is typed with a =: {option[0]}={value[1]}{_PROMPT_AFTER_ALL}"
+        raise UsageError(message)
+
+
+def _is_typed(value: Any) -> bool:
+    # a value that was looked up may be anything, and not every value is true or false
+    return not (value is None or value is False or (isinstance(value, str) and not value))
+
+
+def assigned_name(name: str | None) -> str | None:
+    """Return the name after -o; raises UsageError where it cannot be assigned to."""
+    if name is not None and not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
+        message = f"-o takes a name of the notebook, not {name!r}"
+        raise UsageError(message)
+    return name
+
+
+def pairs(words: Sequence[str] | None, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed as KEY=VALUE, ``$name`` as a value looked up; a key that is typed again gets a list.
+
+    Raises UsageError for a word without its ``=``.
+    """
+    found: dict[str, Any] = {}
+    for word in words or ():
+        key, equals, value = (part.strip() for part in str(word).partition("="))
+        if not (key and equals):
+            message = f"-O takes KEY=VALUE, not {word!r}"
+            raise UsageError(message)
+        value = _looked_up(value, names)
+        found[key] = [*_listed(found[key]), value] if key in found else value
+    return found
+
+
+def wishes(options: Namespace, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed for %embed by the names of om.embed; what was not typed is left out."""
+    typed = dict(vars(options))
+    for name in ("into", "report", "forget", "looked_up"):
+        del typed[name]
+    typed["store"] = not typed.pop("no_store")
+    typed["options"] = pairs(typed["options"], names) or None
+    return {name: value for name, value in typed.items() if value is not None}
+
+
+def evaluated(expression: str, shell: Any) -> Any:
+    """Return the value of a Python expression in the notebook, or of ``$name``."""
+    __tracebackhide__ = True  # IPython leaves such a frame out: a mistake in the expression is not ours
+    found = _looked_up(expression, shell.user_ns)
+    return shell.ev(expression) if found is expression else found
+
+
+def named(option: str, expression: Any, shell: Any) -> Any:
+    """Return the value of the expression after -f or -t; raises UsageError where it names what is not there, or is none."""
+    if not isinstance(expression, str):  # $name was looked up already
+        return expression
+    try:
+        return shell.ev(expression)
+    except Exception as error:  # noqa: BLE001 - whatever the person's own expression raises
+        told = str(error) or type(error).__name__
+        message = f"{option} {expression}: {told} (what holds spaces or quotes stands in double quotes)"
+        raise UsageError(message) from None
+
+
+def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str], str]:
+    words: list[str] = []
+    position = 0
+    waiting: bool | None = False  # the last option still takes a value; None: it may
+    for word, start, end in _words(line):
+        if word == "--" and not waiting:
+            return words, line[end:].strip()
+        if waiting is False and not _OPTION.match(word):
+            return words, line[start:].strip()
+        is_option = not waiting and bool(_OPTION.match(word))
+        waiting = _takes_value(parser, word, greedy=greedy) if is_option else False
+        words.append(_QUOTED.sub(r"\2", word))
+        position = end
+    if rest := line[position:].strip():
+        message = f"a quote is not closed: {rest}"
+        raise UsageError(message)
+    return words, ""
+
+
+def _words(line: str) -> Iterator[tuple[str, int, int]]:
+    position = 0
+    while match := _WORD.match(line, position):
+        yield match[1], match.start(1), match.end()
+        position = match.end()
+
+
+def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | None:
+    name, has_value, _ = word.partition("=")
+    actions = {option: action for action in parser._actions for option in action.option_strings}  # noqa: SLF001 - no public way
+    if name in actions and actions[name].nargs == "?":
+        return None if greedy and not has_value else False
+    if name in actions:
+        return not has_value and actions[name].nargs != 0
+    if not word.startswith("--") and word[:2] in actions and actions[word[:2]].nargs != 0:
+        return False  # -mNAME
+    near = [option for option in actions if len(name) == _LETTER and option.startswith(f"-{name}")]
+    near = near or difflib.get_close_matches(name, actions, n=1, cutoff=0.5)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    message = f"unknown option {name}{hint}{'' if greedy else _PROMPT_AFTER_ALL}"
+    raise UsageError(message)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _stands_for(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("$") and value[1:].isidentifier()
+
+
+def _looked_up(value: Any, names: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_looked_up(part, names) for part in value]
+    if not _stands_for(value):
+        return value
+    if value[1:] not in names:
+        raise SettingError("OM-S04", name=value[1:])
+    return names[value[1:]]

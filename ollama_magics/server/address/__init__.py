@@ -1,1 +1,0 @@
-"""What the user typed, turned into where we connect and why, without ever connecting."""

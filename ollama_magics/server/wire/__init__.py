@@ -1,1 +1,0 @@
-"""Requests and replies of Ollama's HTTP interface as values, without any HTTP."""

@@ -1,0 +1,339 @@
+"""Resolve each setting to its value and where it comes from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ollama_magics.errors import AddressError, SettingError
+from ollama_magics.secret import Secret, revealed
+from ollama_magics.server.address import Address, parse
+from ollama_magics.settings import form, profiles, secret_values
+from ollama_magics.settings.form import OllamaSettings
+
+Notice = tuple[str, dict[str, object]]  # the key of a phrase, and its facts
+
+
+def contradictions(chosen: OllamaSettings) -> list[Notice]:
+    """Return what cannot hold together; nothing is changed for it."""
+    if chosen.max_tokens <= chosen.context_length:
+        return []
+    return [("max_over_context", {"most": chosen.max_tokens, "context": chosen.context_length})]
+
+
+def is_bind(host: str) -> bool:
+    """Return whether an address says where a server listens, as 0.0.0.0 does, and not where one is."""
+    try:
+        return parse(host).from_bind
+    except AddressError:
+        return False
+
+
+def variable(name: str, setting: str) -> str:
+    """Return the key that an environment variable holds; raises SettingError where it holds none."""
+    held = os.environ.get(name, "").strip()
+    if not held:
+        raise SettingError("OM-S11", name=name)
+    return secret_values.clean_key(held, setting).reveal()
+
+
+def key_told(find: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """Return what may be shown of a key and its source, which ``find`` gives, or of why there is none."""
+    try:
+        key, source = find()
+    except SettingError as error:
+        return error.what, "default"
+    return ("••••" if key else ""), source or "default"
+
+
+def require_known(values: Mapping[str, Any]) -> None:
+    """Raise SettingError for a name that is no setting."""
+    for name in values:
+        if name not in form.form():
+            known = ", ".join(form.form())
+            raise SettingError("OM-S03", setting=name, known=known)
+
+
+# This notebook > a profile named in it > the environment > the profile "default" > built in. (What a cell says wins over all of
+# it, and never comes here.) The environment knows two settings: OLLAMA_HOST, and OLLAMA_API_KEY for ollama.com.
+
+
+_CLOUD = "ollama.com"
+_YIELDS = ("model_type",)  # also if it was saved: no model can be what it is not
+_BOUND = ("api_key_env", "headers")  # what holds for one origin only, as the key itself does
+
+
+class ResolvedSettings:
+    """The settings of a notebook or script, which holds the merged values, with the source of each.
+
+    ``notices`` are things that have to be said: (key of a phrase, facts).
+    """
+
+    def __init__(self, chosen: OllamaSettings) -> None:
+        self.settings = chosen
+        self.profile = ""  # the one that this notebook named
+        self.notices: list[Notice] = []
+        self._named: dict[str, Any] = {}
+        self._saved: dict[str, Any] = {}
+        self._typed = set(chosen.changed())  # with %config, before the first use
+        self._detected: set[str] = set()  # as a server says, until the person types something else
+        self._settling = False
+        self._key: Secret | None = None
+        self._parsed: tuple[Secret, Address] | None = None
+        self._origins: dict[str, str] = {}
+        for name in _BOUND:
+            self._bind(name)
+        chosen.observe(self._follow, names=form.form())
+
+    # Where.
+
+    @property
+    def address(self) -> Address:
+        """Where the requests go; raises AddressError."""
+        typed = Secret(self.typed_address()[0])  # with the password in it
+        if self._parsed is None or self._parsed[0] != typed:  # a cell asks several times, and reading takes a while
+            self._parsed = typed, parse(typed.reveal())
+        return self._parsed[1]
+
+    def typed_address(self) -> tuple[str, str]:
+        """Return the address as it was typed and its source: notebook, profile, environment, saved or default."""
+        source, chosen = self.source("base_url"), revealed(self.settings.base_url)
+        if chosen and source != "saved":
+            return chosen, source.partition(" ")[0]
+        host = os.environ.get("OLLAMA_HOST", "").strip()
+        if host and not (chosen and is_bind(host)):  # 0.0.0.0 says where a server listens, not where this one is
+            return host, "environment"
+        return (chosen, "saved") if chosen else (form.DEFAULT_ADDRESS, "default")
+
+    @property
+    def overridden(self) -> str:
+        """The saved address that the environment overrides, or an empty text."""
+        return form.shown(self.settings.base_url) if self.typed_address()[1] == "environment" else ""
+
+    # What the person changes.
+
+    def configure(self, values: Mapping[str, Any]) -> Sequence[str]:
+        """Set all of the values or, if one is refused, none; return the names of those that changed.
+
+        Raises SettingError for an unknown name or a bad value, AddressError for an address that cannot be used.
+        """
+        require_known(values)
+        before, origin = {name: getattr(self.settings, name) for name in values}, self._origin()
+        typed, origins = set(self._typed), dict(self._origins)
+        try:
+            self._take(values)
+            parse(revealed(self.settings.base_url))
+        except BaseException:
+            self._take(before)
+            self._typed, self._origins = typed, origins
+            raise
+        self._typed |= set(values)
+        self._detected -= set(values)
+        self._after(origin, values)
+        return [name for name in values if getattr(self.settings, name) != before[name]]
+
+    def fill(self, found: Mapping[str, Any]) -> Sequence[str]:
+        """Set what a server says about a model, but never over what the person typed; return the names of those that changed.
+
+        What was saved stays, too, but for the type, which belongs to the model that was saved with it.
+        """
+        new = {name: value for name, value in found.items() if getattr(self.settings, name) != value}
+        free = {name: value for name, value in new.items() if self._gives_way(name)}
+        changed = self.configure(free)
+        self._detected |= set(free)
+        return changed
+
+    def _gives_way(self, name: str) -> bool:
+        source = self.source(name)
+        return source in ("default", "detected") or (name in _YIELDS and source != "notebook")
+
+    def _take(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            setattr(self.settings, name, value)
+
+    def _after(self, origin: str, values: Mapping[str, Any]) -> None:
+        for name in _BOUND:
+            if name in values:
+                self._bind(name)
+        if origin != self._origin():
+            self._drop_strangers()
+        if {"context_length", "max_tokens"} & set(values):
+            self.notices += contradictions(self.settings)
+
+    def take_notices(self) -> list[Notice]:
+        """Return what has to be said, once."""
+        found, self.notices = self.notices, []
+        return found
+
+    def _follow(self, change: Any) -> None:
+        if not self._settling:  # so it was the notebook, perhaps with %config
+            self._typed.add(change["name"])
+            self._detected.discard(change["name"])
+            if change["name"] in _BOUND:
+                self._bind(change["name"])
+
+    # Profiles.
+
+    def begin(self) -> None:
+        """Read the profile ``default``, if there is one; raises SettingError where it cannot be read."""
+        if profiles.DEFAULT in profiles.names():
+            self._saved = profiles.load(profiles.DEFAULT)
+            self._settle()
+
+    def use(self, name: str) -> Sequence[str]:
+        """Use a profile in this notebook; return the names of the settings that changed. Raises SettingError."""
+        found, before, origin = profiles.load(name), self._values(), self._origin()
+        parse(revealed(found.get("base_url", "")))
+        self.profile, self._named = name.strip(), found
+        self._typed, self._detected = self._typed - self._detected, set()
+        self._settle()
+        for stays in sorted(set(found) & self._typed):
+            if getattr(self.settings, stays) != found[stays]:
+                self.notices.append(("stays", {"setting": stays, "value": form.shown(getattr(self.settings, stays))}))
+        if origin != self._origin():
+            self._drop_strangers()
+        return [name for name, value in self._values().items() if value != before[name]]
+
+    def save(self, name: str, *, verified: bool | None = None) -> Path:
+        """Save what is in force as a profile and return its file; raises SettingError.
+
+        ``verified`` says whether a check has passed with it; None leaves what the file says about that.
+        """
+        name = name.strip() or profiles.DEFAULT
+        kept = {"default": self._saved, self.profile: self._named}.get(name)
+        if kept is None or name not in profiles.names():
+            return profiles.save(name, self._portable(self.settings.changed()), whole=True, verified=verified)
+        # Only what was typed here: another kernel may have changed the rest since this one read it.
+        changed = {one: value for one, value in self.settings.changed().items() if one in self._typed}
+        gone = self._typed - set(changed)
+        return profiles.save(name, self._portable(changed), removed=gone, whole=False, verified=verified)
+
+    def is_unverified(self) -> bool:
+        """Return whether the profile in force was saved without a check that passed; raises SettingError."""
+        return profiles.is_unverified(self.profile or profiles.DEFAULT)
+
+    def confirm(self) -> None:
+        """Write down that a check has passed, where the profile holds what is in force; raises SettingError."""
+        profiles.confirm(self.profile or profiles.DEFAULT, self.settings.changed())
+
+    def export(self, path: str) -> None:
+        """Write what is in force to a file, without keys; raises SettingError."""
+        profiles.export(Path(path), self._portable(self.settings.changed()))
+
+    def read_file(self, path: str) -> Sequence[str]:
+        """Take the settings of a file for this notebook; return the names of those that changed. Raises SettingError."""
+        return self.configure(profiles.imported(Path(path)))
+
+    def _portable(self, values: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(values.get("base_url"), Secret) or {*_BOUND, "key_store"} & set(values):
+            values = {**values, "base_url": self.address.url}  # a name of a key goes nowhere without its address
+        if isinstance(proxy := values.get("proxy"), Secret):
+            self.notices.append(("proxy_not_saved", {"proxy": proxy}))
+        if any(isinstance(held, Secret) for _, held in values.get("headers", ())) or self.address.password or self._key:
+            self.notices.append(("secrets_not_saved", {}))
+        return values
+
+    def _settle(self) -> None:
+        merged = {**self._saved, **self._named}
+        self._settling = True
+        try:
+            for name in form.form():
+                if name not in self._typed:
+                    setattr(self.settings, name, merged.get(name, form.default(name)))
+        finally:
+            self._settling = False
+        for name in _BOUND:
+            if name not in self._typed:
+                layer = self._named if name in self._named else self._saved
+                self._bind(name, parse(revealed(layer.get("base_url", ""))).origin)
+
+    # Keys, each of which is for one origin.
+
+    def hold_key(self, key: Secret | None) -> None:
+        """Keep a key for the address of now; None forgets it. Raises SettingError where it shall be stored and cannot be."""
+        origin = self.address.origin
+        if self.settings.key_store != "notebook":
+            profiles.store(self.settings.key_store, origin, key)
+        self._key = key
+        self._origins["api_key"] = origin
+        if key and self.address.scheme == "http" and not self.address.is_loopback:
+            self.notices.append(("key_in_clear", {"host": self.address.host}))
+
+    def key(self, address: Address) -> tuple[str, str]:
+        """Return the key that goes to an address and where it is from, both empty where there is none; raises SettingError."""
+        chosen = self.settings
+        if self._key and self._origins.get("api_key") == address.origin:
+            return self._key.reveal(), "notebook"
+        if chosen.api_key_env and self._origins.get("api_key_env") == address.origin:
+            return variable(chosen.api_key_env, "api_key_env"), f"variable {chosen.api_key_env}"
+        if chosen.key_store != "notebook" and (found := profiles.stored(chosen.key_store, address.origin)):
+            return found.reveal(), chosen.key_store
+        if address.host == _CLOUD and os.environ.get("OLLAMA_API_KEY", "").strip():
+            return variable("OLLAMA_API_KEY", "OLLAMA_API_KEY"), "variable OLLAMA_API_KEY"
+        return "", ""
+
+    def headers(self, address: Address) -> dict[str, str]:
+        """Return the additional headers that go to an address; raises SettingError where a variable is missing."""
+        if self._origins.get("headers") != address.origin:
+            return {}
+        pairs = self.settings.headers
+        return {name: held.reveal() if isinstance(held, Secret) else variable(held[1:], "headers") for name, held in pairs}
+
+    def _bind(self, name: str, origin: str | None = None) -> None:
+        self._origins[name] = self._origin() if origin is None else origin
+
+    def _origin(self) -> str:
+        try:
+            return self.address.origin
+        except AddressError:
+            return ""
+
+    def _drop_strangers(self) -> None:
+        here = self._origin()
+        if self._key and self._origins["api_key"] != here:
+            self._key = None
+            self.notices.append(("dropped_secret", {"setting": "api_key", "origin": self._origins["api_key"]}))
+        for name in _BOUND:
+            if getattr(self.settings, name) and self._origins[name] != here:
+                setattr(self.settings, name, form.default(name))
+                self.notices.append(("dropped_secret", {"setting": name, "origin": self._origins[name]}))
+
+    # What is shown.
+
+    def described(self) -> Iterator[tuple[str, str, str]]:
+        """Yield each setting with the value in force and where it comes from, and the key by its source alone."""
+        for name in form.form():
+            if name == "base_url":
+                source = f"over {self.overridden}" if self.overridden else self.typed_address()[1]
+                yield name, self.address.url, f"profile {self.profile}" if source == "profile" else source
+                yield "api_key", *key_told(lambda: self.key(self.address))
+            else:
+                yield name, form.shown(getattr(self.settings, name)), self.source(name)
+
+    def source(self, name: str) -> str:
+        """Return where a value comes from: notebook, detected, profile and its name, saved or default."""
+        if name in self._detected:
+            return "detected"
+        if name in self._typed:
+            return "notebook"
+        if name in self._named:
+            return f"profile {self.profile}"
+        return "saved" if name in self._saved else "default"
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self.settings, name) for name in form.form()}
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Put everything back in the end, keys and sources too."""
+        parts = ("profile", "_named", "_saved", "_key")
+        before, held = self._values(), {part: getattr(self, part) for part in parts}
+        typed, origins = set(self._typed), dict(self._origins)
+        try:
+            yield
+        finally:
+            self._take(before)
+            vars(self).update(held, _typed=typed, _origins=origins, notices=[])

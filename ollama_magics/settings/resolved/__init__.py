@@ -1,1 +1,0 @@
-"""Which value of each setting is in force, where it comes from, and what of it is saved."""
