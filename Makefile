@@ -11,7 +11,7 @@ UV := $(shell command -v uv 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lab notebooks pictures torture bench clean
+.PHONY: help demo test check lab notebooks pictures docs torture bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -38,6 +38,9 @@ notebooks: $(VENV)/has-test ## run the notebooks and store what they show (with 
 pictures: $(VENV)/has-test ## take the pictures under docs/ anew, in a real browser
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
 		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/python -m scripts.screenshots
+
+docs: $(VENV)/has-demo ## write the tables of options and settings under docs/ anew
+	@$(BIN)/python scripts/write_docs.py
 
 torture: $(VENV)/has-demo ## embed 100 000 texts through 20 kills: bit-identical, nothing asked twice (TORTURE_ARGS="--kills 5")
 	@$(BIN)/python benchmarks/torture.py $(TORTURE_ARGS)

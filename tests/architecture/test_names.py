@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import ollama_magics
-from ollama_magics.settings import form
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ollama_magics"
@@ -44,7 +43,7 @@ def test_no_public_name_is_also_the_name_of_a_module() -> None:
 def test_a_listed_name_is_there_and_is_used_in_a_test_or_a_notebook(name: str) -> None:
     """Each public name exists and somebody uses it."""
     assert getattr(ollama_magics, name).__doc__
-    users = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb"), ROOT / "README.md"]
+    users = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
     assert any(re.search(rf"\b{name}\b", path.read_text(encoding="utf-8")) for path in users if path != Path(__file__))
 
 
@@ -77,14 +76,3 @@ def test_the_version_is_the_one_of_the_package() -> None:
     declared = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
     assert declared
     assert importlib.import_module("ollama_magics").__version__ == declared[1]
-
-
-def test_the_table_of_settings_in_the_readme_follows_from_their_declaration() -> None:
-    """Each setting is declared once; the failure prints the table to paste."""
-    rows = [
-        f"| `{name}` | `{form.flag(name)}` | {form.shown(form.default(name))} | {form.limits(name)} "
-        f"| {form.unit(name)} | {form.explain(name)} |"
-        for name in form.form()
-    ]
-    table = "\n".join(rows)
-    assert table in (ROOT / "README.md").read_text(encoding="utf-8"), f"\n{table}"
