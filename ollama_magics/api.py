@@ -60,7 +60,7 @@ def chat(
     of one of this notebook ("" is that of cells that name none).
     """
     if not isinstance(prompt, str):
-        raise PromptProblem("OM-T03", kind=type(prompt).__name__)
+        raise PromptProblem("prompt-not-text", kind=type(prompt).__name__)
     pictures = tuple(picture for what in images for picture in current().pictures_of(what))
     wishes |= {"once": True} if conversation is None else {"chat": conversation}
     return current().ask(Prompt(prompt, images=pictures, extra=options or {}, **wishes), values)

@@ -184,7 +184,7 @@ class Interrupted(KeyboardInterrupt):
     """The person stopped the cell; ``partial`` is the reply so far, or None."""
 
     def __init__(self, partial: Any = None, code: str = "") -> None:
-        self.code = code or ("OM-I01" if partial else "OM-I02")
+        self.code = code or ("interrupted-answer-kept" if partial else "interrupted-before-answer")
         super().__init__(self.code)
         self.partial = partial
         self.language = "en"

@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 import pytest
 from _pytest.runner import runtestprotocol
 
-_SILENT = ("OM-D31", "ReadTimeout", "TimeoutError")
+_SILENT = ("server-silent", "ReadTimeout", "TimeoutError")
 
 
 def is_silent(reports: list[pytest.TestReport]) -> bool:

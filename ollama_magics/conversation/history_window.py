@@ -146,7 +146,7 @@ def recall(conversation: Conversation | None, prompt: Prompt) -> HistoryWindow:
 def _going_on(conversation: Conversation, prompt: Prompt) -> HistoryWindow:
     last = conversation.turns[-1] if conversation.turns else None
     if last is None or not last.cut:
-        raise PromptProblem("OM-T05", seen=Phrase("answer_whole" if last else "no_answer"))
+        raise PromptProblem("nothing-to-continue", seen=Phrase("answer_whole" if last else "no_answer"))
     place = prompt.place if prompt.place.replaces(last.place) else last.place
     return HistoryWindow(conversation, place, _whole(conversation.turns[:-1]), system_of(conversation.turns), last)
 
@@ -168,7 +168,7 @@ def fitted(ahead: HistoryWindow, request: ChatRequest, context: int, *, strict: 
     room = context - ruler.messages(new) - functions
     if strict and left_out(sizes, room):
         needed = sum(sizes) + context - room
-        raise PromptTooLong("OM-L02", tokens=needed, limit=context, model=request.model, turns=len(sizes))
+        raise PromptTooLong("conversation-too-long", tokens=needed, limit=context, model=request.model, turns=len(sizes))
     room -= 0 if strict else free_for_answer(context, request.options.get("num_predict", -1))
     count = left_out(sizes, room)
     return replace(ahead, turns=ahead.turns[count:], sizes=sizes[count:], before=before, left_out=count)

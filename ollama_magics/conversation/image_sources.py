@@ -45,9 +45,9 @@ def from_file(path: Path) -> Picture:
     if status is None:
         _missing(str(path), _nearest(path))
     if not stat.S_ISREG(status.st_mode):
-        refuse("OM-P02", str(path), Phrase("no_file", kind=_kind(status.st_mode)))
+        refuse("picture-unreadable", str(path), Phrase("no_file", kind=_kind(status.st_mode)))
     if status.st_size > MOST_BYTES:
-        refuse("OM-P03", str(path), Phrase("large_file", size=_size(status.st_size), most=_size(MOST_BYTES)))
+        refuse("picture-too-large", str(path), Phrase("large_file", size=_size(status.st_size), most=_size(MOST_BYTES)))
     return from_bytes(_read(path), path.name)
 
 
@@ -75,11 +75,11 @@ def _read(path: Path) -> bytes:
             # A file that grows, or one whose size is a lie, is cut here; no decoder takes it for whole.
             return file.read(MOST_BYTES)
     except OSError as error:
-        refuse("OM-P02", str(path), Phrase("system_says", said=error.strerror))
+        refuse("picture-unreadable", str(path), Phrase("system_says", said=error.strerror))
 
 
 def _missing(path: str, reason: Phrase) -> NoReturn:
-    raise PictureProblem("OM-P01", path=path, reason=reason) from None
+    raise PictureProblem("picture-missing", path=path, reason=reason) from None
 
 
 def _nearest(path: Path) -> Phrase:
@@ -154,7 +154,7 @@ def _bytes(array: NDArray[Any], source: str) -> NDArray[np.uint8]:
 
 def _unknown(array: NDArray[Any], source: str, advice: Phrase) -> None:
     reason = Phrase("array_of", shape=array.shape, kind=array.dtype, advice=advice)
-    raise PictureProblem("OM-P05", source=source, reason=reason) from None
+    raise PictureProblem("picture-type-unknown", source=source, reason=reason) from None
 
 
 # Lists of lists of pictures are plausible; deeper nesting is data of another kind, or a list that holds itself.
@@ -175,7 +175,7 @@ def _collect(what: object, name: str, deeper: int) -> list[Picture]:
     if isinstance(what, str) and _OUTPUT.fullmatch(name):
         _unknown_value(name, Phrase("output_is_text"))
     if isinstance(what, str):
-        raise PictureProblem("OM-P04", source=name) from None
+        raise PictureProblem("picture-is-text", source=name) from None
     if isinstance(what, (list, tuple, dict)):
         return _each(what, name, deeper)
     if axes := _axes(what):
@@ -250,7 +250,7 @@ def _drawn(save: Callable[..., object], name: str) -> bytes:
             save(buffer, format="png")
     # Drawing runs the person's own code and fonts; whatever goes wrong there is about this figure.
     except Exception as error:  # noqa: BLE001
-        images.refuse("OM-P06", name, Phrase("it_says", said=images.last_words(error)), debug=repr(error))
+        images.refuse("figure-failed", name, Phrase("it_says", said=images.last_words(error)), debug=repr(error))
     return buffer.getvalue()
 
 
@@ -265,4 +265,4 @@ def _nature(what: object) -> Phrase:
 
 
 def _unknown_value(name: str, reason: Phrase) -> NoReturn:
-    raise PictureProblem("OM-P05", source=name, reason=reason) from None
+    raise PictureProblem("picture-type-unknown", source=name, reason=reason) from None

@@ -82,7 +82,7 @@ def from_bytes(data: bytes, source: str) -> Picture:
     from PIL import Image  # noqa: PLC0415 - only a prompt with a picture pays for Pillow
 
     if not data:
-        refuse("OM-P02", source, Phrase("is_empty_file"))
+        refuse("picture-unreadable", source, Phrase("is_empty_file"))
     with _decoding(source, data), _quiet():
         image = Image.open(BytesIO(data), formats=_formats())
         _check_size(image.size, source)
@@ -93,7 +93,7 @@ def from_bytes(data: bytes, source: str) -> Picture:
 def from_image(image: Image, source: str) -> Picture:
     """Return the picture that a PIL image shows now; the image itself is left as it is."""
     if image.format not in (None, *FORMATS):
-        refuse("OM-P02", source, Phrase("opened_as", format=image.format))
+        refuse("picture-unreadable", source, Phrase("opened_as", format=image.format))
     _check_size(image.size, source)
     with _decoding(source, b""), _quiet():
         return _picture(image, source, photograph=image.format in _JPEG)
@@ -112,7 +112,7 @@ def last_words(error: Exception) -> str:
 
 def too_many_pixels(width: int, height: int, source: str) -> NoReturn:
     """Raise the error of a picture that would fill the memory."""
-    refuse("OM-P03", source, Phrase("many_pixels", width=width, height=height, most=MOST_PIXELS // 1_000_000))
+    refuse("picture-too-large", source, Phrase("many_pixels", width=width, height=height, most=MOST_PIXELS // 1_000_000))
 
 
 def _formats() -> list[str]:
@@ -147,12 +147,12 @@ def _decoding(source: str, data: bytes) -> Iterator[None]:
     except PictureProblem:
         raise
     except Image.DecompressionBombError as error:
-        refuse("OM-P03", source, Phrase("bomb"), debug=str(error))
+        refuse("picture-too-large", source, Phrase("bomb"), debug=str(error))
     except UnidentifiedImageError as error:
-        refuse("OM-P02", source, _guess(data), debug=str(error))
+        refuse("picture-unreadable", source, _guess(data), debug=str(error))
     # Decoders meet hostile bytes with whatever they stumble over (OSError, ValueError, KeyError and so on).
     except Exception as error:  # noqa: BLE001
-        refuse("OM-P02", source, Phrase("decoding_stopped", said=last_words(error)), debug=repr(error))
+        refuse("picture-unreadable", source, Phrase("decoding_stopped", said=last_words(error)), debug=repr(error))
 
 
 def _guess(data: bytes) -> Phrase:
@@ -168,7 +168,7 @@ def _check_size(size: tuple[int, int], source: str) -> None:
     if width * height > MOST_PIXELS:
         too_many_pixels(width, height, source)
     if not width * height:
-        refuse("OM-P02", source, Phrase("no_pixels", width=width, height=height))
+        refuse("picture-unreadable", source, Phrase("no_pixels", width=width, height=height))
 
 
 def _picture(image: Image, source: str, *, photograph: bool) -> Picture:

@@ -117,7 +117,7 @@ def _inlined(node: Any, root: dict[str, Any], above: tuple[str, ...]) -> Any:
 
 
 def _refused(place: str, said: Any) -> FormatProblem:
-    return FormatProblem("OM-F05", place=place, said=json.dumps(said, ensure_ascii=False, default=str)[:80])
+    return FormatProblem("schema-unsupported", place=place, said=json.dumps(said, ensure_ascii=False, default=str)[:80])
 
 
 _KINDS: dict[str, Any] = {
@@ -138,7 +138,7 @@ def require_sound(schema: dict[str, Any]) -> None:
     try:
         jsonschema.validators.validator_for(schema).check_schema(schema)
     except jsonschema.exceptions.SchemaError as error:
-        raise FormatProblem("OM-F05", place=error.json_path, said=" ".join(error.message.split())[:200]) from None
+        raise FormatProblem("schema-unsupported", place=error.json_path, said=" ".join(error.message.split())[:200]) from None
 
 
 def reader(schema: dict[str, Any]) -> Callable[[str], Any]:

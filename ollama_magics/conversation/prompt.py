@@ -80,7 +80,7 @@ class Prompt:
         by_flag, by_name = getattr(self, name), self.extra.get(option)
         if by_flag is not None and by_name is not None:
             reason, example = messages.Phrase("typed_twice", option=option, flag=form.flag(name)), form.flag(name)
-            raise SettingError("OM-S01", value=repr(str(by_name)), setting=option, reason=reason, example=example)
+            raise SettingError("setting-invalid", value=repr(str(by_name)), setting=option, reason=reason, example=example)
         return by_name if by_flag is None else by_flag
 
     def beside(self, chosen: OllamaSettings) -> dict[str, Any]:

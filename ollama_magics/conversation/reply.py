@@ -174,7 +174,7 @@ class Reply:
 
     def _refuse_filled(self) -> None:
         if self._filled and not self._finished:
-            raise AnswerCut("OM-C06", used=self._used, limit=self.circumstances.context)
+            raise AnswerCut("context-full", used=self._used, limit=self.circumstances.context)
 
     def __enter__(self) -> Self:
         return self

@@ -88,16 +88,16 @@ class Value:
         if self._wanted is None:
             return
         if done_reason == "length":
-            raise AnswerCut("OM-F06", most=stats.tokens, characters=len(text))
+            raise AnswerCut("object-cut", most=stats.tokens, characters=len(text))
         try:
             self._read.append(self._wanted.value(text))
         except schema.UnfitError as error:
-            raise AnswerCut("OM-F07", reason=error) from None
+            raise AnswerCut("object-invalid", reason=error) from None
 
     def get(self) -> Any:
         """Return the object; raises FormatProblem where there is none."""
         if not self._read:
-            raise FormatProblem("OM-F09")
+            raise FormatProblem("object-missing")
         return self._read[0]
 
     def rows(self, text: str) -> list[dict[str, Any]]:

@@ -76,7 +76,7 @@ def frame(value: Any) -> Any:
     try:
         import pandas as pd  # noqa: PLC0415 - only who asks for a frame needs it
     except ImportError:
-        raise FormatProblem("OM-F08") from None
+        raise FormatProblem("pandas-missing") from None
     return pd.DataFrame(records(value))
 
 
@@ -131,7 +131,7 @@ def of(kind: Any) -> Schema:
     if kind is None or isinstance(kind, str):
         if kind == "json":
             return Schema("json", msgspec.json.decode)
-        raise FormatProblem("OM-F04", kind=repr(kind)[:80])
+        raise FormatProblem("format-invalid", kind=repr(kind)[:80])
     if isinstance(kind, dict):
         fitted = fit(kind)
         json_schema.require_sound(fitted)
@@ -147,14 +147,14 @@ def _types(kind: Any) -> tuple[dict[str, Any], Callable[[str], Any]]:
     try:
         return msgspec.json.schema(kind), msgspec.json.Decoder(kind).decode
     except NameError as error:
-        raise FormatProblem("OM-F02", kind=_called(kind), name=error.name or str(error)) from None
+        raise FormatProblem("format-class-unknown", kind=_called(kind), name=error.name or str(error)) from None
     except KeyError:
         # msgspec cannot name two classes alike: a cell that was run again has made its classes anew
-        raise FormatProblem("OM-F03", kind=_called(kind)) from None
+        raise FormatProblem("format-class-twice", kind=_called(kind)) from None
     except TypeError as error:
         if found := _pydantics(kind):
             return found
-        raise FormatProblem("OM-F01", kind=_called(kind), reason=str(error).splitlines()[-1]) from None
+        raise FormatProblem("format-unsupported", kind=_called(kind), reason=str(error).splitlines()[-1]) from None
 
 
 def _pydantics(kind: Any) -> tuple[dict[str, Any], Callable[[str], Any]] | None:

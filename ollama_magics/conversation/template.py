@@ -112,7 +112,7 @@ def fill_template(template: str, values: Mapping[str, Any]) -> str:
         if name not in values:
             raise _unknown(name, values)
         if is_picture(values[name]):
-            raise PromptProblem("OM-T08", name=name, kind=type(values[name]).__name__)
+            raise PromptProblem("value-is-picture", name=name, kind=type(values[name]).__name__)
         return _text_of(name, values[name])
 
     return _PLACE.sub(value, template)
@@ -123,10 +123,10 @@ def _text_of(name: str, value: Any) -> str:
         return as_text(value)
     except Exception as error:  # noqa: BLE001 - a value of the notebook may raise anything as it writes itself
         kind, said = type(value).__name__, f"{type(error).__name__}: {error}"[:200]
-        raise PromptProblem("OM-T10", name=name, kind=kind, said=said) from None
+        raise PromptProblem("value-unprintable", name=name, kind=kind, said=said) from None
 
 
 def _unknown(name: str, values: Mapping[str, Any]) -> PromptProblem:
     known = [key for key in values if not key.startswith("_")]
     near = difflib.get_close_matches(name, known, n=1)
-    return PromptProblem("OM-T02", name=name, nearest=Phrase("nearest_name", near=near[0]) if near else Phrase("none_near"))
+    return PromptProblem("name-unknown", name=name, nearest=Phrase("nearest_name", near=near[0]) if near else Phrase("none_near"))

@@ -131,7 +131,7 @@ class ToolLoop:
             if self._toolbox is None or not self.now.calls:
                 return
             if len(self.ended) == MOST_ROUNDS:
-                raise ToolProblem("OM-K04", most=MOST_ROUNDS)
+                raise ToolProblem("tool-rounds-too-many", most=MOST_ROUNDS)
             self._toolbox.run(self.now.calls)
             self.between += tuple(self.now.messages())
             self.ended.append(self.now)

@@ -204,7 +204,7 @@ def _docstring(function: Any) -> str:
 
 def _refused(function: Any, reason: Phrase) -> ToolProblem:
     name = getattr(function, "__name__", None) or repr(function)
-    return ToolProblem("OM-K01", function=str(name)[:80], reason=reason)
+    return ToolProblem("tool-unsupported", function=str(name)[:80], reason=reason)
 
 
 _LARGEST = 64 * 1024  # bytes of the arguments of one call, as JSON
@@ -313,7 +313,7 @@ class Toolbox:
         An interrupt goes through; the call that it ended says so.
         """
         if len(calls) > MOST_CALLS:
-            raise ToolProblem("OM-K03", count=len(calls), most=MOST_CALLS)
+            raise ToolProblem("tool-calls-too-many", count=len(calls), most=MOST_CALLS)
         for call in calls:
             if call.error is None:
                 self._run(call)
@@ -345,7 +345,7 @@ class Toolbox:
 
 
 def _ask_nobody(call: Call) -> bool:
-    raise ToolProblem("OM-K02", call=str(call))
+    raise ToolProblem("tool-unconfirmed", call=str(call))
 
 
 def _invoke(tool: Tool, values: dict[str, Any], call: Call) -> None:

@@ -94,12 +94,12 @@ def advise(case: FailureContext) -> OllamaMagicsError:
 def _other_scheme(case: FailureContext) -> OllamaMagicsError | None:
     """Return the error where the very same port has answered in the other way, with TLS or without."""
     mine = (case.address.host, case.address.port, case.address.path)
-    if case.error.code not in ("OM-D13", "OM-D14", "OM-D18", "OM-D31"):
+    if case.error.code not in ("connection-broken", "not-http", "tls-failed", "server-silent"):
         return None
     other = any((one.address.host, one.address.port, one.address.path) == mine for one in case.found)
     if case.address.scheme == "https" and other:
-        return ConnectionProblem("OM-D15", **case.where, reason=case.error.words(1))
-    return ConnectionProblem("OM-D16", **case.where, said="TLS") if case.tls or other else None
+        return ConnectionProblem("https-to-http", **case.where, reason=case.error.words(1))
+    return ConnectionProblem("http-to-https", **case.where, said="TLS") if case.tls or other else None
 
 
 def _with_found(error: OllamaMagicsError, case: FailureContext) -> OllamaMagicsError:
@@ -114,43 +114,45 @@ def _with_found(error: OllamaMagicsError, case: FailureContext) -> OllamaMagicsE
 def _refused(case: FailureContext) -> OllamaMagicsError:
     address = case.address
     if address.host in HOST_NAMES or address.host == case.around.gateway:
-        error = ConnectionProblem("OM-D06", **case.where, refused=case.refused)
+        error = ConnectionProblem("address-refused-remote", **case.where, refused=case.refused)
         return error.advised(remedy=bind(case.around))
     if not address.is_loopback:
         return _refused_there(case)
     if twin := _twin(case):
-        return ConnectionProblem("OM-D08", **case.where, refused=case.refused, found=twin)
+        return ConnectionProblem("address-family-refused", **case.where, refused=case.refused, found=twin)
     return _refused_here(case)
 
 
 def _refused_there(case: FailureContext) -> OllamaMagicsError:
     is_near = _is_private(case.address.host)
     remedy = Joined([Phrase("start_there", host=case.address.host), *([bind(case.around)] if is_near else [])])
-    return ConnectionProblem("OM-D03", **case.where).advised(Phrase("refused_on", where=case.refused), remedy)
+    return ConnectionProblem("address-refused", **case.where).advised(Phrase("refused_on", where=case.refused), remedy)
 
 
 def _refused_here(case: FailureContext) -> OllamaMagicsError:
     place = case.around.place
     if place in ("kaggle", "colab", "binder", "codespaces"):
-        return ConnectionProblem("OM-D11", **case.where, refused=case.refused, signs=case.signs, place=place.title())
+        return ConnectionProblem(
+            "address-refused-cloud", **case.where, refused=case.refused, signs=case.signs, place=place.title()
+        )
     if place == "wsl":
         return _refused_in_wsl(case)
     if case.is_container:
         signs = case.signs if place != "plain" else Phrase("in_container")
-        error = ConnectionProblem("OM-D04", **case.where, refused=case.refused, signs=signs)
+        error = ConnectionProblem("address-refused-container", **case.where, refused=case.refused, signs=signs)
         return error.advised(remedy=docker(case.around))
     if place in ("ssh", "vscode"):
-        return ConnectionProblem("OM-D12", **case.where, refused=case.refused, signs=case.signs)
+        return ConnectionProblem("address-refused-hub", **case.where, refused=case.refused, signs=case.signs)
     seen = Phrase("refused_on", where=case.refused)
-    return ConnectionProblem("OM-D03", **case.where).advised(seen, start(case.around))
+    return ConnectionProblem("address-refused", **case.where).advised(seen, start(case.around))
 
 
 def _refused_in_wsl(case: FailureContext) -> OllamaMagicsError:
     if case.around.is_mirrored:  # then this was Windows as well, and it is no question of addresses
-        error = ConnectionProblem("OM-D03", **case.where)
+        error = ConnectionProblem("address-refused", **case.where)
         seen = Phrase("refused_mirrored", where=case.refused)
         return error.advised(seen, Joined([Phrase("start_windows"), Phrase("start_here"), Phrase("start_none")]))
-    error = ConnectionProblem("OM-D05", **case.where, refused=case.refused, signs=case.signs)
+    error = ConnectionProblem("address-refused-wsl", **case.where, refused=case.refused, signs=case.signs)
     gateway = case.around.gateway or "HOST"
     return error.advised(remedy=Joined([Phrase("wsl_mirror"), Phrase("wsl_gateway", gateway=gateway), bind(case.around)]))
 
@@ -172,15 +174,15 @@ def _silent(case: FailureContext) -> OllamaMagicsError:
 def _unknown_name(case: FailureContext) -> OllamaMagicsError:
     if case.address.host in HOST_NAMES:
         return case.error.advised(remedy=docker(case.around))
-    return case.error.advised(remedy=Phrase("no_probe")) if case.error.code == "OM-D01" else case.error
+    return case.error.advised(remedy=Phrase("no_probe")) if case.error.code == "host-unknown" else case.error
 
 
 def _broken(case: FailureContext) -> OllamaMagicsError:
     if case.banner:
-        return ConnectionProblem("OM-D14", **case.where, said=Phrase("banner", said=case.banner[:80]))
-    if case.error.code == "OM-D31":
+        return ConnectionProblem("not-http", **case.where, said=Phrase("banner", said=case.banner[:80]))
+    if case.error.code == "server-silent":
         return case.error.advised(remedy=Phrase("server_hangs"))
-    if case.error.code == "OM-D13":
+    if case.error.code == "connection-broken":
         return case.error.advised(Phrase("far_end"), Phrase("try_far_end"))
     return case.error
 
@@ -227,23 +229,40 @@ def _is_private(host: str) -> bool:
 
 
 _TREATMENTS: dict[str, Callable[[FailureContext], OllamaMagicsError]] = {
-    "OM-D01": _unknown_name,
-    "OM-D02": _unknown_name,
-    "OM-D03": _refused,
-    "OM-D07": _silent,
-    "OM-D13": _broken,
-    "OM-D14": _broken,
-    "OM-D19": _proxys,
-    "OM-D20": _proxys,
-    "OM-D21": _proxys,
-    "OM-D23": _elsewhere,
-    "OM-D24": _stranger,
-    "OM-D31": _broken,
+    "host-unknown": _unknown_name,
+    "lookup-failed": _unknown_name,
+    "address-refused": _refused,
+    "address-silent": _silent,
+    "connection-broken": _broken,
+    "not-http": _broken,
+    "proxy-answered": _proxys,
+    "proxy-failed": _proxys,
+    "proxy-refused": _proxys,
+    "redirect-refused": _elsewhere,
+    "not-ollama": _stranger,
+    "server-silent": _broken,
 }
 
 
 # after these, other addresses are tried
-_WORTH_A_LOOK = {f"OM-D{number:02}" for number in (1, 2, 3, 6, 7, 10, 13, 14, 15, 16, 18, 23, 24, 25, 31, 33)}
+_WORTH_A_LOOK = {
+    "host-unknown",
+    "lookup-failed",
+    "address-refused",
+    "address-refused-remote",
+    "address-silent",
+    "address-is-wildcard",
+    "connection-broken",
+    "not-http",
+    "https-to-http",
+    "http-to-https",
+    "tls-failed",
+    "redirect-refused",
+    "not-ollama",
+    "path-unknown",
+    "server-silent",
+    "gateway-failed",
+}
 
 _Look = tuple[str, Callable[[], object]]  # which field of a case it fills, and how
 
@@ -263,7 +282,7 @@ class Failure:
 def explained(failure: Failure, seconds: float) -> OllamaMagicsError:
     """Return the error as it is to be told on this machine, after a look around of so many seconds at the most."""
     error, address = failure.error, failure.address
-    if not (error.code.startswith("OM-D") and isinstance(error, ConnectionProblem)):
+    if not isinstance(error, ConnectionProblem):
         return error
     around = look_around(failure.world)
     looks: list[_Look] = list(_looks(failure))
@@ -276,12 +295,12 @@ def explained(failure: Failure, seconds: float) -> OllamaMagicsError:
 def _looks(failure: Failure) -> Iterator[_Look]:
     code, address, client = failure.error.code, failure.address, failure.client
     opened = next((one for one in failure.knocks if one.error is None), None)
-    if code in ("OM-D13", "OM-D14", "OM-D31") and opened and address.scheme == "http":
+    if code in ("connection-broken", "not-http", "server-silent") and opened and address.scheme == "http":
         yield "banner", lambda: banner(opened.address, opened.port)
         yield "tls", lambda: speaks_tls(opened.address, opened.port)
-    if code == "OM-D24" and client:
+    if code == "not-ollama" and client:
         yield "looks", lambda: looks_of(client)
-    if code in ("OM-D19", "OM-D20", "OM-D21"):
+    if code in ("proxy-answered", "proxy-failed", "proxy-refused"):
         yield "direct", lambda: _direct(failure)
 
 

@@ -99,7 +99,7 @@ def _load(talk: Talk, answer: queue.SimpleQueue[BaseException | None]) -> None:
 def _patience(talk: Talk, spent: float) -> OllamaMagicsError | None:
     if spent < _LONG or _resident(talk):
         return None
-    return ModelProblem("OM-D32", model=talk.model, seconds=f"{spent:.0f}")
+    return ModelProblem("model-loading", model=talk.model, seconds=f"{spent:.0f}")
 
 
 def _loaded(talk: Talk, seconds: str) -> tuple[str, OllamaMagicsError | None]:
@@ -107,7 +107,7 @@ def _loaded(talk: Talk, seconds: str) -> tuple[str, OllamaMagicsError | None]:
     if found is None or not found.size:
         return talk.say("load_done_unseen", model=talk.model, seconds=seconds), None
     share = f"{100 * found.size_vram / found.size:.0f} %"
-    note = None if found.size_vram >= found.size else ModelProblem("OM-D44", model=talk.model, share=share)
+    note = None if found.size_vram >= found.size else ModelProblem("model-on-cpu", model=talk.model, share=share)
     facts = {"model": talk.model, "seconds": seconds, "size": f"{found.size / 1e6:,.0f} MB", "share": share}
     return talk.say("load_done", **facts), note
 
@@ -130,7 +130,7 @@ def answer(talk: Talk) -> str:
             first = time.monotonic() - start
     text = spoken(chunks)
     if not text:
-        raise RequestRefused("OM-V06", status=200, model=talk.model, reason=chunks[-1].done_reason or "nothing")
+        raise RequestRefused("answer-empty", status=200, model=talk.model, reason=chunks[-1].done_reason or "nothing")
     last = chunks[-1]
     rate = last.eval_count / (last.eval_duration / 1e9) if last.eval_duration else 0
     shown = harmless(text.replace("\n", " "))
@@ -193,12 +193,12 @@ def vision(talk: Talk) -> Verdict:
         try:
             chunks = talk.ask("What colour is this picture? Answer with one word.", images=(_plain(colour),), tokens=16)
         except (ModelProblem, RequestRefused) as error:
-            return "proof_refuses", ModelProblem("OM-V02", model=talk.model, said=_heard(error))
+            return "proof_refuses", ModelProblem("vision-refused", model=talk.model, said=_heard(error))
         said.append(spoken(chunks).lower())
     right = sum(any(word in text for word in words) for text, words in zip(said, _COLOURS.values(), strict=True))
     if right >= 2 and len(set(said)) > 1:
         return "proof_sees", None
-    return "proof_ignores", ModelProblem("OM-V01", model=talk.model, said=quote("; ".join(text[:60] for text in said)))
+    return "proof_ignores", ModelProblem("vision-blind", model=talk.model, said=quote("; ".join(text[:60] for text in said)))
 
 
 def tools(talk: Talk) -> Verdict:
@@ -206,11 +206,11 @@ def tools(talk: Talk) -> Verdict:
     try:
         chunks = talk.ask("What is 2 plus 3? Use the function add.", tools=(_ADD,), tokens=256)
     except (ModelProblem, RequestRefused) as error:
-        return "proof_talks", ModelProblem("OM-V04", model=talk.model, said=_heard(error))
+        return "proof_talks", ModelProblem("tools-unused", model=talk.model, said=_heard(error))
     calls = [call for chunk in chunks for call in chunk.tool_calls]
     if any((call.get("function") or {}).get("name") == "add" for call in calls):
         return "proof_calls", None
-    return "proof_talks", ModelProblem("OM-V04", model=talk.model, said=quote(spoken(chunks)[:120]) or "…")
+    return "proof_talks", ModelProblem("tools-unused", model=talk.model, said=quote(spoken(chunks)[:120]) or "…")
 
 
 def thinking(talk: Talk) -> Verdict:
@@ -220,7 +220,7 @@ def thinking(talk: Talk) -> Verdict:
         chunks.append(chunk)
         if chunk.thinking:
             return "proof_thinks", None
-    return "proof_silent", ModelProblem("OM-V05", model=talk.model, said=quote(spoken(chunks)[:120]) or "…")
+    return "proof_silent", ModelProblem("thinking-unused", model=talk.model, said=quote(spoken(chunks)[:120]) or "…")
 
 
 def _heard(error: OllamaMagicsError) -> str:
@@ -263,7 +263,7 @@ def _size(talk: Talk, vectors: Sequence[Sequence[float]], count: int) -> int:
 
 
 def _useless(talk: Talk, reason: Phrase) -> EmbeddingProblem:
-    return EmbeddingProblem("OM-V03", model=talk.model, reason=reason)
+    return EmbeddingProblem("vectors-useless", model=talk.model, reason=reason)
 
 
 def _margin(triple: Sequence[Sequence[float]]) -> float:

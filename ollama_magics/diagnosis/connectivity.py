@@ -53,7 +53,7 @@ def look_up(world: Environment, address: Address, seconds: float, stop: threadin
     found = in_parallel([address.host], lambda host: _resolved(world, host, address.port), seconds, stop)
     if not found:
         reason = Phrase("look_up_silent", seconds=f"{seconds:g}")
-        raise ConnectionProblem("OM-D02", url=address.url, host=address.host, reason=reason)
+        raise ConnectionProblem("lookup-failed", url=address.url, host=address.host, reason=reason)
     if isinstance(found[0], OSError):
         raise of_socket(found[0], address, seconds)
     return found[0][:_MOST]

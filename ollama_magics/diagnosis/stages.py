@@ -148,7 +148,7 @@ class _Probe:
     def _address(self) -> str:
         address = self.parsed = parse(self.question.typed)
         if address.from_bind:
-            self.notes.append(ConnectionProblem("OM-D10", host=address.typed, port=address.port))
+            self.notes.append(ConnectionProblem("address-is-wildcard", host=address.typed, port=address.port))
         return address_told(address, self.question.source, self.question.overridden, self.question.language)
 
     def _name(self) -> str:
@@ -177,7 +177,7 @@ class _Probe:
         if is_silent or first.milliseconds > _SLOW > good.milliseconds:
             url = f"{self.address.scheme}://{good.where}{self.address.path}"
             slow, fast = first.where, good.where
-            self.notes.append(ConnectionProblem("OM-D09", host=self.address.host, slow=slow, fast=fast, url=url))
+            self.notes.append(ConnectionProblem("address-family-slow", host=self.address.host, slow=slow, fast=fast, url=url))
 
     def _encryption(self) -> str:
         return self._say("tls_is", version=self.client.shake_hands())
@@ -187,7 +187,7 @@ class _Probe:
     def _server(self) -> str:
         version = self.client.version()
         if version_number(version) < OLDEST_SERVER:
-            raise RequestRefused("OM-D35", status=200, version=version, host=self.address.host)
+            raise RequestRefused("server-too-old", status=200, version=version, host=self.address.host)
         self.listed = self.client.installed()
         sentence = self._say("is_ollama", version=version)
         has_key = bool(self.question.key or self.address.username or self.address.password)
@@ -198,7 +198,7 @@ class _Probe:
         if not self.listed:
             pull = f"ollama pull {wanted or capability_tests.SUGGESTIONS.get(ability, 'llama3.2')}"
             none = messages.Phrase("none_installed")
-            raise ModelProblem("OM-D37", host=self.address.host, ability=ability, installed=none, pull=pull)
+            raise ModelProblem("no-model-able", host=self.address.host, ability=ability, installed=none, pull=pull)
         self.model = wanted or self.models.choose("", ability)
         self.models.card(self.model)
         return self._say("model_installed" if wanted else "model_only", model=self.model, count=len(self.listed))
@@ -224,10 +224,10 @@ class _Probe:
         if self.question.abilities[0] == "embedding":
             return
         if limit and asked > limit:
-            self.notes.append(ModelProblem("OM-D40", model=self.model, asked=asked, limit=limit))
+            self.notes.append(ModelProblem("context-above-maximum", model=self.model, asked=asked, limit=limit))
         loaded = self._loaded_context()
         if loaded and loaded != min(asked, limit or asked):
-            self.notes.append(ModelProblem("OM-D41", model=self.model, asked=asked, loaded=loaded))
+            self.notes.append(ModelProblem("context-reload", model=self.model, asked=asked, loaded=loaded))
 
     def _loaded_context(self) -> int:
         """Return the context that the model is in memory with; 0 where it is not, or where asking would take long."""
@@ -278,9 +278,9 @@ class _Probe:
     def _stopped(self) -> OllamaMagicsError:
         address = self.parsed
         if address is None or not self.stop.is_late:
-            return RequestRefused("OM-V07", status=0)
+            return RequestRefused("check-stopped", status=0)
         seconds = f"{time.monotonic() - self.started:.0f}"
-        late = ConnectionProblem("OM-D31", url=address.url, host=address.host, seconds=seconds)
+        late = ConnectionProblem("server-silent", url=address.url, host=address.host, seconds=seconds)
         return self._explained(late.advised(messages.Phrase("too_slow", seconds=seconds)))
 
     def _say(self, key: str, **facts: object) -> str:

@@ -45,7 +45,7 @@ def prefix(model: str, task: str) -> str:
             return query if task == "query" else document
     reason = "No words that it expects there are known."
     example = f"write them into the texts: x = %embed ['{task}: ' + text for text in texts]"
-    raise SettingError("OM-S01", value=f"--{task}", setting=model, reason=reason, example=example)
+    raise SettingError("setting-invalid", value=f"--{task}", setting=model, reason=reason, example=example)
 
 
 _WINDOW = 100_000  # texts of a generator among which duplicates are found

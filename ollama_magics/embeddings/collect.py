@@ -56,18 +56,18 @@ def _shelf(store: Store, choice: ServerPool, wish: EmbedOptions) -> JobCache:
 
 def _interrupted(shelf: JobCache | None) -> str:
     if shelf is None:
-        return "OM-I04"
-    return "OM-I05" if shelf.store.problem else "OM-I03"
+        return "interrupted-nothing-kept"
+    return "interrupted-some-kept" if shelf.store.problem else "interrupted-batches-kept"
 
 
 def _outcome(job: Job, source: Source, wish: EmbedOptions, started: float) -> tuple[Array, EmbedReport]:
     ledger, matrix = job.ledger, job.matrix
     if not ledger.seen:
-        raise EmbeddingProblem("OM-E01")
+        raise EmbeddingProblem("texts-empty")
     ledger.settle_copies()
     failed = tuple(sorted(ledger.flaws))
     last = ledger.last
-    if len(failed) == ledger.seen and isinstance(last, RequestRefused) and last.code == "OM-R02":
+    if len(failed) == ledger.seen and isinstance(last, RequestRefused) and last.code == "answer-unreadable":
         raise last.with_traceback(None) from None  # no answer could be read at all: that is no property of the texts
     if failed and (wish.on_error == "raise" or len(failed) == ledger.seen):
         raise _failure(ledger.flaws, ledger.seen, kept=job.keeps)
@@ -93,7 +93,7 @@ def _outcome(job: Job, source: Source, wish: EmbedOptions, started: float) -> tu
 def _failure(flaws: Mapping[int, Phrase], total: int, *, kept: bool) -> EmbeddingProblem:
     rows = tuple(sorted(flaws))
     long = all(isinstance(found, TooLong) for found in flaws.values())
-    code = "OM-E05" if long else "OM-E06"
+    code = "texts-too-long" if long else "rows-failed"
     remedy = None if kept else Phrase("shorten_rows" if long else "mend_rows")
     return EmbeddingProblem(code, rows=rows, found=named(flaws), count=len(rows), total=total).advised(remedy=remedy)
 
@@ -127,7 +127,7 @@ def call(
 ) -> Array:
     """Return the array of the rows, or of the lines of a file; ``report`` is called with the report, before that."""
     if lines and rows is not None:
-        raise PromptProblem("OM-T09", one="lines", other="texts", reason=Phrase("lines_are_texts"))
+        raise PromptProblem("options-conflict", one="lines", other="texts", reason=Phrase("lines_are_texts"))
     wish = read(model, **wishes)
     source = lines_of(lines) if lines else source_of(rows)
     store = ground.store if wish.store else None

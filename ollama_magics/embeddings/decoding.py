@@ -336,4 +336,4 @@ def _slowly(body: memoryview, count: int, width: int) -> Vectors:
 
 def misfit(reason: Phrase, rows: tuple[int, ...] = ()) -> EmbeddingProblem:
     """Return the error for an answer that does not belong to the texts."""
-    return EmbeddingProblem("OM-E04", rows=rows, reason=reason)
+    return EmbeddingProblem("vectors-mismatch", rows=rows, reason=reason)

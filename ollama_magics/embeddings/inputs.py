@@ -102,7 +102,7 @@ def source_of(rows: Any) -> Source:
     if found is None:
         return Source(rows)
     if not found:
-        raise EmbeddingProblem("OM-E01")
+        raise EmbeddingProblem("texts-empty")
     index = getattr(rows, "index", None)
     return Source(found, len(found), range(len(found)) if index is None or callable(index) else index)
 
@@ -114,7 +114,7 @@ def texts_of(rows: Any) -> list[str]:
     """
     found = list(source_of(rows).values)
     if not found:
-        raise EmbeddingProblem("OM-E01")
+        raise EmbeddingProblem("texts-empty")
     require_texts(found)
     return found
 
@@ -122,7 +122,7 @@ def texts_of(rows: Any) -> list[str]:
 def require_texts(values: Sequence[Any]) -> None:
     """Raise EmbeddingProblem with the rows that are no texts, if any."""
     if wrong := flaws(values):
-        raise EmbeddingProblem("OM-E02", rows=tuple(wrong), found=named(wrong))
+        raise EmbeddingProblem("rows-not-text", rows=tuple(wrong), found=named(wrong))
 
 
 def lines_of(path: str | Path) -> Source:
@@ -170,4 +170,4 @@ def _refuse_kinds(rows: Any) -> None:
 
 
 def _no_rows(kind: str | Phrase, reason: Phrase, instead: str | Phrase) -> EmbeddingProblem:
-    return EmbeddingProblem("OM-E03", kind=kind, reason=reason, instead=instead)
+    return EmbeddingProblem("input-not-texts", kind=kind, reason=reason, instead=instead)

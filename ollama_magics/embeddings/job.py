@@ -63,7 +63,7 @@ class Sample:
                 different[row] = cosine
         if different:
             shown = Joined((Phrase("row_cosine", row=row, cosine=f"{cosine:.3f}") for row, cosine in different.items()), ", ")
-            raise EmbeddingProblem("OM-E09", rows=tuple(different), shown=shown)
+            raise EmbeddingProblem("batch-differs", rows=tuple(different), shown=shown)
 
 
 def _cosine(one: Any, other: Any) -> float:

@@ -125,4 +125,6 @@ def _addresses(typed: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _refused(value: object, setting: str, reason: Phrase, example: str) -> SettingError:
-    return SettingError("OM-S01", value=repr(str(value)[:60]), setting=setting, reason=reason, example=f"%embed {example} …")
+    return SettingError(
+        "setting-invalid", value=repr(str(value)[:60]), setting=setting, reason=reason, example=f"%embed {example} …"
+    )

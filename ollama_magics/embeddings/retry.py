@@ -45,7 +45,7 @@ _CRASH = re.compile(
     re.IGNORECASE,
 )
 # refused, no connection in time, broken, a proxy whose Ollama is away
-_AWAY_CODES = {"OM-D03", "OM-D07", "OM-D13", "OM-D33"}
+_AWAY_CODES = {"address-refused", "address-silent", "connection-broken", "gateway-failed"}
 _AWAY_STATUSES = {408, 429, 503}  # a gateway counts requests, too
 _FATAL_STATUSES = {401, 403, 404, 405, 501}
 

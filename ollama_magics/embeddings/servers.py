@@ -51,7 +51,7 @@ class ServerPool:
                 continue
             if now != self.digest:
                 before, after = _short(self.digest), _short(now)
-                raise EmbeddingProblem("OM-E07", url=place.url, model=self.model, before=before, after=after)
+                raise EmbeddingProblem("model-replaced", url=place.url, model=self.model, before=before, after=after)
 
 
 def choose(places: Sequence[Place], wish: EmbedOptions) -> ServerPool:
@@ -78,12 +78,12 @@ def _with(choice: ServerPool | None, place: Place, wish: EmbedOptions, *, severa
     digest = place.client.digest(model)
     if several and not digest:
         host = place.client.address.host
-        raise ModelProblem("OM-D36", model=model, host=host, installed=Phrase("list_there", host=host), nearest="")
+        raise ModelProblem("model-missing", model=model, host=host, installed=Phrase("list_there", host=host), nearest="")
     if choice is None:
         return ServerPool(model, digest, [place], _width(place, model))
     if digest != choice.digest:
         first = choice.places[0].url
-        raise EmbeddingProblem("OM-E08", model=model, first=first, second=place.url)
+        raise EmbeddingProblem("models-differ", model=model, first=first, second=place.url)
     choice.places.append(place)
     return choice
 
@@ -91,11 +91,11 @@ def _with(choice: ServerPool | None, place: Place, wish: EmbedOptions, *, severa
 def _able(place: Place, model: str, wish: EmbedOptions) -> str:
     model = model if model and wish.any_model else place.models.choose(model, "embedding")
     if wish.local_only and (host := place.models.card(model).remote_host):
-        raise SettingError("OM-S13", what=host)
+        raise SettingError("local-only", what=host)
     width = _width(place, model)
     if wish.dimensions and width and wish.dimensions > width:
         raise SettingError(
-            "OM-S01",
+            "setting-invalid",
             value=str(wish.dimensions),
             setting="dimensions",
             reason=Phrase("vectors_have", model=model, width=width),

@@ -55,7 +55,9 @@ def _refuse(options: dict[str, Any]) -> None:
     refused = [name for name in ("report", "lines") if name in options]
     if refused or options.get("on_error") == "skip":
         value, reason = ", ".join(refused) or "skip", "A lazy array has no place for a report, a file, or which rows are left."
-        raise SettingError("OM-S01", value=value, setting="a dask collection", reason=reason, example='on_error="nan" keeps rows')
+        raise SettingError(
+            "setting-invalid", value=value, setting="a dask collection", reason=reason, example='on_error="nan" keeps rows'
+        )
     servers = options.get("base_url", "")
     for url in servers.split(",") if isinstance(servers, str) else servers:
         refuse_secrets(url, "")
@@ -98,7 +100,7 @@ def _vectors(part: Any, number: int, job: _Job) -> np.ndarray[Any, Any]:
         raise
     if vectors.shape[1] != job.width:
         reason = f"Its vectors have {vectors.shape[1]} numbers, where the array was made for {job.width}."
-        raise EmbeddingProblem("OM-E04", reason=reason)
+        raise EmbeddingProblem("vectors-mismatch", reason=reason)
     return vectors
 
 
@@ -108,7 +110,7 @@ def _partitions(texts: Any) -> list[Any]:
     if not divided or getattr(texts, "ndim", 1) != 1:
         reason = "Of dask's collections, a Series, a bag and an array of one dimension hold texts in order."
         instead = 'om.embed(ddf["text"])   ·   anything else: om.embed(texts.compute())'
-        raise EmbeddingProblem("OM-E03", kind=f"A dask {kind.__name__}", reason=reason, instead=instead)
+        raise EmbeddingProblem("input-not-texts", kind=f"A dask {kind.__name__}", reason=reason, instead=instead)
     return list(texts.to_delayed())
 
 

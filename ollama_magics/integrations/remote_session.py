@@ -87,4 +87,4 @@ def refuse_secrets(base_url: object, api_key_env: object) -> None:
 
 def _refused(value: Phrase, reason: Phrase) -> SettingError:
     example = Phrase("name_variable")
-    return SettingError("OM-S01", value=value, setting="api_key_env", reason=reason, example=example)
+    return SettingError("setting-invalid", value=value, setting="api_key_env", reason=reason, example=example)

@@ -92,7 +92,7 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         vectors = self._vectors(X)
         if vectors.shape[1] != self.n_features_out_:
             reason = f"Its vectors have {vectors.shape[1]} numbers, those at the time of fit() had {self.n_features_out_}."
-            raise EmbeddingProblem("OM-E04", reason=reason)
+            raise EmbeddingProblem("vectors-mismatch", reason=reason)
         return vectors
 
     def _vectors(self, texts: Any) -> np.ndarray[Any, Any]:

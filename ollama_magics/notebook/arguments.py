@@ -75,11 +75,11 @@ def read_named(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -
 def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
     """Raise SettingError, which shows nothing of the line, where a key or a password was typed on it."""
     if _KEY.search(line):
-        raise SettingError("OM-S02", setting="--api-key", instead="%ollama_config --api-key")
+        raise SettingError("secret-on-line", setting="--api-key", instead="%ollama_config --api-key")
     for name in ("base_url", "proxy"):
         typed = re.search(rf"{form.flag(name)}[=\s]\s*(\S+)", line)
         if typed and any(map(secret_values.holds_password, typed[1].split(","))):
-            raise SettingError("OM-S02", setting=form.flag(name), instead=f"{magic} {form.flag(name)} $name")
+            raise SettingError("secret-on-line", setting=form.flag(name), instead=f"{magic} {form.flag(name)} $name")
 
 
 def refuse_both(options: Namespace) -> None:
@@ -220,5 +220,5 @@ def _looked_up(value: Any, names: Mapping[str, Any]) -> Any:
     if not _stands_for(value):
         return value
     if value[1:] not in names:
-        raise SettingError("OM-S04", name=value[1:])
+        raise SettingError("variable-unknown", name=value[1:])
     return names[value[1:]]

@@ -48,7 +48,7 @@ def _narrow(text: str) -> str:
 
 def _no_model(text: str) -> str:
     if _MODEL.fullmatch(text):
-        raise AddressError("OM-A04", model=shown(text))
+        raise AddressError("address-is-model", model=shown(text))
     return text
 
 
@@ -66,7 +66,7 @@ def split(place: str) -> tuple[str, str, int | None, str]:
 def _port(text: str) -> int | None:
     number = int(text) if re.fullmatch(r"[0-9]{1,20}", text) else 0
     if text and not 0 < number <= _LAST_PORT:
-        raise AddressError("OM-A02", port=shown(text))
+        raise AddressError("port-invalid", port=shown(text))
     return number or None
 
 
@@ -229,7 +229,7 @@ def parse(typed: str) -> Address:
 
 def _credentials(userinfo: str | None) -> tuple[str | None, Secret | None]:
     if userinfo and re.search(r"[/\\?#\s]", userinfo):
-        raise AddressError("OM-A05")
+        raise AddressError("password-ambiguous")
     name, colon, password = (userinfo or "").partition(":")
     return (unquote(name) if userinfo else None), (Secret(unquote(password)) if colon else None)
 

@@ -87,7 +87,9 @@ def shown(text: str) -> str:
 def refusal(text: str, reason: str, **facts: object) -> AddressError:
     """Return the error for a text that is no address, with the text as it may be shown; ``reason`` is the key of a phrase."""
     found = shown(text)
-    return AddressError("OM-A01", typed=Phrase("spaced_text") if found == _SPACED else found, reason=Phrase(reason, **facts))
+    return AddressError(
+        "address-unusable", typed=Phrase("spaced_text") if found == _SPACED else found, reason=Phrase(reason, **facts)
+    )
 
 
 DEFAULT_URL = "http://127.0.0.1:11434"
@@ -115,7 +117,7 @@ _FOREIGN = re.compile(
 
 def _visible(text: str) -> str:
     if len(text) > _LONGEST_TEXT:
-        raise AddressError("OM-A01", typed=Phrase("long_text"), reason=Phrase("longer_than", most=_LONGEST_TEXT))
+        raise AddressError("address-unusable", typed=Phrase("long_text"), reason=Phrase("longer_than", most=_LONGEST_TEXT))
     return "".join(char for char in text if char.isspace() or unicodedata.category(char) not in {"Cc", "Cf"})
 
 
@@ -139,7 +141,7 @@ def _picked_word(text: str) -> str:
     words = _operands(text) if fetch else text.split()
     found = list(filter(_URL_WORD.match, words)) or (list(filter(_HOST_WORD.search, words)) if fetch else [])
     if found and re.search("[@＠﹫]", " ".join(words).partition(found[0])[2]):
-        raise AddressError("OM-A05")  # the word was cut inside a password
+        raise AddressError("password-ambiguous")  # the word was cut inside a password
     return found[0] if found else text
 
 
@@ -162,7 +164,7 @@ def _default_for_blank(text: str) -> str:
 def only_http(text: str) -> str:
     """Refuse any scheme but http and https."""
     if scheme := _FOREIGN.match(text):
-        raise AddressError("OM-A03", scheme=shown(scheme[1]))
+        raise AddressError("scheme-unsupported", scheme=shown(scheme[1]))
     return text
 
 

@@ -214,13 +214,13 @@ class Client:
                 raise self._stranger(error) from None
 
     def _stranger(self, error: RequestRefused) -> ConnectionProblem:
-        return ConnectionProblem("OM-D24", url=self.address.url, reason=error.facts["reason"])
+        return ConnectionProblem("not-ollama", url=self.address.url, reason=error.facts["reason"])
 
     @contextmanager
     def _sent(self, method: str, path: str, request: Any, first: float) -> Iterator[httpx.Response]:
         content = None if request is None else wire.encode(request)
         if self._http.is_closed:
-            raise ConnectionProblem("OM-D13", url=self.address.url, reason=Phrase("closed_here"))
+            raise ConnectionProblem("connection-broken", url=self.address.url, reason=Phrase("closed_here"))
         with self._translated(first):
             times = self._timeouts.for_request(self.address, first)
             asked = self._http.build_request(method, path.lstrip("/"), content=content, timeout=times)
@@ -234,7 +234,7 @@ class Client:
     def _welcome(self, response: httpx.Response, model: str) -> None:
         encoding = response.headers.get("content-encoding", "identity")
         if encoding != "identity":
-            raise RequestRefused("OM-R02", status=response.status_code, reason=Phrase("encoded", name=quote(encoding)))
+            raise RequestRefused("answer-unreadable", status=response.status_code, reason=Phrase("encoded", name=quote(encoding)))
         if response.status_code == httpx.codes.OK:
             return
         response.request.extensions["timeout"]["read"] = self._timeouts.metadata
@@ -257,7 +257,7 @@ class Client:
         with self._translated(self._timeouts.first_token):
             for part in response.iter_raw():
                 if end + len(part) > most:
-                    raise RequestRefused("OM-R02", status=200, reason=Phrase("endless", most=most // _MEGABYTE))
+                    raise RequestRefused("answer-unreadable", status=200, reason=Phrase("endless", most=most // _MEGABYTE))
                 if end + len(part) > len(kept):
                     kept.extend(bytes(max(len(part), len(kept) // 8)))
                 kept[end : end + len(part)] = part
@@ -278,8 +278,8 @@ class Client:
         except RequestRefused as error:
             if not started:
                 raise
-            raise AnswerCut("OM-C05", reason=error.facts["reason"]) from None
-        raise AnswerCut("OM-C01" if request.stream else "OM-C02")
+            raise AnswerCut("stream-unreadable", reason=error.facts["reason"]) from None
+        raise AnswerCut("stream-incomplete" if request.stream else "model-stuck")
 
     def _lines(self, response: httpx.Response) -> Iterator[bytes]:
         lines = Lines()
@@ -288,9 +288,9 @@ class Client:
                 yield from lines.feed(part)
         except httpcore.ReadTimeout as error:
             waited = f"{response.request.extensions['timeout']['read']:g}"
-            raise AnswerCut("OM-C04", seconds=waited, debug=repr(error)) from None
+            raise AnswerCut("stream-stalled", seconds=waited, debug=repr(error)) from None
         except _HTTP_FAILURES as error:
-            raise AnswerCut("OM-C01", debug=repr(error)) from None
+            raise AnswerCut("stream-incomplete", debug=repr(error)) from None
         yield from lines.rest()
 
     @contextmanager

@@ -123,7 +123,7 @@ class _Fetch:
         return {"connect": min(self._limits.connecting, left), "read": left, "write": left, "pool": left}
 
     def _refusal(self, key: str, **facts: object) -> PictureProblem:
-        return PictureProblem("OM-P07", source=shown(self._url), reason=Phrase(key, **facts))
+        return PictureProblem("picture-not-fetched", source=shown(self._url), reason=Phrase(key, **facts))
 
 
 def _is_public(text: str) -> bool:

@@ -19,7 +19,11 @@ def headers(key: str, others: Mapping[str, str]) -> httpx.Headers:
     """Return the headers of a client; raises SettingError for a key that HTTP does not allow."""
     if not (key.isascii() and key.isprintable()):
         raise SettingError(
-            "OM-S01", value=Phrase("the_key"), setting="OLLAMA_API_KEY", reason=Phrase("broken_key"), example=Phrase("set_again")
+            "setting-invalid",
+            value=Phrase("the_key"),
+            setting="OLLAMA_API_KEY",
+            reason=Phrase("broken_key"),
+            example=Phrase("set_again"),
         )
     found = httpx.Headers({"User-Agent": "ollama-magics", **others})
     found.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})

@@ -57,7 +57,7 @@ class Refusal:
         for reading in _READINGS:
             if error := reading(self):
                 return error
-        return RequestRefused("OM-R01", status=self.status, said=self.said)
+        return RequestRefused("request-refused", status=self.status, said=self.said)
 
     def _error(self) -> dict[str, Any]:
         return error_object(_json(self.body))
@@ -96,7 +96,7 @@ def _elsewhere(refusal: Refusal) -> OllamaMagicsError | None:
     if not 300 <= refusal.status < 400:
         return None
     location = quote(refusal.headers.get("location", "")) or "(none given)"
-    return ConnectionProblem("OM-D23", url=refusal.url, status=refusal.status, location=location)
+    return ConnectionProblem("redirect-refused", url=refusal.url, status=refusal.status, location=location)
 
 
 def _too_long(refusal: Refusal) -> OllamaMagicsError | None:
@@ -107,17 +107,17 @@ def _too_long(refusal: Refusal) -> OllamaMagicsError | None:
     said = Phrase("server_said", said=refusal.said)
     if tokens and limit:
         said = Phrase("prompt_has", tokens=tokens, limit=limit)
-    return PromptTooLong("OM-L01", tokens=tokens, limit=limit, model=refusal.model, said=said)
+    return PromptTooLong("prompt-too-long", tokens=tokens, limit=limit, model=refusal.model, said=said)
 
 
 def _model(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status == 404 and refusal.is_ollamas and refusal.model:
         seen = Phrase("server_said", said=refusal.said)
-        return ModelProblem("OM-D36", model=refusal.model, host=refusal.host, installed=seen, nearest="")
+        return ModelProblem("model-missing", model=refusal.model, host=refusal.host, installed=seen, nearest="")
     if refusal.is_ollamas and (match := _CANNOT.search(refusal.said)):
         word = next(group for group in match.groups() if group).lower()
         ability = _ABILITIES.get(word, "vision" if "image" in word else word)
-        code = "OM-D39" if ability in EXTRAS else "OM-D38"
+        code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
         there, said = Phrase("list_there", host=refusal.host), refusal.said
         error = ModelProblem(code, model=refusal.model, ability=ability, capabilities="", installed=there, said=said)
         return error.advised(Phrase("server_said", said=said))
@@ -126,11 +126,11 @@ def _model(refusal: Refusal) -> OllamaMagicsError | None:
 
 def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status == 429 or (refusal.status == 503 and refusal.is_ollamas):
-        return RequestRefused("OM-D34", status=refusal.status, said=refusal.said)
+        return RequestRefused("server-busy", status=refusal.status, said=refusal.said)
     if refusal.status == 412 and refusal.is_ollamas:
-        return RequestRefused("OM-D43", status=412, model=refusal.model, said=refusal.said)
+        return RequestRefused("model-needs-newer-server", status=412, model=refusal.model, said=refusal.said)
     if refusal.is_ollamas and _RUNNER.search(refusal.said):
-        return RequestRefused("OM-D42", status=refusal.status, model=refusal.model, said=refusal.said)
+        return RequestRefused("model-failed", status=refusal.status, model=refusal.model, said=refusal.said)
     return None
 
 
@@ -140,37 +140,37 @@ def _between(refusal: Refusal) -> OllamaMagicsError | None:
     url, host, status, said = refusal.url, refusal.host, refusal.status, refusal.spoken
     if status == 407:
         reason = Phrase("named_said", name=refusal.proxy or host, said=f"407 {said}")
-        return ConnectionProblem("OM-D21", url=url, host=host, reason=reason)
+        return ConnectionProblem("proxy-refused", url=url, host=host, reason=reason)
     if refusal.proxy and status in (403, 502, 503, 504):
-        return ConnectionProblem("OM-D19", url=url, host=host, status=status, said=said, proxy=refusal.proxy)
-    return ConnectionProblem("OM-D33", url=url, status=status, said=said) if status in (502, 504, 524) else None
+        return ConnectionProblem("proxy-answered", url=url, host=host, status=status, said=said, proxy=refusal.proxy)
+    return ConnectionProblem("gateway-failed", url=url, status=status, said=said) if status in (502, 504, 524) else None
 
 
 def _door(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status not in (401, 403):
         return None
     if "cloud is disabled" in refusal.said:
-        return ConnectionProblem("OM-D29", host=refusal.host, said=refusal.said)
+        return ConnectionProblem("cloud-disabled", host=refusal.host, said=refusal.said)
     if refusal.host == "ollama.com":
-        return ConnectionProblem("OM-D30", said=refusal.said)
+        return ConnectionProblem("cloud-key-required", said=refusal.said)
     found = _json(refusal.body)
     if isinstance(found, dict) and found.get("signin_url"):
-        return ConnectionProblem("OM-D26", host=refusal.host, link=quote(str(found["signin_url"])))
+        return ConnectionProblem("sign-in-required", host=refusal.host, link=quote(str(found["signin_url"])))
     if refusal.status == 403 and not refusal.body:
-        return ConnectionProblem("OM-D28", url=refusal.url, host=refusal.host)
+        return ConnectionProblem("host-header-refused", url=refusal.url, host=refusal.host)
     asked = quote(refusal.headers.get("www-authenticate", "")) or refusal.spoken
-    return ConnectionProblem("OM-D27", url=refusal.url, status=refusal.status, asked=asked)
+    return ConnectionProblem("authentication-required", url=refusal.url, status=refusal.status, asked=asked)
 
 
 def _stranger(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status == 400 and _TLS_WANTED.search(refusal.said):
-        return ConnectionProblem("OM-D16", url=refusal.url, said=refusal.said)
+        return ConnectionProblem("http-to-https", url=refusal.url, said=refusal.said)
     if refusal.status == 404 and refusal.body.strip() == b"404 page not found":
-        return ConnectionProblem("OM-D25", url=refusal.url)
+        return ConnectionProblem("path-unknown", url=refusal.url)
     if refusal.is_ollamas or refusal.status not in (200, 404, 405):
         return None
     looks = Phrase("answered", status=refusal.status, said=refusal.spoken)
-    return ConnectionProblem("OM-D24", url=refusal.url, reason=looks)
+    return ConnectionProblem("not-ollama", url=refusal.url, reason=looks)
 
 
 _READINGS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
@@ -191,8 +191,8 @@ def checked(chunk: wire.Chunk, hidden: Iterable[str], *, started: bool) -> wire.
     said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
     said = quote(without(said.encode(), hidden).decode())
     if not started:
-        raise RequestRefused("OM-R01", status=200, said=said)
-    raise AnswerCut("OM-C03", said=said)
+        raise RequestRefused("request-refused", status=200, said=said)
+    raise AnswerCut("stream-error", said=said)
 
 
 def refuse_error(body: bytes, hidden: Iterable[str]) -> None:

@@ -42,7 +42,7 @@ class InstalledModels:
             return
         version = self._client.version()
         if version_number(version) < OLDEST_SERVER:
-            raise RequestRefused("OM-D35", status=200, version=version, host=self._host)
+            raise RequestRefused("server-too-old", status=200, version=version, host=self._host)
         self._is_recent, self.server_version = True, version
 
     def card(self, model: str) -> ModelCard:
@@ -80,7 +80,7 @@ class InstalledModels:
             found = self.able(ability, _NAMED)
             able = Phrase("able_to", models=", ".join(found)) if found else Phrase("none_able")
             listed = ", ".join(card.capabilities) or "none"
-            code = "OM-D39" if ability in EXTRAS else "OM-D38"
+            code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
             error = ModelProblem(code, model=model, ability=ability, capabilities=listed, installed=able)
             raise error.mended_by("model", *found[:_MOST_OFFERED])
         return model
@@ -100,7 +100,7 @@ class InstalledModels:
         near = _nearest(model, names)
         nearest = Phrase("or_use", model=near[0]) if near else ""
         seen = _seen(names)
-        error = ModelProblem("OM-D36", model=model, host=self._host, installed=seen, nearest=nearest)
+        error = ModelProblem("model-missing", model=model, host=self._host, installed=seen, nearest=nearest)
         return error.mended_by("model", *near)
 
     def forget(self) -> None:
@@ -113,12 +113,12 @@ class InstalledModels:
         if len(able) == 1:
             return able[0]
         if able:
-            error = ModelProblem("OM-M01", ability=ability, models=_listed(able), first=able[0])
+            error = ModelProblem("model-ambiguous", ability=ability, models=_listed(able), first=able[0])
             raise error.mended_by("model", *able[:_MOST_OFFERED])
         names = [short(model.name) for model in self._client.installed()]
         seen = _seen(names)
         pull = f"ollama pull {_SUGGESTIONS.get(ability, 'llama3.2')}"
-        raise ModelProblem("OM-D37", host=self._host, ability=ability, installed=seen, pull=pull)
+        raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=seen, pull=pull)
 
 
 def _nearest(model: str, names: list[str]) -> list[str]:
@@ -254,4 +254,4 @@ def _read(line: bytes) -> Progress:
 
 
 def _failed(model: str, reason: Phrase) -> RequestRefused:
-    return RequestRefused("OM-R03", status=200, model=model, reason=reason)
+    return RequestRefused("pull-failed", status=200, model=model, reason=reason)

@@ -41,11 +41,11 @@ def read(path: Path) -> list[Exchange]:
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_File)
     except OSError as error:
-        raise RecordingProblem("OM-Y02", path=path, reason=Phrase("said", said=error.strerror)) from None
+        raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("said", said=error.strerror)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordingProblem("OM-Y02", path=path, reason=Phrase("no_recording", said=error)) from None
+        raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("no_recording", said=error)) from None
     if found.version != _VERSION:
-        raise RecordingProblem("OM-Y02", path=path, reason=Phrase("newer_recording", version=found.version))
+        raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("newer_recording", version=found.version))
     return found.exchanges
 
 
@@ -61,7 +61,7 @@ class Written:
                 read(path)
             self._write()
         except OSError as error:
-            raise RecordingProblem("OM-Y03", path=path, reason=Phrase("said", said=error.strerror)) from None
+            raise RecordingProblem("recording-unwritable", path=path, reason=Phrase("said", said=error.strerror)) from None
 
     def add(self, exchange: Exchange) -> None:
         """Put an exchange at the end; raises OSError. One of a file that is large by now may be written with the next one."""
@@ -297,7 +297,7 @@ class _Recording(Recorder):
     def require_whole(self) -> None:
         """Raise RecordingProblem where an exchange could not be written: what is asked now would be of no use."""
         if self._problem:
-            raise RecordingProblem("OM-Y03", path=self._file.path, reason=Phrase("said", said=self._problem))
+            raise RecordingProblem("recording-unwritable", path=self._file.path, reason=Phrase("said", said=self._problem))
 
     def keep(self, exchange: Exchange) -> None:
         """Write an exchange; a file that cannot be written must not cost the answer, so that the next request tells it."""
@@ -337,5 +337,5 @@ class _Replay(Recorder):
                 return Exchange(wanted.method, wanted.path, status=200, type="application/json", answer=[(0, {"models": []})])
             if not left:
                 why = nearest(wanted, self._exchanges)
-                raise RecordingProblem("OM-Y01", method=wanted.method, route=wanted.path, path=self._path, reason=why)
+                raise RecordingProblem("recording-no-match", method=wanted.method, route=wanted.path, path=self._path, reason=why)
             return left[0] if len(left) == 1 and wanted.path in _LASTING else left.pop()

@@ -141,7 +141,9 @@ def _certificates(bundle: str) -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one, too
         key = "no_bundle" if bundle else "no_certificates"
-        raise ConnectionProblem("OM-D22", reason=Phrase(key, bundle=bundle, said=error.strerror or error)) from None
+        raise ConnectionProblem(
+            "proxy-settings-unusable", reason=Phrase(key, bundle=bundle, said=error.strerror or error)
+        ) from None
 
 
 def _proxy_url(proxy: str) -> SplitResult:
@@ -152,5 +154,5 @@ def _proxy_url(proxy: str) -> SplitResult:
         usable = False
     if not usable:
         reason = Phrase("no_proxy_address", proxy=without_password(proxy))
-        raise ConnectionProblem("OM-D22", reason=reason)
+        raise ConnectionProblem("proxy-settings-unusable", reason=reason)
     return url

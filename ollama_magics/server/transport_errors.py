@@ -37,11 +37,11 @@ def translated(error: Exception, address: Address, limit: float, proxy: str | No
     if isinstance(error, httpcore.ConnectTimeout):
         return _too_slow(causes, where, limit)
     if isinstance(error, httpcore.TimeoutException):
-        return ConnectionProblem("OM-D31", **where, seconds=f"{limit:g}")
+        return ConnectionProblem("server-silent", **where, seconds=f"{limit:g}")
     if isinstance(error, httpcore.ConnectError):
         return _no_connection(causes, where)
     if isinstance(error, httpcore.LocalProtocolError):
-        return RequestRefused("OM-R02", status=0, reason=Phrase("bad_request"))
+        return RequestRefused("answer-unreadable", status=0, reason=Phrase("bad_request"))
     return _broken(error, where)
 
 
@@ -64,18 +64,18 @@ def _is_proxys(error: Exception, causes: list[BaseException], proxy: str | None)
 def _proxys(error: Exception, causes: list[BaseException], where: dict[str, Any], proxy: str) -> ConnectionProblem:
     said = Phrase("named_said", name=proxy, said=quote(str(causes[-1])))
     if isinstance(error, httpcore.ProxyError):
-        return ConnectionProblem("OM-D21", **where, reason=said)
-    return ConnectionProblem("OM-D20", **where, reason=said)
+        return ConnectionProblem("proxy-refused", **where, reason=said)
+    return ConnectionProblem("proxy-failed", **where, reason=said)
 
 
 def _too_slow(causes: list[BaseException], where: dict[str, Any], limit: float) -> ConnectionProblem:
     spoken = " ".join(str(cause) for cause in causes)
     seconds = f"{limit:g}"
     if "handshake" in spoken:
-        return ConnectionProblem("OM-D18", **where, reason=Phrase("handshake_silent", seconds=seconds))
+        return ConnectionProblem("tls-failed", **where, reason=Phrase("handshake_silent", seconds=seconds))
     if "look-up" in spoken:
-        return ConnectionProblem("OM-D02", **where, reason=Phrase("look_up_silent", seconds=seconds))
-    return ConnectionProblem("OM-D07", **where, reason=Phrase("no_connection_within", seconds=seconds))
+        return ConnectionProblem("lookup-failed", **where, reason=Phrase("look_up_silent", seconds=seconds))
+    return ConnectionProblem("address-silent", **where, reason=Phrase("no_connection_within", seconds=seconds))
 
 
 def _no_connection(causes: list[BaseException], where: dict[str, Any]) -> ConnectionProblem:
@@ -88,52 +88,55 @@ def _no_connection(causes: list[BaseException], where: dict[str, Any]) -> Connec
             return _no_tls(cause, where)
         if isinstance(cause, OSError) and (error := _numbered(cause, where)):
             return error
-    return ConnectionProblem("OM-D13", **where, reason=f"{quote(str(causes[-1]))}.")
+    return ConnectionProblem("connection-broken", **where, reason=f"{quote(str(causes[-1]))}.")
 
 
 def _numbered(cause: OSError, where: dict[str, Any]) -> ConnectionProblem | None:
     if isinstance(cause, ConnectionRefusedError):
-        return ConnectionProblem("OM-D03", **where)
+        return ConnectionProblem("address-refused", **where)
     if cause.errno in _NO_TARGET:
-        return ConnectionProblem("OM-D10", **where)
+        return ConnectionProblem("address-is-wildcard", **where)
     if cause.errno in _UNREACHABLE:
-        return ConnectionProblem("OM-D07", **where, reason=Phrase("said", said=quote(str(cause))))
+        return ConnectionProblem("address-silent", **where, reason=Phrase("said", said=quote(str(cause))))
     if cause.errno in _RESET and where["url"].startswith("https"):
-        return ConnectionProblem("OM-D18", **where, reason=Phrase("was_reset"))
+        return ConnectionProblem("tls-failed", **where, reason=Phrase("was_reset"))
     return None
 
 
 def _no_name(cause: socket.gaierror, where: dict[str, Any]) -> ConnectionProblem:
     reason = quote(cause.strerror or str(cause))
     if cause.errno == socket.EAI_AGAIN:
-        return ConnectionProblem("OM-D02", **where, reason=Phrase("look_up_said", said=reason))
-    return ConnectionProblem("OM-D01", **where, reason=reason)
+        return ConnectionProblem("lookup-failed", **where, reason=Phrase("look_up_said", said=reason))
+    return ConnectionProblem("host-unknown", **where, reason=reason)
 
 
 def _bad_certificate(cause: ssl.SSLCertVerificationError, where: dict[str, Any]) -> ConnectionProblem:
     said = quote(cause.verify_message or str(cause))
     if cause.verify_code == _TOO_EARLY:
-        return ConnectionProblem("OM-D45", **where, said=said)
+        return ConnectionProblem("certificate-not-yet-valid", **where, said=said)
     kind = "expired" if cause.verify_code == _EXPIRED else "name" if cause.verify_code in _WRONG_NAMES else "unknown"
     return ConnectionProblem(
-        "OM-D17", **where, reason=Phrase(f"certificate_{kind}", said=said), trust=Phrase(f"trust_{kind}", host=where["host"])
+        "certificate-rejected",
+        **where,
+        reason=Phrase(f"certificate_{kind}", said=said),
+        trust=Phrase(f"trust_{kind}", host=where["host"]),
     )
 
 
 def _no_tls(cause: ssl.SSLError, where: dict[str, Any]) -> ConnectionProblem:
     said = quote(str(cause.reason or cause))
     if cause.reason in _NOT_TLS:
-        return ConnectionProblem("OM-D15", **where, reason=said)
-    return ConnectionProblem("OM-D18", **where, reason=Phrase("said", said=said))
+        return ConnectionProblem("https-to-http", **where, reason=said)
+    return ConnectionProblem("tls-failed", **where, reason=Phrase("said", said=said))
 
 
 def _broken(error: Exception, where: dict[str, Any]) -> ConnectionProblem:
     if match := _STATUS_LINE.search(str(error)):
         if _ALERT in match[2]:
-            return ConnectionProblem("OM-D16", **where, said="TLS")
-        return ConnectionProblem("OM-D14", **where, said=quote(match[2][:80]))
+            return ConnectionProblem("http-to-https", **where, said="TLS")
+        return ConnectionProblem("not-http", **where, said=quote(match[2][:80]))
     reason = f"{quote(str(error))}." if str(error) else Phrase("was_reset")
-    return ConnectionProblem("OM-D13", **where, reason=reason)
+    return ConnectionProblem("connection-broken", **where, reason=reason)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

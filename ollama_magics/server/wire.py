@@ -36,7 +36,7 @@ class Lines:
 def unreadable(line: Body, why: str) -> RequestRefused:
     """Return the error for an answer that is not what the interface promises."""
     start = bytes(line[:80]).decode("utf-8", "replace")
-    return RequestRefused("OM-R02", status=200, reason=f"{why}; it begins: {start!r}")
+    return RequestRefused("answer-unreadable", status=200, reason=f"{why}; it begins: {start!r}")
 
 
 OLDEST_SERVER = (0, 12, 6)
@@ -307,4 +307,4 @@ def encode(request: msgspec.Struct | Mapping[str, Any]) -> bytes:
     try:
         return _ENCODER.encode(request)
     except UnicodeEncodeError:
-        raise PromptProblem("OM-T04") from None
+        raise PromptProblem("character-invalid") from None

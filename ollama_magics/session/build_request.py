@@ -83,18 +83,20 @@ def response_spec(session: Session, prompt: Prompt) -> ResponseSpec:
     if not offered:
         return ResponseSpec(kind)
     if prompt.completes(session.settings):
-        raise ToolProblem("OM-K05")
+        raise ToolProblem("tools-need-chat")
     if session.settings.tools == "no":
-        raise SettingError("OM-S15", setting="tools", what=Phrase("a_function"))
+        raise SettingError("ability-switched-off", setting="tools", what=Phrase("a_function"))
     return ResponseSpec(kind, Toolbox(offered, prompt.confirm))
 
 
 def _check_together(prompt: Prompt, *, has_tools: bool) -> None:
     if prompt.go_on and (prompt.format is not None or has_tools):
         # a server begins an object, or its calls, anew: it cannot go on with half of one
-        raise PromptProblem("OM-T09", one="go_on", other="tools" if has_tools else "format", reason=Phrase("goes_on_in_words"))
+        raise PromptProblem(
+            "options-conflict", one="go_on", other="tools" if has_tools else "format", reason=Phrase("goes_on_in_words")
+        )
     if prompt.reuse and has_tools:
-        raise PromptProblem("OM-T09", one="reuse", other="tools", reason=Phrase("functions_run_anew"))
+        raise PromptProblem("options-conflict", one="reuse", other="tools", reason=Phrase("functions_run_anew"))
 
 
 _CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
@@ -108,7 +110,7 @@ def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> R
     if ahead.goes_on:
         prompt, text = _same(prompt, text, ahead.goes_on), ahead.goes_on.prompt.content
     if not text.strip():
-        raise PromptProblem("OM-T01")
+        raise PromptProblem("prompt-empty")
     more = response_spec(session, prompt)
     session.installed.require_recent()
     model = _able(session, prompt)
@@ -137,7 +139,7 @@ def stay_here(session: Session, model: str, *, local_only: bool) -> None:
     if not (local_only or session.settings.local_only == "yes"):
         return
     if host := _remote_host(session, model, session.installed.card(model)):
-        raise SettingError("OM-S13", what=host)
+        raise SettingError("local-only", what=host)
 
 
 def request(  # noqa: PLR0913, PLR0917 - all that meets in a request
@@ -173,7 +175,7 @@ def _memory(session: Session, prompt: Prompt) -> Conversation | None:
 def _same(prompt: Prompt, text: str, turn: Turn) -> Prompt:
     """Return the prompt for going on with a turn: its model, unless another is named, and its own pictures."""
     if text.strip() and text.strip() != turn.prompt.content.strip():
-        raise PromptProblem("OM-T06")
+        raise PromptProblem("continue-with-prompt")
     return replace(prompt, model=prompt.model or turn.model, images=())
 
 
@@ -201,7 +203,7 @@ def _able(session: Session, prompt: Prompt) -> str:
     if prompt.images and model and chosen.vision == "yes":
         ability = "completion"
     elif prompt.images and chosen.vision == "no":
-        raise SettingError("OM-S15", setting="vision", what=Phrase("a_picture"))
+        raise SettingError("ability-switched-off", setting="vision", what=Phrase("a_picture"))
     model = session.installed.choose(model, ability)
     if prompt.thinking(chosen) not in ("auto", "off"):
         session.installed.choose(model, "thinking")

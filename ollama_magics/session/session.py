@@ -100,7 +100,7 @@ class Session:
         """Return the kept client and models of the address in force, or for another address new ones, to be closed."""
         chosen, address = self.settings, parse(url) if url else self.address
         if chosen.local_only == "yes" and not address.is_loopback:
-            raise SettingError("OM-S13", what=address.host)
+            raise SettingError("local-only", what=address.host)
         times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
         way, key = self._way(address)
         if url:
@@ -139,7 +139,7 @@ class Session:
         if name not in self.conversations:
             near = difflib.get_close_matches(name, filter(None, self.conversations), n=1, cutoff=0.5)
             seen = Phrase("nearest_chat", name=near[0]) if near else Phrase("no_chats")
-            raise PromptProblem("OM-T07", name=name, seen=seen)
+            raise PromptProblem("conversation-unknown", name=name, seen=seen)
         return self.conversations[name]
 
     def ask_several(self, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None = None) -> Replies:
@@ -172,11 +172,11 @@ class Session:
         from ollama_magics.server import fetch  # noqa: PLC0415 - as above
 
         if not allowed:
-            raise PictureProblem("OM-P08", source=fetch.shown(url))
+            raise PictureProblem("picture-is-url", source=fetch.shown(url))
         if local_only or self.settings.local_only == "yes":
-            raise SettingError("OM-S13", what=fetch.shown(url))
+            raise SettingError("local-only", what=fetch.shown(url))
         if self.tape and self.tape.replays:
-            raise PictureProblem("OM-P07", source=fetch.shown(url), reason=Phrase("fetch_replay"))
+            raise PictureProblem("picture-not-fetched", source=fetch.shown(url), reason=Phrase("fetch_replay"))
         return image_sources.collect(fetch.fetch(url, self._cancelled, limits), name=fetch.shown(url))
 
     @cached_property

@@ -42,7 +42,7 @@ def folder() -> Path:
     named = os.environ.get("OLLAMA_MAGICS_CONFIG", "").strip()
     path = Path(named) if named else platformdirs.user_config_path("ollama_magics", appauthor=False)
     if not path.is_absolute():
-        raise SettingError("OM-S09", path=path, reason=Phrase("no_home"))
+        raise SettingError("file-unusable", path=path, reason=Phrase("no_home"))
     return path
 
 
@@ -99,7 +99,7 @@ def told(path: Path, instead: Phrase | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         reason = Phrase("busy_folder") if isinstance(error, _BusyError) else Phrase("system_said", said=error.strerror or error)
-        raise SettingError("OM-S09", path=error.filename or path, reason=reason).advised(remedy=instead) from None
+        raise SettingError("file-unusable", path=error.filename or path, reason=reason).advised(remedy=instead) from None
 
 
 def _tighten(path: Path, mode: int) -> None:
@@ -161,7 +161,7 @@ def load(name: str) -> dict[str, Any]:
     with told(path):
         found = path.exists()
     if not found:
-        raise SettingError("OM-S06", profile=name, known=_known_names())
+        raise SettingError("profile-unknown", profile=name, known=_known_names())
     return _settings(_document(path), path)
 
 
@@ -219,7 +219,7 @@ def forget(name: str) -> None:
     path = _path(name)
     with locked():
         if not path.exists():
-            raise SettingError("OM-S06", profile=name, known=_known_names())
+            raise SettingError("profile-unknown", profile=name, known=_known_names())
         path.unlink()
 
 
@@ -245,7 +245,7 @@ def imported(path: Path) -> dict[str, Any]:
 def _path(name: str) -> Path:
     plain = unicodedata.normalize("NFC", name.strip())
     if not _is_name(plain):
-        raise SettingError("OM-S05", profile=repr(name[:60]))
+        raise SettingError("profile-name-invalid", profile=repr(name[:60]))
     return folder() / f"{plain}.toml"
 
 
@@ -271,9 +271,9 @@ def _document(path: Path, *, aside: bool = True) -> Any:
     except (TOMLKitError, ValueError) as error:
         kept = set_aside(path) if aside else path
         reason = error.args[0] if error.args and isinstance(error.args[0], Phrase) else f"{error}".rstrip(".")
-        raise SettingError("OM-S07", path=path, reason=reason, kept=kept) from None
+        raise SettingError("profile-unreadable", path=path, reason=reason, kept=kept) from None
     if document["format"] > _FORMAT:
-        raise SettingError("OM-S08", path=path, version=document["format"])
+        raise SettingError("profile-too-new", path=path, version=document["format"])
     return document
 
 
@@ -293,7 +293,9 @@ def _settings(document: Any, path: Path) -> dict[str, Any]:
         try:
             setattr(settings, name, _lines(value) if name == "headers" else value)
         except SettingError as error:
-            raise SettingError("OM-S10", path=path, name=name, reason=error.facts.get("reason", Phrase("a_secret"))) from None
+            raise SettingError(
+                "profile-invalid", path=path, name=name, reason=error.facts.get("reason", Phrase("a_secret"))
+            ) from None
     return {name: getattr(settings, name) for name in found}
 
 
@@ -301,7 +303,7 @@ def _known(name: str, path: Path) -> None:
     if name not in form():
         near = difflib.get_close_matches(name, form(), n=1)
         reason = Phrase("near_setting", near=near[0]) if near else Phrase("unknown_setting")
-        raise SettingError("OM-S10", path=path, name=name, reason=reason)
+        raise SettingError("profile-invalid", path=path, name=name, reason=reason)
 
 
 def _lines(value: Any) -> Any:
@@ -363,7 +365,7 @@ def _keys(path: Path) -> dict[str, Any]:
     try:
         return dict(tomlkit.parse(private(path).read_text(encoding="utf-8")).unwrap())
     except (TOMLKitError, ValueError):  # whose own words may quote a key
-        raise SettingError("OM-S09", path=path, reason=Phrase("no_toml")) from None
+        raise SettingError("file-unusable", path=path, reason=Phrase("no_toml")) from None
 
 
 def _keyring(call: str, *words: str) -> Any:
@@ -373,4 +375,4 @@ def _keyring(call: str, *words: str) -> Any:
         reason = Phrase("no_keyring")
     except Exception as error:  # noqa: BLE001 - each backend has errors of its own, and their text may hold what was kept
         reason = Phrase("broken_keyring", kind=type(error).__name__)
-    raise SettingError("OM-S12", reason=reason)
+    raise SettingError("key-not-stored", reason=reason)

@@ -36,7 +36,7 @@ def variable(name: str, setting: str) -> str:
     """Return the key that an environment variable holds; raises SettingError where it holds none."""
     held = os.environ.get(name, "").strip()
     if not held:
-        raise SettingError("OM-S11", name=name)
+        raise SettingError("environment-empty", name=name)
     return secret_values.clean_key(held, setting).reveal()
 
 
@@ -54,7 +54,7 @@ def require_known(values: Mapping[str, Any]) -> None:
     for name in values:
         if name not in form.form():
             known = ", ".join(form.form())
-            raise SettingError("OM-S03", setting=name, known=known)
+            raise SettingError("setting-unknown", setting=name, known=known)
 
 
 # This notebook > a profile named in it > the environment > the profile "default" > built in. (What a cell says wins over all of

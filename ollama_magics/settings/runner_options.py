@@ -83,4 +83,4 @@ def _unknown(name: str) -> SettingError:
 
 
 def _refused(value: str, option: str, reason: messages.Phrase, example: str) -> SettingError:
-    return SettingError("OM-S01", value=repr(value[:60]), setting=option, reason=reason, example=example)
+    return SettingError("setting-invalid", value=repr(value[:60]), setting=option, reason=reason, example=example)

@@ -97,7 +97,7 @@ def headers(value: object, setting: str) -> Headers:
     lines = [line for line in re.split(r"[;\n]", _text(value, setting)) if line.strip()]
     pairs = [(name.strip(), held.strip()) for name, _, held in (line.partition(":") for line in lines)]
     if any(not held.startswith("$") for _, held in pairs):
-        raise SettingError("OM-S02", setting=Label(setting), instead='%ollama_config --headers "X-Token: $VARIABLE"')
+        raise SettingError("secret-on-line", setting=Label(setting), instead='%ollama_config --headers "X-Token: $VARIABLE"')
     return headers(dict(pairs), setting)
 
 
@@ -117,4 +117,4 @@ def _header_value(held: str, name: object) -> str | Secret:
 
 
 def _unshown(setting: str, reason: Phrase, example: str) -> SettingError:
-    return SettingError("OM-S01", value=Phrase("what_was_given"), setting=Label(setting), reason=reason, example=example)
+    return SettingError("setting-invalid", value=Phrase("what_was_given"), setting=Label(setting), reason=reason, example=example)

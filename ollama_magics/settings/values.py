@@ -30,7 +30,7 @@ def refused(
     option = f"--{FLAGS.get(setting or '', setting or '').replace('_', '-')}"
     shown = repr(str(value)[:60])
     line = f"{magic} {option} {example}"
-    return SettingError("OM-S01", value=shown, setting=Label(setting or ""), reason=reason, example=line)
+    return SettingError("setting-invalid", value=shown, setting=Label(setting or ""), reason=reason, example=line)
 
 
 def count(text: object, setting: str | None, *, least: int = 1, special: tuple[int, ...] = ()) -> int:

@@ -80,7 +80,7 @@ def test_a_prompt_that_is_no_text_is_refused(stand_in: FakeServer, prompt: Any) 
     """With its kind."""
     with pytest.raises(om.PromptProblem) as caught:
         om.chat(prompt)
-    assert caught.value.code == "OM-T03"
+    assert caught.value.code == "prompt-not-text"
     assert type(prompt).__name__ in caught.value.what
     assert stand_in.requests == []
 
@@ -102,7 +102,7 @@ def test_a_check_is_a_report() -> None:
     report = om.check()
     assert not report
     assert report.error is not None
-    assert report.error.code == "OM-D36"
+    assert report.error.code == "model-missing"
 
 
 def test_a_check_does_not_trust_what_it_knew() -> None:
@@ -166,7 +166,7 @@ def test_the_check_of_the_shell_has_an_exit_status(
     assert ("✓ Proofs" in shown) == ("--deep" in more)
     assert ('"ok": true' in shown) == ("--json" in more)
     assert main([*words, "--model", "nope"]) == 1
-    assert "OM-D36" in capsys.readouterr().out
+    assert "model-missing" in capsys.readouterr().out
 
 
 def test_texts_and_a_file_of_texts_are_refused(tmp_path: Path) -> None:
@@ -175,4 +175,4 @@ def test_texts_and_a_file_of_texts_are_refused(tmp_path: Path) -> None:
     file.write_text("a", encoding="utf-8")
     with pytest.raises(PromptProblem) as caught:
         om.embed(["b"], lines=file)
-    assert (caught.value.code, "lines and texts" in str(caught.value)) == ("OM-T09", True)
+    assert (caught.value.code, "lines and texts" in str(caught.value)) == ("options-conflict", True)

@@ -89,7 +89,7 @@ def test_the_stop_button_keeps_the_text_so_far_and_stops_run_all(opened: Opening
     answer, error = notebook.output(1).all_inner_texts()
     assert answer.startswith("and on and on")
     assert "the answer is not complete" in answer
-    assert error.splitlines() == ["Interrupted; the text so far is kept in _ollama.  [OM-I01]"]
+    assert error.splitlines() == ["Interrupted; the text so far is kept in _ollama.  [interrupted-answer-kept]"]
     assert notebook.prompt(2) == "[ ]:"
     assert notebook.text(2) == ""
 
@@ -112,7 +112,7 @@ def test_an_error_before_the_first_word_takes_the_place_of_the_waiting_line(open
     notebook.run(1)
     lines = notebook.text(1).strip().splitlines()
     assert lines[0] == "PromptTooLong The prompt is longer than the context of sandbox-chat."
-    assert lines[-1].endswith("[OM-L01]")
+    assert lines[-1].endswith("[prompt-too-long]")
     assert not any("waiting" in line or "not complete" in line for line in lines)
 
 

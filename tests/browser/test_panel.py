@@ -133,7 +133,7 @@ def test_a_check_that_fails_says_what_to_type(form: Notebook) -> None:
     expect(signs(form)).to_have_text(["✓", "✗", "–"])
     expect(form.output(1)).to_contain_text("Nothing answers at http://127.0.0.1:1.")
     expect(form.output(1)).to_contain_text("ollama serve")
-    expect(form.output(1)).to_contain_text("OM-D03")
+    expect(form.output(1)).to_contain_text("address-refused")
 
 
 def test_a_wrong_number_is_refused_beside_its_field(form: Notebook) -> None:

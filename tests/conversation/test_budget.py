@@ -23,7 +23,7 @@ def turn(prompt: str, answer: str, tokens: int = 0, model: str = "m") -> Turn:
 
 def too_long(tokens: int | None = None, limit: int | None = None) -> PromptTooLong:
     """Return what a server says no with."""
-    return PromptTooLong("OM-L01", tokens=tokens, limit=limit, model="m", said="too long")
+    return PromptTooLong("prompt-too-long", tokens=tokens, limit=limit, model="m", said="too long")
 
 
 def test_a_turn_has_the_tokens_that_its_model_counted() -> None:

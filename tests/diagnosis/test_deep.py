@@ -50,7 +50,7 @@ def test_a_long_load_ticks_and_is_called_no_error(monkeypatch: pytest.MonkeyPatc
     ticks = [stage for report in seen for stage in report.stages if (stage.name, stage.state) == ("load", "asking")]
     assert ticks
     assert ticks[0].sentence.startswith("loading m … ")
-    assert ticks[0].notes[0].code == "OM-D32"
+    assert ticks[0].notes[0].code == "model-loading"
 
 
 def test_a_load_can_be_stopped() -> None:
@@ -66,7 +66,7 @@ def test_a_load_can_be_stopped() -> None:
         report = check(CheckRequest(server.url, model="m", deep=True), stop=stop)
         assert server.wait_until_left()
     assert report.error is not None
-    assert report.error.code == "OM-V07"
+    assert report.error.code == "check-stopped"
 
 
 def test_an_interrupt_leaves_no_connection_behind() -> None:
@@ -87,14 +87,14 @@ def test_an_interrupt_leaves_no_connection_behind() -> None:
 @pytest.mark.parametrize(
     ("answers", "abilities", "code"),
     [
-        ({"chat": saying("I like it")}, ("completion", "vision"), "OM-V01"),
-        ({"chat": saying("red")}, ("completion", "vision"), "OM-V01"),
-        ({"chat": saying("five"), "show": card(8192, "completion", "tools")}, ("completion",), "OM-V04"),
-        ({"chat": saying("five"), "show": card(8192, "completion", "thinking")}, ("completion",), "OM-V05"),
-        ({"chat": saying("")}, ("completion",), "OM-V06"),
-        ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[0.0, 0.0]] * 6})}, ("embedding",), "OM-V03"),
-        ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[1.0, 2.0]] * 5})}, ("embedding",), "OM-V03"),
-        ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[1.0, 2.0]] * 6})}, ("embedding",), "OM-V03"),
+        ({"chat": saying("I like it")}, ("completion", "vision"), "vision-blind"),
+        ({"chat": saying("red")}, ("completion", "vision"), "vision-blind"),
+        ({"chat": saying("five"), "show": card(8192, "completion", "tools")}, ("completion",), "tools-unused"),
+        ({"chat": saying("five"), "show": card(8192, "completion", "thinking")}, ("completion",), "thinking-unused"),
+        ({"chat": saying("")}, ("completion",), "answer-empty"),
+        ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[0.0, 0.0]] * 6})}, ("embedding",), "vectors-useless"),
+        ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[1.0, 2.0]] * 5})}, ("embedding",), "vectors-useless"),
+        ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[1.0, 2.0]] * 6})}, ("embedding",), "vectors-useless"),
     ],
 )
 def test_a_proof_fails_where_the_model_does_not_do_it(answers: dict[str, Any], abilities: tuple[str, ...], code: str) -> None:
@@ -119,7 +119,7 @@ def test_a_server_that_refuses_functions_is_told_in_its_own_words() -> None:
     report = deep(fine(show=card(), chat=[Refuses()]), "completion", "tools")
     assert report.error is not None
     assert (report.error.code, report.error.how_we_know) == (
-        "OM-V04",
+        "tools-unused",
         "Asked to use a function it said: m does not support tools",
     )
 
@@ -132,7 +132,7 @@ def test_the_report_is_the_same_as_json(stand_in: FakeServer) -> None:
     bad = check(CheckRequest(stand_in.url, model="nope"))
     found = json.loads(str(bad.in_json()))
     assert bad.error is not None
-    assert (found["ok"], found["code"]) == (False, "OM-D36")
+    assert (found["ok"], found["code"]) == (False, "model-missing")
     assert found["stages"][3]["error"]["remedy"] == bad.error.remedy
     assert bad.in_json()._repr_html_() is None
 
@@ -141,4 +141,4 @@ def test_silence_of_the_server_ends_the_metadata_but_not_a_load() -> None:
     """The load has its own budget; here the version never comes."""
     report = deep([Receive(), Hold()])
     assert report.error is not None
-    assert report.error.code == "OM-D31"
+    assert report.error.code == "server-silent"

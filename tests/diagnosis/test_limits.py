@@ -89,7 +89,7 @@ def test_many_models_are_not_all_asked_about() -> None:
     """Where several can do it, so many as an error names are enough; with a name on the form, one card is."""
     report, asked = requests_of(200, ["completion"])
     assert report.error is not None
-    assert report.error.code == "OM-M01"
+    assert report.error.code == "model-ambiguous"
     assert asked.count("/api/show") <= 10
     report, asked = requests_of(200, ["completion"], model="m7")
     assert report
@@ -103,7 +103,7 @@ def test_a_wrong_name_costs_no_load() -> None:
         report = check(CheckRequest(server.url, model="x"))
         assert server.paths() == ["/api/version", "/api/tags", "/api/show", "/api/tags"]
     assert report.error is not None
-    assert report.error.code == "OM-D36"
+    assert report.error.code == "model-missing"
 
 
 STOPPED: dict[str, Callable[[], list[Step]]] = {
@@ -123,4 +123,4 @@ def test_whoever_started_a_check_ends_it_at_any_stage(script: Callable[[], list[
         report = check(CheckRequest(server.url, model="m", probes=False), stop=stop)
         assert time.monotonic() - start < 1.3
     assert report.error is not None
-    assert report.error.code == "OM-V07"
+    assert report.error.code == "check-stopped"

@@ -140,7 +140,7 @@ def test_an_answer_whose_rows_belong_to_no_text_ends_the_job(connect: Connect, r
     """Whatever was wished for single rows: no row can be trusted."""
     with sending(*rows) as server:
         problem = Call(connect, [server]).problem(TEXTS, on_error=on_error)
-    assert problem.code == "OM-E04"
+    assert problem.code == "vectors-mismatch"
 
 
 def test_a_width_that_changes_between_batches_ends_the_job(connect: Connect) -> None:
@@ -162,7 +162,7 @@ def test_a_model_that_is_replaced_during_the_job_ends_it(connect: Connect) -> No
     """Vectors of two models are never one array."""
     with serving(healthy, digest=lambda look: f"sha256:{look}") as server:
         problem = Call(connect, [server]).problem(TEXTS)
-    assert problem.code == "OM-E07"
+    assert problem.code == "model-replaced"
     assert "replaced" in problem.what
 
 
@@ -176,7 +176,7 @@ def test_another_width_alone_is_told_by_verify(connect: Connect) -> None:
     """In the words of any other answer that does not fit."""
     narrow = whole({"embeddings": [[1.0, 2.0]]})
     with serving(lambda asked: narrow if asked.number else None) as server:
-        assert Call(connect, [server]).problem(TEXTS, verify=True).code == "OM-E04"
+        assert Call(connect, [server]).problem(TEXTS, verify=True).code == "vectors-mismatch"
 
 
 def test_texts_that_differ_alone_are_told_by_verify(connect: Connect) -> None:
@@ -188,7 +188,7 @@ def test_texts_that_differ_alone_are_told_by_verify(connect: Connect) -> None:
     with serving(shifted) as server:
         assert Call(connect, [server])(TEXTS).shape == (4, 4)
         problem = Call(connect, [server]).problem(TEXTS, verify=True)
-    assert problem.code == "OM-E09"
+    assert problem.code == "batch-differs"
     assert set(problem.rows) >= {0, 3}
     with serving(healthy) as server:
         Call(connect, [server])(TEXTS, verify=True)
@@ -277,4 +277,4 @@ def test_an_answer_that_cannot_be_read_is_never_an_array(connect: Connect, data:
     """Nor is it said that the texts are at fault."""
     with serving(lambda _: body(data)) as server, pytest.raises(OllamaMagicsError) as caught:
         Call(connect, [server])(texts)
-    assert caught.value.code in {"OM-E04", "OM-R02"}
+    assert caught.value.code in {"vectors-mismatch", "answer-unreadable"}

@@ -76,7 +76,7 @@ def test_an_error_names_the_first_ten_rows_and_how_many_more(connect: Connect) -
     with serving(poisoned(bad, lambda: refused(LONG))) as server:
         problem = Call(connect, [server]).problem(TEXTS, batch=16)
         sent = {text for texts in asked_texts(server) for text in texts}
-    assert problem.code == "OM-E05"
+    assert problem.code == "texts-too-long"
     assert problem.rows == tuple(row for row, text in enumerate(TEXTS) if text in bad)
     assert "Row 7 is too long, row 17 is too long" in problem.how_we_know
     assert f"and {len(bad) - 10} more" in problem.how_we_know
@@ -274,5 +274,5 @@ def test_a_failure_of_every_row_is_an_error_whatever_was_wished(connect: Connect
     """Nobody would know how wide the array should be."""
     with serving(lambda _: refused(LONG)) as server:
         problem = Call(connect, [server]).problem(["a", "b"], on_error="skip")
-    assert (problem.code, problem.rows) == ("OM-E05", (0, 1))
+    assert (problem.code, problem.rows) == ("texts-too-long", (0, 1))
     assert isinstance(problem, EmbeddingProblem)

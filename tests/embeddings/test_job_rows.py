@@ -67,7 +67,7 @@ def test_what_is_no_column_is_refused_with_what_to_type(rows: Any, instead: str)
     """And without a warning of the library."""
     with pytest.raises(EmbeddingProblem) as caught:
         source_of(rows)
-    assert caught.value.code == "OM-E03"
+    assert caught.value.code == "input-not-texts"
     assert instead in caught.value.remedy
 
 
@@ -80,7 +80,7 @@ def test_bad_rows_of_a_list_are_named_before_anything_is_sent(connect: Connect) 
     with serving(healthy) as server:
         problem = Call(connect, [server]).problem(BAD)
         assert server.requests == []
-    assert (problem.code, problem.rows) == ("OM-E02", WRONG)
+    assert (problem.code, problem.rows) == ("rows-not-text", WRONG)
 
 
 def test_bad_rows_of_a_generator_are_named_after_all_others_were_asked(connect: Connect) -> None:
@@ -88,7 +88,7 @@ def test_bad_rows_of_a_generator_are_named_after_all_others_were_asked(connect: 
     with serving(healthy) as server:
         problem = Call(connect, [server]).problem(value for value in BAD)
         assert asked_texts(server) == [["a", "b", "c"]]
-    assert (problem.code, problem.rows) == ("OM-E06", WRONG)
+    assert (problem.code, problem.rows) == ("rows-failed", WRONG)
     assert "Row 1 is None, row 3 is nan, row 4 is empty" in problem.how_we_know
 
 
@@ -174,7 +174,7 @@ def test_what_a_generator_raises_comes_through(connect: Connect) -> None:
 def test_no_rows_are_an_error(connect: Connect, rows: Any) -> None:
     """An empty array would have no width."""
     with serving(healthy) as server:
-        assert Call(connect, [server]).problem(rows).code == "OM-E01"
+        assert Call(connect, [server]).problem(rows).code == "texts-empty"
 
 
 def test_the_lines_of_a_file_are_texts(connect: Connect, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_two_models_of_one_name_are_refused(connect: Connect) -> None:
     with serving(healthy) as one, serving(healthy, digest=lambda _: "sha256:other") as two:
         problem = Call(connect, [one, two]).problem(TEXTS)
         assert asked_texts(one) == []
-    assert problem.code == "OM-E08"
+    assert problem.code == "models-differ"
     assert two.url in problem.how_we_know
 
 

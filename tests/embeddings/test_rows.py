@@ -58,7 +58,7 @@ def test_no_rows_are_an_error(rows: Any) -> None:
     """An empty array would be passed on as if something had been asked."""
     with pytest.raises(EmbeddingProblem) as caught:
         texts_of(rows)
-    assert caught.value.code == "OM-E01"
+    assert caught.value.code == "texts-empty"
 
 
 WRONG_ROWS: list[tuple[Any, tuple[int, ...], str]] = [
@@ -83,7 +83,7 @@ def test_rows_that_are_no_text_are_named_by_position(rows: Any, wrong: tuple[int
     """All of them in ``rows``, the first ten in words."""
     with pytest.raises(EmbeddingProblem) as caught:
         texts_of(rows)
-    assert (caught.value.code, caught.value.rows) == ("OM-E02", wrong)
+    assert (caught.value.code, caught.value.rows) == ("rows-not-text", wrong)
     assert told in caught.value.how_we_know
 
 
@@ -109,7 +109,7 @@ def test_what_is_no_list_of_texts_is_refused_with_what_to_type(rows: Any, reason
     """A set has no order, a frame no single column."""
     with pytest.raises(EmbeddingProblem) as caught:
         texts_of(rows)
-    assert caught.value.code == "OM-E03"
+    assert caught.value.code == "input-not-texts"
     assert reason in caught.value.how_we_know
     assert "%embed" in caught.value.remedy
 

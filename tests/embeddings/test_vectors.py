@@ -108,7 +108,7 @@ def test_vectors_that_do_not_fit_the_texts_are_never_an_array(connect: Connect, 
     """Rows would belong to the wrong texts, or to none."""
     with pytest.raises(EmbeddingProblem) as caught:
         embed_on(connect, answering(*vectors), ["a", "b"])
-    assert (caught.value.code, caught.value.how_we_know) == ("OM-E04", reason)
+    assert (caught.value.code, caught.value.how_we_know) == ("vectors-mismatch", reason)
 
 
 UNREADABLE = [
@@ -129,7 +129,7 @@ def test_an_answer_without_numbers_is_never_an_array(connect: Connect, body: byt
     """It cannot be read at all."""
     with pytest.raises(RequestRefused) as caught:
         embed_on(connect, fine(embed=whole(body)), ["a", "b"])
-    assert caught.value.code == "OM-R02"
+    assert caught.value.code == "answer-unreadable"
 
 
 def test_a_text_that_is_too_long_is_an_error_with_its_row(connect: Connect, stand_in: FakeServer) -> None:
@@ -137,7 +137,7 @@ def test_a_text_that_is_too_long_is_an_error_with_its_row(connect: Connect, stan
     texts = ["a", "b", "c", "word " * 5000]
     with pytest.raises(EmbeddingProblem) as caught:
         embed(connect(stand_in.url), "sandbox-embed", texts, batch=2)
-    assert (caught.value.code, caught.value.rows) == ("OM-E05", (3,))
+    assert (caught.value.code, caught.value.rows) == ("texts-too-long", (3,))
     assert caught.value.how_we_know == "Row 3 is too long."
 
 
@@ -162,5 +162,5 @@ def test_no_texts_are_no_array(connect: Connect) -> None:
         client = connect(server.url)
         with pytest.raises(EmbeddingProblem) as caught:
             embed(client, "m", [])
-        assert caught.value.code == "OM-E01"
+        assert caught.value.code == "texts-empty"
         assert server.accepted == 0

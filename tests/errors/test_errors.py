@@ -15,13 +15,17 @@ from ollama_magics import errors, messages
 from ollama_magics.errors import EmbeddingProblem, Interrupted, OllamaMagicsError, PromptTooLong, RequestRefused
 
 PACKAGE = Path(ollama_magics.__file__).parent
-CODE = re.compile(r"OM-[A-Z]\d\d")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CODES = list(messages._ERRORS["en"])
-SHOWN = [code for code in CODES if not code.startswith("OM-I")]  # an interrupt is one line
+CODE = re.compile(f"'({'|'.join(CODES)})'")
+SHOWN = [code for code in CODES if not code.startswith("interrupted-")]  # an interrupt is one line
 NEVER_FACTS = {"debug", "rows"}  # arguments of the constructors that no text shows
 # What some error classes and the reply add themselves; **where in the client and the transport holds these three.
-ADDED = {"OM-C": {"characters"}, "OM-L": {"tokens", "limit"}}
+ADDED = {
+    code: {"characters"}
+    for code in ("stream-incomplete", "model-stuck", "stream-error", "stream-stalled", "stream-unreadable", "context-full")
+}
+ADDED |= {code: {"tokens", "limit"} for code in ("prompt-too-long", "conversation-too-long")}
 SPREAD = {name: {"url", "host", "port"} for name in ("where", "case.where")}
 POSITIONAL = {"refuse": ("code", "source", "reason")}  # the room of pictures raises through this function
 
@@ -52,7 +56,7 @@ def given_facts(call: ast.Call, code: str) -> set[str]:
     spread = [keyword.value for keyword in call.keywords if keyword.arg is None]
     held = set().union(*(SPREAD[ast.unparse(value)] for value in spread))
     told = POSITIONAL.get(ast.unparse(call.func).rpartition(".")[2], ())[: len(call.args)]
-    return (named | held | set(told) | ADDED.get(code[:4], set())) - NEVER_FACTS
+    return (named | held | set(told) | ADDED.get(code, set())) - NEVER_FACTS
 
 
 CALLS = list(calls())
@@ -115,32 +119,32 @@ def test_an_error_is_shown_in_three_to_seven_lines_that_end_in_its_code(code: st
 
 def test_facts_go_in_once_and_as_they_are() -> None:
     """A fact that looks like a template is not filled, and a missing one is no second error."""
-    assert sample("OM-D03", "{url}").what == "Nothing answers at {url}."
-    assert OllamaMagicsError("OM-D03").what == "Nothing answers at …."
+    assert sample("address-refused", "{url}").what == "Nothing answers at {url}."
+    assert OllamaMagicsError("address-refused").what == "Nothing answers at …."
 
 
 def test_facts_cannot_paint() -> None:
     """Escape sequences of a server never reach a terminal."""
-    shown = str(sample("OM-R01", "\x1b]0;title\x07\x9b31m\u202e"))
+    shown = str(sample("request-refused", "\x1b]0;title\x07\x9b31m\u202e"))
     assert not set(shown) & set("\x1b\x07\x9b\u202e")
 
 
 def test_the_three_parts_can_be_asked_for() -> None:
     """By programs that show them in their own way."""
-    error = sample("OM-D34", "wait")
+    error = sample("server-busy", "wait")
     assert (error.what, error.how_we_know) == ("The server is busy.", "It said: wait")
     assert error.remedy.startswith("wait for")
-    assert str(error).splitlines() == [error.what, error.how_we_know, f"{error.remedy}  [OM-D34]"]
+    assert str(error).splitlines() == [error.what, error.how_we_know, f"{error.remedy}  [server-busy]"]
     assert error.debug == ""
 
 
 def test_some_classes_know_more() -> None:
     """As attributes, for programs."""
-    assert RequestRefused("OM-R01", status=503, said="x").status == 503
-    assert EmbeddingProblem("OM-E01", rows=(1, 2)).rows == (1, 2)
-    long = PromptTooLong("OM-L01", tokens=9, limit=8, model="m", said="x")
+    assert RequestRefused("request-refused", status=503, said="x").status == 503
+    assert EmbeddingProblem("texts-empty", rows=(1, 2)).rows == (1, 2)
+    long = PromptTooLong("prompt-too-long", tokens=9, limit=8, model="m", said="x")
     assert (long.tokens, long.limit) == (9, 8)
-    assert PromptTooLong("OM-L01", model="m", said="x").tokens is None
+    assert PromptTooLong("prompt-too-long", model="m", said="x").tokens is None
 
 
 def family() -> set[str]:
@@ -161,7 +165,7 @@ def test_every_class_stands_in_the_drawing_of_the_family() -> None:
 
 def test_an_interrupt_is_one_line_outside_the_family() -> None:
     """So that ``except Exception`` does not swallow a press of the stop button."""
-    for partial, code in (("so far", "OM-I01"), (None, "OM-I02")):
+    for partial, code in (("so far", "interrupted-answer-kept"), (None, "interrupted-before-answer")):
         interrupted = Interrupted(partial)
         assert interrupted.partial == partial
         assert not isinstance(interrupted, Exception)

@@ -29,19 +29,19 @@ from ollama_magics.errors import (
 from ollama_magics.fake_server.server import FakeServer
 
 ERRORS: list[OllamaMagicsError] = [
-    AddressError("OM-A02", port="x"),
-    AnswerCut("OM-C03", said="no more", characters=7),
-    ConnectionProblem("OM-D03", url="http://here", host="here", port=1, debug="ConnectError"),
-    EmbeddingProblem("OM-E02", rows=(3, 7), found="Row 3 is None, row 7 is empty."),
-    FormatProblem("OM-F04", kind="x"),
-    ModelProblem("OM-D36", model="m", host="here", installed="a", nearest=""),
-    PictureProblem("OM-P02", source="x", reason="broken"),
-    PromptProblem("OM-T03", kind="int"),
-    PromptTooLong("OM-L01", tokens=5000, limit=4096, model="m", said="It has 5000 tokens, the context 4096."),
-    RecordingProblem("OM-Y01", method="POST", route="/api/chat", path="a.json", reason="None is near."),
-    RequestRefused("OM-R01", status=500, said="no"),
-    SettingError("OM-S01", value="x", setting="seed", reason="no", example="42"),
-    ToolProblem("OM-K03", count=100, most=8),
+    AddressError("port-invalid", port="x"),
+    AnswerCut("stream-error", said="no more", characters=7),
+    ConnectionProblem("address-refused", url="http://here", host="here", port=1, debug="ConnectError"),
+    EmbeddingProblem("rows-not-text", rows=(3, 7), found="Row 3 is None, row 7 is empty."),
+    FormatProblem("format-invalid", kind="x"),
+    ModelProblem("model-missing", model="m", host="here", installed="a", nearest=""),
+    PictureProblem("picture-unreadable", source="x", reason="broken"),
+    PromptProblem("prompt-not-text", kind="int"),
+    PromptTooLong("prompt-too-long", tokens=5000, limit=4096, model="m", said="It has 5000 tokens, the context 4096."),
+    RecordingProblem("recording-no-match", method="POST", route="/api/chat", path="a.json", reason="None is near."),
+    RequestRefused("request-refused", status=500, said="no"),
+    SettingError("setting-invalid", value="x", setting="seed", reason="no", example="42"),
+    ToolProblem("tool-calls-too-many", count=100, most=8),
 ]
 
 
@@ -70,7 +70,7 @@ def test_an_error_comes_back_as_it_was(error: OllamaMagicsError, cross: Any) -> 
 def test_of_a_cut_reply_the_text_comes_back(stand_in: FakeServer) -> None:
     """The reply itself holds a connection."""
     om.configure(base_url=stand_in.url, model="sandbox-chat")
-    error = AnswerCut("OM-C01", characters=3)
+    error = AnswerCut("stream-incomplete", characters=3)
     error.partial = reply = om.chat("repeat after me: one two")
     assert reply.text == "one two"
     assert again(error).partial == again(Interrupted(reply)).partial == "one two"

@@ -136,7 +136,7 @@ def test_an_error_is_a_few_lines_and_stops_what_follows(kernel: Any) -> None:
     ran = kernel.run("%ollama -m nope hello")
     assert (ran.status, ran.error) == ("error", "ModelProblem")
     assert 3 <= len(ran.traceback) <= 7
-    assert "[OM-D36]" in ran.traceback[-1]
+    assert "[model-missing]" in ran.traceback[-1]
     assert kernel.run("1 + 1").status == "ok"
 
 

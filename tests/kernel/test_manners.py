@@ -70,9 +70,9 @@ def test_a_model_that_fails_has_its_error_in_its_column_and_the_others_answer(ke
     assert (ran.status, ran.error) == ("error", "ModelProblem")
     assert "nope is not installed" in ran.html
     assert "This is turn 1" in ran.html
-    assert "[OM-D36]" in ran.plain
+    assert "[model-missing]" in ran.plain
     told = kernel.run("print('failing' in globals(), _ollama.frame.error[0][-8:], _ollama[1].text[:12])")
-    assert told.written == "False [OM-D36] This is turn\n"
+    assert told.written == "False [model-missing] This is turn\n"
 
 
 def test_a_prompt_that_cannot_be_sent_is_one_error_for_all(kernel: Any, stand_in: FakeServer) -> None:

@@ -62,7 +62,7 @@ def test_a_wait_between_two_tokens_ends_and_keeps_the_text(kernel: Any, presses:
         ran = stopped(kernel, server, "/api/chat", presses=presses)
         assert "0 1 2" in ran.plain
         assert "not complete" in ran.html
-        assert "OM-I01" in ran.traceback[0]
+        assert "interrupted-answer-kept" in ran.traceback[0]
         state = "import ollama_magics.session.session as s; turns = s.current().conversation.turns"
         told = kernel.run(f"{state}\nprint(_ollama.so_far, _ollama.complete, [(t.answer.content, t.complete) for t in turns])")
         assert told.written == "0 1 2  False [('0 1 2 ', False)]\n"

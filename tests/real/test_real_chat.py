@@ -79,7 +79,7 @@ def test_a_model_that_fills_no_gaps_is_refused() -> None:
     """Before the server would refuse it."""
     with pytest.raises(ModelProblem) as caught:
         om.chat("Hi", suffix="there")
-    assert caught.value.code == "OM-D39"
+    assert caught.value.code == "model-not-able"
 
 
 def test_thinking_can_be_switched_and_a_level_is_told_to_mean_nothing() -> None:
@@ -130,7 +130,7 @@ def test_a_conversation_that_the_server_refuses_is_shortened() -> None:
 
 def test_a_strict_prompt_is_refused_instead() -> None:
     """By us where we know it, else by the server."""
-    for tokens, code in ((36, "OM-L02"), (1, "OM-L01")):
+    for tokens, code in ((36, "conversation-too-long"), (1, "prompt-too-long")):
         with pytest.raises(PromptTooLong) as caught:
             _ = om.chat("Hi", conversation=filled(tokens=tokens), strict=True).text
         assert caught.value.code == code
@@ -141,7 +141,7 @@ def test_a_strict_answer_ends_with_the_context_and_is_an_error() -> None:
     reply = om.chat("Hi", model="endless", strict=True, context_length=128, max_tokens=600)
     with pytest.raises(AnswerCut) as caught:
         _ = reply.text
-    assert caught.value.code == "OM-C06"
+    assert caught.value.code == "context-full"
     assert (reply.complete, reply.shifted) == (False, False)
     assert 110 < len(reply.so_far.split()) <= 128
 

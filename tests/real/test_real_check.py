@@ -49,7 +49,7 @@ def test_a_blind_model_that_takes_pictures_is_found_out(real_url: str) -> None:
     """The form says that it sees; 0.24.0 ignores the picture, later ones refuse it."""
     report = deep(real_url, "parrot", "completion", "vision")
     assert report.error is not None
-    assert report.error.code in {"OM-V01", "OM-V02"}
+    assert report.error.code in {"vision-blind", "vision-refused"}
     assert "vision" in told(report, "abilities")
 
 
@@ -57,13 +57,13 @@ def test_the_vectors_of_a_chat_model_are_found_out(real_url: str) -> None:
     """The check stops before it is loaded; asked all the same, its vectors prove to be of no use."""
     report = deep(real_url, "parrot", "embedding")
     assert report.error is not None
-    assert (report.error.code, told(report, "load")) == ("OM-D38", "not asked yet")
+    assert (report.error.code, told(report, "load")) == ("model-wrong-type", "not asked yet")
     client = Client(parse(real_url))
     talk = Talk(client, CheckRequest(real_url, abilities=("embedding",)), "parrot", client.card("parrot"))
     with pytest.raises(EmbeddingProblem) as caught:
         capability_tests.embedding(talk)
     client.close()
-    assert caught.value.code == "OM-V03"
+    assert caught.value.code == "vectors-useless"
 
 
 def test_a_wrong_name_is_answered_with_the_nearest_and_loads_nothing(real_url: str) -> None:
@@ -74,7 +74,7 @@ def test_a_wrong_name_is_answered_with_the_nearest_and_loads_nothing(real_url: s
         report = deep(real_url, "pparot")
         spent.append(time.perf_counter() - start)
         assert report.error is not None
-        assert report.error.code == "OM-D36"
+        assert report.error.code == "model-missing"
         assert "-m parrot" in report.error.remedy
         assert told(report, "load") == "not asked yet"
     assert min(spent) < 0.1

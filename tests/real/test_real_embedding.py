@@ -74,7 +74,7 @@ def test_a_text_that_is_too_long_is_named_by_its_row() -> None:
     """The others are kept, and not asked for again."""
     with pytest.raises(EmbeddingProblem) as caught:
         om.embed([*TEXTS[:20], LONG, *TEXTS[20:40]])
-    assert (caught.value.code, caught.value.rows) == ("OM-E05", (20,))
+    assert (caught.value.code, caught.value.rows) == ("texts-too-long", (20,))
     assert embedded(TEXTS[:40])[1].reused == 40
 
 

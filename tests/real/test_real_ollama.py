@@ -47,7 +47,7 @@ def test_a_picture_for_a_blind_model_is_refused_before_anything_is_sent(tmp_path
     """The server would answer as if there were none; a reply that nobody read has sent nothing."""
     with pytest.raises(ModelProblem) as caught:
         om.chat("What colour?", model="parrot", images=[picture(tmp_path, "PNG")])
-    assert caught.value.code == "OM-D39"
+    assert caught.value.code == "model-not-able"
     assert "able to: colours" in caught.value.remedy
 
 
@@ -107,10 +107,10 @@ def test_a_prompt_over_the_context_is_an_error_and_no_answer() -> None:
     """The server would cut it without a word if it were let."""
     with pytest.raises(PromptTooLong) as caught:
         _ = om.chat("Hello there " * 2000, model="parrot").text
-    assert caught.value.code == "OM-L01"
+    assert caught.value.code == "prompt-too-long"
 
 
-@pytest.mark.parametrize(("stream", "code"), [(True, "OM-C01"), (False, "OM-C02")])
+@pytest.mark.parametrize(("stream", "code"), [(True, "stream-incomplete"), (False, "model-stuck")])
 def test_a_model_that_got_stuck_is_an_error_with_its_text(session: Session, *, stream: bool, code: str) -> None:
     """Made to write JSON it repeats one sign, and the server ends the answer without calling it done."""
     request = ChatRequest(
@@ -144,10 +144,10 @@ def test_a_text_that_is_too_long_to_embed_is_an_error() -> None:
     """Not a vector of its beginning."""
     with pytest.raises(om.EmbeddingProblem) as caught:
         om.embed(["short", "word " * 2000], model="all-minilm")
-    assert (caught.value.code, caught.value.rows) == ("OM-E05", (1,))
+    assert (caught.value.code, caught.value.rows) == ("texts-too-long", (1,))
 
 
-@pytest.mark.parametrize(("model", "code"), [("nope", "OM-D36"), ("all-minilm", "OM-D38")])
+@pytest.mark.parametrize(("model", "code"), [("nope", "model-missing"), ("all-minilm", "model-wrong-type")])
 def test_a_model_that_cannot_answer_is_named(model: str, code: str) -> None:
     """Missing, or of another kind."""
     with pytest.raises(ModelProblem) as caught:

@@ -48,7 +48,7 @@ def refused(url: str, limits: Limits | None = None) -> str:
     """Return how we know that it cannot be fetched."""
     with pytest.raises(PictureProblem) as caught:
         fetch(url, NEVER, limits)
-    assert caught.value.code == "OM-P07"
+    assert caught.value.code == "picture-not-fetched"
     assert len(caught.value.lines()) == 3
     return caught.value.how_we_know
 
@@ -246,7 +246,7 @@ def test_nothing_is_fetched_unasked_nor_off_a_machine_that_keeps_to_itself(
     limits = Limits(networks=HERE)
     with pytest.raises(PictureProblem) as caught:
         session.pictures_from(f"{stand_in.url}/?key=word", allowed=False)
-    assert (caught.value.code, "word" in str(caught.value)) == ("OM-P08", False)
+    assert (caught.value.code, "word" in str(caught.value)) == ("picture-is-url", False)
     session.configure({"local_only": "yes"})
     with pytest.raises(SettingError):
         session.pictures_from(stand_in.url, allowed=True, limits=limits)

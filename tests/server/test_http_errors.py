@@ -26,51 +26,56 @@ def relayed(code: int, message: str, **more: object) -> str:
 
 # Word for word what servers of 0.12 to 0.33 say.
 SAID: list[tuple[int, str, type[OllamaMagicsError], str]] = [
-    (404, "model 'nope' not found", ModelProblem, "OM-D36"),
-    (404, "model 'nope:latest' not found", ModelProblem, "OM-D36"),
-    (404, 'model "nope" not found, try pulling it first', ModelProblem, "OM-D36"),
-    (404, 'model "nope" not found', ModelProblem, "OM-D36"),
-    (400, "invalid model name", RequestRefused, "OM-R01"),
-    (400, "model is required", RequestRefused, "OM-R01"),
-    (400, '"all-minilm" does not support chat', ModelProblem, "OM-D38"),
-    (400, '"all-minilm" does not support generate', ModelProblem, "OM-D38"),
-    (400, '"parrot" does not support thinking', ModelProblem, "OM-D39"),
-    (400, "registry.ollama.ai/library/parrot:latest does not support tools", ModelProblem, "OM-D39"),
-    (400, "registry.ollama.ai/library/parrot:latest does not support insert", ModelProblem, "OM-D39"),
-    (501, "This server does not support embeddings. Start it with `--embeddings`", ModelProblem, "OM-D38"),
-    (501, "this model does not support embeddings", ModelProblem, "OM-D38"),
+    (404, "model 'nope' not found", ModelProblem, "model-missing"),
+    (404, "model 'nope:latest' not found", ModelProblem, "model-missing"),
+    (404, 'model "nope" not found, try pulling it first', ModelProblem, "model-missing"),
+    (404, 'model "nope" not found', ModelProblem, "model-missing"),
+    (400, "invalid model name", RequestRefused, "request-refused"),
+    (400, "model is required", RequestRefused, "request-refused"),
+    (400, '"all-minilm" does not support chat', ModelProblem, "model-wrong-type"),
+    (400, '"all-minilm" does not support generate', ModelProblem, "model-wrong-type"),
+    (400, '"parrot" does not support thinking', ModelProblem, "model-not-able"),
+    (400, "registry.ollama.ai/library/parrot:latest does not support tools", ModelProblem, "model-not-able"),
+    (400, "registry.ollama.ai/library/parrot:latest does not support insert", ModelProblem, "model-not-able"),
+    (501, "This server does not support embeddings. Start it with `--embeddings`", ModelProblem, "model-wrong-type"),
+    (501, "this model does not support embeddings", ModelProblem, "model-wrong-type"),
     (
         400,
         relayed(400, "Multimodal data provided, but model does not support multimodal requests."),
         ModelProblem,
-        "OM-D39",
+        "model-not-able",
     ),
-    (500, relayed(500, "image input is not supported - hint: use a model that sees"), ModelProblem, "OM-D39"),
-    (400, "the input length exceeds the context length", PromptTooLong, "OM-L01"),
-    (400, "input exceeds maximum context length", PromptTooLong, "OM-L01"),
-    (400, "input length exceeds maximum context length", PromptTooLong, "OM-L01"),
-    (400, 'invalid think value: "lots" (must be "high", "medium", "low", "max", true, or false)', RequestRefused, "OM-R01"),
-    (500, 'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object', RequestRefused, "OM-R01"),
-    (500, "invalid JSON schema in format", RequestRefused, "OM-R01"),
-    (500, 'option "num_ctx" must be of type integer', RequestRefused, "OM-R01"),
-    (400, 'time: missing unit in duration "-1"', RequestRefused, "OM-R01"),
-    (400, "invalid input type", RequestRefused, "OM-R01"),
-    (400, "illegal base64 data at input byte 4", RequestRefused, "OM-R01"),
-    (400, relayed(400, "Failed to load image or audio file"), RequestRefused, "OM-R01"),
-    (400, "invalid character 'n' looking for beginning of object key string", RequestRefused, "OM-R01"),
-    (401, "unauthorized", ConnectionProblem, "OM-D27"),
-    (403, "ollama cloud is disabled: remote model is unavailable", ConnectionProblem, "OM-D29"),
-    (503, "server busy, please try again.  maximum pending requests exceeded", RequestRefused, "OM-D34"),
-    (500, "model runner has unexpectedly stopped, this may be due to resource limitations", RequestRefused, "OM-D42"),
-    (500, "an error was encountered while running the model: unexpected EOF", RequestRefused, "OM-D42"),
-    (400, "llama runner process no longer running: -1", RequestRefused, "OM-D42"),
-    (500, "llama-server process has terminated: exit status 1", RequestRefused, "OM-D42"),
-    (500, "timed out waiting for llama-server to start - progress 0.50", RequestRefused, "OM-D42"),
-    (500, "unable to load full model on GPU", RequestRefused, "OM-D42"),
-    (500, "model requires more system memory (9.1 GiB) than is available (3.2 GiB)", RequestRefused, "OM-D42"),
-    (500, "cudaMalloc failed: out of memory", RequestRefused, "OM-D42"),
-    (400, 'do embedding request: Post "http://127.0.0.1:43210/embedding": EOF', RequestRefused, "OM-D42"),
-    (400, "embedding contains NaN or Inf values", RequestRefused, "OM-R01"),
+    (500, relayed(500, "image input is not supported - hint: use a model that sees"), ModelProblem, "model-not-able"),
+    (400, "the input length exceeds the context length", PromptTooLong, "prompt-too-long"),
+    (400, "input exceeds maximum context length", PromptTooLong, "prompt-too-long"),
+    (400, "input length exceeds maximum context length", PromptTooLong, "prompt-too-long"),
+    (
+        400,
+        'invalid think value: "lots" (must be "high", "medium", "low", "max", true, or false)',
+        RequestRefused,
+        "request-refused",
+    ),
+    (500, 'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object', RequestRefused, "request-refused"),
+    (500, "invalid JSON schema in format", RequestRefused, "request-refused"),
+    (500, 'option "num_ctx" must be of type integer', RequestRefused, "request-refused"),
+    (400, 'time: missing unit in duration "-1"', RequestRefused, "request-refused"),
+    (400, "invalid input type", RequestRefused, "request-refused"),
+    (400, "illegal base64 data at input byte 4", RequestRefused, "request-refused"),
+    (400, relayed(400, "Failed to load image or audio file"), RequestRefused, "request-refused"),
+    (400, "invalid character 'n' looking for beginning of object key string", RequestRefused, "request-refused"),
+    (401, "unauthorized", ConnectionProblem, "authentication-required"),
+    (403, "ollama cloud is disabled: remote model is unavailable", ConnectionProblem, "cloud-disabled"),
+    (503, "server busy, please try again.  maximum pending requests exceeded", RequestRefused, "server-busy"),
+    (500, "model runner has unexpectedly stopped, this may be due to resource limitations", RequestRefused, "model-failed"),
+    (500, "an error was encountered while running the model: unexpected EOF", RequestRefused, "model-failed"),
+    (400, "llama runner process no longer running: -1", RequestRefused, "model-failed"),
+    (500, "llama-server process has terminated: exit status 1", RequestRefused, "model-failed"),
+    (500, "timed out waiting for llama-server to start - progress 0.50", RequestRefused, "model-failed"),
+    (500, "unable to load full model on GPU", RequestRefused, "model-failed"),
+    (500, "model requires more system memory (9.1 GiB) than is available (3.2 GiB)", RequestRefused, "model-failed"),
+    (500, "cudaMalloc failed: out of memory", RequestRefused, "model-failed"),
+    (400, 'do embedding request: Post "http://127.0.0.1:43210/embedding": EOF', RequestRefused, "model-failed"),
+    (400, "embedding contains NaN or Inf values", RequestRefused, "request-refused"),
 ]
 
 
@@ -122,7 +127,7 @@ def test_what_a_model_cannot_do_is_named_in_one_vocabulary(said: str, ability: s
 def test_a_redirect_says_where_it_leads(status: int) -> None:
     """It is not followed: a POST would become a GET, and a key would go elsewhere."""
     error = refused(status, b"", {"location": "https://else.where/\x1b[31m"})
-    assert (type(error), error.code) == (ConnectionProblem, "OM-D23")
+    assert (type(error), error.code) == (ConnectionProblem, "redirect-refused")
     assert "https://else.where/ [31m" in error.how_we_know
     assert "(none given)" in refused(status, b"", {}).how_we_know
 
@@ -130,23 +135,23 @@ def test_a_redirect_says_where_it_leads(status: int) -> None:
 def test_an_empty_403_is_ollamas_own_guard() -> None:
     """A tunnel or proxy that passes its own name on gets it."""
     error = refused(403, b"")
-    assert (type(error), error.code) == (ConnectionProblem, "OM-D28")
+    assert (type(error), error.code) == (ConnectionProblem, "host-header-refused")
 
 
 @pytest.mark.parametrize(
     ("status", "body", "headers", "code"),
     [
-        (404, b"404 page not found", PLAIN, "OM-D25"),
-        (405, b"405 method not allowed", PLAIN, "OM-D24"),
-        (404, b"<html>nginx</html>", HTML, "OM-D24"),
-        (502, b"<html>Bad Gateway</html>", HTML, "OM-D33"),
-        (504, b"<html>Gateway Time-out</html>", HTML, "OM-D33"),
-        (404, b'{"detail":"Not Found"}', None, "OM-D24"),
-        (500, b"<html>oops</html>", HTML, "OM-R01"),
-        (503, b"<html>maintenance</html>", HTML, "OM-R01"),
-        (401, b"<html>log in</html>", HTML, "OM-D27"),
-        (500, b"", None, "OM-R01"),
-        (204, b"", None, "OM-R01"),
+        (404, b"404 page not found", PLAIN, "path-unknown"),
+        (405, b"405 method not allowed", PLAIN, "not-ollama"),
+        (404, b"<html>nginx</html>", HTML, "not-ollama"),
+        (502, b"<html>Bad Gateway</html>", HTML, "gateway-failed"),
+        (504, b"<html>Gateway Time-out</html>", HTML, "gateway-failed"),
+        (404, b'{"detail":"Not Found"}', None, "not-ollama"),
+        (500, b"<html>oops</html>", HTML, "request-refused"),
+        (503, b"<html>maintenance</html>", HTML, "request-refused"),
+        (401, b"<html>log in</html>", HTML, "authentication-required"),
+        (500, b"", None, "request-refused"),
+        (204, b"", None, "request-refused"),
     ],
 )
 def test_a_stranger_is_told_from_ollama(status: int, body: bytes, headers: dict[str, str] | None, code: str) -> None:

@@ -67,7 +67,7 @@ def test_several_that_can_do_it_are_an_error_that_lists_them(connect: Connect) -
     """The smallest first, ready to be typed."""
     with FaultServer(having(ALL)) as server:
         error = problem(lambda: InstalledModels(connect(server.url)).choose("", "completion"))
-    assert error.code == "OM-M01"
+    assert error.code == "model-ambiguous"
     assert error.how_we_know == "They are: llama3.2, gemma3:4b."
     assert "-m llama3.2" in error.remedy
 
@@ -78,7 +78,7 @@ def test_where_none_can_do_it_one_is_suggested(connect: Connect, ability: str, p
     with FaultServer(having({"odd:latest": (1, ["thinking"])}), having({})) as server:
         client = connect(server.url)
         error = problem(lambda: InstalledModels(client).choose("", ability))
-        assert (error.code, error.remedy) == ("OM-D37", f"ollama pull {pull}")
+        assert (error.code, error.remedy) == ("no-model-able", f"ollama pull {pull}")
         assert error.how_we_know == "Installed there: odd."
     with FaultServer(having({})) as server:
         client = connect(server.url)
@@ -90,7 +90,7 @@ def test_a_named_model_that_cannot_do_it_is_refused(connect: Connect) -> None:
     with FaultServer(having(ALL)) as server:
         models = InstalledModels(connect(server.url))
         error = problem(lambda: models.choose("llama3.2", "vision"))
-        assert error.code == "OM-D39"
+        assert error.code == "model-not-able"
         assert error.what == "llama3.2 does not do this: vision."
         assert "completion, tools" in error.how_we_know
         assert "gemma3:4b" in error.remedy
@@ -109,7 +109,7 @@ def test_a_missing_model_is_named_with_those_that_sound_like_it(connect: Connect
     """And with all that are there."""
     with FaultServer(having(ALL)) as server:
         error = problem(lambda: InstalledModels(connect(server.url)).choose("lama3.2", "completion"))
-    assert (error.code, error.what) == ("OM-D36", "lama3.2 is not installed on 127.0.0.1.")
+    assert (error.code, error.what) == ("model-missing", "lama3.2 is not installed on 127.0.0.1.")
     assert "llama3.2, gemma3:4b, all-minilm" in error.how_we_know
     assert error.remedy.splitlines()[0] == "ollama pull lama3.2"
     assert error.remedy.endswith("or use -m llama3.2   ·   for the notebook: %ollama_config --model llama3.2")
@@ -129,7 +129,7 @@ def test_a_server_that_lists_no_capabilities_is_believed(connect: Connect) -> No
     with FaultServer(having({"old:latest": (1, None)})) as server:
         models = InstalledModels(connect(server.url))
         assert models.choose("old", "vision") == "old"
-        assert problem(lambda: models.choose("", "vision")).code == "OM-D37"
+        assert problem(lambda: models.choose("", "vision")).code == "no-model-able"
 
 
 def test_a_card_is_asked_for_once_under_all_its_spellings(connect: Connect) -> None:
@@ -149,7 +149,7 @@ def test_an_old_server_is_refused_and_a_recent_one_asked_once(connect: Connect) 
     """Before 0.12.6 it cuts long prompts without a word."""
     with FaultServer(having(ALL, version="0.12.5")) as server, pytest.raises(RequestRefused) as caught:
         InstalledModels(connect(server.url)).require_recent()
-    assert caught.value.code == "OM-D35"
+    assert caught.value.code == "server-too-old"
     assert "0.12.5" in caught.value.what
     with FaultServer(having(ALL)) as server:
         models = InstalledModels(connect(server.url))

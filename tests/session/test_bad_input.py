@@ -83,7 +83,7 @@ def test_a_bundle_that_went_is_said_by_the_request(tmp_path: Path) -> None:
     bundle.unlink()
     report = session.check()
     assert report.error is not None
-    assert report.error.code == "OM-D22"
+    assert report.error.code == "proxy-settings-unusable"
     assert str(bundle) in str(report)
 
 

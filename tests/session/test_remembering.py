@@ -124,7 +124,7 @@ def test_an_unknown_conversation_is_answered_with_the_nearest_name(session: Sess
     """Nothing is made by asking for it."""
     remembered(session, name="poetry")
     error = failure(lambda: session.conversation_named("poetri"))
-    assert (error.code, "poetry" in error.how_we_know) == ("OM-T07", True)
+    assert (error.code, "poetry" in error.how_we_know) == ("conversation-unknown", True)
     assert list(session.conversations) == ["", "poetry"]
 
 
@@ -202,7 +202,7 @@ def test_a_prompt_that_is_too_long_by_itself_is_an_error(session: Session, stand
     memory = remembered(session, *(turn(number, 23) for number in range(3)))
     error = failure(lambda: session.ask(Prompt("word " * 500, context_length=128)).text)
     assert isinstance(error, PromptTooLong)
-    assert (error.code, error.tokens, error.limit) == ("OM-L01", None, 128)
+    assert (error.code, error.tokens, error.limit) == ("prompt-too-long", None, 128)
     assert "the context has 128 tokens" in error.how_we_know
     assert len(sent(stand_in)[-1]) == 1
     assert len(memory.turns) == 3
@@ -213,7 +213,7 @@ def test_a_strict_prompt_leaves_nothing_out(session: Session, stand_in: FakeServ
     remembered(session, *(turn(number, 23) for number in range(40)))
     error = failure(lambda: session.ask(Prompt("And now?", context_length=512, strict=True)))
     assert isinstance(error, PromptTooLong)
-    assert (error.code, error.limit) == ("OM-L02", 512)
+    assert (error.code, error.limit) == ("conversation-too-long", 512)
     assert error.tokens is not None
     assert 920 <= error.tokens <= 940
     assert sent(stand_in) == []
@@ -223,7 +223,7 @@ def test_a_strict_prompt_that_the_server_refuses_is_not_shortened(session: Sessi
     """Where the estimate let it through."""
     remembered(session, *(turn(number, 1, words=40) for number in range(20)))
     error = failure(lambda: session.ask(Prompt("And now?", context_length=256, strict=True)).text)
-    assert error.code == "OM-L01"
+    assert error.code == "prompt-too-long"
     assert len(sent(stand_in)) == 1
 
 
@@ -235,7 +235,7 @@ def test_a_strict_answer_that_fills_the_context_is_refused_with_its_text(open_se
         reply = session.ask(Prompt("Hi", context_length=64, strict=True))
         with pytest.raises(AnswerCut) as caught:
             _ = reply.text
-        assert (caught.value.code, caught.value.partial) == ("OM-C06", reply)
+        assert (caught.value.code, caught.value.partial) == ("context-full", reply)
         assert (reply.so_far, reply.complete, reply.shifted) == ("and on and on", False, False)
         assert json.loads(server.requests[-1].body)["shift"] is False
         assert [one.complete for one in session.conversation.turns] == [False]
@@ -257,7 +257,7 @@ def test_an_answer_that_broke_off_goes_on(open_session: Open) -> None:
     """The beginning is sent as the last message; the reply and the memory hold the whole."""
     with FaultServer(*answering(cut_off("Once upon")), *answering(said(" a time"), said("Yes"))) as server:
         session = open_session(base_url=server.url, model="m")
-        assert failure(lambda: session.ask(Prompt("Tell!", place=Place("a", "1"))).text).code == "OM-C01"
+        assert failure(lambda: session.ask(Prompt("Tell!", place=Place("a", "1"))).text).code == "stream-incomplete"
         reply = session.ask(Prompt("", go_on=True, place=Place("b", "2")))
         assert reply.text == "Once upon a time"
         assert sent(server)[1] == [("user", "Tell!"), ("assistant", "Once upon")]
@@ -305,9 +305,9 @@ def test_an_answer_that_goes_on_in_vain_leaves_the_memory_as_it_was(open_session
     refusal = whole({"error": "server busy"}, status=503)
     with FaultServer(*answering(cut_off("Once upon")), *answering(refusal, said(" a time"))) as server:
         session = open_session(base_url=server.url, model="m")
-        assert failure(lambda: session.ask(Prompt("Tell!")).text).code == "OM-C01"
+        assert failure(lambda: session.ask(Prompt("Tell!")).text).code == "stream-incomplete"
         before = session.conversation.turns
-        assert failure(lambda: session.ask(Prompt("", go_on=True)).text).code == "OM-D34"
+        assert failure(lambda: session.ask(Prompt("", go_on=True)).text).code == "server-busy"
         assert session.conversation.turns == before
         assert session.ask(Prompt("", go_on=True)).text == "Once upon a time"
 
@@ -322,13 +322,13 @@ def test_the_model_of_the_cut_answer_goes_on(session: Session, stand_in: FakeSer
 
 def test_there_must_be_an_answer_to_go_on_with(session: Session) -> None:
     """Not a whole one, not none, and no new prompt."""
-    assert failure(lambda: session.ask(Prompt("", go_on=True))).code == "OM-T05"
+    assert failure(lambda: session.ask(Prompt("", go_on=True))).code == "nothing-to-continue"
     assert session.ask(Prompt("Hi")).text
-    assert failure(lambda: session.ask(Prompt("", go_on=True))).code == "OM-T05"
+    assert failure(lambda: session.ask(Prompt("", go_on=True))).code == "nothing-to-continue"
     assert session.ask(Prompt("never stop", max_tokens=4)).text
     error = failure(lambda: session.ask(Prompt("Something else", go_on=True)))
-    assert (type(error), error.code) == (PromptProblem, "OM-T06")
-    assert failure(lambda: session.ask(Prompt("", go_on=True, once=True))).code == "OM-T05"
+    assert (type(error), error.code) == (PromptProblem, "continue-with-prompt")
+    assert failure(lambda: session.ask(Prompt("", go_on=True, once=True))).code == "nothing-to-continue"
 
 
 def test_an_answer_that_ended_in_its_thoughts_is_not_sent_again(session: Session, stand_in: FakeServer) -> None:

@@ -104,7 +104,7 @@ NAMES = ["", " ", "../x", "a/b", "a\\b", ".x", "x.", "-x", "con", "LPT1.x", "key
 def test_a_name_that_is_no_file_of_the_folder_is_refused(folder: Path, name: str) -> None:
     """For whatever it is used."""
     for act in (lambda: profiles.save(name, {}, whole=True), lambda: profiles.load(name), lambda: profiles.forget(name)):
-        assert failure(act).code == "OM-S05"
+        assert failure(act).code == "profile-name-invalid"
     assert not folder.exists()
 
 
@@ -126,7 +126,7 @@ def test_a_broken_file_is_set_aside_and_never_overwritten(folder: Path, text: st
     for act in (lambda: profiles.load("work"), lambda: profiles.save("work", {"seed": 1}, whole=True)):
         path = write(folder / "work.toml", text)
         error = failure(act)
-        assert error.code == "OM-S07"
+        assert error.code == "profile-unreadable"
         kept = Path(error.facts["kept"])
         assert kept.read_text() == text
         assert not path.exists()
@@ -136,14 +136,14 @@ def test_a_broken_file_is_set_aside_and_never_overwritten(folder: Path, text: st
 def test_bytes_that_are_no_text_are_set_aside(folder: Path) -> None:
     """As everything that cannot be read."""
     write(folder / "work.toml", "").write_bytes(b"\xff\xfe" * 100)
-    assert failure(lambda: profiles.load("work")).code == "OM-S07"
+    assert failure(lambda: profiles.load("work")).code == "profile-unreadable"
 
 
 def test_a_newer_file_stays_as_it_is(folder: Path) -> None:
     """The newer version still needs it."""
     path = write(folder / "work.toml", "format = 2\n[settings]\nnew = 1\n")
     for act in (lambda: profiles.load("work"), lambda: profiles.save("work", {"seed": 1}, whole=True)):
-        assert failure(act).code == "OM-S08"
+        assert failure(act).code == "profile-too-new"
     assert path.read_text() == "format = 2\n[settings]\nnew = 1\n"
 
 
@@ -162,7 +162,7 @@ def test_a_wrong_line_is_named_and_the_file_stays(folder: Path, line: str, said:
     """A person wrote it by hand, and it is theirs to mend; what may be a key is not shown."""
     path = write(folder / "work.toml", f"format = 1\n[settings]\n{line}\n")
     error = failure(lambda: profiles.load("work"))
-    assert error.code == "OM-S10"
+    assert error.code == "profile-invalid"
     assert said in error.how_we_know
     assert KEPT_KEY not in str(error) + repr(error.facts)
     assert path.exists()
@@ -173,7 +173,7 @@ def test_a_profile_that_is_not_there_is_an_error_that_lists_the_others() -> None
     profiles.save("work", {}, whole=True)
     for act in (lambda: profiles.load("wrok"), lambda: profiles.forget("wrok")):
         error = failure(act)
-        assert error.code == "OM-S06"
+        assert error.code == "profile-unknown"
         assert "work" in error.how_we_know
 
 
@@ -195,8 +195,8 @@ def test_a_file_from_elsewhere_cannot_choose_what_secrets_are_sent(tmp_path: Pat
 def test_an_export_does_not_replace_what_is_no_profile(tmp_path: Path) -> None:
     """It may be the thesis; nor is a broken file renamed that is not in our folder."""
     path = write(tmp_path / "thesis.tex", "years of work")
-    assert failure(lambda: profiles.export(path, {})).code == "OM-S07"
-    assert failure(lambda: profiles.imported(path)).code == "OM-S07"
+    assert failure(lambda: profiles.export(path, {})).code == "profile-unreadable"
+    assert failure(lambda: profiles.imported(path)).code == "profile-unreadable"
     assert path.read_text() == "years of work"
     profiles.export(tmp_path / "a.toml", {"seed": 1})
     profiles.export(tmp_path / "a.toml", {"seed": 2})
@@ -206,10 +206,10 @@ def test_an_export_does_not_replace_what_is_no_profile(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file in its place, and a path that would begin in the folder of the notebook."""
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(write(tmp_path / "file", "x") / "below"))
-    assert failure(lambda: profiles.save("work", {}, whole=True)).code == "OM-S09"
+    assert failure(lambda: profiles.save("work", {}, whole=True)).code == "file-unusable"
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", "here")
-    assert failure(lambda: profiles.save("work", {}, whole=True)).code == "OM-S09"
-    assert failure(profiles.names).code == "OM-S09"
+    assert failure(lambda: profiles.save("work", {}, whole=True)).code == "file-unusable"
+    assert failure(profiles.names).code == "file-unusable"
 
 
 def test_a_key_in_a_file_is_for_one_origin_and_one_reader(folder: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_broken_file_of_keys_is_not_quoted(folder: Path) -> None:
     """What TOML cannot read may be the key."""
     write(folder / "keys.toml", f"http://a = {KEPT_KEY}")
     error = failure(lambda: profiles.stored("file", "http://a:1"))
-    assert error.code == "OM-S09"
+    assert error.code == "file-unusable"
     assert KEPT_KEY not in str(error)
 
 
@@ -252,7 +252,7 @@ def test_a_keyring_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -
     assert kept == {}
     vars(ring).clear()
     error = failure(lambda: profiles.store("keyring", "http://a:1", Secret(KEY)))
-    assert (error.code, KEY in str(error)) == ("OM-S12", False)
+    assert (error.code, KEY in str(error)) == ("key-not-stored", False)
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert "not installed" in failure(lambda: profiles.stored("keyring", "http://a:1")).how_we_know
 

@@ -34,7 +34,7 @@ def confirm(call: Any) -> bool:
     try:
         return input(f"run {call}? [y/N] ").strip().lower() in ("y", "yes")
     except (StdinNotImplementedError, EOFError):
-        raise ToolProblem("OM-K02", call=call) from None
+        raise ToolProblem("tool-unconfirmed", call=call) from None
 
 
 # settings that a cell may change for itself, read where the request is built

@@ -96,7 +96,7 @@ class FormMagics(Magics):
         try:
             return self._configure(line)
         except SettingError as error:
-            if error.code == "OM-S02" and blot(self.shell, line):
+            if error.code == "secret-on-line" and blot(self.shell, line):
                 error.advised(Phrase("line_blotted"))
             with localized_errors():
                 raise
@@ -126,7 +126,7 @@ class FormMagics(Magics):
             try:
                 return self._checked(session, deep=options.deep, is_json=options.json)
             except KeyboardInterrupt:
-                raise Interrupted(code="OM-I06") from None
+                raise Interrupted(code="interrupted-check") from None
 
     def _checked(self, session: Session, *, deep: bool, is_json: bool) -> CheckReport:
         if is_json:

@@ -62,9 +62,9 @@ def _asked(prompt: str) -> Secret | None:
     try:
         return _clean(getpass(prompt))
     except NotImplementedError:  # ipykernel's word for a front end that cannot ask
-        raise SettingError("OM-S14", reason=messages.Phrase("cannot_ask")) from None
+        raise SettingError("key-not-asked", reason=messages.Phrase("cannot_ask")) from None
     except EOFError:
-        raise SettingError("OM-S14", reason=messages.Phrase("nobody_asked")) from None
+        raise SettingError("key-not-asked", reason=messages.Phrase("nobody_asked")) from None
 
 
 def _clean(typed: Any) -> Secret | None:

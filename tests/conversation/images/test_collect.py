@@ -226,9 +226,9 @@ def refused(what: object) -> PictureProblem:
 @pytest.mark.parametrize("what", ["a.png", "", "/etc/passwd", "data:image/png;base64,AAAA"])
 def test_a_string_is_never_taken_for_a_path(what: str) -> None:
     """The text of a model or of a table must not read files; in a list the part is named."""
-    assert refused(what).code == "OM-P04"
+    assert refused(what).code == "picture-is-text"
     error = refused([what])
-    assert (error.code, "x[0] = Path(x[0])" in error.remedy) == ("OM-P04", True)
+    assert (error.code, "x[0] = Path(x[0])" in error.remedy) == ("picture-is-text", True)
 
 
 def _endless() -> list[Any]:
@@ -268,14 +268,14 @@ def _endless() -> list[Any]:
 def test_what_is_no_picture_is_refused_with_advice(what: object, said: str) -> None:
     """The error says what it is and what to give instead."""
     error = refused(what)
-    assert error.code == "OM-P05"
+    assert error.code == "picture-type-unknown"
     assert said in error.how_we_know
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_pixels_without_a_scale_are_refused(mode: str) -> None:
     """A guess would show white or black."""
-    assert refused(Image.new(mode, SIZE)).code == "OM-P02"
+    assert refused(Image.new(mode, SIZE)).code == "picture-unreadable"
 
 
 def test_a_figure_that_cannot_be_drawn_is_about_the_figure() -> None:
@@ -283,7 +283,7 @@ def test_a_figure_that_cannot_be_drawn_is_about_the_figure() -> None:
     broken = Figure()
     broken.text(0.5, 0.5, "$\\frac{$")
     error = refused(broken)
-    assert (error.code, "frac" in error.how_we_know) == ("OM-P06", True)
+    assert (error.code, "frac" in error.how_we_know) == ("figure-failed", True)
 
 
 def test_the_object_of_the_person_is_left_as_it_is() -> None:

@@ -141,7 +141,7 @@ def test_all_messages_can_be_taken_along() -> None:
 
 def test_a_cut_answer_carries_what_had_come() -> None:
     """And says how much that is."""
-    reply = reply_of(said("Hel"), AnswerCut("OM-C01"))
+    reply = reply_of(said("Hel"), AnswerCut("stream-incomplete"))
     with pytest.raises(AnswerCut) as caught:
         _ = reply.text
     assert caught.value.partial is reply
@@ -203,7 +203,7 @@ def test_a_whole_answer_is_kept_as_a_turn() -> None:
 def test_a_cut_answer_is_kept_as_cut_and_once() -> None:
     """It is not sent again."""
     memory = Conversation()
-    reply = reply_of(said("Hel"), AnswerCut("OM-C01"), conversation=memory)
+    reply = reply_of(said("Hel"), AnswerCut("stream-incomplete"), conversation=memory)
     with pytest.raises(AnswerCut), reply:
         list(reply)
     reply.close()
@@ -211,7 +211,9 @@ def test_a_cut_answer_is_kept_as_cut_and_once() -> None:
     assert memory.messages == ()
 
 
-@pytest.mark.parametrize("error", [RequestRefused("OM-R01", status=500, said="x"), AnswerCut("OM-C01"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [RequestRefused("request-refused", status=500, said="x"), AnswerCut("stream-incomplete"), KeyboardInterrupt()]
+)
 def test_an_answer_that_never_began_changes_no_memory(error: BaseException) -> None:
     """The old turn of the cell stays, with what followed."""
     memory = Conversation()

@@ -106,7 +106,7 @@ def test_a_model_that_calls_for_ever_is_stopped() -> None:
     reply = reply_of(model)
     with pytest.raises(ToolProblem) as caught:
         _ = reply.text
-    assert (caught.value.code, caught.value.partial) == ("OM-K04", reply)
+    assert (caught.value.code, caught.value.partial) == ("tool-rounds-too-many", reply)
     assert len(model.requests) == 9
     assert [call.result for call in reply.tool_calls] == ["5"] * 8 + [None]
     assert not reply.complete
@@ -143,7 +143,7 @@ def test_nobody_to_ask_is_an_error_that_keeps_the_reply() -> None:
     reply = reply_of(Model(calling(ADD), ANSWER), confirm=None)
     with pytest.raises(ToolProblem) as caught:
         _ = reply.text
-    assert (caught.value.code, caught.value.partial) == ("OM-K02", reply)
+    assert (caught.value.code, caught.value.partial) == ("tool-unconfirmed", reply)
     assert reply.tool_calls[0].error == "nobody could be asked"
 
 
@@ -185,7 +185,7 @@ def test_a_call_that_has_not_come_back_is_shown_as_waiting() -> None:
 def test_a_refusal_as_too_long_leaves_out_turns_in_any_round() -> None:
     """The results may be what makes it too long; what was called is kept."""
     model = Model(calling(ADD), ANSWER)
-    refusals = iter([PromptTooLong("OM-L01", tokens=50, limit=40, model="m", said="too long")])
+    refusals = iter([PromptTooLong("prompt-too-long", tokens=50, limit=40, model="m", said="too long")])
 
     def send(request: ChatRequest) -> Iterator[Chunk]:
         if request.messages[-1].role == "tool" and (error := next(refusals, None)):

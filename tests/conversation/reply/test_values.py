@@ -45,7 +45,8 @@ def test_the_value_is_an_object_of_the_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason", "code"), [(TWO, "length", "OM-F06"), (TWO[:-1], "stop", "OM-F07"), ("[1]", "stop", "OM-F07")]
+    ("text", "reason", "code"),
+    [(TWO, "length", "object-cut"), (TWO[:-1], "stop", "object-invalid"), ("[1]", "stop", "object-invalid")],
 )
 def test_what_is_no_whole_value_is_an_error_that_keeps_the_text(text: str, reason: str, code: str) -> None:
     """Never half an object; the turn is in memory as one that was cut."""
@@ -56,7 +57,7 @@ def test_what_is_no_whole_value_is_an_error_that_keeps_the_text(text: str, reaso
     assert (caught.value.code, caught.value.partial) == (code, reply)
     assert (reply.so_far, reply.complete) == (text, False)
     assert [turn.complete for turn in memory.turns] == [False]
-    with pytest.raises(FormatProblem, match="OM-F09"):
+    with pytest.raises(FormatProblem, match="object-missing"):
         _ = reply.value
 
 
@@ -66,7 +67,7 @@ def test_a_reply_without_a_format_has_no_value() -> None:
     for name in ("value", "frame"):
         with pytest.raises(FormatProblem) as caught:
             getattr(reply, name)
-        assert caught.value.code == "OM-F09"
+        assert caught.value.code == "object-missing"
     assert reply.text == "Hello"
 
 

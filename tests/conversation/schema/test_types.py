@@ -177,7 +177,7 @@ def test_a_schema_without_a_grammar_is_refused_before_it_is_sent(kind: dict[str,
     """The server's own error would not say where."""
     with pytest.raises(FormatProblem) as caught:
         schema.of(kind)
-    assert caught.value.code == "OM-F05"
+    assert caught.value.code == "schema-unsupported"
     assert told in str(caught.value)
 
 
@@ -211,13 +211,13 @@ def local_recursion() -> Any:
 @pytest.mark.parametrize(
     ("kind", "code"),
     [
-        (HoldsPlain, "OM-F01"),
-        (5, "OM-F01"),
-        (Person("Ada", 36), "OM-F01"),
-        (local_recursion(), "OM-F02"),
-        (same_name(), "OM-F03"),
-        ("Person", "OM-F04"),
-        (None, "OM-F04"),
+        (HoldsPlain, "format-unsupported"),
+        (5, "format-unsupported"),
+        (Person("Ada", 36), "format-unsupported"),
+        (local_recursion(), "format-class-unknown"),
+        (same_name(), "format-class-twice"),
+        ("Person", "format-invalid"),
+        (None, "format-invalid"),
     ],
 )
 def test_what_cannot_be_asked_for_says_why(kind: Any, code: str) -> None:

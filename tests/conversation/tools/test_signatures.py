@@ -225,7 +225,7 @@ def test_a_function_that_cannot_be_called_by_names_is_refused_with_a_reason(func
     """Before anything is sent, and with a pattern to follow."""
     with pytest.raises(ToolProblem) as caught:
         offered(function)
-    assert caught.value.code == "OM-K01"
+    assert caught.value.code == "tool-unsupported"
     assert reason in str(caught.value)
     assert "def add(a: int, b: int)" in caught.value.remedy
 

@@ -64,7 +64,7 @@ def test_nothing_runs_where_nobody_can_be_asked() -> None:
     ran = Ran()
     with pytest.raises(ToolProblem) as caught:
         Toolbox(offered(ran.add), None).run([Call.of(asked())])
-    assert caught.value.code == "OM-K02"
+    assert caught.value.code == "tool-unconfirmed"
     assert "add(a=2, b=3)" in caught.value.what
     assert "--yes" in caught.value.remedy
     assert ran.seen == []
@@ -114,7 +114,7 @@ def test_a_hundred_calls_at_once_are_none() -> None:
     ran = Ran()
     with pytest.raises(ToolProblem) as caught:
         Toolbox(offered(ran.add), lambda _: True).run([Call.of(asked()) for _ in range(100)])
-    assert (caught.value.code, ran.seen) == ("OM-K03", [])
+    assert (caught.value.code, ran.seen) == ("tool-calls-too-many", [])
 
 
 def test_an_exception_goes_back_as_type_and_message() -> None:

@@ -82,7 +82,7 @@ def test_an_error_comes_back_from_a_worker_whole(cluster: Client, servers: tuple
     lazy: Any = om.embed(db.from_sequence(["a", "b", "c", ""], npartitions=2), model=MODEL, dimensions=256, store=False)
     with pytest.raises(EmbeddingProblem) as caught:
         lazy.compute(scheduler=cluster)
-    assert (caught.value.code, caught.value.rows) == ("OM-E02", (1,))
+    assert (caught.value.code, caught.value.rows) == ("rows-not-text", (1,))
     assert "Row 1 is empty." in str(caught.value)
     assert "partition 1" in caught.value.__notes__[0]
 

@@ -173,7 +173,7 @@ def test_a_server_with_other_vectors_than_announced_is_an_error() -> None:
     with FaultServer(in_turn(whole(three), whole(two))) as server:
         om.configure(base_url=server.url)
         error = failure(lazily(db.from_sequence(["a"]), model="m", store=False).compute)
-    assert error.code == "OM-E04"
+    assert error.code == "vectors-mismatch"
     assert "2 numbers, where the array was made for 3" in error.how_we_know
 
 
@@ -201,7 +201,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
 def test_other_collections_are_refused_with_what_to_type(make: Callable[[], Any]) -> None:
     """At once, and not on a worker."""
     error = failure(lambda: lazily(make(), model=MODEL))
-    assert error.code == "OM-E03"
+    assert error.code == "input-not-texts"
     assert 'om.embed(ddf["text"])' in error.remedy
 
 

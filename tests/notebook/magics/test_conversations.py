@@ -81,7 +81,7 @@ def test_a_cut_answer_goes_on(shell: Any) -> None:
     shell.run("%%ollama --continue --max-tokens 2 -o whole\n")
     assert shell.names["whole"].text.split() == ["and", "on"] * 4
     error, shown = shell.fail("%ollama --continue never start")
-    assert (type(error), "OM-T06" in shown) == (PromptProblem, True)
+    assert (type(error), "continue-with-prompt" in shown) == (PromptProblem, True)
 
 
 def test_a_strict_cell_that_is_too_long_is_refused_with_numbers(shell: Any, stand_in: FakeServer) -> None:
@@ -90,7 +90,7 @@ def test_a_strict_cell_that_is_too_long_is_refused_with_numbers(shell: Any, stan
         shell.run("%ollama " + "word " * 30)
     _, shown = shell.fail("%ollama --strict --context 128 And now?")
     assert "With 4 earlier turns it has about" in shown
-    assert "[OM-L02]" in shown
+    assert "[conversation-too-long]" in shown
     assert len(lengths(stand_in)) == 4
     assert "the start of the conversation was left out to fit" in shell.run("%ollama --context 128 And now?")
 

@@ -97,7 +97,7 @@ def test_completions_take_a_format_too(shell: Any, stand_in: FakeServer) -> None
 def test_an_answer_that_is_cut_inside_is_an_error_and_is_not_remembered(shell: Any, stand_in: FakeServer) -> None:
     """The text stays in _ollama; the -o name is not bound; the next turn does not send it."""
     error, shown = shell.fail("%%ollama -f list[Person] -o people --max-tokens 3\nAda and Bob")
-    assert error.code == "OM-F06"
+    assert error.code == "object-cut"
     assert "--max-tokens" in shown
     assert "people" not in shell.names
     assert shell.names["_ollama"].so_far
@@ -109,7 +109,7 @@ def test_a_model_that_loops_is_an_error(shell: Any) -> None:
     """The server ends such an answer without calling it done."""
     error, _ = shell.fail("%ollama -f json loop over spaces")
     assert isinstance(error, OllamaMagicsError)
-    assert error.code == "OM-C01"
+    assert error.code == "stream-incomplete"
     assert shell.names["_ollama"].so_far.startswith("{")
 
 
@@ -118,15 +118,15 @@ BAD = [
     ("-f list[", UsageError, "list["),
     ("-f shell_.Person", UsageError, "shell_"),
     ("-f add.Person", UsageError, "no attribute 'Person'"),
-    ("-f $frame", FormatProblem, "OM-F01"),
-    ("-f 5", FormatProblem, "OM-F01"),
-    ("-f None", FormatProblem, "OM-F04"),
-    ("-f \"'Person'\"", FormatProblem, "OM-F04"),
+    ("-f $frame", FormatProblem, "format-unsupported"),
+    ("-f 5", FormatProblem, "format-unsupported"),
+    ("-f None", FormatProblem, "format-invalid"),
+    ("-f \"'Person'\"", FormatProblem, "format-invalid"),
     ("-t nothing", UsageError, "name 'nothing' is not defined"),
-    ("-t print", ToolProblem, "OM-K01"),
-    ("-t Person", ToolProblem, "OM-K01"),
-    ("-t 'lambda a: a'", ToolProblem, "OM-K01"),
-    ("-t add", ModelProblem, "OM-D39"),
+    ("-t print", ToolProblem, "tool-unsupported"),
+    ("-t Person", ToolProblem, "tool-unsupported"),
+    ("-t 'lambda a: a'", ToolProblem, "tool-unsupported"),
+    ("-t add", ModelProblem, "model-not-able"),
 ]
 
 
@@ -214,7 +214,7 @@ def test_the_form_decides_about_functions(shell: Any, stand_in: FakeServer) -> N
     assert len(bodies(stand_in)) == 1
     shell.run("%ollama_config --tools auto --type completion")
     error, _ = shell.fail("%ollama -m sandbox-tools -t add hello")
-    assert error.code == "OM-K05"
+    assert error.code == "tools-need-chat"
 
 
 def test_a_format_and_functions_go_together(shell: Any) -> None:
@@ -258,7 +258,7 @@ def test_an_object_is_reused(shell: Any, stand_in: FakeServer) -> None:
 def test_half_an_object_is_not_stored(shell: Any, stand_in: FakeServer) -> None:
     """To run the cell again is to ask again."""
     for _ in range(2):
-        assert shell.fail("%ollama --once --reuse -f list[Person] --max-tokens 3 Ada and Bob")[0].code == "OM-F06"
+        assert shell.fail("%ollama --once --reuse -f list[Person] --max-tokens 3 Ada and Bob")[0].code == "object-cut"
     assert len(bodies(stand_in)) == 2
 
 
@@ -267,10 +267,10 @@ def test_several_models_give_objects_and_call_functions(shell: Any, stand_in: Fa
     shell.run("rs = %ollama -m sandbox-chat -m sandbox-tools -f list[Person] Ada and Bob")
     assert [len(reply.value) for reply in shell.names["rs"]] == [2, 2]
     error, shown = shell.fail("%ollama -m sandbox-chat -m sandbox-tools -t add --yes What is 2 plus 3?")
-    assert (error.code, shell.names["ran"]) == ("OM-D39", [(2, 3)])
+    assert (error.code, shell.names["ran"]) == ("model-not-able", [(2, 3)])
     assert "add(a=2, b=3) → 5\nThe functions returned: 5" in shown
     before = len(bodies(stand_in))
-    assert shell.fail("%ollama -m sandbox-chat -m sandbox-tools -t print hello")[0].code == "OM-K01"
+    assert shell.fail("%ollama -m sandbox-chat -m sandbox-tools -t print hello")[0].code == "tool-unsupported"
     assert len(bodies(stand_in)) == before
 
 

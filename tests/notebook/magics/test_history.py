@@ -41,7 +41,7 @@ def test_a_refused_line_leaves_the_history(shell: Any, cell: str) -> None:
     shell.ipython.history_manager.writeout_cache()
     result = shell.ipython.run_cell(cell, store_history=True)
     error = result.error_in_exec
-    assert error.code == "OM-S02"
+    assert error.code == "secret-on-line"
     assert error.how_we_know == (
         "The line stays in the notebook; it was taken out of IPython's history, and nothing of it was used."
     )

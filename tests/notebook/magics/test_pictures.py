@@ -49,7 +49,7 @@ def test_a_last_output_that_is_no_picture_is_refused(seeing: Any, stand_in: Fake
     seeing.run(last)
     error, shown = seeing.fail("%ollama -i _ What colour?")
     assert isinstance(error, PictureProblem)
-    assert error.code == "OM-P05"
+    assert error.code == "picture-type-unknown"
     assert said in shown
     assert not [path for _, path, _ in stand_in.requests if path == "/api/chat"]
 
@@ -67,15 +67,15 @@ def test_an_address_is_fetched_only_where_the_cell_says_so_and_never_from_here(s
     """The stand-in is on this machine, which no address may lead to."""
     before = len(stand_in.requests)
     error, shown = seeing.fail(f"%ollama -i {stand_in.url}/a.png What colour?")
-    assert (error.code, "--allow-url" in shown) == ("OM-P08", True)
+    assert (error.code, "--allow-url" in shown) == ("picture-is-url", True)
     error, shown = seeing.fail(f"%ollama --allow-url -i {stand_in.url}/a.png What colour?")
-    assert (error.code, "no machine of the public internet" in shown) == ("OM-P07", True)
+    assert (error.code, "no machine of the public internet" in shown) == ("picture-not-fetched", True)
     assert len(stand_in.requests) == before
     error, _ = seeing.fail("%ollama --local-only --allow-url -i http://example.org/a.png What colour?")
-    assert error.code == "OM-S13"
+    assert error.code == "local-only"
     seeing.run(f"address = '{stand_in.url}/a.png'")
     error, _ = seeing.fail("%ollama --allow-url -i address What colour?")
-    assert error.code == "OM-P04"
+    assert error.code == "picture-is-text"
 
 
 def test_many_shrunk_pictures_are_counted(seeing: Any) -> None:

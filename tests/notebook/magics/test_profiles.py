@@ -9,7 +9,7 @@ from IPython.core.error import UsageError
 
 from ollama_magics.errors import OllamaMagicsError, SettingError
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.notebook.magics import config
+from ollama_magics.notebook.magics import config_actions
 from ollama_magics.settings import form
 from tests.canary import KEY
 from tests.faults import FaultServer, fine
@@ -40,7 +40,7 @@ def test_thinking_is_asked_for_where_a_model_thinks(shell: Any, stand_in: FakeSe
     shell.run(f"%ollama -m sandbox-think --think={level} hello")
     assert body(stand_in)["think"] == sent
     error, _ = shell.fail(f"%ollama --think={level} hello")
-    assert error.code == "OM-D39"
+    assert error.code == "model-not-able"
 
 
 def test_an_option_without_its_value_leaves_the_prompt_alone(shell: Any, stand_in: FakeServer) -> None:
@@ -67,7 +67,7 @@ def test_headers_and_keys_reach_the_server(shell: Any, monkeypatch: pytest.Monke
 def test_a_key_is_asked_for_and_shown_to_nobody(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty answer forgets it."""
     answers = iter([f"  “{KEY}”\n", "", "sk with spaces"])
-    monkeypatch.setattr(config, "getpass", lambda _: next(answers))
+    monkeypatch.setattr(config_actions, "getpass", lambda _: next(answers))
     with FaultServer(fine()) as server:
         shell.run(f"%ollama_config --base-url {server.url} --model m")
         shown = shell.run("%ollama_config --api-key")
@@ -158,7 +158,7 @@ def test_a_broken_profile_stops_one_cell_and_not_the_extension(bare: Any, stand_
     bare.run("%load_ext ollama_magics")
     error, _ = bare.fail("%ollama hello")
     assert isinstance(error, OllamaMagicsError)
-    assert error.code == "OM-S07"
+    assert error.code == "profile-unreadable"
     bare.run(f"%ollama_config --base-url {stand_in.url} --model sandbox-chat --save")
     bare.run("%ollama hello")
     bare.run("%unload_ext ollama_magics")
@@ -180,7 +180,7 @@ def test_nothing_leaves_this_machine_where_that_is_forbidden(shell: Any, line: s
     shell.run(line)
     shell.run("%ollama_config --base-url http://a.test:1")
     error, _ = shell.fail(line)
-    assert error.code in ("OM-S13", "OM-D01")
+    assert error.code in ("local-only", "host-unknown")
 
 
 @pytest.mark.parametrize("line", ["--save a b", "--profile", "--apikey-env X", "work"])

@@ -38,7 +38,7 @@ def test_it_goes_out_no_third_time(connect: Connect) -> None:
     with FaultServer([*ONE_ANSWER, Close()], [Receive(), Close()]) as server:
         with pytest.raises(ConnectionProblem) as caught:
             asked_twice(connect, server)
-        assert caught.value.code == "OM-D13"
+        assert caught.value.code == "connection-broken"
         assert server.paths() == ["/api/version", "/api/chat", "/api/chat"]
 
 

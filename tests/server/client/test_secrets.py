@@ -70,7 +70,7 @@ def test_a_key_that_http_cannot_carry_is_refused_unseen(connect: Connect, spoilt
     with FaultServer(fine()) as server:
         with pytest.raises(SettingError) as caught:
             connect(server.url, key=f"{KEY}{spoilt}")
-        assert caught.value.code == "OM-S01"
+        assert caught.value.code == "setting-invalid"
         assert KEY not in everything_shown(caught.value)
         assert server.accepted == 0
 

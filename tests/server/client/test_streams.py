@@ -81,26 +81,38 @@ def test_pieces_are_given_while_the_server_still_writes(connect: Connect) -> Non
 
 ERROR = b'{"error":"an error was encountered while running the model: unexpected EOF"}\n'
 CUT: dict[str, tuple[list[Step], str, str]] = {
-    "the connection ends in a line": ([Send(LINES + chunk("a") + chunk("b")[:20]), Close()], "a", "OM-C05"),
-    "the connection ends in an HTTP chunk": ([Send(CHUNKED), Piece(chunk("a")), Send(b"50\r\n{"), Close()], "a", "OM-C01"),
-    "the connection is reset": ([Send(LINES), Lines(3), Wait(0.05), Reset()], "0 1 2 ", "OM-C01"),
+    "the connection ends in a line": ([Send(LINES + chunk("a") + chunk("b")[:20]), Close()], "a", "stream-unreadable"),
+    "the connection ends in an HTTP chunk": (
+        [Send(CHUNKED), Piece(chunk("a")), Send(b"50\r\n{"), Close()],
+        "a",
+        "stream-incomplete",
+    ),
+    "the connection is reset": ([Send(LINES), Lines(3), Wait(0.05), Reset()], "0 1 2 ", "stream-incomplete"),
     "the stream ends cleanly without its last line": (
         [Send(CHUNKED.replace(b"Transfer", b"Connection: close\r\nTransfer")), Piece(chunk("a")), Piece(b""), Close()],
         "a",
-        "OM-C01",
+        "stream-incomplete",
     ),
-    "nothing comes at all": ([Send(LINES), Close()], "", "OM-C01"),
+    "nothing comes at all": ([Send(LINES), Close()], "", "stream-incomplete"),
     "the content is shorter than promised": (
         [Send(LINES.replace(b"Connection", b"Content-Length: 999\r\nConnection") + chunk("a")), Close()],
         "a",
-        "OM-C01",
+        "stream-incomplete",
     ),
-    "the server reports an error": ([Send(LINES + chunk("a") + ERROR), Close()], "a", "OM-C03"),
-    "the server reports an error as an object": ([Send(LINES + chunk("a") + b'{"error":{"message":"x"}}\n')], "a", "OM-C03"),
-    "an error comes under a foreign key": ([Send(LINES + chunk("a") + b'{"detail":"x"}\n'), Close()], "a", "OM-C05"),
-    "a web page comes in between": ([Send(LINES + chunk("a") + b"<html>502</html>\n"), Close()], "a", "OM-C05"),
-    "a byte order mark comes in between": ([Send(LINES + chunk("a") + b"\xef\xbb\xbf" + chunk("b")), Close()], "a", "OM-C05"),
-    "nothing comes any more": ([Send(LINES), Lines(2), Hold()], "0 1 ", "OM-C04"),
+    "the server reports an error": ([Send(LINES + chunk("a") + ERROR), Close()], "a", "stream-error"),
+    "the server reports an error as an object": (
+        [Send(LINES + chunk("a") + b'{"error":{"message":"x"}}\n')],
+        "a",
+        "stream-error",
+    ),
+    "an error comes under a foreign key": ([Send(LINES + chunk("a") + b'{"detail":"x"}\n'), Close()], "a", "stream-unreadable"),
+    "a web page comes in between": ([Send(LINES + chunk("a") + b"<html>502</html>\n"), Close()], "a", "stream-unreadable"),
+    "a byte order mark comes in between": (
+        [Send(LINES + chunk("a") + b"\xef\xbb\xbf" + chunk("b")), Close()],
+        "a",
+        "stream-unreadable",
+    ),
+    "nothing comes any more": ([Send(LINES), Lines(2), Hold()], "0 1 ", "stream-stalled"),
 }
 
 
@@ -129,7 +141,7 @@ def test_text_that_the_server_holds_back_may_take_as_long_as_the_first(connect: 
         assert read(client, request) == ("0 ", None)
         _, error = read(client, request)
         assert error is not None
-        assert (error.code, error.facts["seconds"]) == ("OM-C04", "1.5")
+        assert (error.code, error.facts["seconds"]) == ("stream-stalled", "1.5")
 
 
 def test_the_server_says_why_it_broke_off(connect: Connect) -> None:
@@ -147,7 +159,7 @@ def test_an_error_in_the_first_line_is_a_refusal(connect: Connect, line: bytes) 
         text, error = read(connect(server.url))
     assert text == ""
     assert isinstance(error, RequestRefused)
-    assert error.code == "OM-R01"
+    assert error.code == "request-refused"
     assert "unexpected EOF" in error.how_we_know
 
 
@@ -158,7 +170,7 @@ def test_a_first_line_that_cannot_be_read_is_a_refusal(connect: Connect, line: b
         text, error = read(connect(server.url))
     assert text == ""
     assert error is not None
-    assert error.code == "OM-R02"
+    assert error.code == "answer-unreadable"
 
 
 def test_a_whole_answer_that_is_not_done_is_cut(connect: Connect) -> None:
@@ -168,7 +180,7 @@ def test_a_whole_answer_that_is_not_done_is_cut(connect: Connect) -> None:
         text, error = read(connect(server.url), request)
     assert text == "{     "
     assert isinstance(error, AnswerCut)
-    assert error.code == "OM-C02"
+    assert error.code == "model-stuck"
 
 
 def test_a_completion_is_read_like_a_chat(connect: Connect) -> None:

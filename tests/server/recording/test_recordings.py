@@ -223,7 +223,7 @@ def test_a_file_that_is_something_else_is_not_written_over(record: Record, tape:
     tape.write_text(content)
     with pytest.raises(om.RecordingProblem) as caught:
         record("http://127.0.0.1:9")
-    assert caught.value.code == "OM-Y02"
+    assert caught.value.code == "recording-unreadable"
     assert tape.read_text() == content
 
 
@@ -234,7 +234,7 @@ def test_a_recording_is_begun_anew_and_a_folder_that_is_missing_named(record: Re
         assert len(exchanges(tape)) == 1
     with pytest.raises(om.RecordingProblem) as caught:
         Session.record(record(stand_in.url), str(tape.parent / "no" / "a.json"))
-    assert caught.value.code == "OM-Y03"
+    assert caught.value.code == "recording-unwritable"
     assert "No such file" in caught.value.how_we_know
 
 
@@ -250,7 +250,7 @@ def test_a_file_that_cannot_be_written_costs_no_answer_and_is_told_with_the_next
     session.installed.require_recent()
     with pytest.raises(om.RecordingProblem) as caught:
         session.installed.card("sandbox-chat")
-    assert caught.value.code == "OM-Y03"
+    assert caught.value.code == "recording-unwritable"
 
 
 def test_a_large_file_is_not_written_anew_for_each_exchange_and_whole_at_the_end(tape: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_proxy_gets_its_password_and_shows_it_to_nobody(connect: Connect, monk
         assert proxy.requests[0].headers["proxy-authorization"].startswith("Basic ")
         assert SECRET not in client.reach()
     error = failure(client.version)
-    assert error.code == "OM-D20"
+    assert error.code == "proxy-failed"
     assert SECRET not in str(error) + error.debug
 
 
@@ -70,7 +70,7 @@ def test_a_dead_proxy_is_blamed_and_not_the_server(connect: Connect, monkeypatch
     """The server may well be there."""
     monkeypatch.setenv("http_proxy", dead)
     error = failure(connect(FAR).version)
-    assert (type(error), error.code) == (ConnectionProblem, "OM-D20")
+    assert (type(error), error.code) == (ConnectionProblem, "proxy-failed")
     assert dead.removeprefix("http://") in error.how_we_know
     assert "NO_PROXY=ollama.test" in error.remedy
 
@@ -81,7 +81,7 @@ def test_a_proxy_that_refuses_the_way_through_is_blamed(connect: Connect, monkey
         monkeypatch.setenv("https_proxy", proxy.url)
         error = failure(connect("https://ollama.test").version)
         assert proxy.requests[0].method == "CONNECT"
-    assert error.code == "OM-D21"
+    assert error.code == "proxy-refused"
     assert "407 Proxy Authentication Required" in error.how_we_know
 
 
@@ -89,7 +89,7 @@ def test_the_page_of_a_proxy_is_not_taken_for_an_answer(connect: Connect, monkey
     """A gateway that does not reach the server says so in HTML."""
     with FaultServer(refusing(502, b"<html>Bad Gateway</html>", "text/html")) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        assert failure(connect(FAR).version).code == "OM-D19"
+        assert failure(connect(FAR).version).code == "proxy-answered"
 
 
 @pytest.mark.parametrize("exceptions", ["ollama.test", ".test", "*", "a.example, ollama.test:11434"])
@@ -117,6 +117,6 @@ def test_a_proxy_of_no_use_is_named_as_the_cause(connect: Connect, monkeypatch: 
     """Only for machines that would be reached through it."""
     monkeypatch.setenv("http_proxy", proxy.replace("://", f"://me:{SECRET}@"))
     error = failure(lambda: connect(FAR))
-    assert (type(error), error.code) == (ConnectionProblem, "OM-D22")
+    assert (type(error), error.code) == (ConnectionProblem, "proxy-settings-unusable")
     assert SECRET not in str(error)
     connect("http://127.0.0.1:1")

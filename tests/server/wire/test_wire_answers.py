@@ -39,7 +39,7 @@ def test_a_line_that_is_no_piece_of_an_answer_is_an_error(line: bytes) -> None:
     """It is neither skipped nor shown as if it were text."""
     with pytest.raises(RequestRefused) as caught:
         wire.chunk(line)
-    assert caught.value.code == "OM-R02"
+    assert caught.value.code == "answer-unreadable"
     assert len(caught.value.how_we_know) < 500
 
 
@@ -93,7 +93,7 @@ def test_a_body_of_another_shape_is_an_error(read: Callable[[bytes], Any], body:
     """A KeyError would blame the wrong side."""
     with pytest.raises(RequestRefused) as caught:
         read(body)
-    assert caught.value.code == "OM-R02"
+    assert caught.value.code == "answer-unreadable"
 
 
 def test_nothing_installed_comes_in_two_forms() -> None:

@@ -46,4 +46,4 @@ def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     assert list(lines.feed(b"x" * 1000)) == []
     with pytest.raises(RequestRefused) as caught:
         list(lines.feed(b"x"))
-    assert caught.value.code == "OM-R02"
+    assert caught.value.code == "answer-unreadable"
