@@ -1,17 +1,20 @@
 # Each target works from a fresh clone: it makes .venv, installs what it needs there, and is quick the next time.
 #   PYTHON=python3.12   the interpreter to build .venv from (without uv)
-#   PYTEST_ARGS="-k x"  passed on to pytest, and TORTURE_ARGS="--kills 5" to the torture
+#   PYTEST_ARGS="-k x"  passed on to pytest (-n 0: in one process), and TORTURE_ARGS="--kills 5" to the torture
 #   BENCH_ARGS=--quick  passed on to the benchmarks
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4
+# The oldest versions that pyproject.toml allows of what Colab brings; they need Python 3.11.
+FLOOR := ipython==7.34.0 ipykernel==6.17.1 ipywidgets==7.7.1 traitlets==5.7.1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lab notebooks pictures docs torture bench clean
+.PHONY: help demo test quick floor check lab notebooks pictures docs torture bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -21,7 +24,14 @@ demo: $(VENV)/has-demo ## chat, vision and embeddings on your Ollama, or on the 
 
 test: $(VENV)/has-test ## every test: unit, contract, notebooks, browser (PYTEST_ARGS="-k name" for some)
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
-		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/pytest $(PYTEST_ARGS)
+		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(PYTEST) $(PYTEST_ARGS)
+
+quick: $(VENV)/has-test ## the tests without browser, real Ollama, notebooks and the slow ones
+	@env -u OLLAMA_TEST_URL -u OLLAMA_MAGICS_REQUIRE_REAL $(PYTEST) tests --ignore=tests/browser --ignore=tests/real \
+		-m "not slow" $(PYTEST_ARGS)
+
+floor: $(VENV)/has-floor ## magics, kernel and panel with the oldest IPython and ipywidgets (VENV=.venv-floor PYTHON=python3.11)
+	@$(PYTEST) tests/notebook tests/kernel $(PYTEST_ARGS)
 
 check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, and the layers (import-linter)
 	@$(BIN)/ruff check

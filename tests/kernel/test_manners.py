@@ -71,7 +71,7 @@ def test_a_model_that_fails_has_its_error_in_its_column_and_the_others_answer(ke
     assert "nope is not installed" in ran.html
     assert "This is turn 1" in ran.html
     assert "[model-missing]" in ran.plain
-    told = kernel.run("print('failing' in globals(), _ollama.frame.error[0][-8:], _ollama[1].text[:12])")
+    told = kernel.run("print('failing' in globals(), _ollama.frame.error[0].split()[-1], _ollama[1].text[:12])")
     assert told.written == "False [model-missing] This is turn\n"
 
 

@@ -220,7 +220,7 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "reason"), REFUSED, ids=lambda part: str(getattr(part, "__name__", part)))
+@pytest.mark.parametrize(("function", "reason"), REFUSED, ids=lambda part: getattr(part, "__name__", None))
 def test_a_function_that_cannot_be_called_by_names_is_refused_with_a_reason(function: Any, reason: str) -> None:
     """Before anything is sent, and with a pattern to follow."""
     with pytest.raises(ToolProblem) as caught:
