@@ -27,10 +27,9 @@ test: $(VENV)/has-test ## every test: unit, contract, notebooks, browser (PYTEST
 		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(PYTEST) $(PYTEST_ARGS)
 
 quick: $(VENV)/has-test ## the tests without browser, real Ollama, notebooks and the slow ones
-	@env -u OLLAMA_TEST_URL -u OLLAMA_MAGICS_REQUIRE_REAL $(PYTEST) tests --ignore=tests/browser --ignore=tests/real \
-		-m "not slow" $(PYTEST_ARGS)
+	@$(PYTEST) tests -m "not (browser or real or slow)" $(PYTEST_ARGS)
 
-floor: $(VENV)/has-floor ## magics, kernel and panel with the oldest IPython and ipywidgets (VENV=.venv-floor PYTHON=python3.11)
+floor: $(VENV)/has-floor ## magics, kernel and panel with the oldest IPython (VENV=.venv-floor PYTHON=python3.11)
 	@$(PYTEST) tests/notebook tests/kernel $(PYTEST_ARGS)
 
 check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, and the layers (import-linter)
@@ -60,12 +59,13 @@ bench: $(VENV)/has-bench ## next to other clients, as ratios (needs a C compiler
 	@$(BIN)/python benchmarks/chat.py $(BENCH_ARGS)
 
 clean: ## remove .venv and everything else that was made
-	@rm -rf $(VENV) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv* build dist demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A change of pyproject.toml makes a new environment. The file "made" stands for it, "has-test" for `.[test]` in it.
+# A change of pyproject.toml makes a new environment. The file "made" stands for it, "has-test" for `.[test]` in it,
+# and "has-floor" for `.[test]` with the oldest versions.
 $(VENV)/made: pyproject.toml
-ifdef UV
+ifneq ($(UV),)
 	@rm -rf $(VENV)
 	@uv venv --quiet $(VENV)
 else
@@ -73,11 +73,14 @@ else
 endif
 	@touch $@
 
+$(VENV)/has-floor: EXTRA := test
+$(VENV)/has-floor: VERSIONS := $(FLOOR)
+$(VENV)/has-%: EXTRA = $*
 $(VENV)/has-%: $(VENV)/made
-	@echo "Installing ollama_magics[$*] into $(VENV) ..."
-ifdef UV
-	@uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$*]'
+	@echo "Installing ollama_magics[$(EXTRA)] $(VERSIONS) into $(VENV) ..."
+ifneq ($(UV),)
+	@uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$(EXTRA)]' $(VERSIONS)
 else
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRA)]' $(VERSIONS)
 endif
 	@touch $@

@@ -165,10 +165,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Write down for each test on what it runs; in a process of pytest-xdist, sort them."""
+    """Note for each test on what it runs, and mark it for -m; in a process of pytest-xdist, sort them."""
     for item in items:
         if place := _place(item):
             item.user_properties.append(("runs on", place))
+        if place in ("browser", "real"):
+            item.add_marker(place)
     if "PYTEST_XDIST_WORKER" in os.environ:
         from tests import scheduling  # noqa: PLC0415 - needs pytest-xdist
 
