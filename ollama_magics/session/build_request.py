@@ -68,7 +68,7 @@ class ResponseSpec:
     def fields(self) -> dict[str, Any]:
         """What the request says of them."""
         fields: dict[str, Any] = {"format": self.schema.sent} if self.schema else {}
-        return fields | ({"tools": self.toolbox.sent} if self.toolbox else {})
+        return fields | ({"tools": self.toolbox.definitions} if self.toolbox else {})
 
     def fits(self, text: str, done_reason: str) -> bool:
         """Whether a whole answer is what was asked for, and not cut inside of an object."""
@@ -78,7 +78,7 @@ class ResponseSpec:
 def response_spec(session: Session, prompt: Prompt) -> ResponseSpec:
     """Return what the prompt wants; raises FormatProblem, ToolProblem, PromptProblem or SettingError before anything is asked."""
     kind = None if prompt.format is None else of(prompt.format)
-    offered = tools.offered(prompt.tools or ())
+    offered = tools.make_tools(prompt.tools or ())
     _check_together(prompt, has_tools=bool(offered))
     if not offered:
         return ResponseSpec(kind)
