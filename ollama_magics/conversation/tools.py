@@ -10,7 +10,7 @@ from typing import Any, Union
 
 import msgspec
 
-from ollama_magics.conversation import json_schema, schema
+from ollama_magics.conversation import schema
 from ollama_magics.errors import FormatProblem, ToolProblem
 from ollama_magics.messages import Phrase
 
@@ -75,7 +75,7 @@ def _make_tool(function: Any) -> Tool:
     members = [_struct_field(function, parameter) for parameter in signature.parameters.values()]
     fields = msgspec.defstruct(name, members, kw_only=True, forbid_unknown_fields=True)
     try:
-        inlined = json_schema.inlined(schema.of(fields).sent)
+        inlined = schema.inline_references(schema.make_schema(fields).format)
     except FormatProblem as error:
         raise _unsupported(function, Phrase("tool_types", what=error.what, seen=error.how_we_know)) from None
 
