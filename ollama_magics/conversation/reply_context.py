@@ -81,7 +81,7 @@ class Value:
 
     def __init__(self, wanted: schema.Schema | None) -> None:
         self._wanted = wanted
-        self._rows, self._read = schema.Rows(), list[Any]()
+        self._rows, self._read = schema.RowReader(), list[Any]()
 
     def decode(self, text: str, done_reason: str, stats: Stats) -> None:
         """Read the whole text; raises AnswerCut where it is cut, or no such object."""
@@ -90,8 +90,8 @@ class Value:
         if done_reason == "length":
             raise AnswerCut("object-cut", most=stats.tokens, characters=len(text))
         try:
-            self._read.append(self._wanted.value(text))
-        except schema.UnfitError as error:
+            self._read.append(self._wanted.decode(text))
+        except schema.SchemaMismatchError as error:
             raise AnswerCut("object-invalid", reason=error) from None
 
     def get(self) -> Any:
@@ -102,6 +102,6 @@ class Value:
 
     def rows(self, text: str) -> list[dict[str, Any]]:
         """Return the rows that are complete so far, of a value that is a list of them; of any other, none."""
-        if self._wanted is None or not self._wanted.listed:
+        if self._wanted is None or not self._wanted.is_list:
             return []
         return schema.records(self._read[0]) if self._read else self._rows.read(text)

@@ -49,7 +49,7 @@ def data_html(reply: Reply) -> str:
 def pretty(reply: Reply) -> str:
     """Return the text, or that of data, as soon as it is whole, in lines with indents."""
     is_whole_data = reply.circumstances.schema is not None and reply.complete
-    return schema.pretty(reply.so_far) if is_whole_data else reply.so_far
+    return schema.indent_json(reply.so_far) if is_whole_data else reply.so_far
 
 
 _MOST_THUMBNAILS = 12

@@ -88,11 +88,11 @@ class Round:
         """Remember one piece of the answer."""
         self._text.append(chunk.text)
         self._thinking.append(chunk.thinking)
-        self.calls += [Call.of(written) for written in chunk.tool_calls]
+        self.calls += [Call.from_wire(written) for written in chunk.tool_calls]
 
     def messages(self) -> Iterator[Message]:
         """Yield the answer and the results as the next request repeats them."""
-        calls = tuple(call.sent for call in self.calls)
+        calls = tuple(call.to_wire() for call in self.calls)
         yield Message("assistant", self.text, thinking=self.thinking, tool_calls=calls)
         for call in self.calls:
             yield Message("tool", call.outcome, tool_name=call.name, tool_call_id=call.id)

@@ -14,7 +14,7 @@ from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.replies import Replies
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.reply_context import ReplyContext
-from ollama_magics.conversation.schema import Schema, of
+from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
 from ollama_magics.messages import Phrase
@@ -67,18 +67,18 @@ class ResponseSpec:
     @property
     def fields(self) -> dict[str, Any]:
         """What the request says of them."""
-        fields: dict[str, Any] = {"format": self.schema.sent} if self.schema else {}
-        return fields | ({"tools": self.toolbox.sent} if self.toolbox else {})
+        fields: dict[str, Any] = {"format": self.schema.format} if self.schema else {}
+        return fields | ({"tools": self.toolbox.definitions} if self.toolbox else {})
 
     def fits(self, text: str, done_reason: str) -> bool:
         """Whether a whole answer is what was asked for, and not cut inside of an object."""
-        return self.schema is None or (done_reason != "length" and self.schema.takes(text))
+        return self.schema is None or (done_reason != "length" and self.schema.accepts(text))
 
 
 def response_spec(session: Session, prompt: Prompt) -> ResponseSpec:
     """Return what the prompt wants; raises FormatProblem, ToolProblem, PromptProblem or SettingError before anything is asked."""
-    kind = None if prompt.format is None else of(prompt.format)
-    offered = tools.offered(prompt.tools or ())
+    kind = None if prompt.format is None else make_schema(prompt.format)
+    offered = tools.make_tools(prompt.tools or ())
     _check_together(prompt, has_tools=bool(offered))
     if not offered:
         return ResponseSpec(kind)

@@ -15,7 +15,7 @@ def add(a: int, b: int) -> int:
     return a + b"""
 CELLS = FUNCTION, "%%ollama -m sandbox-tools -t add\nWhat is 2 plus 3?", "print(ran)"
 CALL = "add(a=2, b=3)"
-NOT_ALLOWED = "error: the person did not allow this call"
+NOT_ALLOWED = "error: the user did not allow this call"
 
 
 def asked(opened: Opening) -> Notebook:

@@ -27,7 +27,6 @@ ADDED = {
 }
 ADDED |= {code: {"tokens", "limit"} for code in ("prompt-too-long", "conversation-too-long")}
 SPREAD = {name: {"url", "host", "port"} for name in ("where", "case.where")}
-POSITIONAL = {"refuse": ("code", "source", "reason")}  # the room of pictures raises through this function
 
 
 def fields(code: str, language: str = "en") -> set[str]:
@@ -55,8 +54,7 @@ def given_facts(call: ast.Call, code: str) -> set[str]:
     named = {keyword.arg for keyword in call.keywords if keyword.arg}
     spread = [keyword.value for keyword in call.keywords if keyword.arg is None]
     held = set().union(*(SPREAD[ast.unparse(value)] for value in spread))
-    told = POSITIONAL.get(ast.unparse(call.func).rpartition(".")[2], ())[: len(call.args)]
-    return (named | held | set(told) | ADDED.get(code, set())) - NEVER_FACTS
+    return (named | held | ADDED.get(code, set())) - NEVER_FACTS
 
 
 CALLS = list(calls())

@@ -11,7 +11,7 @@ from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.reply_context import ReplyContext
 from ollama_magics.conversation.reply_view import bundle
-from ollama_magics.conversation.tools import Call, Toolbox, offered
+from ollama_magics.conversation.tools import Call, Toolbox, make_tools
 from ollama_magics.errors import Interrupted, PromptTooLong, ToolProblem
 from ollama_magics.server.wire import ChatRequest, Chunk, Message, chunk
 from tests import faults
@@ -50,8 +50,8 @@ class Model:
 
 def reply_of(model: Model, *, function: Any = add, confirm: Any = lambda _: True, **circumstances: Any) -> Reply:
     """Return a reply of the model, which may call the function."""
-    toolbox = Toolbox(offered(function), confirm)
-    request = ChatRequest(model="m", messages=(Message("user", "2 + 3?"),), tools=toolbox.sent)
+    toolbox = Toolbox(make_tools(function), confirm)
+    request = ChatRequest(model="m", messages=(Message("user", "2 + 3?"),), tools=toolbox.definitions)
     return Reply(request, model.chat, ReplyContext(toolbox=toolbox, **circumstances))
 
 
@@ -192,9 +192,9 @@ def test_a_refusal_as_too_long_leaves_out_turns_in_any_round() -> None:
             raise error
         yield from model.chat(request)
 
-    toolbox = Toolbox(offered(add), lambda _: True)
+    toolbox = Toolbox(make_tools(add), lambda _: True)
     old = (Message("user", "old"), Message("assistant", "older"))
-    request = ChatRequest(model="m", messages=(*old, Message("user", "2 + 3?")), tools=toolbox.sent)
+    request = ChatRequest(model="m", messages=(*old, Message("user", "2 + 3?")), tools=toolbox.definitions)
     reply = Reply(request, send, ReplyContext(toolbox=toolbox, ahead=(20,)))
     assert (reply.text, reply.left_out) == ("It is 5.", 1)
     assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool"]

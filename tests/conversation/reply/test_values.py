@@ -32,7 +32,7 @@ def reply_of(text: str, kind: Any = list[Person], reason: str = "stop", **circum
     """Return a reply that will get this text, a sign at a time."""
     pieces = [chunk(faults.chunk(sign)) for sign in text]
     end = chunk(faults.chunk("", done=True, done_reason=reason, eval_count=7))
-    wanted = None if kind is None else schema.of(kind)
+    wanted = None if kind is None else schema.make_schema(kind)
     request = ChatRequest(model="m", messages=(Message("user", "Hi"),))
     return Reply(request, lambda _: iter([*pieces, end]), ReplyContext(schema=wanted, **circumstances))
 
