@@ -201,7 +201,7 @@ class Interrupted(KeyboardInterrupt):
 
 def _travelling(error: BaseException) -> dict[str, Any]:
     # of a partial reply the text: itself it holds a connection, which cannot be pickled
-    return {name: getattr(value, "so_far", value) for name, value in vars(error).items()}
+    return {name: getattr(value, "text", value) if name == "partial" else value for name, value in vars(error).items()}
 
 
 def _again(kind: type[BaseException], code: str, travelled: dict[str, Any]) -> BaseException:

@@ -249,7 +249,7 @@ def test_an_interrupted_answer_is_interrupted_again(record: Record, replay: Reco
     with pytest.raises(Interrupted) as caught, again:
         list(again)
     assert caught.value.partial is again
-    assert again.so_far == reply.so_far != ""
+    assert again.text == reply.text != ""
 
 
 def test_models_are_chosen_as_they_were(record: Record, replay: Record, stand_in: FakeServer) -> None:
