@@ -18,6 +18,7 @@ from ollama_magics.diagnosis.report import CheckRequest
 from ollama_magics.errors import Cancelled, EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase, harmless, phrase
 from ollama_magics.server.client import Client
+from ollama_magics.server.failures import FailureKind, failure_kind
 from ollama_magics.server.http_errors import quote
 from ollama_magics.server.wire import ChatRequest, Chunk, EmbedRequest, LoadedModel, Message, ModelCard, embeddings, full_name
 
@@ -193,6 +194,7 @@ def vision(talk: Talk) -> Verdict:
         try:
             chunks = talk.ask("What colour is this picture? Answer with one word.", images=(_plain(colour),), tokens=16)
         except (ModelProblem, RequestRefused) as error:
+            _require_refusal(error)
             return "proof_refuses", ModelProblem("vision-refused", model=talk.model, said=_heard(error))
         said.append(spoken(chunks).lower())
     right = sum(any(word in text for word in words) for text, words in zip(said, _COLOURS.values(), strict=True))
@@ -206,6 +208,7 @@ def tools(talk: Talk) -> Verdict:
     try:
         chunks = talk.ask("What is 2 plus 3? Use the function add.", tools=(_ADD,), tokens=256)
     except (ModelProblem, RequestRefused) as error:
+        _require_refusal(error)
         return "proof_talks", ModelProblem("tools-unused", model=talk.model, said=_heard(error))
     calls = [call for chunk in chunks for call in chunk.tool_calls]
     if any((call.get("function") or {}).get("name") == "add" for call in calls):
@@ -223,6 +226,13 @@ def thinking(talk: Talk) -> Verdict:
     return "proof_silent", ModelProblem("thinking-unused", model=talk.model, said=quote(spoken(chunks)[:120]) or "…")
 
 
+def _require_refusal(error: OllamaMagicsError) -> None:
+    """Raise the error again where it tells nothing about the model: the server was busy, or its runner died."""
+    kind = failure_kind(error)
+    if kind.is_temporary or kind is FailureKind.OUT_OF_MEMORY:
+        raise error
+
+
 def _heard(error: OllamaMagicsError) -> str:
     """Return the server's own words of a refusal, without what stands around them in its error."""
     said = error.facts.get("said")
@@ -236,6 +246,7 @@ def embedding(talk: Talk) -> str:
         vectors = talk.client.embed(talk.embedding(*texts), embeddings)
         again = talk.client.embed(talk.embedding(texts[0]), embeddings)
     except (ModelProblem, RequestRefused) as error:
+        _require_refusal(error)
         raise _useless(talk, Phrase("vectors_refused", said=error.facts.get("said", error.how_we_know))) from None
     size = _size(talk, vectors, len(texts))
     if len(again) != 1 or len(again[0]) != size or _cosine(vectors[0], again[0]) < _SAME:

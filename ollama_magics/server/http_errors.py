@@ -12,16 +12,12 @@ import msgspec
 from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
 from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
+from ollama_magics.server.failures import EMPTY_ANSWER, FailureKind, classify
 from ollama_magics.server.headers import without
 
 _LONGEST_QUOTE = 300
-_TOO_LONG = re.compile(r"exceeds? (the )?(available |maximum )?context|exceed_context_size|longer than the context length")
 _CANNOT = re.compile(r"does not support (\w+)|(multimodal|image input is not supported)|not support (embeddings)", re.IGNORECASE)
-_RUNNER = re.compile(
-    r"runner|running the model|do embedding request|out of memory|more system memory|llama-server|unable to load"
-    r"|failed to load model",
-    re.IGNORECASE,
-)
+_RUNNER_FAILURES = {FailureKind.UNAVAILABLE, FailureKind.CRASHED, FailureKind.OUT_OF_MEMORY, FailureKind.LOAD_FAILED}
 EXTRAS = ("vision", "tools", "thinking", "insert")  # what a model may do besides what it is for
 _TLS_WANTED = re.compile(r"HTTP request (was sent )?to (an )?HTTPS (server|port)", re.IGNORECASE)
 _ABILITIES = {"generate": "completion", "chat": "chat", "multimodal": "vision", "embeddings": "embedding"}
@@ -42,9 +38,12 @@ class Refusal:
     @property
     def said(self) -> str:
         """The server's own words in one line, or what can be said of an answer without any."""
-        return (
-            quote(str(self._error().get("message") or "") or self.body.decode("utf-8", "replace")) or "nothing (an empty answer)"
-        )
+        return quote(str(self._error().get("message") or "") or self.body.decode("utf-8", "replace")) or EMPTY_ANSWER
+
+    @property
+    def kind(self) -> FailureKind:
+        """What kind of failure it is, also by the type that newer servers name."""
+        return classify(self.status, f"{self.said} {self._error().get('type', '')}".rstrip())
 
     @property
     def spoken(self) -> str:
@@ -100,9 +99,9 @@ def _elsewhere(refusal: Refusal) -> OllamaMagicsError | None:
 
 
 def _too_long(refusal: Refusal) -> OllamaMagicsError | None:
-    error = refusal._error()  # noqa: SLF001 - one module
-    if not _TOO_LONG.search(f"{refusal.said} {error.get('type')}"):
+    if refusal.kind is not FailureKind.TOO_LONG:
         return None
+    error = refusal._error()  # noqa: SLF001 - one module
     tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
     said = Phrase("server_said", said=refusal.said)
     if tokens and limit:
@@ -125,11 +124,12 @@ def _model(refusal: Refusal) -> OllamaMagicsError | None:
 
 
 def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
-    if refusal.status == 429 or (refusal.status == 503 and refusal.is_ollamas):
+    kind = refusal.kind
+    if kind is FailureKind.BUSY and (refusal.status == 429 or refusal.is_ollamas):
         return RequestRefused("server-busy", status=refusal.status, said=refusal.said)
     if refusal.status == 412 and refusal.is_ollamas:
         return RequestRefused("model-needs-newer-server", status=412, model=refusal.model, said=refusal.said)
-    if refusal.is_ollamas and _RUNNER.search(refusal.said):
+    if refusal.is_ollamas and kind in _RUNNER_FAILURES:
         return RequestRefused("model-failed", status=refusal.status, model=refusal.model, said=refusal.said)
     return None
 
