@@ -65,14 +65,14 @@ def figures(reply: Reply, *, times: bool = True) -> list[str]:
         facts.append(_say(reply, "stored_on", day=reply.stored) if times else _say(reply, "stored"))
         times = False  # they were those of another day
     if stats.tokens:
-        facts.append(_say(reply, "tokens", count=messages.grouped(stats.tokens)))
+        facts.append(_say(reply, "tokens", count=messages.group_digits(stats.tokens)))
     if times and stats.tokens_per_second:
         facts.append(_say(reply, "speed", rate=f"{stats.tokens_per_second:.0f}"))
     if times and reply.first_seconds:
         facts.append(_say(reply, "first", seconds=f"{reply.first_seconds:.1f}"))
     if stats.prompt_tokens and here.context:
-        used = messages.grouped(stats.prompt_tokens + stats.tokens)
-        facts.append(_say(reply, "context", used=used, size=messages.grouped(here.context)))
+        used = messages.group_digits(stats.prompt_tokens + stats.tokens)
+        facts.append(_say(reply, "context", used=used, size=messages.group_digits(here.context)))
     return facts + _sent(reply) + _shrunk(reply)
 
 
@@ -96,7 +96,7 @@ def warnings(reply: Reply) -> list[str]:
         "over_maximum": here.context,
     }
     said = [_say(reply, key, count=counts.get(key, "")) for key, true in checks.items() if true]
-    return said + [note.spoken(here.language) for note in here.notes]
+    return said + [note.text(here.language) for note in here.notes]
 
 
 def body_html(reply: Reply, body: str, *, streaming: bool = False, times: bool = True) -> str:
@@ -142,7 +142,7 @@ def column_html(reply: Reply, facts: Sequence[str], body: str | None = None, *, 
 def column_facts(reply: Reply, *, times: bool = True) -> list[str]:
     """Return the facts under one answer of several: its length and its speed."""
     stats = reply.stats
-    facts = [_say(reply, "tokens", count=messages.grouped(stats.tokens))] if stats.tokens else []
+    facts = [_say(reply, "tokens", count=messages.group_digits(stats.tokens))] if stats.tokens else []
     if times and stats.tokens_per_second:
         facts += [_say(reply, "speed", rate=f"{stats.tokens_per_second:.0f}")]
         facts += [_say(reply, "seconds", seconds=f"{stats.seconds:.1f}")]

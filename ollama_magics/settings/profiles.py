@@ -99,7 +99,7 @@ def told(path: Path, instead: Phrase | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         reason = Phrase("busy_folder") if isinstance(error, _BusyError) else Phrase("system_said", said=error.strerror or error)
-        raise SettingError("file-unusable", path=error.filename or path, reason=reason).advised(remedy=instead) from None
+        raise SettingError("file-unusable", path=error.filename or path, reason=reason).with_advice(remedy=instead) from None
 
 
 def _tighten(path: Path, mode: int) -> None:

@@ -94,7 +94,7 @@ def test_a_stopped_save_is_kept_as_unverified_until_the_model_has_answered(panel
         until(lambda: panel._checking.stop.layout.display == "")
         panel._checking.stop.click()
         until(lambda: MARK in panel._saving.mark.value)
-        assert "stopped; saved as unverified" in panel._said.value
+        assert "stopped; saved without verification" in panel._said.value
         assert profiles.is_unverified("default")
         assert panel._checking.stop.layout.display == "none"
         gate.open()
@@ -128,7 +128,7 @@ def test_a_check_of_other_settings_is_dropped(panel: Panel, stand_in: FakeServer
         until(lambda: "✓" in panel._checking.report.value)
         panel._rows["base_url"].field.value = "http://127.0.0.1:1"
         assert panel._checking.report.value == ""
-        assert "changed during the check: not saved" in panel._said.value
+        assert "changed during the check; not saved" in panel._said.value
         gate.open()
         panel._checking.check.click()
         until(lambda: ended(panel) and "address-refused" in panel._checking.report.value)

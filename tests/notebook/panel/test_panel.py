@@ -133,7 +133,7 @@ def test_the_environment_that_overrides_the_saved_address_is_named(monkeypatch: 
     profiles.save("default", {"base_url": "http://saved:1"}, whole=True)
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     told = note(Panel(current()), "base_url")
-    assert "http://127.0.0.1:1, from OLLAMA_HOST instead of the saved http://saved:1" in told
+    assert "http://127.0.0.1:1, from OLLAMA_HOST, overriding the saved http://saved:1" in told
     Widget.close_all()
 
 
@@ -147,9 +147,9 @@ def test_a_picked_model_says_what_it_is_and_can(panel: Panel) -> None:
     assert "8 kB · completion, vision" in note(panel, "model")
     assert "detected: no" in note(panel, "think")
     type_into(panel, "vision", "no")
-    assert "yours; the server says yes" in note(panel, "vision")
+    assert "set by you; the server says yes" in note(panel, "vision")
     type_into(panel, "context_length", "100k")
-    assert "102400 tokens, sent as num_ctx · yours · the model's own maximum is a context of 8\u202f192" in note(
+    assert "102400 tokens, sent as num_ctx · set by you · the model's maximum context is 8\u202f192" in note(
         panel, "context_length"
     )
     type_into(panel, "max_tokens", "200k")
@@ -192,7 +192,7 @@ def test_the_installed_models_are_offered_with_what_is_known_of_them(panel: Pane
 def test_a_model_that_is_not_installed_is_named_at_once(panel: Panel) -> None:
     """Without a check."""
     type_into(panel, "model", "sandbox-chta")
-    until(lambda: "not installed there" in note(panel, "model"))
+    until(lambda: "not installed on this server" in note(panel, "model"))
 
 
 def test_a_late_answer_for_an_earlier_pick_is_dropped(panel: Panel, stand_in: FakeServer) -> None:
@@ -216,4 +216,4 @@ def test_a_server_that_is_gone_takes_its_remarks_with_it(panel: Panel) -> None:
     type_into(panel, "base_url", "http://127.0.0.1:1")
     until(lambda: panel._stock is None)
     assert panel._rows["model"].field.options == ()
-    assert "auto: as the server says" in note(panel, "vision")
+    assert "auto: detected from the server" in note(panel, "vision")
