@@ -257,20 +257,20 @@ def _figures(exchange: Exchange, *, times: bool) -> list[str]:
         figures.append(_phrase(exchange, "stored_on", day=exchange.stored) if times else _phrase(exchange, "stored"))
         times = False  # they were those of another day
     if stats.tokens:
-        figures.append(_phrase(exchange, "tokens", count=messages.grouped(stats.tokens)))
+        figures.append(_phrase(exchange, "tokens", count=messages.group_digits(stats.tokens)))
     if times and stats.tokens_per_second:
         figures.append(_phrase(exchange, "speed", rate=f"{stats.tokens_per_second:.0f}"))
     if times and exchange.first_seconds:
         figures.append(_phrase(exchange, "first", seconds=f"{exchange.first_seconds:.1f}"))
     if stats.prompt_tokens and context_length:
-        used = messages.grouped(stats.prompt_tokens + stats.tokens)
-        figures.append(_phrase(exchange, "context", used=used, size=messages.grouped(context_length)))
+        used = messages.group_digits(stats.prompt_tokens + stats.tokens)
+        figures.append(_phrase(exchange, "context", used=used, size=messages.group_digits(context_length)))
     return figures + _sent_figures(exchange)
 
 
 def _column_figures(exchange: Exchange, *, times: bool) -> list[str]:
     stats = exchange.stats
-    figures = [_phrase(exchange, "tokens", count=messages.grouped(stats.tokens))] if stats.tokens else []
+    figures = [_phrase(exchange, "tokens", count=messages.group_digits(stats.tokens))] if stats.tokens else []
     if times and stats.tokens_per_second:
         figures.append(_phrase(exchange, "speed", rate=f"{stats.tokens_per_second:.0f}"))
         figures.append(_phrase(exchange, "seconds", seconds=f"{stats.seconds:.1f}"))
@@ -312,7 +312,7 @@ def _warnings(exchange: Exchange) -> list[str]:
         "over_maximum": context.context_length,
     }
     warnings = [_phrase(exchange, key, count=counts.get(key, "")) for key, is_true in checks.items() if is_true]
-    return warnings + [note.spoken(context.language) for note in context.notes]
+    return warnings + [note.text(context.language) for note in context.notes]
 
 
 def _provenance(exchange: Exchange, *, times: bool) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _other_scheme(case: FailureContext) -> OllamaMagicsError | None:
         return None
     other = any((one.address.host, one.address.port, one.address.path) == mine for one in case.found)
     if case.address.scheme == "https" and other:
-        return ConnectionProblem("https-to-http", **case.where, reason=case.error.words(1))
+        return ConnectionProblem("https-to-http", **case.where, reason=case.error.phrase("how_we_know"))
     return ConnectionProblem("http-to-https", **case.where, said="TLS") if case.tls or other else None
 
 
@@ -107,15 +107,16 @@ def _with_found(error: OllamaMagicsError, case: FailureContext) -> OllamaMagicsE
         return error
     lines = [Phrase("use_found", url=one.address.url, version=one.version) for one in case.found[:2]]
     first = case.found[0]
-    seen = Phrase("answers_too", seen=error.words(1), found=first.address.origin.partition("//")[2], version=first.version)
-    return error.advised(seen, Joined(lines)).mended_by("base_url", *(one.address.url for one in case.found[:2]))
+    where = first.address.origin.partition("//")[2]
+    seen = Phrase("answers_too", seen=error.phrase("how_we_know"), found=where, version=first.version)
+    return error.with_advice(seen, Joined(lines)).with_repair("base_url", *(one.address.url for one in case.found[:2]))
 
 
 def _refused(case: FailureContext) -> OllamaMagicsError:
     address = case.address
     if address.host in HOST_NAMES or address.host == case.around.gateway:
         error = ConnectionProblem("address-refused-remote", **case.where, refused=case.refused)
-        return error.advised(remedy=bind(case.around))
+        return error.with_advice(remedy=bind(case.around))
     if not address.is_loopback:
         return _refused_there(case)
     if twin := _twin(case):
@@ -126,7 +127,7 @@ def _refused(case: FailureContext) -> OllamaMagicsError:
 def _refused_there(case: FailureContext) -> OllamaMagicsError:
     is_near = _is_private(case.address.host)
     remedy = Joined([Phrase("start_there", host=case.address.host), *([bind(case.around)] if is_near else [])])
-    return ConnectionProblem("address-refused", **case.where).advised(Phrase("refused_on", where=case.refused), remedy)
+    return ConnectionProblem("address-refused", **case.where).with_advice(Phrase("refused_on", where=case.refused), remedy)
 
 
 def _refused_here(case: FailureContext) -> OllamaMagicsError:
@@ -140,21 +141,21 @@ def _refused_here(case: FailureContext) -> OllamaMagicsError:
     if case.is_container:
         signs = case.signs if place != "plain" else Phrase("in_container")
         error = ConnectionProblem("address-refused-container", **case.where, refused=case.refused, signs=signs)
-        return error.advised(remedy=docker(case.around))
+        return error.with_advice(remedy=docker(case.around))
     if place in ("ssh", "vscode"):
         return ConnectionProblem("address-refused-hub", **case.where, refused=case.refused, signs=case.signs)
     seen = Phrase("refused_on", where=case.refused)
-    return ConnectionProblem("address-refused", **case.where).advised(seen, start(case.around))
+    return ConnectionProblem("address-refused", **case.where).with_advice(seen, start(case.around))
 
 
 def _refused_in_wsl(case: FailureContext) -> OllamaMagicsError:
     if case.around.is_mirrored:  # then this was Windows as well, and it is no question of addresses
         error = ConnectionProblem("address-refused", **case.where)
         seen = Phrase("refused_mirrored", where=case.refused)
-        return error.advised(seen, Joined([Phrase("start_windows"), Phrase("start_here"), Phrase("start_none")]))
+        return error.with_advice(seen, Joined([Phrase("start_windows"), Phrase("start_here"), Phrase("start_none")]))
     error = ConnectionProblem("address-refused-wsl", **case.where, refused=case.refused, signs=case.signs)
     gateway = case.around.gateway or "HOST"
-    return error.advised(remedy=Joined([Phrase("wsl_mirror"), Phrase("wsl_gateway", gateway=gateway), bind(case.around)]))
+    return error.with_advice(remedy=Joined([Phrase("wsl_mirror"), Phrase("wsl_gateway", gateway=gateway), bind(case.around)]))
 
 
 def _twin(case: FailureContext) -> str:
@@ -168,22 +169,22 @@ def _silent(case: FailureContext) -> OllamaMagicsError:
     lines = [Phrase("firewall_linux", port=port)] if case.around.host_system in ("linux", "desktop") else []
     if case.around.host_system in ("windows", "desktop"):
         lines.append(Phrase("firewall_windows", port=port))
-    return case.error.advised(remedy=Joined([*lines, Phrase("no_probe")]))
+    return case.error.with_advice(remedy=Joined([*lines, Phrase("no_probe")]))
 
 
 def _unknown_name(case: FailureContext) -> OllamaMagicsError:
     if case.address.host in HOST_NAMES:
-        return case.error.advised(remedy=docker(case.around))
-    return case.error.advised(remedy=Phrase("no_probe")) if case.error.code == "host-unknown" else case.error
+        return case.error.with_advice(remedy=docker(case.around))
+    return case.error.with_advice(remedy=Phrase("no_probe")) if case.error.code == "host-unknown" else case.error
 
 
 def _broken(case: FailureContext) -> OllamaMagicsError:
     if case.banner:
         return ConnectionProblem("not-http", **case.where, said=Phrase("banner", said=case.banner[:80]))
     if case.error.code == "server-silent":
-        return case.error.advised(remedy=Phrase("server_hangs"))
+        return case.error.with_advice(remedy=Phrase("server_hangs"))
     if case.error.code == "connection-broken":
-        return case.error.advised(Phrase("far_end"), Phrase("try_far_end"))
+        return case.error.with_advice(Phrase("far_end"), Phrase("try_far_end"))
     return case.error
 
 
@@ -198,15 +199,15 @@ def _stranger(case: FailureContext) -> OllamaMagicsError:
         remedy = Phrase("use_login")
     else:
         remedy = Phrase("use_other", name=name) if name and kind != "proxy" else Phrase("no_probe")
-    return case.error.advised(seen, remedy)
+    return case.error.with_advice(seen, remedy)
 
 
 def _proxys(case: FailureContext) -> OllamaMagicsError:
     opened = [one.where for one in case.direct if one.error is None]
     if not opened:
         return case.error
-    seen = Phrase("direct_works", seen=case.error.words(1), where=opened[0])
-    return case.error.advised(seen, Phrase("no_proxy", host=case.address.host))
+    seen = Phrase("direct_works", seen=case.error.phrase("how_we_know"), where=opened[0])
+    return case.error.with_advice(seen, Phrase("no_proxy", host=case.address.host))
 
 
 def _elsewhere(case: FailureContext) -> OllamaMagicsError:
@@ -217,8 +218,8 @@ def _elsewhere(case: FailureContext) -> OllamaMagicsError:
     if location.startswith("//"):
         return case.error
     if scheme in ("http", "https") and host == case.address.host and path.endswith("/api/version"):
-        return case.error.advised(remedy=Phrase("redirect_same", url=location.removesuffix("/api/version")))
-    return case.error.advised(remedy=Phrase("use_login")) if "log" in location or "sign" in location else case.error
+        return case.error.with_advice(remedy=Phrase("redirect_same", url=location.removesuffix("/api/version")))
+    return case.error.with_advice(remedy=Phrase("use_login")) if "log" in location or "sign" in location else case.error
 
 
 def _is_private(host: str) -> bool:

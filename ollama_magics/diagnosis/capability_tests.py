@@ -16,7 +16,7 @@ from typing import Any
 
 from ollama_magics.diagnosis.report import CheckRequest
 from ollama_magics.errors import Cancelled, EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.messages import Phrase, harmless, phrase
+from ollama_magics.messages import Phrase, phrase, strip_controls
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import FailureKind, failure_kind
 from ollama_magics.server.http_errors import quote
@@ -134,7 +134,7 @@ def answer(talk: Talk) -> str:
         raise RequestRefused("answer-empty", status=200, model=talk.model, reason=chunks[-1].done_reason or "nothing")
     last = chunks[-1]
     rate = last.eval_count / (last.eval_duration / 1e9) if last.eval_duration else 0
-    shown = harmless(text.replace("\n", " "))
+    shown = strip_controls(text.replace("\n", " "))
     return talk.say("answer_is", text=shown[:_SHOWN], first=f"{first:.1f}", rate=f"{rate:.0f}")
 
 

@@ -196,7 +196,7 @@ class _Probe:
     def _model(self) -> str:
         wanted, ability = self.question.model, self.question.abilities[0]
         if not self.listed:
-            pull = f"ollama pull {wanted or capability_tests.SUGGESTIONS.get(ability, 'llama3.2')}"
+            pull = f"%ollama_pull {wanted or capability_tests.SUGGESTIONS.get(ability, 'llama3.2')}"
             none = messages.Phrase("none_installed")
             raise ModelProblem("no-model-able", host=self.address.host, ability=ability, installed=none, pull=pull)
         self.model = wanted or self.models.choose("", ability)
@@ -211,9 +211,9 @@ class _Probe:
             for claim in claims:
                 self.models.choose(self.model, claim)
         self._note_context(card)
-        parts = [messages.harmless(" · ".join(card.capabilities or ("?",)))]
+        parts = [messages.strip_controls(" · ".join(card.capabilities or ("?",)))]
         if card.context_length:
-            parts.append(self._say("takes_context", count=messages.grouped(card.context_length)))
+            parts.append(self._say("takes_context", count=messages.group_digits(card.context_length)))
         if card.can("embedding") and card.embedding_length:
             parts.append(self._say("dimension", count=card.embedding_length))
         parts += [self._say("claimed", ability=claim) for claim in claims]
@@ -281,7 +281,7 @@ class _Probe:
             return RequestRefused("check-stopped", status=0)
         seconds = f"{time.monotonic() - self.started:.0f}"
         late = ConnectionProblem("server-silent", url=address.url, host=address.host, seconds=seconds)
-        return self._explained(late.advised(messages.Phrase("too_slow", seconds=seconds)))
+        return self._explained(late.with_advice(messages.Phrase("too_slow", seconds=seconds)))
 
     def _say(self, key: str, **facts: object) -> str:
         return messages.phrase(key, self.question.language, **facts)

@@ -189,7 +189,7 @@ class Judge:
         if all(other.left_out for other in self._servers if other is not server):
             return False
         server.left_out = True
-        told = trouble.error.words(0) if isinstance(trouble.error, OllamaMagicsError) else str(trouble.error)
+        told = trouble.error.phrase("what") if isinstance(trouble.error, OllamaMagicsError) else str(trouble.error)
         self._ledger.note("server_left_out", url=server.url, reason=told)
         return True
 

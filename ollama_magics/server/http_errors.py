@@ -119,7 +119,7 @@ def _model(refusal: Refusal) -> OllamaMagicsError | None:
         code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
         there, said = Phrase("list_there", host=refusal.host), refusal.said
         error = ModelProblem(code, model=refusal.model, ability=ability, capabilities="", installed=there, said=said)
-        return error.advised(Phrase("server_said", said=said))
+        return error.with_advice(Phrase("server_said", said=said))
     return None
 
 

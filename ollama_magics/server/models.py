@@ -82,7 +82,7 @@ class InstalledModels:
             listed = ", ".join(card.capabilities) or "none"
             code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
             error = ModelProblem(code, model=model, ability=ability, capabilities=listed, installed=able)
-            raise error.mended_by("model", *found[:_MOST_OFFERED])
+            raise error.with_repair("model", *found[:_MOST_OFFERED])
         return model
 
     def able(self, ability: str, most: int | None = None) -> list[str]:
@@ -101,7 +101,7 @@ class InstalledModels:
         nearest = Phrase("or_use", model=near[0]) if near else ""
         seen = _seen(names)
         error = ModelProblem("model-missing", model=model, host=self._host, installed=seen, nearest=nearest)
-        return error.mended_by("model", *near)
+        return error.with_repair("model", *near)
 
     def forget(self) -> None:
         """Ask again next time: a model may have been pulled or replaced."""
@@ -114,10 +114,10 @@ class InstalledModels:
             return able[0]
         if able:
             error = ModelProblem("model-ambiguous", ability=ability, models=_listed(able), first=able[0])
-            raise error.mended_by("model", *able[:_MOST_OFFERED])
+            raise error.with_repair("model", *able[:_MOST_OFFERED])
         names = [short(model.name) for model in self._client.installed()]
         seen = _seen(names)
-        pull = f"ollama pull {_SUGGESTIONS.get(ability, 'llama3.2')}"
+        pull = f"%ollama_pull {_SUGGESTIONS.get(ability, 'llama3.2')}"
         raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=seen, pull=pull)
 
 
@@ -169,7 +169,7 @@ class ModelRegistry:
         """Return size, kind and abilities of a model, and whether it is in memory; empty where nothing is known."""
         entry = next((one for one in self.models if full_name(one.name) == full_name(model)), None)
         parts = [*(_kind(entry) if entry else ()), *self._known(model, language)]
-        return " · ".join(messages.harmless(part) for part in parts if part)
+        return " · ".join(messages.strip_controls(part) for part in parts if part)
 
     def _known(self, model: str, language: str) -> Iterator[str]:
         card, loaded = self.card(model), self.loaded.get(full_name(model))

@@ -70,7 +70,7 @@ def _file_errors(path: Path, remedy: Phrase | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         reason = Phrase("system_said", said=error.strerror or error)
-        raise SettingError("file-unusable", path=error.filename or path, reason=reason).advised(remedy=remedy) from None
+        raise SettingError("file-unusable", path=error.filename or path, reason=reason).with_advice(remedy=remedy) from None
 
 
 def _write(path: Path, text: str) -> None:

@@ -115,7 +115,7 @@ def test_an_unknown_name_is_an_error_with_the_nearest_name() -> None:
     assert caught.value.how_we_know == "The nearest name is price."
     with pytest.raises(PromptProblem) as caught:
         fill_template("{{x}}", {})
-    assert caught.value.how_we_know == "No name is near."
+    assert caught.value.how_we_know == "No name is similar."
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_picture_in_braces_is_an_error_that_says_how(picture: Any) -> None:
     """Its text would be the name of a class."""
     with pytest.raises(PromptProblem) as caught:
         fill_template("See {{x}}", {"x": picture})
-    assert (caught.value.code, caught.value.remedy) == ("value-is-picture", "give it beside the prompt: -i x")
+    assert (caught.value.code, caught.value.remedy) == ("value-is-picture", "send it as a picture: -i x")
     assert fill_template("See {{x}}", {"x": type(picture)})
 
 

@@ -17,7 +17,7 @@ from ollama_magics.errors import EmbeddingProblem, Interrupted, OllamaMagicsErro
 PACKAGE = Path(ollama_magics.__file__).parent
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CODES = list(messages._ERRORS["en"])
-CODE = re.compile(f"'({'|'.join(CODES)})'")
+CODE = re.compile(f"[\"']({'|'.join(CODES)})[\"']")
 SHOWN = [code for code in CODES if not code.startswith("interrupted-")]  # an interrupt is one line
 NEVER_FACTS = {"debug", "rows"}  # arguments of the constructors that no text shows
 # What some error classes and the reply add themselves; **where in the client and the transport holds these three.
@@ -80,7 +80,7 @@ def test_what_is_spread_into_errors_holds_what_it_should() -> None:
 
 def test_every_code_is_raised_and_every_raised_code_is_told() -> None:
     """No text is dead, and no error is without words."""
-    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path.parent.name != "texts"]
+    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path.parent.name != "messages"]
     assert {code for source in sources for code in CODE.findall(source)} == set(CODES)
 
 

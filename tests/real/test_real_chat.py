@@ -87,14 +87,14 @@ def test_thinking_can_be_switched_and_a_level_is_told_to_mean_nothing() -> None:
     assert (off.text.strip(), off.thinking) == (PARROT, "")
     high = om.chat("Hi", model="thinker", think="high")
     assert (high.text.strip(), high.thinking.strip()) == (PARROT, "Hmm")
-    assert "it knows no high" in answer_view(high).warnings[0]
+    assert "has no thinking levels" in answer_view(high).warnings[0]
 
 
 def test_thoughts_that_use_up_the_budget_say_so() -> None:
     """The server calls it an ordinary answer."""
     reply = om.chat("Hi", model="thinker", max_tokens=1)
     assert (reply.text, reply.done_reason) == ("", "length")
-    assert answer_view(reply).warnings == ["the budget ended inside the thoughts: raise with --max-tokens"]
+    assert answer_view(reply).warnings == ["max tokens were used up by thoughts: raise with --max-tokens"]
 
 
 # Conversations.
@@ -114,7 +114,7 @@ def test_a_long_conversation_is_cut_by_us_and_says_so() -> None:
     reply = om.chat("Hi", conversation=filled(tokens=36), max_tokens=64)
     assert reply.text.strip() == PARROT
     assert 20 < reply.left_out < 40
-    assert answer_view(reply).warnings == [f"the start of the conversation was left out to fit ({reply.left_out})"]
+    assert answer_view(reply).warnings == [f"the start of the conversation was left out to fit the context ({reply.left_out})"]
     assert reply.stats.prompt_tokens + 64 <= 512
 
 

@@ -47,7 +47,7 @@ def test_a_picture_for_a_blind_model_is_refused_before_anything_is_sent(tmp_path
     with pytest.raises(ModelProblem) as caught:
         om.chat("What colour?", model="parrot", images=[picture(tmp_path, "PNG")])
     assert caught.value.code == "model-not-able"
-    assert "able to: colours" in caught.value.remedy
+    assert "these support it: colours" in caught.value.remedy
 
 
 def test_an_answer_comes_whole_with_its_figures() -> None:
@@ -71,7 +71,7 @@ def test_an_answer_that_was_cut_at_its_bound_says_so() -> None:
     """It is an ordinary answer for the server."""
     reply = om.chat("Hi", model="endless", max_tokens=5)
     assert reply.text.split() == ["and", "on", "and", "on", "and"]
-    assert answer_view(reply).warnings == ["cut at the max tokens (5): raise with --max-tokens"]
+    assert answer_view(reply).warnings == ["cut at max tokens (5): raise with --max-tokens"]
 
 
 def test_an_answer_that_ran_past_the_context_is_marked() -> None:

@@ -148,7 +148,7 @@ def test_the_oldest_turns_are_left_out_before_anything_is_sent(session: Session,
     assert reply.left_out == 40 - (len(messages) - 1) // 2
     assert messages[0][1].startswith(f"{reply.left_out} ")
     assert 512 - 64 - 23 - 20 < 23 * (40 - reply.left_out) <= 512 - 64
-    assert answer_view(reply).warnings == [f"the start of the conversation was left out to fit ({reply.left_out})"]
+    assert answer_view(reply).warnings == [f"the start of the conversation was left out to fit the context ({reply.left_out})"]
     assert len(session.conversation.turns) == 41
 
 

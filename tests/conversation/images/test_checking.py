@@ -99,15 +99,15 @@ def test_an_array_or_image_of_too_many_pixels_is_refused() -> None:
     ("data", "text"),
     [
         (b"", "empty"),
-        (b"root:x:0:0:root:/root:/bin/bash\n", "none of PNG"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", "is not PNG"),
         (b"%PDF-1.7\n", "PDF"),
         (b"<?xml version='1.0'?><svg/>", "SVG"),
         (b"\xef\xbb\xbf <svg/>", "SVG"),
         (b"<!DOCTYPE html><html>", "web page"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "PostScript"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
-        (b"8BPS\0\1" + b"\0" * 40, "none of PNG"),
-        (b"\x89PNG\r\n\x1a\n", "damaged or cut"),
+        (b"8BPS\0\1" + b"\0" * 40, "is not PNG"),
+        (b"\x89PNG\r\n\x1a\n", "damaged or incomplete"),
     ],
 )
 def test_bytes_that_are_no_picture_are_named_by_their_kind(data: bytes, text: str) -> None:
@@ -119,7 +119,7 @@ def test_bytes_that_are_no_picture_are_named_by_their_kind(data: bytes, text: st
 
 def test_an_image_opened_from_a_format_that_runs_programs_is_refused() -> None:
     """Loading an EPS starts Ghostscript."""
-    with pytest.raises(PictureProblem, match="opened as EPS"):
+    with pytest.raises(PictureProblem, match="format EPS"):
         image_sources.collect(Image.open(BytesIO(encoded(NOISE, "EPS"))))
 
 

@@ -257,7 +257,7 @@ def _endless() -> list[Any]:
         (np.zeros((2, 24, 40, 3), np.uint8), "list(x)"),
         (np.zeros((24, 40, 2), np.uint8), "colours last"),
         (np.zeros(5, np.uint8), "(height, width)"),
-        (np.zeros((0, 5), np.uint8), "holds nothing"),
+        (np.zeros((0, 5), np.uint8), "it is empty"),
         (np.zeros((4, 4, 3), np.int64), "astype('uint8')"),
         (np.zeros((4, 4), object), "astype('uint8')"),
         (np.full((4, 4), 200.0), "between 0 and 1"),

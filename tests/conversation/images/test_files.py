@@ -50,12 +50,12 @@ def test_a_name_that_looks_like_a_pattern_is_a_name_first(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.pgn", "has a.png"),
-        ("zzzzzz", "No file of that name"),
+        ("a.pgn", "contains a.png"),
+        ("zzzzzz", "has no file of that name"),
         ("*.gif", "No file matches"),
         ("none/a.png", "There is no folder"),
         ("a.png/b.png", "There is no folder"),
-        ("a\0b", "No file of that name"),
+        ("a\0b", "has no file of that name"),
         ("x" * 5000, "name too long"),
         ("~nobody-here/a.png", "There is no folder"),
     ],

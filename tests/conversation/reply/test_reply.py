@@ -267,16 +267,16 @@ def test_a_shrunk_picture_is_told() -> None:
     small, large = picture(10, 10), picture(4000, 3000)
     assert figures(finished(*HELLO, images=(small,)), times=False) == ["m", "1\u202f500 tokens"]
     told = figures(finished(*HELLO, images=(small, large)), times=False)
-    assert told[2].startswith("picture was shrunk from 4000 × 3000 to ")
+    assert told[2].startswith("picture shrunk from 4000 × 3000 to ")
 
 
 WARNED: dict[str, tuple[tuple[Chunk, ...], str]] = {
-    "cut": ((said("a"), said(done=True, done_reason="length")), "cut at the max tokens (7)"),
+    "cut": ((said("a"), said(done=True, done_reason="length")), "cut at max tokens (7)"),
     "only thoughts": (
         (said(message={"content": "", "thinking": "Hm"}), said(done=True, done_reason="length")),
-        "the budget ended inside the thoughts",
+        "max tokens were used up by thoughts",
     ),
-    "shifted": ((said("a"), said(**{**LAST, "eval_count": 100})), "the answer ran past the context"),
+    "shifted": ((said("a"), said(**{**LAST, "eval_count": 100})), "the answer exceeded the context"),
 }
 
 
@@ -310,7 +310,7 @@ def test_dropped_turns_are_told() -> None:
     finished(*HELLO, conversation=memory, place=Place("a", "1"))
     finished(*HELLO, conversation=memory, place=Place("b", "2"))
     (warning,) = warnings(finished(*HELLO, conversation=memory, place=Place("a", "3")))
-    assert "later turns of the conversation were dropped (1)" in warning
+    assert "later turns of the conversation were removed (1)" in warning
 
 
 def test_a_finished_answer_shows_itself_in_two_forms() -> None:

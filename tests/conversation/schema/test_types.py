@@ -158,17 +158,17 @@ def test_an_all_of_with_one_part_is_that_part() -> None:
 
 
 REFUSED_SCHEMAS: list[tuple[dict[str, Any], str]] = [
-    ({"type": "foo"}, '$.type it says "foo"'),
-    ({"$schema": []}, "$.$schema it says []"),
+    ({"type": "foo"}, '$.type it has "foo"'),
+    ({"$schema": []}, "$.$schema it has []"),
     ({"type": "object", "properties": {"a": {"type": ["integer", "foo"]}}}, "$.properties.a.type"),
-    ({"type": "object", "properties": {"a": False}}, "$.properties.a it says false"),
-    ({"type": "array", "items": False}, "$.items it says false"),
+    ({"type": "object", "properties": {"a": False}}, "$.properties.a it has false"),
+    ({"type": "array", "items": False}, "$.items it has false"),
     ({"$ref": "#/$defs/Missing"}, "#/$defs/Missing"),
     ({"type": "object", "properties": [1]}, "$.properties"),
     ({"type": "integer", "multipleOf": 0}, "$.multipleOf"),
     ({"type": "integer", "minimum": "a"}, "$.minimum"),
     ({"type": "object", "required": "ab"}, "$.required"),
-    ({"type": "array", "items": {"$ref": "#"}}, '$.items.$ref it says "#"'),
+    ({"type": "array", "items": {"$ref": "#"}}, '$.items.$ref it has "#"'),
     ({"type": "array", "items": {"$ref": "https://example.com/schema"}}, "https://example.com/schema"),
 ]
 

@@ -223,7 +223,7 @@ REFUSED: list[tuple[Any, str]] = [
     (takes_a_tree, "Recursive"),
     (waits, "asynchronous"),
     (yields, "generator"),
-    (lambda a: a, "write it with def"),
+    (lambda a: a, "define it with def"),
     (functools.partial(add, 1), "with a name"),
     (Point, "class"),
     (int, "class"),
@@ -254,7 +254,7 @@ def test_two_functions_of_one_name_are_refused() -> None:
 
         return add
 
-    with pytest.raises(ToolProblem, match="offered, too"):
+    with pytest.raises(ToolProblem, match="Two functions have this name"):
         make_tools([add, inner()])
 
 
