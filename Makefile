@@ -48,7 +48,7 @@ pictures: $(VENV)/has-test ## take the pictures under docs/ anew, in a real brow
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
 		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/python -m scripts.screenshots
 
-docs: $(VENV)/has-demo ## write the tables of options and settings under docs/ anew
+docs: $(VENV)/has-demo ## write the tables of options, settings and error codes under docs/ anew
 	@$(BIN)/python scripts/write_docs.py
 
 torture: $(VENV)/has-demo ## embed 100 000 texts through 20 kills: bit-identical, nothing asked twice (TORTURE_ARGS="--kills 5")
