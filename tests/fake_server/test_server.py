@@ -13,9 +13,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from ollama_magics.fake_server.connection import Exchange, Listener, State
 from ollama_magics.fake_server.routes import VERSION
-from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.fake_server.server import Exchange, FakeServer, Listener, State
 
 NEVER_STOP = {"model": "sandbox-chat", "messages": [{"role": "user", "content": "never stop"}]}
 LIGHT = """
