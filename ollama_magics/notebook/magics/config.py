@@ -160,6 +160,6 @@ class FormMagics(Magics):
             return SettingsTable(list(session.described()), session.language)
         if quiet:
             return None
-        from ollama_magics.notebook.panel.form import Panel  # noqa: PLC0415 - brings in ipywidgets
+        from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
 
         return Panel(session)
