@@ -11,6 +11,7 @@ from PIL import Image
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.image_sources import collect
+from ollama_magics.conversation.replies import Replies
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of, mark_shown
 from ollama_magics.conversation.tools import Call
 from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
@@ -86,6 +87,25 @@ def stop_after_one_piece(reply: Reply, error: BaseException) -> None:
 
 
 HELLO = (said("Hel"), said("lo"), said(**LAST))
+
+
+PUBLIC = [
+    *("close", "complete", "done_reason", "frame", "images", "left_out", "logprobs", "messages", "model", "request", "shifted"),
+    *("stats", "stored", "text", "thinking", "tool_calls", "value"),
+]
+
+
+def test_a_reply_offers_what_a_user_needs_and_nothing_else() -> None:
+    """Completion in a notebook lists these names; each has a docstring."""
+    assert [name for name in dir(reply_of()) if not name.startswith("_")] == PUBLIC
+    assert all(getattr(Reply, name).__doc__ for name in PUBLIC)
+
+
+def test_several_replies_offer_what_a_user_needs_and_nothing_else() -> None:
+    """A sequence with the models, their errors, and all of them as one table."""
+    replies = Replies(["a", "b"], lambda _: reply_of(), "en")
+    public = ["count", "errors", "frame", "index", "models", "stream", "text"]
+    assert [name for name in dir(replies) if not name.startswith("_")] == public
 
 
 # The stream.
