@@ -57,7 +57,14 @@ class Cleaned:
     def feed(self, text: str) -> str:
         """Return what a terminal may print of the next piece."""
         self._held += text
-        end = self._open_end()
+        end, position = len(self._held.removesuffix("\r")), 0  # a \r may be half of a line end
+        while found := _ESCAPES.search(self._held, position):
+            whole = _SEQUENCE.match(self._held, found.start())
+            if whole is None or whole[0] in _OPENERS:  # a sequence that has no end yet
+                is_waiting = len(self._held) - found.start() < _LONGEST_SEQUENCE
+                end = found.start() if is_waiting else len(self._held)
+                break
+            position = whole.end()
         ready, self._held = self._held[:end], self._held[end:]
         return plain(ready)
 
@@ -65,17 +72,6 @@ class Cleaned:
         """Return what was held back."""
         ready, self._held = self._held, ""
         return plain(ready)
-
-    def _open_end(self) -> int:
-        # the place of a sequence that has no end yet, or of a line end that may be half of one
-        position = 0
-        while found := _ESCAPES.search(self._held, position):
-            whole = _SEQUENCE.match(self._held, found.start())
-            if whole is None or whole[0] in _OPENERS:
-                waits = len(self._held) - found.start() < _LONGEST_SEQUENCE
-                return found.start() if waits else len(self._held)
-            position = whole.end()
-        return len(self._held.removesuffix("\r"))
 
 
 # no user@ before the host, which is there to deceive, and nothing in it that a browser would read differently

@@ -25,6 +25,9 @@ class Markup:
     defined anywhere below; when the definitions change, finished parts that hold a bracket are rendered again.
     """
 
+    _references: dict[str, Any]  # the targets of links in the finished parts
+    _known: dict[str, str]  # the targets that the finished parts were rendered with: label and address
+
     def __init__(self, language: str = "en") -> None:
         self._language = language
         self._restart()
@@ -49,8 +52,7 @@ class Markup:
 
     def _restart(self) -> None:
         self._finished, self._parts = "", list[_Part]()
-        self._references: dict[str, Any] = {}  # those of the finished parts
-        self._known: dict[str, str] = {}  # those that the finished parts were rendered with: label and address
+        self._references, self._known = {}, {}
 
     def _refresh(self, references: dict[str, Any]) -> None:
         known = {label: target["href"] for label, target in references.items()}

@@ -48,10 +48,10 @@ def cells_html(
 def table_html(rows: Sequence[Mapping[str, Any]], language: str = "en") -> str:
     """Return rows as a table that scrolls, its columns in the order of their first use; of many rows the middle is left out."""
     names = list(dict.fromkeys(str(name) for row in rows for name in row))[:_MOST_COLUMNS]
-    head = [Cell(_short(name), f"{_CELL};font-weight:600") for name in names]
+    head = [Cell(_text(name), f"{_CELL};font-weight:600") for name in names]
     half = _MOST_ROWS // 2
     shown = rows if len(rows) <= _MOST_ROWS else (*rows[:half], *rows[-half:])
-    lines = [[Cell(_short(_text(row.get(name))), _CELL, 'dir="auto"') for name in names] for row in shown]
+    lines = [[Cell(_text(row.get(name)), _CELL, 'dir="auto"') for name in names] for row in shown]
     if len(rows) > _MOST_ROWS:
         words = messages.phrase("rows_left_out", language, count=len(rows) - _MOST_ROWS)
         grey = f"{_CELL};color:var(--jp-content-font-color2,{GREY})"
@@ -61,12 +61,7 @@ def table_html(rows: Sequence[Mapping[str, Any]], language: str = "en") -> str:
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return ""
+    text = "" if value is None else str(value)
     if isinstance(value, (dict, list, bool)):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
-
-
-def _short(text: str) -> str:
+        text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
