@@ -1,4 +1,4 @@
-"""Short steps that a press of the stop button does not cut in two."""
+"""Short steps that an interrupt does not cut in two."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from contextlib import contextmanager
 
 @contextmanager
 def defer_interrupt() -> Iterator[None]:
-    """Let a press of the stop button wait until the end of this block, which must be short.
+    """Hold an interrupt back until the end of this block, which must be short.
 
-    Who is impatient presses twice: the second press must not keep the first one from closing the connection and keeping the text.
+    A second interrupt must not keep the first one from closing the connection and keeping the text.
     """
     before = signal.getsignal(signal.SIGINT)
     if before is None or threading.current_thread() is not threading.main_thread():
-        yield  # a press does not land here
+        yield  # only the main thread gets interrupts
         return
-    pressed: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    held_back: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: held_back.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if pressed:
+    if held_back:
         raise KeyboardInterrupt

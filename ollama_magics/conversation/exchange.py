@@ -103,7 +103,7 @@ class Value:
 
 
 class Exchange:
-    """Sends the request at the first look at ``stream()``, collects the answer, and puts the turn into the conversation.
+    """Sends the request when ``stream()`` is first read, collects the answer, and puts the turn into the conversation.
 
     ``partial_text`` and ``thinking`` are what has come so far, ``complete`` says whether the server ended the answer, and
     ``closed`` whether nothing more will come. ``asked_at`` is a time in seconds since 1970; ``dropped`` counts the later turns

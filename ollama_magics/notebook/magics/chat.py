@@ -78,7 +78,7 @@ class ChatMagics(Magics):
                 return conversation.exported()
             if options.clear:
                 return self._clear(session, conversation)
-            from ollama_magics.notebook.display.history import HistoryTable  # noqa: PLC0415 - brings in the renderer
+            from ollama_magics.notebook.display.listings import HistoryTable  # noqa: PLC0415 - brings in the renderer
 
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
             return HistoryTable(conversation.turns, others, session.language)

@@ -154,7 +154,7 @@ class FormMagics(Magics):
         return config_actions.run(session, options)
 
     def _form(self, session: Session, options: Namespace, *, quiet: bool) -> Any:
-        from ollama_magics.notebook.display.lines import SettingsTable  # noqa: PLC0415 - as above
+        from ollama_magics.notebook.display.listings import SettingsTable  # noqa: PLC0415 - as above
 
         if options.show or (not quiet and getattr(self.shell, "kernel", None) is None):
             return SettingsTable(list(session.described()), session.language)
