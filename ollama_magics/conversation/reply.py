@@ -8,11 +8,11 @@ from typing import Any, Self
 
 from ollama_magics.conversation import reply_view, schema
 from ollama_magics.conversation.conversation import Turn, told
-from ollama_magics.conversation.defer_interrupt import defer_interrupt
 from ollama_magics.conversation.reply_context import ReplyContext, Stats, Value, stats_of
 from ollama_magics.conversation.tool_loop import Sending, ToolLoop
 from ollama_magics.conversation.tools import Call
 from ollama_magics.errors import AnswerCut, Interrupted, ToolProblem
+from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 
