@@ -9,10 +9,10 @@ from typing import Any
 
 from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
-from ollama_magics.conversation.defer_interrupt import defer_interrupt
 from ollama_magics.conversation.tool_loop import Sender, ToolLoop
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import AnswerCut, FormatProblem
+from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import base64
 import math
-import queue
 import struct
-import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from ollama_magics.background import BackgroundCall
 from ollama_magics.diagnosis.report import CheckRequest
-from ollama_magics.errors import Cancelled, EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.errors import EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase, phrase, strip_controls
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import FailureKind, failure_kind
@@ -70,31 +70,22 @@ class Talk:
 def load(talk: Talk, tick: _Tick) -> tuple[str, OllamaMagicsError | None]:
     """Return how the load went, and a note where the model does not run on the GPU; ticks until it is done."""
     start = time.monotonic()
-    answer: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-    threading.Thread(target=_load, args=(talk, answer), daemon=True, name="ollama-load").start()
-    while True:
-        try:
-            failure = answer.get(timeout=_TICK)
-        except queue.Empty:
-            spent = time.monotonic() - start
+
+    def report_progress() -> None:
+        spent = time.monotonic() - start
+        if spent >= _TICK:
             tick(talk.say("loading", model=talk.model, seconds=f"{spent:.0f}"), _patience(talk, spent))
-            continue
-        if failure:
-            raise failure
-        return _loaded(talk, f"{time.monotonic() - start:.1f}")
+
+    BackgroundCall(partial(_load, talk), name="ollama-load").wait(report_progress, interval=_TICK)
+    return _loaded(talk, f"{time.monotonic() - start:.1f}")
 
 
-def _load(talk: Talk, answer: queue.SimpleQueue[BaseException | None]) -> None:
-    try:
-        if talk.embeds:
-            talk.client.embed(talk.embedding(), embeddings)
-        else:
-            for _ in talk.client.chat(talk.request()):
-                pass
-    except (OllamaMagicsError, Cancelled) as error:
-        answer.put(error)
-    else:
-        answer.put(None)
+def _load(talk: Talk) -> None:
+    if talk.embeds:
+        talk.client.embed(talk.embedding(), embeddings)
+        return
+    for _ in talk.client.chat(talk.request()):
+        pass
 
 
 def _patience(talk: Talk, spent: float) -> OllamaMagicsError | None:

@@ -13,11 +13,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import httpcore
 import httpx
 
+from ollama_magics.background import SLICE
 from ollama_magics.errors import ConnectionProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret, revealed
 from ollama_magics.server.address import Address
-from ollama_magics.server.sockets import SLICE, SlicedBackend, UnheardError
+from ollama_magics.server.sockets import SlicedBackend, UnheardError
 
 # Given a transport, httpx reads no proxy variables. Hence this one does.
 

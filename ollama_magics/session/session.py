@@ -199,17 +199,17 @@ class Session:
                 self.own(self._store.close)
             return self._store
 
-    def embed(self, rows: Any = None, model: str = "", **wishes: Any) -> Array:
-        """Return the ``(n, d)`` float32 array of the texts, one row for each, in order; for the wishes see embedding.call."""
+    def embed(self, rows: Any = None, model: str = "", **options: Any) -> Array:
+        """Return the ``(n, d)`` float32 array of the texts, one row for each, in order; ``options``: see embed_rows."""
         from ollama_magics.embeddings import collect  # noqa: PLC0415 - brings in numpy, which chat does not need
 
         chosen = self.settings
-        if wishes.get("keep_alive") is None:
-            wishes["keep_alive"] = chosen.keep_alive
+        if options.get("keep_alive") is None:
+            options["keep_alive"] = chosen.keep_alive
         if self.tape:
-            wishes["store"] = False
+            options["store"] = False
         here = chosen.local_only == "yes"
-        return collect.call(self, rows, model or self.embedding_model(), local_only=here, **wishes)
+        return collect.embed_rows(self, rows, model or self.embedding_model(), local_only=here, **options)
 
     def embedding_model(self) -> str:
         """Return the model that the settings name for embeddings, or an empty text."""

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from ollama_magics.conversation.defer_interrupt import defer_interrupt
+from ollama_magics.jobs.interrupt import defer_interrupt
 
 
 def _interrupted_work() -> list[str]:
