@@ -68,7 +68,7 @@ class Worker:
         started = time.monotonic()
         request, count = self._request(batch), len(batch.rows)
         kept, turn = self._kept(server), self._line.turn(server, batch)
-        vectors = server.client.embed(request, lambda body: self._read(body, count), kept=kept, turn=turn)
+        vectors = server.client.embed(request, lambda body: self._read(body, count), buffer=kept, turn=turn)
         self._require_width(vectors)
         sound = [place for place in range(len(batch.rows)) if place not in vectors.flaws]
         if vectors.flaws:

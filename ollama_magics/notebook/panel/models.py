@@ -12,7 +12,7 @@ from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
 from ollama_magics.notebook.panel.fields import Fold
-from ollama_magics.server.models import ModelRegistry, look_over, short
+from ollama_magics.server.models import ModelRegistry, read_registry, short
 from ollama_magics.server.wire import ModelCard, full_name
 from ollama_magics.session.session import Session
 from ollama_magics.settings import form
@@ -111,7 +111,7 @@ class ModelList:
             self._ours = False
 
     def _row(self, stock: ModelRegistry, name: str, language: str) -> str:
-        return f"{messages.harmless(name)}{_GAP}{stock.described(name, language)}"
+        return f"{messages.harmless(name)}{_GAP}{stock.describe(name, language)}"
 
     def _chosen(self, change: Any) -> None:
         if not self._ours and change["new"]:
@@ -151,7 +151,7 @@ class Asking:
             yield None  # the check says why
             return
         try:
-            yield from look_over(client, str(self._session.settings.model))
+            yield from read_registry(client, str(self._session.settings.model))
         except OllamaMagicsError:
             yield None
         finally:

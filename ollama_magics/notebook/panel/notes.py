@@ -65,7 +65,7 @@ def _model(name: str, session: Session, stock: ModelRegistry | None) -> Remark |
         return None
     if stock.models and not stock.has(name):
         return messages.phrase("not_installed", session.language), True
-    known = stock.described(name, session.language)
+    known = stock.describe(name, session.language)
     return (known, False) if known else None
 
 
