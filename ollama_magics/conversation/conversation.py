@@ -70,9 +70,9 @@ class Conversation:
 
     def exported(self) -> list[dict[str, Any]]:
         """Return all that the model knows as messages that other programs read."""
-        return [told(message) for message in self.messages]
+        return [message_dict(message) for message in self.messages]
 
-    def ahead(self, place: Place) -> tuple[Turn, ...]:
+    def history(self, place: Place) -> tuple[Turn, ...]:
         """Return the turns that a prompt typed at this place follows, cut ones too."""
         return tuple(self._turns[: self._position(place)])
 
@@ -99,7 +99,7 @@ def system_of(turns: Sequence[Turn]) -> str | None:
     return next((turn.system for turn in reversed(turns) if turn.system is not None), None)
 
 
-def told(message: Message) -> dict[str, Any]:
+def message_dict(message: Message) -> dict[str, Any]:
     """Return a message as other programs read it: role and content, and what it says of calls; pictures are left out."""
     more = {"thinking": message.thinking, "tool_calls": list(message.tool_calls), "tool_name": message.tool_name}
     return {"role": message.role, "content": message.content} | {name: value for name, value in more.items() if value}

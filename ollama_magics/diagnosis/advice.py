@@ -116,9 +116,9 @@ def explain(failure: Failure, seconds: float) -> OllamaMagicsError:
     first = context.found[0]
     urls = [one.address.url for one in context.found[:2]]
     endpoint = first.address.origin.partition("//")[2]
-    known = Phrase("answers_too", seen=advised.words(1), found=endpoint, version=first.version)
+    known = Phrase("answers_too", seen=advised.phrase("how_we_know"), found=endpoint, version=first.version)
     remedy = Joined([Phrase("use_found", url=one.address.url, version=one.version) for one in context.found[:2]])
-    return advised.advised(known, remedy).mended_by("base_url", *urls)
+    return advised.with_advice(known, remedy).with_repair("base_url", *urls)
 
 
 def _examinations(failure: Failure, platform: Platform) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -149,7 +149,7 @@ def _other_scheme(context: FailureContext) -> OllamaMagicsError | None:
         return None
     answers = any((one.address.host, one.address.port, one.address.path) == typed for one in context.found)
     if context.address.scheme == "https" and answers:
-        return ConnectionProblem("https-to-http", **context.facts, reason=context.error.words(1))
+        return ConnectionProblem("https-to-http", **context.facts, reason=context.error.phrase("how_we_know"))
     return ConnectionProblem("http-to-https", **context.facts, said="TLS") if context.tls or answers else None
 
 
@@ -157,14 +157,14 @@ def _refused(context: FailureContext) -> OllamaMagicsError:
     address, platform, refused = context.address, context.platform, context.refused
     if address.host in HOST_NAMES or address.host == platform.gateway:
         error = ConnectionProblem("address-refused-remote", **context.facts, refused=refused)
-        return error.advised(remedy=_how_to_listen(platform))
+        return error.with_advice(remedy=_how_to_listen(platform))
 
     if not address.is_loopback:
         remedy = [Phrase("start_there", host=address.host)]
         if _is_private(address.host):
             remedy.append(_how_to_listen(platform))
         error = ConnectionProblem("address-refused", **context.facts)
-        return error.advised(Phrase("refused_on", where=refused), Joined(remedy))
+        return error.with_advice(Phrase("refused_on", where=refused), Joined(remedy))
 
     # the other loopback address (127.0.0.1 or ::1) on the same port
     found = [one.address for one in context.found if one.address.host in LOOPBACK and one.address.port == address.port]
@@ -182,23 +182,25 @@ def _refused_on_this_machine(context: FailureContext) -> OllamaMagicsError:
 
     if kind == "wsl" and platform.is_mirrored:  # 127.0.0.1 is Windows as well, so that the address is right
         remedy = Joined([Phrase("start_windows"), Phrase("start_here"), Phrase("start_none")])
-        return ConnectionProblem("address-refused", **context.facts).advised(Phrase("refused_mirrored", where=refused), remedy)
+        return ConnectionProblem("address-refused", **context.facts).with_advice(
+            Phrase("refused_mirrored", where=refused), remedy
+        )
     if kind == "wsl":
         gateway = Phrase("wsl_gateway", gateway=platform.gateway or "HOST")
         remedy = Joined([Phrase("wsl_mirror"), gateway, _how_to_listen(platform)])
         error = ConnectionProblem("address-refused-wsl", **context.facts, refused=refused, signs=signs)
-        return error.advised(remedy=remedy)
+        return error.with_advice(remedy=remedy)
 
     if context.is_container:
         signs = signs if kind != "plain" else Phrase("in_container")
         error = ConnectionProblem("address-refused-container", **context.facts, refused=refused, signs=signs)
-        return error.advised(remedy=_how_to_reach_host(platform))
+        return error.with_advice(remedy=_how_to_reach_host(platform))
     if kind in ("ssh", "vscode"):
         return ConnectionProblem("address-refused-hub", **context.facts, refused=refused, signs=signs)
 
     system = platform.host_system if platform.host_system in ("mac", "windows") else "linux"
     remedy = Joined([Phrase(f"start_{system}"), Phrase("start_none")])
-    return ConnectionProblem("address-refused", **context.facts).advised(Phrase("refused_on", where=refused), remedy)
+    return ConnectionProblem("address-refused", **context.facts).with_advice(Phrase("refused_on", where=refused), remedy)
 
 
 def _how_to_listen(platform: Platform) -> Phrase:
@@ -232,22 +234,22 @@ def _silent(context: FailureContext) -> OllamaMagicsError:
         lines.append(Phrase("firewall_linux", port=port))
     if system in ("windows", "desktop"):
         lines.append(Phrase("firewall_windows", port=port))
-    return context.error.advised(remedy=Joined([*lines, Phrase("no_probe")]))
+    return context.error.with_advice(remedy=Joined([*lines, Phrase("no_probe")]))
 
 
 def _lookup_failed(context: FailureContext) -> OllamaMagicsError:
     if context.address.host in HOST_NAMES:
-        return context.error.advised(remedy=_how_to_reach_host(context.platform))
-    return context.error.advised(remedy=Phrase("no_probe")) if context.error.code == "host-unknown" else context.error
+        return context.error.with_advice(remedy=_how_to_reach_host(context.platform))
+    return context.error.with_advice(remedy=Phrase("no_probe")) if context.error.code == "host-unknown" else context.error
 
 
 def _broken(context: FailureContext) -> OllamaMagicsError:
     if context.banner:
         return ConnectionProblem("not-http", **context.facts, said=Phrase("banner", said=context.banner[:80]))
     if context.error.code == "server-silent":
-        return context.error.advised(remedy=Phrase("server_hangs"))
+        return context.error.with_advice(remedy=Phrase("server_hangs"))
     if context.error.code == "connection-broken":
-        return context.error.advised(Phrase("far_end"), Phrase("try_far_end"))
+        return context.error.with_advice(Phrase("far_end"), Phrase("try_far_end"))
     return context.error
 
 
@@ -261,15 +263,15 @@ def _not_ollama(context: FailureContext) -> OllamaMagicsError:
         remedy = Phrase("use_login")
     else:
         remedy = Phrase("use_other", name=name) if name and kind != "proxy" else Phrase("no_probe")
-    return context.error.advised(Phrase(f"looks_{kind}", name=name), remedy)
+    return context.error.with_advice(Phrase(f"looks_{kind}", name=name), remedy)
 
 
 def _proxy_failed(context: FailureContext) -> OllamaMagicsError:
     opened = [one.endpoint for one in context.direct if one.error is None]
     if not opened:
         return context.error
-    works = Phrase("direct_works", seen=context.error.words(1), where=opened[0])
-    return context.error.advised(works, Phrase("no_proxy", host=context.address.host))
+    works = Phrase("direct_works", seen=context.error.phrase("how_we_know"), where=opened[0])
+    return context.error.with_advice(works, Phrase("no_proxy", host=context.address.host))
 
 
 def _redirected(context: FailureContext) -> OllamaMagicsError:
@@ -280,8 +282,8 @@ def _redirected(context: FailureContext) -> OllamaMagicsError:
     if location.startswith("//"):
         return context.error
     if scheme in ("http", "https") and host == context.address.host and path.endswith("/api/version"):
-        return context.error.advised(remedy=Phrase("redirect_same", url=location.removesuffix("/api/version")))
-    return context.error.advised(remedy=Phrase("use_login")) if "log" in location or "sign" in location else context.error
+        return context.error.with_advice(remedy=Phrase("redirect_same", url=location.removesuffix("/api/version")))
+    return context.error.with_advice(remedy=Phrase("use_login")) if "log" in location or "sign" in location else context.error
 
 
 _ADVICE: dict[str, Callable[[FailureContext], OllamaMagicsError]] = {

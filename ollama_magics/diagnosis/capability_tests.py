@@ -16,8 +16,9 @@ from typing import Any
 
 from ollama_magics.diagnosis.report import CheckRequest
 from ollama_magics.errors import Cancelled, EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.messages import Phrase, harmless, phrase
+from ollama_magics.messages import Phrase, phrase, strip_controls
 from ollama_magics.server.client import Client
+from ollama_magics.server.failures import FailureKind, failure_kind
 from ollama_magics.server.http_errors import quote
 from ollama_magics.server.wire import ChatRequest, Chunk, EmbedRequest, LoadedModel, Message, ModelCard, embeddings, full_name
 
@@ -131,7 +132,7 @@ def answer(model: ModelUnderTest) -> str:
     if not text:
         raise RequestRefused("answer-empty", status=200, model=model.name, reason=last.done_reason or "nothing")
     rate = last.eval_count / (last.eval_duration / 1e9) if last.eval_duration else 0
-    shown = harmless(text.replace("\n", " "))
+    shown = strip_controls(text.replace("\n", " "))
     return model.phrase("answer_is", text=shown[:_MAX_SHOWN], first=f"{first:.1f}", rate=f"{rate:.0f}")
 
 
@@ -189,6 +190,7 @@ def vision(model: ModelUnderTest) -> _TestResult:
         try:
             chunks = model.ask("What colour is this picture? Answer with one word.", images=(_picture(colour),), tokens=16)
         except (ModelProblem, RequestRefused) as error:
+            _raise_if_temporary(error)
             return "proof_refuses", ModelProblem("vision-refused", model=model.name, said=_server_words(error))
         answers.append(text_of(chunks).lower())
     right = sum(any(word in text for word in words) for text, words in zip(answers, _COLOURS.values(), strict=True))
@@ -202,6 +204,7 @@ def tools(model: ModelUnderTest) -> _TestResult:
     try:
         chunks = model.ask("What is 2 plus 3? Use the function add.", tools=(_ADD,), tokens=256)
     except (ModelProblem, RequestRefused) as error:
+        _raise_if_temporary(error)
         return "proof_talks", ModelProblem("tools-unused", model=model.name, said=_server_words(error))
     calls = [call for chunk in chunks for call in chunk.tool_calls]
     if any((call.get("function") or {}).get("name") == "add" for call in calls):
@@ -222,6 +225,13 @@ def thinking(model: ModelUnderTest) -> _TestResult:
 _TESTS = {"vision": vision, "tools": tools, "thinking": thinking}
 
 
+def _raise_if_temporary(error: OllamaMagicsError) -> None:
+    """Raise the error again where it says nothing about the model: the server was busy, or its runner crashed."""
+    kind = failure_kind(error)
+    if kind.is_temporary or kind is FailureKind.OUT_OF_MEMORY:
+        raise error
+
+
 def _server_words(error: OllamaMagicsError) -> str:
     """Return the words of the server in an error, without those around them."""
     said = error.facts.get("said")
@@ -234,6 +244,7 @@ def embedding(model: ModelUnderTest) -> str:
     try:
         vectors, again = model.embed(*texts), model.embed(texts[0])
     except (ModelProblem, RequestRefused) as error:
+        _raise_if_temporary(error)
         raise _unusable(model, Phrase("vectors_refused", said=error.facts.get("said", error.how_we_know))) from None
     size = _vector_size(model, vectors, len(texts))
     if len(again) != 1 or len(again[0]) != size or _cosine(vectors[0], again[0]) < _EQUAL:

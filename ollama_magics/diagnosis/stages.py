@@ -213,7 +213,7 @@ class _Check:
     def check_model(self) -> str:
         requested, ability = self.request.model, self.request.abilities[0]
         if not self.installed_count:
-            pull = f"ollama pull {requested or SUGGESTIONS.get(ability, 'llama3.2')}"
+            pull = f"%ollama_pull {requested or SUGGESTIONS.get(ability, 'llama3.2')}"
             none = messages.Phrase("none_installed")
             raise ModelProblem("no-model-able", host=self.address.host, ability=ability, installed=none, pull=pull)
         self.model = requested or self.models.choose("", ability)
@@ -230,9 +230,9 @@ class _Check:
         if self.request.abilities[0] != "embedding":
             self.note_context(card)
 
-        parts = [messages.harmless(" · ".join(card.capabilities or ("?",)))]
+        parts = [messages.strip_controls(" · ".join(card.capabilities or ("?",)))]
         if card.context_length:
-            parts.append(self.phrase("takes_context", count=messages.grouped(card.context_length)))
+            parts.append(self.phrase("takes_context", count=messages.group_digits(card.context_length)))
         if card.can("embedding") and card.embedding_length:
             parts.append(self.phrase("dimension", count=card.embedding_length))
         parts += [self.phrase("claimed", ability=claim) for claim in claims]
@@ -303,7 +303,7 @@ class _Check:
             return RequestRefused("check-stopped", status=0)
         seconds = f"{time.monotonic() - self.started:.0f}"
         late = ConnectionProblem("server-silent", url=address.url, host=address.host, seconds=seconds)
-        return self.explained(late.advised(messages.Phrase("too_slow", seconds=seconds)))
+        return self.explained(late.with_advice(messages.Phrase("too_slow", seconds=seconds)))
 
     @property
     def address(self) -> Address:

@@ -95,7 +95,7 @@ def _failure(flaws: Mapping[int, Phrase], total: int, *, kept: bool) -> Embeddin
     long = all(isinstance(found, TooLong) for found in flaws.values())
     code = "texts-too-long" if long else "rows-failed"
     remedy = None if kept else Phrase("shorten_rows" if long else "mend_rows")
-    return EmbeddingProblem(code, rows=rows, found=named(flaws), count=len(rows), total=total).advised(remedy=remedy)
+    return EmbeddingProblem(code, rows=rows, found=named(flaws), count=len(rows), total=total).with_advice(remedy=remedy)
 
 
 def _index(source: Source, kept: Sequence[int], length: int) -> Any:

@@ -23,11 +23,12 @@ from ollama_magics.embeddings.output import JobCache, Matrix
 from ollama_magics.embeddings.progress import Progress
 from ollama_magics.embeddings.queue import SLICE, BatchFailure, BatchQueue, Server
 from ollama_magics.embeddings.report import JobStats
-from ollama_magics.embeddings.retry import FailureKind, Judge, RetryPolicy, meaning
+from ollama_magics.embeddings.retry import Judge, RetryPolicy
 from ollama_magics.embeddings.servers import ServerPool
 from ollama_magics.embeddings.worker import Worker
 from ollama_magics.errors import Cancelled, EmbeddingProblem, OllamaMagicsError
 from ollama_magics.messages import Joined, Phrase
+from ollama_magics.server.failures import failure_kind
 
 _LEAST = 0.999  # cosine of two vectors that are the same but for rounding
 _RANDOM = 3  # texts besides the first and the last
@@ -72,7 +73,6 @@ def _cosine(one: Any, other: Any) -> float:
 
 _LOOK = 5.0  # seconds between two looks at whether the model is still the same
 _PROBE = "a"  # a text that any model can embed
-_PASSING = {FailureKind.AWAY, FailureKind.CRASH}
 _ENDING = 1.0  # seconds that the threads have to end
 
 
@@ -171,7 +171,7 @@ class Job:
             try:
                 return self._asker.alone(self._alive(), row, text)
             except OllamaMagicsError as error:
-                if meaning(error) not in _PASSING:
+                if not failure_kind(error).is_temporary:
                     raise
             self._cancelled.wait(self._patience.delay(attempt))
         return self._asker.alone(self._alive(), row, text)

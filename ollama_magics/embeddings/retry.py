@@ -2,72 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from typing import NoReturn
 
 from ollama_magics.embeddings.queue import Batch, BatchFailure, BatchQueue, Flawed, Server
 from ollama_magics.embeddings.report import JobStats
-from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, OllamaMagicsError, PromptTooLong, RequestRefused
+from ollama_magics.errors import EmbeddingProblem, OllamaMagicsError, PromptTooLong
 from ollama_magics.messages import Phrase
-
-# Ollama answers 400 to a runner that was killed, and to a text with NaN; the words are those of the versions 0.12 to 0.33.
+from ollama_magics.server.failures import FailureKind, failure_kind
 
 
 class TooLong(Phrase):
     """That a text is longer than the model can read."""
-
-
-class FailureKind(Enum):
-    """Why a batch failed."""
-
-    AWAY = auto()  # the server is busy, starts again or is gone: never the fault of a text
-    CRASH = auto()  # what computes died: somebody killed it, or a text does
-    MEMORY = auto()  # too much at once
-    TOO_LONG = auto()  # a text does not fit the context
-    TEXT = auto()  # something in it cannot be embedded
-    FATAL = auto()  # no batch would fare better
-
-
-_MEMORY = re.compile(
-    r"out of memory|more system memory|failed to allocate|unable to allocate|cudaMalloc|insufficient memory", re.IGNORECASE
-)
-_AWAY = re.compile(
-    r"no longer running|connection refused|broken pipe|server busy|pending requests|request canceled|shutting down"
-    r"|timed out waiting|loading model",
-    re.IGNORECASE,
-)
-_CRASH = re.compile(
-    r"\bEOF\b|connection reset|unexpectedly stopped|has terminated|exit status|error was encountered while running the model",
-    re.IGNORECASE,
-)
-# refused, no connection in time, broken, a proxy whose Ollama is away
-_AWAY_CODES = {"address-refused", "address-silent", "connection-broken", "gateway-failed"}
-_AWAY_STATUSES = {408, 429, 503}  # a gateway counts requests, too
-_FATAL_STATUSES = {401, 403, 404, 405, 501}
-
-
-def meaning(error: BaseException) -> FailureKind:
-    """Return what the failure of a batch means."""
-    if isinstance(error, PromptTooLong):
-        return FailureKind.TOO_LONG
-    if isinstance(error, ConnectionProblem):
-        away = error.code in _AWAY_CODES
-        return FailureKind.AWAY if away else FailureKind.FATAL
-    return _of_refusal(error) if isinstance(error, RequestRefused) else FailureKind.FATAL
-
-
-def _of_refusal(error: RequestRefused) -> FailureKind:
-    said = error.facts.get("said", "")
-    for words, found in ((_MEMORY, FailureKind.MEMORY), (_AWAY, FailureKind.AWAY), (_CRASH, FailureKind.CRASH)):
-        if words.search(said):
-            return found
-    if error.status in _AWAY_STATUSES or (error.status == 500 and said.startswith("nothing")):
-        return FailureKind.AWAY
-    return FailureKind.FATAL if error.status in _FATAL_STATUSES else FailureKind.TEXT
 
 
 def said(error: BaseException) -> Phrase:
@@ -110,11 +58,13 @@ class Judge:
         self._retries = self._failed = 0
         self._was_sound = False
         self._verdicts: dict[FailureKind, Callable[[BatchFailure], float]] = {
-            FailureKind.AWAY: self._away,
-            FailureKind.CRASH: self._crash,
-            FailureKind.MEMORY: self._memory,
+            FailureKind.BUSY: self._away,
+            FailureKind.UNAVAILABLE: self._away,
+            FailureKind.CRASHED: self._crash,
+            FailureKind.OUT_OF_MEMORY: self._memory,
             FailureKind.TOO_LONG: self._too_long,
-            FailureKind.TEXT: self._text,
+            FailureKind.INPUT: self._text,
+            FailureKind.LOAD_FAILED: self._fatal,
             FailureKind.FATAL: self._fatal,
         }
 
@@ -125,7 +75,7 @@ class Judge:
         elif trouble.server.left_out:
             rest = self._again(trouble.batch)
         else:
-            rest = self._verdicts[meaning(trouble.error)](trouble)
+            rest = self._verdicts[failure_kind(trouble.error)](trouble)
         self._line.judged(trouble.server, rest=rest)
 
     # Each returns the seconds that the server is left alone.
@@ -239,7 +189,7 @@ class Judge:
         if all(other.left_out for other in self._servers if other is not server):
             return False
         server.left_out = True
-        told = trouble.error.words(0) if isinstance(trouble.error, OllamaMagicsError) else str(trouble.error)
+        told = trouble.error.phrase("what") if isinstance(trouble.error, OllamaMagicsError) else str(trouble.error)
         self._ledger.note("server_left_out", url=server.url, reason=told)
         return True
 

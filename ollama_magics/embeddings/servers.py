@@ -68,7 +68,7 @@ def choose(places: Sequence[Place], wish: EmbedOptions) -> ServerPool:
             left_out.append((place, error))
     if choice is None:
         raise left_out[0][1]
-    choice.notes.extend(("server_left_out", {"url": place.url, "reason": error.words(0)}) for place, error in left_out)
+    choice.notes.extend(("server_left_out", {"url": place.url, "reason": error.phrase("what")}) for place, error in left_out)
     return choice
 
 

@@ -13,7 +13,7 @@ from markdown_it.renderer import RendererHTML
 from ollama_magics import messages
 from ollama_magics.render import cleaning
 from ollama_magics.render.cleaning import normalise
-from ollama_magics.render.code import coloured
+from ollama_magics.render.colours import coloured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ollama_magics import messages
-from ollama_magics.render.answer import AMBER, GREY, RULE
 from ollama_magics.render.cleaning import escape, normalise
+from ollama_magics.render.colours import AMBER, GREY, RULE
 from ollama_magics.render.markdown import code_html
 
 _MOST_ROWS = 100  # shown; of more, the first and the last half

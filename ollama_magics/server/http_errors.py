@@ -12,16 +12,12 @@ import msgspec
 from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
 from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
+from ollama_magics.server.failures import EMPTY_ANSWER, FailureKind, classify
 from ollama_magics.server.transport import redact
 
 _LONGEST_QUOTE = 300
-_TOO_LONG = re.compile(r"exceeds? (the )?(available |maximum )?context|exceed_context_size|longer than the context length")
 _CANNOT = re.compile(r"does not support (\w+)|(multimodal|image input is not supported)|not support (embeddings)", re.IGNORECASE)
-_RUNNER = re.compile(
-    r"runner|running the model|do embedding request|out of memory|more system memory|llama-server|unable to load"
-    r"|failed to load model",
-    re.IGNORECASE,
-)
+_RUNNER_FAILURES = {FailureKind.UNAVAILABLE, FailureKind.CRASHED, FailureKind.OUT_OF_MEMORY, FailureKind.LOAD_FAILED}
 EXTRAS = ("vision", "tools", "thinking", "insert")  # what a model may do besides what it is for
 _TLS_WANTED = re.compile(r"HTTP request (was sent )?to (an )?HTTPS (server|port)", re.IGNORECASE)
 _ABILITIES = {"generate": "completion", "chat": "chat", "multimodal": "vision", "embeddings": "embedding"}
@@ -43,7 +39,12 @@ class Refusal:
     def said(self) -> str:
         """The error message of the server in one line."""
         message = str(self.error_body().get("message") or "") or self.body.decode("utf-8", "replace")
-        return quote(message) or "nothing (an empty answer)"
+        return quote(message) or EMPTY_ANSWER
+
+    @property
+    def kind(self) -> FailureKind:
+        """The kind of failure, also by the type that newer servers name."""
+        return classify(self.status, f"{self.said} {self.error_body().get('type', '')}".rstrip())
 
     @property
     def content(self) -> str:
@@ -53,8 +54,8 @@ class Refusal:
 
     def as_error(self) -> OllamaMagicsError:
         """Return the error that fits best."""
-        for classify in _CLASSIFIERS:
-            if error := classify(self):
+        for error_for in _ERROR_FUNCTIONS:
+            if error := error_for(self):
                 return error
         return RequestRefused("request-refused", status=self.status, said=self.said)
 
@@ -100,9 +101,9 @@ def _redirect(refusal: Refusal) -> OllamaMagicsError | None:
 
 
 def _prompt_too_long(refusal: Refusal) -> OllamaMagicsError | None:
-    error = refusal.error_body()
-    if not _TOO_LONG.search(f"{refusal.said} {error.get('type')}"):
+    if refusal.kind is not FailureKind.TOO_LONG:
         return None
+    error = refusal.error_body()
     tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
     said = Phrase("server_said", said=refusal.said)
     if tokens and limit:
@@ -120,16 +121,17 @@ def _model_error(refusal: Refusal) -> OllamaMagicsError | None:
         code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
         there, said = Phrase("list_there", host=refusal.host), refusal.said
         error = ModelProblem(code, model=refusal.model, ability=ability, capabilities="", installed=there, said=said)
-        return error.advised(Phrase("server_said", said=said))
+        return error.with_advice(Phrase("server_said", said=said))
     return None
 
 
 def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
-    if refusal.status == 429 or (refusal.status == 503 and refusal.is_ollamas):
+    kind = refusal.kind
+    if kind is FailureKind.BUSY and (refusal.status == 429 or refusal.is_ollamas):
         return RequestRefused("server-busy", status=refusal.status, said=refusal.said)
     if refusal.status == 412 and refusal.is_ollamas:
         return RequestRefused("model-needs-newer-server", status=412, model=refusal.model, said=refusal.said)
-    if refusal.is_ollamas and _RUNNER.search(refusal.said):
+    if refusal.is_ollamas and kind in _RUNNER_FAILURES:
         return RequestRefused("model-failed", status=refusal.status, model=refusal.model, said=refusal.said)
     return None
 
@@ -173,7 +175,7 @@ def _not_ollama(refusal: Refusal) -> OllamaMagicsError | None:
     return ConnectionProblem("not-ollama", url=refusal.url, reason=answer)
 
 
-_CLASSIFIERS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
+_ERROR_FUNCTIONS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
     _redirect,
     _gateway_error,
     _access_denied,

@@ -82,7 +82,7 @@ class InstalledModels:
             listed = ", ".join(card.capabilities) or "none"
             code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
             error = ModelProblem(code, model=model, ability=ability, capabilities=listed, installed=able)
-            raise error.mended_by("model", *found[:_MAX_OFFERED])
+            raise error.with_repair("model", *found[:_MAX_OFFERED])
         return model
 
     def able(self, ability: str, most: int | None = None) -> list[str]:
@@ -102,7 +102,7 @@ class InstalledModels:
         near = [plain[match] for match in matches]
         nearest = Phrase("or_use", model=near[0]) if near else ""
         error = ModelProblem("model-missing", model=model, host=self._host, installed=_listing(names), nearest=nearest)
-        return error.mended_by("model", *near)
+        return error.with_repair("model", *near)
 
     def forget(self) -> None:
         """Drop all cards and digests, since a model may have been pulled or replaced."""
@@ -115,9 +115,9 @@ class InstalledModels:
             return able[0]
         if able:
             error = ModelProblem("model-ambiguous", ability=ability, models=_listed(able), first=able[0])
-            raise error.mended_by("model", *able[:_MAX_OFFERED])
+            raise error.with_repair("model", *able[:_MAX_OFFERED])
         listing = _listing([short(model.name) for model in self._client.installed()])
-        pull = f"ollama pull {SUGGESTIONS.get(ability, 'llama3.2')}"
+        pull = f"%ollama_pull {SUGGESTIONS.get(ability, 'llama3.2')}"
         raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
 
 
@@ -174,7 +174,7 @@ class ModelRegistry:
             share = loaded.size_vram / loaded.size if loaded.size else 0
             key = "loaded_gpu" if share >= 1 else "loaded_partly" if share else "loaded_cpu"
             parts.append("● " + messages.phrase(key, language, share=f"{100 * share:.0f} %"))
-        return " · ".join(messages.harmless(part) for part in parts if part)
+        return " · ".join(messages.strip_controls(part) for part in parts if part)
 
 
 def short(name: str) -> str:

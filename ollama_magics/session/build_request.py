@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from ollama_magics.conversation import history_window, template, tools
 from ollama_magics.conversation.conversation import Conversation, Turn
+from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.replies import Replies
 from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_context import ReplyContext
-from ollama_magics.conversation.schema import Schema, of
+from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
 from ollama_magics.messages import Phrase
@@ -67,18 +67,18 @@ class ResponseSpec:
     @property
     def fields(self) -> dict[str, Any]:
         """What the request says of them."""
-        fields: dict[str, Any] = {"format": self.schema.sent} if self.schema else {}
-        return fields | ({"tools": self.toolbox.sent} if self.toolbox else {})
+        fields: dict[str, Any] = {"format": self.schema.format} if self.schema else {}
+        return fields | ({"tools": self.toolbox.definitions} if self.toolbox else {})
 
     def fits(self, text: str, done_reason: str) -> bool:
         """Whether a whole answer is what was asked for, and not cut inside of an object."""
-        return self.schema is None or (done_reason != "length" and self.schema.takes(text))
+        return self.schema is None or (done_reason != "length" and self.schema.accepts(text))
 
 
 def response_spec(session: Session, prompt: Prompt) -> ResponseSpec:
     """Return what the prompt wants; raises FormatProblem, ToolProblem, PromptProblem or SettingError before anything is asked."""
-    kind = None if prompt.format is None else of(prompt.format)
-    offered = tools.offered(prompt.tools or ())
+    kind = None if prompt.format is None else make_schema(prompt.format)
+    offered = tools.make_tools(prompt.tools or ())
     _check_together(prompt, has_tools=bool(offered))
     if not offered:
         return ResponseSpec(kind)
@@ -107,18 +107,18 @@ def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> R
     """Return the reply to a prompt, for which nothing but the model's card has been asked yet."""
     text = _filled(prompt.text, values)
     ahead = recall(_memory(session, prompt), prompt)
-    if ahead.goes_on:
-        prompt, text = _same(prompt, text, ahead.goes_on), ahead.goes_on.prompt.content
+    if ahead.continues:
+        prompt, text = _same(prompt, text, ahead.continues), ahead.continues.prompt.content
     if not text.strip():
         raise PromptProblem("prompt-empty")
     more = response_spec(session, prompt)
     session.installed.require_recent()
     model = _able(session, prompt)
-    prompt, notes = _thoughtful(session, prompt, model, goes_on=ahead.goes_on is not None)
+    prompt, notes = _thoughtful(session, prompt, model, goes_on=ahead.continues is not None)
     frozen = request(session, prompt, model, text, values, ahead, more)
-    here = _circumstances(session, prompt, frozen.options["num_ctx"], model, more)
+    here = _context(session, prompt, frozen.options["num_ctx"], model, more)
     if isinstance(frozen, ChatRequest):
-        ahead = fitted(ahead, frozen, here.context, strict=prompt.strict)
+        ahead = fitted(ahead, frozen, here.context_length, strict=prompt.strict)
         frozen = history_window.without_oldest(frozen, ahead.left_out)
     typed = _typed_system(prompt, values)
     here = _remembering(here, ahead, ahead.system if typed is None else typed, notes)
@@ -215,13 +215,13 @@ def _able(session: Session, prompt: Prompt) -> str:
     return model
 
 
-def _circumstances(session: Session, prompt: Prompt, asked: int, model: str, more: ResponseSpec) -> ReplyContext:
+def _context(session: Session, prompt: Prompt, asked: int, model: str, more: ResponseSpec) -> ReplyContext:
     card = session.installed.card(model)
     return ReplyContext(
         new=prompt.new,
         images=prompt.images,
-        context=min(asked, card.context_length or asked),
-        asked_context=asked,
+        context_length=min(asked, card.context_length or asked),
+        requested_context=asked,
         remote_host=_remote_host(session, model, card),
         language=session.language,
         digest=session.installed.digest(model),
@@ -237,10 +237,10 @@ def _remembering(here: ReplyContext, ahead: HistoryWindow, system: str | None, n
         here,
         conversation=ahead.conversation,
         place=ahead.place,
-        ahead=ahead.sizes,
-        before=ahead.before,
+        history=ahead.sizes,
+        fixed_tokens=ahead.fixed_tokens,
         left_out=ahead.left_out,
-        goes_on=ahead.goes_on,
+        continues=ahead.continues,
         system=system,
         notes=notes,
     )

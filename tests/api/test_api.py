@@ -13,7 +13,7 @@ from PIL import Image
 import ollama_magics as om
 from ollama_magics import api
 from ollama_magics.__main__ import main
-from ollama_magics.conversation.reply_view import warnings
+from ollama_magics.conversation.reply import answer_view
 from ollama_magics.errors import PromptProblem
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.session.session import current
@@ -58,7 +58,7 @@ def test_options_of_a_chat_go_out(stand_in: FakeServer) -> None:
     options: dict[str, Any] = {"context_length": "1k", "max_tokens": 5, "temperature": 0, "seed": 7}
     reply = om.chat("Hi {{x}}", values={"x": "you"}, system="Be brief.", **options)
     assert reply.text
-    assert warnings(reply) == ["cut at the max tokens (5): raise with --max-tokens"]
+    assert answer_view(reply).warnings == ["cut at max tokens (5): raise with --max-tokens"]
     (body,) = sent(stand_in)
     assert [message["content"] for message in body["messages"]] == ["Be brief.", "Hi you"]
     assert body["options"] == {"num_ctx": 1024, "num_predict": 5, "temperature": 0, "seed": 7}

@@ -1,4 +1,4 @@
-"""Rules that a reader could not see from one file: a module is one sentence, and long modules and functions say why."""
+"""Rules for all modules: a docstring of one sentence, and a reason for each long module or function."""
 
 import ast
 import re

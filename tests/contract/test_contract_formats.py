@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ollama_magics.conversation import json_schema
+from ollama_magics.conversation import schema
 from ollama_magics.errors import FormatProblem
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 def test_a_schema_that_is_taken(server: Server, wanted: dict[str, Any]) -> None:
     """The answer may be cut, but there is one; what we send of it is the same."""
     assert server.chat(format=wanted, options=SHORT).status_code == 200
-    assert json_schema.fit(wanted) == wanted
+    assert schema.adapt_to_server(wanted) == wanted
 
 
 @pytest.mark.parametrize("wanted", REFUSED.values(), ids=REFUSED)
@@ -52,7 +52,7 @@ def test_a_schema_that_is_refused(server: Server, wanted: dict[str, Any]) -> Non
     answer = server.chat(format=wanted, options=SHORT)
     assert (answer.status_code, answer.json()["error"]) == (500, "invalid JSON schema in format")
     try:
-        sent = json_schema.fit(wanted)
+        sent = schema.adapt_to_server(wanted)
     except FormatProblem:
         return
     assert server.chat(format=sent, options=SHORT).status_code == 200

@@ -33,7 +33,7 @@ def prompts(found: Conversation) -> list[str]:
 
 def sent(found: Conversation, place: Place) -> list[str]:
     """Return the texts that go out ahead of a prompt typed there."""
-    return [message.content for one in found.ahead(place) if one.complete for message in one.messages]
+    return [message.content for one in found.history(place) if one.complete for message in one.messages]
 
 
 def test_turns_without_a_place_are_appended() -> None:
@@ -71,7 +71,7 @@ def test_a_cell_that_runs_again_replaces_its_turns_and_what_followed() -> None:
 def test_asking_changes_nothing() -> None:
     """Only a kept turn does, so that a failed one leaves all as it was."""
     found = conversation(turn("one", Place("a", "1")), turn("two", Place("b", "2")))
-    found.ahead(Place("a", "3"))
+    found.history(Place("a", "3"))
     found.dropped_by(Place("a", "3"))
     assert prompts(found) == ["one", "two"]
 
@@ -94,7 +94,7 @@ def test_a_cleared_conversation_begins_afresh() -> None:
     """Nothing of it goes out."""
     found = conversation(turn("one"))
     found.clear()
-    assert (found.turns, found.ahead(NOWHERE), found.messages) == ((), (), ())
+    assert (found.turns, found.history(NOWHERE), found.messages) == ((), (), ())
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_new_turn_is_always_the_last_and_stays_with_its_own_run(places: list[P
     """After any sequence of runs: nothing stands behind it, and no other run of its cell is left."""
     found = Conversation()
     for number, place in enumerate(places):
-        ahead = len(found.ahead(place))
+        ahead = len(found.history(place))
         found.keep(turn(str(number), place))
         assert prompts(found)[-1] == str(number)
         assert len(found.turns) == ahead + 1

@@ -120,7 +120,7 @@ def test_a_server_that_refuses_functions_is_told_in_its_own_words() -> None:
     assert report.error is not None
     assert (report.error.code, report.error.how_we_know) == (
         "tools-unused",
-        "Asked to use a function it said: m does not support tools",
+        "Asked to call a function, it answered: m does not support tools",
     )
 
 

@@ -87,7 +87,7 @@ def test_a_row_that_is_too_long_says_by_how_much_where_the_server_does(connect: 
     """Tokens and context stand in newer answers."""
     with serving(poisoned({"b"}, lambda: refused(NESTED))) as server:
         problem = Call(connect, [server]).problem(["a", "b", "c"])
-    assert problem.how_we_know == "Row 1 is too long by 188 tokens (700, the context 512)."
+    assert problem.how_we_know == "Row 1 is 188 tokens too long (700, the context 512)."
 
 
 def test_texts_too_long_in_a_row_cost_two_requests_each_at_the_most(connect: Connect) -> None:
@@ -107,6 +107,9 @@ PASSING: dict[str, Sequence[Step]] = {
     "runner died, as 500": refused(EOF, 500),
     "runner gone": refused(NO_RUNNER),
     "runner stopped": refused("model runner has unexpectedly stopped", 500),
+    "runner exited": refused("model runner exited (code 9)", 500),
+    "runner killed": refused("llama-server crashed: signal: killed", 500),
+    "runner busy": refused("runner busy, please retry", 500),
     "busy": refused("server busy, please try again.  maximum pending requests exceeded", 503),
     "too many requests, says a gateway": whole(b"slow down", status=429, kind="text/plain"),
     "timeout, says a gateway": whole(b"", status=408),

@@ -50,8 +50,8 @@ def test_a_server_that_does_not_answer_is_left_out_with_a_word(connect: Connect)
         assert np.array_equal(call(TEXTS, batch=20), vectors(TEXTS))
         key, facts = call.told().notes[0]
     assert (key, facts["url"]) == ("server_left_out", dead.url)
-    assert messages.Phrase(key, **facts).spoken("zh").startswith(f"未使用 {dead.url}：")
-    assert messages.told(facts["reason"], "en") != messages.told(facts["reason"], "zh")
+    assert messages.Phrase(key, **facts).text("zh").startswith(f"未使用 {dead.url}：")
+    assert messages.format_fact(facts["reason"], "en") != messages.format_fact(facts["reason"], "zh")
 
 
 def test_a_server_that_dies_in_between_is_left_out_with_a_word(connect: Connect) -> None:

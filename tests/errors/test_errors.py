@@ -17,7 +17,7 @@ from ollama_magics.errors import EmbeddingProblem, Interrupted, OllamaMagicsErro
 PACKAGE = Path(ollama_magics.__file__).parent
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CODES = list(messages._ERRORS["en"])
-CODE = re.compile(f"'({'|'.join(CODES)})'")
+CODE = re.compile(f"[\"']({'|'.join(CODES)})[\"']")
 SHOWN = [code for code in CODES if not code.startswith("interrupted-")]  # an interrupt is one line
 NEVER_FACTS = {"debug", "rows"}  # arguments of the constructors that no text shows
 # What some error classes and the reply add themselves; **facts holds these three.
@@ -27,7 +27,6 @@ ADDED = {
 }
 ADDED |= {code: {"tokens", "limit"} for code in ("prompt-too-long", "conversation-too-long")}
 SPREAD = {name: {"url", "host", "port"} for name in ("facts", "context.facts")}
-POSITIONAL = {"refuse": ("code", "source", "reason")}  # the room of pictures raises through this function
 
 
 def fields(code: str, language: str = "en") -> set[str]:
@@ -55,8 +54,7 @@ def given_facts(call: ast.Call, code: str) -> set[str]:
     named = {keyword.arg for keyword in call.keywords if keyword.arg}
     spread = [keyword.value for keyword in call.keywords if keyword.arg is None]
     held = set().union(*(SPREAD[ast.unparse(value)] for value in spread))
-    told = POSITIONAL.get(ast.unparse(call.func).rpartition(".")[2], ())[: len(call.args)]
-    return (named | held | set(told) | ADDED.get(code, set())) - NEVER_FACTS
+    return (named | held | ADDED.get(code, set())) - NEVER_FACTS
 
 
 CALLS = list(calls())
@@ -84,7 +82,7 @@ def test_what_is_spread_into_errors_holds_what_it_should() -> None:
 
 def test_every_code_is_raised_and_every_raised_code_is_told() -> None:
     """No text is dead, and no error is without words."""
-    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path.parent.name != "texts"]
+    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path.parent.name != "messages"]
     assert {code for source in sources for code in CODE.findall(source)} == set(CODES)
 
 

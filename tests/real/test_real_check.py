@@ -30,11 +30,11 @@ def told(report: CheckReport, stage: str) -> str:
 @pytest.mark.parametrize(
     ("model", "ability", "verdict"),
     [
-        ("colours", "completion", "vision: sees"),
-        ("caller", "completion", "tools: calls"),
-        ("thinker", "completion", "thinking: thinks"),
-        ("all-minilm", "embedding", "embedding: near texts are near (dimension 384"),
-        ("parrot", "completion", "nothing more to prove"),
+        ("colours", "completion", "vision: works"),
+        ("caller", "completion", "tools: function called"),
+        ("thinker", "completion", "thinking: works"),
+        ("all-minilm", "embedding", "embedding: similar texts are close (dimension 384"),
+        ("parrot", "completion", "no more capabilities to test"),
     ],
 )
 def test_what_a_model_can_do_is_proved(real_url: str, model: str, ability: str, verdict: str) -> None:

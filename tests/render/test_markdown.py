@@ -8,8 +8,7 @@ import re
 import pytest
 
 from ollama_magics.render import cleaning, markdown
-from ollama_magics.render.answer import AMBER, GREY
-from ollama_magics.render.code import FAMILIES, coloured
+from ollama_magics.render.colours import AMBER, FAMILIES, GREY, coloured
 
 PEN = "\u202e"
 

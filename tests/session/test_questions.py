@@ -71,14 +71,14 @@ def test_a_denied_ability_is_told_and_not_proved(open_session: Open, stand_in: F
     values = {"base_url": stand_in.url, "model": "sandbox-vision", "model_type": "chat"}
     seen = open_session(**values).check(deep=True)
     denied = open_session(**values, vision="no").check(deep=True)
-    assert "vision: sees" in str(seen)
-    assert "the form says no to: vision" in str(denied)
-    assert "vision: sees" not in str(denied)
+    assert "vision: works" in str(seen)
+    assert "your settings say no: vision" in str(denied)
+    assert "vision: works" not in str(denied)
 
 
 ENVIRONMENT = [
-    ("http://far:2", "http://far:2, from OLLAMA_HOST instead of the saved http://saved:1"),
-    ("far:2", "because no http:// was typed · from OLLAMA_HOST, instead of the saved http://saved:1"),
+    ("http://far:2", "http://far:2, from OLLAMA_HOST, overriding the saved http://saved:1"),
+    ("far:2", "because no http:// was typed · from OLLAMA_HOST, overriding the saved http://saved:1"),
 ]
 
 
@@ -95,4 +95,4 @@ def test_a_saved_address_that_the_environment_overrides_is_named(
     assert session.question().overridden == "http://saved:1"
     assert said in str(session.check().stages[0].sentence)
     session.configure({"language": "zh"})
-    assert "代替已保存的 http://saved:1" in session.address_told()
+    assert "覆盖已保存的 http://saved:1" in session.address_told()

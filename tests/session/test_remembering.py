@@ -10,8 +10,7 @@ import pytest
 
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_view import warnings
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.errors import AnswerCut, Interrupted, OllamaMagicsError, PromptProblem, PromptTooLong
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.wire import Message
@@ -137,7 +136,7 @@ def test_turns_that_fit_all_go_out(session: Session, stand_in: FakeServer) -> No
     reply = session.ask(Prompt("And now?", context_length=512))
     assert reply.text
     assert (reply.left_out, len(sent(stand_in)[0])) == (0, 7)
-    assert warnings(reply) == []
+    assert answer_view(reply).warnings == []
 
 
 def test_the_oldest_turns_are_left_out_before_anything_is_sent(session: Session, stand_in: FakeServer) -> None:
@@ -149,7 +148,7 @@ def test_the_oldest_turns_are_left_out_before_anything_is_sent(session: Session,
     assert reply.left_out == 40 - (len(messages) - 1) // 2
     assert messages[0][1].startswith(f"{reply.left_out} ")
     assert 512 - 64 - 23 - 20 < 23 * (40 - reply.left_out) <= 512 - 64
-    assert warnings(reply) == [f"the start of the conversation was left out to fit ({reply.left_out})"]
+    assert answer_view(reply).warnings == [f"the start of the conversation was left out to fit the context ({reply.left_out})"]
     assert len(session.conversation.turns) == 41
 
 
@@ -236,7 +235,7 @@ def test_a_strict_answer_that_fills_the_context_is_refused_with_its_text(open_se
         with pytest.raises(AnswerCut) as caught:
             _ = reply.text
         assert (caught.value.code, caught.value.partial) == ("context-full", reply)
-        assert (reply.so_far, reply.complete, reply.shifted) == ("and on and on", False, False)
+        assert (reply.text, reply.complete, reply.shifted) == ("and on and on", False, False)
         assert json.loads(server.requests[-1].body)["shift"] is False
         assert [one.complete for one in session.conversation.turns] == [False]
 
@@ -282,7 +281,7 @@ def test_a_cell_that_gets_the_option_goes_on_with_its_own_answer(session: Sessio
     assert session.ask(Prompt("never stop", max_tokens=4, place=Place("a", "1"))).text
     reply = session.ask(Prompt("never stop", go_on=True, max_tokens=4, place=Place("a", "2")))
     assert reply.text.split() == ["and", "on"] * 4
-    assert (reply.dropped, [one.place.run for one in session.conversation.turns]) == (0, ["2"])
+    assert (exchange_of(reply).dropped, [one.place.run for one in session.conversation.turns]) == (0, ["2"])
 
 
 def _read_and_stop(reply: Reply) -> None:
@@ -296,7 +295,7 @@ def test_an_interrupted_answer_goes_on(session: Session) -> None:
     reply = session.ask(Prompt("never stop", max_tokens=20))
     with pytest.raises(Interrupted), reply:
         _read_and_stop(reply)
-    begun = reply.so_far
+    begun = reply.text
     assert session.ask(Prompt("", go_on=True, max_tokens=4)).text.startswith(begun)
 
 

@@ -41,7 +41,7 @@ class HistoryTable:
 
     def __repr__(self) -> str:
         lines = [f"{number}  {asked}\n   {model}: {said}" for number, asked, said, model, _ in self.rows]
-        return messages.harmless("\n".join([*(lines or [self._say("no_turns")]), *([self._under] if self._under else [])]))
+        return messages.strip_controls("\n".join([*(lines or [self._say("no_turns")]), *([self._under] if self._under else [])]))
 
     def _repr_html_(self) -> str:
         heads = "".join(f'<th style="{_CELL};{_GREY};font-weight:normal">{cleaning.escape(head)}</th>' for head in self._heads())

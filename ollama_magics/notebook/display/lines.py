@@ -106,7 +106,7 @@ def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any) -> Any:
 
 def say(key: str, language: str, **facts: object) -> None:
     """Write one phrase as a line of the cell's output."""
-    sys.stdout.write(messages.Phrase(key, **facts).spoken(language) + "\n")
+    sys.stdout.write(messages.Phrase(key, **facts).text(language) + "\n")
 
 
 def say_set(name: str, value: str, why: str, language: str) -> None:
@@ -122,7 +122,7 @@ def say_notices(notices: Iterable[tuple[str, Mapping[str, object]]], language: s
 def say_lines(lines: Iterable[str]) -> None:
     """Write lines of the cell's output, made harmless."""
     for line in lines:
-        sys.stdout.write(messages.harmless(line) + "\n")
+        sys.stdout.write(messages.strip_controls(line) + "\n")
 
 
 def say_rows(report: Any, language: str) -> None:

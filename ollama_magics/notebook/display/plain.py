@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from ollama_magics.conversation.exchange import Exchange
 from ollama_magics.conversation.replies import Replies
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_view import call_line, column_facts, figures, warnings
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of, round_view
 from ollama_magics.render import cleaning
+from ollama_magics.render.answer import call_line
 
 
-class Turns(ABC):
-    """What screens have in common that write one answer after another."""
+class ForwardScreen(ABC):
+    """What the screens have in common that write one answer after another."""
 
     _shown: Reply | Replies | None = None
-    _place, _rounds = -1, 0
-    times = True
+    _place, _written_rounds = -1, 0
+
+    def __init__(self, *, times: bool = True) -> None:
+        self._times = times
 
     def __enter__(self) -> Self:
         return self
@@ -28,61 +31,57 @@ class Turns(ABC):
         self._end()
 
     def show(self, shown: Reply | Replies) -> None:
-        """Ask for it, and write while it comes; the end of the last one is written when the screen is left."""
+        """Ask for it, and write while it comes; the end of the last answer is written when the screen is left."""
         self._shown = shown
-        for place in _growth(shown):
+        for place in _growing_places(shown):
+            reply = shown[place] if isinstance(shown, Replies) else shown
             if place != self._place:
                 self._end()
-                self._begin(shown, place)
-            self._end_rounds(reply := self._reply(shown))
-            self.grow(reply)
+                self._place, self._written_rounds = place, 0
+                self.begin(reply.model, reply.model if isinstance(shown, Replies) else "")
+            self._end_rounds(exchange_of(reply))
+            self.grow(exchange_of(reply))
 
     @abstractmethod
     def begin(self, model: str, heading: str) -> None:
         """Begin an answer of the model; the heading is empty where there is but one answer."""
 
     @abstractmethod
-    def grow(self, reply: Reply) -> None:
+    def grow(self, exchange: Exchange) -> None:
         """Write what is new in the answer."""
 
     @abstractmethod
     def end_round(self, text: str, lines: list[str]) -> None:
-        """Write the rest of a text that ended in calls of functions, and the calls; what comes is another text."""
+        """Write the rest of a text that ended in calls of functions, and the calls; another text follows."""
 
     @abstractmethod
-    def finish(self, reply: Reply, lines: list[str]) -> None:
+    def finish(self, exchange: Exchange, lines: list[str]) -> None:
         """Write the rest of the answer, and the lines under it."""
-
-    def _begin(self, shown: Reply | Replies, place: int) -> None:
-        self._place, self._rounds = place, 0
-        model = self._reply(shown).model
-        self.begin(model, model if isinstance(shown, Replies) else "")
 
     def _end(self) -> None:
         shown, place = self._shown, self._place
         if shown is None or place < 0:
             return
-        reply = self._reply(shown)
+        reply = shown[place] if isinstance(shown, Replies) else shown
         reply.close()
-        self._end_rounds(reply)
-        several = isinstance(shown, Replies)
-        facts = column_facts(reply, times=self.times) if several else figures(reply, times=self.times)
-        said = [" · ".join(facts), *warnings(reply)] if reply.begun or reply.complete else []
-        error = shown.errors.get(place) if isinstance(shown, Replies) else None
-        calls = [call_line(call) for call in reply.rounds.now.calls]
-        self.finish(reply, [*calls, *said, *(error.lines() if error else ())])
+        exchange = exchange_of(reply)
+        self._end_rounds(exchange)
+        view = answer_view(reply, times=self._times, in_column=isinstance(shown, Replies))
+        lines = [call_line(call) for call in view.calls]
+        if exchange.begun or exchange.complete:
+            lines += [" · ".join(view.figures), *view.warnings]
+        if isinstance(shown, Replies) and (error := shown.errors.get(place)):
+            lines += error.lines()
+        self.finish(exchange, lines)
 
-    def _end_rounds(self, reply: Reply) -> None:
-        for one in reply.rounds.ended[self._rounds :]:
-            self._rounds += 1
+    def _end_rounds(self, exchange: Exchange) -> None:
+        for one in map(round_view, exchange.tool_loop.ended[self._written_rounds :]):
+            self._written_rounds += 1
             self.end_round(one.text, [call_line(call) for call in one.calls])
 
-    def _reply(self, shown: Reply | Replies) -> Reply:
-        return shown[self._place] if isinstance(shown, Replies) else shown
 
-
-def _growth(shown: Reply | Replies) -> Iterator[int]:
-    # The place of each answer, when its turn comes and whenever it has grown.
+def _growing_places(shown: Reply | Replies) -> Iterator[int]:
+    """Yield the position of each answer, when its turn comes and whenever it has grown."""
     if isinstance(shown, Replies):
         yield from shown.stream()
         return
@@ -90,21 +89,22 @@ def _growth(shown: Reply | Replies) -> Iterator[int]:
         yield 0
 
 
-class Plain(Turns):
+class Plain(ForwardScreen):
     """Writes to the standard output; a kernel gathers what is not flushed into a few messages a second."""
 
     def __init__(self, *, flush: bool, times: bool = True) -> None:
-        self._flush, self.times = flush, times
+        super().__init__(times=times)
+        self._flush = flush
 
     def begin(self, model: str, heading: str) -> None:  # noqa: ARG002 - the heading is all of the model that is written
         """Write the heading."""
-        self._cleaned, self._told = cleaning.Cleaned(), 0
+        self._cleaned, self._known = cleaning.Cleaned(), 0
         if heading:
             sys.stdout.write(f"{cleaning.plain(heading)}\n")
 
-    def grow(self, reply: Reply) -> None:
+    def grow(self, exchange: Exchange) -> None:
         """Write what is new."""
-        new, self._told = reply.new_text(self._told)
+        new, self._known = exchange.new_text(self._known)
         sys.stdout.write(self._cleaned.feed(new))
         if self._flush:
             sys.stdout.flush()
@@ -113,10 +113,10 @@ class Plain(Turns):
         """Write what was held back, and the calls."""
         end = "\n" if text else ""
         sys.stdout.write(self._cleaned.rest() + end + "".join(f"{line}\n" for line in lines))
-        self._cleaned, self._told = cleaning.Cleaned(), 0
+        self._cleaned, self._known = cleaning.Cleaned(), 0
 
-    def finish(self, reply: Reply, lines: list[str]) -> None:
+    def finish(self, exchange: Exchange, lines: list[str]) -> None:
         """Write what was held back, and the lines."""
-        end = "\n" if reply.so_far else ""
+        end = "\n" if exchange.partial_text else ""
         sys.stdout.write(self._cleaned.rest() + end + "".join(f"{cleaning.plain(line)}\n" for line in lines))
         sys.stdout.flush()

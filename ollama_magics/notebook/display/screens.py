@@ -10,10 +10,18 @@ from typing import Any, Protocol, Self
 
 from IPython.display import display
 
-from ollama_magics.conversation.replies import Replies
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_view import bundle, columns_bundle, columns_metadata, metadata
-from ollama_magics.notebook.display.waiting import Waiting, Watch
+from ollama_magics.conversation.replies import Replies, column_views
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
+from ollama_magics.notebook.display.plain import Plain
+from ollama_magics.notebook.display.waiting import ServerStatus, Waiting
+from ollama_magics.render.answer import answer_output, columns_output
+
+
+class Screen(Protocol):
+    """Where one reply, or several, are shown while they come."""
+
+    def show(self, shown: Reply | Replies) -> None:
+        """Ask for it, and show it while it comes; the last paint is made when the screen is left."""
 
 
 class Quiet:
@@ -31,68 +39,43 @@ class Quiet:
             pass
 
 
-class Still(Quiet):
+class ShownAtEnd(Quiet):
     """One display for the whole, at the end, without the times: for outputs that are compared."""
 
     def show(self, shown: Reply | Replies) -> None:
-        """Ask for it to its end, then show what there is."""
+        """Ask for it to its end, then show what there is, also after an error."""
         try:
             super().show(shown)
         finally:
-            _show(shown)
-
-
-def _show(shown: Reply | Replies) -> None:
-    if isinstance(shown, Replies):
-        display(columns_bundle(shown, times=False), raw=True, metadata=columns_metadata(shown, times=False))
-        return
-    shown.close()
-    if shown.begun or shown.complete:
-        display(bundle(shown, times=False), raw=True, metadata=metadata(shown, times=False))
-
-
-class Screen(Protocol):
-    """Where one reply, or several, are shown while they come."""
-
-    def show(self, shown: Reply | Replies) -> None:
-        """Ask for it, and show it while it comes; the last paint is made when the screen is left."""
+            if isinstance(shown, Replies):
+                data, metadata = columns_output(column_views(shown, times=False))
+                display(data, raw=True, metadata=metadata)
+            else:
+                shown.close()
+                if exchange_of(shown).begun or shown.complete:
+                    data, metadata = answer_output(answer_view(shown, times=False))
+                    display(data, raw=True, metadata=metadata)
 
 
 def opened(  # noqa: PLR0913 - each its own matter, by name
-    shell: Any, model: str, language: str, watch: Callable[[], Watch], *, raw: bool = False, quiet: bool = False
+    shell: Any, model: str, language: str, status: Callable[[], ServerStatus], *, raw: bool = False, quiet: bool = False
 ) -> AbstractContextManager[Screen]:
-    """Return the screen of the shell; once entered it says that the model is waited for.
+    """Return the screen of the shell; once entered it says that it waits for the model.
 
     ``raw``: plain text; ``quiet``: nothing. With OLLAMA_MAGICS_STREAM=off all is shown once, at the end and without times.
     """
-    moves = os.environ.get("OLLAMA_MAGICS_STREAM") != "off"
     in_kernel = getattr(shell, "kernel", None) is not None
-    if quiet or not moves:
-        return _still(quiet=quiet, raw=raw or not in_kernel)
-    if raw or not (in_kernel or _is_window()):
-        from ollama_magics.notebook.display.plain import Plain  # noqa: PLC0415 - each screen brings in what only it needs
-
-        return Plain(flush=not in_kernel)
-    return _moving(Waiting(model, language, watch()), in_kernel=in_kernel)
-
-
-def _still(*, quiet: bool, raw: bool) -> AbstractContextManager[Screen]:
-    from ollama_magics.notebook.display.plain import Plain  # noqa: PLC0415 - as above
-
+    is_window = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if quiet:
         return Quiet()
-    return Plain(flush=False, times=False) if raw else Still()
-
-
-def _moving(waiting: Waiting, *, in_kernel: bool) -> AbstractContextManager[Screen]:
+    if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
+        return Plain(flush=False, times=False) if raw or not in_kernel else ShownAtEnd()
+    if raw or not (in_kernel or is_window):
+        return Plain(flush=not in_kernel)
     if in_kernel:
-        from ollama_magics.notebook.display.notebook import Notebook  # noqa: PLC0415 - as above
+        from ollama_magics.notebook.display.notebook import Notebook  # noqa: PLC0415 - only what the screen needs
 
-        return Notebook(waiting)
+        return Notebook(Waiting(model, language, status()))
     from ollama_magics.notebook.display.terminal import Terminal  # noqa: PLC0415 - brings in rich
 
-    return Terminal(waiting)
-
-
-def _is_window() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return Terminal(Waiting(model, language, status()))

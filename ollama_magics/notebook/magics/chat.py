@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import StdinNotImplementedError
@@ -48,7 +49,7 @@ class ChatMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.shell: Any = shell
-        self._painted: list[Reply | Replies] = []
+        self._painted: list[Callable[[], None]] = []  # each lets one reply show itself again
 
     @no_var_expand
     @line_cell_magic
@@ -170,8 +171,10 @@ class ChatMagics(Magics):
 
     def _show(self, reply: Reply | Replies, screen: Screen) -> None:
         self.shell.user_ns["_ollama"] = reply
-        self._painted.append(reply)
-        reply.painted = True
+        from ollama_magics.conversation.reply import mark_shown  # noqa: PLC0415 - brings in the renderer
+
+        mark_shown(reply)
+        self._painted.append(partial(mark_shown, reply, shown=False))
         with reply:
             screen.show(reply)
 
@@ -179,14 +182,14 @@ class ChatMagics(Magics):
         from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - as above
 
         if options.next_cell:
-            notebook.offer(reply.so_far, self.shell, session.language)
+            notebook.offer(reply.text, self.shell, session.language)
         if options.reuse:
             self._tell_of_store(session)
 
     def forget_painted(self, *_: Any) -> None:
         """Let replies show themselves again: the cell that painted them is done."""
-        for reply in self._painted:
-            reply.painted = False
+        for allow in self._painted:
+            allow()
         self._painted.clear()
 
 

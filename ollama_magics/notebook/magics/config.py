@@ -97,7 +97,7 @@ class FormMagics(Magics):
             return self._configure(line)
         except SettingError as error:
             if error.code == "secret-on-line" and blot(self.shell, line):
-                error.advised(Phrase("line_blotted"))
+                error.with_advice(Phrase("line_blotted"))
             with localized_errors():
                 raise
 

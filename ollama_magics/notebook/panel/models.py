@@ -42,7 +42,8 @@ def remarks(card: ModelCard | None, chosen: OllamaSettings, language: str) -> di
     """Return for each setting about which something is known what it is, and whether the form says something else."""
     noted = dict(_of_card(card, chosen, language)) if card and card.capabilities is not None else {}
     if chosen.max_tokens > chosen.context_length and chosen.model_type != "embedding":
-        noted["max_tokens"] = (messages.phrase("over_context", language, context=messages.grouped(chosen.context_length)), True)
+        context = messages.group_digits(chosen.context_length)
+        noted["max_tokens"] = (messages.phrase("over_context", language, context=context), True)
     return noted
 
 
@@ -54,7 +55,7 @@ def _of_card(card: ModelCard, chosen: OllamaSettings, language: str) -> Iterator
     if card.context_length:
         is_over = chosen.context_length > card.context_length and chosen.model_type != "embedding"
         key = "over_maximum" if is_over else "context_detected"
-        yield "context_length", (messages.phrase(key, language, count=messages.grouped(card.context_length)), is_over)
+        yield "context_length", (messages.phrase(key, language, count=messages.group_digits(card.context_length)), is_over)
 
 
 def _ability(card: ModelCard, name: str, chosen: str, language: str) -> Remark:
@@ -74,7 +75,7 @@ def _thinking(card: ModelCard, chosen: str, language: str) -> Remark:
 
 
 def _type(card: ModelCard, chosen: str, language: str) -> Remark:
-    can = messages.harmless(" · ".join(card.capabilities or ()))
+    can = messages.strip_controls(" · ".join(card.capabilities or ()))
     if card.can(_TYPES[chosen]):
         return messages.phrase("detected_type", language, can=can), False
     return messages.phrase("wrong_type", language, can=can), True
@@ -111,7 +112,7 @@ class ModelList:
             self._ours = False
 
     def _row(self, stock: ModelRegistry, name: str, language: str) -> str:
-        return f"{messages.harmless(name)}{_GAP}{stock.describe(name, language)}"
+        return f"{messages.strip_controls(name)}{_GAP}{stock.describe(name, language)}"
 
     def _chosen(self, change: Any) -> None:
         if not self._ours and change["new"]:

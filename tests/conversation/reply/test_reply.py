@@ -9,14 +9,30 @@ import pytest
 from PIL import Image
 
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.image_sources import collect
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_context import ReplyContext
-from ollama_magics.conversation.reply_view import bundle, figures, warnings
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of, mark_shown
 from ollama_magics.conversation.tools import Call
 from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
+from ollama_magics.render.answer import answer_output
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message, chunk
 from tests import faults
+
+
+def figures(reply: Reply, *, times: bool = True) -> list[str]:
+    """Return the figures under the answer."""
+    return list(answer_view(reply, times=times).figures)
+
+
+def warnings(reply: Reply) -> list[str]:
+    """Return the warnings under the answer."""
+    return list(answer_view(reply).warnings)
+
+
+def bundle(reply: Reply, *, times: bool = True) -> dict[str, str]:
+    """Return what a notebook shows of a reply."""
+    return answer_output(answer_view(reply, times=times))[0]
+
 
 REQUEST = ChatRequest(model="m", messages=(Message("user", "Hi"),), options={"num_predict": 7})
 LAST: dict[str, Any] = {"done": True, "done_reason": "stop", "eval_count": 1500, "eval_duration": 10**9, "prompt_eval_count": 20}
@@ -50,14 +66,14 @@ def said(text: str = "", **fields: Any) -> Chunk:
     return chunk(faults.chunk(text, **fields))
 
 
-def reply_of(*pieces: Chunk | BaseException, **circumstances: Any) -> Reply:
+def reply_of(*pieces: Chunk | BaseException, **context: Any) -> Reply:
     """Return a reply that will get these pieces."""
-    return Reply(REQUEST, Server(*pieces).chat, ReplyContext(**circumstances))
+    return Reply(REQUEST, Server(*pieces).chat, ReplyContext(**context))
 
 
-def finished(*pieces: Chunk | BaseException, **circumstances: Any) -> Reply:
+def finished(*pieces: Chunk | BaseException, **context: Any) -> Reply:
     """Return a reply that has got them."""
-    reply = reply_of(*pieces, **circumstances)
+    reply = reply_of(*pieces, **context)
     assert reply.text is not None
     return reply
 
@@ -79,7 +95,7 @@ def test_nothing_is_asked_before_the_first_look() -> None:
     """Building a reply costs nothing; its text asks once."""
     server = Server(*HELLO)
     reply = Reply(REQUEST, server.chat)
-    assert (reply.so_far, reply.complete, server.asked) == ("", False, 0)
+    assert (exchange_of(reply).partial_text, reply.complete, server.asked) == ("", False, 0)
     assert "not asked yet" in repr(reply)
     assert reply._repr_mimebundle_() == {"text/plain": repr(reply)}
     assert (reply.text, reply.text, str(reply)) == ("Hello",) * 3
@@ -91,7 +107,7 @@ def test_a_reply_is_read_piece_by_piece_and_once() -> None:
     server = Server(*HELLO)
     reply = Reply(REQUEST, server.chat)
     for piece in reply:
-        assert piece.text == reply.so_far == "Hel"
+        assert piece.text == exchange_of(reply).partial_text == "Hel"
         break
     assert [piece.text for piece in reply] == ["lo", ""]
     assert list(reply) == []
@@ -145,7 +161,7 @@ def test_a_cut_answer_carries_what_had_come() -> None:
     with pytest.raises(AnswerCut) as caught:
         _ = reply.text
     assert caught.value.partial is reply
-    assert (reply.so_far, reply.complete) == ("Hel", False)
+    assert (exchange_of(reply).partial_text, reply.complete) == ("Hel", False)
     assert "after 3 characters" in caught.value.how_we_know
     assert "not complete" in repr(reply)
 
@@ -157,7 +173,7 @@ def test_an_interrupt_in_a_with_carries_what_had_come() -> None:
     with pytest.raises(Interrupted) as caught:
         stop_after_one_piece(reply, KeyboardInterrupt())
     assert caught.value.partial is reply
-    assert (reply.so_far, server.left) == ("Hel", True)
+    assert (exchange_of(reply).partial_text, server.left) == ("Hel", True)
     assert not issubclass(Interrupted, Exception)
 
 
@@ -236,14 +252,14 @@ def picture(width: int, height: int) -> Any:
 
 def test_the_figures_under_an_answer() -> None:
     """Small facts, thousands grouped, times left out where outputs are compared."""
-    reply = finished(*HELLO, context=4096, remote_host="gpu-box")
+    reply = finished(*HELLO, context_length=4096, remote_host="gpu-box")
     assert figures(reply, times=False) == ["m", "1\u202f500 tokens", "context 1\u202f520 of 4\u202f096", "sent to gpu-box"]
     assert "1500 tok/s" in figures(reply)
 
 
 def test_figures_that_nobody_knows_are_left_out() -> None:
     """A zero would be a lie."""
-    assert figures(finished(said("a"), said(done=True), context=4096), times=False) == ["m"]
+    assert figures(finished(said("a"), said(done=True), context_length=4096), times=False) == ["m"]
 
 
 def test_a_shrunk_picture_is_told() -> None:
@@ -251,30 +267,30 @@ def test_a_shrunk_picture_is_told() -> None:
     small, large = picture(10, 10), picture(4000, 3000)
     assert figures(finished(*HELLO, images=(small,)), times=False) == ["m", "1\u202f500 tokens"]
     told = figures(finished(*HELLO, images=(small, large)), times=False)
-    assert told[2].startswith("picture was shrunk from 4000 × 3000 to ")
+    assert told[2].startswith("picture shrunk from 4000 × 3000 to ")
 
 
 WARNED: dict[str, tuple[tuple[Chunk, ...], str]] = {
-    "cut": ((said("a"), said(done=True, done_reason="length")), "cut at the max tokens (7)"),
+    "cut": ((said("a"), said(done=True, done_reason="length")), "cut at max tokens (7)"),
     "only thoughts": (
         (said(message={"content": "", "thinking": "Hm"}), said(done=True, done_reason="length")),
-        "the budget ended inside the thoughts",
+        "max tokens were used up by thoughts",
     ),
-    "shifted": ((said("a"), said(**{**LAST, "eval_count": 100})), "the answer ran past the context"),
+    "shifted": ((said("a"), said(**{**LAST, "eval_count": 100})), "the answer exceeded the context"),
 }
 
 
 @pytest.mark.parametrize(("pieces", "warning"), WARNED.values(), ids=WARNED)
 def test_what_keeps_an_answer_from_being_whole_is_said(pieces: tuple[Chunk, ...], warning: str) -> None:
     """In one sentence, and no other."""
-    (found,) = warnings(finished(*pieces, context=119))
+    (found,) = warnings(finished(*pieces, context_length=119))
     assert found.startswith(warning)
 
 
 def test_an_answer_within_the_context_is_not_shifted() -> None:
     """The last token may fill it; without a known context nothing is claimed."""
-    assert not finished(said("a"), said(**LAST), context=1520).shifted
-    assert finished(said("a"), said(**LAST), context=1519).shifted
+    assert not finished(said("a"), said(**LAST), context_length=1520).shifted
+    assert finished(said("a"), said(**LAST), context_length=1519).shifted
     assert not finished(said("a"), said(**LAST)).shifted
     assert warnings(finished(*HELLO)) == []
 
@@ -294,7 +310,7 @@ def test_dropped_turns_are_told() -> None:
     finished(*HELLO, conversation=memory, place=Place("a", "1"))
     finished(*HELLO, conversation=memory, place=Place("b", "2"))
     (warning,) = warnings(finished(*HELLO, conversation=memory, place=Place("a", "3")))
-    assert "later turns of the conversation were dropped (1)" in warning
+    assert "later turns of the conversation were removed (1)" in warning
 
 
 def test_a_finished_answer_shows_itself_in_two_forms() -> None:
@@ -327,9 +343,9 @@ def test_thoughts_are_shown_folded_before_the_answer() -> None:
 def test_a_reply_that_its_cell_painted_is_not_shown_twice() -> None:
     """IPython's protocol: an error means, show it in the ordinary way."""
     reply = finished(*HELLO)
-    reply.painted = True
+    mark_shown(reply)
     assert reply._ipython_display_() is None  # type: ignore[func-returns-value]
-    reply.painted = False
+    mark_shown(reply, shown=False)
     with pytest.raises(NotImplementedError):
         reply._ipython_display_()
 

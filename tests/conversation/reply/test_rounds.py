@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from ollama_magics.conversation.conversation import Conversation
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_context import ReplyContext
-from ollama_magics.conversation.reply_view import bundle
-from ollama_magics.conversation.tools import Call, Toolbox, offered
+from ollama_magics.conversation.exchange import ReplyContext
+from ollama_magics.conversation.reply import Reply, answer_view
+from ollama_magics.conversation.tools import Call, Toolbox, make_tools
 from ollama_magics.errors import Interrupted, PromptTooLong, ToolProblem
+from ollama_magics.render.answer import answer_output
 from ollama_magics.server.wire import ChatRequest, Chunk, Message, chunk
 from tests import faults
 
@@ -48,11 +48,16 @@ class Model:
         yield from self._answers[min(len(self.requests), len(self._answers)) - 1]
 
 
-def reply_of(model: Model, *, function: Any = add, confirm: Any = lambda _: True, **circumstances: Any) -> Reply:
+def reply_of(model: Model, *, function: Any = add, confirm: Any = lambda _: True, **context: Any) -> Reply:
     """Return a reply of the model, which may call the function."""
-    toolbox = Toolbox(offered(function), confirm)
-    request = ChatRequest(model="m", messages=(Message("user", "2 + 3?"),), tools=toolbox.sent)
-    return Reply(request, model.chat, ReplyContext(toolbox=toolbox, **circumstances))
+    toolbox = Toolbox(make_tools(function), confirm)
+    request = ChatRequest(model="m", messages=(Message("user", "2 + 3?"),), tools=toolbox.definitions)
+    return Reply(request, model.chat, ReplyContext(toolbox=toolbox, **context))
+
+
+def shown(reply: Reply) -> dict[str, str]:
+    """Return what a notebook shows of a reply."""
+    return answer_output(answer_view(reply))[0]
 
 
 ANSWER = (said("It is"), said(" 5."), said(**LAST))
@@ -133,7 +138,7 @@ def test_an_interrupt_inside_of_a_function_keeps_what_there_is() -> None:
         _ = reply.text
     assert caught.value.partial is reply
     assert [call.error for call in reply.tool_calls] == ["interrupted"]
-    assert "Let me see." in bundle(reply)["text/html"]
+    assert "Let me see." in shown(reply)["text/html"]
     assert [turn.complete for turn in memory.turns] == [False]
     assert memory.messages == ()
 
@@ -158,12 +163,12 @@ def test_the_calls_are_shown_where_they_happened() -> None:
     call = {"function": {"name": "echo", "arguments": {"text": hostile}}}
     reply = reply_of(Model(calling(call, text="Before."), (said("After."), said(**LAST))), function=echo)
     assert reply.text == "After."
-    shown = bundle(reply)
-    page = shown["text/html"]
+    found = shown(reply)
+    page = found["text/html"]
     assert page.index("Before.") < page.index("echo(text=") < page.index("After.")
     assert "<img" not in page
-    assert "\x1b" not in page + shown["text/plain"]
-    first, call_line, last = shown["text/plain"].splitlines()
+    assert "\x1b" not in page + found["text/plain"]
+    first, call_line, last = found["text/plain"].splitlines()
     assert call_line.startswith("echo(text='<img src=x onerror=alert(1)>\\x1b[31m') → <img")
     assert (first, last) == ("Before.", "After.")
 
@@ -173,7 +178,7 @@ def test_a_call_that_has_not_come_back_is_shown_as_waiting() -> None:
     seen: list[str] = []
 
     def confirm(_: Call) -> bool:
-        seen.append(bundle(reply)["text/html"])
+        seen.append(shown(reply)["text/html"])
         return True
 
     reply = reply_of(Model(calling(ADD), ANSWER), confirm=confirm)
@@ -192,10 +197,10 @@ def test_a_refusal_as_too_long_leaves_out_turns_in_any_round() -> None:
             raise error
         yield from model.chat(request)
 
-    toolbox = Toolbox(offered(add), lambda _: True)
+    toolbox = Toolbox(make_tools(add), lambda _: True)
     old = (Message("user", "old"), Message("assistant", "older"))
-    request = ChatRequest(model="m", messages=(*old, Message("user", "2 + 3?")), tools=toolbox.sent)
-    reply = Reply(request, send, ReplyContext(toolbox=toolbox, ahead=(20,)))
+    request = ChatRequest(model="m", messages=(*old, Message("user", "2 + 3?")), tools=toolbox.definitions)
+    reply = Reply(request, send, ReplyContext(toolbox=toolbox, history=(20,)))
     assert (reply.text, reply.left_out) == ("It is 5.", 1)
     assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool"]
     assert [call.result for call in reply.tool_calls] == ["5"]
@@ -205,7 +210,9 @@ def test_a_turn_with_calls_has_the_tokens_of_all_that_was_said() -> None:
     """The last count of the server covers them; thoughts are not sent again, nor counted."""
     memory = Conversation()
     counted = LAST | {"prompt_eval_count": 90, "eval_count": 7}
-    assert reply_of(Model(calling(ADD, thinking="Hm " * 50), (said("5"), said(**counted))), conversation=memory, before=10).text
+    assert reply_of(
+        Model(calling(ADD, thinking="Hm " * 50), (said("5"), said(**counted))), conversation=memory, fixed_tokens=10
+    ).text
     assert [turn.tokens for turn in memory.turns] == [90 + 7 - 10]
 
 
@@ -216,7 +223,7 @@ def test_what_was_called_is_kept_when_a_cut_answer_goes_on() -> None:
     assert reply_of(Model(calling(ADD), cut), conversation=memory).text == "It is"
     [turn] = memory.turns
     request = ChatRequest(model="m", messages=(turn.prompt, *turn.between, turn.answer))
-    reply = Reply(request, Model((said(" 5."), said(**LAST))).chat, ReplyContext(conversation=memory, goes_on=turn))
+    reply = Reply(request, Model((said(" 5."), said(**LAST))).chat, ReplyContext(conversation=memory, continues=turn))
     assert reply.text == "It is 5."
     assert [message.role for message in memory.messages] == ["user", "assistant", "tool", "assistant"]
 

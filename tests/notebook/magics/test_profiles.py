@@ -60,7 +60,7 @@ def test_headers_and_keys_reach_the_server(shell: Any, monkeypatch: pytest.Monke
         assert (got["x-team"], got["authorization"]) == ("blue", f"Bearer {KEY}")
         shown = shell.run("%ollama_config --show") + shell.run("%ollama_config --base-url 127.0.0.1:1")
     assert "environment variable A_KEY" in shown
-    assert "Headers dropped: it was for" in shown
+    assert "Headers removed: it was for" in shown
     assert KEY not in shown
 
 
@@ -147,7 +147,7 @@ def test_the_table_says_what_the_environment_overrides(shell: Any, monkeypatch: 
     shell.run("%ollama_config --base-url http://saved:1 --save")
     shell.run("%reload_ext ollama_magics")
     monkeypatch.setenv("OLLAMA_HOST", "far:2")
-    assert "environment, instead of the saved http://saved:1" in shell.run("%ollama_config --show")
+    assert "environment, overriding the saved http://saved:1" in shell.run("%ollama_config --show")
 
 
 def test_a_broken_profile_stops_one_cell_and_not_the_extension(bare: Any, stand_in: FakeServer) -> None:

@@ -118,14 +118,14 @@ def test_a_request_that_is_not_there_names_the_nearest_and_what_differs(
         told(replay(), "A long question about cats and their mittens", seed=2)
     error = caught.value
     assert len(error.lines()) == 3
-    assert error.what == f"POST /api/chat as it is asked now is not in {recording}."
+    assert error.what == f"{recording} has no recording of this request: POST /api/chat."
     assert "number 4 of 5" in error.how_we_know
-    assert "kittens' there and" in error.how_we_know
-    assert "mittens' here" in error.how_we_know
-    assert "options.seed is 1 there and 2 here" in error.how_we_know
+    assert "kittens' in the recording and" in error.how_we_know
+    assert "mittens' now" in error.how_we_know
+    assert "options.seed is 1 in the recording and 2 now" in error.how_we_know
     assert "OLLAMA_MAGICS_REPLAY" in error.remedy
     error.language = "zh"
-    assert "最接近的是" in error.how_we_know
+    assert "最相似的是" in error.how_we_know
 
 
 def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, stand_in: FakeServer) -> None:
@@ -249,7 +249,7 @@ def test_an_interrupted_answer_is_interrupted_again(record: Record, replay: Reco
     with pytest.raises(Interrupted) as caught, again:
         list(again)
     assert caught.value.partial is again
-    assert again.so_far == reply.so_far != ""
+    assert again.text == reply.text != ""
 
 
 def test_models_are_chosen_as_they_were(record: Record, replay: Record, stand_in: FakeServer) -> None:
@@ -261,7 +261,7 @@ def test_models_are_chosen_as_they_were(record: Record, replay: Record, stand_in
         assert caught.value.code == "model-ambiguous"
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("{}", "no recording"), ("[1", "no recording")])
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("{}", "not a recording"), ("[1", "not a recording")])
 def test_a_file_that_cannot_be_replayed_says_why(replay: Record, recording: Path, content: str | None, said: str) -> None:
     """Missing, of another kind, or broken; and the file is left as it is."""
     if content is not None:
@@ -320,4 +320,4 @@ def test_the_rounds_of_a_turn_with_functions_are_replayed(record: Record, replay
     more = 1
     with pytest.raises(om.RecordingProblem) as caught:
         told(replay(), "2 and 3", **wishes)
-    assert "messages[2].content is '5' there and '6' here" in caught.value.how_we_know
+    assert "messages[2].content is '5' in the recording and '6' now" in caught.value.how_we_know
