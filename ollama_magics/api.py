@@ -106,7 +106,7 @@ def models() -> list[dict[str, Any]]:
     return [{"name": one.name, "size": one.size, "loaded": one.name in there} for one in client.installed()]
 
 
-def pull(model: str) -> Iterator[models_module.Progress]:
+def pull(model: str) -> Iterator[models_module.PullProgress]:
     """Yield how far the server is with the download of a model; to leave the iteration ends it, and what has come stays."""
     yield from models_module.pull(current().client, model)
     current().forget_models()

@@ -250,6 +250,6 @@ def _remote_host(session: Session, model: str, card: ModelCard) -> str:
     here = session.address
     if card.remote_host:
         return urlsplit(card.remote_host).hostname or card.remote_host
-    if session.installed.is_elsewhere(model):
+    if session.installed.is_remote(model):
         return _CLOUD
     return "" if here.is_loopback else here.host

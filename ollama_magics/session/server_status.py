@@ -49,7 +49,7 @@ class ServerStatus:
             self._client.close()
 
     def _look(self, model: str) -> str:
-        if self._session.installed.is_elsewhere(model):
+        if self._session.installed.is_remote(model):
             return ""
         self._client = self._client or self._session.client.sibling(self._ended, _LIMITS)
         loaded = {full_name(found.name) for found in self._client.loaded()}

@@ -20,7 +20,7 @@ from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.models import InstalledModels
-from ollama_magics.server.transport import ConnectionOptions, Recording
+from ollama_magics.server.transport import ConnectionOptions, Recorder
 from ollama_magics.session import build_request
 from ollama_magics.session.server_status import ServerStatus
 from ollama_magics.settings import form
@@ -48,7 +48,7 @@ class Session:
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
         self._store: VectorStore | None = None
         self._cancelled, self._owned = threading.Event(), ExitStack()
-        self.tape: Recording | None = None  # what listens to every exchange, or gives it back
+        self.tape: Recorder | None = None
         self.others: dict[Any, Session] = {}  # for other addresses, see access.py; they end with this one
 
     # Where and in which language.
@@ -104,7 +104,7 @@ class Session:
         times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
         way, key = self._way(address)
         if url:
-            other = Client(address, times, key=key, way=way, cancelled=self._cancelled, tape=self.tape)
+            other = Client(address, times, key=key, connection=way, cancelled=self._cancelled, recorder=self.tape)
             return other, InstalledModels(other)
         # a fork must not share connections
         wanted = (address.url, address.username, address.password, times, way, key, self.tape, os.getpid())
@@ -112,7 +112,7 @@ class Session:
             if self._client is None or self._client[0] != wanted:
                 if self._client:
                     self._client[1].close()
-                client = Client(address, times, key=key, way=way, cancelled=self._cancelled, tape=self.tape)
+                client = Client(address, times, key=key, connection=way, cancelled=self._cancelled, recorder=self.tape)
                 self._client = (wanted, client, InstalledModels(client))
             return self._client[1], self._client[2]
 
@@ -216,7 +216,7 @@ class Session:
         chosen = self.settings
         return str(chosen.embedding_model or (chosen.model if chosen.model_type == "embedding" else ""))
 
-    def check(self, report: stages.Report | None = None, *, deep: bool = False) -> CheckReport:
+    def check(self, report: stages.OnProgress | None = None, *, deep: bool = False) -> CheckReport:
         """Return the connectivity check; ``report`` gets what is known after every stage, ``deep`` asks the model too."""
         self.forget_models()
         return stages.check(self.question(deep=deep), report, stop=self._cancelled)
@@ -227,9 +227,9 @@ class Session:
         typed, source = self.typed_address()
         more: dict[str, Any] = {"language": self.language, "context_length": chosen.context_length, "deep": deep}
         with suppress(AddressError):  # which the check explains
-            more["way"], more["key"] = self._way(self.address)
+            more["connection"], more["key"] = self._way(self.address)
         more |= {"options": Prompt("").options(chosen), "keep_alive": chosen.keep_alive, "probes": chosen.probes == "yes"}
-        more |= {"denied": tuple(self._said("no")), "overridden": self.in_force.overridden, "tape": self.tape}
+        more |= {"denied": tuple(self._said("no")), "overridden": self.in_force.overridden, "recorder": self.tape}
         embeds = chosen.model_type == "embedding"
         abilities = ("embedding",) if embeds else ("completion", *self._said("yes"))
         model = self.embedding_model() if embeds else chosen.model

@@ -43,14 +43,14 @@ class Scene:
         self.url = self.url or server.url
         return server.port
 
-    def world(self) -> Environment:
+    def environment(self) -> Environment:
         """Return what the check may look at."""
         port = self.port or closed_port()
         read, run = (lambda path: self.files.get(path, "")), (lambda *words: self.programs.get(" ".join(words), ""))
         return Environment(self.environ, read, self.modules, self.system, self._resolve, port, run)
 
-    def asked(self) -> CheckRequest:
-        """Return the question."""
+    def request(self) -> CheckRequest:
+        """Return what the check is to test."""
         return CheckRequest(self.url, "notebook", **{"model": "m", **self.question})
 
     def _resolve(self, host: str, port: int, **_: object) -> list[tuple[Any, ...]]:

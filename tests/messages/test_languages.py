@@ -11,7 +11,7 @@ import pytest
 
 import ollama_magics
 from ollama_magics import messages
-from ollama_magics.server.address_text import Why
+from ollama_magics.server.address_text import ChangeReason
 from ollama_magics.settings import form, values
 
 PACKAGE = Path(ollama_magics.__file__).parent
@@ -22,7 +22,7 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
 }
 # The English stands with the thing itself: the reason in the room of addresses, help and words of a choice with the setting.
 ONLY_CHINESE = {
-    *(f"why_{why.name.lower()}" for why in Why),
+    *(f"why_{why.name.lower()}" for why in ChangeReason),
     *(f"help_{name}" for name in form.form()),
     *(f"word_{word}" for name in form.form() for word in form.words(name)),
 }
@@ -39,7 +39,7 @@ def fields(text: str | tuple[str, ...]) -> set[str]:
 def test_the_reasons_of_an_address_are_told_in_chinese() -> None:
     """Each by the name of the reason; beside them only helps and words of settings have no English of their own."""
     only = set(messages._PHRASES["zh"]) - set(messages._PHRASES["en"])
-    assert {f"why_{why.name.lower()}" for why in Why} <= only <= ONLY_CHINESE
+    assert {f"why_{why.name.lower()}" for why in ChangeReason} <= only <= ONLY_CHINESE
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -90,7 +90,7 @@ def test_another_spelling_of_this_machine_is_this_machine(host: str) -> None:
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "93.184.216.34"])
 def test_a_public_machine_is_let_through(address: str) -> None:
     """The judgement itself says yes; that there is no network to reach it is another matter."""
-    limits = Limits(resolve=answering(address), seconds=0.3, connecting=0.3)
+    limits = Limits(resolve=answering(address), seconds=0.3, connect=0.3)
     assert "public internet" not in refused("http://pictures.example:9/a.png", limits)
 
 

@@ -11,7 +11,7 @@ import pytest
 from ollama_magics.errors import ModelProblem, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.client import Client
-from ollama_magics.server.models import InstalledModels, ModelRegistry, look_over
+from ollama_magics.server.models import InstalledModels, ModelRegistry, read_registry
 from ollama_magics.server.wire import InstalledModel, LoadedModel
 from tests.faults import FaultServer, Serve, Step, whole
 from tests.faults.connection import Connection
@@ -202,15 +202,15 @@ def test_a_model_is_described_by_what_the_server_lists(
 ) -> None:
     """Size, parameters, quantisation, and where it is in memory; what a server does not know is left out."""
     memory = {"m:latest": LoadedModel("m:latest", *loaded)} if loaded else {}
-    assert ModelRegistry((InstalledModel("m:latest", size, details=details),), {}, memory).described("M", "en") == text
+    assert ModelRegistry((InstalledModel("m:latest", size, details=details),), {}, memory).describe("M", "en") == text
 
 
 def test_a_server_is_looked_over_the_chosen_model_first(connect: Connect, stand_in: FakeServer) -> None:
     """So that a form need not wait for a hundred others."""
-    first, last = look_over(connect(stand_in.url), "sandbox-vision")
+    first, last = read_registry(connect(stand_in.url), "sandbox-vision")
     assert list(first.cards) == ["sandbox-vision:latest"]
     assert len(last.cards) == len(last.models) == 5
-    assert last.described("sandbox-embed", "en") == "2 kB · embedding · dimension 256"
+    assert last.describe("sandbox-embed", "en") == "2 kB · embedding · dimension 256"
     assert last.able("embedding") == ["sandbox-embed"]
     assert first.able("embedding") == ["sandbox-chat", "sandbox-embed", "sandbox-think", "sandbox-tools"]  # three may be
     assert last.has("SANDBOX-CHAT")

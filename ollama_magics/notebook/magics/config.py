@@ -130,7 +130,7 @@ class FormMagics(Magics):
 
     def _checked(self, session: Session, *, deep: bool, is_json: bool) -> CheckReport:
         if is_json:
-            return session.check(deep=deep).in_json()
+            return session.check(deep=deep).shown_as_json()
 
         report: CheckReport = lines.watch_check(lambda paint: session.check(paint, deep=deep), self.shell)
         self._painted.append(report)

@@ -12,7 +12,7 @@ from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
 from ollama_magics.notebook.panel.fields import Fold
-from ollama_magics.server.models import ModelRegistry, look_over, short
+from ollama_magics.server.models import ModelRegistry, read_registry, short
 from ollama_magics.server.wire import ModelCard, full_name
 from ollama_magics.session.session import Session
 from ollama_magics.settings import form
@@ -57,7 +57,7 @@ class ModelList:
         self._is_updating = True
         try:
             self.choice.options = [
-                (f"{messages.strip_controls(name)}{_SPACE}{registry.described(name, language)}", name)
+                (f"{messages.strip_controls(name)}{_SPACE}{registry.describe(name, language)}", name)
                 for name in names
                 if registry
             ]
@@ -101,7 +101,7 @@ class ModelLookup:
             self._report(None, cancelled)
             return
         try:
-            for registry in look_over(client, str(self._session.settings.model)):
+            for registry in read_registry(client, str(self._session.settings.model)):
                 self._report(registry, cancelled)
         except OllamaMagicsError:
             self._report(None, cancelled)

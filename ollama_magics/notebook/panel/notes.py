@@ -58,7 +58,7 @@ def make_note(name: str, session: Session, registry: ModelRegistry | None, model
     if name in _MODELS and registry and (model := str(getattr(session.settings, name))):
         if registry.models and not registry.has(model):
             return messages.phrase("not_installed", session.language), True
-        if known := registry.described(model, session.language):
+        if known := registry.describe(model, session.language):
             return known, False
     text, is_warning = model_note or ("", False)
     return " · ".join(filter(None, [*_setting_notes(name, session, has_model_note=bool(model_note)), text])), is_warning
