@@ -23,7 +23,7 @@ _EMPTY = {
 }
 
 
-def in_force(name: str, value: str, language: str) -> str:
+def resolved_value(name: str, value: str, language: str) -> str:
     """Return a value of a setting on one line, or what holds where it is empty."""
     if not value:
         return messages.phrase(_EMPTY.get(name, "nothing_set"), language)
@@ -36,7 +36,7 @@ class SettingsTable:
     def __init__(self, rows: Sequence[tuple[str, str, str]], language: str) -> None:
         self._language = language
         self.rows = [
-            (messages.label(name, language), in_force(name, value, language), self._source(source))
+            (messages.label(name, language), resolved_value(name, value, language), self._source(source))
             for name, value, source in rows
         ]
 
@@ -111,7 +111,7 @@ def say(key: str, language: str, **facts: object) -> None:
 
 def say_set(name: str, value: str, why: str, language: str) -> None:
     """Write what a setting is now, and why it differs from what was typed, if it does."""
-    say("set", language, label=messages.label(name, language), value=why or in_force(name, value, language))
+    say("set", language, label=messages.label(name, language), value=why or resolved_value(name, value, language))
 
 
 def say_notices(notices: Iterable[tuple[str, Mapping[str, object]]], language: str) -> None:

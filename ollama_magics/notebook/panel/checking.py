@@ -104,7 +104,7 @@ class Checking:
     def _found(self, run: _Run) -> CheckReport | None:
         self._session.forget_models()
         try:
-            question = self._session.question(deep=run.deep)
+            question = self._session.check_request(deep=run.deep)
         except OllamaMagicsError as error:  # a variable that should hold the key, and does not
             error.language = self._session.language
             self.report.value = fields.small(str(error), is_loud=True)
@@ -176,7 +176,7 @@ class Saving:
         """Say whether the saved profile is one that no check has proved."""
         is_unverified = False
         with suppress(OllamaMagicsError):  # a file that cannot be read was told when it was to be used
-            is_unverified = self._session.in_force.is_unverified()
+            is_unverified = self._session.resolved.is_unverified()
         words = (messages.phrase(key, self._session.language) for key in ("unverified", "unverified_why"))
         self.mark.value = fields.mark(*words) if is_unverified else ""
 
@@ -187,7 +187,7 @@ class Saving:
     def confirm(self) -> None:
         """Take the mark off: the model has answered."""
         with suppress(OllamaMagicsError):  # the mark stays, and the next Save says why
-            self._session.in_force.confirm()
+            self._session.resolved.confirm()
         self.show_mark()
 
     def _verify(self) -> None:
@@ -209,7 +209,7 @@ class Saving:
     def _keep(self, key: str, *, verified: bool) -> None:
         self.withdraw()
         try:
-            path = self._session.in_force.save("", verified=verified)
+            path = self._session.resolved.save("", verified=verified)
         except OllamaMagicsError as error:
             error.language = self._session.language
             self._tell(str(error))

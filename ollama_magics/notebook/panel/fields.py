@@ -241,7 +241,7 @@ class KeyField:
 
     def _keep(self, typed: Secret) -> None:
         try:
-            self._session.in_force.hold_key(secret_values.clean_key(typed.reveal()))
+            self._session.resolved.hold_key(secret_values.clean_key(typed.reveal()))
         except OllamaMagicsError as error:
             error.language = self._session.language
             self._tell(f"{error.what} {error.how_we_know}")

@@ -21,21 +21,7 @@ from ollama_magics.settings import form
 _MAIN = ("model", "base_url", "model_type", "context_length", "max_tokens", "vision", "tools", "embedding_model")
 _MORE = tuple(name for name in form.form() if name not in (*_MAIN, "language"))
 _FIELDS = (*_MAIN, *_MORE, "language")
-# what a model type has no use for
-_TALKING = (
-    "max_tokens",
-    "vision",
-    "tools",
-    "embedding_model",
-    "system",
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "stop",
-    "think",
-)
-_HIDDEN = {"completion": ("tools",), "embedding": (*_TALKING, "think")}
+_HIDDEN = {kind: form.unused(kind) for kind in form.words("model_type")}
 _ELSEWHERE = ("base_url", "ca_bundle", "headers", "proxy", "api_key_env", "key_store", "local_only", "connect_timeout")
 
 _BESIDE = ("max_over_context",)  # notices that stand beside their field
@@ -146,7 +132,7 @@ class Panel(widgets.VBox):
     def _fill(self, values: dict[str, Any]) -> None:
         self._is_filling = True
         try:
-            changed = self._session.in_force.fill(values)
+            changed = self._session.resolved.fill(values)
         finally:
             self._is_filling = False
         if changed:
@@ -190,6 +176,6 @@ class Panel(widgets.VBox):
         return messages.label(names[0], self._session.language) if names else ""
 
     def _tell(self, text: str = "") -> None:
-        language, notices = self._session.language, self._session.in_force.take_notices()
+        language, notices = self._session.language, self._session.resolved.take_notices()
         said = [messages.notice(key, facts, language) for key, facts in notices if key not in _BESIDE]
         self._said.value = fields.small(" · ".join(filter(None, (text, *said)))) if text or said else ""

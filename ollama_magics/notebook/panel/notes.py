@@ -42,7 +42,7 @@ def note(name: str, session: Session, stock: ModelRegistry | None, remark: Remar
 
 def _own(name: str, session: Session, *, has_remark: bool) -> Iterator[str]:
     """Yield what is said without the server's word: what the setting is, and whose value this is."""
-    source, language = session.in_force.source(name), session.language
+    source, language = session.resolved.source(name), session.language
     is_chosen = name in _ABILITIES and getattr(session.settings, name) != "auto"
     is_sent = name in _TOKENS and session.settings.model_type != "embedding"  # %embed takes --context
     if name not in _BRIEF:
@@ -75,7 +75,7 @@ def _address(session: Session) -> Remark:
     except OllamaMagicsError as error:  # a bad OLLAMA_HOST
         error.language = session.language
         return f"{error.what} {error.how_we_know}", True
-    if saved := session.in_force.overridden:
+    if saved := session.resolved.overridden:
         return messages.phrase("note_over", session.language, url=address.url, saved=saved), False
     return _explained(session) or messages.phrase(f"address_{source}", session.language, url=address.url), False
 
