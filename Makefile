@@ -36,6 +36,8 @@ check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, and the layers (impor
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@if command -v pyright >/dev/null; then pyright --pythonpath $(BIN)/python tests/typing/api.py; \
+		else echo "pyright is not installed: tests/typing/api.py was checked by mypy alone"; fi
 	@$(BIN)/lint-imports --no-logo --no-cache
 
 lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in

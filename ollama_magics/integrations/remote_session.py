@@ -52,7 +52,7 @@ class Access:
     def _open(self) -> Session:
         other = Session(OllamaSettings())
         other.configure(dict(self.settings))
-        other.tape = current().tape
+        other.recording = current().recording
         if self.api_key_env:
             other.configure({"api_key_env": self.api_key_env})
         return other

@@ -21,8 +21,8 @@ _EMPTY = {
 }
 
 
-def in_force(name: str, value: str, language: str) -> str:
-    """Return the value of a setting on one line; where it is empty, a phrase for what is used then."""
+def resolved_value(name: str, value: str, language: str) -> str:
+    """Return a value of a setting on one line, or what holds where it is empty."""
     if not value:
         return messages.phrase(_EMPTY.get(name, "nothing_set"), language)
     return " · ".join(value.splitlines())
@@ -76,7 +76,7 @@ def say(key: str, language: str, **facts: object) -> None:
 
 def say_set(name: str, value: str, why: str, language: str) -> None:
     """Write what a setting is now, and why it differs from what was typed, if it does."""
-    say("set", language, label=messages.label(name, language), value=why or in_force(name, value, language))
+    say("set", language, label=messages.label(name, language), value=why or resolved_value(name, value, language))
 
 
 def say_notices(notices: Iterable[tuple[str, Mapping[str, object]]], language: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Turn
-from ollama_magics.notebook.display.lines import in_force
+from ollama_magics.notebook.display.lines import resolved_value
 from ollama_magics.render.answer import answer_html, footer_html
 from ollama_magics.render.tables import Cell, cells_html
 
@@ -25,7 +25,7 @@ class SettingsTable:
         for name, value, source in rows:
             kind, _, detail = source.partition(" ")
             shown_source = messages.phrase(f"source_{kind}", language, detail=detail)
-            self.rows.append((messages.label(name, language), in_force(name, value, language), shown_source))
+            self.rows.append((messages.label(name, language), resolved_value(name, value, language), shown_source))
 
     def __repr__(self) -> str:
         widths = [max(len(row[column]) for row in self.rows) for column in range(2)]

@@ -124,7 +124,7 @@ class CheckControls:
 
         self._session.forget_models()
         try:
-            question = self._session.question(deep=run.deep)
+            question = self._session.check_request(deep=run.deep)
         except OllamaMagicsError as error:  # for example, the variable that should hold the key is not set
             error.language = self._session.language
             self.report.value = fields.note_html(str(error), is_warning=True)
@@ -186,13 +186,13 @@ class SaveControls:
     def confirm(self) -> None:
         """Record that the saved profile is verified, and remove the mark."""
         with suppress(OllamaMagicsError):  # the mark stays, and the next Save says why
-            self._session.in_force.confirm()
+            self._session.resolved.confirm()
         self._update_mark()
 
     def _update_mark(self) -> None:
         is_unverified = False
         with suppress(OllamaMagicsError):  # a file that cannot be read was reported when it was to be used
-            is_unverified = self._session.in_force.is_unverified()
+            is_unverified = self._session.resolved.is_unverified()
         words = (messages.phrase(key, self._session.language) for key in ("unverified", "unverified_why"))
         self.mark.value = fields.badge_html(*words) if is_unverified else ""
 
@@ -215,7 +215,7 @@ class SaveControls:
     def _save(self, key: str, *, verified: bool) -> None:
         self.hide_save_anyway()
         try:
-            path = self._session.in_force.save("", verified=verified)
+            path = self._session.resolved.save("", verified=verified)
         except OllamaMagicsError as error:
             error.language = self._session.language
             self._show_message(str(error))

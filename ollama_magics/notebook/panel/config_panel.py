@@ -23,13 +23,7 @@ _MAIN = ("model", "base_url", "model_type", "context_length", "max_tokens", "vis
 _MORE = tuple(name for name in form.form() if name not in (*_MAIN, "language"))
 _FIELDS = (*_MAIN, *_MORE, "language")
 # settings that a model type does not use
-_HIDDEN = {
-    "completion": ("tools",),
-    "embedding": (
-        *("max_tokens", "vision", "tools", "embedding_model", "system"),
-        *("temperature", "top_p", "top_k", "seed", "stop", "think"),
-    ),
-}
+_HIDDEN = {kind: form.unused(kind) for kind in form.words("model_type")}
 # with another one of these, other models may be installed
 _CONNECTION = ("base_url", "ca_bundle", "headers", "proxy", "api_key_env", "key_store", "local_only", "connect_timeout")
 _SHOWN_AS_NOTES = ("max_over_context",)  # notices that stand beside their field
@@ -141,7 +135,7 @@ class Panel(widgets.VBox):
         card = registry.card(str(self._session.settings.model)) if registry else None
         self._is_detecting = True
         try:
-            has_changed = self._session.in_force.fill(detected_settings(card, self._session.settings) if card else {})
+            has_changed = self._session.resolved.fill(detected_settings(card, self._session.settings) if card else {})
         finally:
             self._is_detecting = False
         if has_changed:
@@ -186,7 +180,7 @@ class Panel(widgets.VBox):
         return messages.label(names[0], self._session.language) if names else ""
 
     def _show_message(self, text: str = "") -> None:
-        language, notices = self._session.language, self._session.in_force.take_notices()
+        language, notices = self._session.language, self._session.resolved.take_notices()
         parts = [text, *(messages.notice(key, facts, language) for key, facts in notices if key not in _SHOWN_AS_NOTES)]
         message = " · ".join(filter(None, parts))
         self._message.value = fields.note_html(message) if message else ""

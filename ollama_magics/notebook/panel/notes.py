@@ -66,7 +66,7 @@ def make_note(name: str, session: Session, registry: ModelRegistry | None, model
 
 def _setting_notes(name: str, session: Session, *, has_model_note: bool) -> Iterator[str]:
     """Yield what is known without the server: what the setting is, and where its value is from."""
-    source, language = session.in_force.source(name), session.language
+    source, language = session.resolved.source(name), session.language
     is_chosen = name in _ABILITIES and getattr(session.settings, name) != "auto"
     is_sent = name in _TOKENS and session.settings.model_type != "embedding"  # %embed takes --context
     if name not in _WITHOUT_HELP:
@@ -87,7 +87,7 @@ def _address_note(session: Session) -> Note:
     except OllamaMagicsError as error:  # a bad OLLAMA_HOST
         error.language = language
         return f"{error.what} {error.how_we_know}", True
-    if saved := session.in_force.overridden:
+    if saved := session.resolved.overridden:
         return messages.phrase("note_over", language, url=address.url, saved=saved), False
     if language == "en" or not address.reasons:
         return address.explain() or messages.phrase(f"address_{source}", language, url=address.url), False

@@ -82,7 +82,7 @@ def test_a_question_inside_a_block_reaches_the_model(shell: Any, stand_in: FakeS
 def test_help_stays_help(shell: Any, cell: str) -> None:
     """A bare question mark after the name asks IPython, which shows the options."""
     shown = shell.run(cell)
-    titles = ("whom to ask:", "what to ask:", "memory:", "how to answer:", "the answer as an object:")
+    titles = ("model:", "prompt:", "functions:", "memory:", "answer:", "display:", "result:")
     assert [title for title in titles if title in shown] == list(titles)
     assert "--max-tokens" in shown
 

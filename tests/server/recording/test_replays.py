@@ -195,7 +195,11 @@ def test_refusals_are_replayed_as_the_same_errors(record: Record, replay: Record
 
     def failures(session: Session) -> list[str]:
         found = []
-        for prompt in (Prompt("Hi", model="nope"), Prompt("word " * 300, context_length=64), Prompt("Hi", model="sandbox-embed")):
+        for prompt in (
+            Prompt("Hi", model="nope"),
+            Prompt("word " * 300, overrides={"context_length": 64}),
+            Prompt("Hi", model="sandbox-embed"),
+        ):
             with pytest.raises(om.OllamaMagicsError) as caught:
                 _ = session.ask(prompt).text
             found.append(str(caught.value))
