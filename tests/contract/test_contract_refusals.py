@@ -201,7 +201,7 @@ def test_a_suffix_for_a_model_that_cannot_insert(server: Server, refusal: Refusa
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "wanted"),
+    ("name", "value", "expected"),
     [
         ("num_ctx", "512", "type integer"),
         ("num_ctx", True, "type integer"),
@@ -212,9 +212,9 @@ def test_a_suffix_for_a_model_that_cannot_insert(server: Server, refusal: Refusa
         ("stop", [1], "an array of strings"),
     ],
 )
-def test_an_option_of_the_wrong_type(server: Server, refusal: Refusal, name: str, value: Any, wanted: str) -> None:
+def test_an_option_of_the_wrong_type(server: Server, refusal: Refusal, name: str, value: Any, expected: str) -> None:
     """The server takes the blame: status 500."""
-    refused = (500, f'option "{name}" must be of {wanted}')
+    refused = (500, f'option "{name}" must be of {expected}')
     for ask in (server.chat, server.generate, server.embed):
         assert refusal(ask("Hi", options={name: value})) == refused
 
