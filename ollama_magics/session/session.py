@@ -49,7 +49,7 @@ class Session:
         self._store: VectorStore | None = None
         self._cancelled, self._owned = threading.Event(), ExitStack()
         self.tape: Recording | None = None  # what listens to every exchange, or gives it back
-        self.others: dict[Any, Session] = {}  # for other addresses, see access.py; they end with this one
+        self.others: dict[Any, Session] = {}  # for other addresses, see integrations/remote_session.py; they end with this one
 
     # Where and in which language.
 
