@@ -16,8 +16,8 @@ from ollama_magics.embeddings.job import Job
 from ollama_magics.embeddings.options import EmbedOptions, read_options
 from ollama_magics.embeddings.output import Array
 from ollama_magics.embeddings.report import EmbedReport, JobStats
-from ollama_magics.embeddings.retry import TooLong
-from ollama_magics.embeddings.servers import Endpoint, ServerPool, select_servers
+from ollama_magics.embeddings.retrier import TooLong
+from ollama_magics.embeddings.servers import Endpoint, select_servers
 from ollama_magics.errors import EmbeddingProblem, Interrupted, PromptProblem, RequestRefused
 from ollama_magics.jobs.retry import RetryPolicy
 from ollama_magics.messages import Phrase
@@ -87,7 +87,12 @@ def embed(
     if options.on_error == "raise" and isinstance(source.values, list):
         require_texts(source.values)
     pool = select_servers(endpoints, options)
-    cache = _cache(store, pool, options) if store and pool.digest else None
+    cache = None
+    if store and pool.digest:
+        named_options = {**options.options, **({"dimensions": options.dimensions} if options.dimensions else {})}
+        whole, truncated = key(pool.digest, named_options), key(pool.digest, {**named_options, "truncate": True})
+        cache = JobCache(store, lambda text, is_truncated: truncated(text) if is_truncated else whole(text))
+
     job = Job(source, options, pool, cache, retry_policy or RetryPolicy())
     try:
         job.run()
@@ -97,12 +102,6 @@ def embed(
             code = "interrupted-some-kept" if cache.store.problem else "interrupted-batches-kept"
         raise Interrupted(code=code) from None
     return _result(job, source, options, started)
-
-
-def _cache(store: Store, pool: ServerPool, options: EmbedOptions) -> JobCache:
-    named_options = {**options.options, **({"dimensions": options.dimensions} if options.dimensions else {})}
-    whole, truncated = key(pool.digest, named_options), key(pool.digest, {**named_options, "truncate": True})
-    return JobCache(store, lambda text, is_truncated: truncated(text) if is_truncated else whole(text))
 
 
 def _result(job: Job, source: Source, options: EmbedOptions, started: float) -> tuple[Array, EmbedReport]:

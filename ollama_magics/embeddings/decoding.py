@@ -72,31 +72,38 @@ class Scanner:
         found, done = np.empty(count * width, np.float32), 0
         characters = np.frombuffer(text, np.uint8)
         while done < len(found):
-            marks = self._read_piece(characters)
-            many = len(marks) // 2
+            # a piece: digits become 0 to 9, and the end of the text counts as a comma
+            size = min(len(characters), _PIECE)
+            np.subtract(characters[:size], ord("0"), out=self._text[_LEAD : _LEAD + size])
+            if size == len(characters):
+                self._text[_LEAD + size] = _COMMA
+                size += 1
+
+            # the positions of its points and commas: two for each number
+            marks = np.bitwise_or(self._text[_LEAD : _LEAD + size], _COMMA ^ _POINT, out=self._marks[:size])
+            positions = np.flatnonzero(np.equal(marks, _COMMA | _POINT, out=self._flags[:size]))
+            many = len(positions) // 2
             if not 0 < many <= min(_MOST_NUMBERS, len(found) - done):
                 return None
-            values = self._parse_piece(marks[: 2 * many], -done % width, width)
+
+            values = self._parse_piece(positions[: 2 * many], -done % width, width)
             if values is None:
                 return None
             with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, which is a flaw
                 found[done : done + many] = values
-            done, characters = done + many, characters[int(marks[2 * many - 1]) + 1 :]
+            done, characters = done + many, characters[int(positions[2 * many - 1]) + 1 :]
         return None if len(characters) else found.reshape(count, width)
-
-    def _read_piece(self, characters: Numbers) -> Numbers:
-        """Read a piece and return the positions of its points and commas; the end of the text counts as a comma."""
-        size = min(len(characters), _PIECE)
-        np.subtract(characters[:size], ord("0"), out=self._text[_LEAD : _LEAD + size])
-        if size == len(characters):
-            self._text[_LEAD + size] = _COMMA
-            size += 1
-        marks = np.bitwise_or(self._text[_LEAD : _LEAD + size], _COMMA ^ _POINT, out=self._marks[:size])
-        return np.flatnonzero(np.equal(marks, _COMMA | _POINT, out=self._flags[:size]))
 
     def _parse_piece(self, marks: Numbers, opening: int, width: int) -> Numbers | None:
         """Return the numbers that the marks belong to; ``opening`` is the first of them that begins a vector."""
-        starts, points, ends = self._find_borders(marks)
+        many = len(marks) // 2
+        starts, points, ends = self._starts[:many], self._points[:many], self._ends[:many]
+        np.add(marks[::2], _LEAD, out=points)
+        np.add(marks[1::2], _LEAD, out=ends)
+        starts[0] = _LEAD
+        np.add(ends[:-1], 1, out=starts[1:])
+
+        # each number has a point and ends in a comma, each vector stands in brackets
         if (self._text.take(points) != _POINT).any() or (self._text.take(ends) != _COMMA).any():
             return None
         stop = int(ends[-1]) + 1
@@ -105,6 +112,7 @@ class Scanner:
         if (self._text[opened] != _OPEN).any() or (self._text[closed] != _CLOSE).any():
             return None
         opened += 1
+
         minus = self._text.take(starts) == _MINUS
         decimals, odd = self._count_decimals(starts + minus, points, ends)
         if len(odd) * _ODD_SHARE > len(ends):
@@ -113,20 +121,11 @@ class Scanner:
         values *= 1.0 - 2.0 * minus
         tokens = [self._text[starts[at] : ends[at]] + np.uint8(ord("0")) for at in odd.tolist()]
         minus[odd] = False
+
         # every character that is no digit must be one of those that were checked
         others = 2 * len(ends) - len(odd) + len(opened) + len(closed) + np.count_nonzero(minus) + sum(map(_count_others, tokens))
-        sound = others == self._count_others(stop) and (not tokens or _put_odd_numbers(values, odd, tokens))
-        return values if sound else None
-
-    def _find_borders(self, marks: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-        """Return where the numbers start, have their point and end."""
-        many = len(marks) // 2
-        starts, points, ends = self._starts[:many], self._points[:many], self._ends[:many]
-        np.add(marks[::2], _LEAD, out=points)
-        np.add(marks[1::2], _LEAD, out=ends)
-        starts[0] = _LEAD
-        np.add(ends[:-1], 1, out=starts[1:])
-        return starts, points, ends
+        is_sound = others == self._count_others(stop) and (not tokens or _put_odd_numbers(values, odd, tokens))
+        return values if is_sound else None
 
     def _count_decimals(self, digits: Numbers, points: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
         """Return the counts of decimals, and which numbers are not written as ``0.…`` from their first digit on."""
@@ -142,21 +141,7 @@ class Scanner:
 
     def _compute_values(self, ends: Numbers, decimals: Numbers) -> Numbers:
         """Return the numbers whose decimals come before the ends."""
-        low, high = self._load_words(ends)
-        spare = self._spare[: len(ends)]
-        low &= _MASKS[0].take(decimals, out=spare, mode="clip")
-        high &= _MASKS[1].take(decimals, out=spare, mode="clip")
-        _join_digits(low)
-        _join_digits(high)
-        low *= _WORD.type(10**8)
-        low += high
-        values = self._values[: len(ends)]
-        values[:] = low.view(np.int64)
-        values /= _POWERS.take(decimals, out=self._powers[: len(ends)], mode="clip")
-        return values
-
-    def _load_words(self, ends: Numbers) -> tuple[Numbers, Numbers]:
-        """Return the sixteen bytes before each end as two words, put together from the three that hold them."""
+        # the sixteen bytes before each end as two words, put together from the three that hold them
         many = len(ends)
         positions = np.right_shift(ends, 3, out=self._positions[:many])
         positions -= 2
@@ -172,7 +157,19 @@ class Scanner:
         low |= spare
         middle >>= bits
         middle |= high
-        return low, middle
+
+        # each word becomes a number of eight digits, both together one of sixteen
+        low &= _MASKS[0].take(decimals, out=spare, mode="clip")
+        middle &= _MASKS[1].take(decimals, out=spare, mode="clip")
+        _join_digits(low)
+        _join_digits(middle)
+        low *= _WORD.type(10**8)
+        low += middle
+
+        values = self._values[:many]
+        values[:] = low.view(np.int64)
+        values /= _POWERS.take(decimals, out=self._powers[:many], mode="clip")
+        return values
 
     def _count_others(self, stop: int) -> int:
         """Return the number of characters up to a position that are no digits."""
@@ -196,7 +193,7 @@ def vectors_in(body: memoryview) -> memoryview | None:
 
 
 def _join_digits(words: Numbers) -> None:
-    """Make eight digits one number, in each word."""
+    """Turn the eight digits of each word into a number."""
     for factor, shift, mask in _STEPS:
         words *= _WORD.type(factor)
         words >>= _WORD.type(shift)

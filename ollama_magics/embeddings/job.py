@@ -19,7 +19,7 @@ from ollama_magics.embeddings.inputs import Source
 from ollama_magics.embeddings.options import EmbedOptions
 from ollama_magics.embeddings.output import OutputArray
 from ollama_magics.embeddings.report import JobStats
-from ollama_magics.embeddings.retry import BatchRetrier
+from ollama_magics.embeddings.retrier import BatchRetrier
 from ollama_magics.embeddings.servers import ServerPool
 from ollama_magics.embeddings.worker import SingleTexts, Worker
 from ollama_magics.errors import EmbeddingProblem

@@ -22,7 +22,7 @@ import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import AnswerCut, ConnectionProblem, Interrupted, ModelProblem, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.integrations.remote_session import access
+from ollama_magics.integrations.remote_session import describe_session
 from ollama_magics.server.recorded_exchange import Exchange
 from ollama_magics.server.recording import RecordingFile, read
 from ollama_magics.server.wire import embed_request, embeddings
@@ -147,9 +147,9 @@ def test_the_sessions_of_estimators_and_lazy_arrays_share_the_recording(
 ) -> None:
     """Whether they were opened before it or after."""
     om.configure(base_url=stand_in.url, embedding_model="sandbox-embed")
-    before = access(stand_in.url).session()
+    before = describe_session(stand_in.url).open()
     current().record(str(recording))
-    after = access(f"{stand_in.url}/").session()
+    after = describe_session(f"{stand_in.url}/").open()
     vectors = [session.embed(["a", "b"]).tolist() for session in (before, after)]
     monkeypatch.setenv("OLLAMA_MAGICS_REPLAY", "1")
     current().record(str(recording))
