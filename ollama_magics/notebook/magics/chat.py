@@ -12,7 +12,7 @@ from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import ToolProblem
-from ollama_magics.notebook import arguments
+from ollama_magics.notebook import arguments, display
 from ollama_magics.notebook.magics.localized_errors import localized_errors
 from ollama_magics.notebook.options import history_options, prompt_options
 from ollama_magics.settings import form
@@ -106,10 +106,8 @@ class ChatMagics(Magics):
         lines.say("turns_cleared", session.language, count=count)
 
     def _screen(self, session: Session, options: Namespace) -> AbstractContextManager[Screen]:
-        from ollama_magics.notebook.display import screens  # noqa: PLC0415 - brings in the renderer
-
         model = str(options.model[0] if options.model else session.settings.model)
-        return screens.opened(self.shell, model, session.language, session.watch, raw=options.raw, quiet=options.quiet)
+        return display.open_screen(self.shell, model, session.language, session.watch, raw=options.raw, quiet=options.quiet)
 
     def _asked(self, session: Session, options: Namespace, text: str) -> Reply | Replies:
         prompt, models = self._prompt(session, options, text), options.model or ()
