@@ -113,9 +113,9 @@ def test_a_request_that_is_not_there_names_the_nearest_and_what_differs(
     """In three lines, and nothing is sent."""
     session = record(stand_in.url)
     for prompt in ("A long question about cats and their kittens", "Something else altogether"):
-        told(session, prompt, seed=1)
+        told(session, prompt, overrides={"seed": 1})
     with pytest.raises(om.RecordingProblem) as caught:
-        told(replay(), "A long question about cats and their mittens", seed=2)
+        told(replay(), "A long question about cats and their mittens", overrides={"seed": 2})
     error = caught.value
     assert len(error.lines()) == 3
     assert error.what == f"{recording} has no recording of this request: POST /api/chat."
@@ -161,7 +161,7 @@ def test_neither_the_order_of_keys_nor_the_address_counts(
     record: Record, replay: Record, stand_in: FakeServer, recording: Path
 ) -> None:
     """A recording survives a rewrite by hand and another base path."""
-    text = told(record(stand_in.url), "Hi", seed=1, top_k=2)
+    text = told(record(stand_in.url), "Hi", overrides={"seed": 1, "top_k": 2})
     found = json.loads(recording.read_text())
     for exchange in found["exchanges"]:
         if exchange["path"] == "/api/chat":
@@ -169,7 +169,7 @@ def test_neither_the_order_of_keys_nor_the_address_counts(
     recording.write_text(json.dumps(found, indent=1))
     session = replay()
     session.configure({"base_url": "https://ollama.example/ollama"})
-    assert told(session, "Hi", top_k=2, seed=1) == text
+    assert told(session, "Hi", overrides={"top_k": 2, "seed": 1}) == text
 
 
 def test_a_replay_takes_about_the_time_of_the_stream(
