@@ -139,8 +139,8 @@ static size_t next_request(int connection, Buffer *buffer, size_t *body) {
     while (!buffer->filled || !(end = strstr(buffer->bytes, "\r\n\r\n")))
         if (!receive(connection, buffer, buffer->filled + 1)) return 0;
     *body = end + 4 - buffer->bytes;
-    Text said = header(buffer->bytes, "Content-Length");
-    size_t length = *body + (said.start ? strtoul(said.start, NULL, 10) : 0);
+    Text sent = header(buffer->bytes, "Content-Length");
+    size_t length = *body + (sent.start ? strtoul(sent.start, NULL, 10) : 0);
     while (buffer->filled < length)
         if (!receive(connection, buffer, length)) return 0;
     return length;
@@ -314,8 +314,8 @@ static int send_tokens(int connection, long tokens) {
 
 static int chat(int connection, const char *json) {
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
-    const char *asked = value_of(json, "num_predict");
-    long tokens = asked ? atol(asked) : 100;
+    const char *limit = value_of(json, "num_predict");
+    long tokens = limit ? atol(limit) : 100;
     char line[400], last[450];
     sprintf(line, LINE "\"\"},\"done\":true,\"done_reason\":\"stop\",\"total_duration\":1000000,\"load_duration\":1000,"
         "\"prompt_eval_count\":5,\"prompt_eval_duration\":1000,\"eval_count\":%ld,\"eval_duration\":1000000}\n", tokens);

@@ -243,9 +243,14 @@ def _chunk(data: bytes) -> bytes:
 class FakeServer:
     """A server that behaves like Ollama and answers by fixed rules, on 127.0.0.1 only.
 
-    ``port`` 0 takes a free one. ``delay`` is the number of seconds before each token (and each batch of
-    embeddings) and may be changed at any time. ``requests`` holds (method, path, JSON object or None) of every
-    request in order of arrival.
+    Parameters: ``port`` is the port, 0 for a free one. ``delay`` is the number of seconds before each token and each
+    batch of embeddings; it may be changed at any time. ``requests`` holds (method, path, JSON object or None) of every
+    request in order of arrival. ``start`` raises OSError if the port is taken.
+
+    Example::
+
+        with FakeServer(delay=0) as server:
+            om.configure(base_url=server.url, model="sandbox-chat")
     """
 
     def __init__(self, port: int = 0, *, delay: float = 0.02) -> None:
