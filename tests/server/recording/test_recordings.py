@@ -274,7 +274,6 @@ while True:
 """
 
 
-@pytest.mark.slow
 def test_a_kernel_that_is_killed_leaves_a_whole_file(stand_in: FakeServer, tape: Path) -> None:
     """Whatever was answered completely is in it; killed at ten different moments."""
     for moment in range(10):
