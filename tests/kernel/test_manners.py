@@ -132,7 +132,7 @@ def test_the_first_block_of_code_becomes_a_new_cell_that_is_not_run(kernel: Any)
 @pytest.mark.parametrize(
     ("source", "allow_stdin", "said"),
     [
-        (CODE, False, "this front end has no cell"),
+        (CODE, False, "this front end cannot add a cell"),
         ("%ollama --next-cell repeat after me: none", True, "there is no block of code"),
     ],
 )

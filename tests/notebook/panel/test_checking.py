@@ -82,7 +82,7 @@ def test_a_stopped_save_is_kept_as_unverified_until_the_model_has_answered(form:
         until(lambda: form.offers("Stop"))
         form.click("Stop")
         until(lambda: MARK in form.mark)
-        assert "stopped; saved as unverified" in form.message
+        assert "stopped; saved without verification" in form.message
         assert profiles.is_unverified("default")
         assert not form.offers("Stop")
         gate.open()
@@ -119,7 +119,7 @@ def test_a_check_of_other_settings_is_dropped(form: FormView, stand_in: FakeServ
         until(lambda: "✓" in form.report)
         form.type("base_url", "http://127.0.0.1:1")
         assert form.report == ""
-        assert "changed during the check: not saved" in form.message
+        assert "changed during the check; not saved" in form.message
         gate.open()
         form.click("Check")
         until(lambda: not form.is_checking and "address-refused" in form.report)

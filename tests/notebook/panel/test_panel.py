@@ -10,7 +10,7 @@ from ipywidgets import Widget
 
 from ollama_magics.fake_server.models import MODELS
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.notebook.panel.form import Panel
+from ollama_magics.notebook.panel.config_panel import Panel
 from ollama_magics.session.session import current
 from ollama_magics.settings import form as settings
 from ollama_magics.settings import profiles
@@ -34,7 +34,7 @@ def test_the_key_is_taken_and_its_field_is_emptied(form: FormView) -> None:
     form.type("api_key", f" {KEY} ")
     assert form.value("api_key") == ""
     until(lambda: "for http://127.0.0.1" in form.message)
-    assert current().in_force.key(current().address) == (KEY, "notebook")
+    assert current().resolved.key(current().address) == (KEY, "notebook")
     form.type("api_key", f"{KEY} with spaces")
     until(lambda: "no value for API key" in form.message)
     assert KEY not in state()
@@ -118,7 +118,7 @@ def test_the_environment_that_overrides_the_saved_address_is_named(monkeypatch: 
     profiles.save("default", {"base_url": "http://saved:1"}, whole=True)
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     told = FormView(Panel(current())).note("base_url")
-    assert "http://127.0.0.1:1, from OLLAMA_HOST instead of the saved http://saved:1" in told
+    assert "http://127.0.0.1:1, from OLLAMA_HOST, overriding the saved http://saved:1" in told
     Widget.close_all()
 
 
@@ -132,9 +132,9 @@ def test_a_picked_model_says_what_it_is_and_can(form: FormView) -> None:
     assert "8 kB · completion, vision" in form.note("model")
     assert "detected: no" in form.note("think")
     form.type("vision", "no")
-    assert "yours; the server says yes" in form.note("vision")
+    assert "set by you; the server says yes" in form.note("vision")
     form.type("context_length", "100k")
-    assert "102400 tokens, sent as num_ctx · yours · the model's own maximum is a context of 8\u202f192" in form.note(
+    assert "102400 tokens, sent as num_ctx · set by you · the model's maximum context is 8\u202f192" in form.note(
         "context_length"
     )
     form.type("max_tokens", "200k")
@@ -177,7 +177,7 @@ def test_the_installed_models_are_offered_with_what_is_known_of_them(form: FormV
 def test_a_model_that_is_not_installed_is_named_at_once(form: FormView) -> None:
     """Without a check."""
     form.type("model", "sandbox-chta")
-    until(lambda: "not installed there" in form.note("model"))
+    until(lambda: "not installed on this server" in form.note("model"))
 
 
 def test_a_late_answer_for_an_earlier_pick_is_dropped(form: FormView, stand_in: FakeServer) -> None:
@@ -201,4 +201,4 @@ def test_a_server_that_is_gone_takes_its_remarks_with_it(form: FormView) -> None
     form.type("base_url", "http://127.0.0.1:1")
     until(lambda: "no answer yet" in form.models_button)
     assert form.field("model").options == ()
-    assert "auto: as the server says" in form.note("vision")
+    assert "auto: detected from the server" in form.note("vision")

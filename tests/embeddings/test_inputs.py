@@ -1,0 +1,121 @@
+"""What may be embedded: every notebook form of a list of texts, and nothing that only looks like one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_magics.embeddings.inputs import texts_of
+from ollama_magics.errors import EmbeddingProblem
+
+KINDS: dict[str, Callable[[], Any]] = {
+    "list": lambda: ["b", "a", "c"],
+    "tuple": lambda: ("b", "a", "c"),
+    "generator": lambda: (text for text in "bac"),
+    "map": lambda: map(str, "bac"),
+    "keys of a dict": {"b": 1, "a": 2, "c": 3}.keys,
+    "Series": lambda: pd.Series(["b", "a", "c"], index=[7, 7, 1]),
+    "Series of strings": lambda: pd.Series(["b", "a", "c"], dtype="string"),
+    "Series of categories": lambda: pd.Series(["b", "a", "c"], dtype="category"),
+    "column": lambda: pd.DataFrame({"n": [1, 2, 3], "t": ["b", "a", "c"]})["t"],
+    "index": lambda: pd.Index(["b", "a", "c"]),
+    "array of objects": lambda: np.array(["b", "a", "c"], dtype=object),
+    "array of text": lambda: np.array(["b", "a", "c"]),
+    "list of NumPy texts": lambda: list(np.array(["b", "a", "c"])),
+}
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+def test_every_kind_of_list_gives_its_texts_in_order(make: Callable[[], Any]) -> None:
+    """Whatever its index says."""
+    assert texts_of(make()) == ["b", "a", "c"]
+
+
+def test_one_text_is_a_list_of_one() -> None:
+    """And not a list of its letters."""
+    assert texts_of("abc") == ["abc"]
+
+
+@given(st.lists(st.text().filter(str.strip), min_size=1))
+def test_texts_are_not_changed(texts: list[str]) -> None:
+    """Not even the spaces around them."""
+    assert texts_of(texts) == texts == texts_of(np.array(texts, dtype=object)) == texts_of(iter(texts))
+
+
+EMPTY: list[Any] = [[], (), iter([]), pd.Series([], dtype=object), np.array([], dtype=object)]
+
+
+@pytest.mark.parametrize("rows", EMPTY, ids=lambda rows: type(rows).__name__)
+def test_no_rows_are_an_error(rows: Any) -> None:
+    """An empty array would be passed on as if something had been asked."""
+    with pytest.raises(EmbeddingProblem) as caught:
+        texts_of(rows)
+    assert caught.value.code == "texts-empty"
+
+
+WRONG_ROWS: list[tuple[Any, tuple[int, ...], str]] = [
+    (["a", None, "b"], (1,), "Row 1 is None."),
+    (["a", float("nan")], (1,), "Row 1 is nan."),
+    (["", "a", "  \n"], (0, 2), "Row 0 is empty, row 2 is empty."),
+    ([1, 2], (0, 1), "Row 0 is 1, row 1 is 2."),
+    (["a", b"b", ["c"]], (1, 2), "Row 1 is a bytes, row 2 is a list."),
+    (["a", "b\ud800"], (1,), "Row 1 is not valid Unicode (a lone surrogate)."),
+    (pd.Series(["a", None]), (1,), "Row 1 is"),
+    (pd.Series(["a", pd.NA], dtype="string", index=["x", "y"]), (1,), "Row 1 is"),
+    (pd.Series([1.5, 2.5]), (0, 1), "Row 0 is 1.5"),
+    (np.array(["a", None], dtype=object), (1,), "Row 1 is None."),
+    (np.array([1, 2]), (0, 1), "Row 0 is 1"),
+    ("", (0,), "Row 0 is empty."),
+    ([None] * 12, tuple(range(12)), "row 9 is None and 2 more."),
+]
+
+
+@pytest.mark.parametrize(("rows", "wrong", "told"), WRONG_ROWS, ids=[told for _, _, told in WRONG_ROWS])
+def test_rows_that_are_no_text_are_named_by_position(rows: Any, wrong: tuple[int, ...], told: str) -> None:
+    """All of them in ``rows``, the first ten in words."""
+    with pytest.raises(EmbeddingProblem) as caught:
+        texts_of(rows)
+    assert (caught.value.code, caught.value.rows) == ("rows-not-text", wrong)
+    assert told in caught.value.how_we_know
+
+
+REFUSED: list[tuple[Any, str]] = [
+    (None, "It is not a list of texts."),
+    (7, "It is not a list of texts."),
+    (1.5, "It is not a list of texts."),
+    (b"abc", "It is not a list of texts."),
+    ({"a": "b"}, "It is not a list of texts."),
+    (MappingProxyType({"a": "b"}), "It is not a list of texts."),
+    (Path("a"), "It is not a list of texts."),
+    (np.int64(7), "It is not a list of texts."),
+    ({"a", "b"}, "A set has no order"),
+    (frozenset("ab"), "A set has no order"),
+    (pd.DataFrame({"t": ["a"]}), "It has several columns."),
+    (np.array([["a", "b"]]), "It has 2 dimensions."),
+    (np.array("a"), "It has 0 dimensions."),
+]
+
+
+@pytest.mark.parametrize(("rows", "reason"), REFUSED, ids=[type(rows).__name__ for rows, _ in REFUSED])
+def test_what_is_no_list_of_texts_is_refused_with_what_to_type(rows: Any, reason: str) -> None:
+    """A set has no order, a frame no single column."""
+    with pytest.raises(EmbeddingProblem) as caught:
+        texts_of(rows)
+    assert caught.value.code == "input-not-texts"
+    assert reason in caught.value.how_we_know
+    assert "%embed" in caught.value.remedy
+
+
+def test_a_frame_is_refused_with_the_name_of_a_column() -> None:
+    """Ready to be typed."""
+    with pytest.raises(EmbeddingProblem) as caught:
+        texts_of(pd.DataFrame({"it's": ["a"], "b": [1]}))
+    assert 'df["it\'s"]' in caught.value.remedy
