@@ -30,7 +30,7 @@ quick: $(VENV)/has-test ## the tests without browser, real Ollama, notebooks and
 	@$(PYTEST) tests -m "not (browser or real or slow)" $(PYTEST_ARGS)
 
 floor: $(VENV)/has-floor ## magics, kernel and panel with the oldest IPython (VENV=.venv-floor PYTHON=python3.11)
-	@$(PYTEST) tests/notebook tests/kernel $(PYTEST_ARGS)
+	@$(PYTEST) tests/notebook tests/kernel -m "not slow" $(PYTEST_ARGS)
 
 check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, and the layers (import-linter)
 	@$(BIN)/ruff check

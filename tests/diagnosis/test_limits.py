@@ -63,6 +63,7 @@ def timed(script: list[Step], environment: Environment, url: str, found: dict[st
         found[name] = report, time.monotonic() - start
 
 
+@pytest.mark.slow
 def test_the_metadata_stages_end_in_time_whatever_a_server_does() -> None:
     """All at the same time, with the limits of real use: none takes longer than ten seconds."""
     found: dict[str, tuple[CheckReport, float]] = {}

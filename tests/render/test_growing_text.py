@@ -34,6 +34,7 @@ def shown(pieces: list[str]) -> None:
         assert growing_text.html(text) == markdown.to_html(text), text
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(TEXTS.map(lambda lines: [piece for line in lines for piece in line]))
 @example(["1. a\n\n", "2", ". b\n", "\nc\n\n", "d"])

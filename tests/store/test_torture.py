@@ -13,6 +13,7 @@ from tests.store.rows import ROOT
 SMALL = {"texts": 3000, "kills": 3, "batch": 32, "width": 16, "milliseconds": 5, "seed": 6}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the cache folder cannot be moved on Windows")
 def test_a_job_that_is_killed_again_and_again_ends_with_every_bit_and_sends_nothing_twice() -> None:
     """But for the three batches that are computed or read, and the one not yet written, at each kill."""

@@ -237,6 +237,7 @@ WORDS = st.sampled_from(["type", "items", "properties", "$ref", "anyOf", "allOf"
 SCHEMAS = st.dictionaries(WORDS, st.recursive(JSON, lambda inner: st.dictionaries(WORDS, inner), max_leaves=8), max_size=5)
 
 
+@pytest.mark.slow
 @given(SCHEMAS)
 def test_any_dict_is_adapted_or_refused(kind: dict[str, Any]) -> None:
     """There is no other error, and an adapted schema stays as it is."""

@@ -11,6 +11,8 @@ import pytest
 from tests.notebook.display.cells import Cell, Painted
 from tests.notebook.display.streams import recorded
 
+pytestmark = pytest.mark.slow
+
 MOST_BYTES = 300_000  # for 1000 tokens at 1000 a second
 MOST_A_SECOND, MOST_REPAINTS = 80_000, 10
 PACES = {

@@ -9,6 +9,8 @@ import pytest
 
 from tests.notebook.display.cells import Cell
 
+pytestmark = pytest.mark.slow
+
 LATEST = 6.0  # seconds from the last token to the end of the cell, of which the last paint takes most
 LINES, RATE = 5000, 4000
 BLOCKS = {

@@ -1,5 +1,6 @@
 """A real IPython shell for each test, with the extension loaded and the stand-in behind it."""
 
+import atexit
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -39,6 +40,17 @@ class Shell:
         return COLOUR.sub("", captured.stdout + captured.stderr), result
 
 
+def close_history(shell: Any) -> None:
+    """Close the database of the history, of which Python 3.13 would warn, and write nothing more at the end of Python."""
+    atexit.unregister(shell.atexit_operations)
+    manager = shell.history_manager
+    if manager is not None:
+        manager.end_session()
+        if manager.save_thread is not None:
+            manager.save_thread.stop()
+        manager.db.close()
+
+
 @pytest.fixture
 def bare(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     """Give a shell with nothing loaded."""
@@ -48,8 +60,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     shell = InteractiveShell.instance()
     yield Shell(shell)
     shell.reset()
-    if shell.history_manager is not None:
-        shell.history_manager.end_session()
+    close_history(shell)
     InteractiveShell.clear_instance()
 
 
