@@ -60,7 +60,7 @@ def _langchain(url: str) -> Read:
 
 
 def _ours(url: str) -> Read:
-    address, client, wire = (import_module(f"ollama_magics.{room}") for room in ("address", "client", "wire"))
+    address, client, wire = (import_module(f"ollama_magics.server.{name}") for name in ("address", "client", "wire"))
     ours = client.Client(address.parse(url))
 
     def read(tokens: int) -> Iterator[str]:

@@ -31,7 +31,7 @@ def batches(server: FakeServer | FaultServer) -> list[list[str]]:
 
 
 def embed(client: Client, model: str, texts: Sequence[str], **options: Any) -> np.ndarray[Any, Any]:
-    """Return the array, asked for with one request at a time."""
+    """Return the array, with one request at a time."""
     place = Endpoint(client, InstalledModels(client))
     return embed_rows(source_of(texts), read_options(model, parallel=1, **options), [place], retry_policy=QUICK)[0]
 
@@ -133,7 +133,7 @@ def test_an_answer_without_numbers_is_never_an_array(connect: Connect, body: byt
 
 
 def test_a_text_that_is_too_long_is_an_error_with_its_row(connect: Connect, stand_in: FakeServer) -> None:
-    """The server refuses a batch as a whole, and the others of it are asked for again."""
+    """The server refuses a batch as a whole, and its other texts are sent again."""
     texts = ["a", "b", "c", "word " * 5000]
     with pytest.raises(EmbeddingProblem) as caught:
         embed(connect(stand_in.url), "sandbox-embed", texts, batch=2)
