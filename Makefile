@@ -1,17 +1,20 @@
 # Each target works from a fresh clone: it makes .venv, installs what it needs there, and is quick the next time.
 #   PYTHON=python3.12   the interpreter to build .venv from (without uv)
-#   PYTEST_ARGS="-k x"  passed on to pytest, and TORTURE_ARGS="--kills 5" to the torture
+#   PYTEST_ARGS="-k x"  passed on to pytest (-n 0: in one process), and TORTURE_ARGS="--kills 5" to the torture
 #   BENCH_ARGS=--quick  passed on to the benchmarks
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4
+# The oldest versions that pyproject.toml allows of what Colab brings; they need Python 3.11.
+FLOOR := ipython==7.34.0 ipykernel==6.17.1 ipywidgets==7.7.1 traitlets==5.7.1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lab notebooks pictures docs torture bench clean
+.PHONY: help demo test quick floor check lab notebooks pictures docs torture bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -21,12 +24,20 @@ demo: $(VENV)/has-demo ## chat, vision and embeddings on your Ollama, or on the 
 
 test: $(VENV)/has-test ## every test: unit, contract, notebooks, browser (PYTEST_ARGS="-k name" for some)
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
-		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/pytest $(PYTEST_ARGS)
+		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(PYTEST) $(PYTEST_ARGS)
+
+quick: $(VENV)/has-test ## the tests without browser, real Ollama, notebooks and the slow ones
+	@$(PYTEST) tests -m "not (browser or real or slow)" $(PYTEST_ARGS)
+
+floor: $(VENV)/has-floor ## magics, kernel and panel with the oldest IPython (VENV=.venv-floor PYTHON=python3.11)
+	@$(PYTEST) tests/notebook tests/kernel $(PYTEST_ARGS)
 
 check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, and the layers (import-linter)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@if command -v pyright >/dev/null; then pyright --pythonpath $(BIN)/python tests/typing/api.py; \
+		else echo "pyright is not installed: tests/typing/api.py was checked by mypy alone"; fi
 	@$(BIN)/lint-imports --no-logo --no-cache
 
 lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in
@@ -39,7 +50,7 @@ pictures: $(VENV)/has-test ## take the pictures under docs/ anew, in a real brow
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
 		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/python -m scripts.screenshots
 
-docs: $(VENV)/has-demo ## write the tables of options and settings under docs/ anew
+docs: $(VENV)/has-demo ## write the tables of options, settings and error codes under docs/ anew
 	@$(BIN)/python scripts/write_docs.py
 
 torture: $(VENV)/has-demo ## embed 100 000 texts through 20 kills: bit-identical, nothing asked twice (TORTURE_ARGS="--kills 5")
@@ -50,12 +61,13 @@ bench: $(VENV)/has-bench ## next to other clients, as ratios (needs a C compiler
 	@$(BIN)/python benchmarks/chat.py $(BENCH_ARGS)
 
 clean: ## remove .venv and everything else that was made
-	@rm -rf $(VENV) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv* build dist demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A change of pyproject.toml makes a new environment. The file "made" stands for it, "has-test" for `.[test]` in it.
+# A change of pyproject.toml makes a new environment. The file "made" stands for it, "has-test" for `.[test]` in it,
+# and "has-floor" for `.[test]` with the oldest versions.
 $(VENV)/made: pyproject.toml
-ifdef UV
+ifneq ($(UV),)
 	@rm -rf $(VENV)
 	@uv venv --quiet $(VENV)
 else
@@ -63,11 +75,14 @@ else
 endif
 	@touch $@
 
+$(VENV)/has-floor: EXTRA := test
+$(VENV)/has-floor: VERSIONS := $(FLOOR)
+$(VENV)/has-%: EXTRA = $*
 $(VENV)/has-%: $(VENV)/made
-	@echo "Installing ollama_magics[$*] into $(VENV) ..."
-ifdef UV
-	@uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$*]'
+	@echo "Installing ollama_magics[$(EXTRA)] $(VERSIONS) into $(VENV) ..."
+ifneq ($(UV),)
+	@uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$(EXTRA)]' $(VERSIONS)
 else
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRA)]' $(VERSIONS)
 endif
 	@touch $@

@@ -1,8 +1,8 @@
-"""The one family of errors, each of which says what is wrong, how we know and what to type, and none of which shows a secret."""
+"""The public exceptions: each says what is wrong, how we know and what to type, and contains no secret."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from ollama_magics import messages
 
@@ -10,28 +10,43 @@ from ollama_magics import messages
 #   AddressError        the address cannot be used
 #   ConnectionProblem   nothing answers there, or not Ollama
 #   ModelProblem        missing, of the wrong type, or unable to do what the cell asks
-#   PromptProblem       the prompt is empty or names what the notebook does not have
-#   RequestRefused      the server said no
-#   AnswerCut           the stream ended early, or is not what was asked for; .partial holds what arrived
-#   FormatProblem       a type that cannot be asked for, or an object that is not there
+#   PromptProblem       the prompt is empty, or names something that the notebook does not have
+#   RequestRefused      the server refused the request; .status
+#   AnswerCut           the answer ended early, or is not what was asked for; .partial holds what arrived
+#   FormatProblem       a type has no JSON schema, or a reply has no object
 #   ToolProblem         a function that cannot be offered, or calls that cannot be run
-#   PromptTooLong       .tokens and .limit where the server gives them
-#   EmbeddingProblem    wrong count, size or value; .rows names the texts
+#   PromptTooLong       .tokens and .limit if the server reports them
+#   EmbeddingProblem    wrong count, size or value; .rows are the positions of the texts
 #   PictureProblem      not a picture, too large, unreadable
-#   RecordingProblem    a recording cannot be used, or does not hold what is asked
+#   RecordingProblem    a recording cannot be used, or does not contain the request
 #   SettingError        a value that a setting cannot take
-# Interrupted(KeyboardInterrupt) stands outside, so that `except Exception` cannot swallow a press of the stop button.
+# Interrupted(KeyboardInterrupt) is not one of them, so that `except Exception` does not catch the stop button.
 
+Part = Literal["what", "how_we_know", "remedy"]
 
-# No colour: on JupyterLab's red ground, light or dark, only the theme's own text colour can be read.
+# No colour: on JupyterLab's red background, light or dark, only the theme's own text colour is readable.
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 class OllamaMagicsError(Exception):
-    """What is wrong, how we know, what to type, and a stable code.
+    """Base class of all errors of this package.
 
-    Rooms raise the code and the facts; who shows the error may set ``language`` before it leaves. ``debug`` is the scrubbed
-    text of the original error, for a report; ``repairs`` are settings with values that mend it.
+    Attributes:
+        code: the stable name of the error, such as ``"model-missing"``.
+        what: what is wrong, one sentence.
+        how_we_know: what was sent and what came back, one sentence.
+        remedy: what to type, one to five lines, the likeliest first.
+        debug: the text of the original exception without secrets, or "".
+        language: "en" or "zh", the language of the texts above.
+        repairs: pairs of a setting and a value that fixes the error.
+
+    Example::
+
+        try:
+            print(om.chat("Hello", model="llama3.2"))
+        except om.OllamaMagicsError as error:
+            if error.code == "model-missing":
+                om.pull("llama3.2")
     """
 
     def __init__(self, code: str, /, *, debug: str = "", **facts: object) -> None:
@@ -42,50 +57,43 @@ class OllamaMagicsError(Exception):
         }
         self.debug = debug
         self.language = "en"
-        self._instead: dict[int, messages.Phrase] = {}
+        self._replaced: dict[str, messages.Phrase] = {}
         self.repairs: tuple[tuple[str, str], ...] = ()
 
-    def advised(self, seen: messages.Phrase | None = None, remedy: messages.Phrase | None = None) -> Self:
-        """Say what was seen, and what to type, for the case at hand instead of what holds for every case; return self."""
-        self._instead |= {part: words for part, words in ((1, seen), (2, remedy)) if words is not None}
+    def with_advice(self, how_we_know: messages.Phrase | None = None, remedy: messages.Phrase | None = None) -> Self:
+        """Replace the general texts of the code by more specific ones; return self."""
+        given = {"how_we_know": how_we_know, "remedy": remedy}
+        self._replaced |= {part: phrase for part, phrase in given.items() if phrase is not None}
         return self
 
-    def mended_by(self, setting: str, *values: str) -> Self:
-        """Keep values of a setting, with any of which the error would not have come: a click may set one; return self."""
+    def with_repair(self, setting: str, *values: str) -> Self:
+        """Add values of a setting, each of which fixes the error, for the buttons of the panel; return self."""
         self.repairs += tuple((setting, value) for value in values)
         return self
 
     @property
     def what(self) -> str:
-        """One sentence: what is wrong."""
-        return self._line(0)
+        """What is wrong, one sentence."""
+        return self.phrase("what").text(self.language)
 
     @property
     def how_we_know(self) -> str:
-        """One sentence: what was seen."""
-        return self._line(1)
+        """What was sent and what came back, one sentence."""
+        return self.phrase("how_we_know").text(self.language)
 
     @property
     def remedy(self) -> str:
         """What to type, in one to five lines."""
-        return self._line(2)
+        return self.phrase("remedy").text(self.language)
 
     def lines(self) -> list[str]:
-        """Return the lines to show, the last of which ends in the code."""
+        """Return the lines to show; the last one ends with the code."""
         *start, last = [line for part in (self.what, self.how_we_know, self.remedy) for line in part.splitlines() if line]
         return [*start, f"{last}  [{self.code}]"]
 
-    def words(self, part: int) -> messages.Phrase:
-        """Return one of the three parts (0, 1, 2) as a phrase, for telling it inside of another."""
-        return self._instead.get(part) or _Part(self, part)
-
-    def _line(self, part: int) -> str:
-        return self.words(part).spoken(self.language)
-
-    def original(self, part: int, language: str) -> str:
-        """Return one of the three parts as the table of texts has it, filled with the facts."""
-        facts = {name: messages.told(fact, language) for name, fact in self.facts.items()}
-        return messages.fill(messages.error(self.code, language)[part], facts)
+    def phrase(self, part: Part) -> messages.Phrase:
+        """Return one part of the text as a phrase, for use inside another one."""
+        return self._replaced.get(part) or _PartOfError(self, part)
 
     def _render_traceback_(self) -> list[str]:
         first, *others = self.lines()
@@ -96,16 +104,17 @@ class OllamaMagicsError(Exception):
         return "\n".join(self.lines())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), self.code, _travelling(self))
+        return _restored, (type(self), self.code, _picklable_state(self))
 
 
-class _Part(messages.Phrase):
-    def __init__(self, error: OllamaMagicsError, part: int) -> None:
+class _PartOfError(messages.Phrase):
+    def __init__(self, error: OllamaMagicsError, part: Part) -> None:
         super().__init__("")
-        self._error, self._part = error, part
+        self._error, self._place = error, get_args(Part).index(part)
 
-    def spoken(self, language: str) -> str:
-        return self._error.original(self._part, language)
+    def text(self, language: str) -> str:
+        facts = {name: messages.format_fact(fact, language) for name, fact in self._error.facts.items()}
+        return messages.fill(messages.error(self._error.code, language)[self._place], facts)
 
 
 class AddressError(OllamaMagicsError):
@@ -125,7 +134,7 @@ class PromptProblem(OllamaMagicsError):
 
 
 class RequestRefused(OllamaMagicsError):
-    """The server said no; ``status`` is the HTTP status."""
+    """The server refused the request; ``status`` is the HTTP status, an int."""
 
     def __init__(self, code: str, /, *, status: int, **facts: Any) -> None:
         super().__init__(code, status=status, **facts)
@@ -133,23 +142,23 @@ class RequestRefused(OllamaMagicsError):
 
 
 class AnswerCut(OllamaMagicsError):
-    """The answer ended early; ``partial`` is what holds the text so far (a reply, or the text itself)."""
+    """The answer ended early; ``partial`` is the reply so far, or after pickling its text."""
 
     partial: Any = None
 
 
 class FormatProblem(OllamaMagicsError):
-    """A type that cannot be asked for, or a reply that holds no object."""
+    """A type has no JSON schema, or a reply has no object."""
 
 
 class ToolProblem(OllamaMagicsError):
-    """A function that cannot be offered to a model, or calls that may not be run; ``partial`` is the reply so far, or None."""
+    """A function cannot be offered to a model, or its calls cannot be run; ``partial`` is the reply so far, or None."""
 
     partial: Any = None
 
 
 class PromptTooLong(OllamaMagicsError):
-    """The prompt does not fit the context; ``tokens`` and ``limit`` are None where the server does not say."""
+    """The prompt does not fit the context; ``tokens`` and ``limit`` are None if the server does not report them."""
 
     def __init__(self, code: str, /, *, tokens: int | None = None, limit: int | None = None, **facts: Any) -> None:
         super().__init__(code, tokens=tokens or "", limit=limit or "", **facts)
@@ -157,7 +166,7 @@ class PromptTooLong(OllamaMagicsError):
 
 
 class EmbeddingProblem(OllamaMagicsError):
-    """The texts cannot be embedded or the answer is no array of them; ``rows`` are positions, counted from 0."""
+    """Texts cannot be embedded, or the vectors are wrong; ``rows`` are the positions of the texts, from 0."""
 
     def __init__(self, code: str, /, *, rows: tuple[int, ...] = (), **facts: Any) -> None:
         super().__init__(code, **facts)
@@ -169,7 +178,7 @@ class PictureProblem(OllamaMagicsError):
 
 
 class RecordingProblem(OllamaMagicsError):
-    """The file of a recording cannot be used, or does not hold what is asked."""
+    """A recording cannot be used, or does not contain the request."""
 
 
 class SettingError(OllamaMagicsError):
@@ -177,11 +186,11 @@ class SettingError(OllamaMagicsError):
 
 
 class Cancelled(Exception):
-    """A wait was given up because its session is closing; for worker threads, never shown."""
+    """A wait ended because its session is closing; raised in worker threads, never shown."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """The person stopped the cell; ``partial`` is the reply so far, or None."""
+    """The user stopped the cell; ``partial`` is the reply so far, or None."""
 
     def __init__(self, partial: Any = None, code: str = "") -> None:
         self.code = code or ("interrupted-answer-kept" if partial else "interrupted-before-answer")
@@ -190,7 +199,7 @@ class Interrupted(KeyboardInterrupt):
         self.language = "en"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), self.code, _travelling(self))
+        return _restored, (type(self), self.code, _picklable_state(self))
 
     def __str__(self) -> str:
         return f"{messages.error(self.code, self.language)[0]}  [{self.code}]"
@@ -199,13 +208,13 @@ class Interrupted(KeyboardInterrupt):
         return [str(self)]
 
 
-def _travelling(error: BaseException) -> dict[str, Any]:
+def _picklable_state(error: BaseException) -> dict[str, Any]:
     # of a partial reply the text: itself it holds a connection, which cannot be pickled
-    return {name: getattr(value, "so_far", value) for name, value in vars(error).items()}
+    return {name: getattr(value, "text", value) if name == "partial" else value for name, value in vars(error).items()}
 
 
-def _again(kind: type[BaseException], code: str, travelled: dict[str, Any]) -> BaseException:
-    """Return an error that comes from another process, whatever arguments its class takes."""
+def _restored(kind: type[BaseException], code: str, state: dict[str, Any]) -> BaseException:
+    """Return an error that was pickled in another process, whatever arguments its class takes."""
     error = kind.__new__(kind, code)
-    error.__dict__.update(travelled)
+    error.__dict__.update(state)
     return error

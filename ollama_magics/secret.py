@@ -1,4 +1,4 @@
-"""A text that no output, log or error shows."""
+"""A text that is never shown in output, logs or errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ BULLETS = "••••"
 
 
 class Secret:
-    """A text that shows itself as bullets, or as ``shown``, wherever it is printed; only ``reveal`` returns it."""
+    """A text that is printed as bullets, or as ``shown``; only ``reveal`` returns it.
+
+    Example
+    -------
+    >>> key = Secret("abc")
+    >>> print(key)
+    ••••
+
+    """
 
     __slots__ = ("_shown", "_value")
 
@@ -31,5 +39,5 @@ class Secret:
 
 
 def revealed(text: str | Secret) -> str:
-    """Return the text, whether it is hidden or not."""
+    """Return the text of a secret, or a plain text unchanged."""
     return text.reveal() if isinstance(text, Secret) else text

@@ -1,4 +1,4 @@
-"""What every test stands on: clean surroundings, the servers, and a last word about what ran on which."""
+"""Fixtures and hooks for all tests: a clean environment, the servers, the search for the canary key, and the summary."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -32,10 +33,10 @@ from tests.wedged import is_silent, run_once_more
 _OURS = {"OLLAMA_TEST_URL", "OLLAMA_MAGICS_REQUIRE_REAL", "OLLAMA_MAGICS_CHROMIUM"}  # they speak to the tests themselves
 _LANGUAGES = ("LC_ALL", "LC_MESSAGES", "LANGUAGE")
 _BROWSER_TESTS = Path(__file__).parent / "browser"
-_FOLDERS = count()  # a name for each test's own profiles; made by the first that saves one
+_NUMBERS = count()  # for the names of each test's own profiles and store; the folders are made by what writes into them
 _TEMPORARY = pytest.StashKey[Path]()  # the folder of all that tests write
 _TALKATIVE = ("httpcore", "httpx", "ollama_magics")  # whose logs must not hold a key, however much they say
-_told: list[str] = []  # the outputs and logs with the canary key, and the files
+_leaks: list[str] = []  # outputs, logs and files with the canary key; in a worker of pytest-xdist its own
 _PLACES = {"real": "real Ollama", "stand-in": "stand-in", "browser": "browser", "notebooks": "notebooks"}
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy one must not fail a test
@@ -58,8 +59,9 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
         if (name.startswith("OLLAMA_") and name not in _OURS) or name.lower().endswith("_proxy") or name in _LANGUAGES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANG", "C")
-    monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(tmp_path_factory.getbasetemp() / f"profiles-{next(_FOLDERS)}"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    folder, number = tmp_path_factory.getbasetemp(), next(_NUMBERS)
+    monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(folder / f"profiles-{number}"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / f"cache-{number}"))
     yield
     session = form.shared().session
     if session is not None:
@@ -132,17 +134,25 @@ def _files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Look through what a test wrote and logged; the logs, which are long, are not shown with a failure."""
     if report.when == "teardown":  # which has the outputs of all three
-        _told.extend(f"{report.nodeid}: {name}" for name, text in report.sections if KEY in text)
-        _told.extend(["the name of a test"] if KEY in report.nodeid else [])
+        _leaks.extend(f"{report.nodeid}: {name}" for name, text in report.sections if KEY in text)
+        _leaks.extend(["the name of a test"] if KEY in report.nodeid else [])
     report.sections = [(name, text) for name, text in report.sections if not name.startswith("Captured log")]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Search the files of the run, and fail it where the key was found."""
+    """Search the files of the run, and fail it where the key was found; a worker passes on what it found."""
     folder = session.config.stash.get(_TEMPORARY, None)
-    _told.extend(map(str, files_with_it(folder) if folder else ()))
-    if _told:
+    _leaks.extend(map(str, files_with_it(folder) if folder else ()))
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["leaks"] = _leaks
+    if _leaks:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what a worker of pytest-xdist found; one that crashed has no output."""
+    _leaks.extend(leak for leak in getattr(node, "workeroutput", {}).get("leaks", []) if leak not in _leaks)
 
 
 # The last word: each test says where it runs, and the reports carry it (also from the workers of pytest-xdist).
@@ -156,10 +166,24 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Write down for each test on what it runs."""
+    """Note for each test on what it runs, and mark it for -m; in a process of pytest-xdist, sort them."""
     for item in items:
         if place := _place(item):
             item.user_properties.append(("runs on", place))
+        if place in ("browser", "real"):
+            item.add_marker(place)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from tests import scheduling  # noqa: PLC0415 - needs pytest-xdist
+
+        scheduling.sort(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return what gives the tests to the processes of pytest-xdist."""
+    from tests import scheduling  # noqa: PLC0415 - needs pytest-xdist
+
+    return scheduling.Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -170,8 +194,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("what ran on what")
     for key, name in _PLACES.items():
         terminalreporter.write_line(f"{name:12} {ran[key]:5} tests   {told[key]}")
-    terminalreporter.write_line(f"canary key   {len(_told):5} times found in files, outputs, logs and names of this run")
-    for place in _told:
+    terminalreporter.write_line(f"canary key   {len(_leaks):5} times found in files, outputs, logs and names of this run")
+    for place in _leaks:
         terminalreporter.write_line(f"  {place}", red=True)
 
 

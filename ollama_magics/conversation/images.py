@@ -1,14 +1,14 @@
-"""A picture as it is sent to a model: checked, upright, without metadata, as PNG or JPEG."""
+"""Check an image and encode it for a model: upright, without metadata, as PNG or JPEG."""
 
 from __future__ import annotations
 
 import base64
 import struct
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Phrase
@@ -18,16 +18,36 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-_THUMBNAIL = (64, 64)  # pixels; smaller pictures stay as they are
-_COLOURS = 128  # enough for so few pixels, at a third of the bytes
+# Every vision model shrinks to this or below on its own; a longer side only costs time.
+LONGEST_SIDE = 2048
+# 100 megapixels: a decoded image of that size takes 400 MB.
+MAX_PIXELS = 100_000_000
+# Raster formats of daily use. EPS, PSD, WMF and the like run other programs or rarely hold what they seem to.
+FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "WEBP", "TIFF", "ICO", "PPM")
+_JPEG = frozenset({"JPEG", "MPO"})
+_JPEG_QUALITY = 92
+# More colours than this: a photograph rather than a plot, so that JPEG may be smaller.
+_PHOTOGRAPH_COLOURS = 4096
+# 16-bit greys: from full scale to full scale.
+_SIXTEEN_TO_EIGHT = 257
+_THUMBNAIL_SIZE = (64, 64)  # pixels; smaller images stay as they are
+_THUMBNAIL_COLOURS = 128  # enough for so few pixels, at a third of the bytes
+_MAX_ERROR_TEXT = 200  # characters of another library's error
+_SIGNATURES = (
+    ((b"%pdf",), Phrase("is_pdf")),
+    ((b"<svg", b"<?xml"), Phrase("is_svg")),
+    ((b"<!doctype html", b"<html"), Phrase("is_page")),
+    ((b"%!ps",), Phrase("is_postscript")),
+    ((b"\x89png", b"\xff\xd8\xff", b"gif8", b"riff", b"ii*\0", b"mm\0*"), Phrase("is_damaged")),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """PNG or JPEG bytes and what a person should know of them.
+    """PNG or JPEG bytes as they are sent, and where they are from.
 
-    ``width`` and ``height`` are those of what is sent, in pixels; ``source`` names a file or a variable; ``shrunk_from`` is
-    the (width, height) of the original where it was larger than what is sent.
+    ``width`` and ``height`` are those of the sent image, in pixels. ``source`` names a file or a variable. ``shrunk_from`` is
+    the (width, height) of the original where that was larger.
     """
 
     data: bytes = field(repr=False)
@@ -38,162 +58,125 @@ class Picture:
 
     @property
     def base64(self) -> str:
-        """The bytes as Ollama wants them: base64 letters, no data URL."""
+        """The bytes as Ollama takes them: Base64 text, no data URL."""
         return base64.b64encode(self.data).decode("ascii")
 
     def thumbnail(self) -> bytes:
-        """Return a PNG of at most 64 × 64 pixels, to show what was sent."""
-        from PIL import Image  # noqa: PLC0415 - only a prompt with a picture pays for Pillow
+        """Return a PNG of at most 64 × 64 pixels."""
+        from PIL import Image  # noqa: PLC0415 - only a prompt with an image pays for Pillow
 
         with Image.open(BytesIO(self.data), formats=["PNG", "JPEG"]) as image:
-            image.draft("RGB", _THUMBNAIL)
-            image.thumbnail(_THUMBNAIL)
-            small, buffer = image.convert("RGB").quantize(_COLOURS), BytesIO()
+            image.draft("RGB", _THUMBNAIL_SIZE)
+            image.thumbnail(_THUMBNAIL_SIZE)
+            small, buffer = image.convert("RGB").quantize(_THUMBNAIL_COLOURS), BytesIO()
         small.save(buffer, "PNG", optimize=True)
         return buffer.getvalue()
 
 
-# What every vision model shrinks to or below on its own; a longer side only costs time.
-LONGEST_SIDE = 2048
-# 100 megapixels: a decoded picture of that size takes 400 MB.
-MOST_PIXELS = 100_000_000
-# Raster formats of daily use. EPS, PSD, WMF and the like run foreign programs or rarely hold what they seem to.
-FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "WEBP", "TIFF", "ICO", "PPM")
-_JPEG = frozenset({"JPEG", "MPO"})
-_JPEG_QUALITY = 92
-# More colours than this: a photograph rather than a plot, worth trying as JPEG.
-_PHOTOGRAPH = 4096
-# Of an error that is not ours: as much as fits in a line or two.
-_MOST_WORDS = 200
-_BOX = (LONGEST_SIDE, LONGEST_SIDE)
-# 16-bit greys: ITU full scale to full scale.
-_SIXTEEN_TO_EIGHT = 257
-_BEGINNINGS = (
-    ((b"%pdf",), Phrase("is_pdf")),
-    ((b"<svg", b"<?xml"), Phrase("is_svg")),
-    ((b"<!doctype html", b"<html"), Phrase("is_page")),
-    ((b"%!ps",), Phrase("is_postscript")),
-    ((b"\x89png", b"\xff\xd8\xff", b"gif8", b"riff", b"ii*\0", b"mm\0*"), Phrase("is_damaged")),
-)
-
-
 def from_bytes(data: bytes, source: str) -> Picture:
-    """Return the picture that the bytes hold, whatever their name says; ``source`` is what errors call it."""
-    from PIL import Image  # noqa: PLC0415 - only a prompt with a picture pays for Pillow
+    """Return the picture that the bytes hold, whatever their name; errors call it ``source``.
+
+    Raises PictureProblem: picture-unreadable or picture-too-large.
+    """
+    from PIL import Image, features  # noqa: PLC0415 - only a prompt with an image pays for Pillow
 
     if not data:
-        refuse("picture-unreadable", source, Phrase("is_empty_file"))
-    with _decoding(source, data), _quiet():
-        image = Image.open(BytesIO(data), formats=_formats())
-        _check_size(image.size, source)
+        raise PictureProblem("picture-unreadable", source=source, reason=Phrase("is_empty_file"))
+    with _pillow_errors(source, data):
+        Image.preinit()
+        for name in ("IcoImagePlugin", "TiffImagePlugin", *(["WebPImagePlugin"] if features.check("webp") else [])):
+            __import__(f"PIL.{name}")
+        image = Image.open(BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+        require_size(*image.size, source)
         image.load()
-        return _picture(image, source, photograph=image.format in _JPEG)
+        return _encode(image, source)
 
 
 def from_image(image: Image, source: str) -> Picture:
-    """Return the picture that a PIL image shows now; the image itself is left as it is."""
+    """Return the picture that a Pillow image shows; the image itself is not changed.
+
+    Raises PictureProblem: picture-unreadable or picture-too-large.
+    """
     if image.format not in (None, *FORMATS):
-        refuse("picture-unreadable", source, Phrase("opened_as", format=image.format))
-    _check_size(image.size, source)
-    with _decoding(source, b""), _quiet():
-        return _picture(image, source, photograph=image.format in _JPEG)
+        raise PictureProblem("picture-unreadable", source=source, reason=Phrase("opened_as", format=image.format))
+    require_size(*image.size, source)
+    with _pillow_errors(source, b""):
+        return _encode(image, source)
 
 
-def refuse(code: str, source: str, reason: Phrase, *, debug: str = "") -> NoReturn:
-    """Raise the error of the code about the source."""
-    raise PictureProblem(code, source=source, reason=reason, debug=debug) from None
+def require_size(width: int, height: int, source: str) -> None:
+    """Raise PictureProblem for an image that would fill the memory, and for one without pixels."""
+    if width * height > MAX_PIXELS:
+        reason = Phrase("many_pixels", width=width, height=height, most=MAX_PIXELS // 1_000_000)
+        raise PictureProblem("picture-too-large", source=source, reason=reason)
+    if not width * height:
+        raise PictureProblem("picture-unreadable", source=source, reason=Phrase("no_pixels", width=width, height=height))
 
 
-def last_words(error: Exception) -> str:
-    """Return the last line of an error's text, or its kind where it has none."""
+def last_line(error: Exception) -> str:
+    """Return the last line of an error's text, or its type where it has none."""
     lines = str(error).strip().splitlines()
-    return (lines[-1] if lines else type(error).__name__)[:_MOST_WORDS]
-
-
-def too_many_pixels(width: int, height: int, source: str) -> NoReturn:
-    """Raise the error of a picture that would fill the memory."""
-    refuse("picture-too-large", source, Phrase("many_pixels", width=width, height=height, most=MOST_PIXELS // 1_000_000))
-
-
-def _formats() -> list[str]:
-    from PIL import Image, features  # noqa: PLC0415 - as above
-
-    Image.preinit()
-    for name in ("IcoImagePlugin", "TiffImagePlugin", *(["WebPImagePlugin"] if features.check("webp") else [])):
-        __import__(f"PIL.{name}")
-    return [name for name in FORMATS if name in Image.OPEN]
+    return (lines[-1] if lines else type(error).__name__)[:_MAX_ERROR_TEXT]
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    # Pillow warns of sizes that we judge ourselves, and a notebook may have told it to accept cut pictures.
-    from PIL import ImageFile  # noqa: PLC0415 - as above
+def _pillow_errors(source: str, data: bytes) -> Iterator[None]:
+    """Raise PictureProblem for whatever Pillow raises, without its warnings and without its tolerance for cut files."""
+    from PIL import Image, ImageFile, UnidentifiedImageError  # noqa: PLC0415 - as above
 
-    tolerant, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    tolerates_cuts, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # of large images, which are checked here
             yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
-
-
-@contextmanager
-def _decoding(source: str, data: bytes) -> Iterator[None]:
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - as above
-
-    try:
-        yield
     except PictureProblem:
         raise
     except Image.DecompressionBombError as error:
-        refuse("picture-too-large", source, Phrase("bomb"), debug=str(error))
+        raise PictureProblem("picture-too-large", source=source, reason=Phrase("bomb"), debug=str(error)) from None
     except UnidentifiedImageError as error:
-        refuse("picture-unreadable", source, _guess(data), debug=str(error))
-    # Decoders meet hostile bytes with whatever they stumble over (OSError, ValueError, KeyError and so on).
+        raise PictureProblem("picture-unreadable", source=source, reason=_guess_kind(data), debug=str(error)) from None
+    # Damaged bytes make decoders raise anything: OSError, ValueError, KeyError and so on.
     except Exception as error:  # noqa: BLE001
-        refuse("picture-unreadable", source, Phrase("decoding_stopped", said=last_words(error)), debug=repr(error))
+        reason = Phrase("decoding_stopped", said=last_line(error))
+        raise PictureProblem("picture-unreadable", source=source, reason=reason, debug=repr(error)) from None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = tolerates_cuts
 
 
-def _guess(data: bytes) -> Phrase:
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+def _guess_kind(data: bytes) -> Phrase:
     if data[4:8] == b"ftyp":
         return Phrase("is_film")
-    named = (said for beginnings, said in _BEGINNINGS if start.startswith(beginnings))
-    return next(named, Phrase("no_picture"))
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    kinds = (phrase for signatures, phrase in _SIGNATURES if start.startswith(signatures))
+    return next(kinds, Phrase("no_picture"))
 
 
-def _check_size(size: tuple[int, int], source: str) -> None:
-    width, height = size
-    if width * height > MOST_PIXELS:
-        too_many_pixels(width, height, source)
-    if not width * height:
-        refuse("picture-unreadable", source, Phrase("no_pixels", width=width, height=height))
+def _encode(image: Image, source: str) -> Picture:
+    from PIL import Image as Pillow  # noqa: PLC0415 - as above
+    from PIL import ImageOps  # noqa: PLC0415 - as above
 
+    is_photograph = image.format in _JPEG
+    image = _to_eight_bits(image)
+    with suppress(OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):  # of an orientation that is broken
+        image = ImageOps.exif_transpose(image)
 
-def _picture(image: Image, source: str, *, photograph: bool) -> Picture:
-    image = _upright(_eight_bits(image))
+    # on white where the image is transparent
     original = image.size
-    image, transparent = _opaque(image)
-    if max(original) > LONGEST_SIDE:
-        from PIL import Image as Pillow  # noqa: PLC0415 - as above
+    is_transparent = image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
+    if is_transparent:
+        layer = image.convert("RGBA")
+        image = Pillow.alpha_composite(Pillow.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    else:
+        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
 
-        image.thumbnail(_BOX, Pillow.Resampling.LANCZOS)
-    data = _encoded(image, photograph=photograph, transparent=transparent)
+    if max(original) > LONGEST_SIDE:
+        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Pillow.Resampling.LANCZOS)
+    image.info = {}  # metadata, which would be written again
+    data = _to_jpeg(image) if is_photograph else _to_smaller(image, is_transparent=is_transparent)
     return Picture(data, *image.size, source, shrunk_from=original if image.size != original else None)
 
 
-def _upright(image: Image) -> Image:
-    from PIL import ImageOps  # noqa: PLC0415 - as above
-
-    try:
-        return ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        # Orientation that cannot be read is no orientation, for every viewer.
-        return image
-
-
-def _eight_bits(image: Image) -> Image:
+def _to_eight_bits(image: Image) -> Image:
     # Pillow's own conversion would clip everything above 255 to white.
     if image.mode.startswith("I;16"):
         return image.convert("I").point(lambda value: value / _SIXTEEN_TO_EIGHT).convert("L")
@@ -204,30 +187,18 @@ def _eight_bits(image: Image) -> Image:
     return image
 
 
-def _opaque(image: Image) -> tuple[Image, bool]:
-    # A copy as L or RGB, on white where the image is transparent, and whether it was.
-    from PIL import Image as Pillow  # noqa: PLC0415 - as above
-
-    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        white = Pillow.new("RGBA", layer.size, "white")
-        return Pillow.alpha_composite(white, layer).convert("RGB"), True
-    return image.convert("L" if image.mode in ("1", "L") else "RGB"), False
-
-
-def _encoded(image: Image, *, photograph: bool, transparent: bool) -> bytes:
-    # Metadata stands in `info` and would be written again.
-    image.info = {}
-    if photograph:
-        return _saved(image, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    png = _saved(image, "PNG")
-    if transparent or image.getcolors(_PHOTOGRAPH) is not None:
+def _to_smaller(image: Image, *, is_transparent: bool) -> bytes:
+    """Return a PNG, or a JPEG where the image has many colours and its JPEG takes less than half the bytes."""
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    png = buffer.getvalue()
+    if is_transparent or image.getcolors(_PHOTOGRAPH_COLOURS) is not None:
         return png
-    jpeg = _saved(image, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    jpeg = _to_jpeg(image)
     return jpeg if 2 * len(jpeg) < len(png) else png
 
 
-def _saved(image: Image, kind: str, **options: int) -> bytes:
+def _to_jpeg(image: Image) -> bytes:
     buffer = BytesIO()
-    image.save(buffer, kind, **options)
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from ollama_magics.conversation import reply_view
-from ollama_magics.conversation.reply import Reply
+from ollama_magics.conversation.reply import Reply, ShownOnce, answer_view, exchange_of
 from ollama_magics.errors import (
     AnswerCut,
     ConnectionProblem,
@@ -16,76 +16,79 @@ from ollama_magics.errors import (
     RequestRefused,
     ToolProblem,
 )
+from ollama_magics.render.answer import AnswerView, Output, columns_output
 from ollama_magics.server.wire import ChatRequest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# What one model may fail with while another answers; anything else is wrong with the prompt and concerns them all.
+# Errors after which the next model is asked; with any other one the prompt itself is wrong.
 _OF_ONE_MODEL = (ModelProblem, ConnectionProblem, RequestRefused, AnswerCut, PromptTooLong, ToolProblem)
 
 
-class Replies(Sequence[Reply]):
-    """The replies in the order of the models, as a sequence with ``.frame``; asked for by ``stream()``.
+class Replies(ShownOnce, Sequence[Reply]):
+    """The replies in the order of the models, as a sequence.
 
-    A model that failed leaves what it had said, and its error in ``errors``, by its place; the others answer all the same.
+    ``models`` are their names, ``errors`` the errors of those that failed, by their positions. A model that failed leaves the
+    text so far; the others answer all the same.
+
+    Example: ``_ollama.frame`` after a cell with two ``-m`` compares lengths and speeds.
     """
 
-    def __init__(self, models: Sequence[str], ask: Callable[[str], Reply], language: str = "en") -> None:
-        self.models, self.language = tuple(models), language
-        self.painted = False  # as in Reply
+    def __init__(self, models: Sequence[str], ask: Callable[[str], Reply], language: str) -> None:
+        self.models = tuple(models)
         self.errors: dict[int, OllamaMagicsError] = {}
-        self._ask = ask
+        self._ask, self._language = ask, language
         self._replies = [Reply(ChatRequest(model=model, messages=()), self._not_asked) for model in models]
 
     def stream(self) -> Generator[int, None, None]:
-        """Ask one model after another; yield the place of each before it is asked and whenever its answer has grown."""
+        """Ask one model after another; yield the position of each before it is asked and whenever its answer has grown."""
         for place, model in enumerate(self.models):
             yield place
             try:
-                yield from self._one(place, model)
+                with self._ask(model) as reply:
+                    self._replies[place] = reply
+                    for _ in reply:
+                        yield place
             except _OF_ONE_MODEL as error:
-                error.language = self.language
+                error.language = self._language
                 self.errors[place] = error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _trace: object) -> None:
-        """Raise the error of the first model that failed, if one has, once all others have answered."""
+        """Raise the error of the first model that failed, once all others have answered."""
         if kind is None and self.errors:
             raise self.errors[min(self.errors)]
 
     @property
-    def so_far(self) -> str:
-        """The answers as far as they have come, one below the other."""
-        return "\n\n".join(reply.so_far for reply in self._replies if reply.begun)
+    def text(self) -> str:
+        """The answers so far, one below the other; asks for nothing."""
+        texts = [exchange_of(reply) for reply in self._replies]
+        return "\n\n".join(exchange.partial_text for exchange in texts if exchange.begun)
 
     @property
     def frame(self) -> pd.DataFrame:
         """The replies as a pandas DataFrame with a row for each: model, text, counts, speeds (seconds, tokens), error."""
         import pandas as pd  # noqa: PLC0415 - only who asks for a frame needs pandas
 
-        return pd.DataFrame([self._row(place, reply) for place, reply in enumerate(self._replies)])
-
-    def _one(self, place: int, model: str) -> Iterator[int]:
-        with self._ask(model) as reply:
-            self._replies[place] = reply
-            for _ in reply:
-                yield place
-
-    def _row(self, place: int, reply: Reply) -> dict[str, Any]:
-        stats, error = reply.stats, self.errors.get(place)
-        return {
-            "model": reply.model,
-            "text": reply.so_far,
-            "tokens": stats.tokens,
-            "seconds": stats.seconds,
-            "tokens_per_second": stats.tokens_per_second,
-            "first_token_seconds": stats.first_token_seconds,
-            "done_reason": reply.done_reason,
-            "error": f"{error.what} [{error.code}]" if error else None,
-        }
+        rows = []
+        for place, reply in enumerate(self._replies):
+            stats, error = reply.stats, self.errors.get(place)
+            rows.append(
+                {
+                    "model": reply.model,
+                    "text": exchange_of(reply).partial_text,
+                    "tokens": stats.tokens,
+                    "seconds": stats.seconds,
+                    "tokens_per_second": stats.tokens_per_second,
+                    "first_token_seconds": stats.first_token_seconds,
+                    "done_reason": reply.done_reason,
+                    "error": f"{error.what} [{error.code}]" if error else None,
+                }
+            )
+        return pd.DataFrame(rows)
 
     def _not_asked(self, request: Any) -> Iterator[Any]:
         raise self.errors.get(self.models.index(request.model)) or LookupError(f"{request.model} was not asked")
@@ -105,10 +108,19 @@ class Replies(Sequence[Reply]):
     def __repr__(self) -> str:
         return f"<Replies of {', '.join(self.models)}>"
 
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
-        return reply_view.columns_bundle(self), reply_view.columns_metadata(self)
+    def _repr_mimebundle_(self, **_: object) -> Output:
+        return columns_output(column_views(self))
 
-    def _ipython_display_(self) -> None:
-        # As in Reply.
-        if not self.painted:
-            raise NotImplementedError
+
+def column_views(replies: Replies, *, times: bool = True) -> list[AnswerView]:
+    """Return what is shown of each reply: its answer once it has ended, and its error."""
+    return [column_view(replies, place, times=times) for place in range(len(replies))]
+
+
+def column_view(replies: Replies, place: int, *, times: bool = True) -> AnswerView:
+    """Return what is shown of one of the replies."""
+    reply, error = replies[place], replies.errors.get(place)
+    view = answer_view(reply, times=times, in_column=True)
+    if not exchange_of(reply).closed:
+        view = AnswerView(model=reply.model, provenance=view.provenance)
+    return replace(view, error=error.lines()) if error else view

@@ -1,283 +1,330 @@
-"""The reply: a stream of chunks that remembers what it has received."""
+"""The reply to one prompt, as data and as something that shows itself."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Self
 
-from ollama_magics.conversation import reply_view, schema
-from ollama_magics.conversation.conversation import Turn, told
-from ollama_magics.conversation.reply_context import ReplyContext, Stats, Value, stats_of
-from ollama_magics.conversation.tool_loop import Sending, ToolLoop
+from ollama_magics import messages
+from ollama_magics.conversation import schema
+from ollama_magics.conversation.conversation import message_dict
+from ollama_magics.conversation.exchange import Exchange, ReplyContext, Stats
+from ollama_magics.conversation.tool_loop import Round
 from ollama_magics.conversation.tools import Call
 from ollama_magics.errors import AnswerCut, Interrupted, ToolProblem
-from ollama_magics.jobs.interrupt import defer_interrupt
+from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView, answer_output
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
+_MOST_THUMBNAILS = 12
+_MOST_SHRUNK = 3  # pictures that are named one by one
 
-class Reply:
-    """An answer that is asked for at the first iteration, or at ``.text``; a ``with`` closes it.
 
-    Iterating yields chunks as they come. ``.text`` and ``.thinking`` hold what has come so far, ``.complete`` says whether
-    that is all. Raises AnswerCut (with ``.partial``) where the answer ends early or is not of the type that was asked for,
-    Interrupted where the person stops it, ToolProblem where the functions that the model calls may not be run.
+class ShownOnce:
+    """Something that shows nothing as the value of the cell that has shown it already."""
+
+    _is_shown = False
+
+    def _ipython_display_(self) -> None:
+        # IPython's protocol: NotImplementedError means "show me in the ordinary way"
+        if not self._is_shown:
+            raise NotImplementedError
+
+
+def mark_shown(value: ShownOnce, *, shown: bool = True) -> None:
+    """Say that the running cell has shown a value, or that this cell is done."""
+    value._is_shown = shown  # noqa: SLF001 - kept out of what a user sees of a reply
+
+
+class Reply(ShownOnce):
+    """The answer to one prompt; the request is sent at the first iteration, or at ``text``.
+
+    Iterating yields the chunks of the server as they come, each with its ``text``. A ``with`` block closes the connection.
+
+    Raises AnswerCut (with the reply as ``.partial``) where the answer ends early or does not fit ``format``, Interrupted
+    where the user stops it, and ToolProblem where the functions that the model calls may not be run.
+
+    Example::
+
+        reply = om.chat("Name three colours.")
+        for chunk in reply:
+            print(chunk.text, end="")
+        reply.stats.tokens_per_second
     """
 
     def __init__(
         self,
         request: ChatRequest | GenerateRequest,
         send: Callable[[Any], Iterator[Chunk]],
-        circumstances: ReplyContext | None = None,
+        context: ReplyContext | None = None,
     ) -> None:
-        self.circumstances = here = circumstances or ReplyContext()
-        self.painted = False  # set while the cell that painted it runs, so that it is not shown twice
-        self.done_reason = ""
-        self.stats = Stats()
-        self._sending = Sending(request, send, here)
-        self.rounds = ToolLoop(self._sending, here.toolbox)
-        self._value = Value(here.schema)
-        self._chunks: Iterator[Chunk] | None = None
-        self.logprobs: list[dict[str, Any]] = []
-        self._text: list[str] = [here.goes_on.answer.content] if here.goes_on else []
-        self._thinking: list[str] = []
-        self._came = self._finished = self.closed = False
-        self.first_seconds = self.thought_seconds = self._started = self._thought_since = 0.0
-        self.asked_at = 0.0  # in seconds since 1970
-        self.dropped = self._round = 0
+        self._exchange = Exchange(request, send, context or ReplyContext())
 
-    # What was asked.
+    # What was sent.
 
     @property
     def request(self) -> ChatRequest | GenerateRequest:
-        """The request as it went out: with fewer of the oldest turns where the server refused it as too long."""
-        return self._sending.request
+        """The request as it went out, with its messages and options.
 
-    @property
-    def left_out(self) -> int:
-        """How many of the oldest turns did not go out because they did not fit."""
-        return self._sending.left_out
+        It holds fewer of the oldest turns than were given where the server refused it as too long.
+        """
+        return self._exchange.request
 
     @property
     def model(self) -> str:
-        """The model as it was asked for."""
+        """The name of the model, as it was sent."""
         return self.request.model
 
     @property
     def images(self) -> tuple[Any, ...]:
-        """The pictures that went out with the prompt."""
-        return self.circumstances.images
+        """The pictures that went out with the prompt, as the model got them: ``data`` (bytes), ``width``, ``height``."""
+        return self._exchange.context.images
 
     @property
-    def messages(self) -> list[dict[str, Any]]:
-        """All messages of the request and the answer, as dicts with role and content, those of calls between them."""
-        sent = self.request.messages if isinstance(self.request, ChatRequest) else (_prompt_of(self.request),)
-        if sent[-1].role == "assistant":  # the beginning of this answer, with which it goes on
-            sent = sent[:-1]
-        return [told(message) for message in (*sent, *self.rounds.between, self._answer())]
+    def left_out(self) -> int:
+        """The number of turns at the start of the conversation that did not go out because they did not fit."""
+        return self._exchange.left_out
 
-    # What was answered.
+    # What came back.
 
     @property
     def text(self) -> str:
-        """The answer; asks for it if nobody has yet."""
-        if self._chunks is None:
+        """The answer; sends the request if that has not happened yet.
+
+        While the answer is read, and after an interrupt, this is the text so far. Raises as the class says.
+        """
+        if not self._exchange.is_sent:
             with self:
                 for _ in self:
                     pass
-        return self.so_far
-
-    @property
-    def so_far(self) -> str:
-        """The answer as far as it has come, without asking; after calls of functions, what the model said since."""
-        return "".join(self._text)
-
-    def new_text(self, known: int) -> tuple[str, int]:
-        """Return what has come since so many pieces were known, and how many there are now, without joining the others."""
-        return "".join(self._text[known:]), len(self._text)
-
-    @property
-    def value(self) -> Any:
-        """The answer as an object of the type in ``format``; asks for it if nobody has yet.
-
-        Raises FormatProblem where there is none, AnswerCut while asking where the answer is no such object.
-        """
-        _ = self.text
-        return self._value.get()
-
-    @property
-    def frame(self) -> Any:
-        """The value as a DataFrame: a row for each element of a list, or one for an object. Raises as ``value`` does."""
-        return schema.frame(self.value)
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows that are complete so far, of an answer that is a list of them; empty for any other."""
-        return self._value.rows(self.so_far)
-
-    @property
-    def tool_calls(self) -> list[Call]:
-        """The functions that the model called, with arguments and result or error, in order."""
-        return self.rounds.calls
+        return self._exchange.partial_text
 
     @property
     def thinking(self) -> str:
-        """The thoughts as far as they have come."""
-        return "".join(self._thinking)
+        """The thoughts of the model so far; empty where it had none or was not asked to think."""
+        return self._exchange.thinking
 
     @property
-    def begun(self) -> bool:
-        """Whether there is anything of an answer to show."""
-        return bool(self._text or self._thinking or self.tool_calls)
+    def value(self) -> Any:
+        """The answer as an object of the type given as ``format``; sends the request if that has not happened yet.
+
+        Raises FormatProblem (``object-missing``) where there is none, and AnswerCut (``object-cut``, ``object-invalid``) at the
+        end of an answer that is no such object.
+        """
+        _ = self.text
+        return self._exchange.value.get()
+
+    @property
+    def frame(self) -> Any:
+        """The value as a pandas DataFrame: a row for each element of a list, or one for an object. Raises as ``value`` does."""
+        return schema.frame(self.value)
+
+    @property
+    def tool_calls(self) -> list[Call]:
+        """The functions that the model called, in order, each with ``name``, ``arguments``, and ``result`` or ``error``."""
+        return self._exchange.tool_loop.calls
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """All messages of the request and the answer, as dicts with ``role`` and ``content``; pictures are left out."""
+        request, exchange = self.request, self._exchange
+        sent = request.messages if isinstance(request, ChatRequest) else (Message("user", request.prompt),)
+        if sent[-1].role == "assistant":  # the beginning of the answer that is continued
+            sent = sent[:-1]
+        return [message_dict(message) for message in (*sent, *exchange.tool_loop.between, exchange.answer)]
+
+    @property
+    def logprobs(self) -> list[dict[str, Any]]:
+        """The log probabilities of the tokens as the server sent them; empty where they were not asked for."""
+        return self._exchange.logprobs
+
+    # How it ended.
+
+    @property
+    def stats(self) -> Stats:
+        """Token counts, seconds and rates; zeros until the answer has ended."""
+        return self._exchange.stats
+
+    @property
+    def done_reason(self) -> str:
+        """Why the server ended the answer, such as ``stop`` or ``length``; empty until then."""
+        return self._exchange.done_reason
 
     @property
     def complete(self) -> bool:
-        """Whether the server said that this is the whole answer (which the max tokens may still have cut)."""
-        return self._finished
-
-    @property
-    def stored(self) -> str:
-        """The day on which the answer was given, such as ``2026-11-22``, where --reuse took it from the store; else empty."""
-        return self.circumstances.stored()
+        """Whether the server ended the answer; with ``done_reason`` ``length`` the max tokens still cut it."""
+        return self._exchange.complete
 
     @property
     def shifted(self) -> bool:
         """Whether the answer ran past the context, so that the model forgot the beginning while it wrote."""
-        # told not to forget, a server ends the answer at the last token of the context, or one later
-        room = self.circumstances.context + (self.request.shift is False)
-        return bool(self.circumstances.context) and self._used > room
+        return self._exchange.shifted
 
     @property
-    def _used(self) -> int:
-        return self.stats.prompt_tokens + self.stats.tokens
-
-    @property
-    def _filled(self) -> bool:
-        at_end = self._used + (self.done_reason == "length") > self.circumstances.context
-        return self.circumstances.strict and bool(self.circumstances.context) and at_end
+    def stored(self) -> str:
+        """The day of the answer, such as ``2026-11-22``, where ``--reuse`` took it from the store; else empty."""
+        return self._exchange.stored
 
     # The stream.
 
     def __iter__(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet."""
-        if self._chunks is None:
-            self._chunks, self._started, self.asked_at = self.rounds.stream(), time.monotonic(), time.time()
         try:
-            for chunk in self._chunks:
-                self._remember(chunk)
-                yield chunk
-            self._refuse_filled()
+            yield from self._exchange.stream()
         except (AnswerCut, ToolProblem) as error:
             error.partial = self
-            error.facts["characters"] = str(len(self.so_far))
+            error.facts["characters"] = str(len(self._exchange.partial_text))
             raise
-
-    def _refuse_filled(self) -> None:
-        if self._filled and not self._finished:
-            raise AnswerCut("context-full", used=self._used, limit=self.circumstances.context)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        pressed = kind is not None and issubclass(kind, KeyboardInterrupt)
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         try:
             self.close()
         except KeyboardInterrupt:
-            pressed = True
-        if pressed and not isinstance(error, Interrupted):
-            raise Interrupted(self if self.begun else None) from None
+            interrupted = True
+        if interrupted and not isinstance(error, Interrupted):
+            raise Interrupted(self if self._exchange.begun else None) from None
 
     def close(self) -> None:
-        """End the stream: the connection is closed, the server stops, and a partial turn is kept as cut."""
-        if self._chunks is None or self.closed:
-            return
-        with defer_interrupt():
-            self.closed = True
-            close = getattr(self._chunks, "close", None)
-            if close:
-                close()
-            if self._came and not self._finished:
-                self._keep(complete=False)
-
-    def _remember(self, chunk: Chunk) -> None:
-        if self._round != len(self.rounds.ended):
-            self._round = len(self.rounds.ended)
-            self._text.clear()  # it stands in the round before
-        if not self._came and (chunk.text or chunk.thinking or chunk.tool_calls or chunk.done):
-            self.first_seconds = time.monotonic() - self._started
-        self._came = self._came or bool(chunk.text or chunk.thinking or chunk.tool_calls)
-        self._time_thoughts(chunk)
-        if chunk.thinking:
-            self._thinking.append(chunk.thinking)
-        if chunk.text:
-            self._text.append(chunk.text)
-        self.logprobs += chunk.logprobs or ()
-        if chunk.done:
-            self._finish(chunk)
-
-    def _time_thoughts(self, chunk: Chunk) -> None:
-        if chunk.thinking and not self._thought_since:
-            self._thought_since = time.monotonic()
-        if self._thought_since and (chunk.text or chunk.tool_calls or chunk.done):
-            self.thought_seconds += time.monotonic() - self._thought_since
-            self._thought_since = 0.0
-
-    def _finish(self, last: Chunk) -> None:
-        self.done_reason = last.done_reason or ""
-        self.stats = stats_of(last, time.monotonic() - self._started, self.first_seconds)
-        if self._filled or self.rounds.goes_on:
-            return
-        self._value.decode(self.so_far, self.done_reason, self.stats)
-        with defer_interrupt():
-            self._finished = True
-            # an answer that ended inside its thoughts has no text that could be sent again
-            self._keep(complete=bool(self.so_far or self.rounds.now.calls) or self.done_reason != "length")
-
-    def _keep(self, *, complete: bool) -> None:
-        here = self.circumstances
-        if here.conversation is None or not isinstance(self.request, ChatRequest):
-            return
-        if here.new:
-            here.conversation.clear()
-        if not here.goes_on:
-            self.dropped = here.conversation.dropped_by(here.place)
-        here.conversation.keep(self._turn(self.request, complete=complete), instead=here.goes_on)
-
-    def _turn(self, request: ChatRequest, *, complete: bool) -> Turn:
-        here = self.circumstances
-        prompt = next(message for message in reversed(request.messages) if message.role == "user")
-        at_limit, tokens = complete and self.done_reason == "length", self._own_tokens()
-        between = (*(here.goes_on.between if here.goes_on else ()), *self.rounds.between)
-        return Turn(prompt, self._answer(), here.place, complete, self.model, here.system, at_limit, tokens, between)
-
-    def _own_tokens(self) -> int:
-        # the server counts all that was said, calls of functions too; what went ahead was counted before, and thoughts are not
-        # sent again
-        if not self.stats.prompt_tokens:
-            return 0
-        said = len(self.so_far) / (len(self.so_far) + len(self.rounds.now.thinking) or 1)
-        ahead = self.circumstances.before + sum(self._sending.ahead)
-        return max(0, self.stats.prompt_tokens + round(self.stats.tokens * said) - ahead)
-
-    def _answer(self) -> Message:
-        return Message("assistant", self.so_far)
+        """Close the connection, so that the server stops writing; a partial turn stays in the conversation, marked as cut."""
+        self._exchange.close()
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
-        state = "complete" if self._finished else "not complete" if self._chunks else "not asked yet"
-        return f"<Reply of {self.model}, {len(self.so_far)} characters, {state}>"
+        state = "complete" if self.complete else "not complete" if self._exchange.is_sent else "not asked yet"
+        return f"<Reply of {self.model}, {len(self._exchange.partial_text)} characters, {state}>"
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str] | tuple[dict[str, str], dict[str, Any]]:
-        return {"text/plain": repr(self)} if self._chunks is None else (reply_view.bundle(self), reply_view.metadata(self))
-
-    def _ipython_display_(self) -> None:
-        # IPython's protocol: NotImplementedError means "show me in the ordinary way"
-        if not self.painted:
-            raise NotImplementedError
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str] | Output:
+        return answer_output(answer_view(self)) if self._exchange.is_sent else {"text/plain": repr(self)}
 
 
-def _prompt_of(request: GenerateRequest) -> Message:
-    return Message("user", request.prompt)
+def exchange_of(reply: Reply) -> Exchange:
+    """Return what this package and the display need to know of a reply, and a user does not."""
+    return reply._exchange  # noqa: SLF001 - kept out of what a user sees of a reply
+
+
+def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in_column: bool = False) -> AnswerView:
+    """Return what is shown of a reply.
+
+    Without ``times`` it is the same in every run. While it is ``streaming``, thoughts are unfolded until the text begins.
+    ``in_column``: beside the answers of other models, with the figures that compare them.
+    """
+    exchange = exchange_of(reply)
+    context, loop = exchange.context, exchange.tool_loop
+    is_thinking = streaming and not exchange.partial_text
+    title = _phrase(exchange, "thinking" if is_thinking else "thoughts")
+    if times and exchange.thought_seconds and not is_thinking:
+        title = _phrase(exchange, "thought_for", seconds=f"{exchange.thought_seconds:.1f}")
+    more = len(context.images) - _MOST_THUMBNAILS
+    return AnswerView(
+        model=reply.model,
+        text=exchange.shown_text,
+        language=context.language,
+        thinking=exchange.thinking,
+        thinking_title=title,
+        is_thinking=is_thinking,
+        earlier=[round_view(one) for one in loop.ended],
+        calls=round_view(loop.now).calls,
+        is_data=context.schema is not None,
+        rows=exchange.rows,
+        pictures=context.images[:_MOST_THUMBNAILS],
+        more_pictures=_phrase(exchange, "more_pictures", count=more) if more > 0 else "",
+        figures=_column_figures(exchange, times=times) if in_column else _figures(exchange, times=times),
+        warnings=_warnings(exchange),
+        provenance=_provenance(exchange, times=times),
+    )
+
+
+def round_view(one: Round) -> RoundView:
+    """Return what is shown of a text and of the calls in which it ended."""
+    calls = [CallView(str(call), call.outcome if call.has_ended else None, call.error is not None) for call in one.calls]
+    return RoundView(one.text, calls)
+
+
+def _phrase(exchange: Exchange, key: str, **facts: object) -> str:
+    return messages.phrase(key, exchange.context.language, **facts)
+
+
+def _figures(exchange: Exchange, *, times: bool) -> list[str]:
+    stats, context_length = exchange.stats, exchange.context.context_length
+    figures = [exchange.request.model]
+    if exchange.stored:
+        figures.append(_phrase(exchange, "stored_on", day=exchange.stored) if times else _phrase(exchange, "stored"))
+        times = False  # they were those of another day
+    if stats.tokens:
+        figures.append(_phrase(exchange, "tokens", count=messages.group_digits(stats.tokens)))
+    if times and stats.tokens_per_second:
+        figures.append(_phrase(exchange, "speed", rate=f"{stats.tokens_per_second:.0f}"))
+    if times and exchange.first_seconds:
+        figures.append(_phrase(exchange, "first", seconds=f"{exchange.first_seconds:.1f}"))
+    if stats.prompt_tokens and context_length:
+        used = messages.group_digits(stats.prompt_tokens + stats.tokens)
+        figures.append(_phrase(exchange, "context", used=used, size=messages.group_digits(context_length)))
+    return figures + _sent_figures(exchange)
+
+
+def _column_figures(exchange: Exchange, *, times: bool) -> list[str]:
+    stats = exchange.stats
+    figures = [_phrase(exchange, "tokens", count=messages.group_digits(stats.tokens))] if stats.tokens else []
+    if times and stats.tokens_per_second:
+        figures.append(_phrase(exchange, "speed", rate=f"{stats.tokens_per_second:.0f}"))
+        figures.append(_phrase(exchange, "seconds", seconds=f"{stats.seconds:.1f}"))
+    return figures + _sent_figures(exchange)
+
+
+def _sent_figures(exchange: Exchange) -> list[str]:
+    """Return the host that the prompt was sent to, where it is not this machine, and the pictures that were shrunk."""
+    host = exchange.context.remote_host
+    figures = [_phrase(exchange, "remote", host=host)] if host else []
+    shrunk = [picture for picture in exchange.context.images if picture.shrunk_from]
+    if len(shrunk) > _MOST_SHRUNK:
+        side = max(max(one.width, one.height) for one in shrunk)
+        return [*figures, _phrase(exchange, "many_shrunk", count=len(shrunk), side=side)]
+    for picture in shrunk:
+        old, new = "{} × {}".format(*picture.shrunk_from), f"{picture.width} × {picture.height}"
+        figures.append(_phrase(exchange, "shrunk", old=old, new=new))
+    return figures
+
+
+def _warnings(exchange: Exchange) -> list[str]:
+    """Return what keeps the answer from being whole and plain, one sentence each."""
+    context, request, text = exchange.context, exchange.request, exchange.partial_text
+    at_limit = exchange.complete and exchange.done_reason == "length"
+    checks = {
+        "cut": at_limit and bool(text),
+        "only_thoughts": at_limit and not text,
+        "shifted": exchange.shifted,
+        "incomplete": exchange.closed and not exchange.complete,
+        "dropped": bool(exchange.dropped),
+        "left_out": bool(exchange.left_out),
+        "no_logprobs": exchange.complete and request.logprobs is True and not exchange.logprobs,
+        "over_maximum": context.requested_context > context.context_length,
+    }
+    counts = {
+        "cut": request.options.get("num_predict", ""),
+        "dropped": exchange.dropped,
+        "left_out": exchange.left_out,
+        "over_maximum": context.context_length,
+    }
+    warnings = [_phrase(exchange, key, count=counts.get(key, "")) for key, is_true in checks.items() if is_true]
+    return warnings + [note.text(context.language) for note in context.notes]
+
+
+def _provenance(exchange: Exchange, *, times: bool) -> dict[str, Any]:
+    """Return model, digest, the server's version, options, seed and time (UTC) of the request, as far as they are known."""
+    context, options = exchange.context, dict(exchange.request.options)
+    asked_at = datetime.fromtimestamp(exchange.asked_at, UTC).isoformat(timespec="seconds") if exchange.asked_at else ""
+    facts = {
+        "model": exchange.request.model,
+        "digest": context.digest,
+        "server": f"Ollama {context.server_version}" if context.server_version else "",
+        "options": options,
+        "seed": options.get("seed"),
+        "time": asked_at if times else "",
+    }
+    return {name: fact for name, fact in facts.items() if fact not in ("", None)}

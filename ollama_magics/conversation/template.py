@@ -4,129 +4,125 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ollama_magics.errors import PromptProblem
 from ollama_magics.messages import Phrase
 
-_LONGEST = 4000  # characters of one value that is no text
-_MOST_ROWS, _MOST_COLUMNS = 20, 30
-_MOST_NUMBERS = 1000  # of an array, as many as NumPy writes out
-_LONGEST_CELL = 200  # characters
-
-
-def as_text(value: Any) -> str:
-    """Return the text itself, however long; for a table or array a Markdown table; for anything else what Python shows.
-
-    Whatever is not text is cut at 4000 characters, and says so, as do rows and columns that are left out.
-    """
-    if isinstance(value, str):
-        return value
-    if hasattr(value, "shape") and hasattr(value, "head"):
-        return _frame(value) if len(value.shape) > 1 else _series(value)
-    if hasattr(value, "dtype") and getattr(value, "shape", None):  # NumPy's single numbers have an empty shape
-        return _array(value)
-    return _shortened(repr(value) if isinstance(value, (list, tuple, dict, set)) else str(value))
-
-
-def is_picture(value: Any) -> bool:
-    """Whether a value is a figure or a Pillow image, known by their nature."""
-    if isinstance(value, type):
-        return False
-    return callable(getattr(value, "savefig", None)) or all(hasattr(value, name) for name in ("getpixel", "mode", "thumbnail"))
-
-
-def _frame(frame: Any) -> str:
-    names = [str(name) for name in frame.columns]
-    kinds = ", ".join(f"{name} {kind}" for name, kind in list(zip(names, frame.dtypes, strict=False))[:_MOST_COLUMNS])
-    cuts = [*_cut(frame.shape[0], _MOST_ROWS, "rows"), *_cut(len(names), _MOST_COLUMNS, "columns")]
-    head = _head(type(frame).__name__, f"{frame.shape[0]} rows × {len(names)} columns", kinds, cuts)
-    first = frame.head(_MOST_ROWS)
-    if hasattr(first, "itertuples"):  # pandas has an index, which belongs to what a person sees
-        return head + _table(["", *names], first.itertuples(name=None), _MOST_COLUMNS + 1)
-    return head + (_table(names, first.rows(), _MOST_COLUMNS) if hasattr(first, "rows") else _shortened(str(first)))
-
-
-def _series(series: Any) -> str:
-    count = series.shape[0]
-    head = _head(type(series).__name__, f"{count} values", str(series.dtype), _cut(count, _MOST_ROWS, "values"))
-    first, name = series.head(_MOST_ROWS), str(series.name or "value")
-    if hasattr(first, "items"):
-        return head + _table(["", name], first.items(), 2)
-    return head + _table([name], ((value,) for value in first), 1)
-
-
-def _array(array: Any) -> str:
-    shape = " × ".join(map(str, array.shape))
-    if len(array.shape) == 2:
-        rows, columns = array.shape
-        cuts = [*_cut(rows, _MOST_ROWS, "rows"), *_cut(columns, _MOST_COLUMNS, "columns")]
-        first = array[:_MOST_ROWS, :_MOST_COLUMNS].tolist()
-        return _head("array", shape, str(array.dtype), cuts) + _table(list(range(columns)), first, _MOST_COLUMNS)
-    is_line = len(array.shape) == 1
-    cuts = list(_cut(array.size, _MOST_NUMBERS, "values")) if is_line else []
-    cuts += ["the middle left out as ..."] if not is_line and array.size > _MOST_NUMBERS else []
-    return _head("array", shape, str(array.dtype), cuts) + _shortened(str(array[:_MOST_NUMBERS] if is_line else array))
-
-
-def _head(kind: str, shape: str, types: str, cuts: Iterable[str]) -> str:
-    return f"{kind} of {shape} ({', '.join([types, *cuts])}):\n"
-
-
-def _cut(count: Any, most: int, what: str) -> Iterator[str]:
-    if not isinstance(count, int) or count > most:
-        yield f"first {most} {what}"
-
-
-def _table(names: Sequence[object], rows: Iterable[Sequence[Any]], most: int) -> str:
-    lines = [names, ["---"] * len(names), *rows]
-    return _shortened("\n".join("| " + " | ".join(_cell(value) for value in list(line)[:most]) + " |" for line in lines))
-
-
-def _cell(value: Any) -> str:
-    # as many digits as a double surely holds: fewer would be another number than the person sees
-    text = " ".join(f"{value:.15g}".split() if isinstance(value, float) else str(value).split())
-    text = text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
-    return text.replace("|", "\\|")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n(cut: {_LONGEST} of {len(text)} characters)"
-
+_MAX_LENGTH = 4000  # characters of one value that is not a text
+_MAX_ROWS, _MAX_COLUMNS = 20, 30
+_MAX_NUMBERS = 1000  # of an array; NumPy writes out as many
+_MAX_CELL = 200  # characters
 
 # \{{name}} | {{ name }}, where the name is a Python identifier in any script
-_PLACE = re.compile(r"(?P<kept>\\)?\{\{\s*(?P<name>[^\W\d]\w*)\s*\}\}")
+_PLACEHOLDER = re.compile(r"(?P<escaped>\\)?\{\{\s*(?P<name>[^\W\d]\w*)\s*\}\}")
 
 
 def fill_template(template: str, values: Mapping[str, Any]) -> str:
     r"""Return the template with every ``{{name}}`` replaced by its value, in one pass; ``\{{name}}`` keeps its braces.
 
-    Raises PromptProblem for a name that the values do not have, and for a picture, of which text would tell nothing.
+    Raises PromptProblem: name-unknown, value-is-picture (a picture goes beside the prompt) or value-unprintable.
+
+    >>> fill_template("{{x}} and {{y}}", {"x": 1, "y": "{{x}}"})
+    '1 and {{x}}'
     """
 
-    def value(place: re.Match[str]) -> str:
-        if place["kept"]:
+    def replace(place: re.Match[str]) -> str:
+        if place["escaped"]:
             return place[0].removeprefix("\\")
         name = place["name"]
         if name not in values:
-            raise _unknown(name, values)
-        if is_picture(values[name]):
-            raise PromptProblem("value-is-picture", name=name, kind=type(values[name]).__name__)
-        return _text_of(name, values[name])
+            near = difflib.get_close_matches(name, [key for key in values if not key.startswith("_")], n=1)
+            nearest = Phrase("nearest_name", near=near[0]) if near else Phrase("none_near")
+            raise PromptProblem("name-unknown", name=name, nearest=nearest)
+        value = values[name]
+        if is_picture(value):
+            raise PromptProblem("value-is-picture", name=name, kind=type(value).__name__)
+        try:
+            return as_text(value)
+        except Exception as error:  # noqa: BLE001 - the code of a value may raise anything
+            kind, said = type(value).__name__, f"{type(error).__name__}: {error}"[:200]
+            raise PromptProblem("value-unprintable", name=name, kind=kind, said=said) from None
 
-    return _PLACE.sub(value, template)
+    return _PLACEHOLDER.sub(replace, template)
 
 
-def _text_of(name: str, value: Any) -> str:
-    try:
-        return as_text(value)
-    except Exception as error:  # noqa: BLE001 - a value of the notebook may raise anything as it writes itself
-        kind, said = type(value).__name__, f"{type(error).__name__}: {error}"[:200]
-        raise PromptProblem("value-unprintable", name=name, kind=kind, said=said) from None
+def is_picture(value: Any) -> bool:
+    """Return whether a value is a figure or a Pillow image, by the methods that it has."""
+    if isinstance(value, type):
+        return False
+    return callable(getattr(value, "savefig", None)) or all(hasattr(value, name) for name in ("getpixel", "mode", "thumbnail"))
 
 
-def _unknown(name: str, values: Mapping[str, Any]) -> PromptProblem:
-    known = [key for key in values if not key.startswith("_")]
-    near = difflib.get_close_matches(name, known, n=1)
-    return PromptProblem("name-unknown", name=name, nearest=Phrase("nearest_name", near=near[0]) if near else Phrase("none_near"))
+def as_text(value: Any) -> str:
+    """Return a text as it is, a table or array as a Markdown table, and anything else as Python prints it.
+
+    Whatever is not a text is cut at 4000 characters. The text says so, and which rows and columns are left out.
+    """
+    # The kinds are known by their methods. narwhals would read more libraries, but drop the index of pandas.
+    if isinstance(value, str):
+        return value
+    if hasattr(value, "shape") and hasattr(value, "head"):
+        return _frame_text(value) if len(value.shape) > 1 else _series_text(value)
+    if hasattr(value, "dtype") and getattr(value, "shape", None):  # NumPy's single numbers have an empty shape
+        return _array_text(value)
+    return _cut(repr(value) if isinstance(value, (list, tuple, dict, set)) else str(value))
+
+
+def _frame_text(frame: Any) -> str:
+    names = [str(name) for name in frame.columns]
+    types = [f"{name} {kind}" for name, kind in list(zip(names, frame.dtypes, strict=False))[:_MAX_COLUMNS]]
+    cuts = [*_left_out(frame.shape[0], _MAX_ROWS, "rows"), *_left_out(len(names), _MAX_COLUMNS, "columns")]
+    heading = _heading(type(frame).__name__, f"{frame.shape[0]} rows × {len(names)} columns", *types, *cuts)
+    first = frame.head(_MAX_ROWS)
+    if hasattr(first, "itertuples"):  # pandas, whose index belongs to what the user sees
+        return heading + _table(["", *names], first.itertuples(name=None), _MAX_COLUMNS + 1)
+    return heading + (_table(names, first.rows(), _MAX_COLUMNS) if hasattr(first, "rows") else _cut(str(first)))
+
+
+def _series_text(series: Any) -> str:
+    count = series.shape[0]
+    heading = _heading(type(series).__name__, f"{count} values", str(series.dtype), *_left_out(count, _MAX_ROWS, "values"))
+    first, name = series.head(_MAX_ROWS), str(series.name or "value")
+    if hasattr(first, "items"):
+        return heading + _table(["", name], first.items(), 2)
+    return heading + _table([name], ((value,) for value in first), 1)
+
+
+def _array_text(array: Any) -> str:
+    shape, kind = " × ".join(map(str, array.shape)), str(array.dtype)
+    if len(array.shape) == 2:
+        rows, columns = array.shape
+        cuts = [*_left_out(rows, _MAX_ROWS, "rows"), *_left_out(columns, _MAX_COLUMNS, "columns")]
+        first = array[:_MAX_ROWS, :_MAX_COLUMNS].tolist()
+        return _heading("array", shape, kind, *cuts) + _table(list(range(columns)), first, _MAX_COLUMNS)
+    if len(array.shape) == 1:
+        return _heading("array", shape, kind, *_left_out(array.size, _MAX_NUMBERS, "values")) + _cut(str(array[:_MAX_NUMBERS]))
+    cuts = ["the middle left out as ..."] if array.size > _MAX_NUMBERS else []
+    return _heading("array", shape, kind, *cuts) + _cut(str(array))
+
+
+def _heading(kind: str, shape: str, *facts: str) -> str:
+    return f"{kind} of {shape} ({', '.join(facts)}):\n"
+
+
+def _left_out(count: Any, shown: int, what: str) -> list[str]:
+    # a lazy frame may not know its length
+    return [f"first {shown} {what}"] if not isinstance(count, int) or count > shown else []
+
+
+def _table(names: Sequence[object], rows: Iterable[Sequence[Any]], columns: int) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return _cut("\n".join("| " + " | ".join(_cell(value) for value in list(line)[:columns]) + " |" for line in lines))
+
+
+def _cell(value: Any) -> str:
+    # 15 digits: a double surely holds them, and fewer could be another number than the user sees
+    text = " ".join((f"{value:.15g}" if isinstance(value, float) else str(value)).split())
+    text = text if len(text) <= _MAX_CELL else f"{text[:_MAX_CELL]}…"
+    return text.replace("|", "\\|")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}\n(cut: {_MAX_LENGTH} of {len(text)} characters)"

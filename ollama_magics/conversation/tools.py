@@ -1,4 +1,4 @@
-"""Functions of the notebook that a model may call: their schemas, and how a call is checked and run."""
+"""Offer functions of the notebook to a model, check the calls that it makes, and run them."""
 
 from __future__ import annotations
 
@@ -10,214 +10,148 @@ from typing import Any, Union
 
 import msgspec
 
-from ollama_magics.conversation import json_schema, schema
+from ollama_magics.conversation import schema
 from ollama_magics.errors import FormatProblem, ToolProblem
 from ollama_magics.messages import Phrase
 
-_LONGEST = 1000  # characters of a description
-_RULE = re.compile(r"-{3,}\s*$")
-_GOOGLE = re.compile(r"(Args|Arguments|Parameters|Returns?|Raises|Yields|Examples?|Notes?)\s*:\s*$")
-_SPHINX = re.compile(r":(?P<field>\w+)(?:\s+[^:]*?(?P<name>\w+))?\s*:\s*(?P<text>.*)$")
-_ENTRY = re.compile(r"\*{0,2}(?P<name>\w+)\s*(?:\([^)]*\))?\s*:\s*(?P<text>.*)$")
-_NUMPY_ENTRY = re.compile(r"(?P<name>\w+)\s*(?::.*)?$")
-_OF_PARAMETERS = {"Args", "Arguments", "Parameters"}
-
-
-def summary(docstring: str) -> str:
-    """Return what stands before the first section, in one line."""
-    lines = docstring.splitlines()
-    end = next((i for i, line in enumerate(lines) if _begins_section(lines, i) or _SPHINX.match(line.strip())), len(lines))
-    return _joined(lines[:end])
-
-
-def parameters(docstring: str) -> dict[str, str]:
-    """Return the description of each parameter that has one."""
-    lines = docstring.splitlines()
-    found = _sphinx(lines)
-    for i, line in enumerate(lines):
-        if _begins_section(lines, i) and line.strip().rstrip(": ") in _OF_PARAMETERS:
-            is_numpy = _is_ruled(lines, i)
-            found |= _entries(_section(lines, i + 1 + is_numpy), _NUMPY_ENTRY if is_numpy else _ENTRY)
-    return {name: text for name, text in found.items() if text}
-
-
-def _begins_section(lines: list[str], i: int) -> bool:
-    return bool(_GOOGLE.match(lines[i])) or _is_ruled(lines, i)
-
-
-def _is_ruled(lines: list[str], i: int) -> bool:
-    return bool(lines[i].strip()) and i + 1 < len(lines) and bool(_RULE.match(lines[i + 1]))
-
-
-def _section(lines: list[str], start: int) -> list[str]:
-    end = next((i for i in range(start, len(lines)) if _begins_section(lines, i)), len(lines))
-    return lines[start:end]
-
-
-def _entries(lines: list[str], pattern: re.Pattern[str]) -> dict[str, str]:
-    """Return the entries of a section: what is indented deeper than the first line goes on with the entry before it."""
-    found: dict[str, list[str]] = {}
-    width = next((_indent(line) for line in lines if line.strip()), 0)
-    name = ""
-    for line in lines:
-        match = pattern.match(line.strip()) if _indent(line) == width else None
-        if match:
-            name = match["name"]
-            found[name] = [match.groupdict().get("text") or ""]
-        elif name and _indent(line) > width:
-            found[name].append(line)
-        elif line.strip():
-            break
-    return {name: _joined(words) for name, words in found.items()}
-
-
-def _sphinx(lines: list[str]) -> dict[str, str]:
-    found: dict[str, list[str]] = {}
-    name = ""
-    for line in lines:
-        if match := _SPHINX.match(line.strip()):
-            name = match["name"] or "" if match["field"] in ("param", "parameter", "arg", "argument") else ""
-            found |= {name: [match["text"]]} if name else {}
-        elif name and line.startswith(" "):
-            found[name].append(line)
-    return {name: _joined(words) for name, words in found.items()}
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _joined(lines: Iterable[str]) -> str:
-    return " ".join(" ".join(lines).split())[:_LONGEST]
-
-
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_GUESSED = (bool, int, float, str)  # the type of a default that stands for a missing hint
+_MAX_DESCRIPTION = 1000  # characters
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_INFERRED = (bool, int, float, str)  # types of a default that stand for a missing hint
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A function that may be called; ``sent`` is what the model is told of it."""
+    """A function that a model may call; ``definition`` is its entry in the ``tools`` field of the request."""
 
     name: str
     function: Callable[..., Any]
-    sent: dict[str, Any]
+    definition: dict[str, Any]
     _fields: type[msgspec.Struct]
 
-    def arguments(self, written: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the model wrote as values of the types in the signature; raises msgspec.ValidationError.
+    def convert(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call as values of the types in the signature; raises msgspec.ValidationError.
 
-        ``"2"`` is taken for a number only where no text is wanted; nothing unknown is let through.
+        ``"2"`` becomes a number only where the hint takes no text. An argument that the signature lacks is an error.
         """
         try:
-            found = msgspec.convert(written, self._fields)
+            found = msgspec.convert(arguments, self._fields)
         except msgspec.ValidationError:
-            found = msgspec.convert(written, self._fields, strict=False)
+            found = msgspec.convert(arguments, self._fields, strict=False)
         values = {name: getattr(found, name) for name in self._fields.__struct_fields__}
         return {name: value for name, value in values.items() if value is not msgspec.UNSET}
 
 
-def offered(functions: Any) -> tuple[Tool, ...]:
-    """Return the functions, or lists of them, as tools; raises ToolProblem for one that cannot be called by argument names."""
+def make_tools(functions: Any) -> tuple[Tool, ...]:
+    """Return a tool for each function; raises ToolProblem (tool-unsupported) for one that cannot be called by argument names.
+
+    ``functions`` is a function, or a list of functions and lists: ``make_tools([add, [multiply]])``.
+    """
     found: dict[str, Tool] = {}
-    for function in _each(functions):
-        tool = _tool(function)
+    for function in _flatten(functions):
+        tool = _make_tool(function)
         if found.setdefault(tool.name, tool).function is not function:
-            raise _refused(function, Phrase("tool_twice"))
+            raise _unsupported(function, Phrase("tool_twice"))
     return tuple(found.values())
 
 
-def _each(functions: Any) -> Iterator[Any]:
+def _flatten(functions: Any) -> Iterator[Any]:
     if isinstance(functions, Iterable) and not isinstance(functions, (str, bytes, Mapping)) and not callable(functions):
         for inner in functions:
-            yield from _each(inner)
+            yield from _flatten(inner)
     else:
         yield functions
 
 
-def _tool(function: Any) -> Tool:
-    _check_kind(function)
-    signature = _signature(function)
-    name = function.__name__
-    fields = msgspec.defstruct(
-        name, [_field(function, given) for given in signature.parameters.values()], kw_only=True, forbid_unknown_fields=True
-    )
+def _make_tool(function: Any) -> Tool:
+    _require_supported(function)
     try:
-        made = json_schema.inlined(schema.of(fields).sent)
+        signature = inspect.signature(function, eval_str=True)
+    except ValueError:
+        raise _unsupported(function, Phrase("tool_built_in")) from None
+    except (NameError, TypeError, SyntaxError, AttributeError) as error:
+        raise _unsupported(function, Phrase("tool_hints", said=error)) from None
+
+    name = function.__name__
+    members = [_struct_field(function, parameter) for parameter in signature.parameters.values()]
+    fields = msgspec.defstruct(name, members, kw_only=True, forbid_unknown_fields=True)
+    try:
+        inlined = schema.inline_references(schema.make_schema(fields).format)
     except FormatProblem as error:
-        raise _refused(function, Phrase("tool_types", what=error.what, seen=error.how_we_know)) from None
-    told = {"name": name, "description": summary(_docstring(function)), "parameters": _described(function, made)}
-    return Tool(name, function, {"type": "function", "function": told}, fields)
+        raise _unsupported(function, Phrase("tool_types", what=error.what, seen=error.how_we_know)) from None
+
+    # only these three keys of the schema reach the model's template
+    description, described = parse_docstring(inspect.getdoc(function) or "")
+    properties = dict(inlined.get("properties", {}))
+    for key in described.keys() & properties.keys():
+        properties[key] = {**properties[key], "description": described[key]}
+    parameters = {"type": "object", "properties": properties, "required": inlined.get("required", [])}
+    definition = {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+    return Tool(name, function, definition, fields)
 
 
-def _check_kind(function: Any) -> None:
+def parse_docstring(docstring: str) -> tuple[str, dict[str, str]]:
+    """Return the description of a function, and of each of its parameters: Google, NumPy or Sphinx style, each in one line."""
+    import docstring_parser  # noqa: PLC0415 - 14 ms, which only a prompt with functions pays
+
+    try:
+        parsed = docstring_parser.parse(docstring)
+    except (docstring_parser.ParseError, IndexError):  # IndexError: a line that begins with a colon, in Google style
+        return _one_line(docstring), {}
+    described = {parameter.arg_name.lstrip("*"): _one_line(parameter.description or "") for parameter in parsed.params}
+    return _one_line(parsed.description or ""), {name: text for name, text in described.items() if text}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_MAX_DESCRIPTION]
+
+
+def _require_supported(function: Any) -> None:
+    """Raise ToolProblem for a class, an object without a name, a lambda, and whatever is asynchronous or a generator."""
     if isinstance(function, type):
-        raise _refused(function, Phrase("tool_class"))
+        raise _unsupported(function, Phrase("tool_class"))
     if not callable(function) or not hasattr(function, "__name__"):
-        raise _refused(function, Phrase("tool_nameless"))
+        raise _unsupported(function, Phrase("tool_nameless"))
     if not function.__name__.isidentifier():
-        raise _refused(function, Phrase("tool_lambda"))
+        raise _unsupported(function, Phrase("tool_lambda"))
     unwrapped = inspect.unwrap(function)
     if inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped) or inspect.isgeneratorfunction(unwrapped):
-        raise _refused(function, Phrase("tool_asynchronous"))
+        raise _unsupported(function, Phrase("tool_asynchronous"))
 
 
-def _signature(function: Any) -> inspect.Signature:
-    try:
-        return inspect.signature(function, eval_str=True)
-    except ValueError:
-        raise _refused(function, Phrase("tool_built_in")) from None
-    except (NameError, TypeError, SyntaxError, AttributeError) as error:
-        raise _refused(function, Phrase("tool_hints", said=error)) from None
-
-
-def _field(function: Any, given: inspect.Parameter) -> tuple[Any, ...]:
-    if given.kind not in _NAMED:
-        raise _refused(function, Phrase("tool_by_place", name=given))
-    hint = _hint(function, given)
-    if given.default is None:
+def _struct_field(function: Any, parameter: inspect.Parameter) -> tuple[Any, ...]:
+    if parameter.kind not in _BY_NAME:
+        raise _unsupported(function, Phrase("tool_by_place", name=parameter))
+    name, default, hint = parameter.name, parameter.default, parameter.annotation
+    if hint is parameter.empty:
+        hint = type(default)
+        if hint not in _INFERRED:
+            raise _unsupported(function, Phrase("tool_no_hint", name=parameter))
+    if default is parameter.empty:
+        return name, hint
+    if default is None:
         hint = Union[hint, None]  # noqa: UP007 - as below
-    # a default is left to the function: what the model does not write is not passed
-    may_be_left_out: Any = Union[hint, msgspec.UnsetType]  # noqa: UP007 - a hint need not know the sign |
-    return (given.name, hint) if given.default is given.empty else (given.name, may_be_left_out, msgspec.UNSET)
+    # what the model leaves out is not passed: the function has the default
+    optional: Any = Union[hint, msgspec.UnsetType]  # noqa: UP007 - not every hint has the operator |
+    return name, optional, msgspec.UNSET
 
 
-def _hint(function: Any, given: inspect.Parameter) -> Any:
-    if given.annotation is not given.empty:
-        return given.annotation
-    if type(given.default) in _GUESSED:
-        return type(given.default)
-    raise _refused(function, Phrase("tool_no_hint", name=given.name))
-
-
-def _described(function: Any, made: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of the parameters with what the docstring says of each; only what the server passes on is kept."""
-    said, properties = parameters(_docstring(function)), dict(made.get("properties", {}))
-    for name in said.keys() & properties.keys():
-        properties[name] = {**properties[name], "description": said[name]}
-    return {"type": "object", "properties": properties, "required": made.get("required", [])}
-
-
-def _docstring(function: Any) -> str:
-    return inspect.getdoc(function) or ""
-
-
-def _refused(function: Any, reason: Phrase) -> ToolProblem:
+def _unsupported(function: Any, reason: Phrase) -> ToolProblem:
     name = getattr(function, "__name__", None) or repr(function)
     return ToolProblem("tool-unsupported", function=str(name)[:80], reason=reason)
 
 
-_LARGEST = 64 * 1024  # bytes of the arguments of one call, as JSON
-_LONGEST_SHOWN = 2000  # characters of a call in a question or on a card
-_LONGEST_RESULT = 8000  # characters that go back to the model
-_LONGEST_ERROR = 1000
-_SECRET = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?i:(?<=bearer )\S+)")
+MAX_CALLS = 8  # in one round
+_MAX_ARGUMENTS = 64 * 1024  # bytes of the arguments of one call, as JSON
+_MAX_SHOWN = 2000  # characters of a call in a question or on a card
+_MAX_RESULT = 8000  # characters that go back to the model
+_MAX_ERROR = 1000
+_PASSWORDS = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?i:(?<=bearer )\S+)")
 _DATA = (dict, list, tuple, set, frozenset, bool, type(None), msgspec.Struct)
 
 
 @dataclass
 class Call:
-    """What the model wants to run: ``name`` and ``arguments``; then its ``result`` or ``error``, as the model was told."""
+    """One call that a model makes: ``name`` and ``arguments``, and then the ``result`` or ``error`` that was sent back."""
 
     name: str
     arguments: dict[str, Any]
@@ -226,23 +160,22 @@ class Call:
     id: str = ""
 
     @classmethod
-    def of(cls, written: dict[str, Any]) -> Call:
-        """Return the call in a line of the server, with an error in it where it cannot be one."""
-        function = written.get("function")
+    def from_wire(cls, data: dict[str, Any]) -> Call:
+        """Return the call that an entry of ``tool_calls`` holds; its ``error`` is set where the arguments cannot be used."""
+        function = data.get("function")
         function = function if isinstance(function, dict) else {}
         name, arguments = str(function.get("name", ""))[:200], function.get("arguments", {})
-        call = cls(name, {}, id=str(written.get("id") or "")[:200])
+        call = cls(name, {}, id=str(data.get("id") or "")[:200])
         if not isinstance(arguments, dict):
             call.error = "the arguments are not a JSON object"
-        elif len(msgspec.json.encode(arguments)) > _LARGEST:
-            call.error = f"the arguments are larger than {_LARGEST // 1024} kB"
+        elif len(msgspec.json.encode(arguments)) > _MAX_ARGUMENTS:
+            call.error = f"the arguments are larger than {_MAX_ARGUMENTS // 1024} kB"
         else:
             call.arguments = arguments
         return call
 
-    @property
-    def sent(self) -> dict[str, Any]:
-        """The call as it is repeated to the server."""
+    def to_wire(self) -> dict[str, Any]:
+        """Return the call as the next request repeats it."""
         return {**({"id": self.id} if self.id else {}), "function": {"name": self.name, "arguments": self.arguments}}
 
     @property
@@ -252,68 +185,36 @@ class Call:
 
     @property
     def outcome(self) -> str:
-        """What the model is told: the result, or the error."""
+        """The text that the model gets: the result, or the error."""
         return f"error: {self.error}" if self.error is not None else self.result or ""
 
     def __str__(self) -> str:
-        # repr() writes controls and marks of direction as escapes: what is shown is what would run
+        # repr() escapes control characters and marks of direction: what is shown is what would run
         name = self.name if self.name.isidentifier() else repr(self.name)
-        given = (f"{key if key.isidentifier() else repr(key)}={value!r}" for key, value in self.arguments.items())
-        return _bounded(f"{name}({', '.join(given)})", _LONGEST_SHOWN)
-
-
-def told(result: Any) -> str:
-    """Return the text that stands for what a function returned: JSON for data, else its own text; a cut one says so."""
-    if isinstance(result, str):
-        text = result
-    elif isinstance(result, _DATA) or hasattr(result, "__dataclass_fields__"):
-        text = msgspec.json.encode(result, enc_hook=_plain).decode()
-    else:
-        text = str(result)
-    return _bounded(_whole(text), _LONGEST_RESULT)
-
-
-def told_error(error: BaseException) -> str:
-    """Return type and message of an exception without its traceback, and without a password or token that stands in it."""
-    words = _SECRET.sub("…", _whole(str(error)))
-    return _bounded(f"{type(error).__name__}: {words}" if words else type(error).__name__, _LONGEST_ERROR)
-
-
-def _plain(value: Any) -> Any:
-    as_list = getattr(value, "tolist", None)  # of NumPy's arrays and single numbers
-    return as_list() if as_list else str(value)
-
-
-def _whole(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
-def _bounded(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]}\n(cut: {most} of {len(text)} characters)"
-
-
-MOST_CALLS = 8  # in one round
+        arguments = (f"{key if key.isidentifier() else repr(key)}={value!r}" for key, value in self.arguments.items())
+        return _cut(f"{name}({', '.join(arguments)})", _MAX_SHOWN)
 
 
 class Toolbox:
-    """Runs what the model calls, if ``confirm`` says yes to the call; names are looked up here and nowhere else."""
+    """Runs the calls of a model after ``confirm`` has allowed each; only the functions given here can be called."""
 
     def __init__(self, tools: Sequence[Tool], confirm: Callable[[Call], bool] | None) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._confirm = confirm
 
     @property
-    def sent(self) -> tuple[dict[str, Any], ...]:
-        """What the model is told of the functions."""
-        return tuple(tool.sent for tool in self._tools.values())
+    def definitions(self) -> tuple[dict[str, Any], ...]:
+        """The ``tools`` field of the request."""
+        return tuple(tool.definition for tool in self._tools.values())
 
     def run(self, calls: Sequence[Call]) -> None:
-        """Give each call its result or error, one after another; raises ToolProblem where nobody can be asked, or for too many.
+        """Run the calls one after another and put the result or error into each.
 
-        An interrupt goes through; the call that it ended says so.
+        Raises ToolProblem where no call can be confirmed (tool-unconfirmed) and for more than 8 calls (tool-calls-too-many).
+        An interrupt ends the call that runs, which gets it as its error, and is raised.
         """
-        if len(calls) > MOST_CALLS:
-            raise ToolProblem("tool-calls-too-many", count=len(calls), most=MOST_CALLS)
+        if len(calls) > MAX_CALLS:
+            raise ToolProblem("tool-calls-too-many", count=len(calls), most=MAX_CALLS)
         for call in calls:
             if call.error is None:
                 self._run(call)
@@ -324,18 +225,16 @@ class Toolbox:
             call.error = f"there is no function {call.name!r}; there are: {', '.join(self._tools)}"
             return
         try:
-            values = tool.arguments(call.arguments)
+            values = tool.convert(call.arguments)
         except (msgspec.ValidationError, RecursionError) as error:
             call.error = f"wrong arguments: {error}"
             return
-        if self._is_allowed(call):
-            _invoke(tool, values, call)
-        else:
-            call.error = "the person did not allow this call"
 
-    def _is_allowed(self, call: Call) -> bool:
         try:
-            return bool((self._confirm or _ask_nobody)(call))
+            if self._is_allowed(call):
+                _invoke(tool, values, call)
+            else:
+                call.error = "the user did not allow this call"
         except ToolProblem:
             call.error = "nobody could be asked"
             raise
@@ -343,26 +242,46 @@ class Toolbox:
             call.error = "interrupted"
             raise
 
-
-def _ask_nobody(call: Call) -> bool:
-    raise ToolProblem("tool-unconfirmed", call=str(call))
+    def _is_allowed(self, call: Call) -> bool:
+        if self._confirm is None:
+            raise ToolProblem("tool-unconfirmed", call=str(call))
+        return self._confirm(call)
 
 
 def _invoke(tool: Tool, values: dict[str, Any], call: Call) -> None:
+    """Put the result of the function into the call, or its exception as type and message."""
     try:
-        call.result = told(_required(tool, tool.function(**values)))
+        result = tool.function(**values)
+        if inspect.isawaitable(result):
+            if inspect.iscoroutine(result):
+                result.close()
+            call.error = f"TypeError: {tool.name} returned something to be awaited, which is not supported"
+        else:
+            call.result = _format_result(result)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a function of the notebook raises goes to the model
-        call.error = told_error(error)
-    except KeyboardInterrupt:
-        call.error = "interrupted"
-        raise
+        words = _PASSWORDS.sub("…", _encodable(str(error)))
+        call.error = _cut(f"{type(error).__name__}: {words}" if words else type(error).__name__, _MAX_ERROR)
 
 
-def _required(tool: Tool, result: Any) -> Any:
-    """Return the result; raises TypeError where it would have to be awaited."""
-    if not inspect.isawaitable(result):
-        return result
-    if inspect.iscoroutine(result):
-        result.close()
-    message = f"{tool.name} gave something to be awaited, which nobody does here"
-    raise TypeError(message)
+def _format_result(result: Any) -> str:
+    """Return data as JSON and anything else as its own text; a text that is cut says so."""
+    if isinstance(result, str):
+        text = result
+    elif isinstance(result, _DATA) or hasattr(result, "__dataclass_fields__"):
+        text = msgspec.json.encode(result, enc_hook=_to_list_or_text).decode()
+    else:
+        text = str(result)
+    return _cut(_encodable(text), _MAX_RESULT)
+
+
+def _to_list_or_text(value: Any) -> Any:
+    to_list = getattr(value, "tolist", None)  # of NumPy's arrays and single numbers
+    return to_list() if to_list else str(value)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}\n(cut: {length} of {len(text)} characters)"

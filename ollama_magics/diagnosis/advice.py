@@ -3,249 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 from ollama_magics.diagnosis.connectivity import ConnectAttempt, banner, connect, in_parallel, look_up, speaks_tls
-from ollama_magics.diagnosis.environment import LIKELY, Environment, Surroundings, look_around
-from ollama_magics.diagnosis.other_servers import HOST_NAMES, LOOPBACK, Found, ServerIdentity, look_elsewhere, looks_of
+from ollama_magics.diagnosis.environment import LIKELY, Environment, Platform, detect_platform
+from ollama_magics.diagnosis.other_servers import (
+    HOST_NAMES,
+    LOOPBACK,
+    FoundServer,
+    ServerIdentity,
+    find_other_servers,
+    identify,
+)
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
 
-
-def start(around: Surroundings) -> Phrase:
-    """Return how Ollama is started on the machine of this kernel."""
-    system = around.host_system if around.host_system in ("mac", "windows") else "linux"
-    return Joined([Phrase(f"start_{system}"), Phrase("start_none")])
+# A command with an address is offered only for an address that has just answered as Ollama. All other advice is general.
 
 
-def bind(around: Surroundings) -> Phrase:
-    """Return how Ollama is made to listen to more than its own machine, and what that risks."""
-    systems = {"desktop": ("mac", "windows")}.get(around.host_system, (around.host_system,))
-    return Joined([Phrase("bind_warning"), *(Phrase(f"bind_{system}") for system in systems)])
-
-
-def docker(around: Surroundings) -> Phrase:
-    """Return how a container reaches the machine around it."""
-    if around.place == "kubernetes":
-        return Phrase("kubernetes_service")
-    if around.place == "podman":
-        return Joined([Phrase("docker_podman"), Phrase("docker_narrow")])
-    if around.host_system in ("desktop", "mac", "windows"):
-        return Joined([Phrase("docker_desktop"), bind(around)])
-    return Joined([Phrase("docker_linux"), Phrase("docker_narrow")])
-
-
-# A ready command stands only for an address that has just answered as Ollama; everything else is words and recipes.
-
-
-_MOST_LINES = 5  # of a remedy, so that the whole stays within seven
-_PLACES = {"podman": "container", "kaggle": "kaggle"}
-
-
-@dataclass(frozen=True)
-class FailureContext:
-    """A failure with all that was found out about it."""
-
-    error: OllamaMagicsError
-    address: Address
-    around: Surroundings
-    found: tuple[Found, ...] = ()
-    knocks: tuple[ConnectAttempt, ...] = ()
-    direct: tuple[ConnectAttempt, ...] = ()
-    looks: ServerIdentity | None = None
-    banner: str = ""
-    tls: bool = False
-
-    @property
-    def where(self) -> dict[str, Any]:
-        """The facts that every connection problem names."""
-        return {"url": self.address.url, "host": self.address.host, "port": self.address.port}
-
-    @property
-    def refused(self) -> str:
-        """The addresses that refused."""
-        return ", ".join(one.where for one in self.knocks if one.is_refused) or self.address.origin.partition("//")[2]
-
-    @property
-    def signs(self) -> Phrase:
-        """What says where the kernel runs."""
-        place = self.around.place
-        return Phrase(f"in_{_PLACES.get(place, place)}")
-
-    @property
-    def is_container(self) -> bool:
-        """Whether this looks like a container, or may be one and an address outside of it has answered."""
-        outside = any(not one.address.is_loopback for one in self.found)
-        weight = self.around.weight("container", "podman", "kubernetes")
-        return weight >= LIKELY or (weight > 0 and outside)
-
-
-def advise(case: FailureContext) -> OllamaMagicsError:
-    """Return the error as it is to be told on this machine."""
-    treat = _TREATMENTS.get(case.error.code)
-    error = _other_scheme(case) or (treat(case) if treat else case.error)
-    return _with_found(error, case)
-
-
-def _other_scheme(case: FailureContext) -> OllamaMagicsError | None:
-    """Return the error where the very same port has answered in the other way, with TLS or without."""
-    mine = (case.address.host, case.address.port, case.address.path)
-    if case.error.code not in ("connection-broken", "not-http", "tls-failed", "server-silent"):
-        return None
-    other = any((one.address.host, one.address.port, one.address.path) == mine for one in case.found)
-    if case.address.scheme == "https" and other:
-        return ConnectionProblem("https-to-http", **case.where, reason=case.error.words(1))
-    return ConnectionProblem("http-to-https", **case.where, said="TLS") if case.tls or other else None
-
-
-def _with_found(error: OllamaMagicsError, case: FailureContext) -> OllamaMagicsError:
-    if not case.found:
-        return error
-    lines = [Phrase("use_found", url=one.address.url, version=one.version) for one in case.found[:2]]
-    first = case.found[0]
-    seen = Phrase("answers_too", seen=error.words(1), found=first.address.origin.partition("//")[2], version=first.version)
-    return error.advised(seen, Joined(lines)).mended_by("base_url", *(one.address.url for one in case.found[:2]))
-
-
-def _refused(case: FailureContext) -> OllamaMagicsError:
-    address = case.address
-    if address.host in HOST_NAMES or address.host == case.around.gateway:
-        error = ConnectionProblem("address-refused-remote", **case.where, refused=case.refused)
-        return error.advised(remedy=bind(case.around))
-    if not address.is_loopback:
-        return _refused_there(case)
-    if twin := _twin(case):
-        return ConnectionProblem("address-family-refused", **case.where, refused=case.refused, found=twin)
-    return _refused_here(case)
-
-
-def _refused_there(case: FailureContext) -> OllamaMagicsError:
-    is_near = _is_private(case.address.host)
-    remedy = Joined([Phrase("start_there", host=case.address.host), *([bind(case.around)] if is_near else [])])
-    return ConnectionProblem("address-refused", **case.where).advised(Phrase("refused_on", where=case.refused), remedy)
-
-
-def _refused_here(case: FailureContext) -> OllamaMagicsError:
-    place = case.around.place
-    if place in ("kaggle", "colab", "binder", "codespaces"):
-        return ConnectionProblem(
-            "address-refused-cloud", **case.where, refused=case.refused, signs=case.signs, place=place.title()
-        )
-    if place == "wsl":
-        return _refused_in_wsl(case)
-    if case.is_container:
-        signs = case.signs if place != "plain" else Phrase("in_container")
-        error = ConnectionProblem("address-refused-container", **case.where, refused=case.refused, signs=signs)
-        return error.advised(remedy=docker(case.around))
-    if place in ("ssh", "vscode"):
-        return ConnectionProblem("address-refused-hub", **case.where, refused=case.refused, signs=case.signs)
-    seen = Phrase("refused_on", where=case.refused)
-    return ConnectionProblem("address-refused", **case.where).advised(seen, start(case.around))
-
-
-def _refused_in_wsl(case: FailureContext) -> OllamaMagicsError:
-    if case.around.is_mirrored:  # then this was Windows as well, and it is no question of addresses
-        error = ConnectionProblem("address-refused", **case.where)
-        seen = Phrase("refused_mirrored", where=case.refused)
-        return error.advised(seen, Joined([Phrase("start_windows"), Phrase("start_here"), Phrase("start_none")]))
-    error = ConnectionProblem("address-refused-wsl", **case.where, refused=case.refused, signs=case.signs)
-    gateway = case.around.gateway or "HOST"
-    return error.advised(remedy=Joined([Phrase("wsl_mirror"), Phrase("wsl_gateway", gateway=gateway), bind(case.around)]))
-
-
-def _twin(case: FailureContext) -> str:
-    """Return the other loopback address on the same port, where it has answered."""
-    found = [one.address for one in case.found if one.address.host in LOOPBACK and one.address.port == case.address.port]
-    return found[0].origin.partition("//")[2] if found and case.address.scheme == "http" else ""
-
-
-def _silent(case: FailureContext) -> OllamaMagicsError:
-    port = case.address.port
-    lines = [Phrase("firewall_linux", port=port)] if case.around.host_system in ("linux", "desktop") else []
-    if case.around.host_system in ("windows", "desktop"):
-        lines.append(Phrase("firewall_windows", port=port))
-    return case.error.advised(remedy=Joined([*lines, Phrase("no_probe")]))
-
-
-def _unknown_name(case: FailureContext) -> OllamaMagicsError:
-    if case.address.host in HOST_NAMES:
-        return case.error.advised(remedy=docker(case.around))
-    return case.error.advised(remedy=Phrase("no_probe")) if case.error.code == "host-unknown" else case.error
-
-
-def _broken(case: FailureContext) -> OllamaMagicsError:
-    if case.banner:
-        return ConnectionProblem("not-http", **case.where, said=Phrase("banner", said=case.banner[:80]))
-    if case.error.code == "server-silent":
-        return case.error.advised(remedy=Phrase("server_hangs"))
-    if case.error.code == "connection-broken":
-        return case.error.advised(Phrase("far_end"), Phrase("try_far_end"))
-    return case.error
-
-
-def _stranger(case: FailureContext) -> OllamaMagicsError:
-    if case.looks is None:
-        return case.error
-    kind, name = case.looks.kind, case.looks.name
-    seen = Phrase(f"looks_{kind}", name=name)
-    if kind == "openwebui":
-        remedy = Phrase("use_openwebui", url=case.address.url)
-    elif kind == "login":
-        remedy = Phrase("use_login")
-    else:
-        remedy = Phrase("use_other", name=name) if name and kind != "proxy" else Phrase("no_probe")
-    return case.error.advised(seen, remedy)
-
-
-def _proxys(case: FailureContext) -> OllamaMagicsError:
-    opened = [one.where for one in case.direct if one.error is None]
-    if not opened:
-        return case.error
-    seen = Phrase("direct_works", seen=case.error.words(1), where=opened[0])
-    return case.error.advised(seen, Phrase("no_proxy", host=case.address.host))
-
-
-def _elsewhere(case: FailureContext) -> OllamaMagicsError:
-    location = str(case.error.facts.get("location", ""))
-    scheme, _, rest = location.partition("://")
-    host = rest.partition("/")[0].partition(":")[0]
-    path = "/" + rest.partition("/")[2] if rest else ""
-    if location.startswith("//"):
-        return case.error
-    if scheme in ("http", "https") and host == case.address.host and path.endswith("/api/version"):
-        return case.error.advised(remedy=Phrase("redirect_same", url=location.removesuffix("/api/version")))
-    return case.error.advised(remedy=Phrase("use_login")) if "log" in location or "sign" in location else case.error
-
-
-def _is_private(host: str) -> bool:
-    try:
-        return ip_address(host).is_private
-    except ValueError:
-        return "." not in host
-
-
-_TREATMENTS: dict[str, Callable[[FailureContext], OllamaMagicsError]] = {
-    "host-unknown": _unknown_name,
-    "lookup-failed": _unknown_name,
-    "address-refused": _refused,
-    "address-silent": _silent,
-    "connection-broken": _broken,
-    "not-http": _broken,
-    "proxy-answered": _proxys,
-    "proxy-failed": _proxys,
-    "proxy-refused": _proxys,
-    "redirect-refused": _elsewhere,
-    "not-ollama": _stranger,
-    "server-silent": _broken,
-}
-
-
-# after these, other addresses are tried
-_WORTH_A_LOOK = {
+_PHRASE_KINDS = {"podman": "container"}  # kinds of platform that share a phrase with another
+_CLOUDS = ("kaggle", "colab", "binder", "codespaces")
+_TRY_OTHER_ADDRESSES = {
     "host-unknown",
     "lookup-failed",
     "address-refused",
@@ -264,48 +47,256 @@ _WORTH_A_LOOK = {
     "gateway-failed",
 }
 
-_Look = tuple[str, Callable[[], object]]  # which field of a case it fills, and how
-
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong, and where; ``probes`` allows the look at other addresses."""
+    """An error of a check; ``client`` and ``attempts`` come from the connection stage, ``probes`` allows other addresses."""
 
     error: OllamaMagicsError
     address: Address
-    world: Environment
+    environment: Environment
     client: Client | None = None
-    knocks: tuple[ConnectAttempt, ...] = ()
+    attempts: tuple[ConnectAttempt, ...] = ()
     probes: bool = True
 
 
-def explained(failure: Failure, seconds: float) -> OllamaMagicsError:
-    """Return the error as it is to be told on this machine, after a look around of so many seconds at the most."""
-    error, address = failure.error, failure.address
+@dataclass(frozen=True)
+class FailureContext:
+    """A failure with everything that was found out about it."""
+
+    error: OllamaMagicsError
+    address: Address
+    platform: Platform
+    found: tuple[FoundServer, ...] = ()
+    attempts: tuple[ConnectAttempt, ...] = ()
+    direct: tuple[ConnectAttempt, ...] = ()
+    identity: ServerIdentity | None = None
+    banner: str = ""
+    tls: bool = False
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The facts that every connection problem names."""
+        return {"url": self.address.url, "host": self.address.host, "port": self.address.port}
+
+    @property
+    def refused(self) -> str:
+        """The addresses that refused the connection."""
+        endpoints = ", ".join(one.endpoint for one in self.attempts if one.is_refused)
+        return endpoints or self.address.origin.partition("//")[2]
+
+    @property
+    def indication(self) -> Phrase:
+        """Where the kernel runs, in words."""
+        kind = self.platform.kind
+        return Phrase(f"in_{_PHRASE_KINDS.get(kind, kind)}")
+
+    @property
+    def is_container(self) -> bool:
+        """Whether this is probably a container, or may be one and an address outside of it has answered."""
+        outside = any(not one.address.is_loopback for one in self.found)
+        weight = self.platform.weight("container", "podman", "kubernetes")
+        return weight >= LIKELY or (weight > 0 and outside)
+
+
+def explain(failure: Failure, seconds: float) -> OllamaMagicsError:
+    """Return the error with advice for this environment, after examining the failure for at most so many seconds."""
+    error = failure.error
     if not isinstance(error, ConnectionProblem):
         return error
-    around = look_around(failure.world)
-    looks: list[_Look] = list(_looks(failure))
-    if failure.probes and error.code in _WORTH_A_LOOK:
-        looks.append(("found", lambda: tuple(look_elsewhere(address, around, failure.world))))
-    found = dict(in_parallel(looks, lambda look: (look[0], look[1]()), seconds))
-    return advise(FailureContext(error, address, around, knocks=failure.knocks, **found))  # type: ignore[arg-type] # by name
+    platform = detect_platform(failure.environment)
+    examinations = list(_examinations(failure, platform))
+    findings: dict[str, Any] = dict(in_parallel(examinations, lambda one: (one[0], one[1]()), seconds))
+    context = FailureContext(error, failure.address, platform, attempts=failure.attempts, **findings)
+
+    advice = _ADVICE.get(error.code)
+    advised = _other_scheme(context) or (advice(context) if advice else error)
+    if not context.found:
+        return advised
+    first = context.found[0]
+    urls = [one.address.url for one in context.found[:2]]
+    endpoint = first.address.origin.partition("//")[2]
+    known = Phrase("answers_too", seen=advised.phrase("how_we_know"), found=endpoint, version=first.version)
+    remedy = Joined([Phrase("use_found", url=one.address.url, version=one.version) for one in context.found[:2]])
+    return advised.with_advice(known, remedy).with_repair("base_url", *urls)
 
 
-def _looks(failure: Failure) -> Iterator[_Look]:
-    code, address, client = failure.error.code, failure.address, failure.client
-    opened = next((one for one in failure.knocks if one.error is None), None)
-    if code in ("connection-broken", "not-http", "server-silent") and opened and address.scheme == "http":
+def _examinations(failure: Failure, platform: Platform) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield (field of FailureContext, function that finds its value) for what may explain the failure."""
+    error, address, client, environment = failure.error, failure.address, failure.client, failure.environment
+
+    def connect_directly() -> tuple[ConnectAttempt, ...]:
+        with suppress(OllamaMagicsError):
+            return tuple(connect(look_up(environment, address, 1), address.port, 1))
+        return ()
+
+    opened = next((one for one in failure.attempts if one.error is None), None)
+    if error.code in ("connection-broken", "not-http", "server-silent") and opened and address.scheme == "http":
         yield "banner", lambda: banner(opened.address, opened.port)
         yield "tls", lambda: speaks_tls(opened.address, opened.port)
-    if code == "not-ollama" and client:
-        yield "looks", lambda: looks_of(client)
-    if code in ("proxy-answered", "proxy-failed", "proxy-refused"):
-        yield "direct", lambda: _direct(failure)
+    if error.code == "not-ollama" and client:
+        yield "identity", lambda: identify(client)
+    if error.code in ("proxy-answered", "proxy-failed", "proxy-refused"):
+        yield "direct", connect_directly
+    if failure.probes and error.code in _TRY_OTHER_ADDRESSES:
+        yield "found", lambda: tuple(find_other_servers(address, platform, environment))
 
 
-def _direct(failure: Failure) -> tuple[ConnectAttempt, ...]:
+def _other_scheme(context: FailureContext) -> OllamaMagicsError | None:
+    """Return the error where the same port answers with the other scheme."""
+    typed = (context.address.host, context.address.port, context.address.path)
+    if context.error.code not in ("connection-broken", "not-http", "tls-failed", "server-silent"):
+        return None
+    answers = any((one.address.host, one.address.port, one.address.path) == typed for one in context.found)
+    if context.address.scheme == "https" and answers:
+        return ConnectionProblem("https-to-http", **context.facts, reason=context.error.phrase("how_we_know"))
+    return ConnectionProblem("http-to-https", **context.facts, said="TLS") if context.tls or answers else None
+
+
+def _refused(context: FailureContext) -> OllamaMagicsError:
+    address, platform, refused = context.address, context.platform, context.refused
+    if address.host in HOST_NAMES or address.host == platform.gateway:
+        error = ConnectionProblem("address-refused-remote", **context.facts, refused=refused)
+        return error.with_advice(remedy=_how_to_listen(platform))
+
+    if not address.is_loopback:
+        remedy = [Phrase("start_there", host=address.host)]
+        if _is_private(address.host):
+            remedy.append(_how_to_listen(platform))
+        error = ConnectionProblem("address-refused", **context.facts)
+        return error.with_advice(Phrase("refused_on", where=refused), Joined(remedy))
+
+    # the other loopback address (127.0.0.1 or ::1) on the same port
+    found = [one.address for one in context.found if one.address.host in LOOPBACK and one.address.port == address.port]
+    if found and address.scheme == "http":
+        answers = found[0].origin.partition("//")[2]
+        return ConnectionProblem("address-family-refused", **context.facts, refused=refused, found=answers)
+    return _refused_on_this_machine(context)
+
+
+def _refused_on_this_machine(context: FailureContext) -> OllamaMagicsError:
+    platform = context.platform
+    kind, refused, signs = platform.kind, context.refused, context.indication
+    if kind in _CLOUDS:
+        return ConnectionProblem("address-refused-cloud", **context.facts, refused=refused, signs=signs, place=kind.title())
+
+    if kind == "wsl" and platform.is_mirrored:  # 127.0.0.1 is Windows as well, so that the address is right
+        remedy = Joined([Phrase("start_windows"), Phrase("start_here"), Phrase("start_none")])
+        return ConnectionProblem("address-refused", **context.facts).with_advice(
+            Phrase("refused_mirrored", where=refused), remedy
+        )
+    if kind == "wsl":
+        gateway = Phrase("wsl_gateway", gateway=platform.gateway or "HOST")
+        remedy = Joined([Phrase("wsl_mirror"), gateway, _how_to_listen(platform)])
+        error = ConnectionProblem("address-refused-wsl", **context.facts, refused=refused, signs=signs)
+        return error.with_advice(remedy=remedy)
+
+    if context.is_container:
+        signs = signs if kind != "plain" else Phrase("in_container")
+        error = ConnectionProblem("address-refused-container", **context.facts, refused=refused, signs=signs)
+        return error.with_advice(remedy=_how_to_reach_host(platform))
+    if kind in ("ssh", "vscode"):
+        return ConnectionProblem("address-refused-hub", **context.facts, refused=refused, signs=signs)
+
+    system = platform.host_system if platform.host_system in ("mac", "windows") else "linux"
+    remedy = Joined([Phrase(f"start_{system}"), Phrase("start_none")])
+    return ConnectionProblem("address-refused", **context.facts).with_advice(Phrase("refused_on", where=refused), remedy)
+
+
+def _how_to_listen(platform: Platform) -> Phrase:
+    """Return how to make Ollama listen on other addresses, and what that risks."""
+    systems = {"desktop": ("mac", "windows")}.get(platform.host_system, (platform.host_system,))
+    return Joined([Phrase("bind_warning"), *(Phrase(f"bind_{system}") for system in systems)])
+
+
+def _how_to_reach_host(platform: Platform) -> Phrase:
+    """Return how a container reaches its host."""
+    if platform.kind == "kubernetes":
+        return Phrase("kubernetes_service")
+    if platform.kind == "podman":
+        return Joined([Phrase("docker_podman"), Phrase("docker_narrow")])
+    if platform.host_system in ("desktop", "mac", "windows"):
+        return Joined([Phrase("docker_desktop"), _how_to_listen(platform)])
+    return Joined([Phrase("docker_linux"), Phrase("docker_narrow")])
+
+
+def _is_private(host: str) -> bool:
     try:
-        return tuple(connect(look_up(failure.world, failure.address, 1), failure.address.port, 1))
-    except OllamaMagicsError:
-        return ()
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host
+
+
+def _silent(context: FailureContext) -> OllamaMagicsError:
+    port, system = context.address.port, context.platform.host_system
+    lines = []
+    if system in ("linux", "desktop"):
+        lines.append(Phrase("firewall_linux", port=port))
+    if system in ("windows", "desktop"):
+        lines.append(Phrase("firewall_windows", port=port))
+    return context.error.with_advice(remedy=Joined([*lines, Phrase("no_probe")]))
+
+
+def _lookup_failed(context: FailureContext) -> OllamaMagicsError:
+    if context.address.host in HOST_NAMES:
+        return context.error.with_advice(remedy=_how_to_reach_host(context.platform))
+    return context.error.with_advice(remedy=Phrase("no_probe")) if context.error.code == "host-unknown" else context.error
+
+
+def _broken(context: FailureContext) -> OllamaMagicsError:
+    if context.banner:
+        return ConnectionProblem("not-http", **context.facts, said=Phrase("banner", said=context.banner[:80]))
+    if context.error.code == "server-silent":
+        return context.error.with_advice(remedy=Phrase("server_hangs"))
+    if context.error.code == "connection-broken":
+        return context.error.with_advice(Phrase("far_end"), Phrase("try_far_end"))
+    return context.error
+
+
+def _not_ollama(context: FailureContext) -> OllamaMagicsError:
+    if context.identity is None:
+        return context.error
+    kind, name = context.identity.kind, context.identity.name
+    if kind == "openwebui":
+        remedy = Phrase("use_openwebui", url=context.address.url)
+    elif kind == "login":
+        remedy = Phrase("use_login")
+    else:
+        remedy = Phrase("use_other", name=name) if name and kind != "proxy" else Phrase("no_probe")
+    return context.error.with_advice(Phrase(f"looks_{kind}", name=name), remedy)
+
+
+def _proxy_failed(context: FailureContext) -> OllamaMagicsError:
+    opened = [one.endpoint for one in context.direct if one.error is None]
+    if not opened:
+        return context.error
+    works = Phrase("direct_works", seen=context.error.phrase("how_we_know"), where=opened[0])
+    return context.error.with_advice(works, Phrase("no_proxy", host=context.address.host))
+
+
+def _redirected(context: FailureContext) -> OllamaMagicsError:
+    location = str(context.error.facts.get("location", ""))
+    scheme, _, rest = location.partition("://")
+    host = rest.partition("/")[0].partition(":")[0]
+    path = "/" + rest.partition("/")[2] if rest else ""
+    if location.startswith("//"):
+        return context.error
+    if scheme in ("http", "https") and host == context.address.host and path.endswith("/api/version"):
+        return context.error.with_advice(remedy=Phrase("redirect_same", url=location.removesuffix("/api/version")))
+    return context.error.with_advice(remedy=Phrase("use_login")) if "log" in location or "sign" in location else context.error
+
+
+_ADVICE: dict[str, Callable[[FailureContext], OllamaMagicsError]] = {
+    "host-unknown": _lookup_failed,
+    "lookup-failed": _lookup_failed,
+    "address-refused": _refused,
+    "address-silent": _silent,
+    "connection-broken": _broken,
+    "not-http": _broken,
+    "proxy-answered": _proxy_failed,
+    "proxy-failed": _proxy_failed,
+    "proxy-refused": _proxy_failed,
+    "redirect-refused": _redirected,
+    "not-ollama": _not_ollama,
+    "server-silent": _broken,
+}

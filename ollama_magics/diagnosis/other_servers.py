@@ -1,13 +1,14 @@
-"""Recognise a server that is not Ollama, and look for Ollama at its usual other addresses."""
+"""Identify a server that is not Ollama, and find Ollama at its usual other addresses."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ollama_magics.diagnosis.connectivity import in_parallel
-from ollama_magics.diagnosis.environment import Environment, Surroundings
+from ollama_magics.diagnosis.environment import Environment, Platform
 from ollama_magics.errors import Cancelled, OllamaMagicsError
 from ollama_magics.server.address import Address, parse
 from ollama_magics.server.client import Client, Page, Timeouts
@@ -15,131 +16,112 @@ from ollama_magics.server.client import Client, Page, Timeouts
 _PATHS = ("/", "/v1/models", "/api/config")
 _SECONDS = 2.5
 _PROXIES = ("nginx", "caddy", "traefik", "squid", "envoy", "haproxy", "cloudflare", "apache", "varnish")
+_LOGIN_WORDS = ('type="password"', "log in", "login", "sign in", "signin", "登录")
 
 
 @dataclass(frozen=True)
 class ServerIdentity:
-    """What it looks like: ``kind`` is the key of its description, ``name`` a name where there is one."""
+    """Which server answers: ``kind`` is the key of its description, ``name`` its name where it has one."""
 
     kind: str
     name: str = ""
 
 
-def looks_of(client: Client) -> ServerIdentity | None:
-    """Return what answers there, or None where nothing gives it away."""
-    pages = [page for page in in_parallel(_PATHS, lambda path: _page(client, path), _SECONDS) if page]
+def identify(client: Client) -> ServerIdentity | None:
+    """Return which server answers, or None where nothing identifies it."""
+
+    def get(path: str) -> Page | None:
+        try:
+            return client.get_page(path)
+        except (OllamaMagicsError, Cancelled):
+            return None
+
+    pages = [page for page in in_parallel(_PATHS, get, _SECONDS) if page]
     text = "\n".join(page.body.decode("utf-8", "replace") for page in pages).lower()
     servers = " ".join(page.headers.get("server", "") for page in pages).lower()
-    found = next((looks for looks, is_it in _KINDS if is_it(text, servers)), None)
-    if found:
-        return found
+    is_login = ("<form" in text or "<input" in text) and any(word in text for word in _LOGIN_WORDS)
     proxy = next((name for name in _PROXIES if name in servers or f"<center>{name}" in text), "")
-    if proxy:
-        return ServerIdentity("proxy", proxy)
-    return ServerIdentity("page") if "<html" in text or "<!doctype" in text else None
-
-
-def _page(client: Client, path: str) -> Page | None:
-    try:
-        return client.peek(path)
-    except (OllamaMagicsError, Cancelled):
-        return None
-
-
-def _is_login(text: str, _: str) -> bool:
-    form = "<form" in text or "<input" in text
-    return form and any(word in text for word in ('type="password"', "log in", "login", "sign in", "signin", "登录"))
-
-
-_KINDS: tuple[tuple[ServerIdentity, Callable[[str, str], bool]], ...] = (
-    (ServerIdentity("openwebui", "Open WebUI"), lambda text, _: "open webui" in text or "open-webui" in text),
-    (ServerIdentity("lmstudio", "LM Studio"), lambda text, _: "unexpected endpoint or method" in text or "lmstudio" in text),
-    (ServerIdentity("lmstudio", "LM Studio"), lambda text, _: '"organization_owner"' in text),
-    (ServerIdentity("vllm", "vLLM"), lambda text, _: '"owned_by":"vllm"' in text.replace(" ", "")),
-    (
-        ServerIdentity("llamacpp", "llama.cpp"),
-        lambda text, server: "llama.cpp" in server or "llamacpp" in text or "llama.cpp" in text,
-    ),
-    (ServerIdentity("login"), _is_login),
-)
+    identities: list[tuple[ServerIdentity, bool]] = [
+        (ServerIdentity("openwebui", "Open WebUI"), "open webui" in text or "open-webui" in text),
+        (ServerIdentity("lmstudio", "LM Studio"), "unexpected endpoint or method" in text or "lmstudio" in text),
+        (ServerIdentity("lmstudio", "LM Studio"), '"organization_owner"' in text),
+        (ServerIdentity("vllm", "vLLM"), '"owned_by":"vllm"' in text.replace(" ", "")),
+        (ServerIdentity("llamacpp", "llama.cpp"), "llama.cpp" in servers or "llamacpp" in text or "llama.cpp" in text),
+        (ServerIdentity("login"), is_login),
+        (ServerIdentity("proxy", proxy), bool(proxy)),
+        (ServerIdentity("page"), "<html" in text or "<!doctype" in text),
+    ]
+    return next((identity for identity, matches in identities if matches), None)
 
 
 _ADDRESS_SECONDS = 1.0
-_BRIDGE = "172.17.0.1"  # Docker's own network, as it is made unless somebody changes it
+_BRIDGE = "172.17.0.1"  # Docker's default network
 LOOPBACK = ("127.0.0.1", "::1")
 HOST_NAMES = ("host.docker.internal", "host.containers.internal", "gateway.docker.internal")
 
 
 @dataclass(frozen=True)
-class Found:
-    """An address that has just answered as Ollama, and the version it named."""
+class FoundServer:
+    """An address that has just answered as Ollama, and the version it reported."""
 
     address: Address
     version: str
 
 
-def look_elsewhere(address: Address, around: Surroundings, world: Environment) -> list[Found]:
-    """Return the conventional addresses that answer as Ollama, the nearest relative of the typed one first."""
-    tried = candidates(address, around, world.port)
+def find_other_servers(address: Address, platform: Platform, environment: Environment) -> list[FoundServer]:
+    """Return the usual addresses that answer as Ollama, those closest to the typed one first."""
     stop = threading.Event()
-    answers = in_parallel(tried, lambda other: _answer(other, world, stop), 1.5 * _ADDRESS_SECONDS)
-    stop.set()  # whoever is late need not go on
-    found = [one for one in answers if one]
-    return sorted(found, key=lambda one: [other.url for other in tried].index(one.address.url))
+
+    def try_address(other: Address) -> FoundServer | None:
+        limits = Timeouts(_ADDRESS_SECONDS, _ADDRESS_SECONDS, _ADDRESS_SECONDS, _ADDRESS_SECONDS)
+        client = None
+        try:
+            client = Client(other, limits, cancelled=stop, resolve=environment.resolve)
+            version = client.version()
+            client.installed()
+        except (OllamaMagicsError, Cancelled):
+            return None
+        else:
+            return FoundServer(other, version)
+        finally:
+            if client:
+                client.close()
+
+    tried = candidates(address, platform, environment.port)
+    answers = in_parallel(tried, try_address, 1.5 * _ADDRESS_SECONDS)
+    stop.set()  # late attempts end here
+    order = [other.url for other in tried]
+    return sorted((one for one in answers if one), key=lambda one: order.index(one.address.url))
 
 
-def candidates(address: Address, around: Surroundings, port: int) -> list[Address]:
-    """Return the addresses worth a try, each once, without the one that was typed."""
-    urls = [*_same_host(address, port), *_other_hosts(address, around, port)]
-    found = {other.origin: other for other in (_parsed(url) for url in urls) if other}
+def candidates(address: Address, platform: Platform, port: int) -> list[Address]:
+    """Return the addresses to try, each once, without the one that was typed."""
+    found: dict[str, Address] = {}
+    for url in _candidate_urls(address, platform, port):
+        with suppress(OllamaMagicsError):  # a name server may be written in a way that is no host
+            other = parse(url)
+            found[other.origin] = other
     return [other for origin, other in found.items() if origin != address.origin or address.path]
 
 
-def _same_host(address: Address, port: int) -> Iterable[str]:
-    other = "http" if address.scheme == "https" else "https"
-    host = _written(address.host)
-    yield f"{other}://{host}:{address.port}"
+def _candidate_urls(address: Address, platform: Platform, port: int) -> Iterator[str]:
+    # the same host: the other scheme, without a path, Ollama's default port
+    other_scheme = "http" if address.scheme == "https" else "https"
+    host = _bracketed(address.host)
+    yield f"{other_scheme}://{host}:{address.port}"
     if address.path:
         yield f"{address.scheme}://{host}:{address.port}"
     yield f"http://{host}:{port}"
 
-
-def _other_hosts(address: Address, around: Surroundings, port: int) -> Iterable[str]:
+    # other hosts: this machine, and what a container or WSL knows of the machine around it
     hosts = [*LOOPBACK]
-    if around.weight("container", "podman", "kubernetes") or address.host in HOST_NAMES:
-        hosts += [*HOST_NAMES, around.gateway, _BRIDGE, "ollama"]
-    if around.weight("wsl"):
-        hosts += [around.gateway, around.nameserver]
+    if platform.weight("container", "podman", "kubernetes") or address.host in HOST_NAMES:
+        hosts += [*HOST_NAMES, platform.gateway, _BRIDGE, "ollama"]
+    if platform.weight("wsl"):
+        hosts += [platform.gateway, platform.nameserver]
     ports = dict.fromkeys([address.port, port] if address.port not in (80, 443) else [port])
-    yield from (f"http://{_written(host)}:{one}" for one in ports for host in hosts if host)
+    yield from (f"http://{_bracketed(host)}:{one}" for one in ports for host in hosts if host)
 
 
-def _written(host: str) -> str:
+def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _parsed(url: str) -> Address | None:
-    try:
-        return parse(url)
-    except OllamaMagicsError:
-        return None  # a name server may be written in a way that is no host
-
-
-def _answer(address: Address, world: Environment, stop: threading.Event) -> Found | None:
-    client = None
-    try:
-        client = Client(
-            address,
-            Timeouts(_ADDRESS_SECONDS, _ADDRESS_SECONDS, _ADDRESS_SECONDS, _ADDRESS_SECONDS),
-            cancelled=stop,
-            resolve=world.resolve,
-        )
-        version = client.version()
-        client.installed()
-    except (OllamaMagicsError, Cancelled):
-        return None
-    else:
-        return Found(address, version)
-    finally:
-        if client:
-            client.close()

@@ -1,4 +1,4 @@
-"""What a check is asked, and its report as a table or text."""
+"""The request for a connectivity check, and its report as a table, text or JSON."""
 
 from __future__ import annotations
 
@@ -12,17 +12,41 @@ from typing import Any
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.server.transport import SYSTEM_CONNECTION, ConnectionOptions, Recording
+from ollama_magics.render.tables import Cell, cells_html
+from ollama_magics.server.transport import SYSTEM_CONNECTION, ConnectionOptions, Recorder
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """The typed address and its source, the model and what it must be able to do, and how far the check goes.
+    """What a check tests, and how far it goes.
 
-    The first of ``abilities`` is what the model is for; further ones are claims of the form, and ``denied`` are those to which
-    it says no. ``options`` and ``keep_alive`` are those of real use, so that a load is not wasted. ``deep`` asks the model
-    itself; ``probes`` allows the look at other addresses after a failure. ``overridden`` is a saved address that the
-    environment has taken the place of.
+    Parameters
+    ----------
+    typed, source : str
+        The address as it was typed, and where it comes from: *default*, *environment*, *notebook*, *profile* or *saved*.
+    model : str
+        The model to test; empty: the only installed one that has the ability.
+    abilities : tuple of str
+        First what the model is for (*completion*, *embedding*), then the abilities that the settings claim.
+    timeout : float
+        Seconds for a connection.
+    language : str
+        *en* or *zh*, for all sentences of the report.
+    context_length, options, keep_alive
+        Those of later requests, so that the model does not have to be loaded again.
+    key, connection
+        The API key, and proxy, certificates and headers.
+    deep : bool
+        Whether the model is loaded and tested too.
+    probes : bool
+        Whether other addresses may be tried after a failure.
+    denied : tuple of str
+        Abilities that the settings say the model does not have.
+    overridden : str
+        A saved address that an environment variable replaces.
+    recorder : Recorder, optional
+        Records all exchanges, or replays them.
+
     """
 
     typed: str
@@ -35,17 +59,17 @@ class CheckRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     keep_alive: Any = None
     key: str = field(default="", repr=False)
-    way: ConnectionOptions = field(default=SYSTEM_CONNECTION, repr=False)
+    connection: ConnectionOptions = field(default=SYSTEM_CONNECTION, repr=False)
     deep: bool = False
     probes: bool = True
     denied: tuple[str, ...] = ()
     overridden: str = ""
-    tape: Recording | None = field(default=None, repr=False)
+    recorder: Recorder | None = field(default=None, repr=False)
 
     @property
     def replays(self) -> bool:
-        """Whether a recording answers, so that nothing may be connected."""
-        return bool(self.tape and self.tape.replays)
+        """Whether a recording answers, so that nothing is connected."""
+        return bool(self.recorder and self.recorder.replays)
 
 
 _SIGNS = {"ok": "✓", "failed": "✗", "not asked": "–", "asking": "…"}
@@ -56,6 +80,7 @@ _COLOURS = {
     "not asked": _GREY,
     "asking": _GREY,
 }
+_MILLISECONDS = "text-align:right;vertical-align:top;padding:2px 0;white-space:nowrap;font-variant-numeric:tabular-nums"
 _BOX = (
     "font-family:var(--jp-code-font-family, monospace);font-size:12px;margin:6px 0;padding:6px 10px;border-radius:4px;"
     "white-space:pre-wrap;background:var(--jp-layout-color2, #f3f4f6)"
@@ -64,9 +89,23 @@ _BOX = (
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a check: its state is ``ok``, ``failed``, ``not asked`` or, before it ends, ``asking``.
+    """One stage of a check.
 
-    ``error`` explains a failure; ``notes`` are worth knowing and no failure.
+    Attributes
+    ----------
+    name : str
+        *address*, *name*, *connection*, *encryption*, *server*, *model*, *abilities*, *load*, *answer* or *proofs*.
+    state : str
+        *ok*, *failed*, *not asked* or, while it runs, *asking*.
+    sentence : str
+        What was found.
+    milliseconds : float or None
+        How long it took.
+    error : OllamaMagicsError or None
+        Why it failed.
+    notes : tuple of OllamaMagicsError
+        Warnings that are no failure.
+
     """
 
     name: str
@@ -77,14 +116,31 @@ class Stage:
     notes: tuple[OllamaMagicsError, ...] = ()
 
     @property
-    def told(self) -> tuple[OllamaMagicsError, ...]:
-        """The failure, if there is one, and the notes."""
+    def problems(self) -> tuple[OllamaMagicsError, ...]:
+        """The error, if there is one, and the notes."""
         return ((self.error,) if self.error else ()) + self.notes
 
 
 @dataclass(eq=False)
 class CheckReport:
-    """What a check found, stage by stage; true where every stage that was asked passed."""
+    """The result of a connectivity check, stage by stage; true where nothing failed.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+        All stages in order, also those that did not run.
+    language : str
+        *en* or *zh*.
+    complete : bool
+        Whether the check has ended.
+
+    Example
+    -------
+    >>> report = om.check()
+    >>> if not report:
+    ...     print(report.error.code, report.error.remedy)
+
+    """
 
     stages: tuple[Stage, ...]
     language: str = "en"
@@ -94,7 +150,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the check ran to its end without a failure; what a plain check does not ask does not count."""
+        """Whether the check ended without a failure; stages that did not run do not count."""
         return self.complete and not any(stage.state in ("failed", "asking") for stage in self.stages)
 
     def __bool__(self) -> bool:
@@ -102,27 +158,37 @@ class CheckReport:
 
     @property
     def error(self) -> OllamaMagicsError | None:
-        """The failure, or None."""
+        """The first failure, or None."""
         return next((stage.error for stage in self.stages if stage.error), None)
 
     @property
     def notes(self) -> tuple[OllamaMagicsError, ...]:
-        """What is worth knowing and no failure."""
+        """Warnings that are no failure."""
         return tuple(note for stage in self.stages for note in stage.notes)
 
     def as_json(self) -> str:
-        """Return the same content for programs, as JSON text."""
-        found = {"ok": self.ok, "code": self.error.code if self.error else None, "stages": [*map(self._facts, self.stages)]}
+        """Return the report for programs, as JSON text."""
+
+        def described(error: OllamaMagicsError) -> dict[str, str]:
+            return {"code": error.code, "what": error.what, "how_we_know": error.how_we_know, "remedy": error.remedy}
+
+        stages = [
+            {
+                "name": stage.name,
+                "state": stage.state,
+                "sentence": stage.sentence,
+                "milliseconds": None if stage.milliseconds is None else round(stage.milliseconds, 1),
+                "error": described(stage.error) if stage.error else None,
+                "notes": [described(note) for note in stage.notes],
+            }
+            for stage in self.stages
+        ]
+        found = {"ok": self.ok, "code": self.error.code if self.error else None, "stages": stages}
         return json.dumps(found, ensure_ascii=False, indent=2)
 
-    def in_json(self) -> CheckReport:
+    def shown_as_json(self) -> CheckReport:
         """Return the same report, shown as JSON."""
         return replace(self, is_json=True)
-
-    def _facts(self, stage: Stage) -> dict[str, Any]:
-        plain = {"name": stage.name, "state": stage.state, "sentence": stage.sentence}
-        spent = None if stage.milliseconds is None else round(stage.milliseconds, 1)
-        return {**plain, "milliseconds": spent, "error": _told(stage.error), "notes": [_told(note) for note in stage.notes]}
 
     def __str__(self) -> str:
         return self.as_json() if self.is_json else "\n".join(self.lines(self.stages))
@@ -130,19 +196,19 @@ class CheckReport:
     __repr__ = __str__
 
     def lines(self, stages: Iterable[Stage]) -> Iterator[str]:
-        """Yield the lines of some of its stages, in columns that fit those of the others."""
-        width = max(_columns(self._label(stage)) for stage in self.stages)
+        """Yield the lines of some stages as text, in columns that fit those of all stages."""
+        width = max(_terminal_width(self._label(stage)) for stage in self.stages)
         for label, stage in self._rows(stages):
             time = f"  ({stage.milliseconds:.0f} ms)" if stage.milliseconds is not None else ""
-            yield f"{_SIGNS[stage.state]} {label}{' ' * (width - _columns(label))}  {stage.sentence}{time}"
-            for error in stage.told:
+            yield f"{_SIGNS[stage.state]} {label}{' ' * (width - _terminal_width(label))}  {stage.sentence}{time}"
+            for error in stage.problems:
                 lines = error.lines()[error is stage.error :]
                 yield from (f"  {'':{width}}  {line}" for line in lines)
 
     def _rows(self, stages: Iterable[Stage]) -> Iterator[tuple[str, Stage]]:
-        """Yield what is shown in one row each: a stage, or all that were not asked in a row."""
-        for waiting, alike in groupby(stages, lambda stage: stage.state == "not asked"):
-            if not waiting:
+        """Yield (label, stage) for each row; stages in succession that did not run share one."""
+        for is_skipped, alike in groupby(stages, lambda stage: stage.state == "not asked"):
+            if not is_skipped:
                 yield from ((self._label(stage), stage) for stage in alike)
                 continue
             first, *others = alike
@@ -150,12 +216,12 @@ class CheckReport:
             yield ("、" if self.language == "zh" else ", ").join(labels), first
 
     def as_html(self) -> str:
-        """Return the table that a notebook shows; all that servers and people said is escaped."""
-        rows = "".join(self._row(label, stage) for label, stage in self._rows(self.stages))
+        """Return the report as an HTML table; text from servers and settings is escaped."""
+        rows = (self._cells(label, stage) for label, stage in self._rows(self.stages))
         font = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1, inherit)"
-        codes = " · ".join(dict.fromkeys(error.code for stage in self.stages for error in stage.told))
+        codes = " · ".join(dict.fromkeys(error.code for stage in self.stages for error in stage.problems))
         code = f'<div style="color:{_GREY};font-size:11px;margin-top:6px">{codes}</div>' if codes else ""
-        return f'<table style="border-collapse:collapse;margin:0;{font}">{rows}</table>{code}'
+        return cells_html(rows, f"border-collapse:collapse;margin:0;{font}") + code
 
     def _ipython_display_(self) -> None:
         # IPython's protocol: NotImplementedError means "show me in the ordinary way"
@@ -165,36 +231,28 @@ class CheckReport:
     def _repr_html_(self) -> str | None:
         return None if self.is_json else self.as_html()
 
-    def _row(self, label: str, stage: Stage) -> str:
+    def _cells(self, label: str, stage: Stage) -> tuple[Cell, ...]:
         time = f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
         faint = f"color:{_GREY};" if stage.state == "not asked" else ""
-        cell = f'<td style="{faint}text-align:left;vertical-align:top;padding:2px 12px 2px 0;'
-        told = "".join(_explained(error, is_note=error is not stage.error) for error in stage.told)
+        left = "text-align:left;vertical-align:top;padding:2px"
+        told = "".join(_explained(error, is_note=error is not stage.error) for error in stage.problems)
         return (
-            f'<tr style="background:none"><td style="color:{_COLOURS[stage.state]};text-align:left;vertical-align:top;'
-            f'padding:2px 10px 2px 0">{_SIGNS[stage.state]}</td>'
-            f'{cell}max-width:11em">{escape(label)}</td>'
-            f'{cell}">{escape(stage.sentence)}{told}</td>'
-            f'<td style="color:{_GREY};text-align:right;vertical-align:top;padding:2px 0;white-space:nowrap;'
-            f'font-variant-numeric:tabular-nums">{time}</td></tr>'
+            Cell(_SIGNS[stage.state], f"color:{_COLOURS[stage.state]};{left} 10px 2px 0"),
+            Cell(label, f"{faint}{left} 12px 2px 0;max-width:11em"),
+            Cell(stage.sentence, f"{faint}{left} 12px 2px 0;", html=told),
+            Cell(time, f"color:{_GREY};{_MILLISECONDS}"),
         )
 
     def _label(self, stage: Stage) -> str:
         return messages.label(f"stage_{stage.name}", self.language)
 
 
-def _columns(text: str) -> int:
-    """Return how wide the text is in a terminal, where Chinese characters take two columns."""
-    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
+def _terminal_width(text: str) -> int:
+    """Return the width of the text in a terminal, where Chinese characters take two columns."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
 
 
 def _explained(error: OllamaMagicsError, *, is_note: bool) -> str:
     how, remedy = escape(error.how_we_know), escape(error.remedy)
     what = f"{escape(error.what)} " if is_note else ""
     return f'<br>{what}{how}<div style="{_BOX}">{remedy}</div>'
-
-
-def _told(error: OllamaMagicsError | None) -> dict[str, str] | None:
-    if error is None:
-        return None
-    return {"code": error.code, "what": error.what, "how_we_know": error.how_we_know, "remedy": error.remedy}

@@ -4,288 +4,311 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ollama_magics import messages
 from ollama_magics.diagnosis import capability_tests
-from ollama_magics.diagnosis.advice import Failure, explained
+from ollama_magics.diagnosis.advice import Failure, explain
+from ollama_magics.diagnosis.capability_tests import ModelUnderTest
 from ollama_magics.diagnosis.connectivity import ConnectAttempt, connect, look_up
 from ollama_magics.diagnosis.environment import Environment
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest, Stage
 from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
-from ollama_magics.server.models import InstalledModels
+from ollama_magics.server.models import SUGGESTIONS, InstalledModels
 from ollama_magics.server.transport import proxy_for
 from ollama_magics.server.transport_errors import of_socket
 from ollama_magics.server.wire import OLDEST_SERVER, ModelCard, full_name, version_number
 
-STAGES = ("address", "name", "connection", "encryption", "server", "model", "abilities")
 DEEP_STAGES = ("load", "answer", "proofs")
-# The metadata stages end within 10 s at the worst, whatever a server does: after _ENOUGH nothing new is asked, what waits
-# then ends within 2 s (a connection, a handshake), and the look around has the rest.
-_NAME_SECONDS, _CONNECT_SECONDS, _METADATA_SECONDS, _LOOK_SECONDS = 1.5, 2.0, 2.0, 2.5
-_ENOUGH_SECONDS, _ALL_SECONDS = 6.5, 9.8
-_LATE = 5.0  # seconds after which what is only good to know is not asked any more
-_EVER = float("inf")
-_SLOW = 1000  # milliseconds: longer, and the first address of a name is a nuisance
+# The stages before the load end within 10 s, whatever a server does. After _LAST_REQUEST_SECONDS no request is begun; those
+# under way end within 2 s (a connection, a handshake); the search for an explanation has the rest.
+_NAME_SECONDS, _CONNECT_SECONDS, _METADATA_SECONDS, _EXPLAIN_SECONDS = 1.5, 2.0, 2.0, 2.5
+_LAST_REQUEST_SECONDS, _TOTAL_SECONDS = 6.5, 9.8
+_LAST_OPTIONAL_SECONDS = 5.0  # after which nothing optional is requested
+_FOREVER = float("inf")
+_SLOW_MILLISECONDS = 1000  # a first address that takes longer is reported
 _LOADING_SECONDS = 86_400.0
 
-Report = Callable[[CheckReport], None]
+OnProgress = Callable[[CheckReport], None]
 
 
 def check(
-    question: CheckRequest,
-    report: Report | None = None,
+    request: CheckRequest,
+    on_progress: OnProgress | None = None,
     *,
-    world: Environment | None = None,
+    environment: Environment | None = None,
     stop: threading.Event | None = None,
 ) -> CheckReport:
-    """Return what was found; ``report`` is called with what is known after every stage, and while one takes its time.
+    """Check the connection to a server and, if the request is deep, its model; return the report.
 
-    Loads no model unless the question is deep. Setting ``stop`` ends the check within 0.2 s.
+    ``on_progress`` is called with the report so far after every stage, and repeatedly during a long one. Loads no model unless
+    the request is deep. Setting ``stop`` ends the check within 0.2 s.
     """
-    return _Probe(question, report or (lambda _: None), world or Environment(), _Stop(stop)).run()
+    return _Check(request, on_progress or (lambda _: None), environment or Environment(), _Stop(stop)).run()
 
 
 class _Stop(threading.Event):
-    """Set where the check itself, or whoever started it, has stopped, and where the time is over."""
+    """Is set when the check has ended, when the caller's event is set, and when the time is over."""
 
     def __init__(self, outer: threading.Event | None) -> None:
         super().__init__()
         self._outer = outer
-        self.until = _EVER
+        self.deadline = _FOREVER
 
     def is_set(self) -> bool:
         return super().is_set() or bool(self._outer and self._outer.is_set()) or self.is_late
 
     @property
     def is_late(self) -> bool:
-        return time.monotonic() > self.until
+        return time.monotonic() > self.deadline
 
 
 @dataclass
-class _Probe:
-    question: CheckRequest
-    report: Report
-    world: Environment
+class _Check:
+    request: CheckRequest
+    on_progress: OnProgress
+    environment: Environment
     stop: _Stop
     done: dict[str, Stage] = field(default_factory=dict)
-    knocks: list[ConnectAttempt] = field(default_factory=list)
-    notes: list[OllamaMagicsError] = field(default_factory=list)
+    attempts: list[ConnectAttempt] = field(default_factory=list)
+    notes: list[OllamaMagicsError] = field(default_factory=list)  # of the stage that runs
     parsed: Address | None = None
-
-    @property
-    def address(self) -> Address:
-        """Where the server is, known after the first stage."""
-        return self.parsed or parse(self.question.typed)
+    # results of stages, for later ones
+    addresses: list[str] = field(default_factory=list)
+    client: Client = field(init=False)
+    models: InstalledModels = field(init=False)
+    installed_count: int = 0
+    model: str = ""
 
     def run(self) -> CheckReport:
+        """Run the stages in order, up to the first that fails."""
         self.started = time.monotonic()
-        self.stop.until = self.started + _ENOUGH_SECONDS
+        self.stop.deadline = self.started + _LAST_REQUEST_SECONDS
         try:
-            for name in self._names():
-                self.done[name] = self._timed(name, getattr(self, f"_{name}"))
-                self.report(self._so_far(complete=False))
-                if self.done[name].error:
-                    break
+            passed = self.run_stage("address")
+            for name in (*self.later_stages(), *(DEEP_STAGES if self.request.deep else ())):
+                passed = passed and self.run_stage(name)
         except BaseException:
             self.stop.set()
-            self.report(self._so_far(complete=False))  # nothing is being asked any more
+            self.on_progress(self.report(complete=False))  # no request is under way any more
             raise
         finally:
-            if "connection" in self.done and hasattr(self, "client"):
+            if hasattr(self, "client"):
                 self.client.close()
-        return self._so_far(complete=True)
+        return self.report(complete=True)
 
-    def _names(self) -> Iterator[str]:
-        yield "address"
-        yield from self._rest()
-        if self.question.deep:
-            yield from DEEP_STAGES
-
-    def _rest(self) -> tuple[str, ...]:
-        """Return the stages after the first that make sense for the address."""
+    def later_stages(self) -> tuple[str, ...]:
+        """Return the stages after the first that apply to the address."""
         address = self.parsed
-        unseen = self.question.replays or bool(address and proxy_for(address, self.question.way))
-        none_for = {
-            "name": address is None or unseen or address.host.replace(".", "").isdigit() or ":" in address.host,
-            "encryption": address is None or unseen or address.scheme == "http",
-        }
-        return tuple(name for name in STAGES[1:] if not none_for.get(name))
+        is_direct = address is not None and not self.request.replays and not proxy_for(address, self.request.connection)
+        is_name = address is not None and not address.host.replace(".", "").isdigit() and ":" not in address.host
+        is_encrypted = address is not None and address.scheme != "http"
+        return (
+            *(["name"] if is_direct and is_name else []),
+            "connection",
+            *(["encryption"] if is_direct and is_encrypted else []),
+            "server",
+            "model",
+            "abilities",
+        )
 
-    def _so_far(self, *, complete: bool, now: Stage | None = None) -> CheckReport:
-        done = [*self.done.values(), *([now] if now else [])]
-        waiting = self._say("not_asked")
-        names = ("address", *self._rest(), *DEEP_STAGES)
-        rest = [Stage(name, "not asked", waiting) for name in names if name not in {stage.name for stage in done}]
-        return CheckReport((*done, *rest), self.question.language, complete)
+    def report(self, *, complete: bool, running: Stage | None = None) -> CheckReport:
+        """Return what is known now."""
+        known = [*self.done.values(), *([running] if running else [])]
+        names = {stage.name for stage in known}
+        not_asked = self.phrase("not_asked")
+        later = [name for name in ("address", *self.later_stages(), *DEEP_STAGES) if name not in names]
+        stages = (*known, *(Stage(name, "not asked", not_asked) for name in later))
+        return CheckReport(stages, self.request.language, complete)
 
-    def _timed(self, name: str, ask: Callable[[], str]) -> Stage:
+    def run_stage(self, name: str) -> bool:
+        """Run one stage and report it; return whether it passed."""
         start = time.perf_counter()
         self.notes = []
         error: OllamaMagicsError | None = None
         sentence = ""
         try:
-            sentence = ask()
+            sentence = getattr(self, f"check_{name}")()
         except Cancelled:
-            error = self._stopped()
+            error = self.cancelled()
         except OllamaMagicsError as failure:
-            error = self._explained(failure)
+            error = self.explained(failure)
         spent = 1000 * (time.perf_counter() - start)
         for one in (*self.notes, *([error] if error else [])):
-            one.language = self.question.language
-        return Stage(name, "failed" if error else "ok", error.what if error else sentence, spent, error, tuple(self.notes))
+            one.language = self.request.language
+        state = "failed" if error else "ok"
+        self.done[name] = Stage(name, state, error.what if error else sentence, spent, error, tuple(self.notes))
+        self.on_progress(self.report(complete=False))
+        return error is None
 
-    def _tick(self, name: str, sentence: str, note: OllamaMagicsError | None = None) -> None:
+    def report_progress(self, name: str, sentence: str, note: OllamaMagicsError | None = None) -> None:
+        """Report a stage that is still running."""
         if note:
-            note.language = self.question.language
-        self.report(self._so_far(complete=False, now=Stage(name, "asking", sentence, notes=(note,) if note else ())))
+            note.language = self.request.language
+        running = Stage(name, "asking", sentence, notes=(note,) if note else ())
+        self.on_progress(self.report(complete=False, running=running))
 
-    # The stages. Where.
+    # Stages that find the server
 
-    def _address(self) -> str:
-        address = self.parsed = parse(self.question.typed)
+    def check_address(self) -> str:
+        address = self.parsed = parse(self.request.typed)
         if address.from_bind:
             self.notes.append(ConnectionProblem("address-is-wildcard", host=address.typed, port=address.port))
-        return address_told(address, self.question.source, self.question.overridden, self.question.language)
+        return address_told(address, self.request.source, self.request.overridden, self.request.language)
 
-    def _name(self) -> str:
-        self.addresses = look_up(self.world, self.address, _NAME_SECONDS, self.stop)
-        return self._say("name_is", host=self.address.host, addresses=", ".join(self.addresses))
+    def check_name(self) -> str:
+        self.addresses = look_up(self.environment, self.address, _NAME_SECONDS, self.stop)
+        return self.phrase("name_is", host=self.address.host, addresses=", ".join(self.addresses))
 
-    def _connection(self) -> str:
-        times = Timeouts(min(self.question.timeout, _CONNECT_SECONDS), _LOADING_SECONDS, metadata=_METADATA_SECONDS)
-        asked = self.question
+    def check_connection(self) -> str:
+        request, address = self.request, self.address
+        limits = Timeouts(min(request.timeout, _CONNECT_SECONDS), _LOADING_SECONDS, metadata=_METADATA_SECONDS)
         self.client = Client(
-            self.address, times, key=asked.key, way=asked.way, cancelled=self.stop, resolve=self.world.resolve, tape=asked.tape
+            address,
+            limits,
+            key=request.key,
+            connection=request.connection,
+            cancelled=self.stop,
+            resolve=self.environment.resolve,
+            recorder=request.recorder,
         )
         self.models = InstalledModels(self.client)
-        if asked.replays or proxy_for(self.address, asked.way):
-            return self._say("reached", where=self.client.reach())
-        self.knocks = connect(getattr(self, "addresses", [self.address.host]), self.address.port, times.connect, self.stop)
-        if not any(one.error is None for one in self.knocks):
-            error = next((one for one in self.knocks if one.is_refused), self.knocks[0]).error
-            raise of_socket(error or OSError(), self.address, times.connect)
-        self._note_slowness()
-        return "; ".join(self._say(_outcome(one), where=one.where) for one in self.knocks)
+        if request.replays or proxy_for(address, request.connection):
+            return self.phrase("reached", where=self.client.try_connect())
 
-    def _note_slowness(self) -> None:
-        first, good = self.knocks[0], next(one for one in self.knocks if one.error is None)
-        is_silent = first.error is not None and not first.is_refused
-        if is_silent or first.milliseconds > _SLOW > good.milliseconds:
-            url = f"{self.address.scheme}://{good.where}{self.address.path}"
-            slow, fast = first.where, good.where
+        self.attempts = connect(self.addresses or [address.host], address.port, limits.connect, self.stop)
+        if not any(one.error is None for one in self.attempts):
+            error = next((one for one in self.attempts if one.is_refused), self.attempts[0]).error
+            raise of_socket(error or OSError(), address, limits.connect)
+        self.note_slow_address()
+        outcomes = ["accepts" if one.error is None else "refuses" if one.is_refused else "silent" for one in self.attempts]
+        return "; ".join(self.phrase(key, where=one.endpoint) for key, one in zip(outcomes, self.attempts, strict=True))
+
+    def note_slow_address(self) -> None:
+        """Note where the first address of a name costs time, and a later one works."""
+        first, working = self.attempts[0], next(one for one in self.attempts if one.error is None)
+        timed_out = first.error is not None and not first.is_refused
+        if timed_out or first.milliseconds > _SLOW_MILLISECONDS > working.milliseconds:
+            url = f"{self.address.scheme}://{working.endpoint}{self.address.path}"
+            slow, fast = first.endpoint, working.endpoint
             self.notes.append(ConnectionProblem("address-family-slow", host=self.address.host, slow=slow, fast=fast, url=url))
 
-    def _encryption(self) -> str:
-        return self._say("tls_is", version=self.client.shake_hands())
+    def check_encryption(self) -> str:
+        return self.phrase("tls_is", version=self.client.tls_version())
 
-    # Who.
+    # Stages that identify the server and its models
 
-    def _server(self) -> str:
+    def check_server(self) -> str:
         version = self.client.version()
         if version_number(version) < OLDEST_SERVER:
             raise RequestRefused("server-too-old", status=200, version=version, host=self.address.host)
-        self.listed = self.client.installed()
-        sentence = self._say("is_ollama", version=version)
-        has_key = bool(self.question.key or self.address.username or self.address.password)
-        return self._say("key_sent", sentence=sentence) if has_key else sentence
+        self.installed_count = len(self.client.installed())
+        sentence = self.phrase("is_ollama", version=version)
+        has_key = bool(self.request.key or self.address.username or self.address.password)
+        return self.phrase("key_sent", sentence=sentence) if has_key else sentence
 
-    def _model(self) -> str:
-        wanted, ability = self.question.model, self.question.abilities[0]
-        if not self.listed:
-            pull = f"ollama pull {wanted or capability_tests.SUGGESTIONS.get(ability, 'llama3.2')}"
+    def check_model(self) -> str:
+        requested, ability = self.request.model, self.request.abilities[0]
+        if not self.installed_count:
+            pull = f"%ollama_pull {requested or SUGGESTIONS.get(ability, 'llama3.2')}"
             none = messages.Phrase("none_installed")
             raise ModelProblem("no-model-able", host=self.address.host, ability=ability, installed=none, pull=pull)
-        self.model = wanted or self.models.choose("", ability)
+        self.model = requested or self.models.choose("", ability)
         self.models.card(self.model)
-        return self._say("model_installed" if wanted else "model_only", model=self.model, count=len(self.listed))
+        return self.phrase("model_installed" if requested else "model_only", model=self.model, count=self.installed_count)
 
-    def _abilities(self) -> str:
+    def check_abilities(self) -> str:
         card = self.models.card(self.model)
-        self.models.choose(self.model, self.question.abilities[0])
-        claims = [claim for claim in self.question.abilities[1:] if not card.can(claim)]
-        if not self.question.deep:
+        self.models.choose(self.model, self.request.abilities[0])
+        claims = [claim for claim in self.request.abilities[1:] if not card.can(claim)]
+        if not self.request.deep:
             for claim in claims:
                 self.models.choose(self.model, claim)
-        self._note_context(card)
-        parts = [messages.harmless(" · ".join(card.capabilities or ("?",)))]
+        if self.request.abilities[0] != "embedding":
+            self.note_context(card)
+
+        parts = [messages.strip_controls(" · ".join(card.capabilities or ("?",)))]
         if card.context_length:
-            parts.append(self._say("takes_context", count=messages.grouped(card.context_length)))
+            parts.append(self.phrase("takes_context", count=messages.group_digits(card.context_length)))
         if card.can("embedding") and card.embedding_length:
-            parts.append(self._say("dimension", count=card.embedding_length))
-        parts += [self._say("claimed", ability=claim) for claim in claims]
-        return ", ".join(parts + [self._say("denied", ability=one) for one in self.question.denied if card.can(one)])
+            parts.append(self.phrase("dimension", count=card.embedding_length))
+        parts += [self.phrase("claimed", ability=claim) for claim in claims]
+        return ", ".join(parts + [self.phrase("denied", ability=one) for one in self.request.denied if card.can(one)])
 
-    def _note_context(self, card: ModelCard) -> None:
-        asked, limit = self.question.context_length, card.context_length
-        if self.question.abilities[0] == "embedding":
-            return
-        if limit and asked > limit:
-            self.notes.append(ModelProblem("context-above-maximum", model=self.model, asked=asked, limit=limit))
-        loaded = self._loaded_context()
-        if loaded and loaded != min(asked, limit or asked):
-            self.notes.append(ModelProblem("context-reload", model=self.model, asked=asked, loaded=loaded))
+    def note_context(self, card: ModelCard) -> None:
+        """Note where the context is longer than the model allows, or another than it is loaded with."""
+        requested, limit = self.request.context_length, card.context_length
+        if limit and requested > limit:
+            self.notes.append(ModelProblem("context-above-maximum", model=self.model, asked=requested, limit=limit))
+        loaded = self.loaded_context()
+        if loaded and loaded != min(requested, limit or requested):
+            self.notes.append(ModelProblem("context-reload", model=self.model, asked=requested, loaded=loaded))
 
-    def _loaded_context(self) -> int:
-        """Return the context that the model is in memory with; 0 where it is not, or where asking would take long."""
-        if time.monotonic() - self.started > _LATE:
+    def loaded_context(self) -> int:
+        """Return the context that the model is loaded with; 0 where it is not loaded, or where the time is short."""
+        if time.monotonic() - self.started > _LAST_OPTIONAL_SECONDS:
             return 0
         try:
-            mine = (one for one in self.client.loaded() if full_name(one.name) == full_name(self.model))
-            return next((one.context_length for one in mine), 0)
+            loaded = (one for one in self.client.loaded() if full_name(one.name) == full_name(self.model))
+            return next((one.context_length for one in loaded), 0)
         except OllamaMagicsError:
-            return 0  # good to know, and no reason to fail
+            return 0  # optional, and no reason to fail
         except Cancelled:
             if self.stop.is_late:
                 return 0
             raise
 
-    # The model itself.
+    # Stages that run the model
 
-    def _load(self) -> str:
-        self.stop.until = _EVER  # the load has a budget of its own, which only a person ends
-        sentence, note = capability_tests.load(self._talk(), lambda words, slow: self._tick("load", words, slow))
+    def check_load(self) -> str:
+        self.stop.deadline = _FOREVER  # only the user ends a load
+        sentence, note = capability_tests.load(
+            self.model_under_test(), lambda words, slow: self.report_progress("load", words, slow)
+        )
         self.notes += [note] if note else []
         return sentence
 
-    def _answer(self) -> str:
-        self._tick("answer", self._say("asking"))
-        return capability_tests.answer(self._talk())
+    def check_answer(self) -> str:
+        self.report_progress("answer", self.phrase("asking"))
+        return capability_tests.answer(self.model_under_test())
 
-    def _proofs(self) -> str:
-        self._tick("proofs", self._say("asking"))
-        return capability_tests.prove(self._talk())
+    def check_proofs(self) -> str:
+        self.report_progress("proofs", self.phrase("asking"))
+        return capability_tests.run_tests(self.model_under_test())
 
-    def _talk(self) -> capability_tests.Talk:
-        return capability_tests.Talk(self.client, self.question, self.model, self.models.card(self.model))
+    def model_under_test(self) -> ModelUnderTest:
+        return ModelUnderTest(self.client, self.request, self.model, self.models.card(self.model))
 
-    # Why not.
+    # Failures
 
-    def _explained(self, error: OllamaMagicsError) -> OllamaMagicsError:
-        if self.parsed is None or self.question.replays:
+    def explained(self, error: OllamaMagicsError) -> OllamaMagicsError:
+        """Return the error with advice for this environment."""
+        if self.parsed is None or self.request.replays:
             return error
-        seconds = _LOOK_SECONDS
-        if self.stop.until < _EVER:  # the look around is a part of the metadata stages
-            self.stop.until = self.started + _ALL_SECONDS
-            seconds = max(0.1, min(seconds, self.stop.until - 0.1 - time.monotonic()))
+        seconds = _EXPLAIN_SECONDS
+        if self.stop.deadline < _FOREVER:
+            self.stop.deadline = self.started + _TOTAL_SECONDS
+            seconds = max(0.1, min(seconds, self.stop.deadline - 0.1 - time.monotonic()))
+        attempts = tuple(self.attempts)
         client = getattr(self, "client", None)
-        failure = Failure(error, self.parsed, self.world, client, tuple(self.knocks), self.question.probes)
-        return explained(failure, seconds)
+        return explain(Failure(error, self.parsed, self.environment, client, attempts, self.request.probes), seconds)
 
-    def _stopped(self) -> OllamaMagicsError:
+    def cancelled(self) -> OllamaMagicsError:
+        """Return the error of a check that was stopped, or whose time is over."""
         address = self.parsed
         if address is None or not self.stop.is_late:
             return RequestRefused("check-stopped", status=0)
         seconds = f"{time.monotonic() - self.started:.0f}"
         late = ConnectionProblem("server-silent", url=address.url, host=address.host, seconds=seconds)
-        return self._explained(late.advised(messages.Phrase("too_slow", seconds=seconds)))
+        return self.explained(late.with_advice(messages.Phrase("too_slow", seconds=seconds)))
 
-    def _say(self, key: str, **facts: object) -> str:
-        return messages.phrase(key, self.question.language, **facts)
+    @property
+    def address(self) -> Address:
+        """Where the server is, known after the first stage."""
+        return self.parsed or parse(self.request.typed)
 
-
-def _outcome(one: ConnectAttempt) -> str:
-    return "accepts" if one.error is None else "refuses" if one.is_refused else "silent"
+    def phrase(self, key: str, **facts: object) -> str:
+        return messages.phrase(key, self.request.language, **facts)

@@ -146,4 +146,4 @@ def _raise_failures(stats: JobStats, options: EmbedOptions, *, keeps: bool) -> N
     code, remedy = ("texts-too-long", "shorten_rows") if are_long else ("rows-failed", "mend_rows")
     rows = tuple(sorted(stats.flaws))
     error = EmbeddingProblem(code, rows=rows, found=named(stats.flaws), count=len(rows), total=stats.seen)
-    raise error.advised(remedy=None if keeps else Phrase(remedy))
+    raise error.with_advice(remedy=None if keeps else Phrase(remedy))

@@ -170,7 +170,7 @@ class BatchRetrier:
         if all(other.left_out for other in self._servers if other is not server):
             return False
         server.left_out = True
-        reason = error.words(0) if isinstance(error, OllamaMagicsError) else str(error)
+        reason = error.phrase("what") if isinstance(error, OllamaMagicsError) else str(error)
         self._stats.note("server_left_out", url=server.url, reason=reason)
         return True
 

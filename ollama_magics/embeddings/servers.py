@@ -77,7 +77,7 @@ def select_servers(endpoints: Sequence[Endpoint], options: EmbedOptions) -> Serv
             left_out.append((endpoint, error))
     if pool is None:
         raise left_out[0][1]
-    pool.notes.extend(("server_left_out", {"url": endpoint.url, "reason": error.words(0)}) for endpoint, error in left_out)
+    pool.notes.extend(("server_left_out", {"url": endpoint.url, "reason": error.phrase("what")}) for endpoint, error in left_out)
     return pool
 
 

@@ -67,7 +67,7 @@ class Worker:
         vectors = server.client.embed(
             self._request(batch),
             lambda body: self._decode(body, count),
-            kept=server.buffer,
+            buffer=server.buffer,
             turn=self._queue.reading(server, batch),
         )
 

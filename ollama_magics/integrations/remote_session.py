@@ -47,7 +47,7 @@ class RemoteSession:
             if self not in own.others:
                 other = Session(OllamaSettings())
                 other.configure(dict(self.settings))
-                other.tape = own.tape
+                other.recording = own.recording
                 if self.api_key_env:
                     other.configure({"api_key_env": self.api_key_env})
                 own.others[self] = other

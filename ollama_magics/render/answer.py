@@ -1,17 +1,16 @@
-"""The pieces around the body of an answer, each escaped and none with a colour that the theme does not know."""
+"""An answer as safe HTML, as plain text, and as the output of a notebook cell."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from ollama_magics.render.cleaning import escape
+from ollama_magics.render import markdown, tables
+from ollama_magics.render.cleaning import escape, normalise, plain
+from ollama_magics.render.colours import AMBER, GREY, RULE
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-# The grey and the amber can be read on white and on black where the theme's own are missing.
-GREY, AMBER, RULE = "#767c83", "#9d6f1c", "rgba(128,128,128,.4)"
 _GREY, _AMBER = f"color:var(--jp-content-font-color2,{GREY})", f"color:var(--jp-warn-color0,{AMBER})"
 _SMALL = "font-size:11px;line-height:1.5;margin-top:6px"
 _ANSWER = "font-family:var(--jp-content-font-family,inherit);line-height:1.5;overflow-wrap:break-word"
@@ -19,12 +18,122 @@ _THOUGHTS = f"margin:4px 0 8px;border-left:2px solid var(--jp-border-color2,{RUL
 _COLUMNS, _COLUMN = "display:flex;flex-wrap:wrap;gap:8px 24px", "flex:1 1 280px;min-width:0"
 _THUMBNAILS = "display:flex;flex-wrap:wrap;gap:4px;align-items:center;margin-top:6px"
 _THUMBNAIL = f"max-width:64px;max-height:64px;margin:0;border:1px solid var(--jp-border-color2,{RULE})"
+_CARD = f"margin:6px 0;border-left:2px solid var(--jp-border-color2,{RULE});padding-left:10px;font-size:12px"
+_OUTCOME = "white-space:pre-wrap;overflow-wrap:anywhere;max-height:12em;overflow-y:auto"
 _SEPARATOR = " · "
 _MOST_FORMULAS = 12
+_LONGEST_LINE = 300  # characters of a call, and of its outcome, where they stand in one line
+
+
+class Thumbnail(Protocol):
+    """A picture that has a small version of itself."""
+
+    def thumbnail(self) -> bytes:
+        """Return it as a PNG file."""
+
+
+@dataclass(frozen=True)
+class CallView:
+    """A call of a function, and its outcome: None while it runs or waits for permission."""
+
+    text: str
+    outcome: str | None
+    failed: bool
+
+
+@dataclass(frozen=True)
+class RoundView:
+    """A text of the model and the calls in which it ended."""
+
+    text: str
+    calls: Sequence[CallView] = ()
+
+
+@dataclass(frozen=True)
+class AnswerView:
+    """What is shown of an answer.
+
+    ``earlier`` are the rounds before ``text``, which ends in ``calls``. ``is_data``: the text is JSON, of which ``rows`` are
+    the complete rows where it is a list of them. ``thinking`` is shown under its title, unfolded with ``is_thinking``. At
+    the end stand the ``pictures`` that were sent with ``more_pictures``, a word about those that are left out, the
+    ``figures``, the ``warnings`` and the lines of an ``error``. ``provenance`` goes into the metadata of the notebook.
+    """
+
+    model: str
+    text: str = ""
+    language: str = "en"
+    thinking: str = ""
+    thinking_title: str = ""
+    is_thinking: bool = False
+    earlier: Sequence[RoundView] = ()
+    calls: Sequence[CallView] = ()
+    is_data: bool = False
+    rows: Sequence[Mapping[str, Any]] = ()
+    pictures: Sequence[Thumbnail] = ()
+    more_pictures: str = ""
+    figures: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    error: Sequence[str] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+Output = tuple[dict[str, str], dict[str, Any]]  # data by MIME type, and metadata
+
+
+def answer_output(view: AnswerView, text_html: str | None = None) -> Output:
+    """Return what a notebook keeps of an answer; ``text_html`` is the HTML of its text where it is rendered already."""
+    data = {"text/html": answer_html(whole_html(view, text_html)), "text/plain": plain_text(view)}
+    return data, {"ollama_magics": view.provenance}
+
+
+def columns_output(views: Sequence[AnswerView]) -> Output:
+    """Return what a notebook keeps of several answers: beside each other as HTML, one below the other as plain text."""
+    columns = columns_html((view.model, whole_html(view)) for view in views)
+    texts = ("\n".join([plain_text(view), *view.error]).strip() for view in views)
+    together = "\n\n".join(f"{view.model}\n{text}" for view, text in zip(views, texts, strict=True))
+    data = {"text/html": answer_html(columns), "text/plain": plain(together)}
+    return data, {"ollama_magics": [view.provenance for view in views]}
+
+
+def whole_html(view: AnswerView, text_html: str | None = None) -> str:
+    """Return the answer with its pictures, figures, warnings and error."""
+    if text_html is None:
+        text_html = "" if view.is_data else markdown.to_html(view.text, view.language)
+    pictures = thumbnails_html((picture.thumbnail() for picture in view.pictures), view.more_pictures)
+    return body_html(view, text_html) + pictures + footer_html(view.figures, (*view.warnings, *view.error))
+
+
+def body_html(view: AnswerView, text_html: str) -> str:
+    """Return the thoughts, the earlier rounds, the text and its calls; data is shown as a table or JSON, not as that HTML."""
+    if view.is_data and view.rows:
+        text_html = tables.table_html(view.rows, view.language)
+    elif view.is_data:
+        text_html = json_html(view.text) if view.text else ""
+    rounds = "".join(markdown.to_html(one.text, view.language) + _cards_html(one.calls) for one in view.earlier)
+    return thoughts_html(view.thinking, view.thinking_title, open=view.is_thinking) + rounds + text_html + _cards_html(view.calls)
+
+
+def _cards_html(calls: Sequence[CallView]) -> str:
+    return "".join(tool_card_html(call.text, call.outcome, failed=call.failed) for call in calls)
+
+
+def plain_text(view: AnswerView) -> str:
+    """Return the texts and the calls of functions, a line each, in their order, as what a terminal may print."""
+    earlier = [line for one in view.earlier for line in (plain(one.text), *map(call_line, one.calls)) if line]
+    return "\n".join([*earlier, plain(view.text), *map(call_line, view.calls)])
+
+
+def call_line(call: CallView) -> str:
+    """Return a call and its outcome in one line, as what a terminal may print."""
+    outcome = "…" if call.outcome is None else " ".join(plain(call.outcome).split())
+    return " → ".join(part if len(part) <= _LONGEST_LINE else f"{part[:_LONGEST_LINE]}…" for part in (call.text, outcome))
+
+
+# The parts of the page.
 
 
 def answer_html(*pieces: str, growing: bool = False) -> str:
-    """Return one answer from pieces that are HTML already: thoughts, body, footer.
+    """Return one answer from pieces of HTML.
 
     A page typesets all formulas again at each paint. So one that is ``growing`` shows the source of its formulas where there
     are many of them, or the browser would be behind by seconds.
@@ -43,19 +152,33 @@ def thoughts_html(text: str, title: str, *, open: bool) -> str:  # noqa: A002 - 
     return f'<details class="mathjax_ignore" style="{_THOUGHTS}"{unfolded}><summary>{escape(title)}</summary>{inner}</details>'
 
 
-def footer_html(parts: Sequence[str], warnings: Iterable[str] = ()) -> str:
+def json_html(text: str) -> str:
+    """Return a JSON text, or the beginning of one, as coloured code."""
+    return markdown.code_html(normalise(text), "json")
+
+
+def tool_card_html(call: str, outcome: str | None, *, failed: bool) -> str:
+    """Return a call of a function and its outcome: None while it runs or waits for permission."""
+    colour, result = _AMBER if failed else _GREY, "…" if outcome is None else outcome
+    return (
+        f'<div class="mathjax_ignore" style="{_CARD}"><div style="{_OUTCOME}"><code>{escape(call)}</code></div>'
+        f'<div dir="auto" style="{_OUTCOME};{colour}">{escape(result)}</div></div>'
+    )
+
+
+def footer_html(figures: Sequence[str], warnings: Iterable[str] = ()) -> str:
     """Return the small grey line of figures, and under it one line for each warning."""
-    figures = _line(parts, _GREY) if parts else ""
-    return figures + "".join(_line([warning], _AMBER) for warning in warnings)
+    line = _line(figures, _GREY) if figures else ""
+    return line + "".join(_line([warning], _AMBER) for warning in warnings)
 
 
 def columns_html(columns: Iterable[tuple[str, str]]) -> str:
     """Return columns of a title, which is text, and a body, which is HTML; where the page is narrow they wrap."""
-    return f'<div style="{_COLUMNS}">{"".join(_column(title, body) for title, body in columns)}</div>'
-
-
-def _column(title: str, body: str) -> str:
-    return f'<div style="{_COLUMN}"><div class="mathjax_ignore"><strong>{escape(title)}</strong></div>{body}</div>'
+    shown = (
+        f'<div style="{_COLUMN}"><div class="mathjax_ignore"><strong>{escape(title)}</strong></div>{body}</div>'
+        for title, body in columns
+    )
+    return f'<div style="{_COLUMNS}">{"".join(shown)}</div>'
 
 
 def thumbnails_html(pictures: Iterable[bytes], more: str = "") -> str:
@@ -69,7 +192,7 @@ def thumbnails_html(pictures: Iterable[bytes], more: str = "") -> str:
 
 
 def waiting_html(parts: Sequence[str]) -> str:
-    """Return the line that stands in for an answer until its first words."""
+    """Return the line that is shown until the first words of an answer."""
     return _line(parts, _GREY)
 
 

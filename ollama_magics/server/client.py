@@ -1,4 +1,4 @@
-"""One server: a method for each endpoint, over one kept connection pool."""
+"""The client of one server: a method for each endpoint, over one kept connection pool."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from ollama_magics.errors import AnswerCut, ConnectionProblem, EmbeddingProblem,
 from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
-from ollama_magics.server.headers import basic, headers, secrets, without
-from ollama_magics.server.http_errors import Refusal, checked, quote, refuse_error
+from ollama_magics.server.http_errors import Refusal, checked, quote, raise_if_error
 from ollama_magics.server.sockets import Resolve, SlicedBackend
 from ollama_magics.server.transport import (
     SYSTEM_CONNECTION,
     ConnectionOptions,
-    Recording,
+    Recorder,
     SlicedTransport,
-    hurry,
+    basic_auth,
+    limit_rest,
     proxy_for,
+    redact,
+    request_headers,
+    secrets_of,
     without_password,
 )
 from ollama_magics.server.transport_errors import translated
@@ -35,7 +38,20 @@ from ollama_magics.server.wire import Body, Lines
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds to connect (at most 2 on this machine), to the first byte of an answer, and between two of its parts."""
+    """Limits in seconds.
+
+    Attributes
+    ----------
+    connect : float
+        For a connection; on this machine at most 2.
+    first_token : float
+        To the first byte of an answer.
+    idle : float
+        Between two parts of an answer.
+    metadata : float
+        For the answer to a small request, such as the list of models.
+
+    """
 
     connect: float = 5
     first_token: float = 600
@@ -51,17 +67,17 @@ class Timeouts:
         return min(self.connect, 2) if address.is_loopback else self.connect
 
 
-_Found = TypeVar("_Found")
-_Read = Callable[[Body], _Found]
+_Decoded = TypeVar("_Decoded")
+_Decode = Callable[[Body], _Decoded]
 _MEGABYTE = 2**20
-_LONGEST_ANSWER = 16 * _MEGABYTE  # without vectors; a vector has far less than a megabyte
-_LONGEST_REFUSAL = 64 * 1024  # bytes of an error page that are read
+_MAX_ANSWER = 16 * _MEGABYTE  # without vectors; a vector has far less than a megabyte
+_MAX_ERROR = 64 * 1024  # bytes of an error page that are read
 _HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a server shows: ``body`` is cut after 64 kB."""
+    """The response to a GET request; ``body`` is cut after 64 kB."""
 
     status: int
     headers: dict[str, str]
@@ -69,66 +85,73 @@ class Page:
 
 
 class Client:
-    """Speaks to one Ollama server.
+    """Sends requests to one Ollama server.
 
-    Every failure is one of our errors. ``cancelled`` ends all waits of this client within 0.2 s (transport.Cancelled).
-    ``tape`` listens to every exchange, or gives it back instead of the server.
+    Every failure is an OllamaMagicsError. Setting ``cancelled`` ends all waits of this client within 0.2 s with Cancelled.
+    ``recorder`` records every exchange, or answers instead of the server.
     """
 
-    def __init__(  # noqa: PLR0913 - each its own matter, by name
+    def __init__(  # noqa: PLR0913 - the options of a connection, by name
         self,
         address: Address,
         timeouts: Timeouts | None = None,
         *,
         key: str = "",
-        way: ConnectionOptions = SYSTEM_CONNECTION,
+        connection: ConnectionOptions = SYSTEM_CONNECTION,
         cancelled: threading.Event | None = None,
         resolve: Resolve = socket.getaddrinfo,
         certificates: ssl.SSLContext | None = None,
-        tape: Recording | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.address = address
-        self._way, self._key, self._tape = way, key, tape
+        self._connection, self._key, self._recorder = connection, key, recorder
         self._timeouts = timeouts or Timeouts()
         self._cancelled = cancelled or threading.Event()
         self._backend = SlicedBackend(self._cancelled, resolve)
-        self._transport = SlicedTransport(address, self._backend, way, certificates)
-        self._secrets, place = tuple(secrets(address, key, way)), f"{address.host}:{address.port}"
+        self._secrets = tuple(secrets_of(address, key, connection))
+        self._transport = transport = SlicedTransport(address, self._backend, connection, certificates)
+        endpoint = f"{address.host}:{address.port}"
         self._http = httpx.Client(
             base_url=address.url,
-            transport=self._transport if tape is None else tape.over(self._transport, self._backend.sleep, self._secrets, place),
+            transport=recorder.transport(transport, self._backend.sleep, self._secrets, endpoint) if recorder else transport,
             trust_env=False,
             follow_redirects=False,
-            headers=headers(key, way.headers),
-            auth=basic(address),
+            headers=request_headers(key, connection.headers),
+            auth=basic_auth(address),
         )
 
-    def sibling(self, cancelled: threading.Event, limits: Timeouts | None = None) -> Client:
-        """Return a client of the same server with connections, a cancel flag and, if given, limits of its own."""
-        times, known = limits or self._timeouts, self._transport.certificates  # which are read once
-        also: dict[str, Any] = {"certificates": known, "tape": self._tape}
-        return Client(self.address, times, key=self._key, way=self._way, cancelled=cancelled, **also)
+    def sibling(self, cancelled: threading.Event, timeouts: Timeouts | None = None) -> Client:
+        """Return a client of the same server with its own connections and cancel flag and, if given, its own limits."""
+        return Client(
+            self.address,
+            timeouts or self._timeouts,
+            key=self._key,
+            connection=self._connection,
+            cancelled=cancelled,
+            certificates=self._transport.certificates,  # which are read once
+            recorder=self._recorder,
+        )
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether its session is closing."""
+        """Whether the cancel flag is set."""
         return self._cancelled.is_set()
 
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
 
-    def reach(self) -> str:
-        """Return the address and port that accepted a connection, or the proxy in between, of which nothing is asked."""
-        if proxy := proxy_for(self.address, self._way):
+    def try_connect(self) -> str:
+        """Return the address and port that accepted a connection, or the proxy, to which no connection is made."""
+        if proxy := proxy_for(self.address, self._connection):
             return f"proxy {without_password(proxy)}"
-        if self._tape and self._tape.replays:
+        if self._recorder and self._recorder.replays:
             return f"{self.address.host}:{self.address.port}"
         with self._translated(self._timeouts.metadata):
-            return self._backend.reach(self.address.host, self.address.port, self._timeouts.connecting(self.address))
+            return self._backend.try_connect(self.address.host, self.address.port, self._timeouts.connecting(self.address))
 
-    def shake_hands(self) -> str:
-        """Return the version of TLS that the server speaks, its certificate checked; nothing is asked of it."""
+    def tls_version(self) -> str:
+        """Return the version of TLS that the server speaks, after checking its certificate; no request is sent."""
         with self._translated(limit := self._timeouts.metadata):
             stream = self._backend.connect_tcp(self.address.host, self.address.port, self._timeouts.connecting(self.address))
             try:
@@ -137,13 +160,13 @@ class Client:
             finally:
                 stream.close()
 
-    def peek(self, path: str) -> Page:
-        """Return what the server shows under a path, whatever it is: for telling who it is."""
+    def get_page(self, path: str) -> Page:
+        """Return the response to a GET request, whatever it is, so that another server can be identified."""
         with self._translated(limit := self._timeouts.metadata):
-            times = self._timeouts.for_request(self.address, limit)
-            response = self._http.send(self._http.build_request("GET", path.lstrip("/"), timeout=times), stream=True)
+            timeout = self._timeouts.for_request(self.address, limit)
+            response = self._http.send(self._http.build_request("GET", path.lstrip("/"), timeout=timeout), stream=True)
         try:
-            return Page(response.status_code, dict(response.headers), self._start_of(response))
+            return Page(response.status_code, dict(response.headers), _start_of(response))
         finally:
             response.close()
 
@@ -169,52 +192,66 @@ class Client:
         return self._metadata("POST", "/api/show", wire.card, {"model": model})
 
     def chat(self, request: wire.ChatRequest | wire.GenerateRequest) -> Iterator[wire.Chunk]:
-        """Yield the answer as it comes, last the chunk that says done; closing the iterator ends the server's work.
+        """Yield the chunks of the answer as they come, last the one with ``done``; closing the iterator stops the server.
 
-        Raises RequestRefused and its relatives before the first chunk, AnswerCut for an answer that is not whole.
+        Raises RequestRefused or a similar error before the first chunk, AnswerCut for an incomplete answer.
         """
-        path, times = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts
-        with self._sent("POST", path, request, times.first_token) as response:
-            response.request.extensions["timeout"]["read"] = times.first_token if wire.is_held_back(request) else times.idle
-            yield from self._chunks(response, request)
+        path, limits = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts
+        started = False
+        with self._sent("POST", path, request, limits.first_token) as response:
+            response.request.extensions["timeout"]["read"] = limits.first_token if wire.is_buffered(request) else limits.idle
+            lines = self._lines(response)
+            try:
+                for line in lines:
+                    chunk = checked(wire.chunk(line), self._secrets, started=started)
+                    started = True
+                    yield chunk
+                    if chunk.done:
+                        # The end of the body follows at once. Once it is read, the connection can be used again.
+                        limit_rest(response)
+                        with suppress(AnswerCut, RequestRefused):
+                            next(lines, None)
+                        return
+            except RequestRefused as error:
+                if not started:
+                    raise
+                raise AnswerCut("stream-unreadable", reason=error.facts["reason"]) from None
+        raise AnswerCut("stream-incomplete" if request.stream else "model-stuck")
 
     def lines(self, path: str, request: Any) -> Iterator[bytes]:
-        """Yield the lines of another streamed answer as they come; closing the iterator ends the server's work."""
+        """Yield the lines of another streamed answer as they come; closing the iterator stops the server."""
         with self._sent("POST", path, request, self._timeouts.first_token) as response:
             yield from self._lines(response)
 
     def embed(
         self,
         request: wire.EmbedRequest,
-        read: _Read[_Found],
-        kept: bytearray | None = None,
+        decode: _Decode[_Decoded],
+        buffer: bytearray | None = None,
         turn: AbstractContextManager[object] | None = None,
-    ) -> _Found:
-        """Return what ``read`` makes of the answer: wire.embeddings, or something faster.
+    ) -> _Decoded:
+        """Return the answer, decoded by a function such as wire.embeddings.
 
-        ``kept`` takes the bodies of one request after another; ``turn`` is entered when the answer begins, and
-        held while its body is received and read.
+        ``buffer`` takes the bodies of one request after another. ``turn`` is entered when the answer begins, and held while
+        its body is received and decoded.
         """
-        memory = bytearray() if kept is None else kept
-        most = _LONGEST_ANSWER + _MEGABYTE * len(request.input)
+        memory = bytearray() if buffer is None else buffer
+        most = _MAX_ANSWER + _MEGABYTE * len(request.input)
         sent = self._sent("POST", "/api/embed", request, self._timeouts.first_token)
-        # the view is released in any case: one that an error holds on to would keep the memory from growing for the next body
+        # the view is released in any case: while an error holds it, the buffer cannot grow for the next body
         with sent as response, turn or nullcontext(), self._body(response, memory, most) as body:
             try:
-                return read(body)
+                return decode(body)
             except (RequestRefused, EmbeddingProblem):
-                refuse_error(bytes(body[:_LONGEST_REFUSAL]), self._secrets)
+                raise_if_error(bytes(body[:_MAX_ERROR]), self._secrets)
                 raise
 
-    def _metadata(self, method: str, path: str, read: _Read[_Found], request: Any = None) -> _Found:
+    def _metadata(self, method: str, path: str, decode: _Decode[_Decoded], request: Any = None) -> _Decoded:
         with self._sent(method, path, request, self._timeouts.metadata) as response:
             try:
-                return read(self._body(response, bytearray(), _LONGEST_ANSWER))
+                return decode(self._body(response, bytearray(), _MAX_ANSWER))
             except RequestRefused as error:
-                raise self._stranger(error) from None
-
-    def _stranger(self, error: RequestRefused) -> ConnectionProblem:
-        return ConnectionProblem("not-ollama", url=self.address.url, reason=error.facts["reason"])
+                raise ConnectionProblem("not-ollama", url=self.address.url, reason=error.facts["reason"]) from None
 
     @contextmanager
     def _sent(self, method: str, path: str, request: Any, first: float) -> Iterator[httpx.Response]:
@@ -222,16 +259,17 @@ class Client:
         if self._http.is_closed:
             raise ConnectionProblem("connection-broken", url=self.address.url, reason=Phrase("closed_here"))
         with self._translated(first):
-            times = self._timeouts.for_request(self.address, first)
-            asked = self._http.build_request(method, path.lstrip("/"), content=content, timeout=times)
-            response = self._http.send(asked, stream=True)
+            timeout = self._timeouts.for_request(self.address, first)
+            sent = self._http.build_request(method, path.lstrip("/"), content=content, timeout=timeout)
+            response = self._http.send(sent, stream=True)
         try:
-            self._welcome(response, _model_of(request))
+            model = request.get("model", "") if isinstance(request, dict) else getattr(request, "model", "")
+            self._raise_for_status(response, str(model))
             yield response
         finally:
             response.close()
 
-    def _welcome(self, response: httpx.Response, model: str) -> None:
+    def _raise_for_status(self, response: httpx.Response, model: str) -> None:
         encoding = response.headers.get("content-encoding", "identity")
         if encoding != "identity":
             raise RequestRefused("answer-unreadable", status=response.status_code, reason=Phrase("encoded", name=quote(encoding)))
@@ -239,47 +277,24 @@ class Client:
             return
         response.request.extensions["timeout"]["read"] = self._timeouts.metadata
         with self._translated(self._timeouts.metadata):
-            body = without(self._start_of(response), self._secrets)
-        told = {name: without(value.encode(), self._secrets).decode() for name, value in response.headers.items()}
-        url, host, proxy = self.address.url, self.address.host, without_password(proxy_for(self.address, self._way) or "")
-        raise Refusal(response.status_code, told, body, url, host, model, proxy).as_error()
+            body = redact(_start_of(response), self._secrets)
+        headers = {name: redact(value.encode(), self._secrets).decode() for name, value in response.headers.items()}
+        url, host = self.address.url, self.address.host
+        proxy = without_password(proxy_for(self.address, self._connection) or "")
+        raise Refusal(response.status_code, headers, body, url, host, model, proxy).as_error()
 
-    def _start_of(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        for part in response.iter_raw():
-            body += part
-            if len(body) > _LONGEST_REFUSAL:
-                break
-        return bytes(body)
-
-    def _body(self, response: httpx.Response, kept: bytearray, most: int) -> memoryview:
+    def _body(self, response: httpx.Response, buffer: bytearray, most: int) -> memoryview:
+        """Return the body as a view of the buffer, which grows where it is too small."""
         end = 0
         with self._translated(self._timeouts.first_token):
             for part in response.iter_raw():
                 if end + len(part) > most:
                     raise RequestRefused("answer-unreadable", status=200, reason=Phrase("endless", most=most // _MEGABYTE))
-                if end + len(part) > len(kept):
-                    kept.extend(bytes(max(len(part), len(kept) // 8)))
-                kept[end : end + len(part)] = part
+                if end + len(part) > len(buffer):
+                    buffer.extend(bytes(max(len(part), len(buffer) // 8)))
+                buffer[end : end + len(part)] = part
                 end += len(part)
-        return memoryview(kept)[:end]
-
-    def _chunks(self, response: httpx.Response, request: Any) -> Iterator[wire.Chunk]:
-        started = False
-        try:
-            lines = self._lines(response)
-            for line in lines:
-                chunk = checked(wire.chunk(line), self._secrets, started=started)
-                started = True
-                yield chunk
-                if chunk.done:
-                    _read_end(response, lines)
-                    return
-        except RequestRefused as error:
-            if not started:
-                raise
-            raise AnswerCut("stream-unreadable", reason=error.facts["reason"]) from None
-        raise AnswerCut("stream-incomplete" if request.stream else "model-stuck")
+        return memoryview(buffer)[:end]
 
     def _lines(self, response: httpx.Response) -> Iterator[bytes]:
         lines = Lines()
@@ -295,21 +310,19 @@ class Client:
 
     @contextmanager
     def _translated(self, limit: float) -> Iterator[None]:
-        """Turn the errors of httpx and httpcore into ours: the one border between the two families."""
+        """Turn the errors of httpx and httpcore into those of this package."""
         try:
             yield
         except (*_HTTP_FAILURES, httpcore.UnsupportedProtocol, httpx.HTTPError, httpx.InvalidURL) as error:
             connecting = isinstance(error, httpcore.ConnectTimeout)
             limit = self._timeouts.connecting(self.address) if connecting else limit
-            raise translated(error, self.address, limit, proxy_for(self.address, self._way)) from None
+            raise translated(error, self.address, limit, proxy_for(self.address, self._connection)) from None
 
 
-def _model_of(request: Any) -> str:
-    return str(request.get("model", "") if isinstance(request, dict) else getattr(request, "model", ""))
-
-
-def _read_end(response: httpx.Response, lines: Iterator[bytes]) -> None:
-    # The end of the body follows the last line at once; read, it leaves the connection fit for the next request.
-    hurry(response)
-    with suppress(AnswerCut, RequestRefused):
-        next(lines, None)
+def _start_of(response: httpx.Response) -> bytes:
+    body = bytearray()
+    for part in response.iter_raw():
+        body += part
+        if len(body) > _MAX_ERROR:
+            break
+    return bytes(body)

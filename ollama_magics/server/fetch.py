@@ -1,4 +1,4 @@
-"""An address that the person typed -> the bytes behind it, fetched from public machines only, within limits, without secrets."""
+"""Download a picture from a public machine, within limits and without secrets."""
 
 from __future__ import annotations
 
@@ -18,77 +18,91 @@ from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.server.http_errors import quote
 from ollama_magics.server.sockets import Resolve, SlicedBackend
+from ollama_magics.server.transport import httpcore_url
 
-# A picture's address is typed by the person and still leads where its owner wants: to the cloud's metadata service, to a
-# router, to Ollama itself. So names are resolved here, every address is judged, and the connection goes to the judged address.
+# The owner of an address decides where it leads: perhaps to a cloud's metadata service, to a router, or to Ollama itself. So
+# names are resolved here, every IP address is checked, and the connection goes to the checked IP address.
 
 
 Network = IPv4Network | IPv6Network
-_TRANSLATED = IPv6Network("64:ff9b::/96")  # an IPv4 address behind a translator (RFC 6052)
-_MOST_REDIRECTS, _LAST_PORT = 5, 65535
+_NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address behind a translator (RFC 6052)
+_MAX_REDIRECTS, _LAST_PORT = 5, 65535
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HEADERS = [(b"User-Agent", b"ollama-magics"), (b"Accept", b"image/*"), (b"Accept-Encoding", b"identity")]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes of a picture, seconds for all of it, and ``networks`` that are allowed besides the public ones."""
+    """The limits of a download.
+
+    Attributes
+    ----------
+    size : int
+        Bytes of the picture.
+    seconds : float
+        For the whole download.
+    connect : float
+        Seconds for a connection.
+    networks : sequence of IPv4Network or IPv6Network
+        Networks that are allowed besides the public ones.
+
+    """
 
     size: int = 32 * 1024 * 1024
     seconds: float = 30
-    connecting: float = 5
+    connect: float = 5
     networks: Sequence[Network] = ()
     resolve: Resolve = field(default=socket.getaddrinfo, repr=False)
 
 
 def fetch(url: str, cancelled: threading.Event, limits: Limits | None = None) -> bytes:
-    """Return what lies behind an http or https address; raises PictureProblem. Setting ``cancelled`` ends it within 0.2 s."""
-    return _Fetch(url, limits or Limits(), cancelled).run()
+    """Return the content of an http or https address; raises PictureProblem. Setting ``cancelled`` ends it within 0.2 s."""
+    return _Download(url, limits or Limits(), cancelled).run()
 
 
-class _Public(SlicedBackend):
-    """Connects to machines of the public internet only, and to the very address that was judged."""
+class _PublicBackend(SlicedBackend):
+    """Connects to public machines only, by the IP address that was checked."""
 
     def __init__(self, cancelled: threading.Event, limits: Limits, refuse: Callable[..., Exception]) -> None:
         super().__init__(cancelled, limits.resolve)
         self._networks, self._refuse = limits.networks, refuse
 
-    def _addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
-        found = super()._addresses(host, port, timeout)
+    def addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
+        """Return the IP addresses of a host; raises PictureProblem where one is not public."""
+        found = super().addresses(host, port, timeout)
         for address in found:
             if not _is_public(address) and not any(ip_address(address) in network for network in self._networks):
                 raise self._refuse("not_public", host=host, address=address)
         return found
 
 
-class _Fetch:
+class _Download:
     def __init__(self, url: str, limits: Limits, cancelled: threading.Event) -> None:
         self._url, self._limits = url, limits
         self._deadline = time.monotonic() + limits.seconds
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl.create_default_context(), network_backend=_Public(cancelled, limits, self._refusal), max_connections=1
-        )
+        backend = _PublicBackend(cancelled, limits, self._refusal)
+        certificates = ssl.create_default_context()
+        self._pool = httpcore.ConnectionPool(ssl_context=certificates, network_backend=backend, max_connections=1)
 
     def run(self) -> bytes:
-        """Return the bytes."""
+        """Return the content, after at most so many redirects."""
         try:
             with self._pool:
-                return self._followed(self._url)
+                url = self._parse(self._url)
+                for _ in range(_MAX_REDIRECTS + 1):
+                    extensions = {"timeout": self._timeouts()}
+                    with self._pool.stream("GET", httpcore_url(url), headers=_HEADERS, extensions=extensions) as answer:
+                        if answer.status not in _REDIRECTS:
+                            return self._body(answer)
+                        url = self._parse(_header(answer, b"location"), url)
+                raise self._refusal("fetch_redirects", count=_MAX_REDIRECTS)
         except httpcore.TimeoutException:
             raise self._refusal("fetch_slow", seconds=f"{self._limits.seconds:g}") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
             raise self._refusal("said", said=quote(str(error.__context__ or error))) from None
 
-    def _followed(self, typed: str) -> bytes:
-        url = self._read(typed)
-        for _ in range(_MOST_REDIRECTS + 1):
-            with self._pool.stream("GET", _place(url), headers=_HEADERS, extensions={"timeout": self._timeouts()}) as answer:
-                if answer.status not in _REDIRECTS:
-                    return self._body(answer)
-                url = self._read(_header(answer, b"location"), url)
-        raise self._refusal("fetch_redirects", count=_MOST_REDIRECTS)
-
-    def _read(self, typed: str, before: httpx.URL | None = None) -> httpx.URL:
+    def _parse(self, typed: str, before: httpx.URL | None = None) -> httpx.URL:
+        """Return the URL, which may be relative to the one before; raises PictureProblem for another kind of URL."""
         try:
             url = before.join(typed) if before else httpx.URL(typed)
         except httpx.InvalidURL as error:
@@ -116,11 +130,11 @@ class _Fetch:
         raise self._refusal("fetch_large", size=f"{self._limits.size / 1024 / 1024:g}")
 
     def _timeouts(self) -> dict[str, float]:
-        """Return the limits of what comes next; raises PictureProblem where the time is over."""
+        """Return the timeouts of the next step; raises ReadTimeout where the time is over."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout
-        return {"connect": min(self._limits.connecting, left), "read": left, "write": left, "pool": left}
+        return {"connect": min(self._limits.connect, left), "read": left, "write": left, "pool": left}
 
     def _refusal(self, key: str, **facts: object) -> PictureProblem:
         return PictureProblem("picture-not-fetched", source=shown(self._url), reason=Phrase(key, **facts))
@@ -130,13 +144,9 @@ def _is_public(text: str) -> bool:
     address = ip_address(text)
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None,))[0]
-        if inner or address in _TRANSLATED:
+        if inner or address in _NAT64:
             return False
     return address.is_global and not address.is_multicast
-
-
-def _place(url: httpx.URL) -> httpcore.URL:
-    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
 def _header(answer: httpcore.Response, name: bytes) -> str:
@@ -144,5 +154,5 @@ def _header(answer: httpcore.Response, name: bytes) -> str:
 
 
 def shown(url: str) -> str:
-    """Return an address as it may be shown: without name and password, and without its query, in which keys stand."""
+    """Return an address as it may be shown: without user name, password and query, which may hold keys."""
     return quote(re.sub(r"//[^/?#]*@", "//", url).partition("?")[0])

@@ -1,4 +1,4 @@
-"""Turn what a server says, in its status or within a stream, into one of our errors."""
+"""Turn an error of a server, in its status or within a stream, into one of this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, Oll
 from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.failures import EMPTY_ANSWER, FailureKind, classify
-from ollama_magics.server.headers import without
+from ollama_magics.server.transport import redact
 
 _LONGEST_QUOTE = 300
 _CANNOT = re.compile(r"does not support (\w+)|(multimodal|image input is not supported)|not support (embeddings)", re.IGNORECASE)
@@ -25,7 +25,7 @@ _ABILITIES = {"generate": "completion", "chat": "chat", "multimodal": "vision", 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An HTTP answer that is no success: where it came from, for which model, and all that it said."""
+    """An HTTP response that reports an error: its content, where it came from, and for which model."""
 
     status: int
     headers: Mapping[str, str]
@@ -37,34 +37,36 @@ class Refusal:
 
     @property
     def said(self) -> str:
-        """The server's own words in one line, or what can be said of an answer without any."""
-        return quote(str(self._error().get("message") or "") or self.body.decode("utf-8", "replace")) or EMPTY_ANSWER
+        """The error message of the server in one line."""
+        message = str(self.error_body().get("message") or "") or self.body.decode("utf-8", "replace")
+        return quote(message) or EMPTY_ANSWER
 
     @property
     def kind(self) -> FailureKind:
-        """What kind of failure it is, also by the type that newer servers name."""
-        return classify(self.status, f"{self.said} {self._error().get('type', '')}".rstrip())
+        """The kind of failure, also by the type that newer servers name."""
+        return classify(self.status, f"{self.said} {self.error_body().get('type', '')}".rstrip())
 
     @property
-    def spoken(self) -> str:
-        """The media type and the first words, for an answer that is not Ollama's."""
+    def content(self) -> str:
+        """The media type and the first words, for a response that is not Ollama's."""
         kind = self.headers.get("content-type", "?").partition(";")[0]
         return f"{kind}: {quote(self.body[:120].decode('utf-8', 'replace'))!r}"
 
     def as_error(self) -> OllamaMagicsError:
-        """Return the error of our family that fits best."""
-        for reading in _READINGS:
-            if error := reading(self):
+        """Return the error that fits best."""
+        for error_for in _ERROR_FUNCTIONS:
+            if error := error_for(self):
                 return error
         return RequestRefused("request-refused", status=self.status, said=self.said)
 
-    def _error(self) -> dict[str, Any]:
+    def error_body(self) -> dict[str, Any]:
+        """Return the error object of the body, or {}."""
         return error_object(_json(self.body))
 
     @property
     def is_ollamas(self) -> bool:
-        """Whether the body has the form that Ollama gives its errors."""
-        return bool(self._error())
+        """Whether the body is an error in Ollama's form."""
+        return bool(self.error_body())
 
 
 def error_object(found: Any) -> dict[str, Any]:
@@ -79,8 +81,8 @@ def error_object(found: Any) -> dict[str, Any]:
 
 
 def quote(text: str) -> str:
-    """Return the first words of what a server said, in one line without control characters."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    """Return the start of a text from a server, in one line without control characters."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
 
 
@@ -91,17 +93,17 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _elsewhere(refusal: Refusal) -> OllamaMagicsError | None:
+def _redirect(refusal: Refusal) -> OllamaMagicsError | None:
     if not 300 <= refusal.status < 400:
         return None
     location = quote(refusal.headers.get("location", "")) or "(none given)"
     return ConnectionProblem("redirect-refused", url=refusal.url, status=refusal.status, location=location)
 
 
-def _too_long(refusal: Refusal) -> OllamaMagicsError | None:
+def _prompt_too_long(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.kind is not FailureKind.TOO_LONG:
         return None
-    error = refusal._error()  # noqa: SLF001 - one module
+    error = refusal.error_body()
     tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
     said = Phrase("server_said", said=refusal.said)
     if tokens and limit:
@@ -109,17 +111,17 @@ def _too_long(refusal: Refusal) -> OllamaMagicsError | None:
     return PromptTooLong("prompt-too-long", tokens=tokens, limit=limit, model=refusal.model, said=said)
 
 
-def _model(refusal: Refusal) -> OllamaMagicsError | None:
+def _model_error(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status == 404 and refusal.is_ollamas and refusal.model:
-        seen = Phrase("server_said", said=refusal.said)
-        return ModelProblem("model-missing", model=refusal.model, host=refusal.host, installed=seen, nearest="")
+        known = Phrase("server_said", said=refusal.said)
+        return ModelProblem("model-missing", model=refusal.model, host=refusal.host, installed=known, nearest="")
     if refusal.is_ollamas and (match := _CANNOT.search(refusal.said)):
         word = next(group for group in match.groups() if group).lower()
         ability = _ABILITIES.get(word, "vision" if "image" in word else word)
         code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
         there, said = Phrase("list_there", host=refusal.host), refusal.said
         error = ModelProblem(code, model=refusal.model, ability=ability, capabilities="", installed=there, said=said)
-        return error.advised(Phrase("server_said", said=said))
+        return error.with_advice(Phrase("server_said", said=said))
     return None
 
 
@@ -134,10 +136,10 @@ def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
     return None
 
 
-def _between(refusal: Refusal) -> OllamaMagicsError | None:
+def _gateway_error(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.is_ollamas:
         return None
-    url, host, status, said = refusal.url, refusal.host, refusal.status, refusal.spoken
+    url, host, status, said = refusal.url, refusal.host, refusal.status, refusal.content
     if status == 407:
         reason = Phrase("named_said", name=refusal.proxy or host, said=f"407 {said}")
         return ConnectionProblem("proxy-refused", url=url, host=host, reason=reason)
@@ -146,7 +148,7 @@ def _between(refusal: Refusal) -> OllamaMagicsError | None:
     return ConnectionProblem("gateway-failed", url=url, status=status, said=said) if status in (502, 504, 524) else None
 
 
-def _door(refusal: Refusal) -> OllamaMagicsError | None:
+def _access_denied(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status not in (401, 403):
         return None
     if "cloud is disabled" in refusal.said:
@@ -158,47 +160,47 @@ def _door(refusal: Refusal) -> OllamaMagicsError | None:
         return ConnectionProblem("sign-in-required", host=refusal.host, link=quote(str(found["signin_url"])))
     if refusal.status == 403 and not refusal.body:
         return ConnectionProblem("host-header-refused", url=refusal.url, host=refusal.host)
-    asked = quote(refusal.headers.get("www-authenticate", "")) or refusal.spoken
-    return ConnectionProblem("authentication-required", url=refusal.url, status=refusal.status, asked=asked)
+    challenge = quote(refusal.headers.get("www-authenticate", "")) or refusal.content
+    return ConnectionProblem("authentication-required", url=refusal.url, status=refusal.status, asked=challenge)
 
 
-def _stranger(refusal: Refusal) -> OllamaMagicsError | None:
+def _not_ollama(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status == 400 and _TLS_WANTED.search(refusal.said):
         return ConnectionProblem("http-to-https", url=refusal.url, said=refusal.said)
     if refusal.status == 404 and refusal.body.strip() == b"404 page not found":
         return ConnectionProblem("path-unknown", url=refusal.url)
     if refusal.is_ollamas or refusal.status not in (200, 404, 405):
         return None
-    looks = Phrase("answered", status=refusal.status, said=refusal.spoken)
-    return ConnectionProblem("not-ollama", url=refusal.url, reason=looks)
+    answer = Phrase("answered", status=refusal.status, said=refusal.content)
+    return ConnectionProblem("not-ollama", url=refusal.url, reason=answer)
 
 
-_READINGS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
-    _elsewhere,
-    _between,
-    _door,
-    _too_long,
-    _model,
+_ERROR_FUNCTIONS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
+    _redirect,
+    _gateway_error,
+    _access_denied,
+    _prompt_too_long,
+    _model_error,
     _busy_or_broken,
-    _stranger,
+    _not_ollama,
 )
 
 
-def checked(chunk: wire.Chunk, hidden: Iterable[str], *, started: bool) -> wire.Chunk:
-    """Return the chunk, unless it is an error: RequestRefused as the first, AnswerCut after others."""
+def checked(chunk: wire.Chunk, secrets: Iterable[str], *, started: bool) -> wire.Chunk:
+    """Return the chunk; raises RequestRefused if the first one is an error, and AnswerCut if a later one is."""
     if chunk.error is None:
         return chunk
     said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
-    said = quote(without(said.encode(), hidden).decode())
+    said = quote(redact(said.encode(), secrets).decode())
     if not started:
         raise RequestRefused("request-refused", status=200, said=said)
     raise AnswerCut("stream-error", said=said)
 
 
-def refuse_error(body: bytes, hidden: Iterable[str]) -> None:
-    """Raise RequestRefused where the body is nothing but an error."""
+def raise_if_error(body: bytes, secrets: Iterable[str]) -> None:
+    """Raise RequestRefused where the body is an error."""
     try:
         chunk = wire.chunk(body)
     except RequestRefused:
-        return  # no such thing can be read from it
-    checked(chunk, hidden, started=False)
+        return  # some other content
+    checked(chunk, secrets, started=False)

@@ -8,11 +8,9 @@ import re
 import sys
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import httpcore
 import httpx
@@ -20,26 +18,35 @@ import msgspec
 
 from ollama_magics.errors import RecordingProblem
 from ollama_magics.messages import Phrase
-from ollama_magics.server.recorded_exchange import INTERRUPTED, LEFT, Exchange, asked, heard, nearest, spoken
+from ollama_magics.server.recorded_exchange import (
+    ABANDONED,
+    INTERRUPTED,
+    Exchange,
+    answer_lines,
+    encode_line,
+    nearest,
+    new_exchange,
+)
+from ollama_magics.server.transport import Recorder
 
 _VERSION = 1
 _ABOUT = "Exchanges with an Ollama server, recorded by ollama_magics. Prompts and answers stand here in clear."
 _HEAD = f'{{\n"about": "{_ABOUT}",\n"version": {_VERSION},\n"exchanges": [\n'.encode()
 _TAIL = b"\n]\n}\n"
-_LARGE = 8 * 1024 * 1024  # bytes, from which on a file is written anew when it has grown by a tenth
+_LARGE = 8 * 1024 * 1024  # bytes; a larger file is rewritten only when it has grown by a tenth
 _LINE_START = re.compile(rb"^(?=.)", re.MULTILINE)
 
 
-class _File(msgspec.Struct):
+class _FileContent(msgspec.Struct):
     version: int
     exchanges: list[Exchange]
     about: str = ""
 
 
 def read(path: Path) -> list[Exchange]:
-    """Return the exchanges of a file; raises RecordingProblem where there is none, or another kind of file."""
+    """Return the exchanges of a file; raises RecordingProblem where it cannot be read, or is no recording."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_File)
+        found = msgspec.json.decode(path.read_bytes(), type=_FileContent)
     except OSError as error:
         raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("said", said=error.strerror)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -49,13 +56,13 @@ def read(path: Path) -> list[Exchange]:
     return found.exchanges
 
 
-class Written:
-    """A file that is begun anew; one that is there must be a recording, or empty. Raises RecordingProblem."""
+class RecordingFile:
+    """A new file of exchanges; it may replace a recording or an empty file. Raises RecordingProblem."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._exchanges: list[bytes] = []
-        self._size = self._waiting = 0  # bytes that are written, and that are not yet
+        self._size = self._unwritten = 0  # bytes
         try:
             if path.exists() and path.stat().st_size:
                 read(path)
@@ -64,19 +71,19 @@ class Written:
             raise RecordingProblem("recording-unwritable", path=path, reason=Phrase("said", said=error.strerror)) from None
 
     def add(self, exchange: Exchange) -> None:
-        """Put an exchange at the end; raises OSError. One of a file that is large by now may be written with the next one."""
-        self._exchanges.append(_pretty(exchange))
-        self._waiting += len(self._exchanges[-1])
-        if self._size < _LARGE or 10 * self._waiting > self._size:
+        """Append an exchange; raises OSError. In a large file it may be written together with a later one."""
+        self._exchanges.append(_encoded(exchange))
+        self._unwritten += len(self._exchanges[-1])
+        if self._size < _LARGE or 10 * self._unwritten > self._size:
             self._write()
 
     def close(self) -> None:
         """Write what is not written yet; raises OSError."""
-        if self._waiting:
+        if self._unwritten:
             self._write()
 
     def _write(self) -> None:
-        # The whole file, and then its name: one that is written to in place would be found torn after a crash.
+        # Written to another file and renamed: a crash cannot leave a part of a file.
         path = self.path.resolve()
         part = path.with_name(f"{path.name}.part")
         with part.open("wb") as file:
@@ -84,75 +91,75 @@ class Written:
             file.write(b",\n".join(self._exchanges))
             file.write(_TAIL)
         part.replace(path)
-        self._size, self._waiting = self._size + self._waiting, 0
+        self._size, self._unwritten = self._size + self._unwritten, 0
 
 
-def _pretty(exchange: Exchange) -> bytes:
-    # A line of an answer is one line of the file: a stream is read from top to bottom.
-    fields = [_field(name, value) for name, value in msgspec.to_builtins(exchange).items() if name != "answer"]
+def _encoded(exchange: Exchange) -> bytes:
+    # Each line of an answer is one line of the file, so that a stream can be read from top to bottom.
+    fields = []
+    for name, value in msgspec.to_builtins(exchange).items():
+        if name != "answer":
+            indented = msgspec.json.format(msgspec.json.encode(value), indent=2)
+            fields.append(b'  "' + name.encode() + b'": ' + _LINE_START.sub(b"  ", indented).lstrip())
     lines = b",\n".join(b"    " + msgspec.json.encode(line) for line in exchange.answer)
     if lines:
         fields.append(b'  "answer": [\n' + lines + b"\n  ]")
     return b"{\n" + b",\n".join(fields) + b"\n}"
 
 
-def _field(name: str, value: Any) -> bytes:
-    pretty: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    return b'  "' + name.encode() + b'": ' + _LINE_START.sub(b"  ", pretty).lstrip()
-
-
 _Clock = Callable[[], int]
 _LONG_SECRET = 12  # characters
 
 
-class Recorded(httpx.BaseTransport):
-    """Lets the transport beneath it ask, and keeps each exchange once its answer has ended, however it ended.
+class _RecordingTransport(httpx.BaseTransport):
+    """Sends requests with another transport, and records each exchange once its answer has ended in any way.
 
-    ``hidden`` are secrets that are written nowhere, short ones and ``place``, host and port, in no answer that refuses.
+    ``secrets`` are never written; short ones and ``endpoint``, host and port, are not written in answers that report an error.
     """
 
     def __init__(
         self,
-        beneath: httpx.BaseTransport,
-        keep: Callable[[Exchange], None],
-        require_whole: Callable[[], None],
-        hidden: Sequence[str],
-        place: str,
+        inner: httpx.BaseTransport,
+        recorder: _FileRecorder,
+        secrets: Sequence[str],
+        endpoint: str,
     ) -> None:
-        self._beneath, self._keep, self._require_whole = beneath, keep, require_whole
-        self._hidden, self._named = _telling(hidden), [text.encode() for text in (*hidden, place) if text]
+        self._inner, self._recorder = inner, recorder
+        self._secrets = _long_secrets(secrets)
+        self._secrets_of_errors = [text.encode() for text in (*secrets, endpoint) if text]
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer of the transport beneath, listened to."""
-        self._require_whole()
-        exchange = asked(request.method, request.url.path, request.read(), self._hidden)
+        """Return the answer of the inner transport, whose stream is recorded."""
+        self._recorder.raise_if_failed()
+        exchange = new_exchange(request.method, request.url.path, request.read(), self._secrets)
         clock = _clock()
         try:
-            answer = self._beneath.handle_request(request)
+            answer = self._inner.handle_request(request)
         except BaseException as error:
-            exchange.ended = _ended(error)
-            self._keep(exchange)
+            exchange.ended = _error_names(error)
+            self._recorder.add(exchange)
             raise
         exchange.status, exchange.type = answer.status_code, answer.headers.get("content-type", "")
-        listening = _Listening(answer, clock, lambda parts, ended: self._finish(exchange, parts, ended))
-        return httpx.Response(answer.status_code, headers=answer.headers, stream=listening, extensions=answer.extensions)
+
+        def finish(parts: Sequence[tuple[int, bytes]], ended: str) -> None:
+            is_error = exchange.status != httpx.codes.OK  # a gateway may name the address in an error
+            secrets = self._secrets_of_errors if is_error else self._secrets
+            exchange.answer, exchange.ended = answer_lines(parts, secrets, self._secrets_of_errors), ended
+            self._recorder.add(exchange)
+
+        stream = _RecordedStream(answer, clock, finish)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=stream, extensions=answer.extensions)
 
     def close(self) -> None:
-        """Close the transport beneath."""
-        self._beneath.close()
-
-    def _finish(self, exchange: Exchange, parts: Sequence[tuple[int, bytes]], ended: str) -> None:
-        refused = exchange.status != httpx.codes.OK  # what stands between us and Ollama likes to name the address
-        hidden = self._named if refused else self._hidden
-        exchange.answer, exchange.ended = heard(parts, hidden, self._named), ended
-        self._keep(exchange)
+        """Close the inner transport."""
+        self._inner.close()
 
 
-class _Listening(httpx.SyncByteStream):
+class _RecordedStream(httpx.SyncByteStream):
     def __init__(self, answer: httpx.Response, clock: _Clock, finish: Callable[[Sequence[tuple[int, bytes]], str], None]) -> None:
         self._answer, self._clock, self._finish = answer, clock, finish
         self._parts: list[tuple[int, bytes]] = []
-        self._is_over = False
+        self._has_ended = False
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -162,48 +169,44 @@ class _Listening(httpx.SyncByteStream):
         except GeneratorExit:
             raise  # close() follows
         except BaseException as error:
-            self._end(_ended(error))
+            self._end(_error_names(error))
             raise
         self._end("")
 
     def close(self) -> None:
         self._answer.close()
-        self._end(INTERRUPTED if _is_interrupt(sys.exception()) else LEFT)
+        self._end(INTERRUPTED if _is_interrupt(sys.exception()) else ABANDONED)
 
     def _end(self, how: str) -> None:
-        if not self._is_over:
-            self._is_over = True
+        if not self._has_ended:
+            self._has_ended = True
             self._finish(self._parts, how)
 
 
-class Replayed(httpx.BaseTransport):
-    """Answers from a recording; without ``sleep`` at once, else with about the pauses of the server."""
+class _ReplayTransport(httpx.BaseTransport):
+    """Answers from a recording; with ``sleep`` about as fast as the server, else at once."""
 
     def __init__(
-        self,
-        beneath: httpx.BaseTransport,
-        answer: Callable[[Exchange], Exchange],
-        sleep: Callable[[float], None] | None,
-        hidden: Sequence[str],
+        self, inner: httpx.BaseTransport, replay: _FileReplay, sleep: Callable[[float], None] | None, secrets: Sequence[str]
     ) -> None:
-        self._beneath, self._answer, self._sleep = beneath, answer, sleep
-        self._hidden = _telling(hidden)
+        self._inner, self._replay, self._sleep = inner, replay, sleep
+        self._secrets = _long_secrets(secrets)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the recorded answer; raises what the server's own raised."""
-        exchange = self._answer(asked(request.method, request.url.path, request.read(), self._hidden))
+        """Return the recorded answer, or raise the recorded error."""
+        exchange = self._replay.answer(new_exchange(request.method, request.url.path, request.read(), self._secrets))
         if not exchange.status:
-            _end_as(exchange.ended)
+            _raise_recorded(exchange.ended)
             raise httpcore.RemoteProtocolError("as recorded")
         headers = {"content-type": exchange.type} if exchange.type else {}
-        return httpx.Response(exchange.status, headers=headers, stream=_Telling(exchange, self._sleep))
+        return httpx.Response(exchange.status, headers=headers, stream=_ReplayedStream(exchange, self._sleep))
 
     def close(self) -> None:
-        """Close the transport beneath, which has opened nothing."""
-        self._beneath.close()
+        """Close the inner transport, which has opened nothing."""
+        self._inner.close()
 
 
-class _Telling(httpx.SyncByteStream):
+class _ReplayedStream(httpx.SyncByteStream):
     def __init__(self, exchange: Exchange, sleep: Callable[[float], None] | None) -> None:
         self._exchange, self._sleep, self._clock = exchange, sleep, _clock()
 
@@ -211,14 +214,14 @@ class _Telling(httpx.SyncByteStream):
         for moment, line in self._exchange.answer:
             if self._sleep and (early := moment - self._clock()) > 0:
                 self._sleep(early / 1000)
-            yield spoken(line) + b"\n"
+            yield encode_line(line) + b"\n"
         if self._exchange.ended:
-            _end_as(self._exchange.ended)
+            _raise_recorded(self._exchange.ended)
 
 
-def _telling(hidden: Sequence[str]) -> list[bytes]:
-    """Return the secrets that no ordinary word is: a password "model" must not take that word out of every answer."""
-    return [text.encode() for text in hidden if len(text) >= _LONG_SECRET]
+def _long_secrets(secrets: Sequence[str]) -> list[bytes]:
+    """Return the secrets that are no ordinary word: a password "model" must not be removed from every answer."""
+    return [text.encode() for text in secrets if len(text) >= _LONG_SECRET]
 
 
 def _clock() -> _Clock:
@@ -226,81 +229,66 @@ def _clock() -> _Clock:
     return lambda: round(1000 * (time.monotonic() - start))
 
 
-def _ended(error: BaseException) -> str:
-    """Return the names of what ended an answer: the error, and what the system said beneath it, if anything."""
+def _error_names(error: BaseException) -> str:
+    """Return the names of the error that ended an answer, and of the system error that caused it, if any."""
     if _is_interrupt(error):
         return INTERRUPTED
-    beneath: BaseException | None = error
-    while beneath is not None and not isinstance(beneath, OSError):
-        beneath = beneath.__cause__ or beneath.__context__
-    return " ".join(type(one).__name__ for one in (error, beneath) if one is not None)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(type(one).__name__ for one in (error, cause) if one is not None)
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    # closing a stream raises in it, with what was under way as the context
+    # closing a stream raises an error in it, whose context is the interrupt
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
-def _end_as(ended: str) -> None:
-    """Raise what ended the recorded answer; an interrupt only where a person could have stopped it: in the main thread."""
+def _raise_recorded(ended: str) -> None:
+    """Raise the error that ended a recorded answer; an interrupt only in the main thread, where the user could interrupt it."""
     if ended == INTERRUPTED and threading.current_thread() is threading.main_thread():
         raise KeyboardInterrupt
-    name, _, beneath = ended.partition(" ")
+    name, _, cause = ended.partition(" ")
     kind = getattr(httpcore, name, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
-        system = getattr(builtins, beneath, None)
+        system = getattr(builtins, cause, None)
         failure = kind("as recorded")
         failure.__context__ = system() if isinstance(system, type) and issubclass(system, OSError) else None
         raise failure
 
 
 Sleep = Callable[[float], None]
-# What is asked as often as it happens to be needed: of these the last answer holds from then on.
-_LASTING = {"/api/ps", "/api/show", "/api/tags", "/api/version"}
-
-
-class Recorder(ABC):
-    """A file of exchanges; ``replays`` says whether it answers instead of the server."""
-
-    replays = False
-
-    @abstractmethod
-    def over(self, beneath: httpx.BaseTransport, sleep: Sleep, hidden: Sequence[str], place: str) -> httpx.BaseTransport:
-        """Return the transport for a client; ``sleep`` waits as long as its session is open, ``hidden`` is never written.
-
-        ``place`` is the host and port of its server.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """End it."""
+# Requests that are sent as often as they happen to be needed: their last answer is repeated.
+_REPEATABLE = {"/api/ps", "/api/show", "/api/tags", "/api/version"}
 
 
 def open_recording(path: str) -> Recorder:
-    """Return a recording to the file, which is begun anew; with OLLAMA_MAGICS_REPLAY=1 its replay. Raises RecordingProblem."""
+    """Return a recorder to a new file, or with OLLAMA_MAGICS_REPLAY=1 its replay; raises RecordingProblem."""
     file = Path(path).expanduser()
     if os.environ.get("OLLAMA_MAGICS_REPLAY", "") in ("", "0"):
-        return _Recording(Written(file))
-    return _Replay(file, read(file), hurried=os.environ.get("OLLAMA_MAGICS_STREAM") == "off")
+        return _FileRecorder(RecordingFile(file))
+    return _FileReplay(file, read(file), is_fast=os.environ.get("OLLAMA_MAGICS_STREAM") == "off")
 
 
-class _Recording(Recorder):
-    def __init__(self, file: Written) -> None:
+class _FileRecorder(Recorder):
+    replays = False
+
+    def __init__(self, file: RecordingFile) -> None:
         self._file, self._lock = file, threading.Lock()
         self._problem = ""
 
-    def over(self, beneath: httpx.BaseTransport, sleep: Sleep, hidden: Sequence[str], place: str) -> httpx.BaseTransport:  # noqa: ARG002
-        return Recorded(beneath, self.keep, self.require_whole, hidden, place)
+    def transport(self, inner: httpx.BaseTransport, sleep: Sleep, secrets: Sequence[str], endpoint: str) -> httpx.BaseTransport:  # noqa: ARG002
+        return _RecordingTransport(inner, self, secrets, endpoint)
 
-    def require_whole(self) -> None:
-        """Raise RecordingProblem where an exchange could not be written: what is asked now would be of no use."""
+    def raise_if_failed(self) -> None:
+        """Raise RecordingProblem where an exchange could not be written, since the recording is incomplete."""
         if self._problem:
             raise RecordingProblem("recording-unwritable", path=self._file.path, reason=Phrase("said", said=self._problem))
 
-    def keep(self, exchange: Exchange) -> None:
-        """Write an exchange; a file that cannot be written must not cost the answer, so that the next request tells it."""
+    def add(self, exchange: Exchange) -> None:
+        """Write an exchange; a failure does not cost this answer, but is reported by the next request."""
         with self._lock:
             try:
                 self._file.add(exchange)
@@ -308,34 +296,36 @@ class _Recording(Recorder):
                 self._problem = error.strerror or str(error)
 
     def close(self) -> None:
-        """Write what is not written yet; the session ends, and nobody is left to be told of a failure."""
+        """Write what is not written yet; a failure cannot be reported any more, since the session ends."""
         with self._lock, suppress(OSError):
             self._file.close()
 
 
-class _Replay(Recorder):
+class _FileReplay(Recorder):
     replays = True
 
-    def __init__(self, path: Path, exchanges: Sequence[Exchange], *, hurried: bool) -> None:
-        self._path, self._exchanges, self._hurried = path, exchanges, hurried
+    def __init__(self, path: Path, exchanges: Sequence[Exchange], *, is_fast: bool) -> None:
+        self._path, self._exchanges, self._is_fast = path, exchanges, is_fast
         self._lock = threading.Lock()
         self._left: dict[str, list[Exchange]] = {}
         for exchange in reversed(exchanges):
             self._left.setdefault(exchange.key, []).append(exchange)
 
-    def over(self, beneath: httpx.BaseTransport, sleep: Sleep, hidden: Sequence[str], place: str) -> httpx.BaseTransport:  # noqa: ARG002
-        return Replayed(beneath, self.answer, None if self._hurried else sleep, hidden)
+    def transport(self, inner: httpx.BaseTransport, sleep: Sleep, secrets: Sequence[str], endpoint: str) -> httpx.BaseTransport:  # noqa: ARG002
+        return _ReplayTransport(inner, self, None if self._is_fast else sleep, secrets)
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def answer(self, wanted: Exchange) -> Exchange:
-        """Return the next recorded exchange of an equal request; raises RecordingProblem where there is none left."""
+    def answer(self, request: Exchange) -> Exchange:
+        """Return the next recorded exchange of an equal request; raises RecordingProblem where none is left."""
         with self._lock:
-            left = self._left.get(wanted.key)
-            if not left and wanted.path == "/api/ps":  # asked when a wait is long, which may be now and not then
-                return Exchange(wanted.method, wanted.path, status=200, type="application/json", answer=[(0, {"models": []})])
+            left = self._left.get(request.key)
+            if not left and request.path == "/api/ps":  # sent when a wait is long, which may be so only now
+                return Exchange(request.method, request.path, status=200, type="application/json", answer=[(0, {"models": []})])
             if not left:
-                why = nearest(wanted, self._exchanges)
-                raise RecordingProblem("recording-no-match", method=wanted.method, route=wanted.path, path=self._path, reason=why)
-            return left[0] if len(left) == 1 and wanted.path in _LASTING else left.pop()
+                reason = nearest(request, self._exchanges)
+                raise RecordingProblem(
+                    "recording-no-match", method=request.method, route=request.path, path=self._path, reason=reason
+                )
+            return left[0] if len(left) == 1 and request.path in _REPEATABLE else left.pop()

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 from typing import Any
@@ -19,91 +20,94 @@ from ollama_magics.errors import Cancelled
 # On Windows a blocking recv, connect or name look-up cannot be interrupted.
 
 
-def look_at(cancelled: threading.Event) -> None:
-    """Raise Cancelled where the flag is up."""
+def raise_if_cancelled(cancelled: threading.Event) -> None:
+    """Raise Cancelled where the flag is set."""
     if cancelled.is_set():
         raise Cancelled
 
 
-def until_writable(sock: socket.socket, deadline: float, cancelled: threading.Event) -> None:
+def wait_until_writable(sock: socket.socket, deadline: float, cancelled: threading.Event) -> None:
     """Return when something can be sent, or at the deadline; raises Cancelled."""
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_WRITE)
         while not selector.select(SLICE) and time.monotonic() < deadline:
-            look_at(cancelled)
+            raise_if_cancelled(cancelled)
 
 
-Resolve = Callable[..., list[tuple[Any, ...]]]  # what socket.getaddrinfo is; tests give their own
+Resolve = Callable[..., list[tuple[Any, ...]]]  # the signature of socket.getaddrinfo; tests pass their own
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-_PIECE = 8192  # bytes that are sent at a time: so many find room wherever there is any
-_MOST_READ = 128 * 1024  # bytes that are read at a time while more of them wait than were asked for
+_WRITE_SIZE = 8192  # bytes for each send: any socket that is writable takes so many
+_MAX_READ_SIZE = 128 * 1024  # bytes for each read while more of them wait than were requested
 _FOREVER = float("inf")
 
 
-class UnheardError(httpcore.ReadError):
+class KeptConnectionClosedError(httpcore.ReadError):
     """The server closed a kept connection just as the next request went out, and cannot have begun to answer it."""
 
 
 class _SlicedStream(httpcore.NetworkStream):
-    """A connection that waits in slices and looks at the cancel flag between them."""
+    """A connection that waits in slices and checks the cancel flag between them."""
 
     def __init__(self, stream: httpcore.NetworkStream, cancelled: threading.Event) -> None:
         self._stream, self._cancelled = stream, cancelled
-        self.limit = _FOREVER  # seconds for each read, whatever the request allows
-        self._heard = self._kept = False  # whether something came since the last write, and whether before it
-        self._written = 0.0
-        self._room = 0
+        self._read_limit = _FOREVER
+        self._has_answer = self._is_reused = False  # whether anything was read since the last write, and before it
+        self._written_at = 0.0
+        self._read_size = 0
+
+    def limit_reads(self, seconds: float) -> None:
+        """Let each read take at most so many seconds until the next request, whatever that one allows."""
+        self._read_limit = seconds
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            data = self._read(max_bytes, timeout)
+            data = self._read_in_slices(max_bytes, timeout)
         except httpcore.ReadError as error:
-            raise (UnheardError() if self._is_unheard() else error) from None
-        if not data and self._is_unheard():
-            raise UnheardError
-        self._heard = self._heard or bool(data)
+            raise (KeptConnectionClosedError() if self._is_closed_unanswered() else error) from None
+        if not data and self._is_closed_unanswered():
+            raise KeptConnectionClosedError
+        self._has_answer = self._has_answer or bool(data)
         return data
 
-    def _is_unheard(self) -> bool:
-        return self._kept and not self._heard and time.monotonic() - self._written < SLICE
+    def _is_closed_unanswered(self) -> bool:
+        return self._is_reused and not self._has_answer and time.monotonic() - self._written_at < SLICE
 
-    def _read(self, max_bytes: int, timeout: float | None) -> bytes:
-        deadline = time.monotonic() + min(self.limit, _seconds(timeout))
+    def _read_in_slices(self, max_bytes: int, timeout: float | None) -> bytes:
+        # HTTP/1.1 takes any number of bytes, and each step costs as much as copying many: vectors come by the megabyte. More
+        # than twice 64 kB leaves the cache and is slower again. Words come one by one, and get no larger buffer than requested.
+        size = max(max_bytes, self._read_size)
+        deadline = time.monotonic() + min(self._read_limit, _seconds(timeout))
         while True:
-            look_at(self._cancelled)
+            raise_if_cancelled(self._cancelled)
             left = deadline - time.monotonic()
             try:
-                return self._read_on(max_bytes, max(0.001, min(SLICE, left)))
+                data = self._stream.read(size, timeout=max(0.001, min(SLICE, left)))
             except httpcore.ReadTimeout:
                 if left <= SLICE:
                     raise
             except httpcore.ReadError:
-                look_at(self._cancelled)  # then it was closed under this wait by the session, and not lost
+                raise_if_cancelled(self._cancelled)  # the session closed the connection during this wait
                 raise
-
-    def _read_on(self, max_bytes: int, timeout: float) -> bytes:
-        # HTTP/1.1 takes any number of bytes, and each step costs as much as copying many: vectors come by the megabyte. More
-        # than twice 64 kB leaves the cache and is slower again. Words come one by one, and get no more memory than asked for.
-        size = max(max_bytes, self._room)
-        data = self._stream.read(size, timeout=timeout)
-        self._room = min(2 * size, _MOST_READ) if len(data) == size else 0
-        return data
+            else:
+                self._read_size = min(2 * size, _MAX_READ_SIZE) if len(data) == size else 0
+                return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        look_at(self._cancelled)
-        self.limit = _FOREVER  # a new request
-        self._kept, self._heard, self._written = self._kept or self._heard, False, time.monotonic()
-        sock, deadline = self._stream.get_extra_info("socket"), self._written + _seconds(timeout)
-        for start in range(0, len(buffer), _PIECE):
-            until_writable(sock, deadline, self._cancelled)
-            self._stream.write(buffer[start : start + _PIECE], timeout and max(0.001, deadline - time.monotonic()))
+        raise_if_cancelled(self._cancelled)
+        self._read_limit = _FOREVER  # a new request
+        self._is_reused, self._has_answer = self._is_reused or self._has_answer, False
+        self._written_at = time.monotonic()
+        sock, deadline = self._stream.get_extra_info("socket"), self._written_at + _seconds(timeout)
+        for start in range(0, len(buffer), _WRITE_SIZE):
+            wait_until_writable(sock, deadline, self._cancelled)
+            self._stream.write(buffer[start : start + _WRITE_SIZE], timeout and max(0.001, deadline - time.monotonic()))
 
     def close(self) -> None:
         self._stream.close()
 
     def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
         call = BackgroundCall(lambda: self._stream.start_tls(ssl_context, server_hostname, timeout), _close)
-        return _SlicedStream(call.wait(partial(look_at, self._cancelled)), self._cancelled)
+        return _SlicedStream(call.wait(partial(raise_if_cancelled, self._cancelled)), self._cancelled)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -127,16 +131,17 @@ class SlicedBackend(httpcore.NetworkBackend):
         """Return a connection to the first address of the host that accepts; raises httpcore.ConnectError."""
         options = [*_SOCKET_OPTIONS, *(socket_options or ())]
         failure: Exception | None = None
-        for address in self._addresses(host, port, timeout):
+        for address in self.addresses(host, port, timeout):
             try:
-                stream = self._connected(address, port, timeout, local_address, options)
+                connect = partial(self._sockets.connect_tcp, address, port, timeout, local_address, options)
+                stream = BackgroundCall(connect, _close).wait(partial(raise_if_cancelled, self._cancelled))
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = failure or error
             else:
                 return _SlicedStream(stream, self._cancelled)
         raise failure or httpcore.ConnectError(f"{host} has no address")
 
-    def reach(self, host: str, port: int, timeout: float) -> str:
+    def try_connect(self, host: str, port: int, timeout: float) -> str:
         """Return the address and port that accepted a connection, which is closed again."""
         stream = self.connect_tcp(host, port, timeout)
         address = stream.get_extra_info("server_addr")
@@ -146,19 +151,23 @@ class SlicedBackend(httpcore.NetworkBackend):
     def sleep(self, seconds: float) -> None:
         """Wait, unless cancelled."""
         self._cancelled.wait(seconds)
-        look_at(self._cancelled)
+        raise_if_cancelled(self._cancelled)
 
-    def _connected(self, *where: Any) -> httpcore.NetworkStream:
-        # it keeps its own time
-        call = BackgroundCall(lambda: self._sockets.connect_tcp(*where), _close)
-        return call.wait(partial(look_at, self._cancelled))
+    def addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
+        """Return the IP addresses of a host; raises httpcore.ConnectError or ConnectTimeout."""
 
-    def _addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
-        if _is_literal(host):
+        def look_up() -> list[str]:
+            try:
+                entries = self._resolve(host, port, type=socket.SOCK_STREAM)
+            except UnicodeError as error:
+                raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
+            return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+        with suppress(ValueError):
+            ip_address(host)
             return [host]
         try:
-            call = BackgroundCall(lambda: _look_up(self._resolve, host, port))
-            return call.wait(partial(look_at, self._cancelled), timeout or 5)
+            return BackgroundCall(look_up).wait(partial(raise_if_cancelled, self._cancelled), timeout or 5)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"the look-up of {host} took too long") from None
         except OSError as error:
@@ -173,18 +182,3 @@ def _close(stream: httpcore.NetworkStream) -> None:
 
 def _seconds(timeout: float | None) -> float:
     return _FOREVER if timeout is None else timeout
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        return bool(ip_address(host))
-    except ValueError:
-        return False
-
-
-def _look_up(resolve: Resolve, host: str, port: int) -> list[str]:
-    try:
-        found = resolve(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:
-        raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -1,31 +1,29 @@
-"""An httpx transport whose waits an interrupt or a cancel flag can end."""
+"""An httpx transport whose waits an interrupt or a cancel flag can end, and what goes with every request."""
 
 from __future__ import annotations
 
 import ssl
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpcore
 import httpx
 
 from ollama_magics.background import SLICE
-from ollama_magics.errors import ConnectionProblem
+from ollama_magics.errors import ConnectionProblem, SettingError
 from ollama_magics.messages import Phrase
-from ollama_magics.secret import Secret, revealed
+from ollama_magics.secret import BULLETS, Secret, revealed
 from ollama_magics.server.address import Address
-from ollama_magics.server.sockets import SlicedBackend, UnheardError
-
-# Given a transport, httpx reads no proxy variables. Hence this one does.
+from ollama_magics.server.sockets import KeptConnectionClosedError, SlicedBackend
 
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """How a connection is made: an own proxy (``none``: no proxy) and own certificates; empty: as the system says.
+    """How to connect: a proxy (``none``: no proxy) and a CA bundle; where empty, the system's settings apply.
 
     ``headers`` go with every request; their values may be secrets.
     """
@@ -38,17 +36,20 @@ class ConnectionOptions:
 SYSTEM_CONNECTION = ConnectionOptions()
 
 
-class Recording(Protocol):
-    """What listens to a client's exchanges, or with ``replays`` gives them back, so that nothing may be connected."""
+class Recorder(Protocol):
+    """Records the exchanges of clients, or with ``replays`` answers from a recording, so that nothing is connected."""
 
     @property
     def replays(self) -> bool:
         """Whether it answers instead of the server."""
 
-    def over(
-        self, beneath: httpx.BaseTransport, sleep: Callable[[float], None], hidden: Sequence[str], place: str
+    def transport(
+        self, inner: httpx.BaseTransport, sleep: Callable[[float], None], secrets: Sequence[str], endpoint: str
     ) -> httpx.BaseTransport:
-        """Return the transport to ask; ``hidden`` are secrets, ``place`` is the host and port."""
+        """Return the transport of a client; ``secrets`` are never written, ``endpoint`` is host and port."""
+
+    def close(self) -> None:
+        """Write what is not written yet."""
 
 
 class SlicedTransport(httpx.BaseTransport):
@@ -58,33 +59,30 @@ class SlicedTransport(httpx.BaseTransport):
         self,
         address: Address,
         backend: SlicedBackend,
-        way: ConnectionOptions = SYSTEM_CONNECTION,
+        connection: ConnectionOptions = SYSTEM_CONNECTION,
         certificates: ssl.SSLContext | None = None,
     ) -> None:
-        self.certificates = certificates or (_certificates(way.ca_bundle) if address.scheme == "https" else None)
-        self._pool = _pool(address, backend, way, self.certificates)
+        self.certificates = certificates or (_certificates(connection.ca_bundle) if address.scheme == "https" else None)
+        self._pool = _pool(address, backend, connection, self.certificates)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer as soon as its headers are there; the body streams.
+        """Return the response as soon as its headers have come; the body streams.
 
-        A request that meets a kept connection just as the server closes it goes out once more, on another one.
+        A request on a kept connection that the server closes at that moment is sent once more, on another connection.
         """
+        url = httpcore_url(request.url)
+        sent = httpcore.Request(
+            request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
+        )
         try:
-            answer = self._pool.handle_request(_plain(request))
-        except UnheardError:
-            answer = self._pool.handle_request(_plain(request))
+            answer = self._pool.handle_request(sent)
+        except KeptConnectionClosedError:
+            answer = self._pool.handle_request(sent)
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
-
-
-def _plain(request: httpx.Request) -> httpcore.Request:
-    url = request.url
-    target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    content, extensions = request.stream, request.extensions
-    return httpcore.Request(request.method, target, headers=request.headers.raw, content=content, extensions=extensions)
 
 
 class _Body(httpx.SyncByteStream):
@@ -98,19 +96,24 @@ class _Body(httpx.SyncByteStream):
         self._answer.close()
 
 
-def hurry(response: httpx.Response) -> None:
-    """Let what is left of this answer take no more than a slice."""
-    if stream := response.extensions.get("network_stream"):  # a replayed answer has none, and hurries by itself
-        stream.limit = SLICE
+def httpcore_url(url: httpx.URL) -> httpcore.URL:
+    """Return the URL in the form that httpcore takes."""
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
-def proxy_for(address: Address, way: ConnectionOptions = SYSTEM_CONNECTION) -> str | None:
-    """Return the proxy that the way, the environment or the system names for the address; none for this machine itself."""
-    if address.is_loopback or way.proxy == "none":
+def limit_rest(response: httpx.Response) -> None:
+    """Let the rest of a response take at most one slice."""
+    if stream := response.extensions.get("network_stream"):  # a replayed response has none
+        stream.limit_reads(SLICE)
+
+
+def proxy_for(address: Address, connection: ConnectionOptions = SYSTEM_CONNECTION) -> str | None:
+    """Return the proxy that the options, the environment or the system set for the address; none for this machine itself."""
+    if address.is_loopback or connection.proxy == "none":
         return None
-    if way.proxy:
-        return revealed(way.proxy)
-    proxies = urllib.request.getproxies()
+    if connection.proxy:
+        return revealed(connection.proxy)
+    proxies = urllib.request.getproxies()  # httpx reads no proxy variables where it is given a transport
     if urllib.request.proxy_bypass(f"{address.host}:{address.port}"):
         return None
     return proxies.get(address.scheme) or proxies.get("all")
@@ -122,14 +125,22 @@ def without_password(proxy: str) -> str:
 
 
 def _pool(
-    address: Address, backend: SlicedBackend, way: ConnectionOptions, certificates: ssl.SSLContext | None
+    address: Address, backend: SlicedBackend, connection: ConnectionOptions, certificates: ssl.SSLContext | None
 ) -> httpcore.ConnectionPool:
     options: dict[str, Any] = {"network_backend": backend, "max_connections": 16, "keepalive_expiry": 300}
     options["ssl_context"] = certificates
-    proxy = proxy_for(address, way)
+    proxy = proxy_for(address, connection)
     if not proxy:
         return httpcore.ConnectionPool(**options)
-    url = _proxy_url(proxy)
+
+    try:
+        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0  # .port raises for an invalid one
+    except ValueError:
+        usable = False
+    if not usable:
+        reason = Phrase("no_proxy_address", proxy=without_password(proxy))
+        raise ConnectionProblem("proxy-settings-unusable", reason=reason)
     auth = (unquote(url.username), unquote(url.password or "")) if url.username else None
     return httpcore.HTTPProxy(f"{url.scheme}://{without_password(url.netloc)}", proxy_auth=auth, **options)
 
@@ -142,18 +153,49 @@ def _certificates(bundle: str) -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one, too
         key = "no_bundle" if bundle else "no_certificates"
-        raise ConnectionProblem(
-            "proxy-settings-unusable", reason=Phrase(key, bundle=bundle, said=error.strerror or error)
-        ) from None
+        reason = Phrase(key, bundle=bundle, said=error.strerror or error)
+        raise ConnectionProblem("proxy-settings-unusable", reason=reason) from None
 
 
-def _proxy_url(proxy: str) -> SplitResult:
-    try:
-        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0  # .port refuses what is none
-    except ValueError:
-        usable = False
-    if not usable:
-        reason = Phrase("no_proxy_address", proxy=without_password(proxy))
-        raise ConnectionProblem("proxy-settings-unusable", reason=reason)
-    return url
+# What goes with every request besides its body
+
+_SHORTEST_REDACTED = 4  # characters; to replace shorter secrets would garble the text and hide nothing
+
+
+def request_headers(key: str, others: Mapping[str, str]) -> httpx.Headers:
+    """Return the headers of a client; raises SettingError for a key that HTTP does not allow."""
+    if not (key.isascii() and key.isprintable()):
+        raise SettingError(
+            "setting-invalid",
+            value=Phrase("the_key"),
+            setting="OLLAMA_API_KEY",
+            reason=Phrase("broken_key"),
+            example=Phrase("set_again"),
+        )
+    headers = httpx.Headers({"User-Agent": "ollama-magics", **others})
+    headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})
+    headers.update({"Authorization": f"Bearer {key}"} if key else {})
+    return headers
+
+
+def basic_auth(address: Address) -> tuple[str, str] | None:
+    """Return the user name and password of an address, or None."""
+    if not (address.username or address.password):
+        return None
+    return address.username or "", address.password.reveal() if address.password else ""
+
+
+def secrets_of(address: Address, key: str, connection: ConnectionOptions) -> Iterator[str]:
+    """Yield the secrets of a client, which must not be shown even where a server repeats them."""
+    yield key
+    yield from (basic_auth(address) or ())[1:]
+    yield from connection.headers.values()
+    yield revealed(connection.proxy).rpartition("@")[0].rpartition(":")[2]
+
+
+def redact(text: bytes, secrets: Iterable[str]) -> bytes:
+    """Return a text of a server without the secrets in it; some servers repeat a key that they refuse."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_REDACTED:
+            text = text.replace(secret.encode(), BULLETS.encode())
+    return text

@@ -1,4 +1,4 @@
-"""Requests and replies of the Ollama API as values, without any HTTP."""
+"""Requests and responses of the Ollama API as values, without any HTTP."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ import msgspec
 from ollama_magics.errors import PromptProblem, RequestRefused
 
 Body = bytes | bytearray | memoryview
-LONGEST_LINE = 64 * 1024 * 1024  # bytes; Ollama's own client gives up at 8 MB
+MAX_LINE = 64 * 1024 * 1024  # bytes; Ollama's own client gives up at 8 MB
 
 
 class Lines:
-    r"""Cuts a byte stream at ``\n`` and nowhere else (str.splitlines would also cut at U+0085, which Go writes raw)."""
+    r"""Splits a byte stream at ``\n`` and nowhere else (str.splitlines would also split at U+0085, which Go writes raw)."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that are complete now, without blank ones; raises RequestRefused for an endless one."""
+        """Return the lines that are complete now, without blank ones; raises RequestRefused for one that is too long."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            raise unreadable(self._rest, f"it is longer than {LONGEST_LINE // 1024 // 1024} MB")
+        if len(self._rest) > MAX_LINE:
+            raise unreadable(self._rest, f"it is longer than {MAX_LINE // 1024 // 1024} MB")
         return [line for line in lines if line and not line.isspace()]
 
     def rest(self) -> Iterator[bytes]:
-        """Yield the last line where it came without its end."""
+        """Yield the last line where it came without a line end."""
         last, self._rest = self._rest, b""
         if last.strip():
             yield last
 
 
-def unreadable(line: Body, why: str) -> RequestRefused:
-    """Return the error for an answer that is not what the interface promises."""
+def unreadable(line: Body, reason: str) -> RequestRefused:
+    """Return the error for an answer that is not in the form of the API."""
     start = bytes(line[:80]).decode("utf-8", "replace")
-    return RequestRefused("answer-unreadable", status=200, reason=f"{why}; it begins: {start!r}")
+    return RequestRefused("answer-unreadable", status=200, reason=f"{reason}; it begins: {start!r}")
 
 
 OLDEST_SERVER = (0, 12, 6)
 
 
-class _Said(msgspec.Struct, frozen=True):
+class _ChunkMessage(msgspec.Struct, frozen=True):
     content: str | None = None
     thinking: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """One line of a chat or generate answer; counts and durations (nanoseconds) stand in the last one only."""
+    """One line of a chat or generate answer; counts and durations (in nanoseconds) are in the last one only."""
 
     model: str = ""
-    message: _Said | None = None
+    message: _ChunkMessage | None = None
     response: str | None = None
-    thoughts: str | None = msgspec.field(name="thinking", default=None)  # of generate; those of chat are in the message
+    generate_thinking: str | None = msgspec.field(name="thinking", default=None)  # of generate; that of chat is in the message
     logprobs: list[dict[str, Any]] | None = None
     done: bool = False
     done_reason: str | None = None
@@ -67,39 +67,39 @@ class Chunk(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The piece of the answer in this line, which may be empty."""
+        """The text in this line, which may be empty."""
         return (self.message.content if self.message else self.response) or ""
 
     @property
     def thinking(self) -> str:
-        """The piece of the thoughts in this line, which may be empty."""
-        return (self.message.thinking if self.message else self.thoughts) or ""
+        """The thinking in this line, which may be empty."""
+        return (self.message.thinking if self.message else self.generate_thinking) or ""
 
     @property
     def tool_calls(self) -> list[dict[str, Any]]:
-        """The calls of functions in this line, as the model wrote them."""
+        """The tool calls in this line, as the model wrote them."""
         return (self.message.tool_calls if self.message else None) or []
 
 
 class InstalledModel(msgspec.Struct, frozen=True):
-    """One entry of /api/tags; ``size`` in bytes on disk, ``details`` as the server has them."""
+    """One entry of /api/tags; ``size`` is in bytes on disk, ``details`` is as the server sends it."""
 
     name: str
     size: int = 0
     digest: str = ""
     remote_host: str | None = None
     capabilities: list[str] | None = None  # newer servers only
-    details: Any = None  # {parameter_size, quantization_level, …}; no reason to refuse a list
+    details: Any = None  # {parameter_size, quantization_level, …}, unchecked
 
     @property
     def is_local(self) -> bool:
-        """Whether the model runs on that server and not in a cloud behind it."""
+        """Whether the model runs on that server, not in a cloud behind it."""
         tag = self.name.rpartition(":")[2]
         return not self.remote_host and tag != "cloud" and not tag.endswith("-cloud")
 
 
 class LoadedModel(msgspec.Struct, frozen=True):
-    """One entry of /api/ps; sizes in bytes, ``context_length`` the tokens it was loaded with (0: not said)."""
+    """One entry of /api/ps; sizes are in bytes, ``context_length`` is the number of tokens it was loaded with, or 0."""
 
     name: str
     size: int = 0
@@ -108,7 +108,7 @@ class LoadedModel(msgspec.Struct, frozen=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True):
-    """What /api/show says about one model."""
+    """The answer of /api/show about one model."""
 
     capabilities: list[str] | None = None
     model_info: dict[str, Any] | None = None
@@ -118,27 +118,27 @@ class ModelCard(msgspec.Struct, frozen=True):
 
     @property
     def context_length(self) -> int | None:
-        """The most tokens of context the model was made for, if the server says."""
+        """The longest context of the model in tokens, if the server reports it."""
         return self._figure("context_length")
 
     @property
     def embedding_length(self) -> int | None:
-        """The width of its vectors, if the server says."""
+        """The number of dimensions of its vectors, if the server reports it."""
         return self._figure("embedding_length")
 
     def can(self, ability: str) -> bool:
-        """Whether it lists completion, vision, embedding, tools, thinking; an old server's silence counts as no."""
+        """Whether the card lists the ability (completion, vision, embedding, tools, thinking); old servers list none."""
         return ability in (self.capabilities or ())
 
     def _figure(self, name: str) -> int | None:
-        # model_info holds decoys such as "llama.vision.embedding_length": only the architecture's own key counts
+        # model_info also holds keys such as "llama.vision.embedding_length": only that of the architecture counts
         info = self.model_info or {}
         figure = info.get(f"{info.get('general.architecture')}.{name}")
         return figure if isinstance(figure, int) else None
 
 
 class Embeddings(msgspec.Struct, frozen=True):
-    """The answer of /api/embed: one list of numbers for each text, in order."""
+    """The answer of /api/embed: one vector for each text, in order."""
 
     embeddings: list[list[float]] | None = None
 
@@ -155,16 +155,16 @@ class _Version(msgspec.Struct, frozen=True):
     version: str
 
 
-_Kind = TypeVar("_Kind")
+_Struct = TypeVar("_Struct")
 _DECODERS: dict[type[Any], Any] = {
     kind: msgspec.json.Decoder(kind) for kind in (Chunk, ModelCard, Embeddings, _Tags, _Loaded, _Version)
 }
 
 
 def chunk(line: bytes) -> Chunk:
-    """Return one line of an answer as a value; raises RequestRefused for a line that is none.
+    """Return one line of an answer as a value; raises RequestRefused for any other line.
 
-    A line with an ``error`` is returned as it is: who reads the stream knows whether it is the first.
+    A line with an ``error`` is returned as well: what it means depends on whether it is the first of the stream.
     """
     found = _decoded(line, Chunk)
     if found.message is None and found.response is None and not found.done and found.error is None:
@@ -209,23 +209,23 @@ def full_name(name: str) -> str:
     return lower if ":" in lower.rpartition("/")[2] else f"{lower}:latest"
 
 
-def _decoded(body: Body, kind: type[_Kind]) -> _Kind:
+def _decoded(body: Body, kind: type[_Struct]) -> _Struct:
     try:
-        found: _Kind = _DECODERS[kind].decode(body)
+        found: _Struct = _DECODERS[kind].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise unreadable(body, str(error)) from None
     return found
 
 
-# Every request carries "truncate": false, so that the server refuses what it would otherwise cut without a word
-# (known to servers from 0.12.6 on; for embeddings much longer).
+# Every request carries "truncate": false, so that the server refuses a prompt that it would otherwise cut silently. Chat knows
+# the option since 0.12.6, embeddings for much longer.
 
 
 _ENCODER = msgspec.json.Encoder()
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One message of a conversation; ``images`` are base64 texts of PNG or JPEG files, ``tool_…`` those of called functions."""
+    """One message of a conversation; ``images`` are base64 texts of PNG or JPEG files, ``tool_…`` belong to tool calls."""
 
     role: str
     content: str
@@ -236,8 +236,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_call_id: str = ""
 
 
-class _Prompted(msgspec.Struct, frozen=True, kw_only=True):
-    # What /api/chat and /api/generate have in common.
+class _ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    # common fields of /api/chat and /api/generate
     model: str
     options: dict[str, Any] = {}
     format: Any = msgspec.UNSET
@@ -250,15 +250,15 @@ class _Prompted(msgspec.Struct, frozen=True, kw_only=True):
     top_logprobs: int | msgspec.UnsetType = msgspec.UNSET
 
 
-class ChatRequest(_Prompted, frozen=True, kw_only=True):
+class ChatRequest(_ModelRequest, frozen=True, kw_only=True):
     """A turn for /api/chat."""
 
     messages: tuple[Message, ...]
     tools: tuple[dict[str, Any], ...] | msgspec.UnsetType = msgspec.UNSET
 
 
-class GenerateRequest(_Prompted, frozen=True, kw_only=True):
-    """A prompt to be completed by /api/generate."""
+class GenerateRequest(_ModelRequest, frozen=True, kw_only=True):
+    """A prompt for /api/generate."""
 
     prompt: str
     suffix: str | msgspec.UnsetType = msgspec.UNSET
@@ -286,7 +286,7 @@ def embed_request(  # noqa: PLR0913 - one for each field
     keep_alive: float | str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> EmbedRequest:
-    """Return the request for a batch of texts; what is None is left to the server."""
+    """Return the request for a batch of texts; for None the server uses its default."""
     return EmbedRequest(
         model=model,
         input=tuple(texts),
@@ -297,8 +297,8 @@ def embed_request(  # noqa: PLR0913 - one for each field
     )
 
 
-def is_held_back(request: ChatRequest | GenerateRequest) -> bool:
-    """Whether the server may keep text to itself until it is whole: calls of functions, and answers in a format."""
+def is_buffered(request: ChatRequest | GenerateRequest) -> bool:
+    """Whether the server may hold text back until it is complete, as it does with tool calls and formats."""
     return request.format is not msgspec.UNSET or (isinstance(request, ChatRequest) and request.tools is not msgspec.UNSET)
 
 

@@ -256,7 +256,7 @@ class ResolvedSettings:
         """Keep a key for the address of now; None forgets it. Raises SettingError where it shall be stored and cannot be."""
         origin = self.address.origin
         if self.settings.key_store != "notebook":
-            profiles.store(self.settings.key_store, origin, key)
+            profiles.store_key(self.settings.key_store, origin, key)
         self._key = key
         self._origins["api_key"] = origin
         if key and self.address.scheme == "http" and not self.address.is_loopback:
@@ -269,7 +269,7 @@ class ResolvedSettings:
             return self._key.reveal(), "notebook"
         if chosen.api_key_env and self._origins.get("api_key_env") == address.origin:
             return variable(chosen.api_key_env, "api_key_env"), f"variable {chosen.api_key_env}"
-        if chosen.key_store != "notebook" and (found := profiles.stored(chosen.key_store, address.origin)):
+        if chosen.key_store != "notebook" and (found := profiles.stored_key(chosen.key_store, address.origin)):
             return found.reveal(), chosen.key_store
         if address.host == _CLOUD and os.environ.get("OLLAMA_API_KEY", "").strip():
             return variable("OLLAMA_API_KEY", "OLLAMA_API_KEY"), "variable OLLAMA_API_KEY"

@@ -1,1 +1,1 @@
-"""What lets a job resume: vectors and wanted answers on disk by a hash of what was asked, and never a prompt."""
+"""Vectors and answers on disk, found by a hash of the request; prompts and texts are never stored."""

@@ -1,68 +1,221 @@
-"""Explain what is wrong with an SQLite file."""
+"""Open an SQLite file for one user, check that it is ours, and set it aside when it is damaged."""
 
 from __future__ import annotations
 
-import errno
+import contextlib
+import os
 import sqlite3
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-LONGEST = 3.0  # seconds that a lock of another process is waited for; it holds one for some milliseconds
-PATIENCE = 0.2  # seconds of one wait, in which no interrupt lands
-_Found = TypeVar("_Found")
+LOCK_TIMEOUT = 3.0  # seconds to wait for a lock of another process, which usually lasts some milliseconds
+BUSY_TIMEOUT = 0.2  # seconds that SQLite itself waits each time, during which an interrupt is not noticed
+_RETRY_INTERVAL = 0.01  # seconds, where SQLite does not wait by itself
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}  # a file at its largest size is an I/O error to SQLite
-_NO_ROOM_ON_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+_NO_IDENTITY = (0, 0)
+_EMPTY = (0, 0)  # application id and version of a new file
+_Result = TypeVar("_Result")
 
 
 class Damaged(sqlite3.DatabaseError):
     """The file is not what this version wrote: foreign, newer, or broken."""
 
 
+def error_code(error: Exception) -> int:
+    """Return the primary result code of SQLite, or 0 for another error."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF  # the other bits give details that are not needed
+
+
 def is_damage(error: Exception) -> bool:
-    """Whether the file itself is at fault, so that a new one helps."""
-    return isinstance(error, Damaged) or _code(error) in _DAMAGE
+    """Return whether the file itself is at fault, so that a new one helps."""
+    return isinstance(error, Damaged) or error_code(error) in _DAMAGE
 
 
 def is_lock(error: Exception) -> bool:
-    """Whether another process holds the file."""
-    return _code(error) in _LOCKED
+    """Return whether another process holds the file."""
+    return error_code(error) in _LOCKED
 
 
-def waited_for(do: Callable[[], _Found], seconds: float = LONGEST) -> _Found:
-    """Return what ``do`` returns, called again for so many seconds while another process holds the file.
+def retry_while_locked(use: Callable[[], _Result], seconds: float) -> _Result:
+    """Return what ``use`` returns, calling it again for up to ``seconds`` while another process holds the file.
 
-    SQLite itself waits deaf to interrupts: each call should do so for a moment only.
+    SQLite cannot be interrupted while it waits, so each call should wait for BUSY_TIMEOUT at most.
     """
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return do()
+            return use()
         except sqlite3.Error as error:
             if not is_lock(error) or time.monotonic() > deadline:
                 raise
+            time.sleep(_RETRY_INTERVAL)
 
 
-def explained(error: Exception, path: Path) -> str:
-    """Return one sentence: why vectors are not kept for now."""
-    code, said = _code(error), getattr(error, "strerror", None) or str(error)
-    if is_lock(error):
-        return f"Some vectors were not kept: another process has locked {path}."
-    if code in _NO_ROOM or getattr(error, "errno", None) in _NO_ROOM_ON_DISK:
-        return f"Some vectors were not kept: there is no room left for {path} ({said})."
-    if code in _UNWRITABLE or isinstance(error, PermissionError):
-        return f"Vectors are not kept: {path} cannot be written ({said})."
-    return f"Vectors are not kept: {path} cannot be used ({said})."
+@dataclass(frozen=True)
+class FileFormat:
+    """A kind of file: what marks it, its tables, and how to open it.
+
+    ``content`` names what it stores in an error, for instance ``vectors``. ``schema`` are the statements that create it.
+    """
+
+    content: str
+    application: int
+    version: int
+    schema: tuple[str, ...]
+    pragmas: tuple[str, ...] = ()
+    write_ahead_log: bool = False
 
 
-def set_aside(error: Exception, path: Path, aside: Path) -> str:
-    """Return one sentence: what became of a file that was damaged."""
+class SqliteFile:
+    """The file at ``path``, opened at first use and again whenever another file lies there.
+
+    File and folder are created for this user alone. ``own_folder`` says that the folder holds nothing else, so that its mode
+    may be tightened too. ``busy_timeout`` is in seconds. Every method raises sqlite3.Error or OSError, Damaged among them;
+    after an error the file is closed and nothing of the call was written. It is to be used by one thread at a time.
+    """
+
+    def __init__(self, path: Path, file_format: FileFormat, *, own_folder: bool, busy_timeout: float | None = None) -> None:
+        self.path = path
+        self._format = file_format
+        self._own_folder = own_folder
+        self._busy_timeout = BUSY_TIMEOUT if busy_timeout is None else busy_timeout
+        self._connection: sqlite3.Connection | None = None
+        self._opened_identity: tuple[int, int] | None = None  # of the file opened last, also when it is closed again
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection to it."""
+        return self._connection is not None
+
+    @contextlib.contextmanager
+    def transaction(self, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
+        """Open the file if needed and commit what the block does, or close the file and roll back."""
+        try:
+            connection = self._connect()
+            connection.execute(begin)
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            self.close()  # which rolls back
+            raise
+
+    def size(self) -> int:
+        """Return the bytes on disk, including SQLite's files next to it."""
+        return sum(part.stat().st_size for part in self._parts() if part.exists())
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        connection, self._connection = self._connection, None
+        if connection:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def set_aside(self) -> Path | None:
+        """Rename the file and return its new path, so that the next use creates a new file.
+
+        None: another process did so first, and the file that lies there now is not the one that was found damaged.
+        """
+        damaged = self._opened_identity or self._identity()
+        self.close()
+        moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+        aside = self.path.with_name(f"{self.path.name}.{moment}-{os.getpid()}")
+        # The lock of an empty database keeps other processes out, and ends with this process however that ends.
+        lock = self.path.with_name(f"{self.path.name}-lock")
+        with contextlib.closing(sqlite3.connect(lock, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            if damaged != self._identity():
+                return None
+            for part in reversed(self._parts()):  # the file itself last: a new one must not meet the old log
+                with contextlib.suppress(FileNotFoundError):
+                    part.rename(f"{aside}{part.name.removeprefix(self.path.name)}")
+        return aside
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection and self._opened_identity == self._identity():
+            return self._connection
+        self.close()
+        self._create()
+        self._opened_identity = self._identity()  # before: should the file be replaced meanwhile, the next use opens the new one
+        connection = self._connection = sqlite3.connect(
+            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        connection.text_factory = lambda text: text.decode(errors="replace")  # a hostile file is foreign, not unreadable
+        self._prepare(connection)
+        return connection
+
+    def _create(self) -> None:
+        """Create folder and file for this user alone; SQLite gives its other files the mode of the first one."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._own_folder:
+            _tighten(self.path.parent, 0o700)
+        with contextlib.suppress(FileExistsError):  # never opened if it exists: closing it would end SQLite's locks (POSIX)
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        for part in self._parts():
+            with contextlib.suppress(FileNotFoundError):
+                _tighten(part, 0o600)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Check that the file has our format, and write the format into an empty file."""
+        for pragma in self._format.pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        ours = (self._format.application, self._format.version, *self._format.schema)
+        found = self._read_format(connection, "BEGIN")
+        if found in (ours, _EMPTY) and self._format.write_ahead_log:
+            # Here SQLite does not wait by itself for another process that does the same.
+            retry_while_locked(lambda: connection.execute("PRAGMA journal_mode=WAL"), self._busy_timeout)
+        if found == _EMPTY:
+            found = self._read_format(connection, "BEGIN IMMEDIATE")
+        if found != ours:
+            newer = found[0] == self._format.application and int(found[1]) > self._format.version
+            content = f"it is no store of {self._format.content}"
+            raise Damaged("a newer version of ollama_magics wrote it" if newer else content)
+
+    def _read_format(self, connection: sqlite3.Connection, begin: str) -> tuple[int | str, ...]:
+        """Return application, version and tables of the file; with BEGIN IMMEDIATE an empty file gets ours."""
+        connection.execute(begin)
+        tables = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
+        marks = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+        found: tuple[int | str, ...] = (*marks, *[sql for (sql,) in tables])
+        if found == _EMPTY and begin == "BEGIN IMMEDIATE":
+            application, version, schema = self._format.application, self._format.version, self._format.schema
+            for statement in (*schema, f"PRAGMA application_id={application}", f"PRAGMA user_version={version}"):
+                connection.execute(statement)
+            found = (application, version, *schema)
+        connection.execute("COMMIT")
+        return found
+
+    def _identity(self) -> tuple[int, int]:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return _NO_IDENTITY
+        return found.st_dev, found.st_ino
+
+    def _parts(self) -> list[Path]:
+        return [self.path.with_name(self.path.name + ending) for ending in ("", "-wal", "-shm")]
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return the bytes of the pages in use."""
+    pages, free, size = (_pragma(connection, name) for name in ("page_count", "freelist_count", "page_size"))
+    return (pages - free) * size
+
+
+def aside_text(error: Exception, path: Path, aside: Path) -> str:
+    """Return one sentence that says what became of a damaged file."""
     return f"{path} could not be read ({error}): it was kept as {aside.name}, and a new one was begun."
 
 
-def _code(error: Exception) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF  # the rest of the bits says more than we need
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _tighten(path: Path, mode: int) -> None:
+    if stat.S_IMODE(path.stat().st_mode) & ~mode:
+        path.chmod(mode)

@@ -1,8 +1,9 @@
-"""The store of vectors: it keeps what it can, and a file that fails costs a job no more than some time."""
+"""Keep vectors in a file from a thread of its own; a file that fails costs a job only time."""
 
 from __future__ import annotations
 
 import atexit
+import errno
 import hashlib
 import json
 import os
@@ -17,84 +18,99 @@ from typing import TypeVar
 import platformdirs
 
 from ollama_magics.background import SLICE
-from ollama_magics.store.sqlite_file import LONGEST, PATIENCE, explained, is_damage, is_lock, set_aside, waited_for
+from ollama_magics.store.sqlite_file import (
+    BUSY_TIMEOUT,
+    LOCK_TIMEOUT,
+    aside_text,
+    error_code,
+    is_damage,
+    is_lock,
+    retry_while_locked,
+)
 from ollama_magics.store.vector_file import VectorFile
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def key(digest: str, options: Mapping[str, object]) -> Callable[[str], bytes]:
-    """Return what gives the 16 bytes that stand for a text embedded with these options by the model of this digest.
+    """Return a function from a text to its key of 16 bytes, for the model of this digest and these options.
 
-    They are the same in every process and for every order of the options, whose values are what JSON can hold; True, 1 and
-    1.0 are three different ones. 128 bits of BLAKE2b: two of a billion texts meet with a probability below 1e-20.
+    Keys are the same in every process and for every order of the options, whose values are what JSON can hold; True, 1 and
+    1.0 give different keys. 128 bits of BLAKE2b: the probability that two of a billion texts get one key is below 1e-20.
     """
     # NUL cannot occur in a digest, and JSON escapes it: no two triples give one string
-    asked = hashlib.blake2b(f"{digest}\0{_CANONICAL.encode(options)}\0".encode("utf-8", "surrogatepass"), digest_size=16)
+    prefix = hashlib.blake2b(f"{digest}\0{_CANONICAL.encode(options)}\0".encode("utf-8", "surrogatepass"), digest_size=16)
 
-    def of(text: str) -> bytes:
-        found = asked.copy()
+    def key_of(text: str) -> bytes:
+        found = prefix.copy()
         found.update(text.encode("utf-8", "surrogatepass"))
         return found.digest()
 
-    return of
+    return key_of
 
 
 _NAME = "vectors.sqlite"
 _LIMIT = 4 * 1024**3
 _MOST_WAITING = 1  # batches, the one that is being written included: what is not written yet is lost when a process is killed
-_IMPATIENT = 0.05  # seconds for a lock after one that lasted too long: it must not slow down every batch
+_SHORT_TIMEOUT = 0.05  # seconds for a lock after one that lasted too long: it must not slow down every batch
 
 _FAILURES = (sqlite3.Error, OSError, MemoryError, OverflowError)
-
+_NO_SPACE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}  # a file at its largest size is an I/O error to SQLite
+_NO_SPACE_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 _FORKED = "Vectors are neither found nor kept in a process that was forked while the store was open."
+
 _Batch = tuple[Sequence[bytes], bytes, int]  # keys, rows, width
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 class VectorStore:
     """Vectors in one file, by 16-byte keys; threads and processes may use it at once.
 
-    ``path`` is the file, by default ``vectors.sqlite`` in the person's cache folder; ``limit`` its size in bytes, beyond which
-    the oldest batches go. Nothing is opened before the first use, and a use after close() opens it again. No method raises
-    for anything that is wrong with the file: rows are then not found or not kept, and ``problem`` says why in one sentence,
-    until the caller empties it.
+    ``path`` is the file, by default ``vectors.sqlite`` in the user's cache folder; ``limit`` is its largest size in bytes,
+    beyond which the oldest batches are removed. Nothing is opened before the first use, and a use after close() opens it
+    again. No method raises if something is wrong with the file: rows are then not found or not kept, and ``problem`` says
+    why in one sentence, until the caller empties it.
     """
 
     def __init__(self, path: Path | None = None, *, limit: int = _LIMIT) -> None:
         self.problem = ""
         self._path, self._limit = path, limit
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
-        # ``_changed`` guards ``_waiting``, ``_writer`` and the two counts, ``_using`` the file
+    def _reset(self) -> None:
+        # ``_changed`` guards ``_waiting``, ``_writer`` and the two counts; ``_file_lock`` guards the file
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._waiting: deque[_Batch] = deque()
         self._accepted = self._written = 0
         self._writer: threading.Thread | None = None
-        self._using = threading.Lock()
+        self._file_lock = threading.Lock()
         self._file: VectorFile | None = None
-        self._begun_anew = self._forked = False
+        self._busy_timeout = BUSY_TIMEOUT
+        self._set_aside_before = self._forked = False
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, memoryview]:
         """Return the rows that are kept, as float32 in little-endian order; what was put before is among them."""
         return self._attempt_after_writing(lambda file: file.find(keys), {}) if keys else {}
 
     def put(self, keys: Sequence[bytes], rows: bytes, width: int) -> None:
-        """Hand over a batch to be written by the store's own thread; wait while the one before is not yet written.
+        """Hand a batch to the store's own thread, which writes it; wait while the previous one is not yet written.
 
-        ``rows`` holds one row of ``width`` float32 numbers for each key; raises ValueError where it does not.
+        ``rows`` holds one row of ``width`` float32 numbers for each key; raises ValueError if it does not.
         """
         if len(rows) != len(keys) * width * 4:
             raise ValueError(f"{len(rows)} bytes are not {len(keys)} rows of {width} float32 numbers")
         if not rows:
             return
-        with self._mine():
+        with self._own_condition():
             self._wait(lambda: len(self._waiting) < _MOST_WAITING)
             self._waiting.append((tuple(keys), rows, width))
             self._accepted += 1
-            self._start_writer()
+            if not (self._writer and self._writer.is_alive()):
+                self._writer = threading.Thread(target=self._write, name="ollama_magics store", daemon=True)
+                self._writer.start()
+                atexit.register(self.close)  # runs while daemon threads still do: the end of a script loses no batch
             self._changed.notify_all()
 
     def count(self) -> int:
@@ -111,91 +127,99 @@ class VectorStore:
 
     def close(self) -> None:
         """Write what waits, close the file, and end the thread."""
-        with self._mine():
+        with self._own_condition():
             self._wait(lambda: not self._waiting)
             writer, self._writer = self._writer, None
             self._changed.notify_all()
         if writer:
             writer.join()
-        with self._using:
+        with self._file_lock:
             if self._file and not self._forked:
                 self._file.close()
         atexit.unregister(self.close)
 
-    # The thread that writes.
-
-    def _mine(self) -> threading.Condition:
-        """Return the lock of this process; a forked one has neither the writer nor the right to its parent's file."""
+    def _own_condition(self) -> threading.Condition:
+        """Return the condition of this process; a forked one has neither the writer nor the right to its parent's file."""
         if self._process != os.getpid():
-            parents, in_use = self._file, self._using.locked()
-            self._begin()
-            if parents and (parents.is_open or in_use):
-                self._file, self._forked = parents, True  # kept, for not even its end may close it here
+            parents_file, in_use = self._file, self._file_lock.locked()
+            self._reset()
+            if parents_file and (parents_file.is_open or in_use):
+                self._file, self._forked = parents_file, True  # referenced, so that it is not closed here even at exit
         return self._changed
 
     def _wait(self, until: Callable[[], bool]) -> None:
         while not until():
             self._changed.wait(SLICE)
 
-    def _start_writer(self) -> None:
-        if not (self._writer and self._writer.is_alive()):
-            self._writer = threading.Thread(target=self._write, name="ollama_magics store", daemon=True)
-            self._writer.start()
-            atexit.register(self.close)  # runs while daemon threads still do: the end of a script loses no batch
-
     def _write(self) -> None:
-        while batch := self._next_batch():
+        """Write batches until close() names another writer or none."""
+        while True:
+            with self._changed:
+                while self._writer is threading.current_thread() and not self._waiting:
+                    self._changed.wait()
+                if self._writer is not threading.current_thread():
+                    return
+                keys, rows, width = self._waiting[0]
             try:
-                self._attempt(partial(VectorFile.put, keys=batch[0], rows=batch[1], width=batch[2]), None)
+                self._attempt(partial(VectorFile.put, keys=keys, rows=rows, width=width), None)
             finally:
+                del rows  # may be large
                 with self._changed:
                     self._waiting.popleft()
                     self._written += 1
                     self._changed.notify_all()
 
-    def _next_batch(self) -> _Batch | None:
-        with self._changed:
-            while self._writer is threading.current_thread():
-                if self._waiting:
-                    return self._waiting[0]
-                self._changed.wait()
-        return None
-
-    # The file.
-
-    def _attempt_after_writing(self, do: Callable[[VectorFile], _Found], otherwise: _Found) -> _Found:
-        with self._mine():
+    def _attempt_after_writing(self, use: Callable[[VectorFile], _Result], otherwise: _Result) -> _Result:
+        with self._own_condition():
             last = self._accepted
             self._wait(lambda: self._written >= last)
-        return self._attempt(do, otherwise)
+        return self._attempt(use, otherwise)
 
-    def _attempt(self, do: Callable[[VectorFile], _Found], otherwise: _Found) -> _Found:
+    def _attempt(self, use: Callable[[VectorFile], _Result], otherwise: _Result) -> _Result:
+        """Return what ``use`` returns, or ``otherwise`` if the file fails."""
         if self._forked:  # SQLite forbids even a new connection to a file that was open at the fork
             self.problem = _FORKED
             return otherwise
-        with self._using:
-            file = self._file = self._file or self._located()
+        with self._file_lock:
+            folder = platformdirs.user_cache_path("ollama_magics", appauthor=False)
+            file = self._file = self._file or VectorFile(
+                self._path or folder / _NAME,
+                self._limit,
+                own_folder=self._path is None,
+                busy_timeout=self._busy_timeout,
+            )
             try:
-                found = waited_for(partial(self._done, do, file), 0.0 if file.patience < PATIENCE else LONGEST)
+                seconds = 0.0 if self._busy_timeout < BUSY_TIMEOUT else LOCK_TIMEOUT
+                found = retry_while_locked(partial(self._use, use, file), seconds)
             except _FAILURES as error:
                 file.close()
-                file.patience = _IMPATIENT if is_lock(error) else PATIENCE
-                self.problem = explained(error, file.path)
+                self._file = None
+                self._busy_timeout = _SHORT_TIMEOUT if is_lock(error) else BUSY_TIMEOUT
+                self.problem = _failure_text(error, file.path)
                 return otherwise
-            file.patience = PATIENCE
+            self._busy_timeout = BUSY_TIMEOUT
             return found
 
-    def _done(self, do: Callable[[VectorFile], _Found], file: VectorFile) -> _Found:
+    def _use(self, use: Callable[[VectorFile], _Result], file: VectorFile) -> _Result:
+        """Return what ``use`` returns; a damaged file is set aside and a new one used, once for each store."""
         try:
-            return do(file)
+            return use(file)
         except sqlite3.Error as error:
-            if not is_damage(error) or self._begun_anew:  # a second damaged file: the disk is at fault
+            if not is_damage(error) or self._set_aside_before:  # a second damaged file: the disk is at fault
                 raise
-            self._begun_anew = True
+            self._set_aside_before = True
             if aside := file.set_aside():
-                self.problem = set_aside(error, file.path, aside)
-            return do(file)
+                self.problem = aside_text(error, file.path, aside)
+            return use(file)
 
-    def _located(self) -> VectorFile:
-        folder = platformdirs.user_cache_path("ollama_magics", appauthor=False)
-        return VectorFile(self._path or folder / _NAME, self._limit, own_folder=self._path is None)
+
+def _failure_text(error: Exception, path: Path) -> str:
+    """Return one sentence that says why vectors are not kept for now."""
+    code, reason = error_code(error), getattr(error, "strerror", None) or str(error)
+    if is_lock(error):
+        return f"Some vectors were not kept: another process has locked {path}."
+    if code in _NO_SPACE or getattr(error, "errno", None) in _NO_SPACE_ERRNO:
+        return f"Some vectors were not kept: there is no room left for {path} ({reason})."
+    if code in _UNWRITABLE or isinstance(error, PermissionError):
+        return f"Vectors are not kept: {path} cannot be written ({reason})."
+    return f"Vectors are not kept: {path} cannot be used ({reason})."

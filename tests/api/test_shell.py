@@ -62,7 +62,7 @@ FAILURES = {
         "pull-failed",
         "file does not exist",
     ),
-    "that ends early": (pulling(*WHOLE[:3]), "pull-failed", "goes on from there"),
+    "that ends early": (pulling(*WHOLE[:3]), "pull-failed", "pulling again resumes it"),
     "at the door": (fine(pull=whole({"error": "invalid model name"}, status=400)), "request-refused", "invalid model name"),
     "of the connection": ([Receive(), Close()], "connection-broken", "broke"),
 }

@@ -25,7 +25,7 @@ cell => {
     new MutationObserver(look).observe(cell, {subtree: true, childList: true, characterData: true});
 }
 """
-FOOTER = re.compile(r"sandbox-chat · \d+ tokens · \d+ tok/s · first after \d+\.\d s · context [\d\s]+ of 4\s096")
+FOOTER = re.compile(r"sandbox-chat · \d+ tokens · \d+ tok/s · first token after \d+\.\d s · context [\d\s]+ of 4\s096")
 RICH = "repeat after me: ## A heading\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- *one* `two`\n\n```python\nx = 1  # a number\n```\n"
 
 
@@ -89,7 +89,7 @@ def test_the_stop_button_keeps_the_text_so_far_and_stops_run_all(opened: Opening
     answer, error = notebook.output(1).all_inner_texts()
     assert answer.startswith("and on and on")
     assert "the answer is not complete" in answer
-    assert error.splitlines() == ["Interrupted; the text so far is kept in _ollama.  [interrupted-answer-kept]"]
+    assert error.splitlines() == ["Interrupted; the text so far is in _ollama.  [interrupted-answer-kept]"]
     assert notebook.prompt(2) == "[ ]:"
     assert notebook.text(2) == ""
 
@@ -102,7 +102,7 @@ def test_an_unknown_model_is_an_error_of_three_short_lines(opened: Opening) -> N
     what, installed, remedy = notebook.text(1).strip().splitlines()  # of the waiting line an empty output is left
     assert what == "ModelProblem nope is not installed on 127.0.0.1."
     assert "sandbox-chat" in installed
-    assert remedy.startswith("ollama pull nope")
+    assert remedy.startswith("%ollama_pull nope")
     assert notebook.prompt(2) == "[ ]:"
 
 
@@ -125,7 +125,7 @@ def test_a_cell_that_runs_again_replaces_its_turn(opened: Opening) -> None:
     expect(notebook.answer(2)).to_contain_text("This is turn 2.")
     notebook.run(1)
     expect(notebook.answer(1)).to_contain_text("This is turn 1.")
-    expect(notebook.answer(1)).to_contain_text("later turns of the conversation were dropped (1)")
+    expect(notebook.answer(1)).to_contain_text("later turns of the conversation were removed (1)")
     notebook.run(2)
     expect(notebook.answer(2)).to_contain_text("This is turn 2.")
 

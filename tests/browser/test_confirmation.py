@@ -15,7 +15,7 @@ def add(a: int, b: int) -> int:
     return a + b"""
 CELLS = FUNCTION, "%%ollama -m sandbox-tools -t add\nWhat is 2 plus 3?", "print(ran)"
 CALL = "add(a=2, b=3)"
-NOT_ALLOWED = "error: the person did not allow this call"
+NOT_ALLOWED = "error: the user did not allow this call"
 
 
 def asked(opened: Opening) -> Notebook:
@@ -52,7 +52,7 @@ def test_the_stop_button_at_the_question_ends_the_cell(opened: Opening) -> None:
     expect(notebook.answer(2)).to_contain_text("error: interrupted")
     (error,) = (output for output in notebook.save()["cells"][2]["outputs"] if output["output_type"] == "error")
     (line,) = error["traceback"]
-    assert line == "Interrupted; the text so far is kept in _ollama.  [interrupted-answer-kept]"
+    assert line == "Interrupted; the text so far is in _ollama.  [interrupted-answer-kept]"
     assert line in notebook.text(2).splitlines()
     notebook.run(3)
     assert notebook.text(3).strip() == "[]"

@@ -1,4 +1,4 @@
-"""What stands between double braces, and that nothing of it is ever evaluated."""
+"""Names in double braces become texts, and nothing in braces is evaluated."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from PIL import Image
 from ollama_magics.conversation.template import as_text, fill_template
 from ollama_magics.errors import PromptProblem
 
-SIGNS = st.text(alphabet="{}{}{}\\ xy.()[]!:'%$0\n数")
-PLACE = re.compile(r"\{\{\s*[^\W\d]\w*\s*\}\}")
+CHARACTERS = st.text(alphabet="{}{}{}\\ xy.()[]!:'%$0\n数")
+PLACEHOLDER = re.compile(r"\{\{\s*[^\W\d]\w*\s*\}\}")
 LITERALS = st.text(alphabet="ab {}.\n").filter(lambda text: "{{" not in text and not text.endswith("{"))
 
 
@@ -43,8 +43,8 @@ class Trap:
         return "{{x}} {x.secret}"
 
 
-@given(SIGNS)
-def test_whatever_the_prompt_nothing_is_evaluated(template: str) -> None:
+@given(CHARACTERS)
+def test_nothing_in_a_prompt_is_evaluated(template: str) -> None:
     """A name is replaced by its text, or refused; anything else stays as it is."""
     values = {"x": Trap(), "y": "{{x}}"}
     try:
@@ -52,15 +52,15 @@ def test_whatever_the_prompt_nothing_is_evaluated(template: str) -> None:
     except PromptProblem as problem:
         assert problem.code == "name-unknown"  # noqa: PT017 - most templates are no error
     else:
-        assert PLACE.search(template) or filled == template
+        assert PLACEHOLDER.search(template) or filled == template
 
 
-@given(st.lists(st.tuples(LITERALS, st.sampled_from(["a", "b"])), max_size=6), LITERALS, SIGNS, SIGNS)
-def test_values_go_in_as_they_are_and_once(parts: list[tuple[str, str]], end: str, a: str, b: str) -> None:
+@given(st.lists(st.tuples(LITERALS, st.sampled_from(["a", "b"])), max_size=6), LITERALS, CHARACTERS, CHARACTERS)
+def test_values_go_in_unchanged_and_once(parts: list[tuple[str, str]], end: str, a: str, b: str) -> None:
     """A value that looks like a template is not filled again."""
     values = {"a": a, "b": b}
     template = "".join(f"{text}{{{{{name}}}}}" for text, name in parts) + end
-    if PLACE.sub("", template) == "".join(text for text, _ in parts) + end:
+    if PLACEHOLDER.sub("", template) == "".join(text for text, _ in parts) + end:
         assert fill_template(template, values) == "".join(text + values[name] for text, name in parts) + end
 
 
@@ -106,8 +106,8 @@ def test_names_are_replaced(template: str, filled: str) -> None:
     assert fill_template(template, {"x": 1, "数据": "Δ", "_2": 2}) == filled
 
 
-def test_an_unknown_name_is_an_error_with_the_nearest_one() -> None:
-    """Sending the braces would ask the model something nobody meant."""
+def test_an_unknown_name_is_an_error_with_the_nearest_name() -> None:
+    """With the braces in it, the model would get another prompt than was meant."""
     with pytest.raises(PromptProblem) as caught:
         fill_template("{{pries}}", {"price": 1, "_private": 2})
     assert caught.value.code == "name-unknown"
@@ -115,7 +115,7 @@ def test_an_unknown_name_is_an_error_with_the_nearest_one() -> None:
     assert caught.value.how_we_know == "The nearest name is price."
     with pytest.raises(PromptProblem) as caught:
         fill_template("{{x}}", {})
-    assert caught.value.how_we_know == "No name is near."
+    assert caught.value.how_we_know == "No name is similar."
 
 
 @pytest.mark.parametrize(
@@ -136,19 +136,19 @@ def test_an_unknown_name_is_an_error_with_the_nearest_one() -> None:
     ],
 )
 def test_each_value_has_its_text(value: Any, text: str) -> None:
-    """A text is itself, however long; a number is a number."""
+    """A text stays as it is, however long."""
     assert as_text(value) == text
 
 
 def test_a_long_value_says_what_was_cut() -> None:
-    """The model shall know that it does not see all."""
+    """The model must know that a part is missing."""
     text = as_text(list(range(10_000)))
     assert text.startswith("[0, 1, 2, ")
     assert text.endswith("\n(cut: 4000 of 58890 characters)")
 
 
 def test_a_frame_goes_in_as_a_table_with_its_shape_its_types_and_its_first_rows() -> None:
-    """Not with all of them, and it says so."""
+    """It says that these are not all rows."""
     frame = pd.DataFrame({"n": range(30), "text": ["a|b\nc"] * 30, "x": [1 / 3] * 30})
     lines = as_text(frame).split("\n")
     assert lines[0] == f"DataFrame of 30 rows × 3 columns (n int64, text {frame['text'].dtype}, x float64, first 20 rows):"
@@ -159,7 +159,7 @@ def test_a_frame_goes_in_as_a_table_with_its_shape_its_types_and_its_first_rows(
 
 
 def test_wide_and_long_values_say_what_was_left_out() -> None:
-    """Columns, rows, numbers, long cells, and the whole."""
+    """Columns, rows, numbers, long cells, and the text as a whole."""
     wide = pd.DataFrame(np.zeros((2, 50)))
     assert "first 30 columns" in as_text(wide)
     assert as_text(wide).split("\n")[-1].count("|") == 32
@@ -173,7 +173,7 @@ def test_wide_and_long_values_say_what_was_left_out() -> None:
     assert long.endswith(" characters)")
 
 
-def test_what_only_resembles_a_frame_is_read_by_its_own_ways() -> None:
+def test_a_frame_of_another_library_is_read_by_its_methods() -> None:
     """Polars has rows and no index; a lazy frame may not know its length."""
 
     class Rows:
@@ -192,19 +192,19 @@ def test_what_only_resembles_a_frame_is_read_by_its_own_ways() -> None:
     assert "first 20 rows" in as_text(lazy)
 
 
-@given(st.lists(st.lists(SIGNS, min_size=2, max_size=2), max_size=5))
+@given(st.lists(st.lists(CHARACTERS, min_size=2, max_size=2), max_size=5))
 def test_no_cell_breaks_a_table(cells: list[list[str]]) -> None:
-    """Every line has as many cells as the first one, whatever stands in them."""
+    """Every line has as many cells as the first one, whatever is in them."""
     lines = as_text(pd.DataFrame(cells, columns=["a", "b"], dtype=object)).split("\n")[1:]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} <= {4} or any("\\" in "".join(row) for row in cells)
 
 
 @pytest.mark.parametrize("picture", [Figure(), Image.new("L", (2, 2))])
 def test_a_picture_in_braces_is_an_error_that_says_how(picture: Any) -> None:
-    """The model would read the name of a class."""
+    """Its text would be the name of a class."""
     with pytest.raises(PromptProblem) as caught:
         fill_template("See {{x}}", {"x": picture})
-    assert (caught.value.code, caught.value.remedy) == ("value-is-picture", "give it beside the prompt: -i x")
+    assert (caught.value.code, caught.value.remedy) == ("value-is-picture", "send it as a picture: -i x")
     assert fill_template("See {{x}}", {"x": type(picture)})
 
 
@@ -216,7 +216,7 @@ class Broken:
 
 
 def test_a_value_that_cannot_be_written_is_an_error_of_the_prompt() -> None:
-    """In a few lines, with what its own code said."""
+    """With the message of its own error."""
     with pytest.raises(PromptProblem, match="RuntimeError: no connection") as caught:
         fill_template("See {{x}}", {"x": Broken()})
     assert caught.value.code == "value-unprintable"

@@ -43,14 +43,14 @@ class Scene:
         self.url = self.url or server.url
         return server.port
 
-    def world(self) -> Environment:
+    def environment(self) -> Environment:
         """Return what the check may look at."""
         port = self.port or closed_port()
         read, run = (lambda path: self.files.get(path, "")), (lambda *words: self.programs.get(" ".join(words), ""))
         return Environment(self.environ, read, self.modules, self.system, self._resolve, port, run)
 
-    def asked(self) -> CheckRequest:
-        """Return the question."""
+    def request(self) -> CheckRequest:
+        """Return what the check is to test."""
         return CheckRequest(self.url, "notebook", **{"model": "m", **self.question})
 
     def _resolve(self, host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
@@ -304,9 +304,9 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
     "http to TLS": (secured(scheme="http"), "http-to-https", "https://"),
     "http to the TLS of Go": (serving(page(REQUEST_TO_TLS.decode(), 400, "text/plain")), "http-to-https", "https://"),
     "a certificate of nobody known": (secured(trusts=False), "certificate-rejected", "SSL_CERT_FILE"),
-    "a certificate of yesterday": (secured(begins=-9, ends=-1), "certificate-rejected", "renewed"),
-    "TLS that is not completed": (no_handshake, "tls-failed", "in between"),
-    "a certificate for another name": (secured("other.test"), "certificate-rejected", "the name"),
+    "a certificate of yesterday": (secured(begins=-9, ends=-1), "certificate-rejected", "renew it"),
+    "TLS that is not completed": (no_handshake, "tls-failed", "a proxy that intercepts TLS"),
+    "a certificate for another name": (secured("other.test"), "certificate-rejected", "use the host name of the certificate"),
     "ollama.com without a key": (cloud, "cloud-key-required", "OLLAMA_API_KEY"),
     "a proxy with a page of its own": (by_proxy(page("<html>Bad Gateway</html>", 502)), "proxy-answered", "NO_PROXY="),
     "a dead proxy": (by_proxy(None), "proxy-failed", "NO_PROXY=gpu-box.test"),
@@ -317,7 +317,7 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
     ),
     "a plain proxy that wants a password": (by_proxy(page("no", 407)), "proxy-refused", "NAME:PASSWORD"),
     "a SOCKS proxy": (by_proxy(None, value="socks5://127.0.0.1:1"), "proxy-settings-unusable", "HTTP_PROXY"),
-    "a redirect to a login": (serving(page("", 302, extra="Location: /login\r\n")), "redirect-refused", "log in"),
+    "a redirect to a login": (serving(page("", 302, extra="Location: /login\r\n")), "redirect-refused", "login page"),
     "a redirect elsewhere": (serving(page("", 301, extra="Location: https://else.test/x\r\n")), "redirect-refused", "--base-url"),
     "Open WebUI": (serving(page("<html><title>Open WebUI</title></html>")), "not-ollama", "/ollama"),
     "LM Studio": (
@@ -331,7 +331,7 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
         "not-ollama",
         "llama.cpp",
     ),
-    "a login page": (serving(page("<html><form>Sign in<input type='password'></form></html>")), "not-ollama", "log in"),
+    "a login page": (serving(page("<html><form>Sign in<input type='password'></form></html>")), "not-ollama", "login page"),
     "an nginx page": (serving(page("<html><center>nginx</center></html>", 404)), "not-ollama", "11434"),
     "no list of models": (serving(fine(tags=whole({"data": []}))), "not-ollama", "11434"),
     "404 page not found": (serving(page("404 page not found", 404, "text/plain")), "path-unknown", "/v1"),
@@ -354,9 +354,9 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
             fine(tags=whole({"models": [{"name": "mistral:latest"}]}), show=said(404, "model 'x' not found")), model="mistrl"
         ),
         "model-missing",
-        "ollama pull mistrl",
+        "%ollama_pull mistrl",
     ),
-    "an empty server": (serving(fine(tags=whole({"models": []}))), "no-model-able", "ollama pull m"),
+    "an empty server": (serving(fine(tags=whole({"models": []}))), "no-model-able", "%ollama_pull m"),
     "an embedding model for chat": (serving(fine(show=card(8192, "embedding"))), "model-wrong-type", "choose another"),
     "a chat model for embeddings": (serving(fine(show=card()), abilities=("embedding",)), "model-wrong-type", "choose another"),
     "pictures for a blind model": (

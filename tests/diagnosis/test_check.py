@@ -47,7 +47,7 @@ def test_a_good_server_passes_every_stage(stand_in: FakeServer) -> None:
     assert sentences[0] == f"{stand_in.url}, set in this notebook"
     assert sentences[2:5] == [
         "Ollama 0.24.0",
-        "sandbox-chat is installed, one of 5",
+        "sandbox-chat is installed (one of 5)",
         "completion, context up to 8\u202f192",
     ]
     assert all(stage.milliseconds is not None for stage in report.stages[:5])
@@ -62,7 +62,7 @@ def test_a_check_loads_no_model(stand_in: FakeServer) -> None:
 def test_the_only_fitting_model_is_found(stand_in: FakeServer) -> None:
     """With the size of its vectors, where it makes some."""
     report = check(CheckRequest(stand_in.url, abilities=("embedding",)))
-    assert report.stages[3].sentence == "sandbox-embed, the only installed one of 5 that fits"
+    assert report.stages[3].sentence == "sandbox-embed (the only suitable one of 5 installed)"
     assert "dimension 256" in report.stages[4].sentence
 
 
@@ -229,8 +229,8 @@ def test_the_text_has_a_line_for_each_stage_and_the_remedy_below() -> None:
     lines = str(found_on(fine(tags=whole({"models": []})))).splitlines()
     assert [line[0] for line in lines if line[0] != " "] == ["✓", "✓", "✓", "✗", "–"]
     assert lines[3].startswith("✗ Model")
-    assert "No installed model on 127.0.0.1 can do this: completion." in lines[3]
-    assert lines[5].strip() == "ollama pull llama3.2  [no-model-able]"
+    assert "No installed model on 127.0.0.1 supports this: completion." in lines[3]
+    assert lines[5].strip() == "%ollama_pull llama3.2  [no-model-able]"
     assert lines[6].endswith("not asked yet")
     assert "ms)" not in lines[6]
 

@@ -42,8 +42,8 @@ def test_the_stand_in_passes_and_is_asked_as_in_real_use(stand_in: FakeServer) -
 
 def test_a_long_load_ticks_and_is_called_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known is reported while the model is on its way, with D32 when it takes long."""
-    monkeypatch.setattr(capability_tests, "_TICK", 0.05)
-    monkeypatch.setattr(capability_tests, "_LONG", 0.0)
+    monkeypatch.setattr(capability_tests, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(capability_tests, "_LONG_LOAD_SECONDS", 0.0)
     seen: list[CheckReport] = []
     with FaultServer(fine(show=card(), chat=[Wait(0.4), *saying("Hello")])) as server:
         assert check(CheckRequest(server.url, model="m", deep=True), seen.append)
@@ -120,7 +120,7 @@ def test_a_server_that_refuses_functions_is_told_in_its_own_words() -> None:
     assert report.error is not None
     assert (report.error.code, report.error.how_we_know) == (
         "tools-unused",
-        "Asked to use a function it said: m does not support tools",
+        "Asked to call a function, it answered: m does not support tools",
     )
 
 
@@ -130,11 +130,11 @@ def test_the_report_is_the_same_as_json(stand_in: FakeServer) -> None:
     assert (good["ok"], good["code"]) == (True, None)
     assert [stage["state"] for stage in good["stages"]] == ["ok"] * 5 + ["not asked"] * 3
     bad = check(CheckRequest(stand_in.url, model="nope"))
-    found = json.loads(str(bad.in_json()))
+    found = json.loads(str(bad.shown_as_json()))
     assert bad.error is not None
     assert (found["ok"], found["code"]) == (False, "model-missing")
     assert found["stages"][3]["error"]["remedy"] == bad.error.remedy
-    assert bad.in_json()._repr_html_() is None
+    assert bad.shown_as_json()._repr_html_() is None
 
 
 def test_silence_of_the_server_ends_the_metadata_but_not_a_load() -> None:

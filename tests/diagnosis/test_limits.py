@@ -55,11 +55,11 @@ SLOW: dict[str, tuple[list[Step], Environment, str]] = {
 }
 
 
-def timed(script: list[Step], world: Environment, url: str, found: dict[str, Any], name: str) -> None:
+def timed(script: list[Step], environment: Environment, url: str, found: dict[str, Any], name: str) -> None:
     """Make one check, and note its report and how long it took."""
     with FaultServer(script) as server:
         start = time.monotonic()
-        report = check(CheckRequest(url.format(port=server.port), model="m"), world=world)
+        report = check(CheckRequest(url.format(port=server.port), model="m"), environment=environment)
         found[name] = report, time.monotonic() - start
 
 

@@ -22,7 +22,7 @@ def found_in(scene: Scene, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Che
         monkeypatch.setenv(name, value)
     if scene.trusts:
         monkeypatch.setenv("SSL_CERT_FILE", trust(folder))
-    return check(scene.asked(), world=scene.world())
+    return check(scene.request(), environment=scene.environment())
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
@@ -110,7 +110,7 @@ def test_without_probes_no_other_address_is_tried_or_offered() -> None:
     make, _, _ = SITUATIONS["a slip in the port"]
     with scene_of(make) as scene:
         scene.question["probes"] = False
-        report = check(scene.asked(), world=scene.world())
+        report = check(scene.request(), environment=scene.environment())
     assert report.error is not None
     assert not COMMAND.search(report.error.remedy)
 
@@ -119,6 +119,6 @@ def test_an_address_to_listen_on_is_used_as_loopback_and_noted() -> None:
     """Once, and the check goes on."""
     with scene_of(SITUATIONS["a closed port"][0]) as scene:
         scene.url = f"http://0.0.0.0:{closed_port()}"
-        report = check(scene.asked(), world=scene.world())
+        report = check(scene.request(), environment=scene.environment())
     assert [note.code for note in report.stages[0].notes] == ["address-is-wildcard"]
     assert report.stages[0].state == "ok"

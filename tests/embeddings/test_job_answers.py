@@ -99,7 +99,7 @@ def test_a_server_has_two_batches_to_compute_while_the_answer_to_a_third_is_read
 FLAWED: dict[str, tuple[Any, str]] = {
     "zeros": ([0.0, 0.0, 0.0, 0.0], "got a vector of zeros"),
     "too small for float32": ([1e-50, 0.0, 0.0, 0.0], "got a vector of zeros"),
-    "too large for float32": ([1e39, 0.0, 0.0, 0.0], "no finite number"),
+    "too large for float32": ([1e39, 0.0, 0.0, 0.0], "NaN or infinite"),
     "empty": ([], "got 0 numbers, not 4"),
     "narrow": ([1.0], "got 1 numbers, not 4"),
     "wide": ([1.0] * 5, "got 5 numbers, not 4"),
@@ -155,7 +155,7 @@ def test_a_width_other_than_the_wanted_one_ends_the_job(connect: Connect) -> Non
     """Ollama ignores a dimension that the model cannot give, without a word."""
     with serving(healthy) as server:
         assert Call(connect, [server])(TEXTS, dimensions=4).shape == (4, 4)
-        assert "3 numbers were asked for" in Call(connect, [server]).problem(TEXTS, dimensions=3).how_we_know
+        assert "3 numbers were requested" in Call(connect, [server]).problem(TEXTS, dimensions=3).how_we_know
 
 
 def test_a_model_that_is_replaced_during_the_job_ends_it(connect: Connect) -> None:

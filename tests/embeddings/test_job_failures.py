@@ -89,7 +89,7 @@ def test_a_row_that_is_too_long_says_by_how_much_where_the_server_does(connect: 
     """Tokens and context stand in newer answers."""
     with serving(poisoned({"b"}, lambda: refused(NESTED))) as server:
         problem = Call(connect, [server]).problem(["a", "b", "c"])
-    assert problem.how_we_know == "Row 1 is too long by 188 tokens (700, the context 512)."
+    assert problem.how_we_know == "Row 1 is 188 tokens too long (700, the context 512)."
 
 
 def test_texts_too_long_in_a_row_cost_two_requests_each_at_the_most(connect: Connect) -> None:

@@ -50,8 +50,8 @@ def test_a_server_that_does_not_answer_is_left_out_with_a_word(connect: Connect)
         assert np.array_equal(call(TEXTS, batch=20), vectors(TEXTS))
         key, facts = call.last_report().notes[0]
     assert (key, facts["url"]) == ("server_left_out", dead.url)
-    assert messages.Phrase(key, **facts).spoken("zh").startswith(f"未使用 {dead.url}：")
-    assert messages.told(facts["reason"], "en") != messages.told(facts["reason"], "zh")
+    assert messages.Phrase(key, **facts).text("zh").startswith(f"未使用 {dead.url}：")
+    assert messages.format_fact(facts["reason"], "en") != messages.format_fact(facts["reason"], "zh")
 
 
 def test_a_server_that_fails_in_between_is_left_out_with_a_note(connect: Connect) -> None:
@@ -166,7 +166,7 @@ def test_each_of_two_servers_gets_its_own_key() -> None:
     with serving(healthy) as one, serving(healthy) as two:
         for server, key in ((one, "key-of-one"), (two, "key-of-two")):
             session.configure({"base_url": server.url, "key_store": "file"})
-            session.in_force.hold_key(Secret(key))
+            session.resolved.hold_key(Secret(key))
         session.configure({"base_url": "http://gpu-box"})
         vectors_of_both = session.embed(TEXTS, "m", batch=5, store=False, base_url=f"{one.url},{two.url}")
         session.close()

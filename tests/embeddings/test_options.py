@@ -40,7 +40,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"parallel": 17}, "at most 16"),
     ({"dimensions": -1}, "at least 1"),
     ({"on_error": "ignore"}, "raise, nan, skip"),
-    ({"query": True, "document": True}, "one or the other"),
+    ({"query": True, "document": True}, "not both"),
     ({"keep_alive": "long"}, "30m"),
     ({"options": ["num_thred=2"]}, "Did you mean num_thread?"),
     ({"options": ["colour=red"]}, "num_ctx"),

@@ -17,17 +17,16 @@ from ollama_magics.errors import EmbeddingProblem, Interrupted, OllamaMagicsErro
 PACKAGE = Path(ollama_magics.__file__).parent
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CODES = list(messages._ERRORS["en"])
-CODE = re.compile(f"'({'|'.join(CODES)})'")
+CODE = re.compile(f"[\"']({'|'.join(CODES)})[\"']")
 SHOWN = [code for code in CODES if not code.startswith("interrupted-")]  # an interrupt is one line
 NEVER_FACTS = {"debug", "rows"}  # arguments of the constructors that no text shows
-# What some error classes and the reply add themselves; **where in the client and the transport holds these three.
+# What some error classes and the reply add themselves; **facts holds these three.
 ADDED = {
     code: {"characters"}
     for code in ("stream-incomplete", "model-stuck", "stream-error", "stream-stalled", "stream-unreadable", "context-full")
 }
 ADDED |= {code: {"tokens", "limit"} for code in ("prompt-too-long", "conversation-too-long")}
-SPREAD = {name: {"url", "host", "port"} for name in ("where", "case.where")}
-POSITIONAL = {"refuse": ("code", "source", "reason")}  # the room of pictures raises through this function
+SPREAD = {name: {"url", "host", "port"} for name in ("facts", "context.facts")}
 
 
 def fields(code: str, language: str = "en") -> set[str]:
@@ -55,8 +54,7 @@ def given_facts(call: ast.Call, code: str) -> set[str]:
     named = {keyword.arg for keyword in call.keywords if keyword.arg}
     spread = [keyword.value for keyword in call.keywords if keyword.arg is None]
     held = set().union(*(SPREAD[ast.unparse(value)] for value in spread))
-    told = POSITIONAL.get(ast.unparse(call.func).rpartition(".")[2], ())[: len(call.args)]
-    return (named | held | set(told) | ADDED.get(code, set())) - NEVER_FACTS
+    return (named | held | ADDED.get(code, set())) - NEVER_FACTS
 
 
 CALLS = list(calls())
@@ -69,20 +67,22 @@ def test_an_error_gets_the_facts_that_its_text_needs(place: str, call: ast.Call,
 
 
 def test_what_is_spread_into_errors_holds_what_it_should() -> None:
-    """Each ``where`` in the package is a dict with these keys."""
+    """Each function ``facts`` in the package returns a dict with these keys."""
     found = [
         {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "where" and isinstance(node.value, ast.Dict)
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef) and function.name in ("facts", "_facts")
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict)
     ]
-    assert found
-    assert all(keys >= SPREAD["where"] for keys in found)
+    assert len(found) == 2
+    assert all(keys >= SPREAD["facts"] for keys in found)
 
 
 def test_every_code_is_raised_and_every_raised_code_is_told() -> None:
     """No text is dead, and no error is without words."""
-    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path.parent.name != "texts"]
+    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path.parent.name != "messages"]
     assert {code for source in sources for code in CODE.findall(source)} == set(CODES)
 
 

@@ -81,7 +81,7 @@ def test_an_interrupt_keeps_the_text_and_frees_the_server(kernel: Any, stand_in:
     assert "and on" in ran.plain
     assert "not complete" in ran.html
     wait_until(lambda: not stand_in.open_streams)
-    assert "and on" in kernel.run("print(_ollama.so_far, _ollama.complete, 'answer' in globals())").written
+    assert "and on" in kernel.run("print(_ollama.text, _ollama.complete, 'answer' in globals())").written
     assert kernel.run("print(_ollama.complete, 'answer' in globals())").written == "False False\n"
 
 

@@ -50,7 +50,7 @@ def test_it_is_there_before_anything_is_asked(kernel: Any) -> None:
     [
         (whole({"models": []}), "loading the model"),
         (whole({"models": [{"name": "other:latest"}]}), "loading the model"),
-        (LISTED, "reading the prompt, or in the queue"),
+        (LISTED, "reading the prompt, or waiting in the queue"),
         (whole(b"no", status=404, kind="text/plain"), "waiting"),
         (whole(b"<html>", kind="text/html"), "waiting"),
     ],

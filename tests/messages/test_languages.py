@@ -11,7 +11,7 @@ import pytest
 
 import ollama_magics
 from ollama_magics import messages
-from ollama_magics.server.address_text import Why
+from ollama_magics.server.address_text import ChangeReason
 from ollama_magics.settings import form, values
 
 PACKAGE = Path(ollama_magics.__file__).parent
@@ -22,7 +22,7 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
 }
 # The English stands with the thing itself: the reason in the room of addresses, help and words of a choice with the setting.
 ONLY_CHINESE = {
-    *(f"why_{why.name.lower()}" for why in Why),
+    *(f"why_{why.name.lower()}" for why in ChangeReason),
     *(f"help_{name}" for name in form.form()),
     *(f"word_{word}" for name in form.form() for word in form.words(name)),
 }
@@ -39,7 +39,7 @@ def fields(text: str | tuple[str, ...]) -> set[str]:
 def test_the_reasons_of_an_address_are_told_in_chinese() -> None:
     """Each by the name of the reason; beside them only helps and words of settings have no English of their own."""
     only = set(messages._PHRASES["zh"]) - set(messages._PHRASES["en"])
-    assert {f"why_{why.name.lower()}" for why in Why} <= only <= ONLY_CHINESE
+    assert {f"why_{why.name.lower()}" for why in ChangeReason} <= only <= ONLY_CHINESE
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -76,9 +76,9 @@ def test_facts_are_told_in_the_language_of_the_error() -> None:
     with pytest.raises(values.refused("x", "seed", "y", "z").__class__) as caught:
         values.count("-5", "context_length")
     error = caught.value
-    assert str(error).startswith("'-5' is no value for Context length.\nIt must be at least 1.\n")
+    assert str(error).startswith("'-5' is not a valid value for Context length.\nIt must be at least 1.\n")
     error.language = "zh"
-    assert str(error).startswith("'-5' 不是“模型上下文长度”可用的值。\n不能小于 1。\n")
+    assert str(error).startswith("'-5' 不是“模型上下文长度”的有效值。\n不能小于 1。\n")
 
 
 LITERAL = re.compile(r"""(?:reason|value|known)=f?["'](?=[^"']*[a-z]{3} [a-z])""")
@@ -91,7 +91,7 @@ def test_no_reason_is_raised_as_an_english_sentence() -> None:
     found = {
         f"{path.relative_to(PACKAGE)}: {line.strip()}"
         for path in PACKAGE.rglob("*.py")
-        if path.relative_to(PACKAGE).parts[0] not in {*NOT_YET, "texts", "standin"}
+        if path.relative_to(PACKAGE).parts[0] not in {*NOT_YET, "messages", "fake_server"}
         for line in path.read_text(encoding="utf-8").splitlines()
         if LITERAL.search(line)
     }

@@ -12,8 +12,7 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_view import warnings
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
 from ollama_magics.server.wire import Message
 from ollama_magics.session.session import current
@@ -64,7 +63,7 @@ def test_logprobs_come_for_each_token() -> None:
     assert reply.text.split() == ["Hello", "there", ".", "I"]
     assert [one["token"].strip() for one in reply.logprobs] == reply.text.split()
     assert all(len(one["top_logprobs"]) == 2 for one in reply.logprobs)
-    assert "logprobs" not in " ".join(warnings(reply))
+    assert "logprobs" not in " ".join(answer_view(reply).warnings)
     assert om.chat("Hi", logprobs=0, generate=True, max_tokens=2).text
 
 
@@ -88,14 +87,14 @@ def test_thinking_can_be_switched_and_a_level_is_told_to_mean_nothing() -> None:
     assert (off.text.strip(), off.thinking) == (PARROT, "")
     high = om.chat("Hi", model="thinker", think="high")
     assert (high.text.strip(), high.thinking.strip()) == (PARROT, "Hmm")
-    assert "it knows no high" in warnings(high)[0]
+    assert "has no thinking levels" in answer_view(high).warnings[0]
 
 
 def test_thoughts_that_use_up_the_budget_say_so() -> None:
     """The server calls it an ordinary answer."""
     reply = om.chat("Hi", model="thinker", max_tokens=1)
     assert (reply.text, reply.done_reason) == ("", "length")
-    assert warnings(reply) == ["the budget ended inside the thoughts: raise with --max-tokens"]
+    assert answer_view(reply).warnings == ["max tokens were used up by thoughts: raise with --max-tokens"]
 
 
 # Conversations.
@@ -115,7 +114,7 @@ def test_a_long_conversation_is_cut_by_us_and_says_so() -> None:
     reply = om.chat("Hi", conversation=filled(tokens=36), max_tokens=64)
     assert reply.text.strip() == PARROT
     assert 20 < reply.left_out < 40
-    assert warnings(reply) == [f"the start of the conversation was left out to fit ({reply.left_out})"]
+    assert answer_view(reply).warnings == [f"the start of the conversation was left out to fit the context ({reply.left_out})"]
     assert reply.stats.prompt_tokens + 64 <= 512
 
 
@@ -143,7 +142,7 @@ def test_a_strict_answer_ends_with_the_context_and_is_an_error() -> None:
         _ = reply.text
     assert caught.value.code == "context-full"
     assert (reply.complete, reply.shifted) == (False, False)
-    assert 110 < len(reply.so_far.split()) <= 128
+    assert 110 < len(reply.text.split()) <= 128
 
 
 def test_a_cut_answer_goes_on() -> None:
@@ -201,8 +200,8 @@ def idle(url: str, model: str) -> bool:
 PHASES: dict[str, tuple[str, dict[str, Any], Callable[[Reply, float], bool]]] = {
     "loading": ("Hi", {"context_length": 1024}, lambda _, begun: time.monotonic() - begun > 0.05),
     "reading the prompt": ("word " * 300, {"context_length": 2048}, lambda _, begun: time.monotonic() - begun > 0.6),
-    "streaming": ("Hi", {}, lambda reply, _: reply.so_far.count("on") > 3),
-    "at the first word": ("Hi", {}, lambda reply, _: bool(reply.so_far)),
+    "streaming": ("Hi", {}, lambda reply, _: exchange_of(reply).partial_text.count("on") > 3),
+    "at the first word": ("Hi", {}, lambda reply, _: bool(exchange_of(reply).partial_text)),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ollama_magics.diagnosis import capability_tests
-from ollama_magics.diagnosis.capability_tests import Talk
+from ollama_magics.diagnosis.capability_tests import ModelUnderTest
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest
 from ollama_magics.diagnosis.stages import check
 from ollama_magics.errors import EmbeddingProblem
@@ -30,11 +30,11 @@ def told(report: CheckReport, stage: str) -> str:
 @pytest.mark.parametrize(
     ("model", "ability", "verdict"),
     [
-        ("colours", "completion", "vision: sees"),
-        ("caller", "completion", "tools: calls"),
-        ("thinker", "completion", "thinking: thinks"),
-        ("all-minilm", "embedding", "embedding: near texts are near (dimension 384"),
-        ("parrot", "completion", "nothing more to prove"),
+        ("colours", "completion", "vision: works"),
+        ("caller", "completion", "tools: function called"),
+        ("thinker", "completion", "thinking: works"),
+        ("all-minilm", "embedding", "embedding: similar texts are close (dimension 384"),
+        ("parrot", "completion", "no more capabilities to test"),
     ],
 )
 def test_what_a_model_can_do_is_proved(real_url: str, model: str, ability: str, verdict: str) -> None:
@@ -59,9 +59,9 @@ def test_the_vectors_of_a_chat_model_are_found_out(real_url: str) -> None:
     assert report.error is not None
     assert (report.error.code, told(report, "load")) == ("model-wrong-type", "not asked yet")
     client = Client(parse(real_url))
-    talk = Talk(client, CheckRequest(real_url, abilities=("embedding",)), "parrot", client.card("parrot"))
+    model = ModelUnderTest(client, CheckRequest(real_url, abilities=("embedding",)), "parrot", client.card("parrot"))
     with pytest.raises(EmbeddingProblem) as caught:
-        capability_tests.embedding(talk)
+        capability_tests.embedding(model)
     client.close()
     assert caught.value.code == "vectors-useless"
 

@@ -87,7 +87,7 @@ def test_a_model_that_loops_where_json_is_wanted_is_an_error_with_its_text(kind:
         _ = reply.value
     assert caught.value.code in ("stream-incomplete", "object-cut")
     assert caught.value.partial is reply
-    assert reply.so_far.startswith("{")
+    assert reply.text.startswith("{")
     assert not reply.complete
     with pytest.raises(FormatProblem):
         _ = reply.value

@@ -14,8 +14,7 @@ from PIL import Image
 
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_view import warnings
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
 from ollama_magics.server.wire import ChatRequest, Message
 from ollama_magics.session.session import Session, current
@@ -48,7 +47,7 @@ def test_a_picture_for_a_blind_model_is_refused_before_anything_is_sent(tmp_path
     with pytest.raises(ModelProblem) as caught:
         om.chat("What colour?", model="parrot", images=[picture(tmp_path, "PNG")])
     assert caught.value.code == "model-not-able"
-    assert "able to: colours" in caught.value.remedy
+    assert "these support it: colours" in caught.value.remedy
 
 
 def test_an_answer_comes_whole_with_its_figures() -> None:
@@ -58,7 +57,7 @@ def test_an_answer_comes_whole_with_its_figures() -> None:
     assert (reply.complete, reply.done_reason, reply.stats.tokens) == (True, "stop", 10)
     assert reply.stats.prompt_tokens > 0
     assert reply.stats.tokens_per_second > 0
-    assert (warnings(reply), reply.shifted) == ([], False)
+    assert (answer_view(reply).warnings, reply.shifted) == ([], False)
 
 
 def test_thoughts_come_apart_from_the_answer() -> None:
@@ -72,7 +71,7 @@ def test_an_answer_that_was_cut_at_its_bound_says_so() -> None:
     """It is an ordinary answer for the server."""
     reply = om.chat("Hi", model="endless", max_tokens=5)
     assert reply.text.split() == ["and", "on", "and", "on", "and"]
-    assert warnings(reply) == ["cut at the max tokens (5): raise with --max-tokens"]
+    assert answer_view(reply).warnings == ["cut at max tokens (5): raise with --max-tokens"]
 
 
 def test_an_answer_that_ran_past_the_context_is_marked() -> None:
@@ -84,11 +83,11 @@ def test_an_answer_that_ran_past_the_context_is_marked() -> None:
 
 def test_an_interrupted_answer_keeps_its_text_and_frees_the_server(session: Session) -> None:
     """The model would never stop by itself, and answers one request after another: the next one proves that it did."""
-    reply = session.ask(Prompt("Hi", model="endless", max_tokens=-1))
+    reply = session.ask(Prompt("Hi", model="endless", overrides={"max_tokens": -1}))
 
     def press_stop() -> None:
         deadline = time.monotonic() + 30
-        while reply.so_far.count("on") < 3 and time.monotonic() < deadline:
+        while exchange_of(reply).partial_text.count("on") < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
         _thread.interrupt_main()
 
@@ -98,9 +97,9 @@ def test_an_interrupted_answer_keeps_its_text_and_frees_the_server(session: Sess
         _ = reply.text
     presser.join()
     assert caught.value.partial is reply
-    assert reply.so_far.split()[:4] == ["and", "on", "and", "on"]
-    assert [(turn.complete, turn.answer.content) for turn in session.conversation.turns] == [(False, reply.so_far)]
-    assert session.ask(Prompt("Hi", model="endless", max_tokens=2)).text.split() == ["and", "on"]
+    assert reply.text.split()[:4] == ["and", "on", "and", "on"]
+    assert [(turn.complete, turn.answer.content) for turn in session.conversation.turns] == [(False, reply.text)]
+    assert session.ask(Prompt("Hi", model="endless", overrides={"max_tokens": 2})).text.split() == ["and", "on"]
 
 
 def test_a_prompt_over_the_context_is_an_error_and_no_answer() -> None:
@@ -125,7 +124,7 @@ def test_a_model_that_got_stuck_is_an_error_with_its_text(session: Session, *, s
         _ = reply.text
     assert caught.value.code == code
     assert caught.value.partial is reply
-    assert len(reply.so_far) > 10
+    assert len(reply.text) > 10
     assert not reply.complete
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.conversation.reply_view import metadata
+from ollama_magics.conversation.reply import answer_view
 from ollama_magics.errors import ModelProblem
 from ollama_magics.session.session import Session, current
 
@@ -24,7 +24,7 @@ def test_an_answer_knows_where_it_came_from() -> None:
     """The digest is the one that the server lists."""
     reply = om.chat("Hi", model="parrot", seed=3)
     assert reply.text
-    kept = metadata(reply)["ollama_magics"]
+    kept = answer_view(reply).provenance
     listed = {model.name: model.digest for model in current().client.installed()}
     assert kept["digest"] == listed["parrot:latest"]
     assert re.fullmatch(r"Ollama \d+\.\d+\.\d+\S*", kept["server"])

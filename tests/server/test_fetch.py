@@ -75,7 +75,7 @@ def test_the_bytes_come_as_they_are_and_the_request_tells_nothing() -> None:
 def test_no_machine_but_public_ones_is_connected_to(address: str) -> None:
     """Neither by its number nor by a name; nothing is sent."""
     literal = f"[{address}]" if ":" in address else address
-    assert "no machine of the public internet" in refused(f"http://{literal}:9/a.png")
+    assert "not a public internet address" in refused(f"http://{literal}:9/a.png")
     assert address in refused("https://pictures.example/a.png", Limits(resolve=answering(address)))
 
 
@@ -90,7 +90,7 @@ def test_another_spelling_of_this_machine_is_this_machine(host: str) -> None:
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "93.184.216.34"])
 def test_a_public_machine_is_let_through(address: str) -> None:
     """The judgement itself says yes; that there is no network to reach it is another matter."""
-    limits = Limits(resolve=answering(address), seconds=0.3, connecting=0.3)
+    limits = Limits(resolve=answering(address), seconds=0.3, connect=0.3)
     assert "public internet" not in refused("http://pictures.example:9/a.png", limits)
 
 
@@ -140,10 +140,10 @@ def test_a_redirect_is_followed(status: int) -> None:
         ("http://169.254.169.254/latest/meta-data", "public internet"),
         ("http://[::1]:11434/api/tags", "public internet"),
         ("//10.0.0.1/", "public internet"),
-        ("file:///etc/passwd", "no http or https"),
-        ("ftp://example.org/a", "no http or https"),
+        ("file:///etc/passwd", "not an http or https"),
+        ("ftp://example.org/a", "not an http or https"),
         ("http://ann:word@example.org/", "name or password"),
-        ("http://a:99999/", "no http or https"),
+        ("http://a:99999/", "not an http or https"),
         ("/loop", "more than 5 times"),
     ],
 )

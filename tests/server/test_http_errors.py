@@ -120,7 +120,7 @@ def test_the_server_names_the_length_of_a_prompt_or_does_not() -> None:
 )
 def test_what_a_model_cannot_do_is_named_in_one_vocabulary(said: str, ability: str) -> None:
     """The words of /api/show, whichever the server used."""
-    assert refused(400, said).what == f"m does not do this: {ability}."
+    assert refused(400, said).what == f"m does not support this: {ability}."
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

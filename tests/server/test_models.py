@@ -11,7 +11,7 @@ import pytest
 from ollama_magics.errors import ModelProblem, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.client import Client
-from ollama_magics.server.models import InstalledModels, ModelRegistry, look_over
+from ollama_magics.server.models import InstalledModels, ModelRegistry, read_registry
 from ollama_magics.server.wire import InstalledModel, LoadedModel
 from tests.faults import FaultServer, Serve, Step, whole
 from tests.faults.connection import Connection
@@ -78,7 +78,7 @@ def test_where_none_can_do_it_one_is_suggested(connect: Connect, ability: str, p
     with FaultServer(having({"odd:latest": (1, ["thinking"])}), having({})) as server:
         client = connect(server.url)
         error = problem(lambda: InstalledModels(client).choose("", ability))
-        assert (error.code, error.remedy) == ("no-model-able", f"ollama pull {pull}")
+        assert (error.code, error.remedy) == ("no-model-able", f"%ollama_pull {pull}")
         assert error.how_we_know == "Installed there: odd."
     with FaultServer(having({})) as server:
         client = connect(server.url)
@@ -91,10 +91,10 @@ def test_a_named_model_that_cannot_do_it_is_refused(connect: Connect) -> None:
         models = InstalledModels(connect(server.url))
         error = problem(lambda: models.choose("llama3.2", "vision"))
         assert error.code == "model-not-able"
-        assert error.what == "llama3.2 does not do this: vision."
+        assert error.what == "llama3.2 does not support this: vision."
         assert "completion, tools" in error.how_we_know
         assert "gemma3:4b" in error.remedy
-        assert "none installed is able to" in problem(lambda: models.choose("llama3.2", "insert")).remedy
+        assert "no installed model supports it" in problem(lambda: models.choose("llama3.2", "insert")).remedy
 
 
 def test_a_named_model_that_can_do_it_is_taken_as_it_was_named(connect: Connect) -> None:
@@ -111,7 +111,7 @@ def test_a_missing_model_is_named_with_those_that_sound_like_it(connect: Connect
         error = problem(lambda: InstalledModels(connect(server.url)).choose("lama3.2", "completion"))
     assert (error.code, error.what) == ("model-missing", "lama3.2 is not installed on 127.0.0.1.")
     assert "llama3.2, gemma3:4b, all-minilm" in error.how_we_know
-    assert error.remedy.splitlines()[0] == "ollama pull lama3.2"
+    assert error.remedy.splitlines()[0] == "%ollama_pull lama3.2"
     assert error.remedy.endswith("or use -m llama3.2   ·   for the notebook: %ollama_config --model llama3.2")
     assert error.repairs == (("model", "llama3.2"),)
 
@@ -202,15 +202,15 @@ def test_a_model_is_described_by_what_the_server_lists(
 ) -> None:
     """Size, parameters, quantisation, and where it is in memory; what a server does not know is left out."""
     memory = {"m:latest": LoadedModel("m:latest", *loaded)} if loaded else {}
-    assert ModelRegistry((InstalledModel("m:latest", size, details=details),), {}, memory).described("M", "en") == text
+    assert ModelRegistry((InstalledModel("m:latest", size, details=details),), {}, memory).describe("M", "en") == text
 
 
 def test_a_server_is_looked_over_the_chosen_model_first(connect: Connect, stand_in: FakeServer) -> None:
     """So that a form need not wait for a hundred others."""
-    first, last = look_over(connect(stand_in.url), "sandbox-vision")
+    first, last = read_registry(connect(stand_in.url), "sandbox-vision")
     assert list(first.cards) == ["sandbox-vision:latest"]
     assert len(last.cards) == len(last.models) == 5
-    assert last.described("sandbox-embed", "en") == "2 kB · embedding · dimension 256"
+    assert last.describe("sandbox-embed", "en") == "2 kB · embedding · dimension 256"
     assert last.able("embedding") == ["sandbox-embed"]
     assert first.able("embedding") == ["sandbox-chat", "sandbox-embed", "sandbox-think", "sandbox-tools"]  # three may be
     assert last.has("SANDBOX-CHAT")

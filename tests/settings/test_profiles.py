@@ -1,4 +1,4 @@
-"""Profiles on disk: what is in them, who may read them, and what happens to files that are not ours."""
+"""Profiles on disk: what is in them, who may read them, and what happens to files of other programs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,46 @@ def test_two_processes_that_write_at_once_lose_nothing(folder: Path) -> None:
     assert not [path for path in folder.iterdir() if path.name.startswith(".writing")]
 
 
-def test_what_a_person_wrote_beside_the_values_stays(folder: Path) -> None:
+HOLDER = """
+import sys
+from ollama_magics.settings import profiles
+with profiles._locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_kernel_that_writes_too_long_is_an_error_and_one_that_is_killed_leaves_no_lock(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """The wait is bounded, the error says why, and the lock ends with its process."""
+    monkeypatch.setattr(profiles, "_LOCK_TIMEOUT", 0.3)
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "locked\n"
+        error = failure(lambda: profiles.save("work", {"seed": 1}, whole=True))
+        assert (error.code, error.facts["path"]) == ("file-unusable", str(folder))
+        assert "Another kernel" in error.how_we_know
+        assert not (folder / "work.toml").exists()
+        holder.kill()
+    profiles.save("work", {"seed": 1}, whole=True)
+    assert profiles.load("work") == {"seed": 1}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of this kind are POSIX's")
+def test_a_lock_file_that_only_its_owner_can_read_is_used(folder: Path) -> None:
+    """It is created so, whatever the umask, and stays so."""
+    before = os.umask(0)
+    try:
+        for seed in (1, 2):
+            profiles.save("work", {"seed": seed}, whole=True)
+            assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    finally:
+        os.umask(before)
+    assert profiles.load("work") == {"seed": 2}
+
+
+def test_what_a_user_wrote_beside_the_values_stays(folder: Path) -> None:
     """Comments, and settings that this kernel did not change."""
     write(folder / "work.toml", 'format = 1\n[settings]\nmodel = "a"  # the small one\nseed = 7\ntop_k = 3\n')
     profiles.save("work", {"seed": 8}, removed=["top_k"], whole=False)
@@ -159,7 +198,7 @@ def test_a_newer_file_stays_as_it_is(folder: Path) -> None:
     ],
 )
 def test_a_wrong_line_is_named_and_the_file_stays(folder: Path, line: str, said: str) -> None:
-    """A person wrote it by hand, and it is theirs to mend; what may be a key is not shown."""
+    """A user wrote it by hand, and it is theirs to fix; what may be a key is not shown."""
     path = write(folder / "work.toml", f"format = 1\n[settings]\n{line}\n")
     error = failure(lambda: profiles.load("work"))
     assert error.code == "profile-invalid"
@@ -214,22 +253,22 @@ def test_a_folder_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyPatc
 
 def test_a_key_in_a_file_is_for_one_origin_and_one_reader(folder: Path) -> None:
     """And gone when it is forgotten."""
-    profiles.store("file", "http://a:1", Secret(KEY))
-    profiles.store("file", "http://b:1", Secret("other"))
+    profiles.store_key("file", "http://a:1", Secret(KEY))
+    profiles.store_key("file", "http://b:1", Secret("other"))
     path = folder / "keys.toml"
     path.chmod(0o644)
-    assert profiles.stored("file", "http://a:1") == Secret(KEY)
+    assert profiles.stored_key("file", "http://a:1") == Secret(KEY)
     assert os.name != "posix" or path.stat().st_mode & 0o777 == 0o600
-    profiles.store("file", "http://a:1", None)
-    assert profiles.stored("file", "http://a:1") is None
-    assert profiles.stored("file", "http://b:1") == Secret("other")
+    profiles.store_key("file", "http://a:1", None)
+    assert profiles.stored_key("file", "http://a:1") is None
+    assert profiles.stored_key("file", "http://b:1") == Secret("other")
     assert profiles.names() == []
 
 
 def test_a_broken_file_of_keys_is_not_quoted(folder: Path) -> None:
     """What TOML cannot read may be the key."""
     write(folder / "keys.toml", f"http://a = {KEPT_KEY}")
-    error = failure(lambda: profiles.stored("file", "http://a:1"))
+    error = failure(lambda: profiles.stored_key("file", "http://a:1"))
     assert error.code == "file-unusable"
     assert KEPT_KEY not in str(error)
 
@@ -244,17 +283,17 @@ def test_a_keyring_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -
         delete_password=lambda service, name: kept.pop((service, name)),
     )
     monkeypatch.setitem(sys.modules, "keyring", ring)
-    profiles.store("keyring", "http://a:1", Secret(KEY))
+    profiles.store_key("keyring", "http://a:1", Secret(KEY))
     assert kept == {("ollama_magics", "http://a:1"): KEY}
-    assert profiles.stored("keyring", "http://a:1") == Secret(KEY)
-    profiles.store("keyring", "http://a:1", None)
-    profiles.store("keyring", "http://a:1", None)
+    assert profiles.stored_key("keyring", "http://a:1") == Secret(KEY)
+    profiles.store_key("keyring", "http://a:1", None)
+    profiles.store_key("keyring", "http://a:1", None)
     assert kept == {}
     vars(ring).clear()
-    error = failure(lambda: profiles.store("keyring", "http://a:1", Secret(KEY)))
+    error = failure(lambda: profiles.store_key("keyring", "http://a:1", Secret(KEY)))
     assert (error.code, KEY in str(error)) == ("key-not-stored", False)
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert "not installed" in failure(lambda: profiles.stored("keyring", "http://a:1")).how_we_know
+    assert "not installed" in failure(lambda: profiles.stored_key("keyring", "http://a:1")).how_we_know
 
 
 def test_a_profile_that_no_check_has_proved_says_so_in_its_file(folder: Path) -> None:

@@ -43,16 +43,16 @@ def test_a_value_gets_the_type_that_the_server_wants(name: str, typed: object, s
         ({"temperatur": 1}, "did you mean temperature?"),
         ({"num-ctx": 1}, "did you mean num_ctx?"),
         ({"repeat_penality": 1}, "did you mean repeat_penalty?"),
-        ({"zzz": 1}, "there are: num_ctx"),
-        ({"mirostat": 1}, "has done nothing with it"),
+        ({"zzz": 1}, "the options are: num_ctx"),
+        ({"mirostat": 1}, "no longer uses this option"),
         ({"keep_alive": 1}, "--keep-alive"),
         ({"format": "json"}, "--format"),
-        ({"num_batch": "many"}, "It takes a whole number."),
-        ({"num_batch": 1.5}, "It takes a whole number."),
-        ({"num_batch": True}, "It takes a whole number."),
-        ({"min_p": "nan"}, "It takes a number."),
-        ({"min_p": None}, "It takes a number."),
-        ({"use_mmap": "perhaps"}, "It takes true or false."),
+        ({"num_batch": "many"}, "A whole number is needed."),
+        ({"num_batch": 1.5}, "A whole number is needed."),
+        ({"num_batch": True}, "A whole number is needed."),
+        ({"min_p": "nan"}, "A number is needed."),
+        ({"min_p": None}, "A number is needed."),
+        ({"use_mmap": "perhaps"}, "true or false is needed."),
     ],
 )
 def test_what_a_server_would_pass_over_is_an_error(typed: dict[str, Any], told: str) -> None:
@@ -79,7 +79,7 @@ def test_options_of_the_form_may_be_named_as_ollama_does() -> None:
 def test_an_option_typed_twice_is_an_error() -> None:
     """Nobody knows which was meant."""
     with pytest.raises(SettingError) as caught:
-        Prompt("Hi", context_length=512, extra={"num_ctx": 1024}).options(OllamaSettings())
+        Prompt("Hi", extra={"num_ctx": 1024}, overrides={"context_length": 512}).options(OllamaSettings())
     assert "--context" in str(caught.value)
 
 

@@ -55,7 +55,7 @@ def test_what_is_no_number_of_tokens_is_refused(form: OllamaSettings, typed: Any
     with pytest.raises(SettingError) as caught:
         form.context_length = typed
     assert caught.value.code == "setting-invalid"
-    assert caught.value.what.endswith("is no value for Context length.")
+    assert caught.value.what.endswith("is not a valid value for Context length.")
     assert caught.value.remedy == "%ollama_config --context 8k"
     assert form.context_length == 4096
 

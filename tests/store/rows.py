@@ -36,7 +36,7 @@ def put(store: VectorStore, batch: int, count: int = 4, width: int = WIDTH) -> l
 
 
 def kept(store: VectorStore, names: list[bytes], width: int = WIDTH) -> list[bool]:
-    """Return for each key whether its row is there, after a look at every bit of it."""
+    """Return for each key whether its row is there, having compared every byte of it."""
     found = store.find(names)
     assert all(row == row_of(name, width) for name, row in found.items())
     return [name in found for name in names]
@@ -55,7 +55,7 @@ def started(code: str, *words: object, **environment: str) -> subprocess.Popen[s
     )
 
 
-def said(process: subprocess.Popen[str]) -> list[str]:
+def output_lines(process: subprocess.Popen[str]) -> list[str]:
     """Return the lines that a process printed, once it has ended well."""
     out, wrong = process.communicate(timeout=60)
     assert process.returncode == 0, wrong

@@ -1,4 +1,4 @@
-"""Answers that a cell asked to keep: found again, private, bounded, and never the reason for an error."""
+"""Answers kept by --reuse: found again, private, bounded, and never the reason for an error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_answer_is_found_with_its_day_by_another_process(path: Path) -> None:
     assert store.problem == ""
 
 
-def test_the_file_is_for_this_person_alone(path: Path) -> None:
+def test_the_file_is_for_this_user_alone(path: Path) -> None:
     """Also one that was opened to others."""
     store = AnswerStore(path)
     store.put(KEYS[0], b"x")
@@ -86,7 +86,7 @@ def test_forgetting_leaves_no_byte_of_an_answer(path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + b"x" * 5000])
 def test_a_damaged_file_is_set_aside_and_the_next_use_begins_anew(path: Path, content: bytes) -> None:
-    """The cell goes on, and is told once."""
+    """The cell goes on, and it is reported once."""
     path.parent.mkdir()
     path.write_bytes(content)
     store = AnswerStore(path)
@@ -94,7 +94,7 @@ def test_a_damaged_file_is_set_aside_and_the_next_use_begins_anew(path: Path, co
     assert "could not be read" in store.problem
     store.put(KEYS[0], b"x")
     assert store.find(KEYS[0]) is not None
-    [aside] = [file for file in path.parent.iterdir() if file != path]
+    [aside] = path.parent.glob("answers.sqlite.*")
     assert aside.read_bytes() == content
 
 
@@ -107,7 +107,7 @@ def test_a_foreign_database_is_not_written_to(path: Path) -> None:
     store = AnswerStore(path)
     store.put(KEYS[0], b"x")
     assert "no store of answers" in store.problem
-    [aside] = [file for file in path.parent.iterdir() if file != path]
+    [aside] = path.parent.glob("answers.sqlite.*")
     with sqlite3.connect(aside) as kept:
         assert kept.execute("SELECT name FROM sqlite_master").fetchall() == [("mine",)]
     kept.close()
@@ -126,7 +126,7 @@ def test_an_answer_with_a_flipped_bit_is_not_given(path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:
-    """It is said in one sentence."""
+    """It is reported in one sentence."""
     (tmp_path / "file").write_text("")
     store = AnswerStore(tmp_path / "file" / "answers.sqlite")
     store.put(KEYS[0], b"x")

@@ -1,4 +1,4 @@
-"""What is wrong with the file costs the job no more than some time, is said in one sentence, and no file is ever deleted."""
+"""A file that fails costs a job only time and is reported in one sentence, and no file is ever deleted."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ollama_magics.store import vector_file
 from ollama_magics.store.vector_file import VectorFile
 from ollama_magics.store.vectors import VectorStore
-from tests.store.rows import kept, keys_of, put, said, started
+from tests.store.rows import kept, keys_of, output_lines, put, started
 
 Make = Callable[..., VectorStore]
 HERE = b"what lay here before"
 
 
 def changed(path: Path, *statements: str) -> None:
-    """Change the file behind the back of the store."""
+    """Run statements on the file past the store."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -49,7 +51,7 @@ DAMAGES = {
     "a page of zeros": lambda path: path.write_bytes(path.read_bytes()[:4096] + bytes(4096) + path.read_bytes()[8192:]),
     "one flipped bit": lambda path: path.write_bytes(_flipped(path.read_bytes())),
     "another application": lambda path: changed(path, "PRAGMA application_id=7"),
-    "somebody's tables": lambda path: changed(path, "CREATE TABLE mine (text)", "INSERT INTO mine VALUES ('hello')"),
+    "tables of another program": lambda path: changed(path, "CREATE TABLE mine (text)", "INSERT INTO mine VALUES ('hello')"),
     "a trigger": lambda path: changed(path, "CREATE TRIGGER t AFTER INSERT ON batches BEGIN DELETE FROM places; END"),
     "a name that is no text": lambda path: changed(
         path,
@@ -76,7 +78,7 @@ def _flipped(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_or_foreign_file_is_set_aside_and_a_new_one_begun(filled: Path, make: Make, damage: str) -> None:
-    """The file is renamed and whole, the person is told its new name, and the job goes on with a new one."""
+    """The file is renamed and whole, its new name is reported, and the job goes on with a new one."""
     DAMAGES[damage](filled)
     before = filled.read_bytes()
     store = make()
@@ -131,7 +133,7 @@ def test_a_second_damaged_file_is_left_where_it_is(make: Make, path: Path, monke
 
 
 def test_a_file_that_another_process_set_aside_is_left_to_it(filled: Path, make: Make) -> None:
-    """Who finds that a new file lies there uses it; what is put from then on is not lost in the old one."""
+    """A process that finds a new file there uses it; what is put from then on is not lost in the old one."""
     store, other = make(), make()
     put(store, 2)
     assert store.count()
@@ -162,7 +164,7 @@ def test_a_file_that_another_process_has_just_begun_is_not_set_aside(filled: Pat
 
 
 def test_a_folder_that_is_deleted_during_the_job_is_made_again(filled: Path, make: Make) -> None:
-    """People empty their caches."""
+    """Users empty their caches."""
     store = make()
     assert all(kept(store, keys_of(1, 50)))
     for part in filled.parent.iterdir():
@@ -190,15 +192,16 @@ store.close()
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot limit the size of a file")
 def test_a_full_disk_costs_the_rows_that_do_not_fit(path: Path) -> None:
-    """What was written stays readable, the rest is asked again another time, and room that is made is used."""
-    first, then, problem, later = said(started(FULL_DISK, path))
+    """What was written stays readable, the rest is computed again another time, and space that is freed is used."""
+    first, then, problem, later = output_lines(started(FULL_DISK, path))
     assert (first, then, later) == ("100 ", "True 100", "True")
     assert problem.startswith(f"Some vectors were not kept: there is no room left for {path}")
 
 
 def test_a_full_database_is_a_full_disk(make: Make, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite's own word for a full disk is understood too."""
-    monkeypatch.setattr("ollama_magics.store.vector_file._PRAGMAS", ("max_page_count=20",))
+    """SQLite's own code for a full disk is recognised too."""
+    small = replace(vector_file._FORMAT, pragmas=("max_page_count=20",))
+    monkeypatch.setattr(vector_file, "_FORMAT", small)
     store = make()
     names = put(store, 1) + put(store, 2, count=100, width=1000)
     assert kept(store, names[:4]) == [True] * 4
@@ -207,8 +210,8 @@ def test_a_full_database_is_a_full_disk(make: Make, path: Path, monkeypatch: pyt
 
 
 @pytest.fixture
-def nobodys(make: Make) -> Iterator[Path]:
-    """Return a folder that belongs to us while we are no superuser, to whom no mode would matter."""
+def unprivileged(make: Make) -> Iterator[Path]:
+    """Return a folder that belongs to this process while it is not the superuser, for whom modes do not matter."""
     del make  # its folder must be made before
     with tempfile.TemporaryDirectory() as name:
         superuser = os.geteuid() == 0
@@ -224,22 +227,22 @@ def nobodys(make: Make) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits")
-def test_a_folder_that_cannot_be_written_leaves_the_job_working(nobodys: Path, make: Make) -> None:
-    """Nothing is found and nothing kept, and the sentence names the file."""
-    nobodys.chmod(0o500)
-    store = make(nobodys / "vectors.sqlite")
+def test_a_folder_that_cannot_be_written_leaves_the_job_working(unprivileged: Path, make: Make) -> None:
+    """Nothing is found, nothing is kept, and the problem names the file."""
+    unprivileged.chmod(0o500)
+    store = make(unprivileged / "vectors.sqlite")
     assert not any(kept(store, put(store, 1)))
     assert (store.count(), store.size()) == (0, 0)
-    assert store.problem == f"Vectors are not kept: {nobodys / 'vectors.sqlite'} cannot be written (Permission denied)."
-    deeper = make(nobodys / "deeper" / "vectors.sqlite")
+    assert store.problem == f"Vectors are not kept: {unprivileged / 'vectors.sqlite'} cannot be written (Permission denied)."
+    deeper = make(unprivileged / "deeper" / "vectors.sqlite")
     assert not any(kept(deeper, put(deeper, 1)))
     assert deeper.problem.endswith("vectors.sqlite cannot be written (Permission denied).")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits")
-def test_a_file_that_cannot_be_written_is_still_read(nobodys: Path, make: Make) -> None:
-    """What is in it need not be asked again."""
-    path = nobodys / "vectors.sqlite"
+def test_a_file_that_cannot_be_written_is_still_read(unprivileged: Path, make: Make) -> None:
+    """What is in it need not be computed again."""
+    path = unprivileged / "vectors.sqlite"
     first = make(path)
     names = put(first, 1)
     first.close()
@@ -262,9 +265,9 @@ def test_a_folder_where_a_file_lies_leaves_the_job_working(tmp_path: Path, make:
 
 def test_a_file_that_another_process_locks_is_done_without(filled: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first batch waits a little, what is in the file is found all the same, and later batches are kept again."""
-    monkeypatch.setattr("ollama_magics.store.vector_file.PATIENCE", 0.1)
-    monkeypatch.setattr("ollama_magics.store.vectors.PATIENCE", 0.1)
-    monkeypatch.setattr("ollama_magics.store.vectors.LONGEST", 0.2)
+    monkeypatch.setattr("ollama_magics.store.sqlite_file.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("ollama_magics.store.vectors.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("ollama_magics.store.vectors.LOCK_TIMEOUT", 0.2)
     store = make()
     with closing(sqlite3.connect(filled, isolation_level=None)) as greedy:
         greedy.execute("BEGIN IMMEDIATE")
@@ -273,14 +276,13 @@ def test_a_file_that_another_process_locks_is_done_without(filled: Path, make: M
         assert all(kept(store, keys_of(1, 50)))
         put(store, 3)
         store.close()
-        assert store._file
-        assert store._file.patience < 0.1  # the next one waits less
+        assert store._busy_timeout < 0.1  # the next one waits less
     assert all(kept(store, put(store, 4)))
-    assert store._file.patience == 0.1
+    assert store._busy_timeout == 0.1
 
 
 def test_an_interrupt_lands_while_a_lock_is_waited_for(filled: Path, make: Make) -> None:
-    """SQLite itself waits deaf; it does so in slices."""
+    """SQLite cannot be interrupted while it waits, so it waits in slices."""
     store = make()
     with closing(sqlite3.connect(filled, isolation_level=None)) as greedy:
         greedy.execute("PRAGMA journal_mode=DELETE")
@@ -295,9 +297,9 @@ def test_an_interrupt_lands_while_a_lock_is_waited_for(filled: Path, make: Make)
 
 
 def test_a_file_that_is_locked_from_the_start_is_done_without(path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even its kind can be told then; nothing is set aside for that."""
-    monkeypatch.setattr("ollama_magics.store.vector_file.PATIENCE", 0.1)
-    monkeypatch.setattr("ollama_magics.store.vectors.LONGEST", 0.2)
+    """Not even its format can be read then; nothing is set aside for that."""
+    monkeypatch.setattr("ollama_magics.store.vectors.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("ollama_magics.store.vectors.LOCK_TIMEOUT", 0.2)
     path.parent.mkdir()
     store = make()
     with closing(sqlite3.connect(path, isolation_level=None)) as greedy:
@@ -306,3 +308,16 @@ def test_a_file_that_is_locked_from_the_start_is_done_without(path: Path, make: 
     assert store.problem == f"Some vectors were not kept: another process has locked {path}."
     assert aside(path) == []
     assert all(kept(store, put(store, 2)))
+
+
+def test_a_file_that_is_locked_for_a_moment_is_waited_for(filled: Path, make: Make) -> None:
+    """Also by the use that opens it, which goes on as soon as the lock is gone."""
+    store = make()
+    with closing(sqlite3.connect(filled, isolation_level=None, check_same_thread=False)) as greedy:
+        greedy.execute("PRAGMA journal_mode=DELETE")
+        greedy.execute("BEGIN EXCLUSIVE")
+        end = threading.Timer(0.5, greedy.execute, ["COMMIT"])
+        end.start()
+        assert all(kept(store, keys_of(1, 50)))
+        end.join()
+    assert store.problem == ""

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_magics.store.vectors import key
-from tests.store.rows import said, started
+from tests.store.rows import output_lines, started
 
 OPTIONS: dict[str, object] = {"truncate": False, "dimensions": None, "prefix": "search_query: "}
 JSON = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-Asked = tuple[str, dict[str, object], str]
-ASKED = st.tuples(st.text(alphabet="0123456789abcdef"), st.dictionaries(st.text(), JSON, max_size=3), st.text())
+Request = tuple[str, dict[str, object], str]
+REQUESTS = st.tuples(st.text(alphabet="0123456789abcdef"), st.dictionaries(st.text(), JSON, max_size=3), st.text())
 
 
 def test_a_key_is_the_same_in_every_process_and_for_every_order_of_options() -> None:
@@ -21,11 +21,11 @@ def test_a_key_is_the_same_in_every_process_and_for_every_order_of_options() -> 
         "print(key('digest', {'b': 1, 'a': [True, 'ä']})('text').hex(), key('digest', {'a': [True, 'ä'], 'b': 1})('text').hex())"
     )
     for seed in "12":
-        assert said(started(code, PYTHONHASHSEED=seed)) == [f"{expected} {expected}"]
+        assert output_lines(started(code, PYTHONHASHSEED=seed)) == [f"{expected} {expected}"]
 
 
-@given(ASKED, ASKED)
-def test_two_keys_are_equal_only_if_everything_asked_is_equal(one: Asked, other: Asked) -> None:
+@given(REQUESTS, REQUESTS)
+def test_two_keys_are_equal_only_if_everything_requested_is_equal(one: Request, other: Request) -> None:
     """Model, options and text all count, and none can pass for part of another; 1, 1.0 and True differ."""
     same = repr((one[0], sorted(one[1].items()), one[2])) == repr((other[0], sorted(other[1].items()), other[2]))
     assert (key(*one[:2])(one[2]) == key(*other[:2])(other[2])) == same

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ollama_magics.store.vectors import VectorStore
-from tests.store.rows import kept, keys_of, said, started
+from tests.store.rows import kept, keys_of, output_lines, started
 
 Make = Callable[..., VectorStore]
 WIDTH = 64
@@ -32,7 +32,7 @@ def test_processes_that_write_at_once_lose_nothing(path: Path, make: Make) -> No
     """Three of them begin the file together, put what is their own and what is not, and have no problem."""
     code = WRITE + "put(store, 1000, count=64, width=64)\nprint(store.problem or 'well', store.count())\nstore.close()"
     for process in [started(code, path, first, 3, 20) for first in range(3)]:
-        assert said(process)[-1].startswith("well")
+        assert output_lines(process)[-1].startswith("well")
     names = [name for batch in (*range(60), 1000) for name in keys_of(batch, ROWS)]
     assert all(kept(make(), names, WIDTH))
 
@@ -42,7 +42,7 @@ def test_processes_that_find_a_damaged_file_at_once_set_it_aside_and_lose_nothin
     path.parent.mkdir()
     path.write_bytes(b"what lay here before" * 500)
     for process in [started(WRITE + "store.close()", path, first, 3, 20) for first in range(3)]:
-        said(process)
+        output_lines(process)
     names = [name for batch in range(60) for name in keys_of(batch, ROWS)]
     assert all(kept(make(), names, WIDTH))
     others = [part.read_bytes() for part in path.parent.glob("vectors.sqlite.*") if not part.name.endswith(("-wal", "-shm"))]
@@ -79,7 +79,7 @@ def _whole_batches(store: VectorStore, most: int) -> int:
 
 def test_a_script_that_ends_without_closing_loses_nothing(path: Path, make: Make) -> None:
     """What waits is written at the end of Python."""
-    said(started(WRITE, path, 0, 1, 3))
+    output_lines(started(WRITE, path, 0, 1, 3))
     assert all(kept(make(), [name for batch in range(3) for name in keys_of(batch, ROWS)], WIDTH))
 
 
@@ -105,7 +105,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), store.problem)
 def test_a_forked_process_leaves_the_open_file_to_its_parent(path: Path, make: Make) -> None:
     """So multiprocessing starts on Linux: the child goes on without the file, and uses one that was not open yet."""
     later = path.with_name("later.sqlite")
-    assert said(started(FORK, path, later)) == [
+    assert output_lines(started(FORK, path, later)) == [
         "Vectors are neither found nor kept in a process that was forked while the store was open. ",
         "0 ",
     ]

@@ -1,4 +1,4 @@
-"""The torture that anyone can run (make torture), here on a small job."""
+"""The torture test of make torture, here on a small job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SMALL = {"texts": 3000, "kills": 3, "batch": 32, "width": 16, "milliseconds": 5,
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the cache folder cannot be moved on Windows")
-def test_a_job_that_is_killed_again_and_again_ends_with_every_bit_and_asks_nothing_twice() -> None:
+def test_a_job_that_is_killed_again_and_again_ends_with_every_bit_and_sends_nothing_twice() -> None:
     """But for the three batches that are computed or read, and the one not yet written, at each kill."""
     words = [f"--{name}={value}" for name, value in SMALL.items()]
     program = ROOT / "benchmarks" / "torture.py"

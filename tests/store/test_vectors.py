@@ -1,4 +1,4 @@
-"""The store as a job sees it: what was put is found again, in this process and in the next."""
+"""The store of vectors: what was put is found again, in this process and in the next."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ WIDER = 16
 def test_what_was_put_is_found_bit_for_bit(store: VectorStore) -> None:
     """Each key gives its own row, also right after put(), and a key that was never put is absent."""
     names = put(store, 1, count=256)
-    wanted = [*reversed(names), *keys_of(2)]
-    found = store.find(wanted)
+    found = store.find([*reversed(names), *keys_of(2)])
     assert found == {name: row_of(name) for name in names}
     assert store.find([]) == {}
 
@@ -193,7 +192,7 @@ def test_no_text_is_written(store: VectorStore, path: Path) -> None:
     assert all(b"private" not in part.read_bytes() for part in path.parent.iterdir())
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits: the cache folder is the person's own there")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits: the cache folder is the user's own there")
 def test_folder_and_files_are_private_whatever_the_umask(store: VectorStore, path: Path) -> None:
     """The file, its log and its index are 0600, and the folder 0700, under umask 000."""
     before = os.umask(0)

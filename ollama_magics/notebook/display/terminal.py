@@ -16,9 +16,8 @@ from rich.segment import Segment, Segments
 from rich.syntax import Syntax
 from rich.text import Text
 
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_view import pretty
-from ollama_magics.notebook.display.plain import Turns
+from ollama_magics.conversation.exchange import Exchange
+from ollama_magics.notebook.display.screens import ForwardScreen
 from ollama_magics.notebook.display.waiting import Waiting
 from ollama_magics.render import cleaning, growing, markdown
 
@@ -26,12 +25,13 @@ _FASTEST = 0.1  # seconds between two paints
 _MARGIN = 2  # lines of the window that the open block leaves free
 
 
-class Terminal(Turns):
+class Terminal(ForwardScreen):
     """A window of which the lower end is repainted."""
 
     _thoughts = _text = ""  # what has come and is not printed yet
 
     def __init__(self, waiting: Waiting) -> None:
+        super().__init__()
         self._waiting = waiting
         self._console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
         self._live = Live(console=self._console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
@@ -45,8 +45,8 @@ class Terminal(Turns):
             self._live.start()
             self._wait()
             self._waiting.start(self._tick)
-            return self  # noqa: TRY300 - a press may land at every step up to this one
-        except KeyboardInterrupt:  # a press that lands here: a block that was not entered is not left either
+            return self  # noqa: TRY300 - an interrupt may come at every step up to this one
+        except KeyboardInterrupt:  # __exit__ is not called for a block that was not entered
             self._leave()
             raise
 
@@ -68,36 +68,43 @@ class Terminal(Turns):
             self._is_waiting = True
             self._wait()
 
-    def grow(self, reply: Reply) -> None:
+    def grow(self, exchange: Exchange) -> None:
         """Print the blocks that are finished, and repaint the open one."""
-        calls = bool(reply.rounds.now.calls)  # about which somebody may be asked, below all that was said
-        if not reply.begun or (time.monotonic() < self._due and not calls):
+        calls = bool(exchange.tool_loop.now.calls)  # the user may be asked for permission below the text
+        if not exchange.begun or (time.monotonic() < self._due and not calls):
             return
         with self._lock:
             self._is_waiting = False
-            self._take(reply)
+            self._take(exchange)
             if calls:
                 self._print_rest()
-            elif reply.circumstances.schema is None:
+            elif exchange.context.schema is None:
                 self._print_finished()
-            self._live.update(_Tail(self._open_end(is_data=reply.circumstances.schema is not None)), refresh=True)
+            if not self._text:
+                open_end: RenderableType = _dim(self._thoughts)
+            else:
+                open_end = _markdown(self._text) if exchange.context.schema is None else Text(self._text)
+            self._live.update(_Tail(open_end), refresh=True)
         self._due = time.monotonic() + _FASTEST
 
     def end_round(self, text: str, lines: list[str]) -> None:  # noqa: ARG002 - it is printed when the calls have come
         """Print the calls."""
         with self._lock:
             self._print_small(lines)
-            self._cleaned, self._seen_text, self._has_printed = cleaning.Cleaned(), 0, True
+            self._cleaned_text, self._seen_text, self._has_printed = cleaning.Cleaned(), 0, True
 
-    def finish(self, reply: Reply, lines: list[str]) -> None:
+    def finish(self, exchange: Exchange, lines: list[str]) -> None:
         """Print the rest for good, and the lines small."""
         with self._lock:
             self._is_waiting = False
-            self._take(reply)
-            if reply.circumstances.schema is None:
+            self._take(exchange)
+            if exchange.context.schema is None:
                 self._print_rest()
             else:
-                self._print_data(reply)
+                self._print(self._thoughts + self._cleaned_thoughts.rest(), "")
+                self._live.update(Text(""), refresh=True)
+                if data := cleaning.plain(exchange.shown_text):
+                    self._console.print(Syntax(data, "json", theme="ansi_dark", background_color="default", word_wrap=True))
             self._print_small(lines)
 
     def _leave(self) -> None:
@@ -114,32 +121,26 @@ class Terminal(Turns):
             self._console.print(Text(cleaning.plain(line), style="dim"))
 
     def _print_rest(self) -> None:
-        self._print(self._thoughts + self._thought_of.rest(), self._text + self._cleaned.rest())
+        self._print(self._thoughts + self._cleaned_thoughts.rest(), self._text + self._cleaned_text.rest())
         self._thoughts = self._text = ""
 
-    def _print_data(self, reply: Reply) -> None:
-        self._print(self._thoughts + self._thought_of.rest(), "")
-        self._live.update(Text(""), refresh=True)
-        if data := cleaning.plain(pretty(reply)):
-            self._console.print(Syntax(data, "json", theme="ansi_dark", background_color="default", word_wrap=True))
-
     def _start_answer(self) -> None:
-        self._thought_of, self._cleaned = cleaning.Cleaned(), cleaning.Cleaned()
+        self._cleaned_thoughts, self._cleaned_text = cleaning.Cleaned(), cleaning.Cleaned()
         self._thoughts = self._text = ""
         self._seen_thoughts = self._seen_text = 0
         self._has_printed = False
 
-    def _take(self, reply: Reply) -> None:
-        thoughts, text = reply.thinking, reply.so_far
-        self._thoughts += self._thought_of.feed(thoughts[self._seen_thoughts :])
-        self._text += self._cleaned.feed(text[self._seen_text :])
+    def _take(self, exchange: Exchange) -> None:
+        thoughts, text = exchange.thinking, exchange.partial_text
+        self._thoughts += self._cleaned_thoughts.feed(thoughts[self._seen_thoughts :])
+        self._text += self._cleaned_text.feed(text[self._seen_text :])
         self._seen_thoughts, self._seen_text = len(thoughts), len(text)
 
     def _print_finished(self) -> None:
-        thought = len(self._thoughts) if self._text else self._thoughts.rfind("\n") + 1
-        told = growing.finished(self._text)
-        self._print(self._thoughts[:thought], self._text[:told])
-        self._thoughts, self._text = self._thoughts[thought:], self._text[told:]
+        thoughts = len(self._thoughts) if self._text else self._thoughts.rfind("\n") + 1
+        text = growing.finished(self._text)
+        self._print(self._thoughts[:thoughts], self._text[:text])
+        self._thoughts, self._text = self._thoughts[thoughts:], self._text[text:]
 
     def _print(self, thoughts: str, text: str) -> None:
         if thoughts.strip() or text.strip():
@@ -148,13 +149,8 @@ class Terminal(Turns):
             self._console.print(_dim(thoughts))
             self._has_printed = True
         if text.strip():
-            self._console.print(*([""] if self._has_printed else []), _written(text), sep="\n")
+            self._console.print(*([""] if self._has_printed else []), _markdown(text), sep="\n")
             self._has_printed = True
-
-    def _open_end(self, *, is_data: bool) -> RenderableType:
-        if not self._text:
-            return _dim(self._thoughts)
-        return Text(self._text) if is_data else _written(self._text)
 
     def _wait(self) -> None:
         self._live.update(Text(cleaning.plain(" · ".join(self._waiting.parts())), style="dim"), refresh=True)
@@ -166,7 +162,8 @@ class Terminal(Turns):
 
 
 class _Tail:
-    # The lower end of what may be higher than the window: where new text comes.
+    """The lower end of something that may be higher than the window."""
+
     def __init__(self, shown: RenderableType) -> None:
         self._shown = shown
 
@@ -180,7 +177,7 @@ def _dim(thoughts: str) -> Text:
     return Text(thoughts.rstrip("\n"), style="dim italic")
 
 
-def _written(text: str) -> Markdown:
+def _markdown(text: str) -> Markdown:
     shown = Markdown("", code_theme="ansi_dark", hyperlinks=False)
     shown.parsed = markdown.words_only(text)
     return shown

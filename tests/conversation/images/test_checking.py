@@ -1,4 +1,4 @@
-"""What is sent is whole, upright, bounded and free of metadata; what cannot be is refused before it is sent."""
+"""A sent image is complete, upright, of a limited size and without metadata; any other is refused before it is sent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sent(data: object) -> Image.Image:
 
 
 def sent_if_accepted(data: bytes) -> Image.Image | None:
-    """Return what a server would see, None for what is refused."""
+    """Return what a server would see, or None where the picture is refused."""
     try:
         return sent(data)
     except PictureProblem:
@@ -42,7 +42,7 @@ def sent_if_accepted(data: bytes) -> Image.Image | None:
 
 
 def code(data: object) -> str:
-    """Return the code with which a thing is refused."""
+    """Return the code of the error."""
     with pytest.raises(PictureProblem) as caught:
         image_sources.collect(data, name="x")
     assert caught.value.how_we_know
@@ -62,8 +62,8 @@ def test_a_picture_that_is_cut_is_refused_or_whole(kind: str) -> None:
     assert refusals >= 18
 
 
-def test_a_notebook_that_tolerates_cut_pictures_does_not_make_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The switch of Pillow is left as the person set it, and does not reach what is sent."""
+def test_a_cut_picture_is_refused_where_the_notebook_tolerates_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting of Pillow does not change what is sent, and is left as the user set it."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     data = encoded(NOISE, "JPEG")
     assert code(data[: len(data) // 2]) == "picture-unreadable"
@@ -74,7 +74,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def _claims(width: int, height: int) -> bytes:
+def _png_header_of(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + _chunk(b"IEND", b"")
 
@@ -82,12 +82,12 @@ def _claims(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(("width", "height"), [(10_001, 10_000), (60_000, 60_000), (2_000_000_000, 1), (1, 200_000_000)])
 def test_a_bomb_is_refused_from_its_header(width: int, height: int) -> None:
     """Nothing is unpacked, and Pillow's own warning does not reach the cell (a warning fails this test)."""
-    assert code(_claims(width, height)) == "picture-too-large"
+    assert code(_png_header_of(width, height)) == "picture-too-large"
 
 
-def test_the_largest_allowed_picture_is_judged_by_its_pixels() -> None:
+def test_the_largest_allowed_picture_is_decoded() -> None:
     """Exactly 100 megapixels pass the header; this one then lacks its pixels."""
-    assert code(_claims(10_000, 10_000)) == "picture-unreadable"
+    assert code(_png_header_of(10_000, 10_000)) == "picture-unreadable"
 
 
 def test_an_array_or_image_of_too_many_pixels_is_refused() -> None:
@@ -96,30 +96,30 @@ def test_an_array_or_image_of_too_many_pixels_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "text"),
     [
         (b"", "empty"),
-        (b"root:x:0:0:root:/root:/bin/bash\n", "none of PNG"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", "is not PNG"),
         (b"%PDF-1.7\n", "PDF"),
         (b"<?xml version='1.0'?><svg/>", "SVG"),
         (b"\xef\xbb\xbf <svg/>", "SVG"),
         (b"<!DOCTYPE html><html>", "web page"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "PostScript"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
-        (b"8BPS\0\1" + b"\0" * 40, "none of PNG"),
-        (b"\x89PNG\r\n\x1a\n", "damaged or cut"),
+        (b"8BPS\0\1" + b"\0" * 40, "is not PNG"),
+        (b"\x89PNG\r\n\x1a\n", "damaged or incomplete"),
     ],
 )
-def test_what_is_no_picture_says_what_it_seems_to_be(data: bytes, said: str) -> None:
-    """So that a person knows what to export."""
+def test_bytes_that_are_no_picture_are_named_by_their_kind(data: bytes, text: str) -> None:
+    """So that the user knows what to export."""
     with pytest.raises(PictureProblem, match="picture-unreadable") as caught:
         image_sources.collect(data, name="x")
-    assert said in caught.value.how_we_know
+    assert text in caught.value.how_we_know
 
 
 def test_an_image_opened_from_a_format_that_runs_programs_is_refused() -> None:
     """Loading an EPS starts Ghostscript."""
-    with pytest.raises(PictureProblem, match="opened as EPS"):
+    with pytest.raises(PictureProblem, match="format EPS"):
         image_sources.collect(Image.open(BytesIO(encoded(NOISE, "EPS"))))
 
 
@@ -154,7 +154,7 @@ def test_metadata_is_not_sent() -> None:
         assert not {b"iCCP", b"eXIf", b"tEXt"} & {picture.data[place : place + 4] for place in range(len(picture.data))}
 
 
-def test_unreadable_orientation_is_no_orientation() -> None:
+def test_an_unreadable_orientation_is_ignored() -> None:
     """A picture with broken EXIF is shown as every viewer shows it."""
     data = encoded(NOISE, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert sent(data).size == NOISE.size
@@ -175,8 +175,8 @@ def test_a_picture_of_the_largest_size_is_left_alone() -> None:
     assert image_sources.collect(Image.new("L", (2048, 2048)))[0].shrunk_from is None
 
 
-def test_a_photograph_of_a_turned_camera_reports_the_size_that_a_person_sees() -> None:
-    """Width and height after turning."""
+def test_a_photograph_of_a_turned_camera_reports_the_size_after_turning() -> None:
+    """Width and height are exchanged."""
     exif = Image.Exif()
     exif[0x0112] = 6
     [picture] = image_sources.collect(encoded(Image.new("RGB", (4096, 1024)), "JPEG", exif=exif))
@@ -204,8 +204,8 @@ def test_photographs_go_as_jpeg_and_drawings_as_png(smooth: Image.Image) -> None
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(KINDS), st.data())
-def test_damaged_bytes_are_a_picture_or_one_of_our_errors(kind: str, data: st.DataObject) -> None:
-    """Decoders raise many things; a person sees one."""
+def test_damaged_bytes_are_a_picture_or_a_picture_problem(kind: str, data: st.DataObject) -> None:
+    """Decoders raise many types of errors; the user sees one."""
     damaged = bytearray(encoded(NOISE.resize((20, 15)), kind))
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))

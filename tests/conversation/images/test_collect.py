@@ -1,4 +1,4 @@
-"""Everything that a notebook may hold as a picture arrives with its colours, and everything else is refused with advice."""
+"""Every kind of picture in a notebook keeps its colours, and anything else is refused with advice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from IPython.display import Image as Shown
+from IPython.display import Image as IPythonImage
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -24,9 +24,9 @@ COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white
 SIZE = (40, 24)
 
 
-def shown(**given: Any) -> object:
+def ipython_image(**options: Any) -> object:
     """Return the picture object of IPython."""
-    return Shown(**given)
+    return IPythonImage(**options)
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -75,7 +75,7 @@ KINDS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "PIL HSV": lambda colour: Image.new("RGB", SIZE, colour).convert("HSV"),
     "figure": figure,
     "axes": lambda colour: figure(colour).add_axes((0, 0, 1, 1), frame_on=False, xticks=[], yticks=[]),
-    "IPython": lambda colour: shown(data=encoded(Image.new("RGB", SIZE, colour), "PNG")),
+    "IPython": lambda colour: ipython_image(data=encoded(Image.new("RGB", SIZE, colour), "PNG")),
     "bytearray": lambda colour: bytearray(encoded(Image.new("RGB", SIZE, colour), "PNG")),
     "memoryview": lambda colour: memoryview(encoded(Image.new("RGB", SIZE, colour), "PNG")),
 }
@@ -169,7 +169,7 @@ def test_unusual_pixels_become_ordinary_ones(image: Image.Image, colour: tuple[i
 
 
 def test_a_palette_with_a_transparent_colour_stands_on_white() -> None:
-    """As GIFs of charts are made."""
+    """GIFs of charts are often made so."""
     image = Image.new("P", SIZE, 1)
     image.putpalette([255, 0, 0, 0, 0, 255])
     for data in (encoded(image, "GIF", transparency=1), encoded(image, "PNG", transparency=1)):
@@ -186,14 +186,14 @@ def test_floats_keep_each_of_the_256_steps(dtype: str) -> None:
 
 
 def test_lists_and_dicts_keep_their_order_and_name_their_parts() -> None:
-    """A person finds the picture that an error speaks of."""
+    """So that the user finds the picture that an error is about."""
     red, blue = (Image.new("RGB", SIZE, colour) for colour in ("red", "blue"))
     pictures = image_sources.collect({"a": red, "b": [blue, (red,)]}, name="plots")
     assert [picture.source for picture in pictures] == ["plots['a']", "plots['b'][0]", "plots['b'][1][0]"]
     assert_shows(pictures[1], COLOURS["blue"])
 
 
-def test_what_stands_in_one_figure_is_one_picture() -> None:
+def test_the_parts_of_one_figure_are_one_picture() -> None:
     """The list of lines that a plot gives, and the array of axes of subplots."""
     drawing, other = Figure(figsize=(1, 1), facecolor="red"), Figure(figsize=(2, 1))
     axes = drawing.subplots(2, 2)
@@ -213,10 +213,10 @@ def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert image_sources.from_path("~/a.png")[0].source == "a.png"
 
 
-def refused(what: object) -> PictureProblem:
-    """Return the error for a thing called x, after checking that it names it and fits the screen."""
+def refusal(value: object) -> PictureProblem:
+    """Return the error of a variable called x, after checking that it names it and has three lines."""
     with pytest.raises(PictureProblem) as caught:
-        image_sources.collect(what, name="x")
+        image_sources.collect(value, name="x")
     assert "x" in caught.value.what
     assert "…" not in str(caught.value)
     assert len(caught.value.lines()) == 3
@@ -226,8 +226,8 @@ def refused(what: object) -> PictureProblem:
 @pytest.mark.parametrize("what", ["a.png", "", "/etc/passwd", "data:image/png;base64,AAAA"])
 def test_a_string_is_never_taken_for_a_path(what: str) -> None:
     """The text of a model or of a table must not read files; in a list the part is named."""
-    assert refused(what).code == "picture-is-text"
-    error = refused([what])
+    assert refusal(what).code == "picture-is-text"
+    error = refusal([what])
     assert (error.code, "x[0] = Path(x[0])" in error.remedy) == ("picture-is-text", True)
 
 
@@ -238,7 +238,7 @@ def _endless() -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("value", "text"),
     [
         (None, "None"),
         (3, "type int"),
@@ -252,12 +252,12 @@ def _endless() -> list[Any]:
         (range(3), "type range"),
         (Figure, "type type"),
         (mpl, "module"),
-        (shown(url="https://example.org/x.png"), "links"),
+        (ipython_image(url="https://example.org/x.png"), "links"),
         (np.zeros((3, 24, 40), np.uint8), "moveaxis"),
         (np.zeros((2, 24, 40, 3), np.uint8), "list(x)"),
         (np.zeros((24, 40, 2), np.uint8), "colours last"),
         (np.zeros(5, np.uint8), "(height, width)"),
-        (np.zeros((0, 5), np.uint8), "holds nothing"),
+        (np.zeros((0, 5), np.uint8), "it is empty"),
         (np.zeros((4, 4, 3), np.int64), "astype('uint8')"),
         (np.zeros((4, 4), object), "astype('uint8')"),
         (np.full((4, 4), 200.0), "between 0 and 1"),
@@ -265,29 +265,29 @@ def _endless() -> list[Any]:
         (np.full((4, 4), np.nan), "between 0 and 1"),
     ],
 )
-def test_what_is_no_picture_is_refused_with_advice(what: object, said: str) -> None:
-    """The error says what it is and what to give instead."""
-    error = refused(what)
+def test_a_value_without_a_picture_is_refused_with_advice(value: object, text: str) -> None:
+    """The error says what the value is and what to give instead."""
+    error = refusal(value)
     assert error.code == "picture-type-unknown"
-    assert said in error.how_we_know
+    assert text in error.how_we_know
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_pixels_without_a_scale_are_refused(mode: str) -> None:
-    """A guess would show white or black."""
-    assert refused(Image.new(mode, SIZE)).code == "picture-unreadable"
+def test_pixels_without_a_scale_are_refusal(mode: str) -> None:
+    """A guessed scale would show white or black."""
+    assert refusal(Image.new(mode, SIZE)).code == "picture-unreadable"
 
 
-def test_a_figure_that_cannot_be_drawn_is_about_the_figure() -> None:
+def test_an_error_while_drawing_names_the_figure() -> None:
     """Not a traceback of matplotlib."""
     broken = Figure()
     broken.text(0.5, 0.5, "$\\frac{$")
-    error = refused(broken)
+    error = refusal(broken)
     assert (error.code, "frac" in error.how_we_know) == ("figure-failed", True)
 
 
-def test_the_object_of_the_person_is_left_as_it_is() -> None:
-    """Neither shrunk nor converted nor stripped."""
+def test_the_object_of_the_user_is_not_changed() -> None:
+    """It keeps its size, its mode and its metadata."""
     image = Image.new("RGBA", (3000, 10), (255, 0, 0, 128))
     image.info["comment"] = "mine"
     image_sources.collect(image)

@@ -1,4 +1,4 @@
-"""Only ordinary files of a sensible size are opened, and a path that names none says what is there instead."""
+"""Only ordinary files of a limited size are opened, and an error of a missing file says what is there instead."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def refused(text: str) -> PictureProblem:
-    """Return the error for a path."""
+def refusal(path: str) -> PictureProblem:
+    """Return the error of a path."""
     with pytest.raises(PictureProblem) as caught:
-        image_sources.from_path(text)
+        image_sources.from_path(path)
     assert "…" not in str(caught.value)
     return caught.value
 
@@ -42,49 +42,49 @@ def test_a_pattern_gives_its_files_in_order(folder: Path) -> None:
 
 
 def test_a_name_that_looks_like_a_pattern_is_a_name_first(folder: Path) -> None:
-    """``plot[1].png`` is a file that browsers make."""
+    """Browsers make names such as ``plot[1].png``."""
     (folder / "a.png").rename(folder / "plot[1].png")
     assert [picture.source for picture in image_sources.from_path(f"{folder}/plot[1].png")] == ["plot[1].png"]
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "text"),
     [
-        ("a.pgn", "has a.png"),
-        ("zzzzzz", "No file of that name"),
+        ("a.pgn", "contains a.png"),
+        ("zzzzzz", "has no file of that name"),
         ("*.gif", "No file matches"),
         ("none/a.png", "There is no folder"),
         ("a.png/b.png", "There is no folder"),
-        ("a\0b", "No file of that name"),
+        ("a\0b", "has no file of that name"),
         ("x" * 5000, "name too long"),
         ("~nobody-here/a.png", "There is no folder"),
     ],
 )
-def test_a_missing_file_says_what_is_there(folder: Path, name: str, said: str) -> None:
+def test_a_missing_file_says_what_is_there(folder: Path, name: str, text: str) -> None:
     """The nearest name, or the folder that was searched."""
-    error = refused(f"{folder}/{name}")
+    error = refusal(f"{folder}/{name}")
     assert error.code == "picture-missing"
-    assert said in error.how_we_know or said in error.how_we_know.lower()
+    assert text in error.how_we_know or text in error.how_we_know.lower()
 
 
-def test_a_relative_path_is_told_with_the_folder_of_the_kernel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which is not always the folder of the notebook."""
+def test_an_error_of_a_relative_path_names_the_folder_of_the_kernel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not always the folder of the notebook."""
     monkeypatch.chdir(folder)
-    assert str(folder) in refused("nothing-like-it").how_we_know
+    assert str(folder) in refusal("nothing-like-it").how_we_know
     assert image_sources.from_path("a.png")[0].source == "a.png"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_what_is_no_ordinary_file_is_never_opened(folder: Path) -> None:
-    """A pipe would wait for ever, a device never end; a link is judged by what it leads to."""
+    """A pipe would wait for ever, and a device would never end; a link is followed."""
     os.mkfifo(folder / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "sock"))
     (folder / "link.png").symlink_to("/dev/zero")
-    for name, said in (("pipe", "pipe"), ("sock", "socket"), ("link.png", "device"), ("d.png", "folder")):
-        error = refused(f"{folder}/{name}")
-        assert (error.code, said in error.how_we_know) == ("picture-unreadable", True)
-    assert refused("/dev/zero").code == "picture-unreadable"
+    for name, kind in (("pipe", "pipe"), ("sock", "socket"), ("link.png", "device"), ("d.png", "folder")):
+        error = refusal(f"{folder}/{name}")
+        assert (error.code, kind in error.how_we_know) == ("picture-unreadable", True)
+    assert refusal("/dev/zero").code == "picture-unreadable"
 
 
 def test_files_that_are_no_pictures_are_refused_by_their_content(folder: Path) -> None:
@@ -93,29 +93,29 @@ def test_files_that_are_no_pictures_are_refused_by_their_content(folder: Path) -
     (folder / "empty.png").touch()
     (folder / "link.png").symlink_to(folder / "secret.png")
     for name in ("secret.png", "empty.png", "link.png", "*.png"):
-        error = refused(f"{folder}/{name}")
+        error = refusal(f"{folder}/{name}")
         assert error.code == "picture-unreadable"
         assert "PRIVATE" not in str(error) + error.debug
 
 
 def test_a_file_above_the_limit_is_refused_unread(folder: Path) -> None:
-    """Its size is enough; this one takes no room on the disk."""
+    """Its size is enough; this one takes no space on the disk."""
     with (folder / "large.png").open("wb") as file:
-        file.truncate(image_sources.MOST_BYTES + 1)
-    error = refused(f"{folder}/large.png")
+        file.truncate(image_sources.MAX_BYTES + 1)
+    error = refusal(f"{folder}/large.png")
     assert (error.code, "64 MB" in error.how_we_know) == ("picture-too-large", True)
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a person whom files can be closed to")
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user without the rights of root")
 def test_a_file_that_may_not_be_read_says_so(folder: Path) -> None:
-    """The system's own words."""
+    """With the message of the system."""
     (folder / "a.png").chmod(0)
-    assert "denied" in refused(f"{folder}/a.png").how_we_know
+    assert "denied" in refusal(f"{folder}/a.png").how_we_know
 
 
-def test_the_room_loads_neither_pillow_nor_numpy_before_a_picture() -> None:
+def test_pillow_and_numpy_are_not_loaded_before_a_picture() -> None:
     """A chat without pictures does not pay for them."""
-    asked = "import sys, ollama_magics.conversation.images; print({'PIL', 'numpy', 'matplotlib'} & {*sys.modules})"
+    script = "import sys, ollama_magics.conversation.images; print({'PIL', 'numpy', 'matplotlib'} & {*sys.modules})"
     here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    answer = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=here)
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=here)
     assert answer.stdout == "set()\n"

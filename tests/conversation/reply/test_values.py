@@ -1,4 +1,4 @@
-"""A reply that is an object: when there is one, and how it looks while it is written."""
+"""The object in a reply: when there is one, and what is shown while it is written."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 
 from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import Conversation
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_context import ReplyContext
-from ollama_magics.conversation.reply_view import body_html, bundle
+from ollama_magics.conversation.exchange import ReplyContext
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.errors import AnswerCut, FormatProblem
+from ollama_magics.render.answer import answer_output, body_html
 from ollama_magics.server.wire import ChatRequest, Message, chunk
 from tests import faults
 
@@ -28,13 +28,13 @@ class Person:
     age: int
 
 
-def reply_of(text: str, kind: Any = list[Person], reason: str = "stop", **circumstances: Any) -> Reply:
-    """Return a reply that will get this text, a sign at a time."""
-    pieces = [chunk(faults.chunk(sign)) for sign in text]
+def reply_of(text: str, kind: Any = list[Person], reason: str = "stop", **context: Any) -> Reply:
+    """Return a reply that will get this text, a character at a time."""
+    pieces = [chunk(faults.chunk(character)) for character in text]
     end = chunk(faults.chunk("", done=True, done_reason=reason, eval_count=7))
-    wanted = None if kind is None else schema.of(kind)
+    expected = None if kind is None else schema.make_schema(kind)
     request = ChatRequest(model="m", messages=(Message("user", "Hi"),))
-    return Reply(request, lambda _: iter([*pieces, end]), ReplyContext(schema=wanted, **circumstances))
+    return Reply(request, lambda _: iter([*pieces, end]), ReplyContext(schema=expected, **context))
 
 
 def test_the_value_is_an_object_of_the_type() -> None:
@@ -49,13 +49,13 @@ def test_the_value_is_an_object_of_the_type() -> None:
     [(TWO, "length", "object-cut"), (TWO[:-1], "stop", "object-invalid"), ("[1]", "stop", "object-invalid")],
 )
 def test_what_is_no_whole_value_is_an_error_that_keeps_the_text(text: str, reason: str, code: str) -> None:
-    """Never half an object; the turn is in memory as one that was cut."""
+    """Never half an object; the turn is kept as cut."""
     memory = Conversation()
     reply = reply_of(text, reason=reason, conversation=memory)
     with pytest.raises(AnswerCut) as caught:
         _ = reply.value
     assert (caught.value.code, caught.value.partial) == (code, reply)
-    assert (reply.so_far, reply.complete) == (text, False)
+    assert (exchange_of(reply).partial_text, reply.complete) == (text, False)
     assert [turn.complete for turn in memory.turns] == [False]
     with pytest.raises(FormatProblem, match="object-missing"):
         _ = reply.value
@@ -76,20 +76,20 @@ def test_the_table_grows_as_rows_come() -> None:
     reply = reply_of(TWO)
     counts = []
     for _ in reply:
-        page = body_html(reply, "", streaming=True)
+        page = body_html(answer_view(reply, streaming=True), "")
         assert "<b>" not in page
         counts.append(page.count("<tr") - 1 if "<table" in page else 0)
     assert sorted(counts) == counts
     assert set(counts) == {0, 1, 2}
-    assert "&lt;b&gt;Bob" in bundle(reply)["text/html"]
+    assert "&lt;b&gt;Bob" in answer_output(answer_view(reply))[0]["text/html"]
 
 
 def test_a_single_object_is_shown_as_json_in_lines() -> None:
     """Coloured in a notebook, plain in a terminal; while it is written, as it is."""
     reply = reply_of('{"name": "<script>", "age": 36}', Person)
-    seen = [body_html(reply, "") for _ in reply]
+    seen = [body_html(answer_view(reply), "") for _ in reply]
     assert "<pre" in seen[5]
-    shown = bundle(reply)
+    shown = answer_output(answer_view(reply))[0]
     assert shown["text/plain"] == '{\n  "name": "<script>",\n  "age": 36\n}'
     assert "<script" not in shown["text/html"]
     assert "&lt;script&gt;" in shown["text/html"]
@@ -100,6 +100,6 @@ def test_an_invalid_answer_is_shown_as_it_came() -> None:
     reply = reply_of("**no** json", Person)
     with pytest.raises(AnswerCut):
         _ = reply.text
-    page = bundle(reply)["text/html"]
+    page = answer_output(answer_view(reply))[0]["text/html"]
     assert "**no** json" in re.sub("<[^>]*>", "", page)
     assert "<strong>" not in page

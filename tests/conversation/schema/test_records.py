@@ -24,26 +24,26 @@ LISTS = st.lists(st.dictionaries(st.text(), VALUES, max_size=3) | VALUES, max_si
 
 @given(LISTS, st.booleans(), st.sampled_from([None, 2]), st.integers(1, 7))
 def test_rows_come_as_soon_as_they_are_whole_and_never_before(values: list[Any], bare: bool, indent: Any, step: int) -> None:  # noqa: FBT001
-    """However the text is cut: each state is the beginning of the list, and the last is all of it."""
+    """However the text is cut, the rows are the first ones of the list; at the end they are all."""
     text = json.dumps(values if bare else {"rows": values}, indent=indent)
-    reader, wanted = schema.Rows(), schema.records(values)
+    reader, expected = schema.RowReader(), schema.records(values)
     for end in range(0, len(text), step):
         found = list(reader.read(text[:end]))
-        assert found == wanted[: len(found)]
-    assert reader.read(text) == wanted
+        assert found == expected[: len(found)]
+    assert reader.read(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", '{"a": 1}', "no list", "[", "[{", "[[[[" * 50_000, '{"a": {"b": [1]}}', "[nonsense]", "[1"]
 )
 def test_a_text_without_a_whole_row_has_none(text: str) -> None:
-    """Also where it can never have one."""
-    assert schema.Rows().read(text) == []
+    """Also a text that can never have one."""
+    assert schema.RowReader().read(text) == []
 
 
 def test_a_number_at_the_end_may_go_on() -> None:
     """12 is no row before something follows it."""
-    reader = schema.Rows()
+    reader = schema.RowReader()
     assert reader.read("[12") == []
     assert reader.read("[123") == []
     assert reader.read("[123, ") == [{"value": 123}]
@@ -83,7 +83,7 @@ def test_a_value_becomes_a_frame(value: Any, rows: list[dict[str, Any]]) -> None
 
 
 def test_what_is_no_json_stays_as_it_is() -> None:
-    """A text is set out in lines only where that changes nothing but spaces."""
-    assert schema.pretty('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
-    assert schema.pretty("5") == "5"
-    assert schema.pretty("no json") == "no json"
+    """Only white space changes, and only in JSON."""
+    assert schema.indent_json('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
+    assert schema.indent_json("5") == "5"
+    assert schema.indent_json("no json") == "no json"

@@ -1,4 +1,4 @@
-"""From a type to what is sent as the format, and from the answer to a value of that type."""
+"""Types as response formats, and answers as values of these types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation import json_schema, schema
+from ollama_magics.conversation import schema
 from ollama_magics.errors import FormatProblem
 
 
@@ -85,13 +85,13 @@ ANSWERS: list[tuple[Any, str, Any]] = [
 
 @pytest.mark.parametrize(("kind", "text", "value"), ANSWERS, ids=lambda part: str(part)[:40])
 def test_an_answer_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) -> None:
-    """Of that very type, whatever wrote the text."""
-    found = schema.of(kind).value(text)
+    """Of exactly that type."""
+    found = schema.make_schema(kind).decode(text)
     assert found == value
     assert type(found) is type(value)
 
 
-UNFIT: list[tuple[Any, str]] = [
+MISMATCHES: list[tuple[Any, str]] = [
     ("json", '{"a": '),
     ("json", ""),
     ("json", '"\ud800"'),
@@ -112,21 +112,21 @@ UNFIT: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "text"), UNFIT, ids=lambda part: str(part)[:40])
+@pytest.mark.parametrize(("kind", "text"), MISMATCHES, ids=lambda part: str(part)[:40])
 def test_what_is_not_of_the_type_is_no_value(kind: Any, text: str) -> None:
-    """Never half an object, and the words say what is wrong."""
-    with pytest.raises(schema.UnfitError) as caught:
-        schema.of(kind).value(text)
+    """There is no partial object, and the message is not empty."""
+    with pytest.raises(schema.SchemaMismatchError) as caught:
+        schema.make_schema(kind).decode(text)
     assert str(caught.value)
 
 
-def test_a_root_that_is_a_reference_is_lifted() -> None:
-    """With one, the server enforces nothing below the root; what is recursive stays a reference."""
-    sent: Any = schema.of(Node).sent
+def test_a_root_that_is_a_reference_is_replaced() -> None:
+    """With one, the server enforces nothing below the root; a recursive type keeps its inner references."""
+    sent: Any = schema.make_schema(Node).format
     assert "$ref" not in sent
     assert sent["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
     assert sent["$defs"]["Node"]["properties"].keys() == {"label", "children"}
-    pydantics: Any = schema.of(Model).sent
+    pydantics: Any = schema.make_schema(Model).format
     assert pydantics["properties"]["inner"]["items"] == {"$ref": "#/$defs/Model"}
 
 
@@ -139,50 +139,51 @@ def everything_in(node: Any) -> list[Any]:
 @pytest.mark.parametrize("kind", [kind for kind, _, _ in ANSWERS if kind != "json"], ids=lambda kind: str(kind)[:40])
 def test_nothing_is_sent_that_the_server_cannot_read(kind: Any) -> None:
     """No pattern (it can end the server's runner), no items that are true or false."""
-    for part in everything_in(schema.of(kind).sent):
+    for part in everything_in(schema.make_schema(kind).format):
         if isinstance(part, dict):
             assert "pattern" not in part
             assert not isinstance(part.get("items"), bool)
 
 
 def test_the_properties_keep_their_order() -> None:
-    """In which the model writes them."""
-    sent: Any = schema.of(Person).sent
+    """The model writes them in this order."""
+    sent: Any = schema.make_schema(Person).format
     assert list(sent["properties"]) == ["name", "age", "born"]
 
 
 def test_an_all_of_with_one_part_is_that_part() -> None:
-    """Some libraries wrap references so, and the server would enforce nothing."""
-    sent: Any = schema.of({"type": "object", "properties": {"a": {"allOf": [{"type": "integer"}], "title": "A"}}}).sent
+    """Some libraries wrap references so; the server would enforce nothing."""
+    sent: Any = schema.make_schema({"type": "object", "properties": {"a": {"allOf": [{"type": "integer"}], "title": "A"}}}).format
     assert sent["properties"]["a"] == {"title": "A", "type": "integer"}
 
 
 REFUSED_SCHEMAS: list[tuple[dict[str, Any], str]] = [
-    ({"type": "foo"}, '$.type it says "foo"'),
+    ({"type": "foo"}, '$.type it has "foo"'),
+    ({"$schema": []}, "$.$schema it has []"),
     ({"type": "object", "properties": {"a": {"type": ["integer", "foo"]}}}, "$.properties.a.type"),
-    ({"type": "object", "properties": {"a": False}}, "$.properties.a it says false"),
-    ({"type": "array", "items": False}, "$.items it says false"),
+    ({"type": "object", "properties": {"a": False}}, "$.properties.a it has false"),
+    ({"type": "array", "items": False}, "$.items it has false"),
     ({"$ref": "#/$defs/Missing"}, "#/$defs/Missing"),
     ({"type": "object", "properties": [1]}, "$.properties"),
     ({"type": "integer", "multipleOf": 0}, "$.multipleOf"),
     ({"type": "integer", "minimum": "a"}, "$.minimum"),
     ({"type": "object", "required": "ab"}, "$.required"),
-    ({"type": "array", "items": {"$ref": "#"}}, '$.items.$ref it says "#"'),
+    ({"type": "array", "items": {"$ref": "#"}}, '$.items.$ref it has "#"'),
     ({"type": "array", "items": {"$ref": "https://example.com/schema"}}, "https://example.com/schema"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "told"), REFUSED_SCHEMAS, ids=lambda part: str(part)[:50])
-def test_a_schema_without_a_grammar_is_refused_before_it_is_sent(kind: dict[str, Any], told: str) -> None:
-    """The server's own error would not say where."""
+@pytest.mark.parametrize(("kind", "text"), REFUSED_SCHEMAS, ids=lambda part: str(part)[:50])
+def test_a_schema_without_a_grammar_is_refused_before_it_is_sent(kind: dict[str, Any], text: str) -> None:
+    """The error of the server would not say where the mistake is."""
     with pytest.raises(FormatProblem) as caught:
-        schema.of(kind)
+        schema.make_schema(kind)
     assert caught.value.code == "schema-unsupported"
-    assert told in str(caught.value)
+    assert text in str(caught.value)
 
 
 class Plain:
-    """A class that nobody can write as JSON."""
+    """A class that cannot be written as JSON."""
 
 
 @dataclass
@@ -220,10 +221,10 @@ def local_recursion() -> Any:
         (None, "format-invalid"),
     ],
 )
-def test_what_cannot_be_asked_for_says_why(kind: Any, code: str) -> None:
-    """Each reason has its own error, with what to do about it."""
+def test_what_has_no_schema_says_why(kind: Any, code: str) -> None:
+    """Each reason has its own code and three lines."""
     with pytest.raises(FormatProblem) as caught:
-        schema.of(kind)
+        schema.make_schema(kind)
     assert caught.value.code == code
     assert len(caught.value.lines()) == 3
 
@@ -237,17 +238,17 @@ SCHEMAS = st.dictionaries(WORDS, st.recursive(JSON, lambda inner: st.dictionarie
 
 
 @given(SCHEMAS)
-def test_any_dict_is_fitted_or_refused(kind: dict[str, Any]) -> None:
-    """No other error, and what is fitted needs no second fitting."""
+def test_any_dict_is_adapted_or_refused(kind: dict[str, Any]) -> None:
+    """There is no other error, and an adapted schema stays as it is."""
     try:
-        sent = json_schema.fit(kind)
+        sent = schema.adapt_to_server(kind)
     except FormatProblem:
         return
-    assert json_schema.fit(sent) == sent
+    assert schema.adapt_to_server(sent) == sent
 
 
 def test_a_type_that_raises_as_it_is_made_is_no_value() -> None:
-    """Whatever its own code raises."""
+    """Whatever its code raises."""
 
     @dataclass
     class Strict:
@@ -256,8 +257,8 @@ def test_a_type_that_raises_as_it_is_made_is_no_value() -> None:
         def __post_init__(self) -> None:
             raise RuntimeError("too young")
 
-    with pytest.raises(schema.UnfitError, match="too young"):
-        schema.of(Strict).value('{"age": 1}')
+    with pytest.raises(schema.SchemaMismatchError, match="too young"):
+        schema.make_schema(Strict).decode('{"age": 1}')
 
 
 PEOPLE = st.fixed_dictionaries({"name": JSON | st.text(), "age": JSON | st.integers()}, optional={"born": JSON})
@@ -265,9 +266,9 @@ PEOPLE = st.fixed_dictionaries({"name": JSON | st.text(), "age": JSON | st.integ
 
 @given(st.text() | (JSON | PEOPLE).map(json.dumps))
 def test_any_text_is_a_value_of_the_type_or_an_error(text: str) -> None:
-    """No other error, and no object with a field of another type."""
+    """There is no other error, and no object with a field of another type."""
     try:
-        found = schema.of(Person).value(text)
-    except schema.UnfitError:
+        found = schema.make_schema(Person).decode(text)
+    except schema.SchemaMismatchError:
         return
     assert (type(found), type(found.name), type(found.age)) == (Person, str, int)

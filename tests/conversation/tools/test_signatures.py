@@ -1,4 +1,4 @@
-"""Functions of a notebook as tools: what the model is told, what is refused, and how arguments are converted."""
+"""Functions of a notebook as tools: their definitions, what is refused, and how arguments are converted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.tools import Tool, offered
+from ollama_magics.conversation.tools import Tool, make_tools, parse_docstring
 from ollama_magics.errors import ToolProblem
 
 
@@ -80,20 +80,20 @@ def silent(a: int) -> int:  # noqa: D103 - says nothing on purpose
 
 def only(function: Any) -> Tool:
     """Return the one tool."""
-    (tool,) = offered(function)
+    (tool,) = make_tools(function)
     return tool
 
 
-def told(function: Any) -> dict[str, Any]:
-    """Return what the model is told of a function."""
-    sent = only(function).sent
-    assert sent["type"] == "function"
-    return dict(sent["function"])
+def definition(function: Any) -> dict[str, Any]:
+    """Return the definition of a function."""
+    found = only(function).definition
+    assert found["type"] == "function"
+    return dict(found["function"])
 
 
-def test_a_function_is_told_by_its_signature_and_its_docstring() -> None:
-    """Name, purpose, and each parameter with type and meaning; what has a default is not required."""
-    assert told(add) == {
+def test_a_definition_has_the_signature_and_the_docstring() -> None:
+    """Name, purpose, and each parameter with type and description; one with a default is not required."""
+    assert definition(add) == {
         "name": "add",
         "description": "Add two whole numbers.",
         "parameters": {
@@ -117,29 +117,43 @@ def test_a_function_is_told_by_its_signature_and_its_docstring() -> None:
     ],
 )
 def test_three_ways_to_write_a_docstring_are_read(function: Any, summary: str, described: dict[str, str]) -> None:
-    """Google's, NumPy's and Sphinx's; nothing is made up where there is none."""
-    found = told(function)
+    """Google, NumPy and Sphinx style; a function without a docstring has no description."""
+    found = definition(function)
     assert found["description"] == summary
-    said = {name: inner["description"] for name, inner in found["parameters"]["properties"].items() if "description" in inner}
-    assert {name: text for name, text in said.items() if name in described} == described
+    properties = found["parameters"]["properties"]
+    texts = {name: inner["description"] for name, inner in properties.items() if "description" in inner}
+    assert {name: text for name, text in texts.items() if name in described} == described
+
+
+@given(st.text(alphabet="a: \n-()@", max_size=60) | st.text())
+def test_any_docstring_is_read_or_is_the_description(docstring: str) -> None:
+    """However broken it is: no error, and each text is one line."""
+    described, parameters = parse_docstring(docstring)
+    assert all(len(text.splitlines()) <= 1 for text in (described, *parameters.values()))
+
+
+@pytest.mark.parametrize("docstring", [": :\n`     x: y ", ": :param a: x"])
+def test_a_docstring_that_no_parser_reads_is_the_description(docstring: str) -> None:
+    """The model can still read it."""
+    assert parse_docstring(docstring) == (" ".join(docstring.split()), {})
 
 
 def test_types_are_written_out_where_they_stand() -> None:
-    """The server passes no reference on."""
-    parameters = told(distance)["parameters"]
+    """The server does not pass references to the model."""
+    parameters = definition(distance)["parameters"]
     assert "$ref" not in str(parameters)
     assert "$defs" not in str(parameters)
     assert parameters["properties"]["first"]["properties"] == {"x": {"type": "number"}, "y": {"type": "number"}}
-    assert told(sphinx_style)["parameters"]["properties"]["unit"]["enum"] == ["C", "F"]
+    assert definition(sphinx_style)["parameters"]["properties"]["unit"]["enum"] == ["C", "F"]
 
 
 def test_a_default_stands_for_a_missing_hint() -> None:
-    """Where its type says everything."""
+    """Where it is a bool, a number or a text."""
 
     def greet(name="you", times=1, loud=False):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, FBT002
         return name, times, loud
 
-    properties = told(greet)["parameters"]["properties"]
+    properties = definition(greet)["parameters"]["properties"]
     assert [inner["type"] for inner in properties.values()] == ["string", "integer", "boolean"]
 
 
@@ -151,9 +165,9 @@ def test_methods_and_lists_of_functions_can_be_offered() -> None:
             """Read it."""
             return room
 
-    names = [tool.name for tool in offered([add, [Thermometer().read, add]])]
+    names = [tool.name for tool in make_tools([add, [Thermometer().read, add]])]
     assert names == ["add", "read"]
-    assert list(told(Thermometer().read)["parameters"]["properties"]) == ["room"]
+    assert list(definition(Thermometer().read)["parameters"]["properties"]) == ["room"]
 
 
 class Recursive(msgspec.Struct):
@@ -178,7 +192,7 @@ def takes_unhinted(a) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Take something."""
 
 
-def takes_what_no_json_is(a: re_pattern) -> None:  # type: ignore[name-defined] # noqa: F821
+def takes_an_unknown_name(a: re_pattern) -> None:  # type: ignore[name-defined] # noqa: F821
     """Take a class that is not there."""
 
 
@@ -204,12 +218,12 @@ REFUSED: list[tuple[Any, str]] = [
     (takes_named_rest, "**rest"),
     (takes_positional, "by name"),
     (takes_unhinted, "a has no type hint"),
-    (takes_what_no_json_is, "re_pattern"),
+    (takes_an_unknown_name, "re_pattern"),
     (takes_an_object, "takes_an_object"),
     (takes_a_tree, "Recursive"),
     (waits, "asynchronous"),
     (yields, "generator"),
-    (lambda a: a, "write it with def"),
+    (lambda a: a, "define it with def"),
     (functools.partial(add, 1), "with a name"),
     (Point, "class"),
     (int, "class"),
@@ -220,18 +234,18 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "reason"), REFUSED, ids=lambda part: str(getattr(part, "__name__", part)))
+@pytest.mark.parametrize(("function", "reason"), REFUSED, ids=lambda part: getattr(part, "__name__", None))
 def test_a_function_that_cannot_be_called_by_names_is_refused_with_a_reason(function: Any, reason: str) -> None:
     """Before anything is sent, and with a pattern to follow."""
     with pytest.raises(ToolProblem) as caught:
-        offered(function)
+        make_tools(function)
     assert caught.value.code == "tool-unsupported"
     assert reason in str(caught.value)
     assert "def add(a: int, b: int)" in caught.value.remedy
 
 
 def test_two_functions_of_one_name_are_refused() -> None:
-    """The model could not tell them apart."""
+    """The model could not call one of them."""
 
     def inner() -> Callable[..., int]:
         def add(a: int) -> int:
@@ -240,8 +254,8 @@ def test_two_functions_of_one_name_are_refused() -> None:
 
         return add
 
-    with pytest.raises(ToolProblem, match="offered, too"):
-        offered([add, inner()])
+    with pytest.raises(ToolProblem, match="Two functions have this name"):
+        make_tools([add, inner()])
 
 
 def takes_all(  # noqa: PLR0913 - one of each kind
@@ -251,34 +265,34 @@ def takes_all(  # noqa: PLR0913 - one of each kind
 
 
 def test_texts_are_taken_for_numbers_where_no_text_is_wanted() -> None:
-    """Small models write them so."""
-    assert only(add).arguments({"a": "2", "b": 3.0}) == {"a": 2, "b": 3}
-    assert only(sphinx_style).arguments({"place": "2"}) == {"place": "2"}
+    """Small models write numbers as texts."""
+    assert only(add).convert({"a": "2", "b": 3.0}) == {"a": 2, "b": 3}
+    assert only(sphinx_style).convert({"place": "2"}) == {"place": "2"}
 
 
-def test_what_is_not_written_is_left_to_the_default() -> None:
-    """The function decides, not we."""
-    assert only(add).arguments({"a": 2}) == {"a": 2}
+def test_an_argument_that_is_left_out_is_not_passed() -> None:
+    """The function has the default."""
+    assert only(add).convert({"a": 2}) == {"a": 2}
 
 
-def test_nothing_may_be_written_where_nothing_is_the_default() -> None:
-    """Models write null for what they leave out, and hints often forget it."""
+def test_null_is_taken_where_none_is_the_default() -> None:
+    """Models write null for what they leave out, and hints often lack it."""
 
-    def find(name: str = None) -> str:  # type: ignore[assignment] # noqa: RUF013 - as people write it
+    def find(name: str = None) -> str:  # type: ignore[assignment] # noqa: RUF013 - as users write it
         """Find it."""
         return str(name)
 
-    assert only(find).arguments({"name": None}) == {"name": None}
-    assert only(find).arguments({"name": "a"}) == {"name": "a"}
+    assert only(find).convert({"name": None}) == {"name": None}
+    assert only(find).convert({"name": "a"}) == {"name": "a"}
 
 
 def test_arguments_become_what_the_hints_say() -> None:
     """Dataclasses too, and their limits hold."""
     tool = only(distance)
     points = {"first": {"x": 0, "y": 0}, "second": {"x": 3, "y": "4"}}
-    assert tool.function(**tool.arguments(points)) == 5
+    assert tool.function(**tool.convert(points)) == 5
     with pytest.raises(msgspec.ValidationError):
-        tool.arguments({**points, "scale": -1})
+        tool.convert({**points, "scale": -1})
 
 
 JSON = st.recursive(
@@ -290,10 +304,10 @@ NAMES = st.sampled_from(["number", "share", "text", "flag", "names", "choice", "
 
 
 @given(st.dictionaries(NAMES, JSON))
-def test_no_argument_of_a_wrong_type_or_name_gets_through(written: dict[str, Any]) -> None:
-    """Whatever a model writes: all are there and right, or there is an error."""
+def test_no_argument_of_a_wrong_type_or_name_gets_through(arguments: dict[str, Any]) -> None:
+    """Whatever a model writes: all arguments are there and of their types, or there is an error."""
     try:
-        found = only(takes_all).arguments(written)
+        found = only(takes_all).convert(arguments)
     except msgspec.ValidationError:
         return
     kinds = {"number": int, "share": float, "text": str, "flag": bool, "names": list, "choice": str}

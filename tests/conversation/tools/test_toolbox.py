@@ -1,4 +1,4 @@
-"""Calls of functions: which of them run, what comes back, and what a hostile model gets."""
+"""Calls of functions: which of them run, what goes back to the model, and what a hostile model gets."""
 
 from __future__ import annotations
 
@@ -11,81 +11,81 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.tools import Call, Toolbox, offered
+from ollama_magics.conversation.tools import Call, Toolbox, make_tools
 from ollama_magics.errors import ToolProblem
 
 
-class Ran:
-    """Functions that write down each of their calls."""
+class Recorder:
+    """A function that records each of its calls."""
 
     def __init__(self, result: Any = None, error: BaseException | None = None) -> None:
-        self.seen: list[Any] = []
+        self.calls: list[Any] = []
         self._result, self._error = result, error
 
     def add(self, a: int, b: int) -> Any:
         """Add two numbers."""
-        self.seen.append((a, b))
+        self.calls.append((a, b))
         if self._error:
             raise self._error
         return a + b if self._result is None else self._result
 
 
-def asked(name: str = "add", arguments: Any = None) -> dict[str, Any]:
+def written_call(name: str = "add", arguments: Any = None) -> dict[str, Any]:
     """Return a call as a server writes it."""
     given = {"a": 2, "b": 3} if arguments is None else arguments
     return {"id": "call_1", "function": {"index": 0, "name": name, "arguments": given}}
 
 
-def run(ran: Ran, written: dict[str, Any] | None = None, *, says: bool = True) -> Call:
-    """Return a call after a toolbox with that one function has had it."""
-    call = Call.of(written or asked())
-    Toolbox(offered(ran.add), lambda _: says).run([call])
+def run(recorder: Recorder, *, allowed: bool = True) -> Call:
+    """Return a call after a toolbox with that one function has run it."""
+    call = Call.from_wire(written_call())
+    Toolbox(make_tools(recorder.add), lambda _: allowed).run([call])
     return call
 
 
 def test_a_call_runs_after_a_yes() -> None:
     """With what the model wrote, and the result as text."""
-    ran = Ran()
-    call = run(ran)
-    assert ran.seen == [(2, 3)]
+    recorder = Recorder()
+    call = run(recorder)
+    assert recorder.calls == [(2, 3)]
     assert (call.result, call.error, call.outcome, str(call)) == ("5", None, "5", "add(a=2, b=3)")
 
 
 def test_a_call_does_not_run_after_a_no() -> None:
-    """The model is told."""
-    ran = Ran()
-    call = run(ran, says=False)
-    assert ran.seen == []
-    assert call.outcome == "error: the person did not allow this call"
+    """The model gets that as the error."""
+    recorder = Recorder()
+    call = run(recorder, allowed=False)
+    assert recorder.calls == []
+    assert call.outcome == "error: the user did not allow this call"
 
 
 def test_nothing_runs_where_nobody_can_be_asked() -> None:
     """The error names the call and the way to allow it."""
-    ran = Ran()
+    recorder = Recorder()
     with pytest.raises(ToolProblem) as caught:
-        Toolbox(offered(ran.add), None).run([Call.of(asked())])
+        Toolbox(make_tools(recorder.add), None).run([Call.from_wire(written_call())])
     assert caught.value.code == "tool-unconfirmed"
     assert "add(a=2, b=3)" in caught.value.what
     assert "--yes" in caught.value.remedy
-    assert ran.seen == []
+    assert recorder.calls == []
 
 
 HOSTILE: list[dict[str, Any]] = [
-    asked("eval", {"source": "1"}),
-    asked("__import__", {"name": "os"}),
-    asked("add.__globals__"),
-    asked("../../etc/passwd"),
-    asked("ran"),
-    asked(""),
-    asked("ADD"),
-    asked(arguments={"a": 2}),
-    asked(arguments={"a": 2, "b": 3, "c": 4}),
-    asked(arguments={"a": 2, "b": "__import__('os')"}),
-    asked(arguments={"a": [2], "b": 3}),
-    asked(arguments={"self": None, "a": 2, "b": 3}),
-    asked(arguments={"a": 2, "b": "3" * 10_000_000}),
-    asked(arguments='{"a": 2, "b": 3}'),
-    asked(arguments=[2, 3]),
+    written_call("eval", {"source": "1"}),
+    written_call("__import__", {"name": "os"}),
+    written_call("add.__globals__"),
+    written_call("../../etc/passwd"),
+    written_call("ran"),
+    written_call(""),
+    written_call("ADD"),
+    written_call(arguments={"a": 2}),
+    written_call(arguments={"a": 2, "b": 3, "c": 4}),
+    written_call(arguments={"a": 2, "b": "__import__('os')"}),
+    written_call(arguments={"a": [2], "b": 3}),
+    written_call(arguments={"self": None, "a": 2, "b": 3}),
+    written_call(arguments={"a": 2, "b": "3" * 10_000_000}),
+    written_call(arguments='{"a": 2, "b": 3}'),
+    written_call(arguments=[2, 3]),
     {"function": "add"},
     {"function": {"name": {"x": 1}}},
     {},
@@ -95,51 +95,51 @@ HOSTILE: list[dict[str, Any]] = [
 @pytest.mark.parametrize("written", HOSTILE, ids=lambda written: str(written)[:60])
 def test_an_unknown_name_or_a_wrong_argument_runs_nothing_and_asks_nobody(written: dict[str, Any]) -> None:
     """Names are looked up among the functions of the cell only; the error goes back to the model, and is short."""
-    ran, call = Ran(), Call.of(written)
+    recorder, call = Recorder(), Call.from_wire(written)
     questions: list[Call] = []
 
     def confirm(one: Call) -> bool:
         questions.append(one)
         return True
 
-    Toolbox(offered(ran.add), confirm).run([call])
-    assert (ran.seen, questions, call.result) == ([], [], None)
+    Toolbox(make_tools(recorder.add), confirm).run([call])
+    assert (recorder.calls, questions, call.result) == ([], [], None)
     assert call.error
     assert len(call.outcome) < 1000
-    assert len(str(call.sent)) < 100_000
+    assert len(str(call.to_wire())) < 100_000
 
 
-def test_a_hundred_calls_at_once_are_none() -> None:
-    """Too many are an error, before the first of them runs."""
-    ran = Ran()
+def test_a_hundred_calls_at_once_are_refused() -> None:
+    """More than eight are an error before the first of them runs."""
+    recorder = Recorder()
     with pytest.raises(ToolProblem) as caught:
-        Toolbox(offered(ran.add), lambda _: True).run([Call.of(asked()) for _ in range(100)])
-    assert (caught.value.code, ran.seen) == ("tool-calls-too-many", [])
+        Toolbox(make_tools(recorder.add), lambda _: True).run([Call.from_wire(written_call()) for _ in range(100)])
+    assert (caught.value.code, recorder.calls) == ("tool-calls-too-many", [])
 
 
 def test_an_exception_goes_back_as_type_and_message() -> None:
     """Without a traceback, and without a password that stands in an address."""
-    call = run(Ran(error=ValueError("no route to http://ada:s3cret@host/, Bearer abc123")))
+    call = run(Recorder(error=ValueError("no route to http://ada:s3cret@host/, Bearer abc123")))
     assert call.error == "ValueError: no route to http://…@host/, Bearer …"
-    assert run(Ran(error=ZeroDivisionError())).error == "ZeroDivisionError"
-    assert run(Ran(error=SystemExit(1))).error == "SystemExit: 1"
-    assert len(run(Ran(error=ValueError("x" * 100_000))).outcome) < 2000
+    assert run(Recorder(error=ZeroDivisionError())).error == "ZeroDivisionError"
+    assert run(Recorder(error=SystemExit(1))).error == "SystemExit: 1"
+    assert len(run(Recorder(error=ValueError("x" * 100_000))).outcome) < 2000
 
 
 def test_what_would_have_to_be_awaited_is_an_error() -> None:
-    """Nobody awaits it, and its text would tell the model nothing."""
+    """Nothing awaits it, and its text would say nothing to the model."""
 
     async def later() -> int:
         return 1
 
-    assert "to be awaited" in str(run(Ran(result=later())).error)
+    assert "to be awaited" in str(run(Recorder(result=later())).error)
 
 
 def test_an_interrupt_goes_through() -> None:
-    """It is the person's, not the model's; the call says what happened to it."""
-    call = Call.of(asked())
+    """It is the user's, not the model's; the call has it as its error."""
+    call = Call.from_wire(written_call())
     with pytest.raises(KeyboardInterrupt):
-        Toolbox(offered(Ran(error=KeyboardInterrupt()).add), lambda _: True).run([call])
+        Toolbox(make_tools(Recorder(error=KeyboardInterrupt()).add), lambda _: True).run([call])
     assert call.error == "interrupted"
 
 
@@ -160,12 +160,12 @@ def test_an_interrupt_goes_through() -> None:
 )
 def test_a_result_goes_back_as_text(result: Any, text: str) -> None:
     """Data as JSON, anything else as its own text."""
-    assert run(Ran(result=result)).result == text
+    assert run(Recorder(result=result)).result == text
 
 
 def test_a_long_result_is_cut_and_says_so() -> None:
-    """It shall leave room for the answer."""
-    result = run(Ran(result="x" * 100_000)).result
+    """The context must have space for the answer."""
+    result = run(Recorder(result="x" * 100_000)).result
     assert result is not None
     assert result.endswith("(cut: 8000 of 100000 characters)")
 
@@ -173,8 +173,8 @@ def test_a_long_result_is_cut_and_says_so() -> None:
 @given(st.text(), st.dictionaries(st.text(), st.text()))
 def test_a_call_is_shown_without_anything_that_a_terminal_obeys(name: str, arguments: dict[str, str]) -> None:
     """What is shown in the question is what would run: one line, without controls or marks of direction."""
-    shown = str(Call.of(asked(name, arguments)))
-    assert all(sign.isprintable() for sign in shown.partition("\n(cut: ")[0])
+    shown = str(Call.from_wire(written_call(name, arguments)))
+    assert all(character.isprintable() for character in shown.partition("\n(cut: ")[0])
 
 
 JSON = st.recursive(
@@ -190,11 +190,11 @@ sys.addaudithook(lambda event, _: WATCHED.append(event) if event in ("exec", "co
 @given(NAMES, st.dictionaries(st.sampled_from(["a", "b", "c", "__class__"]), JSON) | JSON)
 def test_no_text_of_a_model_is_evaluated(name: str, arguments: Any) -> None:
     """Whatever it calls: the one function runs with two whole numbers, or nothing does; no code is compiled, no file opened."""
-    ran, call = Ran(), Call.of(asked(name, arguments))
-    toolbox = Toolbox(offered(ran.add), lambda _: True)
+    recorder, call = Recorder(), Call.from_wire(written_call(name, arguments))
+    toolbox = Toolbox(make_tools(recorder.add), lambda _: True)
     WATCHED.clear()
     toolbox.run([call])
     shown = str(call)
     assert WATCHED == []
     assert shown
-    assert ran.seen == [] or (name == "add" and [type(value) for value in ran.seen[0]] == [int, int])
+    assert recorder.calls == [] or (name == "add" and [type(value) for value in recorder.calls[0]] == [int, int])

@@ -100,7 +100,7 @@ def test_an_answer_that_is_cut_inside_is_an_error_and_is_not_remembered(shell: A
     assert error.code == "object-cut"
     assert "--max-tokens" in shown
     assert "people" not in shell.names
-    assert shell.names["_ollama"].so_far
+    assert shell.names["_ollama"].text
     shell.run("%ollama hello")
     assert len(bodies(stand_in)[-1]["messages"]) == 1
 
@@ -110,7 +110,7 @@ def test_a_model_that_loops_is_an_error(shell: Any) -> None:
     error, _ = shell.fail("%ollama -f json loop over spaces")
     assert isinstance(error, OllamaMagicsError)
     assert error.code == "stream-incomplete"
-    assert shell.names["_ollama"].so_far.startswith("{")
+    assert shell.names["_ollama"].text.startswith("{")
 
 
 BAD = [

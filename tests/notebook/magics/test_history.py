@@ -43,7 +43,7 @@ def test_a_refused_line_leaves_the_history(shell: Any, cell: str) -> None:
     error = result.error_in_exec
     assert error.code == "secret-on-line"
     assert error.how_we_know == (
-        "The line stays in the notebook; it was taken out of IPython's history, and nothing of it was used."
+        "The line stays in the notebook; it was removed from IPython's history, and its values were not used."
     )
     assert not [text for text in texts_of(shell) if KEY in text]
     found = files_of(shell)
@@ -66,7 +66,7 @@ def test_a_line_that_was_written_already_is_taken_out_of_the_file(shell: Any) ->
 def test_a_line_in_pieces_is_said_to_stay(shell: Any) -> None:
     """What cannot be found cannot be taken out, and nothing else is claimed."""
     error = shell.ipython.run_cell(f"%ollama_config --seed 7 \\\n --api-key {KEPT_KEY}", store_history=True).error_in_exec
-    assert "and in the history of IPython" in error.how_we_know
+    assert "and in IPython's history" in error.how_we_know
     shell.ipython.history_manager.reset()
 
 
@@ -74,5 +74,5 @@ def test_a_shell_without_a_file_of_past_sessions_has_no_trace_either(shell: Any)
     """Whoever switched it off."""
     shell.ipython.history_manager.enabled = False
     error = shell.ipython.run_cell(f"%ollama_config --api-key {KEY}", store_history=True).error_in_exec
-    assert "taken out of IPython's history" in error.how_we_know
+    assert "removed from IPython's history" in error.how_we_know
     assert not [text for text in texts_of(shell) if KEY in text]

@@ -60,7 +60,7 @@ def test_headers_and_keys_reach_the_server(shell: Any, monkeypatch: pytest.Monke
         assert (got["x-team"], got["authorization"]) == ("blue", f"Bearer {KEY}")
         shown = shell.run("%ollama_config --show") + shell.run("%ollama_config --base-url 127.0.0.1:1")
     assert "environment variable A_KEY" in shown
-    assert "Headers dropped: it was for" in shown
+    assert "Headers removed: it was for" in shown
     assert KEY not in shown
 
 
@@ -75,7 +75,7 @@ def test_a_key_is_asked_for_and_shown_to_nobody(shell: Any, monkeypatch: pytest.
         shell.run("%ollama hello")
         assert server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
         shown += shell.run("%ollama_config --show") + shell.run("%ollama_config --save") + shell.run("%config OllamaSettings")
-        assert "forgotten" in shell.run("%ollama_config --api-key")
+        assert "removed" in shell.run("%ollama_config --api-key")
         shell.run("%ollama hello")
         assert "authorization" not in server.requests[-1].headers
         error, told = shell.fail("%ollama_config --api-key")
@@ -147,7 +147,7 @@ def test_the_table_says_what_the_environment_overrides(shell: Any, monkeypatch: 
     shell.run("%ollama_config --base-url http://saved:1 --save")
     shell.run("%reload_ext ollama_magics")
     monkeypatch.setenv("OLLAMA_HOST", "far:2")
-    assert "environment, instead of the saved http://saved:1" in shell.run("%ollama_config --show")
+    assert "environment, overriding the saved http://saved:1" in shell.run("%ollama_config --show")
 
 
 def test_a_broken_profile_stops_one_cell_and_not_the_extension(bare: Any, stand_in: FakeServer) -> None:
@@ -168,7 +168,7 @@ def test_relations_are_said_and_nothing_is_clamped(shell: Any, stand_in: FakeSer
     """A longer answer than context at once, a longer context than the model's own under the answer."""
     assert "max tokens (4096) exceed the context (512)" in shell.run("%ollama_config --context 512")
     assert "own maximum" not in shell.run("%ollama hello")
-    assert "maximum is a context of 8192" in shell.run("%ollama --context 100k hello")
+    assert "maximum context is 8192" in shell.run("%ollama --context 100k hello")
     assert body(stand_in)["options"]["num_ctx"] == 102400
 
 

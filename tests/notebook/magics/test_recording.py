@@ -32,7 +32,7 @@ def test_a_prompt_that_was_not_recorded_fails_in_a_few_lines(shell: Any, tmp_pat
     shell.run(f"%ollama_config --record {tmp_path}/r.json")
     error, shown = shell.fail("%ollama --once What is a dog?")
     assert isinstance(error, RecordingProblem)
-    assert "messages[0].content is 'What is a cat?' there and 'What is a dog?' here" in shown
+    assert "messages[0].content is 'What is a cat?' in the recording and 'What is a dog?' now" in shown
     assert len(shown.strip().splitlines()) == 3
 
 

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import html
-
-from ipywidgets import Button
+import threading
 
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.notebook.panel.form import Panel
 from ollama_magics.session.session import current
 from ollama_magics.settings import profiles
 from tests.browser.gate import Gate
 
 from .conftest import until
+from .form_view import FormView
 
 MARK = "never proved"
-
-
-def offers(panel: Panel) -> dict[str, Button]:
-    """Return the buttons under the report by their texts."""
-    return {button.description: button for button in panel._checking.offers.children}
-
-
-def ended(panel: Panel) -> bool:
-    """Return whether no check is running."""
-    return panel._checking._run is None and not panel._checking.check.disabled
+ANYWAY = "Save anyway (unverified)"
 
 
 def asked(server: FakeServer, path: str) -> int:
@@ -32,143 +21,146 @@ def asked(server: FakeServer, path: str) -> int:
     return [where for _, where, _ in server.requests].count(path)
 
 
-def test_a_check_ends_before_the_model_is_asked_and_offers_to_go_on(panel: Panel, stand_in: FakeServer) -> None:
+def test_a_check_ends_before_the_model_is_asked_and_offers_to_go_on(form: FormView, stand_in: FakeServer) -> None:
     """The button loads the model, has it answer and proves what it can."""
-    panel._checking.check.click()
-    until(lambda: offers(panel))
-    assert "not asked yet" in panel._checking.report.value
+    form.click("Check")
+    until(lambda: form.repairs)
+    assert "not asked yet" in form.report
     assert asked(stand_in, "/api/chat") == 0
-    offers(panel)["Ask the model"].click()
-    until(lambda: ended(panel) and "not asked yet" not in panel._checking.report.value)
+    form.click("Ask the model")
+    until(lambda: not form.is_checking and "not asked yet" not in form.report)
     assert asked(stand_in, "/api/chat") > 0
-    assert offers(panel) == {}
+    assert form.repairs == []
 
 
-def test_saving_asks_the_model_first(panel: Panel, stand_in: FakeServer) -> None:
+def test_saving_asks_the_model_first(form: FormView, stand_in: FakeServer) -> None:
     """What passed is the profile default, and carries no mark."""
-    panel._saving.save.click()
-    until(lambda: "saved as" in panel._said.value)
+    form.click("Save")
+    until(lambda: "saved as" in form.message)
     assert asked(stand_in, "/api/chat") > 0
     assert profiles.load("default")["model"] == "sandbox-chat"
     assert not profiles.is_unverified("default")
-    assert (panel._saving.anyway.layout.display, panel._saving.mark.value) == ("none", "")
+    assert (form.offers(ANYWAY), form.mark) == (False, "")
 
 
-def test_a_refused_value_blocks_saving(panel: Panel, stand_in: FakeServer) -> None:
+def test_a_refused_value_blocks_saving(form: FormView, stand_in: FakeServer) -> None:
     """Until it is mended; nothing is asked meanwhile."""
-    panel._rows["context_length"].field.value = "many"
-    panel._saving.save.click()
-    assert "Context length is refused" in panel._said.value
+    form.type("context_length", "many")
+    form.click("Save")
+    assert "Context length is refused" in form.message
     assert asked(stand_in, "/api/version") == 0
     assert profiles.names() == []
-    panel._rows["context_length"].field.value = "2k"
-    panel._rows["max_tokens"].field.value = "1k"
-    panel._saving.save.click()
-    until(lambda: "saved as" in panel._said.value)
+    form.type("context_length", "2k")
+    form.type("max_tokens", "1k")
+    form.click("Save")
+    until(lambda: "saved as" in form.message)
     assert profiles.load("default")["context_length"] == 2048
 
 
-def test_an_unreachable_server_is_saved_on_request_only_and_marked(panel: Panel, stand_in: FakeServer) -> None:
+def test_an_unreachable_server_is_saved_on_request_only_and_marked(form: FormView, stand_in: FakeServer) -> None:
     """By a button that says what it does; a check that asks the model takes the mark off."""
-    panel._rows["base_url"].field.value = "http://127.0.0.1:1"
-    panel._saving.save.click()
-    until(lambda: panel._saving.anyway.layout.display == "")
+    form.type("base_url", "http://127.0.0.1:1")
+    form.click("Save")
+    until(lambda: form.offers(ANYWAY))
     assert profiles.names() == []
-    assert panel._saving.anyway.description == "Save anyway (unverified)"
-    panel._saving.anyway.click()
-    until(lambda: MARK in panel._saving.mark.value)
+    form.click(ANYWAY)
+    until(lambda: MARK in form.mark)
     assert profiles.load("default")["base_url"] == "http://127.0.0.1:1"
-    assert panel._saving.anyway.layout.display == "none"
-    panel._rows["base_url"].field.value = stand_in.url
-    panel._saving.save.click()
-    until(lambda: panel._saving.mark.value == "")
+    assert not form.offers(ANYWAY)
+    form.type("base_url", stand_in.url)
+    form.click("Save")
+    until(lambda: form.mark == "")
     assert not profiles.is_unverified("default")
 
 
-def test_a_stopped_save_is_kept_as_unverified_until_the_model_has_answered(panel: Panel, stand_in: FakeServer) -> None:
+def test_a_stopped_save_is_kept_as_unverified_until_the_model_has_answered(form: FormView, stand_in: FakeServer) -> None:
     """The stop button is there while a check runs."""
     with Gate(stand_in.url) as gate:
-        panel._rows["base_url"].field.value = gate.host
+        form.type("base_url", gate.host)
         gate.shut()
-        panel._saving.save.click()
-        until(lambda: panel._checking.stop.layout.display == "")
-        panel._checking.stop.click()
-        until(lambda: MARK in panel._saving.mark.value)
-        assert "stopped; saved as unverified" in panel._said.value
+        form.click("Save")
+        until(lambda: form.offers("Stop"))
+        form.click("Stop")
+        until(lambda: MARK in form.mark)
+        assert "stopped; saved without verification" in form.message
         assert profiles.is_unverified("default")
-        assert panel._checking.stop.layout.display == "none"
+        assert not form.offers("Stop")
         gate.open()
-        panel._checking.check.click()
-        until(lambda: offers(panel))
-        assert MARK in panel._saving.mark.value  # the model was not asked
-        offers(panel)["Ask the model"].click()
-        until(lambda: panel._saving.mark.value == "")
+        form.click("Check")
+        until(lambda: form.repairs)
+        assert MARK in form.mark  # the model was not asked
+        form.click("Ask the model")
+        until(lambda: form.mark == "")
     assert not profiles.is_unverified("default")
 
 
-def test_a_second_click_is_the_same_check(panel: Panel, stand_in: FakeServer) -> None:
+def test_a_second_click_is_the_same_check(form: FormView, stand_in: FakeServer) -> None:
     """Save during a check that asks the model waits for its end and saves."""
     with Gate(stand_in.url) as gate:
-        panel._rows["base_url"].field.value = gate.host
+        form.type("base_url", gate.host)
+        form.click("Check")
+        until(lambda: form.repairs)
+        before = asked(stand_in, "/api/version")
         gate.shut()
-        panel._checking.ask_model.click()
-        panel._checking.check.click()
-        panel._saving.save.click()
+        form.click("Ask the model")
+        form.click("Check")
+        form.click("Save")
         gate.open()
-        until(lambda: "saved as" in panel._said.value)
-    assert asked(stand_in, "/api/version") == 1
+        until(lambda: "saved as" in form.message)
+    assert asked(stand_in, "/api/version") == before + 1
 
 
-def test_a_check_of_other_settings_is_dropped(panel: Panel, stand_in: FakeServer) -> None:
+def test_a_check_of_other_settings_is_dropped(form: FormView, stand_in: FakeServer) -> None:
     """Its late report does not stand below a form that says something else, and nothing is saved."""
     with Gate(stand_in.url) as gate:
-        panel._rows["base_url"].field.value = gate.host
+        form.type("base_url", gate.host)
         gate.shut()
-        panel._saving.save.click()
-        until(lambda: "✓" in panel._checking.report.value)
-        panel._rows["base_url"].field.value = "http://127.0.0.1:1"
-        assert panel._checking.report.value == ""
-        assert "changed during the check: not saved" in panel._said.value
+        form.click("Save")
+        until(lambda: "✓" in form.report)
+        form.type("base_url", "http://127.0.0.1:1")
+        assert form.report == ""
+        assert "changed during the check; not saved" in form.message
         gate.open()
-        panel._checking.check.click()
-        until(lambda: ended(panel) and "address-refused" in panel._checking.report.value)
+        form.click("Check")
+        until(lambda: not form.is_checking and "address-refused" in form.report)
     assert profiles.names() == []
 
 
-def test_a_missing_model_is_mended_by_a_click_and_checked_again(panel: Panel) -> None:
+def test_a_missing_model_is_mended_by_a_click_and_checked_again(form: FormView) -> None:
     """The buttons name the nearest that are installed."""
-    panel._rows["model"].field.value = "sandbox-vison"
-    panel._checking.check.click()
-    until(lambda: offers(panel))
-    offers(panel)["Use sandbox-vision"].click()
-    assert panel._rows["model"].field.value == current().settings.model == "sandbox-vision"
-    until(lambda: "Ask the model" in offers(panel))
+    form.type("model", "sandbox-vison")
+    form.click("Check")
+    until(lambda: form.repairs)
+    form.click("Use sandbox-vision")
+    assert form.value("model") == current().settings.model == "sandbox-vision"
+    until(lambda: "Ask the model" in form.repairs)
 
 
-def test_an_address_that_has_answered_is_set_by_a_click(panel: Panel, stand_in: FakeServer) -> None:
+def test_an_address_that_has_answered_is_set_by_a_click(form: FormView, stand_in: FakeServer) -> None:
     """The same port without TLS, for example; then the check is made anew."""
-    panel._rows["base_url"].field.value = stand_in.url.replace("http", "https")
-    panel._checking.check.click()
-    until(lambda: offers(panel))
-    assert list(offers(panel)) == [f"Use {stand_in.url}"]
-    offers(panel)[f"Use {stand_in.url}"].click()
-    until(lambda: "Ask the model" in offers(panel))
+    form.type("base_url", stand_in.url.replace("http", "https"))
+    form.click("Check")
+    until(lambda: form.repairs)
+    assert form.repairs == [f"Use {stand_in.url}"]
+    form.click(f"Use {stand_in.url}")
+    until(lambda: "Ask the model" in form.repairs)
     assert current().address.url == stand_in.url
 
 
-def test_a_key_that_is_not_there_is_told_in_the_place_of_the_report(panel: Panel) -> None:
+def test_a_key_that_is_not_there_is_told_in_the_place_of_the_report(form: FormView) -> None:
     """The variable was named, and holds nothing."""
-    panel._rows["api_key_env"].field.value = "NOT_SET_ANYWHERE"
-    panel._checking.check.click()
-    until(lambda: ended(panel) and "NOT_SET_ANYWHERE" in html.unescape(panel._checking.report.value))
+    form.type("api_key_env", "NOT_SET_ANYWHERE")
+    form.click("Check")
+    until(lambda: not form.is_checking and "NOT_SET_ANYWHERE" in form.report)
 
 
-def test_the_end_of_the_session_ends_a_check(panel: Panel, stand_in: FakeServer) -> None:
+def test_the_end_of_the_session_ends_a_check(form: FormView, stand_in: FakeServer) -> None:
     """Its thread does not outlive it."""
     with Gate(stand_in.url) as gate:
-        panel._rows["base_url"].field.value = gate.host
+        form.type("base_url", gate.host)
         gate.shut()
-        panel._checking.check.click()
-        until(lambda: "✓" in panel._checking.report.value)
+        form.click("Check")
+        until(lambda: "✓" in form.report)
         current().close()
-        until(lambda: panel._checking._run is None)
+        until(lambda: not form.is_checking)
+        until(lambda: not any(thread.name == "ollama-panel" for thread in threading.enumerate()))

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from ollama_magics.server.address import parse
-from ollama_magics.server.address_text import DEFAULT_URL, Why
+from ollama_magics.server.address_text import DEFAULT_URL, ChangeReason
 
 LOCAL = "http://127.0.0.1:11434"
 
@@ -199,25 +199,25 @@ SPELLINGS = {
 }
 
 REASONS = {
-    "": [Why.BLANK],
+    "": [ChangeReason.BLANK],
     "http://h": [],
     "http://h:11434/ollama": [],
-    "h": [Why.SCHEME, Why.PORT],
-    "h:1": [Why.SCHEME],
-    ":1": [Why.MACHINE, Why.SCHEME],
-    "::1": [Why.BRACKETS, Why.SCHEME, Why.PORT],
-    "http://0.0.0.0:1": [Why.BIND],
-    " http://h:1 ": [Why.EDGES],
-    "http://h\u200b:1": [Why.INVISIBLE],
-    "http：//h:1": [Why.WIDE],
-    "http://h:1/v1?x": [Why.QUERY, Why.PATH],
-    "http://me:pw@h:1": [Why.USERINFO],
-    "http://H:1/": [Why.SPELLING],
-    "http://h:80": [Why.SPELLING],
-    "ollama.com": [Why.CLOUD],
-    "http://bücher.example": [Why.NETWORK_NAME],
-    "curl http://h:1": [Why.PICKED],
-    "ollama run m": [Why.NO_ADDRESS],
+    "h": [ChangeReason.SCHEME, ChangeReason.PORT],
+    "h:1": [ChangeReason.SCHEME],
+    ":1": [ChangeReason.MACHINE, ChangeReason.SCHEME],
+    "::1": [ChangeReason.BRACKETS, ChangeReason.SCHEME, ChangeReason.PORT],
+    "http://0.0.0.0:1": [ChangeReason.BIND],
+    " http://h:1 ": [ChangeReason.EDGES],
+    "http://h\u200b:1": [ChangeReason.INVISIBLE],
+    "http：//h:1": [ChangeReason.WIDE],
+    "http://h:1/v1?x": [ChangeReason.QUERY, ChangeReason.PATH],
+    "http://me:pw@h:1": [ChangeReason.USERINFO],
+    "http://H:1/": [ChangeReason.SPELLING],
+    "http://h:80": [ChangeReason.SPELLING],
+    "ollama.com": [ChangeReason.CLOUD],
+    "http://bücher.example": [ChangeReason.NETWORK_NAME],
+    "curl http://h:1": [ChangeReason.PICKED],
+    "ollama run m": [ChangeReason.NO_ADDRESS],
 }
 
 
@@ -237,14 +237,14 @@ def test_httpx_reads_the_same_place_in_the_address_as_we_do(url: str) -> None:
 
 
 @pytest.mark.parametrize(("typed", "reasons"), REASONS.items())
-def test_each_change_is_told_with_its_reason(typed: str, reasons: list[Why]) -> None:
+def test_each_change_is_told_with_its_reason(typed: str, reasons: list[ChangeReason]) -> None:
     """The reasons name exactly what was changed."""
     assert parse(typed).reasons == tuple(reasons)
 
 
 def test_every_reason_is_told_by_some_spelling() -> None:
     """No reason stands in the list without a case."""
-    assert {why for typed in SPELLINGS for why in parse(typed).reasons} == set(Why)
+    assert {why for typed in SPELLINGS for why in parse(typed).reasons} == set(ChangeReason)
 
 
 def test_the_table_is_as_long_as_promised() -> None:

@@ -220,7 +220,7 @@ def test_an_error_page_without_end_is_not_read_to_its_end(connect: Connect) -> N
 def test_nothing_on_the_port_is_said_to_be_nothing(connect: Connect) -> None:
     """With the command that starts a server."""
     port = free_port()
-    error = failure(connect(f"http://127.0.0.1:{port}").reach)
+    error = failure(connect(f"http://127.0.0.1:{port}").try_connect)
     assert (type(error), error.code) == (ConnectionProblem, "address-refused")
     assert f"127.0.0.1:{port}" in error.what
     assert "ollama serve" in error.remedy
@@ -254,11 +254,11 @@ def test_a_missing_file_of_certificates_is_named(connect: Connect, monkeypatch: 
 
 def test_a_client_of_a_job_trusts_what_the_first_one_read(tmp_path: Path) -> None:
     """Reading all certificates takes as long as a hundred requests; a file that is gone shows that they are read once."""
-    way = ConnectionOptions(ca_bundle=trust(tmp_path))
+    options = ConnectionOptions(ca_bundle=trust(tmp_path))
     with tls_server(certificate()) as port, ExitStack() as clients:
-        first = Client(parse(f"https://127.0.0.1:{port}"), way=way)
+        first = Client(parse(f"https://127.0.0.1:{port}"), connection=options)
         clients.callback(first.close)
-        Path(way.ca_bundle).unlink()
+        Path(options.ca_bundle).unlink()
         second = first.sibling(threading.Event())
         clients.callback(second.close)
         assert second.version() == "0.24.0"
@@ -268,7 +268,7 @@ def test_both_families_of_addresses_are_tried(connect: Connect) -> None:
     """A server that listens on one of them is found by the name that stands for both."""
     with FaultServer(fine()) as server:
         client = connect(f"http://localhost:{server.port}")
-        assert client.reach() == f"127.0.0.1:{server.port}"
+        assert client.try_connect() == f"127.0.0.1:{server.port}"
         assert client.version() == "0.24.0"
 
 

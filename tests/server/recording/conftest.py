@@ -16,13 +16,13 @@ NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture
-def tape(tmp_path: Path) -> Path:
+def recording(tmp_path: Path) -> Path:
     """Return the path of the recording."""
     return tmp_path / "recording.json"
 
 
 @pytest.fixture
-def record(tape: Path) -> Iterator[Record]:
+def record(recording: Path) -> Iterator[Record]:
     """Return a function that opens a session recording what the server at an address says."""
     with ExitStack() as opened:
 
@@ -30,7 +30,7 @@ def record(tape: Path) -> Iterator[Record]:
             session = Session(OllamaSettings())
             opened.callback(session.close)
             session.configure({"base_url": url, "model": model, "embedding_model": "sandbox-embed", **settings})
-            session.record(str(tape))
+            session.record(str(recording))
             return session
 
         yield start

@@ -27,25 +27,25 @@ from ollama_magics.conversation.reply import Reply
 from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.secret import Secret
-from ollama_magics.server.recorded_exchange import Exchange, asked
-from ollama_magics.server.recording import Written
+from ollama_magics.server.recorded_exchange import Exchange, new_exchange
+from ollama_magics.server.recording import RecordingFile
 from ollama_magics.session.session import Session
 from tests.faults import LINES, Close, FaultServer, Lines, Reset, Send, chunk, fine, whole
 
 Record = Callable[..., Session]
 
 
-def exchanges(tape: Path) -> list[dict[str, Any]]:
+def exchanges(recording: Path) -> list[dict[str, Any]]:
     """Return the exchanges of a file as plain JSON."""
-    found: list[dict[str, Any]] = json.loads(tape.read_text(encoding="utf-8"))["exchanges"]
+    found: list[dict[str, Any]] = json.loads(recording.read_text(encoding="utf-8"))["exchanges"]
     return found
 
 
-def test_every_exchange_stands_in_the_file_as_it_was(record: Record, stand_in: FakeServer, tape: Path) -> None:
+def test_every_exchange_stands_in_the_file_as_it_was(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """In order, with the request as an object and each line of the answer with its milliseconds."""
-    reply = record(stand_in.url).ask(Prompt("Hi there", seed=3))
+    reply = record(stand_in.url).ask(Prompt("Hi there", overrides={"seed": 3}))
     text = reply.text
-    found = exchanges(tape)
+    found = exchanges(recording)
     assert [(one["method"], one["path"]) for one in found] == [
         ("GET", "/api/version"),
         ("POST", "/api/show"),
@@ -61,26 +61,26 @@ def test_every_exchange_stands_in_the_file_as_it_was(record: Record, stand_in: F
     assert moments == sorted(moments)
 
 
-def test_times_are_those_of_the_stream(record: Record, tape: Path) -> None:
+def test_times_are_those_of_the_stream(record: Record, recording: Path) -> None:
     """In milliseconds since the request."""
     with FaultServer(fine(chat=whole(chunk("a") + chunk("b", done=True), kind="application/x-ndjson"))) as server:
         _ = record(server.url, "m").ask(Prompt("Hi")).text
     with FakeServer(delay=0.05) as slow:
         _ = record(slow.url).ask(Prompt("Hi")).text
-    moments = [moment for moment, _ in exchanges(tape)[-1]["answer"]]
+    moments = [moment for moment, _ in exchanges(recording)[-1]["answer"]]
     assert moments[0] >= 40
     assert moments[5] - moments[0] >= 200
 
 
-def test_a_line_of_a_stream_is_a_line_of_the_file(record: Record, stand_in: FakeServer, tape: Path) -> None:
+def test_a_line_of_a_stream_is_a_line_of_the_file(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """So that a person reads it from top to bottom, and a difference between two recordings shows where it is."""
     _ = record(stand_in.url).ask(Prompt("Hi")).text
-    lines = tape.read_text(encoding="utf-8").splitlines()
+    lines = recording.read_text(encoding="utf-8").splitlines()
     assert sum(bool(re.match(r"    \[\d+,\{.*\}\],?$", line)) for line in lines) >= 5
     assert any(line.strip() == '"content": "Hi"' for line in lines)
 
 
-def test_keys_passwords_headers_and_addresses_are_nowhere(record: Record, tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_password_header_or_address_is_kept(record: Record, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where a server repeats them."""
     monkeypatch.setenv("OUR_KEY", "key-5f2c-secret")
     monkeypatch.setenv("OUR_HEADER", "header-77-secret")
@@ -92,56 +92,56 @@ def test_keys_passwords_headers_and_addresses_are_nowhere(record: Record, tape: 
         with pytest.raises(RequestRefused):
             _ = session.ask(Prompt("Hi")).text
         sent = server.requests[-1].headers
-    text = tape.read_text(encoding="utf-8")
+    text = recording.read_text(encoding="utf-8")
     assert "header-77-secret" in sent["x-token"]
     assert "no model for" in text
     assert not [word for word in ("secret", "127.0.0.1", str(server.port), "uthorization", "oken") if word in text]
 
 
-def test_a_key_that_the_model_repeats_is_not_kept_and_a_word_of_every_answer_is(record: Record, tape: Path) -> None:
+def test_a_key_that_the_model_repeats_is_not_kept_and_a_word_of_every_answer_is(record: Record, recording: Path) -> None:
     """A password may be an ordinary word."""
     said = chunk("The key is key-5f2c-secret, and the model is m", done=True, done_reason="stop")
     with FaultServer(fine(chat=whole(said, kind="application/x-ndjson"))) as server:
         session = record(server.url.replace("//", "//ann:model@"), "m")
-        session.in_force.hold_key(Secret("key-5f2c-secret"))
+        session.resolved.hold_key(Secret("key-5f2c-secret"))
         _ = session.ask(Prompt("Is it key-5f2c-secret?")).text
     assert server.requests[-1].headers["authorization"]
-    last = exchanges(tape)[-1]
+    last = exchanges(recording)[-1]
     assert last["answer"][0][1]["message"]["content"] == "The key is •••••, and the model is m"
     assert last["request"]["messages"][0]["content"] == "Is it •••••?"
 
 
-def test_an_address_in_a_refusal_is_not_kept(record: Record, tape: Path) -> None:
+def test_an_address_in_a_refusal_is_not_kept(record: Record, recording: Path) -> None:
     """What stands before Ollama likes to name the machine."""
     with FaultServer(fine(chat=[])) as server:
         body = f"<h1>Bad gateway</h1> upstream 127.0.0.1:{server.port} is gone".encode()
         server._scripts = (fine(chat=whole(body, status=502, kind="text/html")),)
         with pytest.raises((RequestRefused, ConnectionProblem)):
             _ = record(server.url, "m").ask(Prompt("Hi")).text
-    assert "Bad gateway" in tape.read_text(encoding="utf-8")
-    assert str(server.port) not in tape.read_text(encoding="utf-8")
+    assert "Bad gateway" in recording.read_text(encoding="utf-8")
+    assert str(server.port) not in recording.read_text(encoding="utf-8")
 
 
-def test_an_address_in_an_error_within_an_answer_is_not_kept(record: Record, tape: Path) -> None:
+def test_an_address_in_an_error_within_an_answer_is_not_kept(record: Record, recording: Path) -> None:
     """The answer began with 200, and its last line names the machine."""
     with FaultServer(fine(chat=[])) as server:
         lines = [chunk("Hi"), json.dumps({"error": f"dial tcp 127.0.0.1:{server.port}: refused"}).encode() + b"\n"]
         server._scripts = (fine(chat=[Send(LINES), *map(Send, lines), Close()]),)
         with pytest.raises(AnswerCut):
             _ = record(server.url, "m").ask(Prompt("Hi")).text
-    assert "dial tcp" in tape.read_text(encoding="utf-8")
-    assert str(server.port) not in tape.read_text(encoding="utf-8")
+    assert "dial tcp" in recording.read_text(encoding="utf-8")
+    assert str(server.port) not in recording.read_text(encoding="utf-8")
 
 
-def test_pictures_stand_there_by_their_hash(record: Record, stand_in: FakeServer, tape: Path) -> None:
+def test_pictures_stand_there_by_their_hash(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """In the messages of a chat; their bytes would be unreadable, and large."""
     session = record(stand_in.url, "sandbox-vision")
     pictures = tuple(session.pictures_of([Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]))
     _ = session.ask(Prompt("What is it?", images=pictures)).text
-    [one, other] = exchanges(tape)[-1]["request"]["messages"][-1]["images"]
+    [one, other] = exchanges(recording)[-1]["request"]["messages"][-1]["images"]
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", one)
     assert one != other
-    assert pictures[0].base64[:40] not in tape.read_text(encoding="utf-8")
+    assert pictures[0].base64[:40] not in recording.read_text(encoding="utf-8")
 
 
 def test_a_picture_is_the_same_whatever_compressed_it() -> None:
@@ -149,7 +149,7 @@ def test_a_picture_is_the_same_whatever_compressed_it() -> None:
 
     def hashed(data: bytes) -> Any:
         body = json.dumps({"images": [base64.b64encode(data).decode()]}).encode()
-        return asked("POST", "/api/generate", body, ()).request["images"][0]
+        return new_exchange("POST", "/api/generate", body, ()).request["images"][0]
 
     image, loose = Image.effect_noise((40, 40), 50), BytesIO()
     image.save(loose, "PNG", compress_level=1)
@@ -164,36 +164,36 @@ def test_a_picture_is_the_same_whatever_compressed_it() -> None:
     assert hashed(cut) != hashed(cut[:50])
 
 
-def test_an_answer_that_broke_is_kept_as_broken(record: Record, tape: Path) -> None:
+def test_an_answer_that_broke_is_kept_as_broken(record: Record, recording: Path) -> None:
     """With what came before."""
     with FaultServer(fine(chat=[Send(LINES), Lines(3), Reset()])) as server, pytest.raises(AnswerCut):
         _ = record(server.url, "m").ask(Prompt("Hi")).text
-    last = exchanges(tape)[-1]
+    last = exchanges(recording)[-1]
     assert last["ended"].startswith("ReadError")
     assert [line["message"]["content"] for _, line in last["answer"]] == ["0 ", "1 ", "2 "]
 
 
-def test_an_answer_that_was_left_is_kept_as_left(record: Record, stand_in: FakeServer, tape: Path) -> None:
+def test_an_answer_that_was_left_is_kept_as_left(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """A loop that breaks off is no fault of the server."""
     stand_in.delay = 0.01
     with record(stand_in.url).ask(Prompt("never stop")) as reply:
         for _ in reply:
             break
-    assert exchanges(tape)[-1]["ended"] == "left"
+    assert exchanges(recording)[-1]["ended"] == "left"
 
 
-def test_a_line_that_is_no_json_is_kept_as_text(record: Record, tape: Path) -> None:
+def test_a_line_that_is_no_json_is_kept_as_text(record: Record, recording: Path) -> None:
     """A page of a gateway, an empty answer."""
     with FaultServer(fine(chat=whole(b"<h1>\nNo</h1>\n", status=502, kind="text/html"))) as server:
         with pytest.raises((RequestRefused, ConnectionProblem)):
             _ = record(server.url, "m").ask(Prompt("Hi")).text
-        assert [line for _, line in exchanges(tape)[-1]["answer"]] == ["<h1>", "No</h1>"]
+        assert [line for _, line in exchanges(recording)[-1]["answer"]] == ["<h1>", "No</h1>"]
 
 
-def test_batches_in_flight_are_all_kept(record: Record, stand_in: FakeServer, tape: Path) -> None:
+def test_batches_in_flight_are_all_kept(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """Threads write into one file."""
     vectors = record(stand_in.url).embed([f"text {i}" for i in range(60)], batch=4, parallel=4)
-    found = [one for one in exchanges(tape) if one["path"] == "/api/embed"]
+    found = [one for one in exchanges(recording) if one["path"] == "/api/embed"]
     assert len(found) == 15
     assert sum(len(one["request"]["input"]) for one in found) == len(vectors) == 60
 
@@ -207,33 +207,33 @@ def test_while_it_records_the_stores_are_left_alone(record: Record, stand_in: Fa
     assert len([path for _, path, _ in stand_in.requests if path == "/api/embed"]) == 4
 
 
-def test_what_is_long_and_about_the_servers_disk_is_left_out(record: Record, tape: Path) -> None:
+def test_what_is_long_and_about_the_servers_disk_is_left_out(record: Record, recording: Path) -> None:
     """Nobody reads the licence of the model in a recording."""
     card = {"capabilities": ["completion"], "license": "MIT " * 999, "modelfile": "FROM /home/ann/blobs", "tensors": [1]}
     card["details"] = {"parent_model": "/home/ann/blobs", "family": "llama"}  # type: ignore[assignment]
     with FaultServer(fine(show=whole(card))) as server:
         record(server.url, "m").ask(Prompt("Hi"))
-    (shown,) = (one for one in exchanges(tape) if one["path"] == "/api/show")
+    (shown,) = (one for one in exchanges(recording) if one["path"] == "/api/show")
     assert shown["answer"][0][1] == {"capabilities": ["completion"], "details": {"family": "llama"}}
 
 
 @pytest.mark.parametrize("content", ['{"cells": []}', "# Notes", '{"version": 99, "exchanges": []}'])
-def test_a_file_that_is_something_else_is_not_written_over(record: Record, tape: Path, content: str) -> None:
+def test_a_file_that_is_something_else_is_not_written_over(record: Record, recording: Path, content: str) -> None:
     """A mistyped name must not cost a notebook."""
-    tape.write_text(content)
+    recording.write_text(content)
     with pytest.raises(om.RecordingProblem) as caught:
         record("http://127.0.0.1:9")
     assert caught.value.code == "recording-unreadable"
-    assert tape.read_text() == content
+    assert recording.read_text() == content
 
 
-def test_a_recording_is_begun_anew_and_a_folder_that_is_missing_named(record: Record, stand_in: FakeServer, tape: Path) -> None:
+def test_a_recording_is_overwritten_and_a_missing_folder_is_named(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """Run All records all again."""
     for _ in range(2):
         record(stand_in.url).installed.require_recent()
-        assert len(exchanges(tape)) == 1
+        assert len(exchanges(recording)) == 1
     with pytest.raises(om.RecordingProblem) as caught:
-        Session.record(record(stand_in.url), str(tape.parent / "no" / "a.json"))
+        Session.record(record(stand_in.url), str(recording.parent / "no" / "a.json"))
     assert caught.value.code == "recording-unwritable"
     assert "No such file" in caught.value.how_we_know
 
@@ -253,15 +253,15 @@ def test_a_file_that_cannot_be_written_costs_no_answer_and_is_told_with_the_next
     assert caught.value.code == "recording-unwritable"
 
 
-def test_a_large_file_is_not_written_anew_for_each_exchange_and_whole_at_the_end(tape: Path) -> None:
+def test_a_large_file_is_not_written_anew_for_each_exchange_and_whole_at_the_end(recording: Path) -> None:
     """Otherwise a thousand batches would be written half a million times."""
-    written = Written(tape)
+    written = RecordingFile(recording)
     written._size = 100_000_000
     for number in range(3):
         written.add(Exchange("GET", f"/{number}"))
-    assert exchanges(tape) == []
+    assert exchanges(recording) == []
     written.close()
-    assert [one["path"] for one in exchanges(tape)] == ["/0", "/1", "/2"]
+    assert [one["path"] for one in exchanges(recording)] == ["/0", "/1", "/2"]
 
 
 _KILLED = """
@@ -274,18 +274,18 @@ while True:
 """
 
 
-def test_a_kernel_that_is_killed_leaves_a_whole_file(stand_in: FakeServer, tape: Path) -> None:
+def test_a_kernel_that_is_killed_leaves_a_whole_file(stand_in: FakeServer, recording: Path) -> None:
     """Whatever was answered completely is in it; killed at ten different moments."""
     for moment in range(10):
-        process = subprocess.Popen([sys.executable, "-c", _KILLED, stand_in.url, tape])
+        process = subprocess.Popen([sys.executable, "-c", _KILLED, stand_in.url, recording])
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and (not tape.exists() or tape.stat().st_size < 200_000):
+        while time.monotonic() < deadline and (not recording.exists() or recording.stat().st_size < 200_000):
             time.sleep(0.01)
         time.sleep(0.003 * moment)
         process.kill()
         process.wait()
-        assert exchanges(tape)[-1]["status"] == 200
-        tape.unlink()
+        assert exchanges(recording)[-1]["status"] == 200
+        recording.unlink()
 
 
 def read_slowly(reply: Reply) -> None:
@@ -295,13 +295,13 @@ def read_slowly(reply: Reply) -> None:
             time.sleep(0.02)
 
 
-def test_an_interrupt_is_kept_as_one(stand_in: FakeServer, record: Record, tape: Path) -> None:
+def test_an_interrupt_is_kept_as_one(stand_in: FakeServer, record: Record, recording: Path) -> None:
     """Wherever it lands: in the wait for a token, or between two."""
     stand_in.delay = 0.05
     reply = record(stand_in.url).ask(Prompt("never stop"))
     threading.Timer(0.5, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         read_slowly(reply)
-    last = exchanges(tape)[-1]
+    last = exchanges(recording)[-1]
     assert last["ended"] == "interrupted"
     assert len(last["answer"]) >= 2

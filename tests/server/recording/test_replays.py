@@ -24,7 +24,7 @@ from ollama_magics.errors import AnswerCut, ConnectionProblem, Interrupted, Mode
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.integrations.remote_session import describe_session
 from ollama_magics.server.recorded_exchange import Exchange
-from ollama_magics.server.recording import Written, read
+from ollama_magics.server.recording import RecordingFile, read
 from ollama_magics.server.wire import embed_request, embeddings
 from ollama_magics.session.session import Session, current
 from tests.faults import LINES, FaultServer, Hold, Lines, Reset, Send, fine, whole
@@ -68,7 +68,7 @@ print(om.chat("Hi").text, om.embed(["a", "b"]).shape, bool(om.check()), opened)
 """
 
 
-def test_no_socket_is_opened_and_no_name_looked_up(record: Record, stand_in: FakeServer, tape: Path) -> None:
+def test_no_socket_is_opened_and_no_name_looked_up(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """Whatever address the notebook names; the check needs none either."""
     session = record(stand_in.url)
     text = session.ask(Prompt("Hi")).text
@@ -76,7 +76,7 @@ def test_no_socket_is_opened_and_no_name_looked_up(record: Record, stand_in: Fak
     session.check()
     environment = {"OLLAMA_MAGICS_REPLAY": "1", "PATH": "", "PYTHONPATH": str(Path(om.__file__).parents[1])}
     ran = subprocess.run(
-        [sys.executable, "-c", _OFFLINE, tape], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", _OFFLINE, recording], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert ran.stdout.strip() == f"{text} (2, 256) True []", ran.stderr
 
@@ -108,24 +108,24 @@ def test_equal_requests_come_back_in_their_order(record: Record, replay: Record)
 
 
 def test_a_request_that_is_not_there_names_the_nearest_and_what_differs(
-    record: Record, replay: Record, stand_in: FakeServer, tape: Path
+    record: Record, replay: Record, stand_in: FakeServer, recording: Path
 ) -> None:
     """In three lines, and nothing is sent."""
     session = record(stand_in.url)
     for prompt in ("A long question about cats and their kittens", "Something else altogether"):
-        told(session, prompt, seed=1)
+        told(session, prompt, overrides={"seed": 1})
     with pytest.raises(om.RecordingProblem) as caught:
-        told(replay(), "A long question about cats and their mittens", seed=2)
+        told(replay(), "A long question about cats and their mittens", overrides={"seed": 2})
     error = caught.value
     assert len(error.lines()) == 3
-    assert error.what == f"POST /api/chat as it is asked now is not in {tape}."
+    assert error.what == f"{recording} has no recording of this request: POST /api/chat."
     assert "number 4 of 5" in error.how_we_know
-    assert "kittens' there and" in error.how_we_know
-    assert "mittens' here" in error.how_we_know
-    assert "options.seed is 1 there and 2 here" in error.how_we_know
+    assert "kittens' in the recording and" in error.how_we_know
+    assert "mittens' now" in error.how_we_know
+    assert "options.seed is 1 in the recording and 2 now" in error.how_we_know
     assert "OLLAMA_MAGICS_REPLAY" in error.remedy
     error.language = "zh"
-    assert "最接近的是" in error.how_we_know
+    assert "最相似的是" in error.how_we_know
 
 
 def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, stand_in: FakeServer) -> None:
@@ -143,48 +143,48 @@ def test_what_is_loaded_may_be_asked_at_any_time(record: Record, replay: Record,
 
 
 def test_the_sessions_of_estimators_and_lazy_arrays_share_the_recording(
-    stand_in: FakeServer, tape: Path, monkeypatch: pytest.MonkeyPatch
+    stand_in: FakeServer, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether they were opened before it or after."""
     om.configure(base_url=stand_in.url, embedding_model="sandbox-embed")
     before = describe_session(stand_in.url).open()
-    current().record(str(tape))
+    current().record(str(recording))
     after = describe_session(f"{stand_in.url}/").open()
     vectors = [session.embed(["a", "b"]).tolist() for session in (before, after)]
     monkeypatch.setenv("OLLAMA_MAGICS_REPLAY", "1")
-    current().record(str(tape))
+    current().record(str(recording))
     stand_in.stop()
     assert [session.embed(["a", "b"]).tolist() for session in (before, after)] == vectors
 
 
 def test_neither_the_order_of_keys_nor_the_address_counts(
-    record: Record, replay: Record, stand_in: FakeServer, tape: Path
+    record: Record, replay: Record, stand_in: FakeServer, recording: Path
 ) -> None:
     """A recording survives a rewrite by hand and another base path."""
-    text = told(record(stand_in.url), "Hi", seed=1, top_k=2)
-    found = json.loads(tape.read_text())
+    text = told(record(stand_in.url), "Hi", overrides={"seed": 1, "top_k": 2})
+    found = json.loads(recording.read_text())
     for exchange in found["exchanges"]:
         if exchange["path"] == "/api/chat":
             exchange["request"] = dict(reversed(exchange["request"].items()))
-    tape.write_text(json.dumps(found, indent=1))
+    recording.write_text(json.dumps(found, indent=1))
     session = replay()
     session.configure({"base_url": "https://ollama.example/ollama"})
-    assert told(session, "Hi", top_k=2, seed=1) == text
+    assert told(session, "Hi", overrides={"top_k": 2, "seed": 1}) == text
 
 
 def test_a_replay_takes_about_the_time_of_the_stream(
-    record: Record, replay: Record, tape: Path, monkeypatch: pytest.MonkeyPatch
+    record: Record, replay: Record, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a reader sees what the author saw; where nothing is painted meanwhile, it takes none."""
     with FakeServer(delay=0.05) as slow:
         told(record(slow.url), "Hi")
-    needed = read(tape)[-1].answer[-1][0] / 1000
+    needed = read(recording)[-1].answer[-1][0] / 1000
     session = replay()
     start = time.monotonic()
     told(session, "Hi")
     assert time.monotonic() - start < needed
     monkeypatch.delenv("OLLAMA_MAGICS_STREAM")
-    session.record(str(tape))
+    session.record(str(recording))
     start = time.monotonic()
     told(session, "Hi")
     assert time.monotonic() - start >= needed - 0.1
@@ -195,7 +195,11 @@ def test_refusals_are_replayed_as_the_same_errors(record: Record, replay: Record
 
     def failures(session: Session) -> list[str]:
         found = []
-        for prompt in (Prompt("Hi", model="nope"), Prompt("word " * 300, context_length=64), Prompt("Hi", model="sandbox-embed")):
+        for prompt in (
+            Prompt("Hi", model="nope"),
+            Prompt("word " * 300, overrides={"context_length": 64}),
+            Prompt("Hi", model="sandbox-embed"),
+        ):
             with pytest.raises(om.OllamaMagicsError) as caught:
                 _ = session.ask(prompt).text
             found.append(str(caught.value))
@@ -249,7 +253,7 @@ def test_an_interrupted_answer_is_interrupted_again(record: Record, replay: Reco
     with pytest.raises(Interrupted) as caught, again:
         list(again)
     assert caught.value.partial is again
-    assert again.so_far == reply.so_far != ""
+    assert again.text == reply.text != ""
 
 
 def test_models_are_chosen_as_they_were(record: Record, replay: Record, stand_in: FakeServer) -> None:
@@ -261,16 +265,16 @@ def test_models_are_chosen_as_they_were(record: Record, replay: Record, stand_in
         assert caught.value.code == "model-ambiguous"
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("{}", "no recording"), ("[1", "no recording")])
-def test_a_file_that_cannot_be_replayed_says_why(replay: Record, tape: Path, content: str | None, said: str) -> None:
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("{}", "not a recording"), ("[1", "not a recording")])
+def test_a_file_that_cannot_be_replayed_says_why(replay: Record, recording: Path, content: str | None, said: str) -> None:
     """Missing, of another kind, or broken; and the file is left as it is."""
     if content is not None:
-        tape.write_text(content)
+        recording.write_text(content)
     with pytest.raises(om.RecordingProblem) as caught:
         replay()
     assert caught.value.code == "recording-unreadable"
     assert said in caught.value.how_we_know
-    assert content is None or tape.read_text() == content
+    assert content is None or recording.read_text() == content
 
 
 def test_the_vectors_of_a_replay_are_those_of_the_server(record: Record, replay: Record, stand_in: FakeServer) -> None:
@@ -294,7 +298,7 @@ def test_whatever_was_said_is_read_as_it_was_written(said: list[tuple[Any, list[
 
     wanted = [Exchange("POST", "/api/chat", request, 200, "x", answer) for request, answer in said]
     with tempfile.TemporaryDirectory() as folder:
-        written = Written(Path(folder) / "r.json")
+        written = RecordingFile(Path(folder) / "r.json")
         for exchange in wanted:
             written.add(exchange)
         written.close()
@@ -320,4 +324,4 @@ def test_the_rounds_of_a_turn_with_functions_are_replayed(record: Record, replay
     more = 1
     with pytest.raises(om.RecordingProblem) as caught:
         told(replay(), "2 and 3", **wishes)
-    assert "messages[2].content is '5' there and '6' here" in caught.value.how_we_know
+    assert "messages[2].content is '5' in the recording and '6' now" in caught.value.how_we_know

@@ -40,7 +40,7 @@ def test_this_machine_is_reached_without_a_proxy(connect: Connect, monkeypatch: 
     with FaultServer(fine()) as server:
         assert connect(server.url).version() == "0.24.0"
         assert connect(f"http://localhost:{server.port}").version() == "0.24.0"
-        assert connect(server.url).reach() == f"127.0.0.1:{server.port}"
+        assert connect(server.url).try_connect() == f"127.0.0.1:{server.port}"
 
 
 def test_other_machines_are_reached_through_the_proxy(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_other_machines_are_reached_through_the_proxy(connect: Connect, monkeypa
         monkeypatch.setenv("http_proxy", proxy.url)
         client = connect(FAR)
         assert client.version() == "0.24.0"
-        assert client.reach() == f"proxy {proxy.url}"
+        assert client.try_connect() == f"proxy {proxy.url}"
         assert [request.target for request in proxy.requests] == [f"{FAR}/api/version"]
 
 
@@ -60,7 +60,7 @@ def test_a_proxy_gets_its_password_and_shows_it_to_nobody(connect: Connect, monk
         client = connect(FAR)
         client.version()
         assert proxy.requests[0].headers["proxy-authorization"].startswith("Basic ")
-        assert SECRET not in client.reach()
+        assert SECRET not in client.try_connect()
     error = failure(client.version)
     assert error.code == "proxy-failed"
     assert SECRET not in str(error) + error.debug

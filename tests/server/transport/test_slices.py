@@ -95,7 +95,7 @@ def test_a_cancelled_name_look_up_is_left_alone() -> None:
 def test_a_trial_connection_is_closed_again(backend: SlicedBackend) -> None:
     """The check asks nothing on it."""
     with FaultServer([Hold()]) as server:
-        assert backend.reach("127.0.0.1", server.port, 1) == f"127.0.0.1:{server.port}"
+        assert backend.try_connect("127.0.0.1", server.port, 1) == f"127.0.0.1:{server.port}"
         assert server.wait_until_left()
         assert server.requests == []
 

@@ -41,7 +41,7 @@ def test_a_line_is_given_as_soon_as_it_is_complete() -> None:
 
 def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile server cannot fill the memory with one line."""
-    monkeypatch.setattr(wire, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(wire, "MAX_LINE", 1000)
     lines = Lines()
     assert list(lines.feed(b"x" * 1000)) == []
     with pytest.raises(RequestRefused) as caught:

@@ -1,4 +1,4 @@
-"""Program text -> the same text as HTML, coloured through the theme of the page."""
+"""Colours that follow the theme of the page, and program text coloured with them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pygments.lexer import Lexer
     from pygments.token import _TokenType
+
+# Fallbacks where there is no theme: the grey and the amber can be read on white and on black.
+GREY, AMBER, RULE = "#767c83", "#9d6f1c", "rgba(128,128,128,.4)"
 
 # Longer code stays uncoloured: spans would make the saved notebook several times as large.
 _MOST_CHARACTERS = 50_000
 
-# Token family: the theme's variable, and a colour that can be read on white and on black where there is no theme.
+# Token family: the variable of the theme, and the fallback, which can be read on white and on black too.
 FAMILIES = {
     "Token.Comment": ("--jp-mirror-editor-comment-color", "#6f7a7a"),
     "Token.Generic.Deleted": ("--jp-error-color1", "#d1453b"),
@@ -39,11 +40,12 @@ def coloured(code: str, language: str) -> str:
     lexer = _lexer(language) if language and len(code) <= _MOST_CHARACTERS else None
     if lexer is None:
         return html.escape(code)
-    pieces = [("".join(text for _, text in run), style) for style, run in groupby(_styled(lexer, code), lambda piece: piece[0])]
+    styled = ((_style(kind) if not text.isspace() else "", text) for kind, text in lexer.get_tokens(code))
+    runs = [("".join(text for _, text in run), style) for style, run in groupby(styled, lambda piece: piece[0])]
     # A lexer may repair its input; what is shown must be what the model wrote.
-    if "".join(text for text, _ in pieces) != code:
+    if "".join(text for text, _ in runs) != code:
         return html.escape(code)
-    return "".join(_span(text, style) for text, style in pieces)
+    return "".join(f'<span style="{style}">{html.escape(text)}</span>' if style else html.escape(text) for text, style in runs)
 
 
 def _lexer(language: str) -> Lexer | None:
@@ -56,11 +58,6 @@ def _lexer(language: str) -> Lexer | None:
         return None
 
 
-def _styled(lexer: Lexer, code: str) -> Iterator[tuple[str, str]]:
-    for kind, text in lexer.get_tokens(code):
-        yield ("" if text.isspace() else _style(kind)), text
-
-
 def _style(kind: _TokenType | None) -> str:
     while kind is not None:
         if str(kind) in FAMILIES:
@@ -68,7 +65,3 @@ def _style(kind: _TokenType | None) -> str:
             return f"color:var({variable},{fallback})"
         kind = kind.parent
     return ""
-
-
-def _span(text: str, style: str) -> str:
-    return f'<span style="{style}">{html.escape(text)}</span>' if style else html.escape(text)

@@ -1,4 +1,4 @@
-"""A turn in which the model calls functions: what is sent again, what is kept, and what ends it."""
+"""A turn in which the model calls functions: what is sent again, what is kept, and when it ends."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from ollama_magics.conversation.conversation import Conversation
-from ollama_magics.conversation.reply import Reply
-from ollama_magics.conversation.reply_context import ReplyContext
-from ollama_magics.conversation.reply_view import bundle
-from ollama_magics.conversation.tools import Call, Toolbox, offered
+from ollama_magics.conversation.exchange import ReplyContext
+from ollama_magics.conversation.reply import Reply, answer_view
+from ollama_magics.conversation.tools import Call, Toolbox, make_tools
 from ollama_magics.errors import Interrupted, PromptTooLong, ToolProblem
+from ollama_magics.render.answer import answer_output
 from ollama_magics.server.wire import ChatRequest, Chunk, Message, chunk
 from tests import faults
 
@@ -25,14 +25,14 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-def said(text: str = "", **fields: Any) -> Chunk:
+def piece(text: str = "", **fields: Any) -> Chunk:
     """Return one piece of an answer."""
     return chunk(faults.chunk(text, **fields))
 
 
 def calling(*calls: dict[str, Any], text: str = "", thinking: str = "") -> tuple[Chunk, ...]:
     """Return an answer that ends in calls."""
-    return said(message={"content": text, "thinking": thinking, "tool_calls": list(calls)}), said(**LAST)
+    return piece(message={"content": text, "thinking": thinking, "tool_calls": list(calls)}), piece(**LAST)
 
 
 class Model:
@@ -48,14 +48,19 @@ class Model:
         yield from self._answers[min(len(self.requests), len(self._answers)) - 1]
 
 
-def reply_of(model: Model, *, function: Any = add, confirm: Any = lambda _: True, **circumstances: Any) -> Reply:
+def reply_of(model: Model, *, function: Any = add, confirm: Any = lambda _: True, **context: Any) -> Reply:
     """Return a reply of the model, which may call the function."""
-    toolbox = Toolbox(offered(function), confirm)
-    request = ChatRequest(model="m", messages=(Message("user", "2 + 3?"),), tools=toolbox.sent)
-    return Reply(request, model.chat, ReplyContext(toolbox=toolbox, **circumstances))
+    toolbox = Toolbox(make_tools(function), confirm)
+    request = ChatRequest(model="m", messages=(Message("user", "2 + 3?"),), tools=toolbox.definitions)
+    return Reply(request, model.chat, ReplyContext(toolbox=toolbox, **context))
 
 
-ANSWER = (said("It is"), said(" 5."), said(**LAST))
+def shown(reply: Reply) -> dict[str, str]:
+    """Return what a notebook shows of a reply."""
+    return answer_output(answer_view(reply))[0]
+
+
+ANSWER = (piece("It is"), piece(" 5."), piece(**LAST))
 
 
 def test_a_call_is_run_and_its_result_sent_back() -> None:
@@ -100,7 +105,7 @@ def test_two_calls_at_once_are_answered_in_their_order() -> None:
     assert results == [("subtract", "error: there is no function 'subtract'; there are: add"), ("add", "5")]
 
 
-def test_a_model_that_calls_for_ever_is_stopped() -> None:
+def test_a_model_that_never_stops_calling_is_stopped() -> None:
     """After eight rounds, with all that was done."""
     model = Model(calling(ADD))
     reply = reply_of(model)
@@ -133,12 +138,12 @@ def test_an_interrupt_inside_of_a_function_keeps_what_there_is() -> None:
         _ = reply.text
     assert caught.value.partial is reply
     assert [call.error for call in reply.tool_calls] == ["interrupted"]
-    assert "Let me see." in bundle(reply)["text/html"]
+    assert "Let me see." in shown(reply)["text/html"]
     assert [turn.complete for turn in memory.turns] == [False]
     assert memory.messages == ()
 
 
-def test_nobody_to_ask_is_an_error_that_keeps_the_reply() -> None:
+def test_no_way_to_ask_for_permission_is_an_error_that_keeps_the_reply() -> None:
     """The call stands in it, and says that it did not run."""
     reply = reply_of(Model(calling(ADD), ANSWER), confirm=None)
     with pytest.raises(ToolProblem) as caught:
@@ -156,24 +161,24 @@ def test_the_calls_are_shown_where_they_happened() -> None:
 
     hostile = "<img src=x onerror=alert(1)>\x1b[31m"
     call = {"function": {"name": "echo", "arguments": {"text": hostile}}}
-    reply = reply_of(Model(calling(call, text="Before."), (said("After."), said(**LAST))), function=echo)
+    reply = reply_of(Model(calling(call, text="Before."), (piece("After."), piece(**LAST))), function=echo)
     assert reply.text == "After."
-    shown = bundle(reply)
-    page = shown["text/html"]
+    found = shown(reply)
+    page = found["text/html"]
     assert page.index("Before.") < page.index("echo(text=") < page.index("After.")
     assert "<img" not in page
-    assert "\x1b" not in page + shown["text/plain"]
-    first, call_line, last = shown["text/plain"].splitlines()
+    assert "\x1b" not in page + found["text/plain"]
+    first, call_line, last = found["text/plain"].splitlines()
     assert call_line.startswith("echo(text='<img src=x onerror=alert(1)>\\x1b[31m') → <img")
     assert (first, last) == ("Before.", "After.")
 
 
 def test_a_call_that_has_not_come_back_is_shown_as_waiting() -> None:
-    """While the person is asked, the card stands there already."""
+    """While the user is asked, the card is there already."""
     seen: list[str] = []
 
     def confirm(_: Call) -> bool:
-        seen.append(bundle(reply)["text/html"])
+        seen.append(shown(reply)["text/html"])
         return True
 
     reply = reply_of(Model(calling(ADD), ANSWER), confirm=confirm)
@@ -192,37 +197,39 @@ def test_a_refusal_as_too_long_leaves_out_turns_in_any_round() -> None:
             raise error
         yield from model.chat(request)
 
-    toolbox = Toolbox(offered(add), lambda _: True)
+    toolbox = Toolbox(make_tools(add), lambda _: True)
     old = (Message("user", "old"), Message("assistant", "older"))
-    request = ChatRequest(model="m", messages=(*old, Message("user", "2 + 3?")), tools=toolbox.sent)
-    reply = Reply(request, send, ReplyContext(toolbox=toolbox, ahead=(20,)))
+    request = ChatRequest(model="m", messages=(*old, Message("user", "2 + 3?")), tools=toolbox.definitions)
+    reply = Reply(request, send, ReplyContext(toolbox=toolbox, history=(20,)))
     assert (reply.text, reply.left_out) == ("It is 5.", 1)
     assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool"]
     assert [call.result for call in reply.tool_calls] == ["5"]
 
 
-def test_a_turn_with_calls_has_the_tokens_of_all_that_was_said() -> None:
+def test_a_turn_with_calls_counts_the_tokens_of_all_its_messages() -> None:
     """The last count of the server covers them; thoughts are not sent again, nor counted."""
     memory = Conversation()
     counted = LAST | {"prompt_eval_count": 90, "eval_count": 7}
-    assert reply_of(Model(calling(ADD, thinking="Hm " * 50), (said("5"), said(**counted))), conversation=memory, before=10).text
+    assert reply_of(
+        Model(calling(ADD, thinking="Hm " * 50), (piece("5"), piece(**counted))), conversation=memory, fixed_tokens=10
+    ).text
     assert [turn.tokens for turn in memory.turns] == [90 + 7 - 10]
 
 
-def test_what_was_called_is_kept_when_a_cut_answer_goes_on() -> None:
+def test_calls_are_kept_when_a_cut_answer_is_continued() -> None:
     """The turn is one: prompt, calls, results, and both halves of the answer."""
     memory = Conversation()
-    cut = (said("It is"), said(**(LAST | {"done_reason": "length"})))
+    cut = (piece("It is"), piece(**(LAST | {"done_reason": "length"})))
     assert reply_of(Model(calling(ADD), cut), conversation=memory).text == "It is"
     [turn] = memory.turns
     request = ChatRequest(model="m", messages=(turn.prompt, *turn.between, turn.answer))
-    reply = Reply(request, Model((said(" 5."), said(**LAST))).chat, ReplyContext(conversation=memory, goes_on=turn))
+    reply = Reply(request, Model((piece(" 5."), piece(**LAST))).chat, ReplyContext(conversation=memory, continues=turn))
     assert reply.text == "It is 5."
     assert [message.role for message in memory.messages] == ["user", "assistant", "tool", "assistant"]
 
 
 def test_an_empty_chunk_comes_when_calls_have_been_run() -> None:
-    """So that who shows the reply can show the result before the model has read it."""
+    """So that the result can be shown before the model has read it."""
     reply = reply_of(Model(calling(ADD), ANSWER))
     results = [reply.tool_calls[0].result for chunk in reply if chunk == Chunk()]
     assert results == ["5"]

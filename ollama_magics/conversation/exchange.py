@@ -1,0 +1,297 @@
+"""One turn with a model: the request as it is sent, what has come of the answer, and the turn that the conversation keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ollama_magics.conversation import schema
+from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.tool_loop import Sender, ToolLoop
+from ollama_magics.conversation.tools import Toolbox
+from ollama_magics.errors import AnswerCut, FormatProblem
+from ollama_magics.jobs.interrupt import defer_interrupt
+from ollama_magics.messages import Phrase
+from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
+
+_NANO = 1e-9
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts in tokens and times in seconds, over all rounds of a turn with tools; zero where the server gave none.
+
+    ``seconds`` and ``first_token_seconds`` run from the moment at which the request is sent, ``load_seconds`` is the time that
+    the server took to load the model.
+    """
+
+    prompt_tokens: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    load_seconds: float = 0.0
+    first_token_seconds: float = 0.0
+    tokens_per_second: float = 0.0
+
+
+@dataclass(frozen=True)
+class ReplyContext:
+    """What a reply knows besides its request.
+
+    ``conversation`` keeps the turn at ``place``; where it is ``new``, its earlier turns are dropped first. ``system`` was typed
+    with the prompt. ``continues`` is the cut turn that this answer continues.
+    ``images`` went out with the prompt. ``schema`` is the type of the answer, ``toolbox`` holds the functions that the model may
+    call. ``context_length`` is that of the model in use, ``requested_context`` the one that was set; both in tokens.
+    ``history`` are the tokens of each earlier turn that goes out, the oldest first, ``fixed_tokens`` those of the system prompt
+    and of the functions. ``left_out`` counts the turns that did not fit. ``strict`` forbids to leave out turns, and to reach
+    the end of the context. ``notes`` are shown under the answer. ``stored`` returns the day of an answer that came from the
+    store, else an empty text.
+    """
+
+    conversation: Conversation | None = None
+    place: Place = field(default_factory=Place)
+    new: bool = False
+    system: str | None = None
+    continues: Turn | None = None
+    images: tuple[Any, ...] = ()
+    schema: schema.Schema | None = None
+    toolbox: Toolbox | None = None
+    context_length: int = 0
+    requested_context: int = 0
+    history: tuple[int, ...] = ()
+    fixed_tokens: int = 0
+    left_out: int = 0
+    strict: bool = False
+    notes: tuple[Phrase, ...] = ()
+    stored: Callable[[], str] | None = None
+    remote_host: str = ""
+    digest: str = ""
+    server_version: str = ""
+    language: str = "en"
+
+
+class Value:
+    """The object in one growing text; without a schema there is none."""
+
+    def __init__(self, expected: schema.Schema | None) -> None:
+        self._schema = expected
+        self._rows, self._decoded = schema.RowReader(), list[Any]()
+
+    def decode(self, text: str, done_reason: str, stats: Stats) -> None:
+        """Decode the whole text; raises AnswerCut where it is cut or does not fit the schema."""
+        if self._schema is None:
+            return
+        if done_reason == "length":
+            raise AnswerCut("object-cut", most=stats.tokens, characters=len(text))
+        try:
+            self._decoded.append(self._schema.decode(text))
+        except schema.SchemaMismatchError as error:
+            raise AnswerCut("object-invalid", reason=error) from None
+
+    def get(self) -> Any:
+        """Return the object; raises FormatProblem where there is none."""
+        if not self._decoded:
+            raise FormatProblem("object-missing")
+        return self._decoded[0]
+
+    def rows(self, text: str) -> list[dict[str, Any]]:
+        """Return the rows that are complete in the text so far, if the object is a list of rows."""
+        if self._schema is None or not self._schema.is_list:
+            return []
+        return schema.records(self._decoded[0]) if self._decoded else self._rows.read(text)
+
+
+class Exchange:
+    """Sends the request when ``stream()`` is first read, collects the answer, and puts the turn into the conversation.
+
+    ``partial_text`` and ``thinking`` are what has come so far, ``complete`` says whether the server ended the answer, and
+    ``closed`` whether nothing more will come. ``asked_at`` is a time in seconds since 1970; ``dropped`` counts the later turns
+    that this one made void.
+    """
+
+    def __init__(
+        self, request: ChatRequest | GenerateRequest, send: Callable[[Any], Iterator[Chunk]], context: ReplyContext
+    ) -> None:
+        self.context = context
+        self.sender = Sender(request, send, context.history, context.context_length, strict=context.strict)
+        self.tool_loop = ToolLoop(self.sender, context.toolbox)
+        self.value = Value(context.schema)
+        self.stats, self.done_reason = Stats(), ""
+        self.logprobs: list[dict[str, Any]] = []
+        self.asked_at = self.first_seconds = self.thought_seconds = 0.0
+        self.complete = self.closed = False
+        self.dropped = 0
+        self._chunks: Iterator[Chunk] | None = None
+        self._text: list[str] = [context.continues.answer.content] if context.continues else []
+        self._thinking: list[str] = []
+        self._has_content = False
+        self._ended_rounds = 0
+        self._started = self._thinking_since = 0.0
+
+    @property
+    def request(self) -> ChatRequest | GenerateRequest:
+        """The request as it went out: with fewer of the oldest turns where the server refused it as too long."""
+        return self.sender.request
+
+    @property
+    def left_out(self) -> int:
+        """How many of the oldest turns did not go out because they did not fit."""
+        return self.context.left_out + self.sender.left_out
+
+    @property
+    def stored(self) -> str:
+        """The day on which a stored answer was given, else an empty text."""
+        return self.context.stored() if self.context.stored else ""
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the answer has been asked for."""
+        return self._chunks is not None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything of an answer to show."""
+        return bool(self._text or self._thinking or self.tool_loop.calls)
+
+    @property
+    def partial_text(self) -> str:
+        """The answer so far; after calls of functions, what the model wrote since."""
+        return "".join(self._text)
+
+    @property
+    def shown_text(self) -> str:
+        """The answer so far; once it is a whole JSON document, in lines with indents."""
+        text = self.partial_text
+        return schema.indent_json(text) if self.context.schema and self.complete else text
+
+    @property
+    def thinking(self) -> str:
+        """The thoughts so far."""
+        return "".join(self._thinking)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The complete rows so far, of an answer that is a list of rows."""
+        return self.value.rows(self.partial_text)
+
+    @property
+    def answer(self) -> Message:
+        """The answer so far as a message."""
+        return Message("assistant", self.partial_text)
+
+    @property
+    def shifted(self) -> bool:
+        """Whether the answer ran past the context, so that the model forgot the beginning while it wrote."""
+        # with shift=False a server ends the answer at the last token of the context, or one later
+        limit = self.context.context_length + (self.request.shift is False)
+        return bool(self.context.context_length) and self._used_tokens > limit
+
+    @property
+    def _used_tokens(self) -> int:
+        return self.stats.prompt_tokens + self.stats.tokens
+
+    @property
+    def _is_full(self) -> bool:
+        context = self.context
+        used = self._used_tokens + (self.done_reason == "length")
+        return context.strict and bool(context.context_length) and used > context.context_length
+
+    def new_text(self, known: int) -> tuple[str, int]:
+        """Return what has come after the first ``known`` pieces of the text, and the number of pieces now."""
+        return "".join(self._text[known:]), len(self._text)
+
+    def stream(self) -> Iterator[Chunk]:
+        """Yield the chunks that have not come yet; raises AnswerCut where the answer is not whole."""
+        if self._chunks is None:
+            self._chunks, self._started, self.asked_at = self.tool_loop.stream(), time.monotonic(), time.time()
+        for chunk in self._chunks:
+            self._take(chunk)
+            yield chunk
+        if self._is_full and not self.complete:
+            raise AnswerCut("context-full", used=self._used_tokens, limit=self.context.context_length)
+
+    def close(self) -> None:
+        """Close the connection, so that the server stops; a partial turn is kept as cut."""
+        if self._chunks is None or self.closed:
+            return
+        with defer_interrupt():
+            self.closed = True
+            if close := getattr(self._chunks, "close", None):
+                close()
+            if self._has_content and not self.complete:
+                self._keep(complete=False)
+
+    def _take(self, chunk: Chunk) -> None:
+        now = time.monotonic()
+        if self._ended_rounds != len(self.tool_loop.ended):
+            self._ended_rounds = len(self.tool_loop.ended)
+            self._text.clear()  # it belongs to the round that has ended
+
+        has_content = bool(chunk.text or chunk.thinking or chunk.tool_calls)
+        if not self._has_content and (has_content or chunk.done):
+            self.first_seconds = now - self._started
+        self._has_content = self._has_content or has_content
+
+        if chunk.thinking and not self._thinking_since:
+            self._thinking_since = now
+        if self._thinking_since and (chunk.text or chunk.tool_calls or chunk.done):
+            self.thought_seconds += now - self._thinking_since
+            self._thinking_since = 0.0
+
+        if chunk.thinking:
+            self._thinking.append(chunk.thinking)
+        if chunk.text:
+            self._text.append(chunk.text)
+        self.logprobs += chunk.logprobs or ()
+        if chunk.done:
+            self._finish(chunk)
+
+    def _finish(self, last: Chunk) -> None:
+        writing = last.eval_duration * _NANO
+        self.done_reason = last.done_reason or ""
+        self.stats = Stats(
+            prompt_tokens=last.prompt_eval_count,
+            tokens=last.eval_count,
+            seconds=time.monotonic() - self._started,
+            load_seconds=last.load_duration * _NANO,
+            first_token_seconds=self.first_seconds,
+            tokens_per_second=last.eval_count / writing if writing else 0.0,
+        )
+        if self._is_full or self.tool_loop.continues:
+            return
+        self.value.decode(self.partial_text, self.done_reason, self.stats)
+        with defer_interrupt():
+            self.complete = True
+            # an answer that ended inside its thoughts has no text that could be sent again
+            self._keep(complete=bool(self.partial_text or self.tool_loop.now.calls) or self.done_reason != "length")
+
+    def _keep(self, *, complete: bool) -> None:
+        context, request, text = self.context, self.request, self.partial_text
+        if context.conversation is None or not isinstance(request, ChatRequest):
+            return
+        if context.new:
+            context.conversation.clear()
+        if not context.continues:
+            self.dropped = context.conversation.dropped_by(context.place)
+
+        # the server counts everything so far, calls of functions too: what was there before this turn was counted with the
+        # earlier ones, and thoughts are not sent again
+        tokens = 0
+        if self.stats.prompt_tokens:
+            written = len(text) / (len(text) + len(self.tool_loop.now.thinking) or 1)
+            earlier = context.fixed_tokens + sum(self.sender.history)
+            tokens = max(0, self.stats.prompt_tokens + round(self.stats.tokens * written) - earlier)
+
+        turn = Turn(
+            prompt=next(message for message in reversed(request.messages) if message.role == "user"),
+            answer=self.answer,
+            place=context.place,
+            complete=complete,
+            model=request.model,
+            system=context.system,
+            at_limit=complete and self.done_reason == "length",
+            tokens=tokens,
+            between=(*(context.continues.between if context.continues else ()), *self.tool_loop.between),
+        )
+        context.conversation.keep(turn, instead=context.continues)
