@@ -16,7 +16,7 @@ from ollama_magics.jobs.queue import BatchQueue
 class Batch:
     """Texts and the rows they belong to, ascending; ``keys`` are their names in the store.
 
-    ``attempts`` counts how often the server was not available, ``crashes`` how often its runner died with these texts.
+    ``attempts`` counts how often the server was not available, ``crashes`` how often its runner crashed with these texts.
     ``had_flaws``: a first answer held vectors that cannot be used. ``exclusive``: nothing else may be sent to the server at the
     same time, so that a crash can be attributed. ``due``: not before this moment.
     """

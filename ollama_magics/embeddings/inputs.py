@@ -46,7 +46,7 @@ def named(flaws: Mapping[int, Phrase], most: int = MOST_NAMED) -> Phrase:
     return Phrase("rows_named", rows=Joined(shown, Phrase("comma")), rest=rest)
 
 
-_LISTS = ("to_pylist", "to_list", "tolist")  # pyarrow, pandas and polars, NumPy: each gives plain str
+_LIST_METHODS = ("to_pylist", "to_list", "tolist")  # pyarrow, pandas and polars, NumPy: each gives plain str
 _STREAMED = 256  # values that are taken from a generator at a time
 _Window = tuple[int, Sequence[Any]]
 
@@ -85,10 +85,16 @@ def source_of(rows: Any) -> Source:
     """
     if isinstance(rows, str):
         return Source([rows], 1, range(1))
-    _require_column(rows)
-    found = _as_list(rows)
-    if found is None:
+    _refuse_other_kinds(rows)
+    if isinstance(rows, list):
+        found = rows
+    elif method := next((name for name in _LIST_METHODS if hasattr(rows, name)), None):
+        found = list(getattr(rows, method)())
+    elif hasattr(rows, "__len__"):
+        found = list(rows)
+    else:
         return Source(rows)
+
     if not found:
         raise EmbeddingProblem("texts-empty")
     index = getattr(rows, "index", None)
@@ -131,18 +137,7 @@ def lines_of(path: str | Path) -> Source:
     return Source(lines())
 
 
-def _as_list(rows: Any) -> list[Any] | None:
-    if isinstance(rows, list):
-        return rows
-    if hasattr(rows, "ndim") and rows.ndim != 1:
-        raise _not_texts(Phrase("array_of_texts"), Phrase("has_dimensions", count=rows.ndim), "x = %embed texts.ravel()")
-    for name in _LISTS:
-        if hasattr(rows, name):
-            return list(getattr(rows, name)())
-    return list(rows) if hasattr(rows, "__len__") else None
-
-
-def _require_column(rows: Any) -> None:
+def _refuse_other_kinds(rows: Any) -> None:
     kind = type(rows).__name__
     if kind == "LazyFrame":  # asking it for its columns would already compute something
         raise _not_texts(kind, Phrase("not_collected"), 'x = %embed frame.collect()["text"]')
@@ -156,6 +151,8 @@ def _require_column(rows: Any) -> None:
         raise _not_texts(kind, Phrase("no_texts"), 'x = %embed ["a text", "another"]')
     if isinstance(rows, (set, frozenset)):
         raise _not_texts(kind, Phrase("no_order"), "x = %embed sorted(texts)")
+    if not isinstance(rows, list) and getattr(rows, "ndim", 1) != 1:
+        raise _not_texts(Phrase("array_of_texts"), Phrase("has_dimensions", count=rows.ndim), "x = %embed texts.ravel()")
 
 
 def _not_texts(kind: str | Phrase, reason: Phrase, instead: str | Phrase) -> EmbeddingProblem:

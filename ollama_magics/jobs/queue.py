@@ -37,7 +37,7 @@ _Batch = TypeVar("_Batch", bound=QueuedBatch)
 
 @dataclass(eq=False)
 class Server(Generic[_Batch]):
-    """One server of a job and the batches it works on; changed under the lock of the queue only."""
+    """One server of a job and the batches it works on; the queue changes it under its lock."""
 
     client: Client
     url: str = ""

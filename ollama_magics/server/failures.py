@@ -16,7 +16,7 @@ class FailureKind(Enum):
 
     BUSY = auto()  # the server has too many requests
     UNAVAILABLE = auto()  # the server or its runner is gone, or not there yet
-    CRASHED = auto()  # the runner died: something killed it, or the input did
+    CRASHED = auto()  # the runner crashed: something killed it, or the input did
     OUT_OF_MEMORY = auto()  # the model or the batch does not fit
     TOO_LONG = auto()  # the input does not fit the context
     INPUT = auto()  # something in the request cannot be processed

@@ -50,9 +50,9 @@ class Embeds:
 
     rule: Rule
     digest: Callable[[int], str] = lambda _: "sha256:1"
-    listing: Callable[[int], Sequence[Step] | None] = lambda _: None  # what to answer to the look of that number
+    listing: Callable[[int], Sequence[Step] | None] = lambda _: None  # what to answer to the listing of that number
     numbers: itertools.count[int] = field(default_factory=itertools.count)
-    looks: itertools.count[int] = field(default_factory=itertools.count)
+    listings: itertools.count[int] = field(default_factory=itertools.count)
 
     def run(self, connection: Connection) -> None:
         """Do it."""
@@ -63,7 +63,7 @@ class Embeds:
 
     def _answer(self, path: str, body: bytes) -> Sequence[Step]:
         if path == "/api/tags":
-            look = next(self.looks)
+            look = next(self.listings)
             model = {"name": "m:latest", "size": 1, "digest": self.digest(look)}
             return self.listing(look) or whole({"models": [model]})
         if path != "/api/embed":
@@ -118,7 +118,7 @@ def sent_texts(server: FaultServer | FakeServer) -> list[list[str]]:
 
 @dataclass
 class Call:
-    """A job against one or more servers; ``report`` is what the last one told."""
+    """A job against one or more servers; ``report`` is that of the last one."""
 
     connect: Connect
     servers: Sequence[FaultServer | FakeServer]

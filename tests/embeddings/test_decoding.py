@@ -81,11 +81,13 @@ FIXED = np.random.default_rng(1).normal(0, 0.3, (3, 40)).astype(np.float32).clip
 
 
 @READERS
-@given(at=st.integers(0, len(answer(FIXED)) - 1), sign=st.sampled_from(b'0123456789.,-+eE[]{}" \\n'), count=st.integers(2, 4))
-def test_one_wrong_sign_never_makes_a_wrong_number(fast: bool, at: int, sign: int, count: int) -> None:  # noqa: FBT001 - as above
+@given(
+    at=st.integers(0, len(answer(FIXED)) - 1), character=st.sampled_from(b'0123456789.,-+eE[]{}" \\n'), count=st.integers(2, 4)
+)
+def test_one_wrong_character_never_makes_a_wrong_number(fast: bool, at: int, character: int, count: int) -> None:  # noqa: FBT001 - as above
     """The reader gives what a plain reading gives, or leaves the answer to it."""
     body = bytearray(answer(FIXED))
-    body[at] = sign
+    body[at] = character
     found, plain = scanned(bytes(body), count, fast=fast), plainly(bytes(body))
     if found is not None:
         assert plain is not None

@@ -78,13 +78,13 @@ WRONG_ROWS: list[tuple[Any, tuple[int, ...], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("rows", "wrong", "told"), WRONG_ROWS, ids=[told for _, _, told in WRONG_ROWS])
-def test_rows_that_are_no_text_are_named_by_position(rows: Any, wrong: tuple[int, ...], told: str) -> None:
+@pytest.mark.parametrize(("rows", "wrong", "words"), WRONG_ROWS, ids=[words for _, _, words in WRONG_ROWS])
+def test_rows_that_are_no_text_are_named_by_position(rows: Any, wrong: tuple[int, ...], words: str) -> None:
     """All of them in ``rows``, the first ten in words."""
     with pytest.raises(EmbeddingProblem) as caught:
         texts_of(rows)
     assert (caught.value.code, caught.value.rows) == ("rows-not-text", wrong)
-    assert told in caught.value.how_we_know
+    assert words in caught.value.how_we_know
 
 
 REFUSED: list[tuple[Any, str]] = [

@@ -1,4 +1,4 @@
-"""The stop button, pressed where it would be lost or would leave something half done."""
+"""Interrupts that would be lost or would leave something half done."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class _Nothing:
     """Something that weak references can point to."""
 
 
-def press() -> None:
-    """Press the stop button: the main thread gets the signal, whichever calls this."""
+def interrupt() -> None:
+    """Send the signal to the main thread, whichever calls this."""
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
@@ -38,42 +38,42 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "ollama-embed"]
 
 
-def pressing_in_a_callback() -> Iterator[str]:
-    """Yield texts; a press lands in the callback of a weak reference, out of which Python lets no error."""
+def interrupting_in_a_callback() -> Iterator[str]:
+    """Yield texts; an interrupt lands in the callback of a weak reference, out of which Python lets no error."""
     yield "first"
     watched = _Nothing()
-    reference = weakref.ref(watched, lambda _: press())
+    reference = weakref.ref(watched, lambda _: interrupt())
     del watched
     assert reference() is None
     yield "last"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_press_that_python_drops_is_not_lost(connect: Connect) -> None:
+def test_an_interrupt_that_python_drops_is_not_lost(connect: Connect) -> None:
     """Imports run such callbacks all the time."""
     with serving(healthy) as server, pytest.raises(Interrupted):
-        Call(connect, [server])(pressing_in_a_callback())
+        Call(connect, [server])(interrupting_in_a_callback())
 
 
 def test_a_generator_that_waits_for_ever_can_be_stopped(connect: Connect) -> None:
-    """Its code is the person's own: there the press is raised at once."""
+    """Its code is the user's own: there an interrupt is raised at once."""
 
     def texts() -> Iterator[str]:
         yield "first"
-        threading.Timer(0.1, press).start()
+        threading.Timer(0.1, interrupt).start()
         threading.Event().wait(20)
 
     with serving(healthy) as server, pytest.raises(Interrupted):
         Call(connect, [server])(texts())
 
 
-def test_a_look_at_the_model_that_is_not_answered_can_be_stopped(connect: Connect) -> None:
+def test_a_check_of_the_model_that_is_not_answered_can_be_stopped(connect: Connect) -> None:
     """Although no batch is on its way any more."""
     over = threading.Event()
 
     def digest(look: int) -> str:
         if look:
-            press()
+            interrupt()
             over.wait(20)
         return "sha256:1"
 
@@ -84,8 +84,8 @@ def test_a_look_at_the_model_that_is_not_answered_can_be_stopped(connect: Connec
         over.set()
 
 
-class Pressing:
-    """Presses the stop button at one of the steps that the main thread makes in a job."""
+class Interrupting:
+    """Interrupts the main thread at one of the steps that it makes in a job."""
 
     def __init__(self, step: int) -> None:
         self.left, self.started = step, False
@@ -101,52 +101,52 @@ class Pressing:
         self.started = self.started or frame.f_code is Job.run.__code__
         self.left -= self.started
         if self.left == 0:
-            press()
+            interrupt()
         return self._trace
 
 
 @pytest.mark.parametrize("first", range(10))
-def test_wherever_it_is_pressed_all_threads_end_and_the_next_job_succeeds(connect: Connect, tmp_path: Path, first: int) -> None:
+def test_wherever_an_interrupt_lands_threads_end_and_the_next_job_succeeds(connect: Connect, tmp_path: Path, first: int) -> None:
     """Also between a lock and its release."""
     with ExitStack() as stack:
         store = VectorStore(tmp_path / "vectors.sqlite")
         stack.callback(store.close)
         server = stack.enter_context(serving(healthy))
         for step in range(1 + first, 2000, 97):
-            pressing = Pressing(step)
-            with pressing:
+            interrupting = Interrupting(step)
+            with interrupting:
                 try:
                     Call(connect, [server], store)(TEXTS, batch=10)
                 except KeyboardInterrupt:
-                    assert pressing.left <= 0
+                    assert interrupting.left <= 0
                 else:
-                    assert pressing.left > 0, f"the press at step {step} was lost"
+                    assert interrupting.left > 0, f"the interrupt at step {step} was lost"
             assert threads() == []
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
             store.forget()
         assert np.array_equal(Call(connect, [server], store)(TEXTS), vectors(TEXTS))
 
 
-def test_a_press_is_raised_when_the_job_is_over() -> None:
+def test_an_interrupt_is_raised_when_the_job_is_over() -> None:
     """Not later, in the cell after this one."""
     with pytest.raises(KeyboardInterrupt), DeferredInterrupt():
-        press()
+        interrupt()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_handler_of_somebody_else_stays_in_force() -> None:
+def test_a_handler_of_the_program_stays_in_force() -> None:
     """A program that wants to end in its own way does."""
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     try:
         with DeferredInterrupt():
-            press()
+            interrupt()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert pressed == [signal.SIGINT]
+    assert received == [signal.SIGINT]
 
 
-def test_a_job_in_another_thread_leaves_the_button_alone(connect: Connect) -> None:
+def test_a_job_in_another_thread_changes_no_handler(connect: Connect) -> None:
     """Python allows only the main thread to take it."""
     found: list[Any] = []
     with serving(healthy) as server:

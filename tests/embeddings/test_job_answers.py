@@ -76,7 +76,7 @@ class Until:
 
 
 def test_a_server_has_two_batches_to_compute_while_the_answer_to_a_third_is_read(connect: Connect) -> None:
-    """It is never asked for a third before an answer begins, and for one as soon as an answer does."""
+    """It never gets a third before an answer begins, and gets one as soon as an answer does."""
     third, came = threading.Event(), list[bool]()
 
     def rule(request: BatchRequest) -> Sequence[Step] | None:
@@ -106,9 +106,9 @@ FLAWED: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize(("flawed", "told"), FLAWED.values(), ids=FLAWED)
-def test_a_vector_that_cannot_be_used_is_named_by_its_row(connect: Connect, flawed: list[float], told: str) -> None:
-    """It is asked for once more, alone; the others of its batch are kept."""
+@pytest.mark.parametrize(("flawed", "words"), FLAWED.values(), ids=FLAWED)
+def test_a_vector_that_cannot_be_used_is_named_by_its_row(connect: Connect, flawed: list[float], words: str) -> None:
+    """It is sent once more, alone; the others of its batch are kept."""
 
     def rule(request: BatchRequest) -> Any:
         return whole({"embeddings": [flawed if text == "c" else vector(text) for text in request.texts]})
@@ -119,13 +119,13 @@ def test_a_vector_that_cannot_be_used_is_named_by_its_row(connect: Connect, flaw
         assert sent_texts(server) == [TEXTS, ["c"]]
         problem = call.problem(TEXTS)
     if len(flawed) == 4:
-        assert told in problem.how_we_know
+        assert words in problem.how_we_know
     assert problem.rows == (2,)
     assert np.isnan(found[2]).all()
     assert np.array_equal(found[[0, 1, 3]], vectors(["a", "b", "d"]))
 
 
-def test_a_vector_that_was_zero_once_is_asked_for_again(connect: Connect) -> None:
+def test_a_vector_that_was_zero_once_is_requested_again(connect: Connect) -> None:
     """A hiccup of a graphics card is no property of a text."""
     zeros = whole({"embeddings": [vector("a"), [0.0] * 4]})
     with serving(lambda request: zeros if request.number == 0 else None) as server:
@@ -137,7 +137,7 @@ def test_a_vector_that_was_zero_once_is_asked_for_again(connect: Connect) -> Non
 )
 @pytest.mark.parametrize("on_error", ["raise", "nan", "skip"])
 def test_an_answer_whose_rows_belong_to_no_text_ends_the_job(connect: Connect, rows: list[Any], on_error: str) -> None:
-    """Whatever was wished for single rows: no row can be trusted."""
+    """Whatever on_error says: no row can be trusted."""
     with sending(*rows) as server:
         problem = Call(connect, [server]).problem(TEXTS, on_error=on_error)
     assert problem.code == "vectors-mismatch"
@@ -166,20 +166,20 @@ def test_a_model_that_is_replaced_during_the_job_ends_it(connect: Connect) -> No
     assert "replaced" in problem.what
 
 
-def test_a_server_that_is_away_for_a_moment_is_asked_again_by_verify(connect: Connect) -> None:
+def test_verify_retries_where_a_server_is_unavailable_for_a_moment(connect: Connect) -> None:
     """The vectors of a long job are not lost for it."""
     with serving(lambda request: refused(NO_RUNNER) if request.number in (1, 3) else None) as server:
         assert np.array_equal(Call(connect, [server])(TEXTS, verify=True), vectors(TEXTS))
 
 
-def test_another_width_alone_is_told_by_verify(connect: Connect) -> None:
+def test_verify_reports_another_width_alone(connect: Connect) -> None:
     """In the words of any other answer that does not fit."""
     narrow = whole({"embeddings": [[1.0, 2.0]]})
     with serving(lambda request: narrow if request.number else None) as server:
         assert Call(connect, [server]).problem(TEXTS, verify=True).code == "vectors-mismatch"
 
 
-def test_texts_that_differ_alone_are_told_by_verify(connect: Connect) -> None:
+def test_verify_reports_texts_that_embed_differently_alone(connect: Connect) -> None:
     """A server that mixes up what it computes at once gives other vectors in a batch."""
 
     def shifted(request: BatchRequest) -> Any:
@@ -226,8 +226,8 @@ def test_bytes_become_the_right_matrix_or_none(fast: bool, rows: Any, spare: str
     decoder = Decoder()
     if not fast:
         decoder._reader = Scanner()
-    signs = (",", ":") if compact else None  # as Ollama writes it, or with spaces
-    data = json.dumps({"model": spare, "embeddings": rows, "spare": spare}, separators=signs).encode()
+    separators = (",", ":") if compact else None  # as Ollama writes it, or with spaces
+    data = json.dumps({"model": spare, "embeddings": rows, "spare": spare}, separators=separators).encode()
     try:
         found = decoder.read(memoryview(data), 3)
     except OllamaMagicsError:

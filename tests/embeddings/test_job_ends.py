@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[VectorStore]:
 
 
 def interrupting(after: int) -> Any:
-    """Return the rule of a server that presses the stop button at a request, and lets that and all others wait."""
+    """Return the rule of a server that interrupts the main thread at a request, and lets that and all others wait."""
 
     def rule(request: BatchRequest) -> Sequence[Step] | None:
         if request.number == after:
@@ -91,7 +91,7 @@ def test_a_session_that_closes_ends_its_jobs(connect: Connect) -> None:
     assert threads() == []
 
 
-def test_only_what_is_missing_is_asked_for_after_an_interrupt(connect: Connect, store: VectorStore) -> None:
+def test_only_missing_rows_are_requested_after_an_interrupt(connect: Connect, store: VectorStore) -> None:
     """And the array is the same to the last bit."""
     with serving(interrupting(4)) as server, pytest.raises(Interrupted):
         Call(connect, [server], store)(TEXTS, batch=10, parallel=1)
@@ -102,13 +102,13 @@ def test_only_what_is_missing_is_asked_for_after_an_interrupt(connect: Connect, 
     assert call.last_report().reused == 40
 
 
-def test_rows_that_failed_are_the_only_ones_asked_for_again(connect: Connect, store: VectorStore) -> None:
-    """After an error, or a text that was mended."""
+def test_only_failed_rows_are_requested_again(connect: Connect, store: VectorStore) -> None:
+    """After an error, or a text that was corrected."""
     with serving(lambda request: refused(NAN) if "bad" in request.texts else None) as server:
         Call(connect, [server], store).problem([*TEXTS, "bad"])
     with serving(healthy) as server:
-        assert np.array_equal(Call(connect, [server], store)([*TEXTS, "mended"]), vectors([*TEXTS, "mended"]))
-        assert sent_texts(server) == [["mended"]]
+        assert np.array_equal(Call(connect, [server], store)([*TEXTS, "corrected"]), vectors([*TEXTS, "corrected"]))
+        assert sent_texts(server) == [["corrected"]]
 
 
 def test_another_model_or_option_reuses_nothing(connect: Connect, store: VectorStore) -> None:
@@ -127,7 +127,7 @@ def test_another_model_or_option_reuses_nothing(connect: Connect, store: VectorS
 
 
 def test_cut_texts_are_reused_only_where_cutting_is_allowed(connect: Connect, store: VectorStore) -> None:
-    """And are told as cut again."""
+    """And are reported as truncated again."""
 
     def rule(request: BatchRequest) -> Sequence[Step] | None:
         return refused(LONG) if not request.body["truncate"] and "long" in request.texts else None
@@ -162,7 +162,7 @@ def test_a_store_that_cannot_be_written_costs_no_row(connect: Connect, tmp_path:
     broken.close()
 
 
-@pytest.mark.parametrize(("kept", "remedy"), [(True, "all others are kept"), (False, "mend these")])
+@pytest.mark.parametrize(("kept", "remedy"), [(True, "all others are kept"), (False, "fix these")])
 def test_an_error_says_that_the_others_are_kept_only_if_they_are(
     connect: Connect, tmp_path: Path, *, kept: bool, remedy: str
 ) -> None:
@@ -174,7 +174,7 @@ def test_an_error_says_that_the_others_are_kept_only_if_they_are(
         without = Call(connect, [server]).problem([*TEXTS, "bad"])
     chosen.close()
     assert problem.remedy.startswith(remedy)
-    assert without.remedy.startswith("mend these")
+    assert without.remedy.startswith("fix these")
     problem.language = "zh"
     assert ("保存" in problem.remedy) is kept
 

@@ -1,4 +1,4 @@
-"""What a job makes of failed batches: asked again, cut in two, or named, and everything else kept."""
+"""A failed batch is retried, split, or its rows are named, and everything else is kept."""
 
 from __future__ import annotations
 
@@ -46,10 +46,12 @@ POISONS: dict[str, Callable[[], Sequence[Step]]] = {
     "NaN as 500": lambda: refused(NAN, 500),
     "too long": lambda: refused(LONG),
     "too long, in words of the runner": lambda: refused(NESTED),
-    "runner dies, as 400": lambda: refused(EOF),
-    "runner dies, as 500": lambda: refused("model runner has unexpectedly stopped, this may be due to resource limitations", 500),
+    "runner crashes, as 400": lambda: refused(EOF),
+    "runner crashes, as 500": lambda: refused(
+        "model runner has unexpectedly stopped, this may be due to resource limitations", 500
+    ),
     "null among the numbers": lambda: body(b'{"embeddings":[[1.0,null]]}'),
-    "words that nobody knows": lambda: refused("something new"),
+    "unknown words": lambda: refused("something new"),
     "too long, within an answer": lambda: refused(LONG, 200),
     "out of memory": lambda: refused("CUDA error: out of memory", 500),
 }
@@ -71,7 +73,7 @@ def test_one_bad_text_among_256_is_named_and_the_others_kept(
 
 
 def test_an_error_names_the_first_ten_rows_and_how_many_more(connect: Connect) -> None:
-    """After everything else was asked for."""
+    """After everything else was sent."""
     bad = {text for text in TEXTS if text.endswith("7")}
     with serving(poisoned(bad, lambda: refused(LONG))) as server:
         problem = Call(connect, [server]).problem(TEXTS, batch=16)
@@ -124,7 +126,7 @@ PASSING: dict[str, Sequence[Step]] = {
 
 @pytest.mark.parametrize("steps", PASSING.values(), ids=PASSING)
 @pytest.mark.parametrize("count", [1, 20])
-def test_what_passes_is_asked_again(connect: Connect, steps: Sequence[Step], count: int) -> None:
+def test_temporary_failures_are_retried(connect: Connect, steps: Sequence[Step], count: int) -> None:
     """Whatever its status; no text is blamed for it."""
     texts = TEXTS[:count]
     with serving(lambda request: steps if request.number == 0 else None) as server:
@@ -135,7 +137,7 @@ def test_what_passes_is_asked_again(connect: Connect, steps: Sequence[Step], cou
 
 
 def test_a_runner_that_comes_back_late_is_waited_for(connect: Connect) -> None:
-    """First it dies, then it is gone for some requests."""
+    """First it crashes, then it is unavailable for some requests."""
     with serving(
         lambda request: {0: refused(EOF)}.get(request.number, refused(NO_RUNNER)) if request.number < 6 else None
     ) as server:
@@ -143,7 +145,7 @@ def test_a_runner_that_comes_back_late_is_waited_for(connect: Connect) -> None:
 
 
 def test_a_server_that_stays_away_ends_the_job_with_its_error(connect: Connect) -> None:
-    """After as many attempts as its patience has, not for ever; nothing is said about the texts."""
+    """After the attempts of the policy; nothing is said about the texts."""
     with serving(lambda _: refused(NO_RUNNER)) as server:
         with pytest.raises(RequestRefused) as caught:
             Call(connect, [server])(TEXTS, batch=16, parallel=1)
@@ -159,9 +161,9 @@ def test_a_server_that_closes_its_port_ends_the_job(connect: Connect) -> None:
 
 
 def test_the_whole_job_has_a_budget(connect: Connect) -> None:
-    """A server that dies at every request is left, though each batch was asked only a few times."""
-    dies = serving(lambda _: refused(EOF))
-    with dies as server:
+    """A server that crashes at every request ends the job, though each batch was sent only a few times."""
+    crashing = serving(lambda _: refused(EOF))
+    with crashing as server:
         with pytest.raises(RequestRefused):
             Call(connect, [server])([f"{number}" for number in range(2000)], batch=1, on_error="nan")
         assert len(sent_texts(server)) <= 60
@@ -177,7 +179,7 @@ def test_memory_errors_make_batches_smaller(connect: Connect) -> None:
     assert max(sizes[-4:]) <= 16
 
 
-def test_a_model_that_never_fits_the_memory_is_told_once(connect: Connect) -> None:
+def test_a_model_that_never_fits_the_memory_is_one_error(connect: Connect) -> None:
     """Not as the fault of a text."""
     with serving(lambda _: refused("model requires more system memory than is available", 500)) as server:
         with pytest.raises(RequestRefused) as caught:
@@ -186,7 +188,7 @@ def test_a_model_that_never_fits_the_memory_is_told_once(connect: Connect) -> No
     assert "system memory" in str(caught.value)
 
 
-def test_a_server_that_fails_for_every_text_is_not_asked_for_all_of_them(connect: Connect) -> None:
+def test_a_server_that_fails_for_every_text_does_not_get_all_of_them(connect: Connect) -> None:
     """Forty texts that fail before one succeeds are enough."""
     with serving(lambda _: refused("nothing works today", 500)) as server:
         with pytest.raises(RequestRefused):
@@ -195,7 +197,7 @@ def test_a_server_that_fails_for_every_text_is_not_asked_for_all_of_them(connect
 
 
 def test_bad_texts_before_the_first_good_one_are_no_reason_to_give_up(connect: Connect) -> None:
-    """The server is asked for a text of which nothing bad is known."""
+    """The server gets a text that any model can embed."""
     with serving(poisoned(set(TEXTS[:100]), lambda: refused(NAN))) as server:
         call = Call(connect, [server])
         found = call(TEXTS[:120], on_error="skip", batch=4)
@@ -204,7 +206,7 @@ def test_bad_texts_before_the_first_good_one_are_no_reason_to_give_up(connect: C
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_look_that_fails_does_not_cost_the_job(connect: Connect, status: int) -> None:
+def test_a_failed_check_of_the_model_does_not_end_the_job(connect: Connect, status: int) -> None:
     """The last one, when all vectors are there; a model that cannot be seen was not replaced."""
     with serving(healthy, listing=lambda look: refused("busy", status) if look > 1 else None) as server:
         assert np.array_equal(Call(connect, [server])(TEXTS), vectors(TEXTS))
@@ -229,7 +231,7 @@ def test_what_no_batch_would_survive_ends_the_job_at_once(
         assert len(sent_texts(server)) <= 4
 
 
-def test_a_restarted_server_is_asked_again(connect: Connect) -> None:
+def test_a_restarted_server_is_used_again(connect: Connect) -> None:
     """Connections broke and the port was closed in between."""
     restarted = threading.Event()
     first = serving(lambda request: [Reset()] if request.number else None)
@@ -252,7 +254,7 @@ def test_a_restarted_server_is_asked_again(connect: Connect) -> None:
             thread.join()
 
 
-def test_finished_rows_are_not_asked_for_again_when_others_fail(connect: Connect) -> None:
+def test_finished_rows_are_not_requested_again_when_others_fail(connect: Connect) -> None:
     """Only the batch that failed is."""
     with serving(poisoned({TEXTS[200]}, lambda: refused(NAN))) as server:
         Call(connect, [server])(TEXTS, batch=64, on_error="nan")
@@ -275,7 +277,7 @@ def test_cut_texts_are_found_by_asking(connect: Connect) -> None:
     assert sorted(found["input"] for found in bodies if found["truncate"]) == [["long b"], ["long e"]]
 
 
-def test_a_failure_of_every_row_is_an_error_whatever_was_wished(connect: Connect) -> None:
+def test_a_failure_of_every_row_is_an_error_whatever_on_error_says(connect: Connect) -> None:
     """Nobody would know how wide the array should be."""
     with serving(lambda _: refused(LONG)) as server:
         problem = Call(connect, [server]).problem(["a", "b"], on_error="skip")

@@ -1,4 +1,4 @@
-"""Rows of any kind: which are asked for, which are the same, which are bad, and where each ends up."""
+"""Rows of any kind: which are sent, which are copies, which are bad, and where each vector ends up."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_bad_rows_of_a_list_are_named_before_anything_is_sent(connect: Connect) 
     assert (problem.code, problem.rows) == ("rows-not-text", WRONG)
 
 
-def test_bad_rows_of_a_generator_are_named_after_all_others_were_asked(connect: Connect) -> None:
+def test_bad_rows_of_a_generator_are_named_after_all_others_were_sent(connect: Connect) -> None:
     """It cannot be looked through before."""
     with serving(healthy) as server:
         problem = Call(connect, [server]).problem(value for value in BAD)
@@ -104,7 +104,7 @@ def test_bad_rows_become_nan(connect: Connect, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [list, iter, pd.Series])
-def test_bad_rows_are_skipped_and_the_others_positions_told(connect: Connect, kind: Any) -> None:
+def test_bad_rows_are_skipped_and_the_positions_of_the_others_reported(connect: Connect, kind: Any) -> None:
     """With the index of a Series."""
     with serving(healthy) as server:
         call = Call(connect, [server])
@@ -191,7 +191,7 @@ def test_the_lines_of_a_file_are_texts(connect: Connect, tmp_path: Path) -> None
         lines_of(tmp_path / "none.txt")
 
 
-def test_what_is_wished_goes_out_and_nothing_else(connect: Connect) -> None:
+def test_given_options_are_sent_and_no_others(connect: Connect) -> None:
     """Context only when it was typed; no cutting."""
     with serving(healthy) as server:
         call = Call(connect, [server])
@@ -202,7 +202,7 @@ def test_what_is_wished_goes_out_and_nothing_else(connect: Connect) -> None:
     assert bodies[1].endswith(b'"truncate":false,"dimensions":4,"keep_alive":"5m","options":{"num_thread":2,"num_ctx":8192}}')
 
 
-def test_words_for_a_task_go_before_each_text_only_when_asked_for(connect: Connect) -> None:
+def test_the_prefix_of_a_task_is_added_only_on_request(connect: Connect) -> None:
     """And an unknown family is an error."""
     with serving(healthy) as server:
         call = Call(connect, [server])
@@ -243,5 +243,5 @@ def test_no_library_of_tables_is_imported_for_a_list(stand_in: FakeServer) -> No
         "om.embed(['a', 'b'], model='sandbox-embed', store=False)\n"
         "print(sorted({'pandas', 'polars', 'pyarrow', 'dask', 'sklearn', 'tqdm'} & set(sys.modules)))"
     )
-    told = subprocess.run([sys.executable, "-c", code, stand_in.url], check=True, capture_output=True, text=True).stdout
-    assert told == "[]\n"
+    output = subprocess.run([sys.executable, "-c", code, stand_in.url], check=True, capture_output=True, text=True).stdout
+    assert output == "[]\n"

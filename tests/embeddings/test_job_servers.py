@@ -34,7 +34,7 @@ TEXTS = [f"text {number}" for number in range(200)]
 
 
 def test_batches_are_spread_over_the_servers(connect: Connect) -> None:
-    """Each text is asked for once, in all."""
+    """Each text is sent once, in all."""
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(healthy)) for _ in range(3)]
         assert np.array_equal(Call(connect, servers)(TEXTS, batch=5), vectors(TEXTS))
@@ -54,7 +54,7 @@ def test_a_server_that_does_not_answer_is_left_out_with_a_word(connect: Connect)
     assert messages.format_fact(facts["reason"], "en") != messages.format_fact(facts["reason"], "zh")
 
 
-def test_a_server_that_dies_in_between_is_left_out_with_a_word(connect: Connect) -> None:
+def test_a_server_that_fails_in_between_is_left_out_with_a_note(connect: Connect) -> None:
     """Its batches go to the others."""
     with serving(lambda request: refused(NO_RUNNER) if request.number else None) as dying, serving(healthy) as alive:
         call = Call(connect, [dying, alive])
@@ -120,7 +120,7 @@ def test_a_server_that_cannot_begin_is_left_out_with_a_word(connect: Connect, sa
 
 BROKEN: dict[str, Rule] = {
     "fails for all": lambda _: refused("nothing works today", 500),
-    "runner dies": lambda _: refused(EOF),
+    "runner crashes": lambda _: refused(EOF),
     "says NaN": lambda _: refused(NAN),
     "sends null": lambda request: body(b'{"embeddings":[%s]}' % b",".join([b"[1.0,null,1,2]"] * len(request.texts))),
 }
@@ -181,11 +181,11 @@ def test_each_of_two_servers_gets_its_own_password() -> None:
     session = Session(OllamaSettings())
     with serving(healthy) as one, serving(lambda request: refused('model "m" not found', 404) if request.number else None) as two:
         where = [server.url.replace("//", f"//{name}:sesame-{name}@") for server, name in ((one, "ann"), (two, "bob"))]
-        told: list[EmbedReport] = []
-        session.embed(TEXTS, "m", batch=2, store=False, base_url=where, report=told.append)
+        reports: list[EmbedReport] = []
+        session.embed(TEXTS, "m", batch=2, store=False, base_url=where, report=reports.append)
         session.close()
         keys = [{request.headers.get("authorization") for request in server.requests} for server in (one, two)]
     assert [len(found) for found in keys] == [1, 1]
     assert keys[0] != keys[1]
-    assert told[0].notes
-    assert "sesame" not in repr(told[0].notes)
+    assert reports[0].notes
+    assert "sesame" not in repr(reports[0].notes)

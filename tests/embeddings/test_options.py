@@ -1,4 +1,4 @@
-"""What was typed for a job becomes a frozen wish, or an error that says what is possible."""
+"""Options of a job are read and frozen, or refused with an error that says what is possible."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("typed", "told"), REFUSED, ids=[told for _, told in REFUSED])
-def test_a_bad_value_is_refused(typed: dict[str, Any], told: str) -> None:
+@pytest.mark.parametrize(("typed", "words"), REFUSED, ids=[words for _, words in REFUSED])
+def test_a_bad_value_is_refused(typed: dict[str, Any], words: str) -> None:
     """With what is possible."""
     with pytest.raises(SettingError) as caught:
         read_options(**typed)
-    assert told in str(caught.value)
+    assert words in str(caught.value)
 
 
 FAMILIES = [

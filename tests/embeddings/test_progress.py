@@ -1,4 +1,4 @@
-"""The progress bar: from the second batch on, and only where somebody looks."""
+"""The progress bar: from the second batch on, and only where it can be seen."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def batches(server: FakeServer | FaultServer) -> list[list[str]]:
 
 
 def embed(client: Client, model: str, texts: Sequence[str], **options: Any) -> np.ndarray[Any, Any]:
-    """Return the array, asked for with one request at a time."""
+    """Return the array, with one request at a time."""
     place = Endpoint(client, InstalledModels(client))
     return embed_rows(source_of(texts), read_options(model, parallel=1, **options), [place], retry_policy=QUICK)[0]
 
@@ -95,9 +95,9 @@ def test_more_than_one_batch_shows_its_progress(
 
 
 MISFITS: dict[str, tuple[list[Any], str]] = {
-    "too few": ([[1.0, 2.0]], "It holds 1 vectors for 2 texts."),
-    "too many": ([[1.0]] * 3, "It holds 3 vectors for 2 texts."),
-    "none": ([], "It holds 0 vectors for 2 texts."),
+    "too few": ([[1.0, 2.0]], "It has 1 vectors for 2 texts."),
+    "too many": ([[1.0]] * 3, "It has 3 vectors for 2 texts."),
+    "none": ([], "It has 0 vectors for 2 texts."),
     "of two sizes": ([[1.0, 2.0], [1.0]], "Its vectors have 1 and 2 numbers."),
     "without numbers": ([[], []], "Its vectors have 0 numbers."),
 }
@@ -133,7 +133,7 @@ def test_an_answer_without_numbers_is_never_an_array(connect: Connect, body: byt
 
 
 def test_a_text_that_is_too_long_is_an_error_with_its_row(connect: Connect, stand_in: FakeServer) -> None:
-    """The server refuses a batch as a whole, and the others of it are asked for again."""
+    """The server refuses a batch as a whole, and its other texts are sent again."""
     texts = ["a", "b", "c", "word " * 5000]
     with pytest.raises(EmbeddingProblem) as caught:
         embed(connect(stand_in.url), "sandbox-embed", texts, batch=2)

@@ -104,7 +104,7 @@ def test_a_forked_process_shares_no_store_that_is_open(stand_in: FakeServer, tmp
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     command = [sys.executable, "-W", "ignore", "-c", code, stand_in.url, str(opened)]
-    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
-    childs, *parents = told
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
+    childs, *parents = output
     assert int(childs) == 0 if opened else int(childs) >= 2
     assert parents == ["True", "True"]

@@ -53,7 +53,7 @@ def embedded(server: FakeServer) -> list[str]:
 
 
 def test_each_worker_asks_the_server_of_its_own_machine(cluster: Client, servers: tuple[FakeServer, FakeServer]) -> None:
-    """An address that nobody typed does not travel; what the two worked out is one array in order."""
+    """An address from the environment is not sent along; the results of both workers are one array in order."""
     workers = list(cluster.scheduler_info()["workers"])
     for worker, server in zip(workers, servers, strict=True):
         cluster.run(set_host(server.url), workers=[worker])

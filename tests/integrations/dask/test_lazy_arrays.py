@@ -48,7 +48,7 @@ KINDS: dict[str, Callable[[list[str]], Any]] = {
 
 @pytest.fixture(autouse=True)
 def configured(stand_in: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Let the shared settings name the stand-in, compute in this thread, and keep away from the person's store."""
+    """Let the shared settings name the stand-in, compute in this thread, and keep away from the user's store."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     om.configure(base_url=stand_in.url)
     with dask.config.set(scheduler="synchronous"):
@@ -83,7 +83,7 @@ def test_every_collection_of_texts_gives_what_a_list_of_them_gives(make: Callabl
     assert np.array_equal(found, om.embed(TEXTS, model=MODEL))
 
 
-def test_nothing_but_the_width_is_asked_before_the_array_is_computed(stand_in: FakeServer) -> None:
+def test_only_the_width_is_requested_before_the_array_is_computed(stand_in: FakeServer) -> None:
     """The graph costs one short text, however many rows there are."""
     lazy = lazily(series(TEXTS), model=MODEL)
     assert len(asked(stand_in)) == 1
@@ -117,7 +117,7 @@ def test_the_number_of_rows_can_be_counted(make: Callable[[list[str]], Any], sta
 
 
 def test_a_partition_of_missing_texts_becomes_nan() -> None:
-    """As any other row without a vector does, where that is wished."""
+    """As any other row without a vector does, with on_error="nan"."""
     texts = series([None, None, *TEXTS], 3)
     found = lazily(texts, model=MODEL, dimensions=8, on_error="nan").compute()
     assert np.isnan(found).all(axis=1).tolist() == [True, True, *[False] * len(TEXTS)]

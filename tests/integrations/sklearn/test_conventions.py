@@ -79,7 +79,7 @@ def test_it_keeps_the_conventions_of_scikit_learn(estimator: Any, check: Callabl
 
 def test_of_the_checks_that_speak_of_texts_as_well_none_is_left_out() -> None:
     """Those about numbers are known by name, so that a new one is looked at."""
-    told = check_estimator(EmbedderOfNumbers("sandbox-embed", dimensions=8, store=False), on_skip=None)
-    names = {found["check_name"]: found["status"] for found in told}
+    results = check_estimator(EmbedderOfNumbers("sandbox-embed", dimensions=8, store=False), on_skip=None)
+    names = {found["check_name"]: found["status"] for found in results}
     assert len(set(names) - set(ABOUT_NUMBERS)) >= 25  # their number differs between versions of scikit-learn
     assert {name for name, status in names.items() if status != "passed"} <= {"check_array_api_input"}

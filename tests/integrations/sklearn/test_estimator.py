@@ -33,7 +33,7 @@ TEXTS, ABOUT = CATS + SHARES, [0] * 8 + [1] * 8
 
 @pytest.fixture(autouse=True)
 def configured(stand_in: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let the shared settings name the stand-in, and keep away from the person's store."""
+    """Let the shared settings name the stand-in, and keep away from the user's store."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     om.configure(base_url=stand_in.url)
 
@@ -69,7 +69,7 @@ def test_fitting_fixes_the_model_and_the_number_of_features(stand_in: FakeServer
     assert embedder.transform(TEXTS[:2]).shape == (2, 32)
 
 
-def test_what_was_embedded_before_is_not_asked_again(stand_in: FakeServer) -> None:
+def test_stored_vectors_are_not_requested_again(stand_in: FakeServer) -> None:
     """The folds of a cross-validation embed each text many times."""
     make_pipeline(om.OllamaEmbedder(MODEL), LogisticRegression()).fit(TEXTS, ABOUT).predict(TEXTS)
     assert sorted(embedded(stand_in))[:1] == ["How many numbers has a vector?"]
@@ -102,7 +102,7 @@ def test_a_column_of_a_frame_is_embedded_beside_others() -> None:
 
 
 def test_a_pipeline_is_validated_in_processes(stand_in: FakeServer) -> None:
-    """Each process gets the address of the notebook, and reads the store of the person."""
+    """Each process gets the address of the notebook, and reads the store of the user."""
     pipeline = make_pipeline(om.OllamaEmbedder(MODEL), LogisticRegression())
     assert cross_val_score(pipeline, TEXTS, ABOUT, cv=2, n_jobs=2).tolist() == [1.0, 1.0]
     assert set(embedded(stand_in)) > set(TEXTS)
@@ -120,10 +120,10 @@ Parallel(n_jobs=int(sys.argv[2]))(delayed(embedder.transform)(texts) for _ in ra
 
 @pytest.mark.parametrize(("processes", "seen"), [(1, True), (2, False)])
 def test_worker_processes_show_no_bars(stand_in: FakeServer, processes: int, *, seen: bool) -> None:
-    """The process that a person looks at does."""
+    """The process of the user does."""
     command = [sys.executable, "-c", _IN_PROCESSES, stand_in.url, str(processes)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stderr
-    assert ("texts/s" in told) is seen
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert ("texts/s" in output) is seen
 
 
 def test_the_settings_of_the_notebook_travel_with_a_pickle_and_its_clones(stand_in: FakeServer) -> None:
@@ -207,7 +207,7 @@ def test_a_password_of_the_notebook_does_not_travel(stand_in: FakeServer) -> Non
     assert isinstance(failure(pickle.dumps, embedder), SettingError)
 
 
-def test_scikit_learn_is_told_that_it_takes_texts() -> None:
+def test_the_tags_say_that_it_takes_texts() -> None:
     """One text a row, in one dimension."""
     tags = get_tags(om.OllamaEmbedder())
     assert (tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array) == (True, True, False)
@@ -234,5 +234,5 @@ def test_without_scikit_learn_it_says_what_to_install() -> None:
         "try: om.OllamaEmbedder\n"
         "except ImportError as error: print(error)"
     )
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert told == "OllamaEmbedder needs scikit-learn: pip install 'ollama-magics[sklearn]'\n"
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert output == "OllamaEmbedder needs scikit-learn: pip install 'ollama-magics[sklearn]'\n"
