@@ -6,7 +6,7 @@ PHRASES: dict[str, str] = {
     "seconds": "{seconds} s",
     "tokens": "{count} tokens",
     "speed": "{rate} tok/s",
-    "first": "first token after {seconds} s",
+    "first": "first after {seconds} s",
     "context": "context {used} of {size}",
     "cut": "cut at max tokens ({count}): raise with --max-tokens",
     "incomplete": "the answer is not complete",

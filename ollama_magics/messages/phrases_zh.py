@@ -65,7 +65,7 @@ PHRASES: dict[str, str] = {
     "source_environment": "环境变量",
     "source_notebook": "本笔记本",
     "set": "{label}：{value}",
-    "sandbox_runs": "模拟服务器运行于 {url}，提供 {models}；它不是语言模型",
+    "sandbox_runs": "沙盒服务器运行于 {url}，提供 {models}；它不是语言模型",
     "value": "值",
     "setting": "设置",
     "from": "来源",

@@ -162,7 +162,7 @@ def test_a_store_that_cannot_be_written_costs_no_row(connect: Connect, tmp_path:
     broken.close()
 
 
-@pytest.mark.parametrize(("kept", "remedy"), [(True, "all others are kept"), (False, "mend these")])
+@pytest.mark.parametrize(("kept", "remedy"), [(True, "all others are kept"), (False, "fix these")])
 def test_an_error_says_that_the_others_are_kept_only_if_they_are(
     connect: Connect, tmp_path: Path, *, kept: bool, remedy: str
 ) -> None:
@@ -174,7 +174,7 @@ def test_an_error_says_that_the_others_are_kept_only_if_they_are(
         without = Call(connect, [server]).problem([*TEXTS, "bad"])
     chosen.close()
     assert problem.remedy.startswith(remedy)
-    assert without.remedy.startswith("mend these")
+    assert without.remedy.startswith("fix these")
     problem.language = "zh"
     assert ("保存" in problem.remedy) is kept
 

@@ -95,9 +95,9 @@ def test_more_than_one_batch_shows_its_progress(
 
 
 MISFITS: dict[str, tuple[list[Any], str]] = {
-    "too few": ([[1.0, 2.0]], "It holds 1 vectors for 2 texts."),
-    "too many": ([[1.0]] * 3, "It holds 3 vectors for 2 texts."),
-    "none": ([], "It holds 0 vectors for 2 texts."),
+    "too few": ([[1.0, 2.0]], "It has 1 vectors for 2 texts."),
+    "too many": ([[1.0]] * 3, "It has 3 vectors for 2 texts."),
+    "none": ([], "It has 0 vectors for 2 texts."),
     "of two sizes": ([[1.0, 2.0], [1.0]], "Its vectors have 1 and 2 numbers."),
     "without numbers": ([[], []], "Its vectors have 0 numbers."),
 }

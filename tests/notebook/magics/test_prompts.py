@@ -190,7 +190,7 @@ BAD = [
     ("%ollama -O hi", UsageError, "KEY=VALUE"),
     ("%ollama -O temperatur=1 hi", SettingError, "did you mean temperature?"),
     ("%ollama -O num_batch=x hi", SettingError, "whole number"),
-    ("%ollama --context 8k -O num_ctx=4k hi", SettingError, "typed twice"),
+    ("%ollama --context 8k -O num_ctx=4k hi", SettingError, "given twice"),
     ("%ollama --context x hi", SettingError, "setting-invalid"),
     ("%ollama --context -5 hi", SettingError, "setting-invalid"),
     ("%ollama --temperature hot hi", SettingError, "setting-invalid"),

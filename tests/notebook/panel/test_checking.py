@@ -14,7 +14,7 @@ from tests.browser.gate import Gate
 
 from .conftest import until
 
-MARK = "never proved"
+MARK = "never tested"
 
 
 def offers(panel: Panel) -> dict[str, Button]:
@@ -58,7 +58,7 @@ def test_a_refused_value_blocks_saving(panel: Panel, stand_in: FakeServer) -> No
     """Until it is mended; nothing is asked meanwhile."""
     panel._rows["context_length"].field.value = "many"
     panel._saving.save.click()
-    assert "Context length is refused" in panel._said.value
+    assert "Context length is invalid" in panel._said.value
     assert asked(stand_in, "/api/version") == 0
     assert profiles.names() == []
     panel._rows["context_length"].field.value = "2k"

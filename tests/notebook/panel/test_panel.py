@@ -50,7 +50,7 @@ def test_the_key_is_taken_and_its_field_is_emptied(panel: Panel) -> None:
     until(lambda: "for http://127.0.0.1" in panel._said.value)
     assert current().in_force.key(current().address) == (KEY, "notebook")
     panel._key.field.value = f"{KEY} with spaces"
-    until(lambda: "no value for API key" in panel._said.value)
+    until(lambda: "not a valid value for API key" in panel._said.value)
     assert KEY not in state()
 
 
@@ -173,7 +173,7 @@ def test_what_a_person_typed_is_never_filled_over(panel: Panel) -> None:
     type_into(panel, "model_type", "completion")
     type_into(panel, "model", "sandbox-embed")
     until(lambda: "the server lists this model for: embedding" in note(panel, "model_type"))
-    assert "yours" in note(panel, "model_type")
+    assert "set by you" in note(panel, "model_type")
     assert current().settings.model_type == "completion"
 
 
