@@ -94,7 +94,7 @@ def _failure(flaws: Mapping[int, Phrase], total: int, *, kept: bool) -> Embeddin
     rows = tuple(sorted(flaws))
     long = all(isinstance(found, TooLong) for found in flaws.values())
     code = "texts-too-long" if long else "rows-failed"
-    remedy = None if kept else Phrase("shorten_rows" if long else "mend_rows")
+    remedy = None if kept else Phrase("shorten_rows" if long else "fix_rows")
     return EmbeddingProblem(code, rows=rows, found=named(flaws), count=len(rows), total=total).with_advice(remedy=remedy)
 
 

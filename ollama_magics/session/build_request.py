@@ -93,7 +93,7 @@ def _check_together(prompt: Prompt, *, has_tools: bool) -> None:
     if prompt.go_on and (prompt.format is not None or has_tools):
         # a server begins an object, or its calls, anew: it cannot go on with half of one
         raise PromptProblem(
-            "options-conflict", one="go_on", other="tools" if has_tools else "format", reason=Phrase("goes_on_in_words")
+            "options-conflict", one="go_on", other="tools" if has_tools else "format", reason=Phrase("continue_text_only")
         )
     if prompt.reuse and has_tools:
         raise PromptProblem("options-conflict", one="reuse", other="tools", reason=Phrase("functions_run_anew"))

@@ -193,7 +193,7 @@ class Saving:
     def _verify(self) -> None:
         self.withdraw()
         if label := self._refused():
-            self._tell(messages.phrase("mend_first", self._session.language, label=label))
+            self._tell(messages.phrase("fix_first", self._session.language, label=label))
         else:
             self._checking.begin(deep=True, ended=self._checked)
 
