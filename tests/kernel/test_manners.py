@@ -71,7 +71,7 @@ def test_a_model_that_fails_has_its_error_in_its_column_and_the_others_answer(ke
     assert "nope is not installed" in ran.html
     assert "This is turn 1" in ran.html
     assert "[model-missing]" in ran.plain
-    told = kernel.run("print('failing' in globals(), _ollama.frame.error[0][-8:], _ollama[1].text[:12])")
+    told = kernel.run("print('failing' in globals(), _ollama.frame.error[0][-15:], _ollama[1].text[:12])")
     assert told.written == "False [model-missing] This is turn\n"
 
 
@@ -133,7 +133,7 @@ def test_the_first_block_of_code_becomes_a_new_cell_that_is_not_run(kernel: Any)
     ("source", "allow_stdin", "said"),
     [
         (CODE, False, "this front end cannot add a cell"),
-        ("%ollama --next-cell repeat after me: none", True, "there is no block of code"),
+        ("%ollama --next-cell repeat after me: none", True, "contains no code block"),
     ],
 )
 def test_it_is_said_where_there_is_no_next_cell(kernel: Any, source: str, said: str, *, allow_stdin: bool) -> None:

@@ -102,7 +102,7 @@ def test_a_wait_for_a_connection_ends(kernel: Any, full: str) -> None:
 
 PRESS = """
 import signal, sys
-import ollama_magics.notebook.arguments.reading as reading
+import ollama_magics.notebook.arguments as arguments
 from ollama_magics.notebook.display.notebook import Notebook
 def press(frame, event, _, here={code}.__code__, seen=[]):
     if frame.f_code is not here: return
@@ -131,7 +131,7 @@ def test_a_press_while_the_line_is_read_is_told_in_one_line(kernel: Any, cell: s
     """As everywhere else, and nothing was sent."""
     with FaultServer(fine()) as server:
         kernel.run(f"%ollama_config --base-url {server.url} --model m")
-        kernel.run(PRESS.format(code="reading.read", line=2))
+        kernel.run(PRESS.format(code="arguments.read", line=2))
         ran = kernel.run(cell)
         assert (ran.status, ran.error, len(ran.traceback)) == ("error", "Interrupted", 1)
         assert server.paths() == []
