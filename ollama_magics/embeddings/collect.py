@@ -143,7 +143,7 @@ def _raise_failures(stats: JobStats, options: EmbedOptions, *, keeps: bool) -> N
     if not stats.flaws or not (all_failed or options.on_error == "raise"):
         return
     are_long = all(isinstance(flaw, TooLong) for flaw in stats.flaws.values())
-    code, remedy = ("texts-too-long", "shorten_rows") if are_long else ("rows-failed", "mend_rows")
+    code, remedy = ("texts-too-long", "shorten_rows") if are_long else ("rows-failed", "fix_rows")
     rows = tuple(sorted(stats.flaws))
     error = EmbeddingProblem(code, rows=rows, found=named(stats.flaws), count=len(rows), total=stats.seen)
     raise error.with_advice(remedy=None if keeps else Phrase(remedy))

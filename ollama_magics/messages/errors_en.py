@@ -573,7 +573,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "%ollama_config --{setting} auto",
     ),
     "secret-on-line": (
-        "{setting} is a secret; do not put secrets on a magic line.",
+        "{setting} contains a secret; do not put secrets on a magic line.",
         "The line stays in the notebook and in IPython's history; its values were not used.",
         "delete this cell and change the key, then: {instead}",
     ),

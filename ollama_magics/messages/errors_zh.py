@@ -573,7 +573,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "%ollama_config --{setting} auto",
     ),
     "secret-on-line": (
-        "“{setting}”是机密信息，请勿写在魔法命令行中。",
+        "“{setting}”含有机密信息，请勿写在魔法命令行中。",
         "该行会保留在笔记本和 IPython 的历史记录中；其中的值未被使用。",
         "删除此单元格并更换密钥，然后：{instead}",
     ),

@@ -115,7 +115,7 @@ def response_spec(settings: OllamaSettings, prompt: Prompt) -> ResponseSpec:
     if prompt.go_on and (prompt.format is not None or offered):
         # a server begins an object, or its calls, anew: it cannot continue half of one
         other = "tools" if offered else "format"
-        raise PromptProblem("options-conflict", one="go_on", other=other, reason=Phrase("goes_on_in_words"))
+        raise PromptProblem("options-conflict", one="go_on", other=other, reason=Phrase("continue_text_only"))
     if not offered:
         return ResponseSpec(schema)
 

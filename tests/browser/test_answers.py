@@ -25,7 +25,7 @@ cell => {
     new MutationObserver(look).observe(cell, {subtree: true, childList: true, characterData: true});
 }
 """
-FOOTER = re.compile(r"sandbox-chat · \d+ tokens · \d+ tok/s · first token after \d+\.\d s · context [\d\s]+ of 4\s096")
+FOOTER = re.compile(r"sandbox-chat · \d+ tokens · \d+ tok/s · first after \d+\.\d s · context [\d\s]+ of 4\s096")
 RICH = "repeat after me: ## A heading\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- *one* `two`\n\n```python\nx = 1  # a number\n```\n"
 
 

@@ -139,7 +139,7 @@ def test_a_check_that_fails_says_what_to_type(form: Notebook) -> None:
 def test_a_wrong_number_is_refused_beside_its_field(form: Notebook) -> None:
     """The reason stands in the same row, and the setting stays what it was."""
     fill(form, "Context length", "many")
-    expect(note(form, "Context length")).to_contain_text("'many' is no value")
+    expect(note(form, "Context length")).to_contain_text("'many' is not a valid value")
     expect(note(form, "Context length")).to_contain_text("A whole number of tokens is needed")
     form.run(2)
     assert re.search(r"Context length\s+4096\s", form.text(2))
@@ -162,7 +162,7 @@ def test_an_address_is_explained_beside_its_field(form: Notebook) -> None:
 def test_an_address_that_cannot_be_used_is_refused_beside_its_field(form: Notebook) -> None:
     """The reason stands in the same row."""
     fill(form, "Base URL", "localhost:99999")
-    expect(note(form, "Base URL")).to_contain_text("99999 is not a port.")
+    expect(note(form, "Base URL")).to_contain_text("99999 is not a port number.")
 
 
 def test_the_form_follows_a_setting_that_a_line_of_the_notebook_changes(form: Notebook) -> None:
@@ -180,6 +180,6 @@ def test_the_form_speaks_the_language_that_is_chosen_in_it(form: Notebook) -> No
     expect(chosen(form, "模型类型")).to_have_text("对话")
     expect(note(form, "模型上下文长度")).to_contain_text("作为 num_ctx 发送")
     button(form, "检查").click()
-    expect(form.output(1)).to_contain_text("尚未询问")
+    expect(form.output(1)).to_contain_text("尚未检查")
     choose(form, "语言", "English")
     expect(field(form, "Model name")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The family of errors: every code is told whole, raised somewhere, and given the facts that its text needs."""
+"""Every error code has its texts, is raised somewhere, and gets the facts that its texts need."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ SPREAD = {name: {"url", "host", "port"} for name in ("facts", "context.facts")}
 
 
 def fields(code: str, language: str = "en") -> set[str]:
-    """Return the facts that the three texts of a code name."""
+    """Return the names of the facts in the three texts of a code."""
     parts = messages.error(code, language)
     return {name for part in parts for _, name, _, _ in Formatter().parse(part) if name}
 
 
 def sample(code: str, fact: str = "x") -> OllamaMagicsError:
-    """Return an error with a fact for every place."""
+    """Return an error with a value for every fact."""
     return OllamaMagicsError(code, **dict.fromkeys(fields(code), fact))
 
 
@@ -57,13 +57,11 @@ def given_facts(call: ast.Call, code: str) -> set[str]:
     return (named | held | ADDED.get(code, set())) - NEVER_FACTS
 
 
-CALLS = list(calls())
-
-
-@pytest.mark.parametrize(("place", "call", "code"), CALLS, ids=[f"{code} {place}" for place, _, code in CALLS])
-def test_an_error_gets_the_facts_that_its_text_needs(place: str, call: ast.Call, code: str) -> None:
+def test_an_error_gets_the_facts_that_its_text_needs() -> None:
     """A missing one would be shown as three dots."""
-    assert fields(code) <= given_facts(call, code), place
+    missing = {f"{place}: {code}": fields(code) - given_facts(call, code) for place, call, code in calls()}
+    assert missing
+    assert {place: facts for place, facts in missing.items() if facts} == {}
 
 
 def test_what_is_spread_into_errors_holds_what_it_should() -> None:
@@ -80,33 +78,32 @@ def test_what_is_spread_into_errors_holds_what_it_should() -> None:
     assert all(keys >= SPREAD["facts"] for keys in found)
 
 
-def test_every_code_is_raised_and_every_raised_code_is_told() -> None:
-    """No text is dead, and no error is without words."""
+def test_every_code_is_raised_and_every_raised_code_has_texts() -> None:
+    """No text is unused, and no error is without a text."""
     sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path.parent.name != "messages"]
     assert {code for source in sources for code in CODE.findall(source)} == set(CODES)
 
 
-@pytest.mark.parametrize("code", SHOWN)
-def test_every_code_has_three_texts(code: str) -> None:
+@pytest.mark.parametrize("language", messages.LANGUAGES)
+def test_every_code_has_three_texts(language: str) -> None:
     """What is wrong, how we know, and what to type."""
-    for part in messages.error(code):
-        assert part == part.strip()
-        assert part
-    assert messages.error(code)[0].endswith(".")
+    end = {"en": ".", "zh": "。"}[language]
+    texts = {code: messages.error(code, language) for code in SHOWN}
+    assert [code for code, parts in texts.items() if any(not part or part != part.strip() for part in parts)] == []
+    assert [code for code, parts in texts.items() if not parts[0].endswith(end)] == []
 
 
 @pytest.mark.parametrize("language", messages.LANGUAGES)
-@pytest.mark.parametrize("code", CODES)
-def test_a_translation_names_the_same_facts(code: str, language: str) -> None:
-    """Nothing is lost on the way."""
-    assert fields(code, language) == fields(code)
+def test_a_translation_names_the_same_facts(language: str) -> None:
+    """A translation loses and adds no fact."""
+    assert [code for code in CODES if fields(code, language) != fields(code)] == []
 
 
 @pytest.mark.parametrize("language", messages.LANGUAGES)
-@pytest.mark.parametrize("code", SHOWN)
-def test_an_error_is_shown_in_three_to_seven_lines_that_end_in_its_code(code: str, language: str) -> None:
-    """The class first, in every language, whatever the facts."""
-    for fact in ("x", "{x} {0} %s {{"):
+@pytest.mark.parametrize("fact", ["x", "{x} {0} %s {{"])
+def test_an_error_is_shown_in_three_to_seven_lines_that_end_in_its_code(fact: str, language: str) -> None:
+    """The first line begins with the class, in every language and with any facts."""
+    for code in SHOWN:
         error = sample(code, fact)
         error.language = language
         lines = [COLOUR.sub("", line) for line in error._render_traceback_()]
@@ -117,20 +114,20 @@ def test_an_error_is_shown_in_three_to_seven_lines_that_end_in_its_code(code: st
         assert "…" not in str(error).replace(" …", "")
 
 
-def test_facts_go_in_once_and_as_they_are() -> None:
-    """A fact that looks like a template is not filled, and a missing one is no second error."""
+def test_facts_are_filled_in_once() -> None:
+    """A fact that looks like a template is not filled, and a missing one raises nothing."""
     assert sample("address-refused", "{url}").what == "Nothing answers at {url}."
     assert OllamaMagicsError("address-refused").what == "Nothing answers at …."
 
 
-def test_facts_cannot_paint() -> None:
-    """Escape sequences of a server never reach a terminal."""
+def test_facts_cannot_control_the_terminal() -> None:
+    """Escape sequences of a server are removed."""
     shown = str(sample("request-refused", "\x1b]0;title\x07\x9b31m\u202e"))
     assert not set(shown) & set("\x1b\x07\x9b\u202e")
 
 
-def test_the_three_parts_can_be_asked_for() -> None:
-    """By programs that show them in their own way."""
+def test_the_three_parts_are_attributes() -> None:
+    """Programs can show them in their own way."""
     error = sample("server-busy", "wait")
     assert (error.what, error.how_we_know) == ("The server is busy.", "It said: wait")
     assert error.remedy.startswith("wait for")
@@ -138,8 +135,8 @@ def test_the_three_parts_can_be_asked_for() -> None:
     assert error.debug == ""
 
 
-def test_some_classes_know_more() -> None:
-    """As attributes, for programs."""
+def test_some_classes_have_more_attributes() -> None:
+    """Status, rows, tokens and limit."""
     assert RequestRefused("request-refused", status=503, said="x").status == 503
     assert EmbeddingProblem("texts-empty", rows=(1, 2)).rows == (1, 2)
     long = PromptTooLong("prompt-too-long", tokens=9, limit=8, model="m", said="x")
@@ -148,23 +145,23 @@ def test_some_classes_know_more() -> None:
 
 
 def family() -> set[str]:
-    """Return the names of all subclasses in the room."""
+    """Return the names of all subclasses in the module."""
     return {name for name, found in vars(errors).items() if isinstance(found, type) and issubclass(found, OllamaMagicsError)}
 
 
-def test_every_class_stands_in_the_drawing_of_the_family() -> None:
-    """In the comment at the top of the room, and in the package's public names."""
-    drawing = re.findall(
+def test_every_class_is_listed() -> None:
+    """In the comment at the top of the module, and in the public names of the package."""
+    listed = re.findall(
         r"^# +(\w+) {2,}|^# (OllamaMagicsError)$", Path(errors.__file__).read_text(encoding="utf-8"), re.MULTILINE
     )
-    assert {name for pair in drawing for name in pair if name} == family()
+    assert {name for pair in listed for name in pair if name} == family()
     assert family() <= set(ollama_magics.__all__)
     for name in family():
         assert getattr(ollama_magics, name).__doc__
 
 
 def test_an_interrupt_is_one_line_outside_the_family() -> None:
-    """So that ``except Exception`` does not swallow a press of the stop button."""
+    """``except Exception`` must not catch the stop button."""
     for partial, code in (("so far", "interrupted-answer-kept"), (None, "interrupted-before-answer")):
         interrupted = Interrupted(partial)
         assert interrupted.partial == partial

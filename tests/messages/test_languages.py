@@ -1,4 +1,4 @@
-"""Every word that a person may see is there in each language, and names the same facts."""
+"""Every text exists in each language and names the same facts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "phrases": messages._PHRASES,
     "labels": messages._LABELS,
 }
-# The English stands with the thing itself: the reason in the room of addresses, help and words of a choice with the setting.
+# The English of these stands in the code: the reason in server/address_text.py, help and choices in settings/form.py.
 ONLY_CHINESE = {
     *(f"why_{why.name.lower()}" for why in ChangeReason),
     *(f"help_{name}" for name in form.form()),
@@ -31,13 +31,13 @@ WORDS = re.compile(r"(?<![{/])\b[a-z]{2,} [a-z]{2,}")
 
 
 def fields(text: str | tuple[str, ...]) -> set[str]:
-    """Return the facts that a text, or the three of an error, names."""
+    """Return the names of the facts in a text, or in the three texts of an error."""
     parts = (text,) if isinstance(text, str) else text
     return {name for part in parts for _, name, _, _ in Formatter().parse(part) if name}
 
 
-def test_the_reasons_of_an_address_are_told_in_chinese() -> None:
-    """Each by the name of the reason; beside them only helps and words of settings have no English of their own."""
+def test_reasons_for_changed_addresses_exist_in_chinese() -> None:
+    """Apart from these, only help and choices of settings have no English in the tables."""
     only = set(messages._PHRASES["zh"]) - set(messages._PHRASES["en"])
     assert {f"why_{why.name.lower()}" for why in ChangeReason} <= only <= ONLY_CHINESE
 
@@ -45,20 +45,20 @@ def test_the_reasons_of_an_address_are_told_in_chinese() -> None:
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("language", messages.LANGUAGES)
 def test_no_text_is_missing_in_a_language(table: str, language: str) -> None:
-    """English stands in for nothing."""
+    """No language falls back to English."""
     assert set(TABLES[table]["en"]) - set(TABLES[table][language]) == set()
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_both_languages_name_the_same_facts(table: str) -> None:
-    """A fact that a translation leaves out is not seen, and one that it adds is shown as three dots."""
+    """A fact that a translation leaves out is lost, and one that it adds is shown as three dots."""
     english, chinese = TABLES[table]["en"], TABLES[table]["zh"]
     differ = {key for key in english if key in chinese and fields(english[key]) != fields(chinese[key])}
     assert differ == set()
 
 
-def test_what_is_called_chinese_is_chinese() -> None:
-    """No English sentence was left standing; what holds no Chinese sign has no words either, but figures and names."""
+def test_chinese_texts_are_chinese() -> None:
+    """A text without Chinese characters has only figures, commands and names."""
     for table in ("errors", "phrases"):
         for key, text in TABLES[table]["zh"].items():
             first = text if isinstance(text, str) else text[0]
@@ -71,7 +71,7 @@ def test_every_setting_has_a_label_in_each_language() -> None:
         assert set(form.form()) <= set(messages._LABELS[language])
 
 
-def test_facts_are_told_in_the_language_of_the_error() -> None:
+def test_facts_are_shown_in_the_language_of_the_error() -> None:
     """A label, a reason, and a list of them."""
     with pytest.raises(values.refused("x", "seed", "y", "z").__class__) as caught:
         values.count("-5", "context_length")
@@ -82,12 +82,12 @@ def test_facts_are_told_in_the_language_of_the_error() -> None:
 
 
 LITERAL = re.compile(r"""(?:reason|value|known)=f?["'](?=[^"']*[a-z]{3} [a-z])""")
-# Their errors are for people who write programs, or belong to rooms with texts of their own.
+# Their errors are for programmers, or they have texts of their own.
 NOT_YET = {"access.py", "distributed.py", "estimator.py", "wire", "embedding", "images", "fill.py"}
 
 
 def test_no_reason_is_raised_as_an_english_sentence() -> None:
-    """A fact that is a sentence is a phrase, so that it can be told in the language of the person."""
+    """A fact that is a sentence is a phrase, so that it can be translated."""
     found = {
         f"{path.relative_to(PACKAGE)}: {line.strip()}"
         for path in PACKAGE.rglob("*.py")

@@ -95,7 +95,7 @@ class FormMagics(Magics):
             return self._configure(line)
         except SettingError as error:
             if error.code == "secret-on-line" and redact_history(self.shell, line):
-                error.with_advice(Phrase("line_blotted"))
+                error.with_advice(Phrase("removed_from_history"))
             with localized_errors():
                 raise
 

@@ -64,7 +64,7 @@ def _asked(prompt: str) -> Secret | None:
     except NotImplementedError:  # ipykernel's word for a front end that cannot ask
         raise SettingError("key-not-asked", reason=messages.Phrase("cannot_ask")) from None
     except EOFError:
-        raise SettingError("key-not-asked", reason=messages.Phrase("nobody_asked")) from None
+        raise SettingError("key-not-asked", reason=messages.Phrase("no_terminal")) from None
 
 
 def _clean(typed: Any) -> Secret | None:

@@ -208,7 +208,7 @@ class SaveControls:
 
         self.hide_save_anyway()
         if label := self._refused_field():
-            self._show_message(messages.phrase("mend_first", self._session.language, label=label))
+            self._show_message(messages.phrase("fix_first", self._session.language, label=label))
         else:
             self._checks.begin(deep=True, on_end=save)
 

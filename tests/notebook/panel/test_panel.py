@@ -36,7 +36,7 @@ def test_the_key_is_taken_and_its_field_is_emptied(form: FormView) -> None:
     until(lambda: "for http://127.0.0.1" in form.message)
     assert current().resolved.key(current().address) == (KEY, "notebook")
     form.type("api_key", f"{KEY} with spaces")
-    until(lambda: "no value for API key" in form.message)
+    until(lambda: "not a valid value for API key" in form.message)
     assert KEY not in state()
 
 
@@ -158,7 +158,7 @@ def test_what_a_person_typed_is_never_filled_over(form: FormView) -> None:
     form.type("model_type", "completion")
     form.type("model", "sandbox-embed")
     until(lambda: "the server lists this model for: embedding" in form.note("model_type"))
-    assert "yours" in form.note("model_type")
+    assert "set by you" in form.note("model_type")
     assert current().settings.model_type == "completion"
 
 

@@ -1,4 +1,4 @@
-"""Errors that cross from one process to another: nothing that a person reads is lost, and nothing that is alive goes along."""
+"""Pickled and copied errors keep their texts and attributes, and no connection."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ ERRORS: list[OllamaMagicsError] = [
 ]
 
 
-def again(error: Any) -> Any:
+def pickled(error: Any) -> Any:
     """Return an error as another process receives it."""
     return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
 
 
 def test_every_class_is_tried() -> None:
-    """A new one with arguments of its own would not come back."""
+    """A new class with arguments of its own might not be restored."""
     assert {type(error) for error in ERRORS} == set(OllamaMagicsError.__subclasses__())
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("cross", [again, copy.copy], ids=["pickle", "copy"])
+@pytest.mark.parametrize("cross", [pickled, copy.copy], ids=["pickle", "copy"])
 def test_an_error_comes_back_as_it_was(error: OllamaMagicsError, cross: Any) -> None:
     """Class, code, facts, rows, status, language and notes."""
     error.language = "zh"
@@ -68,15 +68,15 @@ def test_an_error_comes_back_as_it_was(error: OllamaMagicsError, cross: Any) -> 
 
 
 def test_of_a_cut_reply_the_text_comes_back(stand_in: FakeServer) -> None:
-    """The reply itself holds a connection."""
+    """A reply holds a connection, which cannot be pickled."""
     om.configure(base_url=stand_in.url, model="sandbox-chat")
     error = AnswerCut("stream-incomplete", characters=3)
     error.partial = reply = om.chat("repeat after me: one two")
     assert reply.text == "one two"
-    assert again(error).partial == again(Interrupted(reply)).partial == "one two"
+    assert pickled(error).partial == pickled(Interrupted(reply)).partial == "one two"
 
 
 def test_an_interrupt_stays_an_interrupt() -> None:
     """With and without a text."""
     for error in (Interrupted(), Interrupted("so far")):
-        assert (type(again(error)), str(again(error)), again(error).partial) == (Interrupted, str(error), error.partial)
+        assert (type(pickled(error)), str(pickled(error)), pickled(error).partial) == (Interrupted, str(error), error.partial)
