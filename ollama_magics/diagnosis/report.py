@@ -92,7 +92,7 @@ class Stage:
     Attributes
     ----------
     name : str
-        *address*, *name*, *connection*, *encryption*, *server*, *model*, *abilities*, *load*, *answer* or *proofs*.
+        *address*, *name*, *connection*, *encryption*, *server*, *model*, *abilities*, *load*, *answer* or *tests*.
     state : str
         *ok*, *failed*, *not asked* or, while it runs, *asking*.
     sentence : str

@@ -22,7 +22,7 @@ from ollama_magics.server.transport import proxy_for
 from ollama_magics.server.transport_errors import of_socket
 from ollama_magics.server.wire import OLDEST_SERVER, ModelCard, full_name, version_number
 
-DEEP_STAGES = ("load", "answer", "proofs")
+DEEP_STAGES = ("load", "answer", "tests")
 # The stages before the load end within 10 s, whatever a server does. After _LAST_REQUEST_SECONDS no request is begun; those
 # under way end within 2 s (a connection, a handshake); the search for an explanation has the rest.
 _NAME_SECONDS, _CONNECT_SECONDS, _METADATA_SECONDS, _EXPLAIN_SECONDS = 1.5, 2.0, 2.0, 2.5
@@ -275,8 +275,8 @@ class _Check:
         self.report_progress("answer", self.phrase("asking"))
         return capability_tests.answer(self.model_under_test())
 
-    def check_proofs(self) -> str:
-        self.report_progress("proofs", self.phrase("asking"))
+    def check_tests(self) -> str:
+        self.report_progress("tests", self.phrase("asking"))
         return capability_tests.run_tests(self.model_under_test())
 
     def model_under_test(self) -> ModelUnderTest:
