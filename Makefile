@@ -36,6 +36,8 @@ check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, and the layers (impor
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@if command -v pyright >/dev/null; then pyright --pythonpath $(BIN)/python tests/typing/api.py; \
+		else echo "pyright is not installed: tests/typing/api.py was checked by mypy alone"; fi
 	@$(BIN)/lint-imports --no-logo --no-cache
 
 lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in
@@ -48,7 +50,7 @@ pictures: $(VENV)/has-test ## take the pictures under docs/ anew, in a real brow
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
 		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/python -m scripts.screenshots
 
-docs: $(VENV)/has-demo ## write the tables of options and settings under docs/ anew
+docs: $(VENV)/has-demo ## write the tables of options, settings and error codes under docs/ anew
 	@$(BIN)/python scripts/write_docs.py
 
 torture: $(VENV)/has-demo ## embed 100 000 texts through 20 kills: bit-identical, nothing asked twice (TORTURE_ARGS="--kills 5")

@@ -1,4 +1,4 @@
-"""What runs in a kernel: the same one-token question as a %%ollama cell, through the ollama client and through bare httpx."""
+"""Measure one-token answers in a kernel: with a %%ollama cell, the ollama client and bare httpx."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ def _cell(url: str, model: str) -> Callable[[], Any]:
     return lambda: shell.run_cell_magic("ollama", "--once --max-tokens 1", "Count.")
 
 
-def _httpx(url: str, question: dict[str, Any]) -> Callable[[], Any]:
+def _httpx(url: str, request: dict[str, Any]) -> Callable[[], Any]:
     client = import_module("httpx").Client(base_url=url)
 
-    def ask() -> list[bytes]:
-        with client.stream("POST", "/api/chat", json=question) as response:
+    def send() -> list[bytes]:
+        with client.stream("POST", "/api/chat", json=request) as response:
             return list(response.iter_raw())
 
-    return ask
+    return send
 
 
-def _ollama(url: str, question: dict[str, Any]) -> Callable[[], Any]:
+def _ollama(url: str, request: dict[str, Any]) -> Callable[[], Any]:
     client = import_module("ollama").Client(host=url)
-    return lambda: list(client.chat(**question))
+    return lambda: list(client.chat(**request))
 
 
 def main(url: str, model: str, times: int) -> None:
-    """Print the seconds of each way, after two rounds to warm up, as a line of JSON."""
+    """Print the seconds of each client, after two warm-up rounds, as a line of JSON."""
     messages = [{"role": "user", "content": "Count."}]
-    question = {"model": model, "messages": messages, "options": {"num_predict": 1}, "stream": True}
-    ways = {"httpx": _httpx(url, question), "%%ollama": _cell(url, model)}
+    request = {"model": model, "messages": messages, "options": {"num_predict": 1}, "stream": True}
+    clients = {"httpx": _httpx(url, request), "%%ollama": _cell(url, model)}
     try:
-        ways["ollama"] = _ollama(url, question)
+        clients["ollama"] = _ollama(url, request)
     except ImportError:
         print("  left out: ollama (it is not installed)")
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[float]] = {name: [] for name in clients}
     for turn in range(times + 2):
-        for name, ask in ways.items():
+        for name, send in clients.items():
             start = time.perf_counter()
-            ask()
+            send()
             if turn > 1:
                 found[name].append(time.perf_counter() - start)
     print(json.dumps(found))

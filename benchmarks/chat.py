@@ -1,4 +1,4 @@
-"""Chat: what loading costs, what a cell adds to a request, and what each streamed token costs, next to peers, in one run."""
+"""Measure loading, the cost of a cell and the cost of a streamed token, next to other clients."""
 
 # python benchmarks/chat.py [--quick] [PART ...]     needs a C compiler and the peers: pip install -e ".[bench]"
 
@@ -61,22 +61,22 @@ def loading(rounds: int) -> None:
 
 def _loaded(code: str, bytecode: str) -> list[list[float]]:
     # installed packages have their bytecode, whatever this environment says about writing it
-    surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    surroundings["PYTHONPYCACHEPREFIX"] = bytecode
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=surroundings)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = bytecode
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     return [json.loads(done.stdout.splitlines()[-1])] if done.returncode == 0 else []
 
 
 def cells(rounds: int) -> None:
-    """Print what a cell with an answer of one token takes in a real kernel, and the same request through bare httpx."""
+    """Print the time of a cell with an answer of one token in a real kernel, and of the same request through bare httpx."""
     times = rounds * 20
     print(f"\nA cell with an answer of one token, in a kernel, taking turns, medians of {times}, in ms")
     with fast_server() as url:
         found = _in_kernel((Path(__file__).parent / "cell.py").read_text(encoding="utf-8"), f"main({url!r}, {MODEL!r}, {times})")
     plain = median(found["httpx"])
     for name, seconds in found.items():
-        took = median(seconds)
-        print(f"  {name:20}{took * 1000:8.2f}{f'±{_quartiles(seconds):.0%}':>8}   {(took - plain) * 1000:+.2f} over httpx")
+        time = median(seconds)
+        print(f"  {name:20}{time * 1000:8.2f}{f'±{_quartiles(seconds):.0%}':>8}   {(time - plain) * 1000:+.2f} over httpx")
 
 
 def _quartiles(seconds: list[float]) -> float:
@@ -93,7 +93,7 @@ def _in_kernel(*code: str) -> dict[str, list[float]]:
     printed: list[str] = []
     try:
         for cell in code:
-            answer = client.execute_interactive(cell, output_hook=_keeping(printed), timeout=120)
+            answer = client.execute_interactive(cell, output_hook=_collect(printed), timeout=120)
             if answer["content"]["status"] != "ok":
                 raise RuntimeError("\n".join(answer["content"]["traceback"]))
     finally:
@@ -103,23 +103,23 @@ def _in_kernel(*code: str) -> dict[str, list[float]]:
     return found
 
 
-def _keeping(printed: list[str]) -> Callable[[dict[str, Any]], None]:
-    def keep(message: dict[str, Any]) -> None:
+def _collect(printed: list[str]) -> Callable[[dict[str, Any]], None]:
+    def collect(message: dict[str, Any]) -> None:
         if message["msg_type"] == "stream":
             printed.append(message["content"]["text"])
 
-    return keep
+    return collect
 
 
 def tokens(rounds: int) -> None:
-    """Print what each client takes for a token of a long answer that is there at once."""
+    """Print the time of each client for a token of a long answer that the server sends at once."""
     count = 10_000
-    print(f"\nA streamed answer of {count:,} tokens that waits to be read, medians of {rounds}")
+    print(f"\nA streamed answer of {count:,} tokens, sent at once, medians of {rounds}")
     seconds: dict[str, list[float]] = {}
     with fast_server() as url, workers("stream", tuple(CLIENTS), url) as clients:
         for turn in range(rounds + 1):
             for client in clients:
-                measured = client.ask(tokens=count)
+                measured = client.run(tokens=count)
                 if turn:  # the first one warms up
                     seconds.setdefault(client.name, []).append(measured["seconds"])
                 if client.name != LIMIT and measured["characters"] != count * len(" token"):
@@ -131,11 +131,11 @@ def tokens(rounds: int) -> None:
 PARTS: dict[str, Callable[[int], None]] = {"load": loading, "cell": cells, "tokens": tokens}
 
 
-def chosen(words: Iterable[str] | None = None) -> argparse.Namespace:
-    """Return what was asked for on the command line."""
+def parse_options(words: Iterable[str] | None = None) -> argparse.Namespace:
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (all of them)")
-    parser.add_argument("--quick", action="store_true", help="three rounds: for a look, not for a claim")
+    parser.add_argument("--quick", action="store_true", help="three rounds: quick but imprecise")
     parser.add_argument("--rounds", type=int, help="turns of each client (9, quick 3)")
     found = parser.parse_args(words)
     if unknown := set(found.parts) - set(PARTS):
@@ -146,7 +146,7 @@ def chosen(words: Iterable[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Run the parts that were named, or all of them."""
-    options = chosen()
+    options = parse_options()
     print(where())
     for part in options.parts or PARTS:
         PARTS[part](options.rounds)

@@ -1,4 +1,4 @@
-"""A fast embedding server whose vectors follow from the texts, and which counts how often each text was asked for."""
+"""Serve embeddings that follow from the texts, and count how often each text was requested."""
 
 # python benchmarks/counting_server.py WIDTH MILLISECONDS     prints its address, and ends with its standard input
 
@@ -15,18 +15,18 @@ from typing import Any
 
 MODEL = "torture"
 DIGEST = hashlib.sha256(MODEL.encode()).hexdigest()
-# One byte of a hash makes one number: 256 of them, none zero, whose decimals say every bit of the float32 meant
+# One byte of a hash makes one number: 256 of them, none zero, whose decimals give every bit of the float32
 NUMBERS = [(byte - 127.5) / 1024 for byte in range(256)]
 _DECIMALS = [repr(number) for number in NUMBERS]
 
 
 def bytes_of(text: str, width: int) -> bytes:
-    """Return the bytes that stand for the vector of a text, each of them a place in NUMBERS."""
+    """Return the bytes that stand for the vector of a text, each of them an index into NUMBERS."""
     return hashlib.shake_128(text.encode()).digest(width)
 
 
 class Server(ThreadingHTTPServer):
-    """Ollama's embedding endpoints, and ``/asked``: what was asked for so far."""
+    """Ollama's embedding endpoints, and ``/counts``: what was requested so far."""
 
     daemon_threads = True
 
@@ -34,27 +34,27 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Exchange)
         self.width, self.seconds = width, milliseconds / 1000
         self._lock = threading.Lock()
-        self._asked: Counter[str] = Counter()
+        self._requested: Counter[str] = Counter()
         self._again = 0
 
     def embed(self, texts: list[str]) -> bytes:
         """Count the texts and return the answer with their vectors."""
         with self._lock:
-            self._again += sum(text in self._asked for text in texts)
-            self._asked.update(texts)
+            self._again += sum(text in self._requested for text in texts)
+            self._requested.update(texts)
         time.sleep(self.seconds)
         rows = (",".join([_DECIMALS[byte] for byte in bytes_of(text, self.width)]) for text in texts)
         return f'{{"model":"{MODEL}","embeddings":[[{"],[".join(rows)}]]}}'.encode()
 
-    def asked(self) -> dict[str, int]:
-        """Return how many different texts were asked for, and how often one was that had been before."""
+    def counts(self) -> dict[str, int]:
+        """Return how many different texts were requested, and how many requests were for a text requested before."""
         with self._lock:
-            return {"texts": len(self._asked), "again": self._again}
+            return {"texts": len(self._requested), "again": self._again}
 
-    def forget(self) -> None:
-        """Begin to count anew."""
+    def reset(self) -> None:
+        """Reset the counts."""
         with self._lock:
-            self._asked.clear()
+            self._requested.clear()
             self._again = 0
 
 
@@ -66,25 +66,25 @@ class Exchange(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        """Answer what has no body."""
+        """Answer a request without a body."""
         known: dict[str, Any] = {
             "/api/version": {"version": "0.24.0"},
             "/api/tags": {"models": [{"name": f"{MODEL}:latest", "model": f"{MODEL}:latest", "size": 1, "digest": DIGEST}]},
-            "/asked": self.server.asked(),
+            "/counts": self.server.counts(),
         }
         self._answer(json.dumps(known[self.path]).encode())
 
     def do_POST(self) -> None:
-        """Answer what has a body."""
+        """Answer a request with a body."""
         body = self.rfile.read(length := int(self.headers["Content-Length"]))
-        if len(body) < length:  # who asked is dead
+        if len(body) < length:  # the client is gone
             return
         if self.path == "/api/embed":
             self._answer(self.server.embed(json.loads(body)["input"]))
         elif self.path == "/api/show":
             self._answer(b'{"capabilities":["embedding"]}')
         else:
-            self.server.forget()
+            self.server.reset()
             self._answer(b"{}")
 
     def _answer(self, body: bytes) -> None:
@@ -92,10 +92,10 @@ class Exchange(BaseHTTPRequestHandler):
         self.wfile.write(head.encode() + body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def handle(self) -> None:
-        """Serve the connection until it ends, in whatever way."""
+        """Serve the connection until it ends, also by an error."""
         try:
             super().handle()
         except ConnectionError:

@@ -1,9 +1,9 @@
-"""Embedding, from texts to one float32 array: ollama_magics next to its peers and to the limit, in one run."""
+"""Measure embedding from texts to one float32 array, next to other clients and to the limit."""
 
 # make bench, which makes an environment of its own (.venv) with the peers in it; or, with them in yours:
 #   pip install -e ".[bench]" && python benchmarks/embed.py [--quick] [PART ...]
-# Either needs a C compiler. A peer that is not installed is left out, and said to be. Absolute figures depend on the machine and
-# on what else it does: compare the ratios, which are those within a round, and their medians.
+# Either needs a C compiler. A peer that is not installed is left out and named. Absolute figures depend on the machine and
+# on what else runs there: compare the ratios, which are medians of the ratios within a round.
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from embedders import LIMIT, OURS, PEERS
 from figures import Samples, show, spread, summarise
 from processes import Worker, fast_server, where, workers
 
-ENCODE_US = 40  # what Ollama's own JSON encoder takes for 768 numbers
+ENCODE_US = 40  # time of Ollama's own JSON encoder for 768 numbers
 V1_ENCODE_US = 132  # and its /v1/embeddings in base64, which encodes, decodes and encodes again
 GPU_MS = 20
 WARM_UP = 512
@@ -25,15 +25,15 @@ NAMES = (LIMIT, *PEERS, *OURS)
 def in_turns(clients: Sequence[Worker], count: int, rounds: int) -> dict[str, list[float]]:
     """Let the clients embed the same new texts one after another, round after round; return the seconds of each.
 
-    Raises RuntimeError where two clients do not agree about a single bit of the array.
+    Raises RuntimeError if the arrays of two clients differ in any bit.
     """
     seconds: dict[str, list[float]] = {client.name: [] for client in clients}
     for client in clients:
-        client.ask(seed=-1, count=WARM_UP)
+        client.run(seed=-1, count=WARM_UP)
     for seed in range(rounds):
         sums = {}
         for client in clients:
-            measured = client.ask(seed=seed, count=count)
+            measured = client.run(seed=seed, count=count)
             seconds[client.name].append(measured["seconds"])
             if client.name != LIMIT:
                 sums[client.name] = measured["sum"]
@@ -58,13 +58,13 @@ def client_only(chosen: argparse.Namespace) -> Samples:
 
 
 def behind_encoding(chosen: argparse.Namespace) -> Samples:
-    """Measure the clients behind a server that has to write its JSON on one core."""
+    """Measure the clients with a server that has to write its JSON on one core."""
     title = f"Behind Ollama's JSON encoder on one core ({ENCODE_US} us a vector, {V1_ENCODE_US} us for openai's path)"
     return compare(title, chosen, encode_us=ENCODE_US, v1_encode_us=V1_ENCODE_US)
 
 
 def behind_gpu(chosen: argparse.Namespace) -> Samples:
-    """Measure the clients behind a server with one GPU."""
+    """Measure the clients with a server that waits as one GPU would."""
     return compare(f"Behind one GPU ({GPU_MS} ms for 256 texts)", chosen, gpu_ms=GPU_MS)
 
 
@@ -86,8 +86,8 @@ def show_memory(name: str, url: str, count: int, *, times: int = 3, **order: boo
     for _ in range(times):
         with workers("embed", [name], url) as clients:
             for client in clients:
-                client.ask(seed=-1, count=WARM_UP)
-                peaks.append(client.ask(seed=0, count=count, **order)["megabytes"])
+                client.run(seed=-1, count=WARM_UP)
+                peaks.append(client.run(seed=0, count=count, **order)["megabytes"])
         if not peaks:
             return
     print(f"  {name:20}{median(peaks):8.1f}")
@@ -99,7 +99,7 @@ def growth(chosen: argparse.Namespace) -> None:
     sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= chosen.most]
     with fast_server(width=384) as url, workers("embed", ("ours", "ours fast"), url) as clients:
         for client in clients:
-            client.ask(seed=-1, count=WARM_UP)
+            client.run(seed=-1, count=WARM_UP)
             show_growth(client, sizes)
 
 
@@ -108,7 +108,7 @@ def show_growth(client: Worker, sizes: Sequence[int]) -> None:
     found: dict[int, list[float]] = {}
     for size in sizes:
         times = 5 if size <= 100_000 else 1
-        found[size] = [client.ask(seed=seed, count=size)["seconds"] / size * 1e6 for seed in range(times)]
+        found[size] = [client.run(seed=seed, count=size)["seconds"] / size * 1e6 for seed in range(times)]
     usual = median(found[10_000])
     for size, costs in found.items():
         noise = f"±{spread(costs):.0%}" if len(costs) > 1 else "once"
@@ -128,7 +128,7 @@ def main() -> None:
     """Run the parts that were named, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (all of them)")
-    parser.add_argument("--quick", action="store_true", help="smaller jobs and three rounds: for a look, not for a claim")
+    parser.add_argument("--quick", action="store_true", help="smaller jobs and three rounds: quick but imprecise")
     parser.add_argument("--rounds", type=int, help="turns of each client (7, quick 3)")
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - set(PARTS):

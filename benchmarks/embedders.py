@@ -1,4 +1,4 @@
-"""How each client gets from texts to one float32 array, and the measuring of it."""
+"""Embed texts into one float32 array with each client, and measure it."""
 
 # Peers are given batches of 256, which is good for them, and write into an array that is made once.
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bare import Connection, take_all
+from bare import Connection, read_all
 
 MODEL = "bench-embed"
 BATCH = 256
@@ -39,11 +39,11 @@ def batches(rows: Sequence[str]) -> Iterator[list[str]]:
     return (list(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
 
 
-def _batchwise(ask: Callable[[list[str]], Iterable[Any]]) -> Embed:
+def _batchwise(embed_batch: Callable[[list[str]], Iterable[Any]]) -> Embed:
     def embed(rows: Sequence[str]) -> Array:
         vectors, start = np.empty((0, 0), np.float32), 0
         for part in batches(rows):
-            found = np.array(ask(part), np.float32)
+            found = np.array(embed_batch(part), np.float32)
             if not start:
                 vectors = np.empty((len(rows), found.shape[1]), np.float32)
             vectors[start : start + len(part)] = found
@@ -90,7 +90,7 @@ CLIENTS: dict[str, Callable[[str], Embed]] = {
 
 
 def runner(name: str, url: str) -> Callable[..., dict[str, float]]:
-    """Return the function that embeds ``count`` texts with that client and returns what it cost."""
+    """Return the function that embeds ``count`` texts with that client and returns what was measured."""
     if name == LIMIT:
         return _limit(url)
     embed = CLIENTS[name](url)
@@ -98,7 +98,7 @@ def runner(name: str, url: str) -> Callable[..., dict[str, float]]:
     def run(seed: int, count: int, *, generator: bool = False) -> dict[str, float]:
         rows = texts(seed, count) if generator else list(texts(seed, count))
         gc.collect()
-        before = _forget_peak()
+        before = _reset_peak()
         start = time.perf_counter()
         vectors = embed(rows)
         seconds = time.perf_counter() - start
@@ -115,14 +115,14 @@ def _limit(url: str) -> Callable[..., dict[str, float]]:
         parts = batches(list(texts(seed, count)))
         bodies = [json.dumps({"model": MODEL, "input": part}).encode() for part in parts]
         start = time.perf_counter()
-        taken = take_all(connections, "/api/embed", bodies)
-        return {"seconds": time.perf_counter() - start, "bytes": taken}
+        received = read_all(connections, "/api/embed", bodies)
+        return {"seconds": time.perf_counter() - start, "bytes": received}
 
     return run
 
 
-def _forget_peak() -> int:
-    """Return the bytes of memory in use, and start to look for the peak anew where the system can (Linux)."""
+def _reset_peak() -> int:
+    """Return the bytes of memory in use, and reset the peak if the system can (Linux)."""
     if not Path("/proc/self/clear_refs").exists():
         return _peak()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

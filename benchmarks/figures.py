@@ -1,4 +1,4 @@
-"""Medians of what was measured in turns, and the table that compares them."""
+"""Compare clients by the medians of their times, in a table."""
 
 # Other work on the machine slows whole rounds. So ratios are those within a round, and then their median.
 
@@ -16,7 +16,7 @@ def spread(seconds: Sequence[float]) -> float:
 
 
 def faster(samples: Samples, name: str, than: str) -> float | None:
-    """Return how many times as fast a client is as another, or None where the other was not measured."""
+    """Return how many times as fast a client is as another, or None if the other was not measured."""
     if than not in samples:
         return None
     return median(other / own for other, own in zip(samples[than], samples[name], strict=True))
@@ -26,8 +26,8 @@ def show(samples: Samples, count: int, unit: str, *, peer: str, limit: str) -> N
     """Print a line for each client: ``count`` in a second or us for each of it, and what that is of the others."""
     print(f"  {'':20}{unit:>10}{'noise':>9}{'over ' + peer:>14}{'of the limit':>14}")
     for name, seconds in samples.items():
-        took = median(seconds)
-        figure = f"{took / count * 1e6:10.2f}" if unit.startswith("us") else f"{count / took:10,.0f}"
+        time = median(seconds)
+        figure = f"{time / count * 1e6:10.2f}" if unit.startswith("us") else f"{count / time:10,.0f}"
         over, part = faster(samples, name, peer), faster(samples, name, limit)
         print(
             f"  {name:20}{figure}{f'±{spread(seconds):.0%}':>9}"

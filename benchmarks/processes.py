@@ -1,4 +1,4 @@
-"""Starts the server and each client in a process of its own, each kind on its own core where there are two."""
+"""Run the server and each client in a process of its own, on different cores if there are two."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _COMPILE = ("-O2", "-Wall", "-pthread", "-o")
 
 
 @cache
-def _workshop() -> tempfile.TemporaryDirectory[str]:
+def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="ollama-magics-bench-")
 
 
 @cache
 def _compiled() -> Path:
-    program = Path(_workshop().name) / "fast_server"
+    program = Path(_folder().name) / "fast_server"
     compiler = os.environ.get("CC", "cc")
     subprocess.run([compiler, *_COMPILE, str(program), str(HERE / "fast_server.c"), "-lm"], check=True)
     return program
 
 
 def pinned(core: int, process: int) -> bool:
-    """Keep the process on one of the cores this one may use; return False where that cannot be done."""
+    """Keep the process on one of the cores this one may use; return False if that is not possible."""
     if not hasattr(os, "sched_setaffinity") or len(cores := sorted(os.sched_getaffinity(0))) < 2:
         return False
     os.sched_setaffinity(process, {cores[core]})
@@ -48,7 +48,7 @@ def where() -> str:
 
 @contextmanager
 def fast_server(**costs: float) -> Iterator[str]:
-    """Run fast_server.c with the costs (width, encode_us, v1_encode_us, gpu_ms) and give its address."""
+    """Run fast_server.c with the costs (width, encode_us, v1_encode_us, gpu_ms) and yield its address."""
     options = [word for name, value in costs.items() for word in (f"--{name.replace('_', '-')}", f"{value:g}")]
     with subprocess.Popen([_compiled(), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         pinned(SERVER_CORE, server.pid)
@@ -61,26 +61,26 @@ def fast_server(**costs: float) -> Iterator[str]:
 
 
 class Worker:
-    """One client in its own process, idle until it is asked; ``missing`` says what it lacks, if it cannot run."""
+    """One client in its own process; ``missing`` names the package that it lacks, if it cannot run."""
 
     def __init__(self, kind: str, name: str, url: str) -> None:
         self.name = name
         self._owned = ExitStack()
-        cache_folder = self._owned.enter_context(tempfile.TemporaryDirectory(dir=_workshop().name))  # with an empty store
-        self._complaints = self._owned.enter_context(tempfile.TemporaryFile(mode="w+"))  # noqa: SIM115 - one it is
+        cache_folder = self._owned.enter_context(tempfile.TemporaryDirectory(dir=_folder().name))  # with an empty store
+        self._errors = self._owned.enter_context(tempfile.TemporaryFile(mode="w+"))  # noqa: SIM115 - one it is
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), kind, name, url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._complaints,
+            stderr=self._errors,
             text=True,
             env=os.environ | {"XDG_CACHE_HOME": cache_folder, "OLLAMA_HOST": url},
         )
         pinned(CLIENT_CORE, self._process.pid)
         self.missing = str(self._answer().get("missing", ""))
 
-    def ask(self, **order: Any) -> dict[str, Any]:
-        """Have the order carried out and return what was measured."""
+    def run(self, **order: Any) -> dict[str, Any]:
+        """Run one measurement and return its result."""
         assert self._process.stdin  # noqa: S101 - for mypy
         print(json.dumps(order), file=self._process.stdin, flush=True)
         return self._answer()
@@ -94,8 +94,8 @@ class Worker:
         assert self._process.stdout  # noqa: S101 - for mypy
         line = self._process.stdout.readline()
         if not line:
-            self._complaints.seek(0)
-            message = f"{self.name} failed:\n{self._complaints.read()[-2000:]}"
+            self._errors.seek(0)
+            message = f"{self.name} failed:\n{self._errors.read()[-2000:]}"
             raise RuntimeError(message)
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -103,7 +103,7 @@ class Worker:
 
 @contextmanager
 def workers(kind: str, names: Sequence[str], url: str) -> Iterator[list[Worker]]:
-    """Give a worker for each client that is installed, and say which are not."""
+    """Yield a worker for each client that is installed, and print which are not."""
     started: list[Worker] = []
     try:
         started += [Worker(kind, name, url) for name in names]

@@ -1,4 +1,4 @@
-"""Embedding on a real Ollama: om.embed next to one request for each text, taking turns."""
+"""Measure om.embed on a real Ollama, next to one request for each text."""
 
 # OLLAMA_TEST_URL=http://127.0.0.1:11434 python benchmarks/real_embed.py [--model all-minilm] [--count 2000] [--rounds 3]
 
@@ -19,11 +19,11 @@ from embedders import texts
 from figures import spread
 
 Array = np.ndarray[Any, Any]
-ALIKE = 0.999  # cosine: a runner's sums depend a little on what else is in the batch
+SIMILAR = 0.999  # cosine: the sums of a runner depend a little on the rest of the batch
 
 
 def one_by_one(url: str, model: str) -> Callable[[Sequence[str]], Array]:
-    """Return the function that asks for each text alone, over one kept connection."""
+    """Return a function that requests each text alone, over one connection."""
     client = httpx.Client(base_url=url, timeout=60)
 
     def embed(rows: Sequence[str]) -> Array:
@@ -37,14 +37,14 @@ def one_by_one(url: str, model: str) -> Callable[[Sequence[str]], Array]:
 
 
 def ours(url: str, model: str) -> Callable[[Sequence[str]], Array]:
-    """Return om.embed, without the store where there is one."""
+    """Return om.embed without the store."""
     om = import_module("ollama_magics")
     om.configure(base_url=url, embedding_model=model)
     return lambda rows: om.embed(rows, store=False)
 
 
 def in_turns(ways: dict[str, Callable[[Sequence[str]], Array]], count: int, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each way for the same new texts, round after round; raises where the vectors differ."""
+    """Return the seconds of each way for the same new texts, round after round; raises if the vectors differ."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for embed in ways.values():
         embed(list(texts(-1, 32)))
@@ -54,15 +54,15 @@ def in_turns(ways: dict[str, Callable[[Sequence[str]], Array]], count: int, roun
             start = time.perf_counter()
             found.append(embed(rows))
             seconds[name].append(time.perf_counter() - start)
-        require_alike(*found)
+        require_similar(*found)
     return seconds
 
 
-def require_alike(one: Array, other: Array) -> None:
-    """Raise RuntimeError where a row of one points another way than that of the other."""
+def require_similar(one: Array, other: Array) -> None:
+    """Raise RuntimeError if two rows differ in direction."""
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     worst = ((one * other).sum(axis=1) / lengths).min()
-    if worst < ALIKE:
+    if worst < SIMILAR:
         message = f"the vectors differ: a cosine of {worst:.4f}"
         raise RuntimeError(message)
 

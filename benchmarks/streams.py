@@ -1,4 +1,4 @@
-"""How each client reads a streamed answer token by token, and the measuring of it."""
+"""Read a streamed answer token by token with each client, and measure it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT = "bare socket"
 Read = Callable[[int], Iterable[str]]
 
 
-def question(tokens: int) -> dict[str, Any]:
+def request(tokens: int) -> dict[str, Any]:
     """Return the request for an answer of so many tokens."""
     return {
         "model": MODEL,
@@ -31,8 +31,8 @@ def _bare(url: str) -> Read:
     connection = Connection(url)
 
     def read(tokens: int) -> Iterator[str]:
-        connection.ask("/api/chat", json.dumps(question(tokens)).encode())
-        connection.take()
+        connection.send("/api/chat", json.dumps(request(tokens)).encode())
+        connection.read()
         return iter(())
 
     return read
@@ -42,7 +42,7 @@ def _httpx(url: str) -> Read:
     client = import_module("httpx").Client(base_url=url)
 
     def read(tokens: int) -> Iterator[str]:
-        with client.stream("POST", "/api/chat", json=question(tokens)) as response:
+        with client.stream("POST", "/api/chat", json=request(tokens)) as response:
             for line in response.iter_lines():
                 yield json.loads(line)["message"]["content"]
 
@@ -51,7 +51,7 @@ def _httpx(url: str) -> Read:
 
 def _ollama(url: str) -> Read:
     client = import_module("ollama").Client(host=url)
-    return lambda tokens: (part.message.content for part in client.chat(**question(tokens)))
+    return lambda tokens: (part.message.content for part in client.chat(**request(tokens)))
 
 
 def _langchain(url: str) -> Read:
@@ -60,13 +60,13 @@ def _langchain(url: str) -> Read:
 
 
 def _ours(url: str) -> Read:
-    address, client, wire = (import_module(f"ollama_magics.{room}") for room in ("address", "client", "wire"))
+    address, client, wire = (import_module(f"ollama_magics.server.{name}") for name in ("address", "client", "wire"))
     ours = client.Client(address.parse(url))
 
     def read(tokens: int) -> Iterator[str]:
         message = wire.Message("user", PROMPT)
-        request = wire.ChatRequest(model=MODEL, messages=(message,), options={"num_predict": tokens})
-        return (chunk.text for chunk in ours.chat(request))
+        chat_request = wire.ChatRequest(model=MODEL, messages=(message,), options={"num_predict": tokens})
+        return (chunk.text for chunk in ours.chat(chat_request))
 
     return read
 
@@ -81,7 +81,7 @@ CLIENTS: dict[str, Callable[[str], Read]] = {
 
 
 def runner(name: str, url: str) -> Callable[..., dict[str, float]]:
-    """Return the function that reads an answer of so many tokens with that client and returns what it cost."""
+    """Return the function that reads an answer of so many tokens with that client and returns what was measured."""
     read = CLIENTS[name](url)
 
     def run(tokens: int) -> dict[str, float]:

@@ -1,10 +1,10 @@
-"""A job that is killed again and again at random moments must end with the array of an undisturbed one, asking nothing twice."""
+"""Kill an embedding job at random moments, and check that it ends with the right array and requests nothing twice."""
 
 # make torture, or: python benchmarks/torture.py [--texts N] [--kills N] [--seed N] ...
 #
 # Each kill is a SIGKILL to the process that embeds, which is then started again and calls om.embed with the same texts. What
-# may be asked for again after a kill: the batches that are computed (two) or read (one), and the one not yet written.
-# The status is 0 if the array has every bit of the expected one, no kill cost more than that, and a call after all asks nothing.
+# may be requested again after a kill: the batches that are computed (two) or read (one), and the one not yet written.
+# The status is 0 if the array has every bit of the expected one, no kill cost more than that, and a last call requests nothing.
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from counting_server import MODEL, NUMBERS, bytes_of
 
 HERE = Path(__file__).parent
 MOST_AGAIN = 4  # batches a kill
-POLL = 0.005  # seconds between two looks at the server
+POLL = 0.005  # seconds between two requests for the counts
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 JOB = """
 import sys
@@ -40,7 +40,7 @@ numpy.save(array, om.embed([f"text {number}" for number in range(texts)], model=
 
 
 class Failed(Exception):
-    """What did not come true."""
+    """A check that failed."""
 
 
 class Torture:
@@ -51,22 +51,22 @@ class Torture:
         self.moments = random.Random(chosen.seed)  # noqa: S311 - no secret
         self.array = scratch / "array.npy"
 
-    def asked(self) -> dict[str, int]:
-        """Return what the server counted: ``texts`` asked for, and how many of them ``again``."""
-        with DIRECT.open(f"{self.url}/asked") as answer:
+    def counts(self) -> dict[str, int]:
+        """Return what the server counted: ``texts`` requested, and how many of them ``again``."""
+        with DIRECT.open(f"{self.url}/counts") as answer:
             found: dict[str, int] = json.load(answer)
         return found
 
     @contextmanager
     def job(self, cache: str) -> Iterator[subprocess.Popen[str]]:
-        """Start a process that embeds all texts with the store in that folder; give it when it begins to."""
+        """Start a process that embeds all texts with the store in that folder; yield it when it begins to."""
         words = (self.chosen.texts, self.chosen.batch, MODEL, self.array)
         home = {"XDG_CACHE_HOME": str(self.scratch / cache), "HOME": str(self.scratch / cache), "OLLAMA_HOST": self.url}
-        with (self.scratch / "complaints").open("w") as complaints:
+        with (self.scratch / "errors").open("w") as errors:
             process = subprocess.Popen(
                 [sys.executable, "-c", JOB, *map(str, words)],
                 stdout=subprocess.PIPE,
-                stderr=complaints,
+                stderr=errors,
                 text=True,
                 env={**os.environ, **home},
             )
@@ -81,9 +81,9 @@ class Torture:
         """Let a job come to its end, compare its array with the expected one; return the seconds to its first text, and all."""
         with self.job(cache) as process:
             started = time.monotonic()
-            first = self.until_asked(process) - started
+            first = self.wait_for_request(process) - started
             if process.wait():
-                raise Failed(f"the job failed:\n{self.complaints()}")
+                raise Failed(f"the job failed:\n{self.errors()}")
             seconds = time.monotonic() - started
         found, expected = np.load(self.array), self.expected()
         if found.shape != expected.shape or found.dtype != expected.dtype or found.tobytes() != expected.tobytes():
@@ -91,10 +91,10 @@ class Torture:
         self.array.unlink()
         return first, seconds
 
-    def until_asked(self, process: subprocess.Popen[str]) -> float:
-        """Wait until the job asks for its first text, or ends without; return that time."""
-        before = self.asked()
-        while self.asked() == before and process.poll() is None:
+    def wait_for_request(self, process: subprocess.Popen[str]) -> float:
+        """Wait until the job requests its first text, or ends without; return that time."""
+        before = self.counts()
+        while self.counts() == before and process.poll() is None:
             time.sleep(POLL)
         return time.monotonic()
 
@@ -107,38 +107,38 @@ class Torture:
         """Kill a job so many seconds after its first text (``early``: after its start) or before its end; return its time."""
         with self.job("killed") as process:
             started = time.monotonic()
-            moment = (started if early else self.until_asked(process)) + seconds
-            while time.monotonic() < moment and self.asked()["texts"] < self.chosen.texts - self.chosen.batch:
+            moment = (started if early else self.wait_for_request(process)) + seconds
+            while time.monotonic() < moment and self.counts()["texts"] < self.chosen.texts - self.chosen.batch:
                 time.sleep(min(POLL, max(0.0, moment - time.monotonic())))
             if process.poll() is not None:
-                raise Failed(f"the job ended before it was killed:\n{self.complaints()}")
+                raise Failed(f"the job ended before it was killed:\n{self.errors()}")
             return time.monotonic() - started
 
     def kill_and_resume(self, first: float, undisturbed: float) -> None:
         """Kill one job after another, and let the last one end; print what each kill cost."""
         texts, kills = self.chosen.texts, self.chosen.kills
-        done = self.asked()
-        print(f"{'kill':>6}{'after':>10}{'texts so far':>15}{'asked again after the kill before':>36}")
+        done = self.counts()
+        print(f"{'kill':>6}{'after':>10}{'texts done':>15}{'requested again since the last kill':>36}")
         for kill in range(1, kills + 1):
-            early = kill % 4 == 0  # while it starts, or looks into the store
+            early = kill % 4 == 0  # while it starts or reads the store
             share = (undisturbed - first) * (1 - done["texts"] / texts) / (kills - kill + 1)
             seconds = self.killed_job(self.moments.uniform(0, first if early else 2 * share), early=early)
-            done = self.judge(f"{kill:6}{seconds:8.2f} s", done)
+            done = self.check(f"{kill:6}{seconds:8.2f} s", done)
         _, seconds = self.whole_job("killed")
-        self.judge(f"{'end':>6}{seconds:8.2f} s", done)
+        self.check(f"{'end':>6}{seconds:8.2f} s", done)
 
-    def judge(self, line: str, before: dict[str, int]) -> dict[str, int]:
-        """Print a line and return what was asked; raises Failed if more was asked again than one kill may cost."""
-        now = self.asked()
+    def check(self, line: str, before: dict[str, int]) -> dict[str, int]:
+        """Print a line and return the counts; raises Failed if more was requested again than one kill may cost."""
+        now = self.counts()
         again = now["again"] - before["again"]
         print(f"{line}{now['texts']:15,}{again:20,} = {again / self.chosen.batch:.1f} batches", flush=True)
         if again > MOST_AGAIN * self.chosen.batch:
-            raise Failed(f"{again} texts were asked again, more than {MOST_AGAIN} batches of {self.chosen.batch}")
+            raise Failed(f"{again} texts were requested again, more than {MOST_AGAIN} batches of {self.chosen.batch}")
         return now
 
-    def complaints(self) -> str:
-        """Return the last of what a job complained about."""
-        return (self.scratch / "complaints").read_text(encoding="utf-8")[-2000:]
+    def errors(self) -> str:
+        """Return the end of what a job wrote to standard error."""
+        return (self.scratch / "errors").read_text(encoding="utf-8")[-2000:]
 
     def run(self) -> None:
         """Run everything; raises Failed."""
@@ -149,19 +149,19 @@ class Torture:
         print(f"undisturbed: {undisturbed:.1f} s, of which {first:.1f} s to the first text, then {rate:,.0f} texts/s", flush=True)
         DIRECT.open(f"{self.url}/forget", data=b"").close()
         self.kill_and_resume(first, undisturbed)
-        before = self.asked()
+        before = self.counts()
         _, seconds = self.whole_job("killed")
-        if self.asked() != before:
-            raise Failed("a call after all that asked for texts again")
+        if self.counts() != before:
+            raise Failed("a last call requested texts again")
         size = sum(part.stat().st_size for part in (self.scratch / "killed").rglob("vectors.sqlite*"))
-        print(f"a call after that: {seconds:.1f} s, nothing asked; the store has {size / 1e6:.0f} MB")
-        print(f"passed: {chosen.kills} kills, bit-identical, {before['again']:,} of {chosen.texts:,} texts asked again")
+        print(f"a last call: {seconds:.1f} s, nothing requested; the store has {size / 1e6:.0f} MB")
+        print(f"passed: {chosen.kills} kills, bit-identical, {before['again']:,} of {chosen.texts:,} texts requested again")
 
 
 def main() -> int:
     """Run it and return the status of the process."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default, said in (
+    for name, default, text in (
         ("texts", 100_000, "how many texts"),
         ("kills", 20, "how many kills"),
         ("batch", 256, "texts in a batch"),
@@ -169,10 +169,10 @@ def main() -> int:
         ("milliseconds", 0, "time that the server takes for a batch, besides its own"),
         ("seed", random.randrange(1000), "for the moments of the kills (random)"),  # noqa: S311 - no secret
     ):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{said} ({default})")
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} ({default})")
     chosen = parser.parse_args()
     if os.name == "nt":
-        parser.error("on Windows the cache folder cannot be moved, and this must not touch your own")
+        parser.error("on Windows the cache folder cannot be moved, and your own cache must not be changed")
     command = [sys.executable, str(HERE / "counting_server.py"), str(chosen.width), str(chosen.milliseconds)]
     with (
         tempfile.TemporaryDirectory(prefix="ollama-magics-torture-") as scratch,

@@ -1,4 +1,4 @@
-"""One client in its own process, which carries out each order on its standard input and answers with a line of JSON."""
+"""Run one client: read each order from standard input and answer with a line of JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RUNNERS: dict[str, Any] = {"embed": embedders.runner, "stream": streams.runner}
 
 
 def main(kind: str, name: str, url: str) -> None:
-    """Say whether the client is there; then run it as often as asked."""
+    """Print whether the client is installed, then run each order."""
     try:
         run = RUNNERS[kind](name, url)
     except ImportError as error:

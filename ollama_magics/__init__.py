@@ -7,8 +7,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ollama_magics.api import chat, check, configure, embed, sandbox
+    from ollama_magics.api import chat, check, configure, embed, models, pull, sandbox, use_profile
     from ollama_magics.conversation.conversation import Conversation
+    from ollama_magics.conversation.replies import Replies
+    from ollama_magics.conversation.reply import Reply
+    from ollama_magics.conversation.tools import Call as ToolCall
+    from ollama_magics.diagnosis.report import CheckReport
+    from ollama_magics.embeddings.report import EmbedReport
     from ollama_magics.errors import (
         AddressError,
         AnswerCut,
@@ -32,8 +37,10 @@ __version__ = "0.1.0"
 __all__ = [
     "AddressError",
     "AnswerCut",
+    "CheckReport",
     "ConnectionProblem",
     "Conversation",
+    "EmbedReport",
     "EmbeddingProblem",
     "FormatProblem",
     "Interrupted",
@@ -43,18 +50,34 @@ __all__ = [
     "PromptProblem",
     "PromptTooLong",
     "RecordingProblem",
+    "Replies",
+    "Reply",
     "RequestRefused",
     "SettingError",
+    "ToolCall",
     "ToolProblem",
     "chat",
     "check",
     "configure",
     "embed",
+    "models",
+    "pull",
     "sandbox",
+    "use_profile",
 ]
 # Listed only where its package is installed: `from ollama_magics import *` must not ask for it.
 _WITH = {"OllamaEmbedder": "sklearn"}
-_MODULES = {"OllamaEmbedder": "integrations.sklearn", "Conversation": "conversation.conversation"}
+# Where the names stand that are neither errors nor calls.
+_MODULES = {
+    "CheckReport": "diagnosis.report",
+    "Conversation": "conversation.conversation",
+    "EmbedReport": "embeddings.report",
+    "OllamaEmbedder": "integrations.sklearn",
+    "Replies": "conversation.replies",
+    "Reply": "conversation.reply",
+    "ToolCall": "conversation.tools",
+}
+_OTHER_NAMES = {"ToolCall": "Call"}  # of classes in their modules
 
 
 def __getattr__(name: str) -> Any:
@@ -63,7 +86,7 @@ def __getattr__(name: str) -> Any:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     module = _MODULES.get(name, "errors" if name[0].isupper() else "api")
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    return getattr(import_module(f"{__name__}.{module}"), _OTHER_NAMES.get(name, name))
 
 
 def __dir__() -> list[str]:

@@ -50,7 +50,8 @@ def _parser() -> ArgumentParser:
 
 def _add_form(command: ArgumentParser) -> None:
     for name in form.form():
-        command.add_argument(form.flag(name), dest=name, metavar="VALUE", help=form.explain(name).replace("%", "%%"))
+        about, metavar = form.explain(name).replace("%", "%%"), form.SETTINGS[name].metavar
+        command.add_argument(form.flag(name), dest=name, metavar=metavar, help=about)
     command.add_argument("--no-probes", dest="probes", action="store_const", const="no", help="the same as --probes no")
     command.add_argument("--profile", metavar="NAME", help="a saved profile to use")
     command.add_argument("--json", action="store_true", help="write JSON, for programs")

@@ -1,11 +1,15 @@
-"""The magics as plain Python calls, for scripts and for functions in a notebook."""
+"""The public calls: chat, embed, check and the rest, for scripts and for functions in a notebook."""
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation
@@ -14,128 +18,307 @@ from ollama_magics.errors import PromptProblem
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server import models as models_module
 from ollama_magics.session.session import Session, current
+from ollama_magics.settings import form
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ollama_magics.conversation.reply import Reply
+    from ollama_magics.conversation.tools import Call
     from ollama_magics.diagnosis.report import CheckReport
     from ollama_magics.embeddings.report import EmbedReport
 
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
-def configure(**values: Any) -> None:
-    """Set settings by name, such as ``model``, ``base_url``, ``context_length``; the same that the panel shows.
 
-    Raises SettingError or AddressError, and then sets none of them.
+class _Unchanged:
+    """The default of a parameter of configure(): the setting stays as it is."""
+
+    def __repr__(self) -> str:
+        return "UNCHANGED"
+
+
+UNCHANGED: Any = _Unchanged()
+
+
+def _suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Return the function; a misspelt keyword is a TypeError that names the nearest parameter."""
+    names = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def call(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
+        for name in keywords:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+                hint = f"; did you mean '{near[0]}'?" if near else ""
+                raise TypeError(f"{function.__name__}() got an unexpected keyword argument '{name}'{hint}")
+        return function(*args, **keywords)
+
+    return call
+
+
+@_suggest_names
+def configure(  # noqa: PLR0913 - one parameter for each setting
+    *,
+    model: str = UNCHANGED,
+    base_url: str = UNCHANGED,
+    api_key_env: str = UNCHANGED,
+    model_type: Literal["chat", "completion", "embedding"] = UNCHANGED,
+    context_length: int | str = UNCHANGED,
+    max_tokens: int | str = UNCHANGED,
+    vision: Literal["auto", "yes", "no"] = UNCHANGED,
+    tools: Literal["auto", "yes", "no"] = UNCHANGED,
+    embedding_model: str = UNCHANGED,
+    system: str = UNCHANGED,
+    temperature: float | None = UNCHANGED,
+    top_p: float | None = UNCHANGED,
+    top_k: int | None = UNCHANGED,
+    seed: int | None = UNCHANGED,
+    stop: str | Sequence[str] = UNCHANGED,
+    think: Literal["auto", "off", "on", "low", "medium", "high", "max"] = UNCHANGED,
+    keep_alive: float | str | None = UNCHANGED,
+    connect_timeout: float = UNCHANGED,
+    first_token_timeout: float = UNCHANGED,
+    idle_timeout: float = UNCHANGED,
+    ca_bundle: str = UNCHANGED,
+    headers: Mapping[str, str] | str = UNCHANGED,
+    proxy: str = UNCHANGED,
+    key_store: Literal["notebook", "keyring", "file"] = UNCHANGED,
+    local_only: Literal["no", "yes"] = UNCHANGED,
+    probes: Literal["yes", "no"] = UNCHANGED,
+    language: Literal["auto", "en", "zh"] = UNCHANGED,
+) -> None:
+    """Set settings, the same that the panel and ``%ollama_config`` show.
+
+    Parameters are the settings; docs/settings.md has their meaning, range and unit. A parameter that is not given leaves its
+    setting as it is. None stands for the server's or the model's default where there is one.
+
+    Raises SettingError (``setting-invalid``) for a bad value and AddressError for a bad address, and then sets nothing.
+
+    Example: ``om.configure(base_url="http://gpu-box:11434", model="llama3.2")``
     """
-    here = current()
-    here.configure(values)
-    for key, facts in here.in_force.take_notices():
-        warnings.warn(messages.notice(key, facts, here.language), stacklevel=2)
+    given = dict(locals())
+    session = current()
+    session.configure({name: given[name] for name in form.form() if given[name] is not UNCHANGED})
+    for key, facts in session.resolved.take_notices():
+        warnings.warn(messages.notice(key, facts, session.language), stacklevel=3)
 
 
 def use_profile(name: str) -> None:
-    """Use a saved profile; what was set here already stays. Raises SettingError."""
-    current().in_force.use(name)
+    """Use a saved profile; settings that were set here before stay.
+
+    ``name`` is the profile, as ``%ollama_config --profiles`` lists it. Raises SettingError (``profile-unknown``).
+
+    Example: ``om.use_profile("gpu")``
+    """
+    current().resolved.use(name)
 
 
-def chat(
+@_suggest_names
+def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     prompt: str,
     *,
+    model: str = "",
+    system: str | None = None,
     values: Mapping[str, Any] | None = None,
     images: Iterable[Any] = (),
-    options: Mapping[str, Any] | None = None,
+    format: Any = None,  # noqa: A002 - as Ollama calls it
+    tools: Iterable[Callable[..., Any]] = (),
+    confirm: Callable[[Call], bool] | None = None,
     conversation: str | Conversation | None = None,
-    **wishes: Any,
+    new: bool = False,
+    go_on: bool = False,
+    strict: bool = False,
+    reuse: bool = False,
+    generate: bool = False,
+    suffix: str = "",
+    logprobs: int | None = None,
+    local_only: bool = False,
+    context_length: int | str | None = None,
+    max_tokens: int | str | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    seed: int | None = None,
+    stop: str | Sequence[str] | None = None,
+    think: Literal["auto", "off", "on", "low", "medium", "high", "max"] | None = None,
+    keep_alive: float | str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Reply:
-    """Return the reply, which is asked for at the first iteration or at ``.text``.
+    """Return the reply to a prompt. The request is sent at the first iteration or at ``.text``.
 
-    ``values`` fill ``{{name}}`` in the prompt; without them braces are text. ``images`` are pictures as ``%%ollama -i`` takes
-    them. ``wishes``: model, system, context_length, max_tokens, temperature, top_p, top_k, seed, stop, think, keep_alive,
-    local_only, strict, generate, suffix, logprobs (a number of alternatives), go_on, new, and reuse (the stored answer of the
-    same request to the same model, if there is one); format ("json", a JSON schema or a type: see ``.value`` and ``.frame``);
-    tools (functions that the model may call), and confirm, which gets each call and says whether it may run
-    (``lambda call: True`` for all). ``options``: any option of Ollama by its own name, such as
-    ``{"num_ctx": 8192, "min_p": 0.05}``. Nothing is remembered unless a ``conversation`` is given: a Conversation, or the name
-    of one of this notebook ("" is that of cells that name none).
+    ``model``, ``system`` and the parameters from ``context_length`` to ``keep_alive`` override the settings for this prompt;
+    docs/settings.md has their meaning, range and unit. ``options`` are other options of Ollama by Ollama's names, such as
+    ``{"min_p": 0.05}``.
+
+    - ``values`` replace ``{{name}}`` in the prompt; without them braces are text. ``images`` are paths, bytes, pictures, arrays
+      or figures.
+    - ``format`` is "json", a JSON schema or a type; see ``.value`` and ``.frame`` of the reply. ``tools`` are functions that the
+      model may call, if ``confirm`` returns true for the call.
+    - Nothing is remembered without a ``conversation``: a Conversation, or the name of one of this notebook ("" for that of cells
+      that name none). ``new`` starts it anew, ``go_on`` continues its cut answer, ``strict`` leaves no earlier turn out.
+    - ``reuse`` takes the stored answer of the same request to the same model. ``generate`` completes the prompt instead of
+      answering it, up to ``suffix``. ``logprobs`` is a number of alternatives for each token. ``local_only`` refuses to send the
+      prompt off this machine.
+
+    Raises PromptProblem (``prompt-not-text``, ``prompt-empty``), SettingError (``setting-invalid``), ModelProblem
+    (``model-missing``) and, when the request is sent, ConnectionProblem, RequestRefused or AnswerCut.
+
+    Example: ``om.chat("Describe {{x}}", values={"x": x}, images=[fig], temperature=0).text``
     """
+    given = dict(locals())
     if not isinstance(prompt, str):
         raise PromptProblem("prompt-not-text", kind=type(prompt).__name__)
-    pictures = tuple(picture for what in images for picture in current().pictures_of(what))
-    wishes |= {"once": True} if conversation is None else {"chat": conversation}
-    return current().ask(Prompt(prompt, images=pictures, extra=options or {}, **wishes), values)
+    session = current()
+    frozen = Prompt(
+        prompt,
+        model=model,
+        system=system,
+        images=tuple(picture for what in images for picture in session.pictures_of(what)),
+        overrides={name: given[name] for name in form.sent()},
+        extra=options or {},
+        local_only=local_only,
+        format=format,
+        tools=tools,
+        confirm=confirm,
+        new=new,
+        once=conversation is None,
+        chat=conversation or "",
+        go_on=go_on,
+        strict=strict,
+        generate=generate,
+        suffix=suffix,
+        logprobs=logprobs,
+        reuse=reuse,
+    )
+    return session.ask(frozen, values)
 
 
-def embed(
+@_suggest_names
+def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     texts: Any = None,
     *,
     model: str = "",
+    lines: str | Path = "",
+    batch: int = 256,
+    parallel: int = 2,
+    dimensions: int | None = None,
+    query: bool = False,
+    document: bool = False,
+    on_error: Literal["raise", "nan", "skip"] = "raise",
+    truncate: bool = False,
+    verify: bool = False,
+    any_model: bool = False,
+    context: int | str | None = None,
+    keep_alive: float | str | None = None,
+    options: Mapping[str, Any] | None = None,
+    base_url: str | Iterable[str] = "",
     store: bool = True,
-    report: Callable[[EmbedReport], None] | None = None,
+    report: Callable[[EmbedReport], object] | None = None,
     lengths: bool = False,
-    **wishes: Any,
+    api_key_env: str = "",
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return the ``(n, d)`` float32 array of the texts, C-contiguous, one row for each text in order.
+    """Return the float32 array of the texts, of shape ``(n, d)``, C-contiguous, one row for each text in order.
 
-    Takes a list, tuple, Series, column, array, generator or one string; ``lines`` names a file with a text on each line.
-    ``report`` is called with the EmbedReport. ``wishes`` are the options of %embed: batch (256), parallel (2), dimensions,
-    query, document, on_error ("raise", "nan", "skip"), truncate, verify, any_model, context, keep_alive, options (a dict),
-    base_url (several servers). ``store``: reuse vectors, and keep them. Raises EmbeddingProblem, whose ``rows`` name the texts.
+    - ``texts``: a list, tuple, Series, column, array, generator or one string; or ``lines``, a file with a text on each line.
+    - ``model``: the embedding model; empty for that of the settings.
+    - ``batch`` texts go into one request, ``parallel`` requests are sent at a time, to several servers if ``base_url`` names
+      them. ``dimensions`` is the length of the vectors, where the model can shorten them.
+    - ``query`` and ``document`` put the model family's prefix before each text.
+    - ``on_error``: rows that cannot be embedded raise after all others, become nan, or are left out. ``truncate`` lets the server
+      cut texts that are too long. ``verify`` embeds some texts again alone and compares. ``any_model`` accepts a model that is
+      not listed as an embedding model.
+    - ``context``, ``keep_alive`` and ``options`` are sent with the requests.
+    - ``store``: read and write stored vectors. ``report`` is called with the EmbedReport.
 
-    A dask Series, bag or array gives a lazy dask array: see distributed.embed, also for ``lengths`` and ``api_key_env``.
+    A dask Series, bag or array gives a lazy dask array: ``lengths`` counts its rows at once, and ``api_key_env`` is the
+    environment variable of the workers that holds the key.
+
+    Raises EmbeddingProblem (``rows-failed``, ``texts-too-long``), whose ``rows`` name the texts, SettingError
+    (``setting-invalid``), ModelProblem (``model-missing``) and the errors of the connection.
+
+    Example: ``om.embed(["a text", "another"], model="all-minilm").shape``
     """
+    given = dict(locals())
+    chosen = {name: given[name] for name, parameter in _EMBED_PARAMETERS.items() if given[name] is not parameter.default}
     from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which chat does not need
 
     if dask.is_collection(texts):
-        lazy: np.ndarray[Any, np.dtype[np.float32]] = dask.embed(
-            texts, model, lengths=lengths, report=report, store=store, **wishes
-        )
+        lazy: np.ndarray[Any, np.dtype[np.float32]] = dask.embed(texts, model, lengths=lengths, api_key_env=api_key_env, **chosen)
         return lazy  # dask's array behaves like NumPy's
-    return current().embed(texts, model, report=report, store=store, **wishes)
+    return current().embed(texts, model, **chosen)
+
+
+_NOT_PASSED_ON = ("texts", "model", "lengths", "api_key_env")
+_EMBED_PARAMETERS = {
+    name: parameter for name, parameter in inspect.signature(embed).parameters.items() if name not in _NOT_PASSED_ON
+}
 
 
 def check(*, deep: bool = False) -> CheckReport:
-    """Return the connectivity check; no model is loaded for it, unless it is ``deep``: then the model is asked, too."""
+    """Return the report of the connectivity check, which is true if every stage passed.
+
+    ``deep`` also loads the model, asks it, and tests what it can do; otherwise no model is loaded. Raises nothing: what is wrong
+    is in the report.
+
+    Example: ``assert om.check()``
+    """
     return current().check(deep=deep)
 
 
 def models() -> list[dict[str, Any]]:
-    """Return what is installed on the server, newest first: ``name``, ``size`` in bytes, and whether it is ``loaded``."""
+    """Return what is installed on the server, newest first: ``name``, ``size`` in bytes, and whether it is ``loaded``.
+
+    Raises ConnectionProblem.
+
+    Example: ``[model["name"] for model in om.models()]``
+    """
     client = current().client
-    there = {model.name for model in client.loaded()}
-    return [{"name": one.name, "size": one.size, "loaded": one.name in there} for one in client.installed()]
+    loaded = {model.name for model in client.loaded()}
+    return [{"name": one.name, "size": one.size, "loaded": one.name in loaded} for one in client.installed()]
 
 
 def pull(model: str) -> Iterator[models_module.PullProgress]:
-    """Yield how far the server is with the download of a model; to leave the iteration ends it, and what has come stays."""
+    """Download a model to the server; yield ``status``, ``completed`` and ``total`` (bytes) after every step.
+
+    Leaving the iteration ends the download; what has been downloaded stays. Raises RequestRefused (``pull-failed``).
+
+    Example: ``for step in om.pull("llama3.2"): print(step.status)``
+    """
     yield from models_module.pull(current().client, model)
     current().forget_models()
 
 
 @contextmanager
 def sandbox(*, delay: float = 0.02) -> Iterator[str]:
-    """Run a stand-in server, give its address, and use it until the end; ``delay`` in seconds between tokens."""
-    here = current()
+    """Run a stand-in server, yield its address, and use it until the end of the ``with`` block.
+
+    ``delay`` is the time between two tokens, in seconds.
+
+    Example: ``with om.sandbox() as url: ...``
+    """
+    session = current()
     with FakeServer(delay=delay) as server:
-        with here.in_force.kept():
-            here.configure(_sandbox_settings(here, server))
+        with session.resolved.kept():
+            session.configure(_sandbox_settings(session, server))
             yield server.url
-        here.forget_models()
+        session.forget_models()
 
 
 def start_sandbox() -> str:
-    """Start a stand-in server that lives as long as the session, use it, and return its address."""
-    here = current()
+    """Start a stand-in server that runs as long as the session, use it, and return its address."""
+    session = current()
     server = FakeServer().start()
-    here.own(server.stop)
-    here.configure(_sandbox_settings(here, server))
+    session.own(server.stop)
+    session.configure(_sandbox_settings(session, server))
     return server.url
 
 
 SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think, sandbox-tools"
 
 
-def _sandbox_settings(here: Session, server: FakeServer) -> dict[str, str]:
+def _sandbox_settings(session: Session, server: FakeServer) -> dict[str, str]:
     # a type that nobody set follows the model that is picked in the panel
-    kind = {} if here.settings.model_type == "chat" else {"model_type": "chat"}
+    kind = {} if session.settings.model_type == "chat" else {"model_type": "chat"}
     return {"base_url": server.url, "model": "sandbox-chat", "embedding_model": "sandbox-embed", **kind}

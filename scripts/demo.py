@@ -1,4 +1,4 @@
-"""The main job in a real kernel: chat, a picture and embeddings, on your Ollama or on the stand-in where there is none."""
+"""Run chat, a picture and embeddings in a real kernel, on your Ollama or on the stand-in if there is none."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.settings.form import DEFAULT_ADDRESS
 
 PAGE = Path("demo.html")
-ABILITIES = {"completion": "sandbox-chat", "vision": "sandbox-vision", "embedding": "sandbox-embed"}
+CAPABILITIES = {"completion": "sandbox-chat", "vision": "sandbox-vision", "embedding": "sandbox-embed"}
 CHAT = """%%ollama --once --max-tokens 150
 In one short paragraph: what is a notebook, and what is it good for?"""
 DRAW = """from PIL import Image, ImageDraw
@@ -38,41 +38,43 @@ EMBED = """sentences = [
 ]
 vectors = %embed sentences
 print("array", vectors.shape, vectors.dtype)"""
-NEAREST = """likeness = vectors @ vectors.T
-likeness[range(4), range(4)] = -1
-first, second = divmod(int(likeness.argmax()), 4)
+NEAREST = """similarity = vectors @ vectors.T
+similarity[range(4), range(4)] = -1
+first, second = divmod(int(similarity.argmax()), 4)
 print("nearest pair:", sentences[first], "·", sentences[second])"""
 
 
 def models_of(url: str) -> dict[str, str]:
-    """Return the smallest local model of the server for each ability that one has; raises where no Ollama answers."""
+    """Return the smallest local model of the server for each capability; raises if no Ollama answers."""
     client = Client(parse(url), Timeouts(connect=2, metadata=5))
     found: dict[str, str] = {}
     try:
         for model in sorted(client.installed(), key=lambda model: model.size):
             card = client.card(model.name) if model.is_local else None
             if card and not card.remote_host:
-                found |= {ability: model.name for ability in ABILITIES if card.can(ability) and ability not in found}
+                found |= {
+                    capability: model.name for capability in CAPABILITIES if card.can(capability) and capability not in found
+                }
     finally:
         client.close()
     return found
 
 
 def steps(stack: ExitStack) -> dict[str, tuple[str, str]]:
-    """Return the address and the model for each ability; starts the stand-in where one is missing."""
+    """Return the address and the model for each capability; starts the stand-in if one is missing."""
     url = os.environ.get("OLLAMA_HOST") or DEFAULT_ADDRESS
     try:
         found = models_of(url)
         print(f"Ollama answers at {parse(url).url}.")
     except OllamaMagicsError as error:
         found = {}
-        print(f"{error.what} So everything runs on the built-in stand-in, which is no language model.")
-    chosen = {ability: (parse(url).url, found[ability]) for ability in ABILITIES if ability in found}
-    if missing := [ability for ability in ABILITIES if ability not in found]:
+        print(f"{error.what} So everything runs on the built-in stand-in, which is not a language model.")
+    chosen = {capability: (parse(url).url, found[capability]) for capability in CAPABILITIES if capability in found}
+    if missing := [capability for capability in CAPABILITIES if capability not in found]:
         server = stack.enter_context(FakeServer(delay=0.03))
-        chosen |= {ability: (server.url, ABILITIES[ability]) for ability in missing}
+        chosen |= {capability: (server.url, CAPABILITIES[capability]) for capability in missing}
         if found:
-            print(f"No installed local model does this: {', '.join(missing)}; the stand-in takes that step.")
+            print(f"No installed local model does this: {', '.join(missing)}; the stand-in runs that step.")
     return chosen
 
 
@@ -80,15 +82,15 @@ def cells(chosen: dict[str, tuple[str, str]]) -> Iterator[Any]:
     """Yield the cells of the demo notebook."""
     yield nbformat.v4.new_markdown_cell("# ollama_magics: chat, a picture, embeddings")
     yield nbformat.v4.new_code_cell("%load_ext ollama_magics")
-    for ability, sources in {"completion": [CHAT], "vision": [DRAW, LOOK], "embedding": [EMBED, NEAREST]}.items():
-        url, model = chosen[ability]
-        flag = "--embedding-model" if ability == "embedding" else "--model"
+    for capability, sources in {"completion": [CHAT], "vision": [DRAW, LOOK], "embedding": [EMBED, NEAREST]}.items():
+        url, model = chosen[capability]
+        flag = "--embedding-model" if capability == "embedding" else "--model"
         yield nbformat.v4.new_code_cell(f"%ollama_config --base-url {url} {flag} {model}")
         yield from map(nbformat.v4.new_code_cell, sources)
 
 
 class Text(HTMLParser):
-    """Collects the text of an HTML output, a line for each block."""
+    """The text of an HTML output, a line for each block."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -110,7 +112,7 @@ class Text(HTMLParser):
 
 
 class Demo(nbclient.NotebookClient):
-    """Runs a notebook and writes its outputs to the terminal as they come."""
+    """Run a notebook and write its outputs to the terminal as they come."""
 
     shown = ""
 
@@ -155,8 +157,8 @@ def main() -> int:
     """Run the demo; return 0 if every step answered."""
     with ExitStack() as stack:
         chosen = steps(stack)
-        for ability, (url, model) in chosen.items():
-            print(f"  {ability:11} {model} at {url}")
+        for capability, (url, model) in chosen.items():
+            print(f"  {capability:11} {model} at {url}")
         notebook = nbformat.v4.new_notebook(cells=list(cells(chosen)))
         try:
             run(notebook)

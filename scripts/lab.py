@@ -1,4 +1,4 @@
-"""JupyterLab with the notebooks, where %%ollama talks to the stand-in server instead of an Ollama."""
+"""Start JupyterLab with the notebooks, on the stand-in server instead of an Ollama."""
 
 import os
 import signal
@@ -16,10 +16,10 @@ def main() -> int:
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS}"]
     if os.geteuid() == 0:
         command.append("--allow-root")
-    with FakeServer() as standin:
-        print(f"The stand-in answers at {standin.url}; end with Ctrl-C.", flush=True)
-        with subprocess.Popen(command, env={**os.environ, "OLLAMA_HOST": standin.url}) as lab:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # JupyterLab asks back at Ctrl-C; it decides when to end
+    with FakeServer() as server:
+        print(f"The stand-in answers at {server.url}; end with Ctrl-C.", flush=True)
+        with subprocess.Popen(command, env={**os.environ, "OLLAMA_HOST": server.url}) as lab:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # JupyterLab asks for confirmation at Ctrl-C
             return lab.wait()
 
 

@@ -1,7 +1,7 @@
-"""Runs the notebooks and stores what they show: the outputs that the tests compare with from then on."""
+"""Run the notebooks and store their outputs, with which the tests compare."""
 
-# They run on the stand-in. One that records its exchanges asks the real Ollama at OLLAMA_TEST_URL (see CONTRIBUTING.md), and
-# without one lives on its recording: then it shows old answers in the new way.
+# They run on the stand-in. One that records its exchanges uses the real Ollama at OLLAMA_TEST_URL (see CONTRIBUTING.md), and
+# without one its recording: then it shows old answers in the new form.
 
 import os
 import sys

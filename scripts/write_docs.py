@@ -1,4 +1,4 @@
-"""Writes the tables of options and settings into the pages under docs/, from their declarations in the code."""
+"""Writes the tables of options, settings and error codes into the pages under docs/, from the code."""
 
 # python scripts/write_docs.py          writes the pages anew
 # python scripts/write_docs.py --check  writes nothing, prints what differs, and ends with status 1 if anything does
@@ -13,12 +13,15 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import ollama_magics
+from ollama_magics import messages
+from ollama_magics.messages.errors_en import ERRORS
 from ollama_magics.settings import form as settings
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 PART = re.compile(r"(?P<begin><!-- begin: (?P<name>[^>]+?) -->\n)(?P<old>.*?)(?P<end><!-- end: (?P=name) -->)", re.DOTALL)
 OPTIONS = "options of %"  # followed by the name of a magic
 SETTINGS = "settings"
+CODES = "error codes"
 
 
 @functools.cache
@@ -46,11 +50,12 @@ def _magics(shell: Any) -> dict[str, Any]:
 
 def table(name: str) -> str:
     """Return the text of a generated part; raises ValueError for a name that stands for nothing."""
-    if name == SETTINGS:
-        return _settings_table()
+    whole = {SETTINGS: _settings_table, CODES: _codes_table}
+    if name in whole:
+        return whole[name]()
     magic = name.removeprefix(OPTIONS)
     if not name.startswith(OPTIONS) or magic not in parsers():
-        known = ", ".join([SETTINGS, *(f"{OPTIONS}{magic}" for magic in parsers())])
+        known = ", ".join([*whole, *(f"{OPTIONS}{magic}" for magic in parsers())])
         message = f"nothing is generated under the name {name!r}; there are: {known}"
         raise ValueError(message)
     return _options_tables(magic)
@@ -69,6 +74,16 @@ def _settings_table() -> str:
         for name in settings.form()
     ]
     return _markdown(("setting", "flag", "default", "range", "unit", "meaning"), rows)
+
+
+def _codes_table() -> str:
+    """Return a row with an anchor for each code; facts are in capitals, as in %ollama_pull MODEL."""
+    rows = []
+    for code in sorted(ERRORS):
+        facts = {name: name.upper() for part in ERRORS[code] for _, name, _, _ in Formatter().parse(part) if name}
+        texts = [messages.fill(part, facts).replace("\\", "\\\\").replace("\n", " <br> ") for part in ERRORS[code]]
+        rows.append((f'<a id="{code}"></a>`{code}`', *texts))
+    return _markdown(("code", "what is wrong", "how we know", "what to type"), rows)
 
 
 def _options_tables(magic: str) -> str:
@@ -109,7 +124,8 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _cell(text: str) -> str:
     # a name in double braces or angle brackets is shown as it is, not read as markup
     words = re.sub(r"(?<!`)(\{\{\w+\}\})(?!`)", r"`\1`", " ".join(text.split()))
-    return words.replace("|", "\\|").replace("<", "&lt;")
+    words = re.sub(r"<(?!a id=|/a>|br>)", "&lt;", words)
+    return words.replace("|", "\\|")
 
 
 def _capital(text: str | None) -> str:

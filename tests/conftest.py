@@ -33,7 +33,7 @@ from tests.wedged import is_silent, run_once_more
 _OURS = {"OLLAMA_TEST_URL", "OLLAMA_MAGICS_REQUIRE_REAL", "OLLAMA_MAGICS_CHROMIUM"}  # they speak to the tests themselves
 _LANGUAGES = ("LC_ALL", "LC_MESSAGES", "LANGUAGE")
 _BROWSER_TESTS = Path(__file__).parent / "browser"
-_FOLDERS = count()  # a name for each test's own profiles; made by the first that saves one
+_NUMBERS = count()  # for the names of each test's own profiles and store; the folders are made by what writes into them
 _TEMPORARY = pytest.StashKey[Path]()  # the folder of all that tests write
 _TALKATIVE = ("httpcore", "httpx", "ollama_magics")  # whose logs must not hold a key, however much they say
 _leaks: list[str] = []  # outputs, logs and files with the canary key; in a worker of pytest-xdist its own
@@ -59,8 +59,9 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
         if (name.startswith("OLLAMA_") and name not in _OURS) or name.lower().endswith("_proxy") or name in _LANGUAGES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANG", "C")
-    monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(tmp_path_factory.getbasetemp() / f"profiles-{next(_FOLDERS)}"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    folder, number = tmp_path_factory.getbasetemp(), next(_NUMBERS)
+    monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(folder / f"profiles-{number}"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / f"cache-{number}"))
     yield
     session = form.shared().session
     if session is not None:

@@ -11,22 +11,23 @@ from ollama_magics.server.wire import Message
 
 @dataclass(frozen=True)
 class Place:
-    """Where a turn was typed: the cell, and which run of it; both empty where the front end does not say."""
+    """Where a turn was typed: the id of the cell and of its run; both empty where the front end gives none."""
 
     cell: str = ""
     run: str = ""
 
     def replaces(self, other: Place) -> bool:
-        """Whether a turn typed here stands in the place of one typed there: the same cell in a later run."""
+        """Whether a turn of this place replaces one of the other: the same cell in another run."""
         return bool(self.cell) and self.cell == other.cell and self.run != other.run
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A prompt with its answer, and ``between`` them calls of functions and their results; a cut one is not sent again.
+    """A prompt with its answer; only complete turns are sent again.
 
-    ``at_limit``: whole, and cut at the max tokens. ``system`` was typed with it, and holds for the turns that follow, too.
-    ``tokens`` are those of prompt and answer as the server counted them for ``model``; 0: not known.
+    ``between`` prompt and answer are calls of functions and their results. ``at_limit``: complete, but cut at the max tokens.
+    ``system`` was typed with the prompt, and holds for the turns that follow, too. ``tokens`` are those of the turn as the
+    server counted them for ``model``, 0 where they are not known.
     """
 
     prompt: Message
@@ -41,17 +42,26 @@ class Turn:
 
     @property
     def cut(self) -> bool:
-        """Whether the answer could go on."""
+        """Whether the answer can be continued."""
         return self.at_limit or not self.complete
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """What of it is sent again."""
+        """The messages that are sent again."""
         return (self.prompt, *self.between, self.answer)
 
 
 class Conversation:
-    """The turns so far, in order; turns of a cell that runs again, and all that came after, give way to the new ones."""
+    """The turns of a conversation, in order.
+
+    When a cell runs again, its turn replaces the turns of its last run and all later ones.
+
+    Example::
+
+        chat = om.Conversation()
+        om.chat("My name is Ada.", conversation=chat).text
+        om.chat("What is my name?", conversation=chat).text
+    """
 
     def __init__(self) -> None:
         self._turns: list[Turn] = []
@@ -63,35 +73,35 @@ class Conversation:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """All that the model knows: the system prompt that was typed, and the whole turns."""
+        """The messages that the next prompt follows: the system prompt that was typed, and the complete turns."""
         system = system_of(self._turns)
         first = (Message("system", system),) if system else ()
         return (*first, *(message for turn in self._turns if turn.complete for message in turn.messages))
 
     def exported(self) -> list[dict[str, Any]]:
-        """Return all that the model knows as messages that other programs read."""
+        """Return the same messages as a list of dicts with ``role`` and ``content``; pictures are left out."""
         return [message_dict(message) for message in self.messages]
 
     def history(self, place: Place) -> tuple[Turn, ...]:
-        """Return the turns that a prompt typed at this place follows, cut ones too."""
+        """Return the turns that a prompt at this place follows, cut ones too."""
         return tuple(self._turns[: self._position(place)])
 
     def dropped_by(self, place: Place) -> int:
-        """Return how many turns after the replaced ones a prompt typed at this place makes void."""
+        """Return how many later turns a prompt at this place drops, besides those that it replaces."""
         return sum(not place.replaces(turn.place) for turn in self._turns[self._position(place) :])
 
     def keep(self, turn: Turn, instead: Turn | None = None) -> None:
-        """Put the turn at its place, or where another one stands ``instead``, and drop what stood there and after it."""
-        here = (i for i, old in enumerate(self._turns) if old is instead)
-        self._turns[next(here, self._position(turn.place)) :] = [turn]
+        """Put the turn at its place, or ``instead`` of another one, and drop what was there and after it."""
+        positions = (position for position, old in enumerate(self._turns) if old is instead)
+        self._turns[next(positions, self._position(turn.place)) :] = [turn]
 
     def clear(self) -> None:
-        """Forget all turns."""
+        """Drop all turns."""
         self._turns.clear()
 
     def _position(self, place: Place) -> int:
-        found = (i for i, turn in enumerate(self._turns) if place.replaces(turn.place))
-        return next(found, len(self._turns))
+        positions = (position for position, turn in enumerate(self._turns) if place.replaces(turn.place))
+        return next(positions, len(self._turns))
 
 
 def system_of(turns: Sequence[Turn]) -> str | None:
@@ -100,6 +110,6 @@ def system_of(turns: Sequence[Turn]) -> str | None:
 
 
 def message_dict(message: Message) -> dict[str, Any]:
-    """Return a message as other programs read it: role and content, and what it says of calls; pictures are left out."""
+    """Return a message as a dict: role, content, thoughts and calls of functions; pictures are left out."""
     more = {"thinking": message.thinking, "tool_calls": list(message.tool_calls), "tool_name": message.tool_name}
     return {"role": message.role, "content": message.content} | {name: value for name, value in more.items() if value}

@@ -9,10 +9,10 @@ from typing import Any
 
 from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
-from ollama_magics.conversation.defer_interrupt import defer_interrupt
 from ollama_magics.conversation.tool_loop import Sender, ToolLoop
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import AnswerCut, FormatProblem
+from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
@@ -103,7 +103,7 @@ class Value:
 
 
 class Exchange:
-    """Sends the request at the first look at ``stream()``, collects the answer, and puts the turn into the conversation.
+    """Sends the request when ``stream()`` is first read, collects the answer, and puts the turn into the conversation.
 
     ``partial_text`` and ``thinking`` are what has come so far, ``complete`` says whether the server ended the answer, and
     ``closed`` whether nothing more will come. ``asked_at`` is a time in seconds since 1970; ``dropped`` counts the later turns

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-import queue
 import struct
-import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -14,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ollama_magics.background import BackgroundCall
 from ollama_magics.diagnosis.report import CheckRequest
-from ollama_magics.errors import Cancelled, EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.errors import EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase, phrase, strip_controls
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import FailureKind, failure_kind
@@ -73,33 +72,24 @@ def load(model: ModelUnderTest, on_progress: _OnProgress) -> tuple[str, OllamaMa
     ``on_progress`` is called with a sentence and a note, or None, until the model is loaded.
     """
     start = time.monotonic()
-    result: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
-    def run() -> None:
-        try:
-            if model.embeds:
-                model.embed()
-            else:
-                for _ in model.client.chat(model.chat_request()):
-                    pass
-        except (OllamaMagicsError, Cancelled) as error:
-            result.put(error)
+    def send() -> None:
+        if model.embeds:
+            model.embed()
         else:
-            result.put(None)
+            for _ in model.client.chat(model.chat_request()):
+                pass
 
-    threading.Thread(target=run, daemon=True, name="ollama-load").start()
-    while True:
-        try:
-            failure = result.get(timeout=_POLL_SECONDS)
-        except queue.Empty:
-            spent = time.monotonic() - start
-            seconds, is_long = f"{spent:.0f}", spent >= _LONG_LOAD_SECONDS and not _in_memory(model)
-            note = ModelProblem("model-loading", model=model.name, seconds=seconds) if is_long else None
-            on_progress(model.phrase("loading", model=model.name, seconds=seconds), note)
-            continue
-        if failure:
-            raise failure
-        return _load_summary(model, f"{time.monotonic() - start:.1f}")
+    def report_progress() -> None:
+        spent = time.monotonic() - start
+        if spent < _POLL_SECONDS:
+            return
+        is_long = spent >= _LONG_LOAD_SECONDS and not _in_memory(model)
+        note = ModelProblem("model-loading", model=model.name, seconds=f"{spent:.0f}") if is_long else None
+        on_progress(model.phrase("loading", model=model.name, seconds=f"{spent:.0f}"), note)
+
+    BackgroundCall(send, name="ollama-load").wait(report_progress, interval=_POLL_SECONDS)
+    return _load_summary(model, f"{time.monotonic() - start:.1f}")
 
 
 def _load_summary(model: ModelUnderTest, seconds: str) -> tuple[str, OllamaMagicsError | None]:

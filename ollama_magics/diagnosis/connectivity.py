@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
+from ollama_magics.background import SLICE
 from ollama_magics.diagnosis.environment import Environment
 from ollama_magics.errors import Cancelled, ConnectionProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address
-from ollama_magics.server.sockets import SLICE
 from ollama_magics.server.transport_errors import of_socket
 
 _Item = TypeVar("_Item")

@@ -12,6 +12,7 @@ from typing import Any
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
+from ollama_magics.render.tables import Cell, cells_html
 from ollama_magics.server.transport import SYSTEM_CONNECTION, ConnectionOptions, Recorder
 
 
@@ -79,6 +80,7 @@ _COLOURS = {
     "not asked": _GREY,
     "asking": _GREY,
 }
+_MILLISECONDS = "text-align:right;vertical-align:top;padding:2px 0;white-space:nowrap;font-variant-numeric:tabular-nums"
 _BOX = (
     "font-family:var(--jp-code-font-family, monospace);font-size:12px;margin:6px 0;padding:6px 10px;border-radius:4px;"
     "white-space:pre-wrap;background:var(--jp-layout-color2, #f3f4f6)"
@@ -215,11 +217,11 @@ class CheckReport:
 
     def as_html(self) -> str:
         """Return the report as an HTML table; text from servers and settings is escaped."""
-        rows = "".join(self._row(label, stage) for label, stage in self._rows(self.stages))
+        rows = (self._cells(label, stage) for label, stage in self._rows(self.stages))
         font = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1, inherit)"
         codes = " · ".join(dict.fromkeys(error.code for stage in self.stages for error in stage.problems))
         code = f'<div style="color:{_GREY};font-size:11px;margin-top:6px">{codes}</div>' if codes else ""
-        return f'<table style="border-collapse:collapse;margin:0;{font}">{rows}</table>{code}'
+        return cells_html(rows, f"border-collapse:collapse;margin:0;{font}") + code
 
     def _ipython_display_(self) -> None:
         # IPython's protocol: NotImplementedError means "show me in the ordinary way"
@@ -229,18 +231,16 @@ class CheckReport:
     def _repr_html_(self) -> str | None:
         return None if self.is_json else self.as_html()
 
-    def _row(self, label: str, stage: Stage) -> str:
+    def _cells(self, label: str, stage: Stage) -> tuple[Cell, ...]:
         time = f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
         faint = f"color:{_GREY};" if stage.state == "not asked" else ""
-        cell = f'<td style="{faint}text-align:left;vertical-align:top;padding:2px 12px 2px 0;'
+        left = "text-align:left;vertical-align:top;padding:2px"
         told = "".join(_explained(error, is_note=error is not stage.error) for error in stage.problems)
         return (
-            f'<tr style="background:none"><td style="color:{_COLOURS[stage.state]};text-align:left;vertical-align:top;'
-            f'padding:2px 10px 2px 0">{_SIGNS[stage.state]}</td>'
-            f'{cell}max-width:11em">{escape(label)}</td>'
-            f'{cell}">{escape(stage.sentence)}{told}</td>'
-            f'<td style="color:{_GREY};text-align:right;vertical-align:top;padding:2px 0;white-space:nowrap;'
-            f'font-variant-numeric:tabular-nums">{time}</td></tr>'
+            Cell(_SIGNS[stage.state], f"color:{_COLOURS[stage.state]};{left} 10px 2px 0"),
+            Cell(label, f"{faint}{left} 12px 2px 0;max-width:11em"),
+            Cell(stage.sentence, f"{faint}{left} 12px 2px 0;", html=told),
+            Cell(time, f"color:{_GREY};{_MILLISECONDS}"),
         )
 
     def _label(self, stage: Stage) -> str:

@@ -6,21 +6,20 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
+from ollama_magics.embeddings.batch import Batch, JobState
+from ollama_magics.embeddings.cache import JobCache
 from ollama_magics.embeddings.decoding import flaws_of
 from ollama_magics.embeddings.inputs import Source, flaw
-from ollama_magics.embeddings.output import JobCache, Matrix
-from ollama_magics.embeddings.queue import Batch
-from ollama_magics.embeddings.report import JobStats
 from ollama_magics.errors import SettingError
 
 _SEARCHING = "Represent this sentence for searching relevant passages: "
 
-# what the name of a model holds: (before a query, before a document), each as its authors' model card says; the first that fits
+# part of a model's name: (before a query, before a document), as the model card of its authors says; the first that fits counts
 _FAMILIES: tuple[tuple[str, tuple[str, str]], ...] = (
     ("nomic-embed-text", ("search_query: ", "search_document: ")),  # huggingface.co/nomic-ai/nomic-embed-text-v1.5
     ("mxbai-embed-large", (_SEARCHING, "")),  # huggingface.co/mixedbread-ai/mxbai-embed-large-v1
@@ -33,10 +32,10 @@ _FAMILIES: tuple[tuple[str, tuple[str, str]], ...] = (
 )
 
 
-def prefix(model: str, task: str) -> str:
-    """Return what goes before each text for the task, ``query``, ``document`` or none.
+def task_prefix(model: str, task: str) -> str:
+    """Return what a model expects before each text for the task: ``query``, ``document``, or none.
 
-    Raises SettingError for a model of which no such words are known.
+    Raises SettingError (setting-invalid) for a model whose prefixes are not known.
     """
     if not task:
         return ""
@@ -48,123 +47,132 @@ def prefix(model: str, task: str) -> str:
     raise SettingError("setting-invalid", value=f"--{task}", setting=model, reason=reason, example=example)
 
 
+_KeyedText = tuple[int, str, bytes]  # row, text, and its name in the store, or nothing without one
 _WINDOW = 100_000  # texts of a generator among which duplicates are found
 _MOST_CHARACTERS = 256 * 1024  # in one batch, unless one text alone has more
 _LOOKED_UP = 1024  # texts that are looked up in the store at a time
 
 
 class Batcher:
-    """Makes batches of what is neither flawed, nor the same as an earlier text, nor in the store."""
+    """Makes batches of the texts that are sound, are not the same as an earlier one, and are not in the cache.
 
-    def __init__(self, source: Source, prefix: str, size: int, matrix: Matrix, ledger: JobStats) -> None:
-        self.size = size
-        self.shelf: JobCache | None = None
-        self.reuses_truncated = False
-        self.looks_at: Callable[[int, str], None] = _nothing
-        self.pulling: Callable[[], AbstractContextManager[None]] = nullcontext
-        self._source, self._prefix, self._matrix, self._ledger = source, prefix, matrix, ledger
-        self._first = _First() if source.length is None else _FirstOfAll()
+    Code of the user that gives the texts runs within ``pulling()``. ``on_text`` is called with each row and text that needs a
+    vector, whether or not the cache has it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        state: JobState,
+        pulling: Callable[[], AbstractContextManager[None]],
+        on_text: Callable[[int, str], None] | None,
+    ) -> None:
+        self._source, self._state, self._pulling, self._on_text = source, state, pulling, on_text
+        self._output, self._stats = state.output, state.stats
+        self._prefix = task_prefix(state.model, state.options.task)
+        self._originals = _RecentOriginals() if source.length is None else _AllOriginals()
 
     def batches(self) -> Iterator[Batch]:
         """Yield the batches in order; raises what a generator raises."""
-        waiting: list[tuple[int, str, bytes]] = []
+        waiting: list[_KeyedText] = []
         characters = 0
-        for row, text, key in self._missing():
+        for row, text, key in self._texts_to_embed():
             if waiting and characters + len(text) > _MOST_CHARACTERS:
                 yield _batch(waiting)
                 waiting, characters = [], 0
             waiting.append((row, text, key))
             characters += len(text)
-            if len(waiting) >= self.size:
+            if len(waiting) >= self._state.size.texts:
                 yield _batch(waiting)
                 waiting, characters = [], 0
         if waiting:
             yield _batch(waiting)
 
-    def _missing(self) -> Iterator[tuple[int, str, bytes]]:
-        for start, values in self._source.windows(_LOOKED_UP, self.pulling):
-            fresh = [(row, text) for row, value in enumerate(values, start) if (text := self._fresh(row, value))]
-            self._ledger.seen = start + len(values)
-            if self.shelf is None:
-                yield from ((row, text, b"") for row, text in fresh)
+    def _texts_to_embed(self) -> Iterator[_KeyedText]:
+        for start, values in self._source.windows(_LOOKED_UP, self._pulling):
+            texts = [(row, text) for row, value in enumerate(values, start) if (text := self._original_text(row, value))]
+            self._stats.seen = start + len(values)
+            if self._state.cache is None:
+                yield from ((row, text, b"") for row, text in texts)
             else:
-                yield from self._not_stored(self.shelf, fresh)
+                yield from self._not_cached(self._state.cache, texts)
 
-    def _fresh(self, row: int, value: Any) -> str:
+    def _original_text(self, row: int, value: Any) -> str:
+        """Return the text with its prefix, or nothing for a value that is no text or a copy, which is noted."""
         if found := flaw(value):
-            self._ledger.flaws[row] = found
+            self._stats.flaws[row] = found
             return ""
         text = self._prefix + value if self._prefix else str.__str__(value)  # NumPy's texts are a kind of str
-        original = self._first.of(text, row)
-        if original == row:
-            self.looks_at(row, text)
-            return text
-        self._ledger.copies.append(row)
-        self._ledger.originals.append(original)
-        return ""
+        original = self._originals.find(text, row)
+        if original != row:
+            self._stats.copies.append(row)
+            self._stats.originals.append(original)
+            return ""
+        if self._on_text:
+            self._on_text(row, text)
+        return text
 
-    def _not_stored(self, shelf: JobCache, fresh: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str, bytes]]:
-        keyed = [(row, text, shelf.key(text, False)) for row, text in fresh]  # noqa: FBT003 - not cut
-        missing = self._reused(shelf, keyed)
-        if not self.reuses_truncated:
+    def _not_cached(self, cache: JobCache, texts: Sequence[tuple[int, str]]) -> Iterator[_KeyedText]:
+        missing = self._reuse(cache, [(row, text, cache.key(text, False)) for row, text in texts])  # noqa: FBT003 - whole
+        if not self._state.options.truncate:
             yield from missing
             return
-        cut = [(row, text, shelf.key(text, True)) for row, text, _ in missing]  # noqa: FBT003 - cut
-        left = {row for row, _, _ in self._reused(shelf, cut)}
-        self._ledger.truncated.update(row for row, _, _ in missing if row not in left)
-        yield from (item for item in missing if item[0] in left)
+        truncated = [(row, text, cache.key(text, True)) for row, text, _ in missing]  # noqa: FBT003 - truncated
+        left = {row for row, _, _ in self._reuse(cache, truncated)}
+        self._stats.truncated.update(row for row, _, _ in missing if row not in left)
+        yield from (keyed for keyed in missing if keyed[0] in left)
 
-    def _reused(self, shelf: JobCache, keyed: Sequence[tuple[int, str, bytes]]) -> list[tuple[int, str, bytes]]:
-        """Take the rows that the store has into the array; return the others."""
-        found = shelf.store.find([key for _, _, key in keyed])
-        width = self._matrix.width or next((len(row) // 4 for row in found.values()), 0)
-        fitting = [item for item in keyed if len(found.get(item[2], b"")) == 4 * width > 0]
+    def _reuse(self, cache: JobCache, keyed: Sequence[_KeyedText]) -> list[_KeyedText]:
+        """Copy the rows that the cache has into the array; return the others."""
+        found = cache.store.find([key for _, _, key in keyed])
+        width = self._output.width or next((len(row) // 4 for row in found.values()), 0)
+        fitting = [entry for entry in keyed if len(found.get(entry[2], b"")) == 4 * width > 0]
         if not fitting:
             return list(keyed)
+
         numbers = np.frombuffer(b"".join(found[key] for _, _, key in fitting), "<f4").reshape(-1, width)
         broken = flaws_of(numbers)
         if broken:
-            fitting = [item for at, item in enumerate(fitting) if at not in broken]
+            fitting = [entry for position, entry in enumerate(fitting) if position not in broken]
             numbers = np.delete(numbers, list(broken), axis=0)
+
         rows = [row for row, _, _ in fitting]
         if rows:
-            self._matrix.put(rows, numbers)
-        self._ledger.reused += len(rows)
-        had = set(rows)
-        return [item for item in keyed if item[0] not in had]
+            self._output.put(rows, numbers)
+        self._stats.reused += len(rows)
+        reused = set(rows)
+        return [entry for entry in keyed if entry[0] not in reused]
 
 
-class _FirstOfAll:
-    """The first row of each text among all."""
+class _AllOriginals:
+    """The first row of each text."""
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
 
-    def of(self, text: str, row: int) -> int:
+    def find(self, text: str, row: int) -> int:
+        """Return the first row with this text, which may be this one."""
         return self._rows.setdefault(text, row)
 
 
-class _First:
+class _RecentOriginals:
     """The first row of each text among the last hundred thousand, of which only a hash is kept."""
 
     def __init__(self) -> None:
         self._rows: dict[bytes, int] = {}
         self._order: deque[bytes] = deque()
 
-    def of(self, text: str, row: int) -> int:
-        name = hashlib.blake2b(text.encode(), digest_size=16).digest()
-        found = self._rows.setdefault(name, row)
-        if found == row:
-            self._order.append(name)
+    def find(self, text: str, row: int) -> int:
+        """Return the first row with this text, which may be this one."""
+        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        original = self._rows.setdefault(digest, row)
+        if original == row:
+            self._order.append(digest)
             if len(self._order) > _WINDOW:
                 del self._rows[self._order.popleft()]
-        return found
+        return original
 
 
-def _nothing(_row: int, _text: str) -> None:
-    """Look at nothing."""
-
-
-def _batch(items: Sequence[tuple[int, str, bytes]]) -> Batch:
-    rows, texts, keys = zip(*items, strict=True)
+def _batch(entries: Sequence[_KeyedText]) -> Batch:
+    rows, texts, keys = zip(*entries, strict=True)
     return Batch(rows, texts, keys if keys[0] else ())

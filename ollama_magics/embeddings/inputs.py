@@ -1,4 +1,4 @@
-"""Texts from any notebook form as one stream of values, and what is wrong with a value."""
+"""Read texts from lists, columns, arrays, generators and files, and say which values are no texts."""
 
 from __future__ import annotations
 
@@ -16,44 +16,33 @@ from ollama_magics.messages import Joined, Phrase
 
 MOST_NAMED = 10
 EMPTY, HALVED = Phrase("row_empty"), Phrase("row_surrogate")
-_MISSING = {"NAType": "row_na", "NaTType": "row_nat"}  # of pandas, by name: nobody imports it for this
+_MISSING = {"NAType": "row_na", "NaTType": "row_nat"}  # of pandas, which is not imported for this
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot write
 
 
 def flaw(value: Any) -> Phrase | None:
-    """Return why the value is no text, such as ``is None``, or None where it is one."""
-    if not isinstance(value, str):
-        return _kind(value)
-    if not value or value.isspace():
-        return EMPTY
-    if not value.isascii() and _SURROGATE.search(value):
-        return HALVED
-    return None
-
-
-def _kind(value: Any) -> Phrase:
+    """Return why the value cannot be embedded, such as ``is None``, or None where it can."""
+    if isinstance(value, str):
+        if not value or value.isspace():
+            return EMPTY
+        return HALVED if not value.isascii() and _SURROGATE.search(value) else None
     if value is None or isinstance(value, (int, float)):
-        return _known("row_is", repr(value)[:40])
+        return _cached_phrase("row_is", repr(value)[:40])
     kind = type(value).__name__
-    return Phrase(_MISSING[kind]) if kind in _MISSING else _known("row_is_a", kind)
+    return Phrase(_MISSING[kind]) if kind in _MISSING else _cached_phrase("row_is_a", kind)
 
 
 @lru_cache(maxsize=64)  # a column of a million numbers that are missing has one phrase for all
-def _known(key: str, what: str) -> Phrase:
+def _cached_phrase(key: str, what: str) -> Phrase:
     return Phrase(key, what=what)
 
 
-def flaws(values: Sequence[Any]) -> dict[int, Phrase]:
-    """Return the flaw of each value that has one, by position."""
-    return {row: found for row, value in enumerate(values) if (found := flaw(value))}
-
-
-def named(found: Mapping[int, Phrase], most: int = MOST_NAMED) -> Phrase:
-    """Return ``Row 3 is None, row 7 is empty and 12 more.``."""
-    first, *others = sorted(found)
-    shown = [Phrase("first_row", row=first, flaw=found[first])]
-    shown += [Phrase("next_row", row=row, flaw=found[row]) for row in others[: most - 1]]
-    rest = Phrase("more_rows", count=len(found) - most) if len(found) > most else ""
+def named(flaws: Mapping[int, Phrase], most: int = MOST_NAMED) -> Phrase:
+    """Return ``Row 3 is None, row 7 is empty and 12 more.`` for flaws by row."""
+    first, *others = sorted(flaws)
+    shown = [Phrase("first_row", row=first, flaw=flaws[first])]
+    shown += [Phrase("next_row", row=row, flaw=flaws[row]) for row in others[: most - 1]]
+    rest = Phrase("more_rows", count=len(flaws) - most) if len(flaws) > most else ""
     return Phrase("rows_named", rows=Joined(shown, Phrase("comma")), rest=rest)
 
 
@@ -71,7 +60,7 @@ class Source:
     index: Any = None
 
     def windows(self, size: int, pulling: Callable[[], AbstractContextManager[None]] = nullcontext) -> Iterator[_Window]:
-        """Yield pieces of the values with the position of their first; raises what the generator raises.
+        """Yield parts of the values with the position of their first; raises what the generator raises.
 
         The code of a generator runs in a ``with pulling()``.
         """
@@ -80,25 +69,24 @@ class Source:
                 yield start, self.values[start : start + size]
             return
         start, values = 0, iter(self.values)
-        while piece := _pulled(values, pulling):
-            yield start, piece
-            start += len(piece)
-
-
-def _pulled(values: Iterator[Any], pulling: Callable[[], AbstractContextManager[None]]) -> list[Any]:
-    with pulling():
-        return list(islice(values, _STREAMED))
+        while True:
+            with pulling():
+                window = list(islice(values, _STREAMED))
+            if not window:
+                return
+            yield start, window
+            start += len(window)
 
 
 def source_of(rows: Any) -> Source:
-    """Return the values of a list, tuple, Series, column, array, generator or single string; nothing is judged yet.
+    """Return the values of a list, tuple, Series, column, array, generator or single string; values are not checked yet.
 
     Raises EmbeddingProblem for no rows, for a frame, and for kinds without an order.
     """
     if isinstance(rows, str):
         return Source([rows], 1, range(1))
-    _refuse_kinds(rows)
-    found = _listed(rows)
+    _require_column(rows)
+    found = _as_list(rows)
     if found is None:
         return Source(rows)
     if not found:
@@ -121,53 +109,54 @@ def texts_of(rows: Any) -> list[str]:
 
 def require_texts(values: Sequence[Any]) -> None:
     """Raise EmbeddingProblem with the rows that are no texts, if any."""
-    if wrong := flaws(values):
+    wrong = {row: found for row, value in enumerate(values) if (found := flaw(value))}
+    if wrong:
         raise EmbeddingProblem("rows-not-text", rows=tuple(wrong), found=named(wrong))
 
 
 def lines_of(path: str | Path) -> Source:
     """Return the lines of a UTF-8 file, which is read as they are needed; raises EmbeddingProblem where there is none.
 
-    A byte that is no UTF-8 becomes a lone surrogate, which is told with its row.
+    A byte that is no UTF-8 becomes a lone surrogate, which is reported with its row.
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise _no_rows(str(path), Phrase("no_such_file"), Phrase("use_lines"))
-    return Source(_lines(file))
+        raise _not_texts(str(path), Phrase("no_such_file"), Phrase("use_lines"))
+
+    def lines() -> Iterator[str]:
+        # as in a cell, \n and \r\n end a line: a lone \r stands within a text
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as opened:
+            yield from (line.removesuffix("\n").removesuffix("\r") for line in opened)
+
+    return Source(lines())
 
 
-def _lines(file: Path) -> Iterator[str]:
-    # only these two end a line, as in a cell: a lone \r stands within a text
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as opened:
-        yield from (line.removesuffix("\n").removesuffix("\r") for line in opened)
-
-
-def _listed(rows: Any) -> list[Any] | None:
+def _as_list(rows: Any) -> list[Any] | None:
     if isinstance(rows, list):
         return rows
     if hasattr(rows, "ndim") and rows.ndim != 1:
-        raise _no_rows(Phrase("array_of_texts"), Phrase("has_dimensions", count=rows.ndim), "x = %embed texts.ravel()")
+        raise _not_texts(Phrase("array_of_texts"), Phrase("has_dimensions", count=rows.ndim), "x = %embed texts.ravel()")
     for name in _LISTS:
         if hasattr(rows, name):
             return list(getattr(rows, name)())
     return list(rows) if hasattr(rows, "__len__") else None
 
 
-def _refuse_kinds(rows: Any) -> None:
+def _require_column(rows: Any) -> None:
     kind = type(rows).__name__
-    if kind == "LazyFrame":  # to ask one for its columns would already compute something
-        raise _no_rows(kind, Phrase("not_collected"), 'x = %embed frame.collect()["text"]')
+    if kind == "LazyFrame":  # asking it for its columns would already compute something
+        raise _not_texts(kind, Phrase("not_collected"), 'x = %embed frame.collect()["text"]')
     if hasattr(rows, "columns") and hasattr(rows, "shape"):
         names = getattr(rows, "column_names", rows.columns)  # pyarrow's columns are the arrays themselves
         column = next(iter(names), "text")
-        raise _no_rows(kind, Phrase("several_columns"), Phrase("use_column", column=repr(str(column))))
+        raise _not_texts(kind, Phrase("several_columns"), Phrase("use_column", column=repr(str(column))))
     if isinstance(rows, Mapping):
-        raise _no_rows(kind, Phrase("no_texts"), "x = %embed list(texts.values())")
+        raise _not_texts(kind, Phrase("no_texts"), "x = %embed list(texts.values())")
     if rows is None or isinstance(rows, (bytes, bytearray, int, float)) or not hasattr(rows, "__iter__"):
-        raise _no_rows(kind, Phrase("no_texts"), 'x = %embed ["a text", "another"]')
+        raise _not_texts(kind, Phrase("no_texts"), 'x = %embed ["a text", "another"]')
     if isinstance(rows, (set, frozenset)):
-        raise _no_rows(kind, Phrase("no_order"), "x = %embed sorted(texts)")
+        raise _not_texts(kind, Phrase("no_order"), "x = %embed sorted(texts)")
 
 
-def _no_rows(kind: str | Phrase, reason: Phrase, instead: str | Phrase) -> EmbeddingProblem:
+def _not_texts(kind: str | Phrase, reason: Phrase, instead: str | Phrase) -> EmbeddingProblem:
     return EmbeddingProblem("input-not-texts", kind=kind, reason=reason, instead=instead)

@@ -15,7 +15,7 @@ _ON_ERROR = ("raise", "nan", "skip")
 _MOST_PARALLEL = 16
 _SWITCHES = {"true": True, "yes": True, "false": False, "no": False}
 # the options of a runner that an embedding model has; sampling means nothing to it
-_OPTIONS: dict[str, Callable[[str], Any]] = {
+_RUNNER_OPTIONS: dict[str, Callable[[str], Any]] = {
     # a real server answers wrongly to what is below 1
     "num_ctx": lambda text: _count(text, "num_ctx", "-O num_ctx=2048"),
     "num_batch": lambda text: _count(text, "num_batch", "-O num_batch=2048"),
@@ -26,7 +26,7 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """A job as the person wants it; empty values leave the choice to the server."""
+    """The options of one job; empty values leave the choice to the server."""
 
     model: str = ""
     batch: int = 256
@@ -44,7 +44,7 @@ class EmbedOptions:
     local_only: bool = False
 
 
-def read(  # noqa: PLR0913 - one for each option of %embed
+def read_options(  # noqa: PLR0913 - one for each option of %embed
     model: str = "",
     *,
     batch: object = 256,
@@ -59,72 +59,63 @@ def read(  # noqa: PLR0913 - one for each option of %embed
     base_url: str | Iterable[str] = (),
     **switches: bool,
 ) -> EmbedOptions:
-    """Return the wish; ``switches`` are truncate, verify, any_model, store, local_only. Raises SettingError for a bad value."""
+    """Return the checked options; ``switches`` are truncate, verify, any_model, store and local_only.
+
+    Raises SettingError (setting-invalid) for a bad value.
+    """
     if query and document:
-        raise _refused("--query --document", "task", Phrase("one_task"), "--query")
+        raise _invalid("--query --document", "task", Phrase("one_task"), "--query")
+    in_flight = _count(parallel, "parallel", "--parallel 2")
+    if in_flight > _MOST_PARALLEL:
+        raise _invalid(parallel, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")
+    if on_error not in _ON_ERROR:
+        raise _invalid(on_error, "on-error", Phrase("need_word", words=", ".join(_ON_ERROR)), "--on-error nan")
+    urls = base_url.split(",") if isinstance(base_url, str) else map(str, base_url)
     return EmbedOptions(
         model=values.plain_text(model, "model"),
         batch=_count(batch, "batch", "--batch 64"),
-        parallel=_parallel(parallel),
+        parallel=in_flight,
         dimensions=None if dimensions is None else _count(dimensions, "dimensions", "--dimensions 256"),
         task="query" if query else "document" if document else "",
-        on_error=_word(on_error),
+        on_error=str(on_error),
         keep_alive=values.keep_alive(keep_alive, "keep_alive"),
-        options=_options(options, context),
-        servers=_addresses(base_url),
+        options=_read_runner_options(options, context),
+        servers=tuple(dict.fromkeys(url.strip() for url in urls if url.strip())),
         **switches,
     )
 
 
-def _parallel(typed: object) -> int:
-    found = _count(typed, "parallel", "--parallel 2")
-    if found > _MOST_PARALLEL:
-        raise _refused(typed, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")
-    return found
-
-
-def _count(typed: object, setting: str, example: str) -> int:
+def _count(given: object, setting: str, example: str) -> int:
     try:
-        return values.count(typed, setting)
+        return values.count(given, setting)
     except SettingError as error:
-        raise _refused(typed, setting, error.facts["reason"], example) from None
+        raise _invalid(given, setting, error.facts["reason"], example) from None
 
 
-def _word(typed: object) -> str:
-    if typed not in _ON_ERROR:
-        raise _refused(typed, "on-error", Phrase("need_word", words=", ".join(_ON_ERROR)), "--on-error nan")
-    return str(typed)
-
-
-def _options(typed: Mapping[str, object] | Iterable[str], context: object) -> dict[str, Any]:
-    if isinstance(typed, Mapping):
-        pairs = [(str(name), str(value)) for name, value in typed.items()]
+def _read_runner_options(given: Mapping[str, object] | Iterable[str], context: object) -> dict[str, Any]:
+    if isinstance(given, Mapping):
+        pairs = [(str(name), str(value)) for name, value in given.items()]
     else:
-        pairs = [(name, value) for name, _, value in (word.partition("=") for word in typed)]
-    found = {name.strip(): _option(name.strip(), value.strip()) for name, value in pairs}
+        pairs = [(name, value) for name, _, value in (word.partition("=") for word in given)]
+    options = {name.strip(): _read_runner_option(name.strip(), value.strip()) for name, value in pairs}
     if context is not None:
-        found["num_ctx"] = values.count(context, "context")
-    return found
+        options["num_ctx"] = values.count(context, "context")
+    return options
 
 
-def _option(name: str, value: str) -> Any:
-    if name not in _OPTIONS:
-        near = difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0.5)
-        hint = Phrase("near_option", near=near[0]) if near else Phrase("known_options", names=", ".join(_OPTIONS))
-        raise _refused(name, "option", hint, f"-O {near[0] if near else 'num_ctx'}=2048")
+def _read_runner_option(name: str, value: str) -> Any:
+    if name not in _RUNNER_OPTIONS:
+        near = difflib.get_close_matches(name, _RUNNER_OPTIONS, n=1, cutoff=0.5)
+        hint = Phrase("near_option", near=near[0]) if near else Phrase("known_options", names=", ".join(_RUNNER_OPTIONS))
+        raise _invalid(name, "option", hint, f"-O {near[0] if near else 'num_ctx'}=2048")
     try:
-        return _OPTIONS[name](value)
+        return _RUNNER_OPTIONS[name](value)
     except (ValueError, KeyError):
         kind = Phrase("need_truth" if name == "use_mmap" else "need_whole")
-        raise _refused(value, name, kind, f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None
+        raise _invalid(value, name, kind, f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None
 
 
-def _addresses(typed: str | Iterable[str]) -> tuple[str, ...]:
-    words = typed.split(",") if isinstance(typed, str) else [str(word) for word in typed]
-    return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
-
-
-def _refused(value: object, setting: str, reason: Phrase, example: str) -> SettingError:
+def _invalid(value: object, setting: str, reason: Phrase, example: str) -> SettingError:
     return SettingError(
         "setting-invalid", value=repr(str(value)[:60]), setting=setting, reason=reason, example=f"%embed {example} …"
     )

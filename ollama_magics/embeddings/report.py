@@ -1,4 +1,4 @@
-"""What a job did besides the array."""
+"""What a job reports besides the array, and the figures it keeps while it runs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from typing import Any
 
 from ollama_magics.messages import Phrase
 
+_MOST_SHOWN = 10  # rows
+
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """What happened to the rows; rows are positions in the texts, counted from 0.
+    """What happened to the rows of one call; rows are positions in the texts, counted from 0.
 
-    ``index`` is the index of the Series, or positions: one entry for each row of the array. ``kept`` are the positions in the
-    texts of the rows of the array. ``failed`` rows have no vector (NaN or left out), ``truncated`` ones one of their
-    beginning only. ``reused`` rows came from the store, ``retried`` requests were asked again; ``seconds`` is the whole time.
-    ``notes`` are what should be said besides: the key of a phrase and its facts.
+    Attributes:
+        index: the index of the Series, or positions: one entry for each row of the array.
+        kept: the position in the texts of each row of the array.
+        failed: rows without a vector, which are NaN in the array or left out.
+        truncated: rows whose vector stands for the beginning of the text only.
+        reused: how many rows came from the store.
+        retried: how many requests were sent again.
+        seconds: the whole time.
+        notes: what should be shown besides: the key of a phrase and its facts.
+
+    Example: ``om.embed(texts, on_error="skip", report=lambda report: print(report.failed))``
     """
 
     index: Any
@@ -30,21 +39,24 @@ class EmbedReport:
     notes: tuple[tuple[str, Mapping[str, object]], ...] = ()
 
     def with_note(self, key: str, **facts: object) -> EmbedReport:
-        """Return the report with something more to say, unless all of it is empty."""
+        """Return the report with one more note, unless all its facts are empty."""
         return replace(self, notes=(*self.notes, (key, facts))) if any(facts.values()) else self
 
     def __repr__(self) -> str:
-        figures = f"{len(self.kept)} rows, {self.reused} reused, {self.retried} retried, {self.seconds:.1f} s"
-        named = [f"{name} {_few(rows)}" for name in ("failed", "truncated") if (rows := getattr(self, name))]
-        return f"<EmbedReport: {', '.join([figures, *named])}>"
+        parts = [f"{len(self.kept)} rows, {self.reused} reused, {self.retried} retried, {self.seconds:.1f} s"]
+        for name, rows in (("failed", self.failed), ("truncated", self.truncated)):
+            if rows:
+                more = f" and {len(rows) - _MOST_SHOWN} more" if len(rows) > _MOST_SHOWN else ""
+                parts.append(f"{name} {', '.join(map(str, rows[:_MOST_SHOWN]))}{more}")
+        return f"<EmbedReport: {', '.join(parts)}>"
 
 
 @dataclass
 class JobStats:
-    """The account that a job keeps while it runs; one thread writes each part."""
+    """The figures of a job while it runs; one thread writes each of them."""
 
-    seen: int = 0  # rows that came out of the source
-    embedded: int = 0  # rows that have their vector from a server
+    seen: int = 0  # rows that the source has given
+    embedded: int = 0  # rows whose vector came from a server
     reused: int = 0
     retried: int = 0
     batches: int = 0
@@ -53,32 +65,27 @@ class JobStats:
     copies: array[int] = field(default_factory=lambda: array("q"))
     originals: array[int] = field(default_factory=lambda: array("q"))
     notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
-    last: BaseException | None = None  # what the last text that was given up failed with
+    last_error: BaseException | None = None  # of the last text that was given up
 
     @property
     def done(self) -> int:
-        """Rows of which nothing more is to come."""
+        """Rows that are finished, with a vector or without."""
         return self.embedded + self.reused + len(self.flaws) + len(self.copies)
 
     def note(self, key: str, **facts: object) -> None:
-        """Keep something to be said, once."""
+        """Keep a note to be shown, once."""
         if (key, facts) not in self.notes:
             self.notes.append((key, facts))
 
     def settle_copies(self) -> None:
-        """Let rows with the same text share their fate."""
-        sound = array("q"), array("q")
+        """Give rows with the same text as an earlier one its flaw, and whether it was truncated."""
+        copies, originals = array("q"), array("q")
         for copy, original in zip(self.copies, self.originals, strict=True):
             if original in self.flaws:
                 self.flaws[copy] = self.flaws[original]
                 continue
-            sound[0].append(copy)
-            sound[1].append(original)
+            copies.append(copy)
+            originals.append(original)
             if original in self.truncated:
                 self.truncated.add(copy)
-        self.copies, self.originals = sound
-
-
-def _few(rows: Sequence[int], most: int = 10) -> str:
-    rest = f" and {len(rows) - most} more" if len(rows) > most else ""
-    return ", ".join(map(str, rows[:most])) + rest
+        self.copies, self.originals = copies, originals

@@ -18,10 +18,12 @@ from ollama_magics.messages import Phrase
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
 
+_SHOWN = 12  # characters of a digest
+
 
 @dataclass(frozen=True)
-class Place:
-    """One server."""
+class Endpoint:
+    """One server with its models."""
 
     client: Client
     models: InstalledModels
@@ -31,82 +33,81 @@ class Place:
         """Its address."""
         return self.client.address.url
 
+    def width(self, model: str) -> int:
+        """Return the number of components of the model's vectors, or 0 where the server does not say."""
+        return self.models.card(model).embedding_length or 0
+
 
 @dataclass
 class ServerPool:
-    """The model of a job, its digest, the servers that have it, and what should be said about the others."""
+    """The model of a job, its digest, the servers that have it, and notes about those that were left out."""
 
     model: str
     digest: str
-    places: list[Place]
-    width: int = 0  # numbers in a vector, where the server says
+    endpoints: list[Endpoint]
+    width: int = 0  # components of a vector, where the server says
     notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
     def require_same(self) -> None:
-        """Raise EmbeddingProblem if the model was replaced on a server; one that is gone or busy by now has replaced nothing."""
-        for place in self.places:
+        """Raise EmbeddingProblem (model-replaced) if the model was replaced on a server.
+
+        A server that cannot be reached or is busy has replaced nothing.
+        """
+        for endpoint in self.endpoints:
             try:
-                now = place.client.digest(self.model)
+                digest = endpoint.client.digest(self.model)
             except (ConnectionProblem, RequestRefused):
                 continue
-            if now != self.digest:
-                before, after = _short(self.digest), _short(now)
-                raise EmbeddingProblem("model-replaced", url=place.url, model=self.model, before=before, after=after)
+            if digest != self.digest:
+                before, after = (found.removeprefix("sha256:")[:_SHOWN] or "none" for found in (self.digest, digest))
+                raise EmbeddingProblem("model-replaced", url=endpoint.url, model=self.model, before=before, after=after)
 
 
-def choose(places: Sequence[Place], wish: EmbedOptions) -> ServerPool:
-    """Return the model and the servers that answer; the others are left out with a word.
+def select_servers(endpoints: Sequence[Endpoint], options: EmbedOptions) -> ServerPool:
+    """Return the model and the servers that answer; the others are left out with a note.
 
-    Raises what the first said where none is left, and EmbeddingProblem where two models differ.
+    Raises the error of the first server where none is left, and EmbeddingProblem (models-differ) where two models differ.
     """
-    choice: ServerPool | None = None
-    left_out: list[tuple[Place, OllamaMagicsError]] = []
-    for place in places:
+    pool: ServerPool | None = None
+    left_out: list[tuple[Endpoint, OllamaMagicsError]] = []
+    for endpoint in endpoints:
         try:
-            choice = _with(choice, place, wish, several=len(places) > 1)
+            pool = _add(pool, endpoint, options, is_alone=len(endpoints) == 1)
         except (ConnectionProblem, RequestRefused, ModelProblem) as error:
-            left_out.append((place, error))
-    if choice is None:
+            left_out.append((endpoint, error))
+    if pool is None:
         raise left_out[0][1]
-    choice.notes.extend(("server_left_out", {"url": place.url, "reason": error.phrase("what")}) for place, error in left_out)
-    return choice
+    pool.notes.extend(("server_left_out", {"url": endpoint.url, "reason": error.phrase("what")}) for endpoint, error in left_out)
+    return pool
 
 
-def _with(choice: ServerPool | None, place: Place, wish: EmbedOptions, *, several: bool) -> ServerPool:
-    place.models.require_recent()
-    model = _able(place, choice.model if choice else wish.model, wish)
-    digest = place.client.digest(model)
-    if several and not digest:
-        host = place.client.address.host
+def _add(pool: ServerPool | None, endpoint: Endpoint, options: EmbedOptions, *, is_alone: bool) -> ServerPool:
+    endpoint.models.require_recent()
+    model = _select_model(endpoint, pool.model if pool else options.model, options)
+    digest = endpoint.client.digest(model)
+    if not (is_alone or digest):
+        host = endpoint.client.address.host
         raise ModelProblem("model-missing", model=model, host=host, installed=Phrase("list_there", host=host), nearest="")
-    if choice is None:
-        return ServerPool(model, digest, [place], _width(place, model))
-    if digest != choice.digest:
-        first = choice.places[0].url
-        raise EmbeddingProblem("models-differ", model=model, first=first, second=place.url)
-    choice.places.append(place)
-    return choice
+    if pool is None:
+        return ServerPool(model, digest, [endpoint], endpoint.width(model))
+    if digest != pool.digest:
+        raise EmbeddingProblem("models-differ", model=model, first=pool.endpoints[0].url, second=endpoint.url)
+    pool.endpoints.append(endpoint)
+    return pool
 
 
-def _able(place: Place, model: str, wish: EmbedOptions) -> str:
-    model = model if model and wish.any_model else place.models.choose(model, "embedding")
-    if wish.local_only and (host := place.models.card(model).remote_host):
+def _select_model(endpoint: Endpoint, model: str, options: EmbedOptions) -> str:
+    if not (model and options.any_model):
+        model = endpoint.models.choose(model, "embedding")
+    if options.local_only and (host := endpoint.models.card(model).remote_host):
         raise SettingError("local-only", what=host)
-    width = _width(place, model)
-    if wish.dimensions and width and wish.dimensions > width:
+    width = endpoint.width(model)
+    if options.dimensions and width and options.dimensions > width:
         raise SettingError(
             "setting-invalid",
-            value=str(wish.dimensions),
+            value=str(options.dimensions),
             setting="dimensions",
             reason=Phrase("vectors_have", model=model, width=width),
             example=f"%embed --dimensions {width} …",
         )
     return model
-
-
-def _width(place: Place, model: str) -> int:
-    return place.models.card(model).embedding_length or 0
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:12] or "none"

@@ -1,1 +1,1 @@
-"""A stand-in Ollama server for people and tests without one, and no client of anything."""
+"""A stand-in Ollama server for trying out and testing; it shares no code with the client."""

@@ -1,4 +1,4 @@
-"""What the models of the stand-in server answer, as whole texts that follow from the prompt."""
+"""Choose what a model of the stand-in server answers; the text follows from the prompt."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count, cycle
 from math import inf
 from typing import Any
 
-from ollama_magics.fake_server import go_json, pictures, responses
+from ollama_magics.fake_server import pictures, responses
 from ollama_magics.fake_server.models import Model
+from ollama_magics.fake_server.responses import ApiError
 from ollama_magics.fake_server.tokens import Message, tokenise
 
+_TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 _DEEPEST = 6
-_ITEMS = 2  # of a list, where the schema leaves it open
+_ITEMS = 2  # of a list, if the schema leaves the number open
 _FORMATS = {
     "date": "2026-01-05",
     "date-time": "2026-01-05T09:00:00Z",
@@ -30,17 +32,16 @@ _FORMATS = {
 
 
 def instance(schema: dict[str, Any], words: list[str], numbers: Iterable[int] = ()) -> Any:
-    """Return a value that the schema allows, its texts taken from ``words`` and its keys in the order of the schema.
+    """Return a value that the schema allows, with the keys in the order of the schema.
 
-    Numbers come from ``numbers``, then they are counted.
-
-    Raises RefusalError where Ollama cannot make a grammar of the schema.
+    Texts are taken from ``words``; numbers from ``numbers``, then 1, 2, 3 and so on.
+    Raises ApiError if Ollama cannot make a grammar of the schema.
     """
-    return _Instances(schema, words, numbers).value(schema, 0)
+    return _InstanceBuilder(schema, words, numbers).value(schema, 0)
 
 
-class _Instances:
-    """The words and numbers still to be used, and where to look up a ``$ref``."""
+class _InstanceBuilder:
+    """Build one value of a schema; ``root`` is where a ``$ref`` is looked up."""
 
     def __init__(self, root: dict[str, Any], words: list[str], numbers: Iterable[int]) -> None:
         self._root = root
@@ -69,10 +70,12 @@ class _Instances:
             return inner[0]
         if keyword == "allOf":
             return self.value({key: value for part in inner for key, value in part.items()}, depth)
-        return self.value(_null_of(inner) if depth >= _DEEPEST else inner[0], depth)
+        if depth >= _DEEPEST and {"type": "null"} in inner:  # which ends a recursion
+            return None
+        return self.value(inner[0], depth)
 
     def _referred(self, reference: Any, depth: int) -> Any:
-        # A root that is a reference switches the grammar off below it: seen on 0.24.0.
+        # A root that is a reference switches the grammar off below it (0.24.0).
         if "$ref" in self._root and depth > 0:
             return {"prompt": next(self._words)}
         target: Any = self._root
@@ -84,27 +87,31 @@ class _Instances:
 
     def _typed(self, schema: dict[str, Any], depth: int) -> Any:
         name = schema.get("type", "object" if "properties" in schema or not depth else "string")
-        makers: dict[str, Callable[[], Any]] = {
-            "object": lambda: self._object(schema, depth),
-            "array": lambda: self._array(schema, depth),
-            "string": lambda: self._string(schema),
-            "integer": lambda: self._integer(schema),
-            "number": lambda: self._number(schema),
-            "boolean": lambda: True,
-            "null": lambda: None,
-        }
         names = name if isinstance(name, list) and name else [name]
-        if not all(isinstance(one, str) and one in makers for one in names):
+        if not all(isinstance(one, str) and one in _TYPES for one in names):
             raise responses.bad_schema()
-        return makers[names[0]]()
+        match names[0]:
+            case "object":
+                return self._object(schema, depth)
+            case "array":
+                return self._array(schema, depth)
+            case "string":
+                return self._string(schema)
+            case "integer":
+                return self._integer(schema)
+            case "number":
+                least = schema.get("minimum", schema.get("exclusiveMinimum"))
+                most = schema.get("maximum", schema.get("exclusiveMaximum"))
+                return float(self._integer(schema) if least is None or most is None else (least + most) / 2)
+        return True if names[0] == "boolean" else None
 
     def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
         members = schema.get("properties", {})
         required = schema.get("required", [])
         names = [name for name in members if name in required or depth < _DEEPEST]
-        more = schema.get("additionalProperties")
-        if not members and isinstance(more, dict):
-            return {next(self._words): self.value(more, depth + 1)}
+        additional = schema.get("additionalProperties")
+        if not members and isinstance(additional, dict):
+            return {next(self._words): self.value(additional, depth + 1)}
         return {name: self.value(members[name], depth + 1) for name in names}
 
     def _array(self, schema: dict[str, Any], depth: int) -> list[Any]:
@@ -113,10 +120,10 @@ class _Instances:
             raise responses.bad_schema()
         first = [self.value(item, depth + 1) for item in schema.get("prefixItems", [])]
         least = schema.get("minItems", 0)
-        wanted = max(least, min(_ITEMS if depth < _DEEPEST else 0, schema.get("maxItems", _ITEMS)))
+        length = max(least, min(_ITEMS if depth < _DEEPEST else 0, schema.get("maxItems", _ITEMS)))
         if items is None:
             return first
-        return first + [self.value(items, depth + 1) for _ in range(wanted - len(first))]
+        return first + [self.value(items, depth + 1) for _ in range(length - len(first))]
 
     def _string(self, schema: dict[str, Any]) -> str:
         pattern = schema.get("pattern", "^$")
@@ -130,18 +137,6 @@ class _Instances:
         most = schema.get("maximum", schema.get("exclusiveMaximum", inf) - 1)
         return int(min(max(next(self._numbers), least), most))
 
-    def _number(self, schema: dict[str, Any]) -> float:
-        least = schema.get("minimum", schema.get("exclusiveMinimum"))
-        most = schema.get("maximum", schema.get("exclusiveMaximum"))
-        if least is not None and most is not None:
-            return float((least + most) / 2)
-        return float(self._integer(schema))
-
-
-def _null_of(choices: list[Any]) -> Any:
-    """Return the choice that ends a recursion, if there is one."""
-    return next((choice for choice in choices if choice == {"type": "null"}), choices[0])
-
 
 _QUOTED_WORDS = 12
 _TABLE_ROWS = 8
@@ -154,8 +149,8 @@ _SHOWPIECE = re.compile(r"\b(?:table|code|markdown)s?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """An answer: its tokens (perhaps without end) or calls, the thoughts before it, and whether the server calls it done."""
+class Answer:
+    """The tokens of an answer (perhaps without end) or calls, the thoughts before it, and whether the server says it is done."""
 
     tokens: Iterable[str]
     thoughts: str = ""
@@ -164,8 +159,8 @@ class Spoken:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A conversation, as far as the models listen."""
+class Conversation:
+    """What the models use of a conversation: all system prompts, the last prompt, and how many prompts there were."""
 
     system: str
     prompt: str
@@ -175,97 +170,93 @@ class Heard:
 
     @property
     def words(self) -> list[str]:
-        """The words of the last prompt."""
+        """The words of the last prompt, in order."""
         return self.prompt.split()
 
+    @property
+    def distinct_words(self) -> list[str]:
+        """The words of the last prompt without punctuation, each once."""
+        return list(dict.fromkeys(re.findall(r"\w+", self.prompt)))
 
-def hear(messages: tuple[Message, ...]) -> Heard:
-    """Return the system prompt, the last prompt and the number of prompts of a conversation."""
-    asked = [message for message in messages if message.role == "user"]
-    last = asked[-1] if asked else messages[-1]
+
+def read_conversation(messages: tuple[Message, ...]) -> Conversation:
+    """Return what the models use of the messages."""
+    prompts = [message for message in messages if message.role == "user"]
+    last = prompts[-1] if prompts else messages[-1]
     system = " ".join(message.content for message in messages if message.role == "system")
-    said_last = list(itertools.takewhile(lambda message: message.role == "tool", reversed(messages)))
-    results = tuple(message.content for message in reversed(said_last))
-    return Heard(system, last.content, last.pictures, len(asked), results)
+    tool_messages = list(itertools.takewhile(lambda message: message.role == "tool", reversed(messages)))
+    results = tuple(message.content for message in reversed(tool_messages))
+    return Conversation(system, last.content, last.pictures, len(prompts), results)
 
 
-def answer(model: Model, heard: Heard, form: Any, *, think: bool, tools: tuple[dict[str, Any], ...] = ()) -> Spoken:
-    """Return what the model says. ``form`` is the request's format: None, "json" or a JSON schema.
+def answer(
+    model: Model, conversation: Conversation, response_format: Any, *, think: bool, tools: tuple[dict[str, Any], ...] = ()
+) -> Answer:
+    """Return what the model answers. ``response_format`` is None, "json" or a JSON schema.
 
-    Where there are tools, it calls those that the prompt names, or the first, and then says what they returned.
-
-    Raises RefusalError for a picture or a schema that Ollama cannot use.
+    If there are tools, it calls those that the prompt names, or the first, and then says what they returned.
+    Raises ApiError for a picture or a schema that Ollama cannot use.
     """
-    thoughts = _thoughts(heard) if think else ""
-    if tools and not heard.results:
-        return Spoken((), thoughts, calls=tuple(_calls(tools, heard)))
-    if repeat := _REPEAT.search(heard.prompt):
-        return Spoken(tokenise(repeat[1]), thoughts)
-    if _NEVER_STOP.search(heard.prompt):
-        return Spoken(itertools.cycle([" and", " on"]), thoughts)
-    if _LOOP_OVER_SPACES.search(heard.prompt):
-        return Spoken(["{", *[" "] * _LOOP], thoughts, done=False)
-    return Spoken(tokenise(_text(model, heard, form)), thoughts)
+    thoughts = f"The prompt has {_word_count(conversation)}. I should say what I read." if think else ""
+    if tools and not conversation.results:
+        return Answer((), thoughts, calls=tuple(_calls(tools, conversation)))
+    if repeat := _REPEAT.search(conversation.prompt):
+        return Answer(tokenise(repeat[1]), thoughts)
+    if _NEVER_STOP.search(conversation.prompt):
+        return Answer(itertools.cycle([" and", " on"]), thoughts)
+    if _LOOP_OVER_SPACES.search(conversation.prompt):
+        return Answer(["{", *[" "] * _LOOP], thoughts, done=False)
+    return Answer(tokenise(_text(model, conversation, response_format)), thoughts)
 
 
-def check_format(form: Any) -> Any:
-    """Return the format itself, or None where "" or nothing was sent.
+def check_format(value: Any) -> Any:
+    """Return the format of a request, or None for "" and None.
 
-    Raises RefusalError for anything but "json" and objects.
+    Raises ApiError for anything but "json" and objects.
     """
-    if form in (None, ""):
+    if value in (None, ""):
         return None
-    if form == "json" or isinstance(form, dict):
-        return form
-    raise responses.bad_format(go_json.go_json(go_json.go_json(form)))
+    if value == "json" or isinstance(value, dict):
+        return value
+    quoted = responses.json_text(responses.json_text(value))
+    raise ApiError(f'invalid format: {quoted}; expected "json" or a valid JSON Schema object', 500)
 
 
-def _text(model: Model, heard: Heard, form: Any) -> str:
-    if form is not None:
-        return json.dumps(_object(heard, form), ensure_ascii=False)
-    if heard.results:
-        return f"The functions returned: {', '.join(heard.results)}"
-    if heard.pictures and model.can("vision"):
-        return pictures.describe(heard.pictures)
-    if _SHOWPIECE.search(heard.prompt):
-        return _showpiece(heard)
-    return _plain(heard)
+def _text(model: Model, conversation: Conversation, response_format: Any) -> str:
+    if response_format is not None:
+        empty = response_format in ("json", {})
+        default = {"prompt": conversation.prompt, "words": len(conversation.words), "turn": conversation.turn}
+        return json.dumps(default if empty else instance(response_format, conversation.distinct_words), ensure_ascii=False)
+    if conversation.results:
+        return f"The functions returned: {', '.join(conversation.results)}"
+    if conversation.pictures and model.can("vision"):
+        return pictures.describe(conversation.pictures)
+    if _SHOWPIECE.search(conversation.prompt):
+        return _showpiece(conversation)
+    text = f"This is turn {conversation.turn}. I read {_word_count(conversation)}: “{_first_words(conversation.words)}”"
+    return f"{text} My instructions are: “{_first_words(conversation.system.split())}”" if conversation.system else text
 
 
-def _calls(tools: tuple[dict[str, Any], ...], heard: Heard) -> Iterator[dict[str, Any]]:
-    """Yield calls with arguments after the schema, the numbers of the prompt among them."""
+def _calls(tools: tuple[dict[str, Any], ...], conversation: Conversation) -> Iterator[dict[str, Any]]:
+    """Yield calls with arguments that follow the schema; numbers are those of the prompt."""
     functions = [tool.get("function", {}) for tool in tools]
-    named = [function for function in functions if re.search(rf"\b{re.escape(function.get('name', ''))}\b", heard.prompt)]
+    named = [function for function in functions if re.search(rf"\b{re.escape(function.get('name', ''))}\b", conversation.prompt)]
+    numbers = [int(digits) for digits in re.findall(r"\d+", conversation.prompt)]
     for index, function in enumerate(named or functions[:1]):
         parameters = function.get("parameters", {})
-        needed = {name: parameters["properties"][name] for name in parameters.get("required", ())}
-        numbers = [int(digits) for digits in re.findall(r"\d+", heard.prompt)]
-        arguments = instance({"type": "object", "properties": needed}, _bare_words(heard), numbers)
-        made = {"index": index, "name": function.get("name", ""), "arguments": arguments}
-        yield {"id": f"call_{hashlib.sha256(repr((made, heard.turn)).encode()).hexdigest()[:8]}", "function": made}
+        required = {name: parameters["properties"][name] for name in parameters.get("required", ())}
+        arguments = instance({"type": "object", "properties": required}, conversation.distinct_words, numbers)
+        call = {"index": index, "name": function.get("name", ""), "arguments": arguments}
+        yield {"id": f"call_{hashlib.sha256(repr((call, conversation.turn)).encode()).hexdigest()[:8]}", "function": call}
 
 
-def _object(heard: Heard, form: Any) -> Any:
-    if form in ("json", {}):
-        return {"prompt": heard.prompt, "words": len(heard.words), "turn": heard.turn}
-    return instance(form, _bare_words(heard))
-
-
-def _plain(heard: Heard) -> str:
-    text = f"This is turn {heard.turn}. I read {_words(len(heard.words))}: “{_beginning(heard.words)}”"
-    return f"{text} My instructions are: “{_beginning(heard.system.split())}”" if heard.system else text
-
-
-def _thoughts(heard: Heard) -> str:
-    return f"The prompt has {_words(len(heard.words))}. I should say what I read."
-
-
-def _showpiece(heard: Heard) -> str:
-    words = _bare_words(heard)[:_TABLE_ROWS]
+def _showpiece(conversation: Conversation) -> str:
+    """Return Markdown with a heading, a table and code."""
+    words = conversation.distinct_words[:_TABLE_ROWS]
     rows = "\n".join(f"| {word} | {len(word)} |" for word in words)
     return (
-        f"## What I read in turn {heard.turn}\n\n"
-        f"I read {_words(len(heard.words))}. These are the first:\n\n"
+        f"## What I read in turn {conversation.turn}\n\n"
+        f"I read {_word_count(conversation)}. These are the first:\n\n"
         f"| Word | Letters |\n|---|---:|\n{rows}\n\n"
         "The same in Python:\n\n"
         f"```python\nwords = {json.dumps(words, ensure_ascii=False)}\n"
@@ -273,13 +264,10 @@ def _showpiece(heard: Heard) -> str:
     )
 
 
-def _words(number: int) -> str:
+def _word_count(conversation: Conversation) -> str:
+    number = len(conversation.words)
     return "1 word" if number == 1 else f"{number} words"
 
 
-def _beginning(words: list[str]) -> str:
+def _first_words(words: list[str]) -> str:
     return " ".join(words[:_QUOTED_WORDS]) + (" …" if len(words) > _QUOTED_WORDS else "")
-
-
-def _bare_words(heard: Heard) -> list[str]:
-    return list(dict.fromkeys(re.findall(r"\w+", heard.prompt)))

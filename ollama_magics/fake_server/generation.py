@@ -1,23 +1,23 @@
-"""Write an answer token by token, in the form of chat or of generate."""
+"""Write an answer token by token, as the lines of chat or of generate."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 from zlib import crc32
 
-from ollama_magics.fake_server import answers, go_json, tokens
-from ollama_magics.fake_server.answers import Spoken
+from ollama_magics.fake_server import answers, responses, tokens
+from ollama_magics.fake_server.answers import Answer
 from ollama_magics.fake_server.models import Model
-from ollama_magics.fake_server.requests import Options, Question
+from ollama_magics.fake_server.requests import Options, PromptRequest
 from ollama_magics.fake_server.responses import Line, Lines
 from ollama_magics.fake_server.tokens import Message, tokenise
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """What one line of a stream carries; a tag that opens or closes thoughts carries nothing."""
 
     content: str = ""
@@ -26,14 +26,14 @@ class Piece:
 
 
 class Generation:
-    """An answer being said: iterate over its pieces, then ask why it ended and how much it was.
+    """The generation of an answer: iterate over its chunks, then read why it ended and how many tokens it has.
 
     ``longest`` is the number of tokens after which it is cut, ``stop`` are texts that end it, and ``pause`` is
-    called before every token (it waits, and raises if nobody listens any more).
+    called before every token (it waits, and raises if the client has left).
     """
 
-    def __init__(self, spoken: Spoken, longest: int, stop: tuple[str, ...], pause: Callable[[], None]) -> None:
-        self._spoken = spoken
+    def __init__(self, answer: Answer, longest: int, stop: tuple[str, ...], pause: Callable[[], None]) -> None:
+        self._answer = answer
         self._longest = longest
         self._stop = stop
         self._pause = pause
@@ -42,75 +42,67 @@ class Generation:
         self.tokens = 0
         self.done_reason: str | None = None
 
-    def __iter__(self) -> Iterator[Piece]:
-        held = ""
-        for piece in self._counted():
-            if not piece.content:
-                yield piece
+    def __iter__(self) -> Iterator[Chunk]:
+        held = ""  # text that may be the beginning of a stop text
+        for chunk in self._count_tokens():
+            if not chunk.content:
+                yield chunk
                 continue
-            held += piece.content
+            held += chunk.content
             ends = [held.index(text) for text in self._stop if text in held]
             if ends:
+                held = held[: min(ends)]
                 self.done_reason = "stop"
-                yield from _said(held[: min(ends)])
-                return
-            if not _may_be_cut(held, self._stop):
-                yield Piece(held)
+                break
+            if not any(held.endswith(text[:size]) for text in self._stop for size in range(1, len(text))):
+                yield Chunk(held)
                 held = ""
-        yield from _said(held)
+        if held:
+            yield Chunk(held)
 
     def durations(self) -> tuple[int, int]:
         """Return nanoseconds until the first token, and from there to the last."""
         first = self._first or time.perf_counter_ns()
         return first - self._started, time.perf_counter_ns() - first if self.tokens > 1 else 0
 
-    def _counted(self) -> Iterator[Piece]:
-        for piece in _pieces(self._spoken):
+    def _count_tokens(self) -> Iterator[Chunk]:
+        """Yield one chunk for each token, after the pause, until the longest answer is reached."""
+        for chunk in _chunks(self._answer):
             self._pause()
             self._first = self._first or time.perf_counter_ns()
             self.tokens += 1
-            yield piece
+            yield chunk
             if self.tokens >= self._longest:
                 self.done_reason = "length"
                 return
-        self.tokens += 1  # the token that ends an answer counts, as Ollama counts it
-        self.done_reason = "stop" if self._spoken.done else None
+        self.tokens += 1  # Ollama counts the token that ends an answer too
+        self.done_reason = "stop" if self._answer.done else None
 
 
-def _pieces(spoken: Spoken) -> Iterable[Piece]:
-    if spoken.thoughts:
-        yield Piece()
-        yield from (Piece(thinking=token) for token in tokenise(spoken.thoughts))
-        yield Piece()
-    yield from (Piece(token) for token in spoken.tokens)
-    if spoken.calls:
-        yield Piece(calls=spoken.calls)
-
-
-def _said(text: str) -> Iterator[Piece]:
-    if text:
-        yield Piece(text)
-
-
-def _may_be_cut(text: str, stop: tuple[str, ...]) -> bool:
-    """Return whether the text ends with the beginning of a stop text, so that it must wait for the next token."""
-    return any(text.endswith(end[:size]) for end in stop for size in range(1, len(end)))
+def _chunks(answer: Answer) -> Iterator[Chunk]:
+    if answer.thoughts:
+        yield Chunk()
+        yield from (Chunk(thinking=token) for token in tokenise(answer.thoughts))
+        yield Chunk()
+    yield from (Chunk(token) for token in answer.tokens)
+    if answer.calls:
+        yield Chunk(calls=answer.calls)
 
 
 _VOCABULARY = 32_000
 
 
 class Shape(Protocol):
-    """One of the two shapes."""
+    """The form of a line: that of chat or that of generate."""
 
-    purpose: str  # in the refusal of a model that cannot do it
+    purpose: str  # in the error of a model that cannot do it
     shows_tags: bool  # whether a tag around thoughts has an (empty) line of its own
 
-    def said(self, piece: Piece) -> dict[str, Any]:
-        """Return the members that carry a text."""
+    def members(self, chunk: Chunk) -> dict[str, Any]:
+        """Return the members that carry a chunk."""
 
-    def last(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:
-        """Return what the last line says besides the counts."""
+    def last_members(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:
+        """Return the members of the last line besides the counts."""
 
 
 class ChatShape:
@@ -119,13 +111,13 @@ class ChatShape:
     purpose = "chat"
     shows_tags = False
 
-    def said(self, piece: Piece) -> dict[str, Any]:
-        """Return the text as a message of the assistant."""
-        more = {"thinking": piece.thinking, "tool_calls": list(piece.calls)}
-        said = {name: value for name, value in more.items() if value}
-        return {"message": {"role": "assistant", "content": piece.content, **said}}
+    def members(self, chunk: Chunk) -> dict[str, Any]:
+        """Return the chunk as a message of the assistant."""
+        optional = {"thinking": chunk.thinking, "tool_calls": list(chunk.calls)}
+        filled = {name: value for name, value in optional.items() if value}
+        return {"message": {"role": "assistant", "content": chunk.content, **filled}}
 
-    def last(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:  # noqa: ARG002 - a chat adds nothing
+    def last_members(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:  # noqa: ARG002 - a chat adds nothing
         """Return nothing."""
         return {}
 
@@ -136,78 +128,70 @@ class GenerateShape:
     purpose = "generate"
     shows_tags = True
 
-    def said(self, piece: Piece) -> dict[str, Any]:
+    def members(self, chunk: Chunk) -> dict[str, Any]:
         """Return the text as it is."""
-        thinking = {"thinking": piece.thinking} if piece.thinking else {}
-        return {"response": piece.content, **thinking}
+        thinking = {"thinking": chunk.thinking} if chunk.thinking else {}
+        return {"response": chunk.content, **thinking}
 
-    def last(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:
+    def last_members(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:
         """Return the numbers of the tokens of prompt and answer."""
-        tokens = [token for text in (*(m.content for m in messages), content) for token in tokenise(text)]
-        return {"context": [crc32(token.encode(errors="replace")) % _VOCABULARY for token in tokens]}
-
-
-def line(model: str, members: dict[str, Any], **rest: Any) -> Line:
-    """Return one line: ``rest`` follows the text, ``done`` included."""
-    return {"model": model, "created_at": go_json.now(), **members, **rest}
+        found = [token for text in (*(m.content for m in messages), content) for token in tokenise(text)]
+        return {"context": [crc32(token.encode(errors="replace")) % _VOCABULARY for token in found]}
 
 
 _LOAD_TIME = 1_000_000  # nanoseconds; never zero on a real server either, since it includes the wait
 
 
-def silence(question: Question, shape: Shape, reason: str) -> Line:
+def empty_line(request: PromptRequest, shape: Shape, reason: str) -> Line:
     """Return the answer to a request without messages; ``reason`` is "load" or "unload"."""
-    return line(question.model, shape.said(Piece()), done=True, done_reason=reason)
+    return _line(request.model, shape.members(Chunk()), done=True, done_reason=reason)
 
 
-def lines(question: Question, model: Model, chosen: Options, shape: Shape, pause: Callable[[], None]) -> Lines:
-    """Return every line of a stream, or the only one of an answer that is not streamed.
+def lines(request: PromptRequest, model: Model, options: Options, shape: Shape, pause: Callable[[], None]) -> Lines:
+    """Yield every line of a stream, or the only one of an answer that is not streamed.
 
-    Raises RefusalError before the first one if format, length or pictures do not do.
+    Raises ApiError before the first one for a wrong format, length or picture.
     """
     started = time.perf_counter_ns()
-    messages, generation = _begin(question, model, chosen, pause)
-    said = []
-    for piece in generation:
-        said.append(piece)
-        if question.stream and (shape.shows_tags or piece != Piece()):
-            yield line(question.model, shape.said(piece), done=False)
-    calls = tuple(call for piece in said for call in piece.calls)
-    whole = Piece("".join(piece.content for piece in said), "".join(piece.thinking for piece in said), calls)
-    text = shape.said(Piece() if question.stream else whole)
+    response_format = answers.check_format(request.format)
+    messages = tokens.fit(request.messages, options.num_ctx, truncate=request.truncate)
+    think = model.can("thinking") and request.think is not False
+    conversation = answers.read_conversation(messages)
+    answer = answers.answer(model, conversation, response_format, think=think, tools=request.tools)
+    longest = options.num_predict
+    if not request.shift:  # the context has to hold prompt and answer
+        longest = min(longest, options.num_ctx - tokens.count(messages) + 1)
+    generation = Generation(answer, longest, options.stop, pause)
+
+    chunks = []
+    for chunk in generation:
+        chunks.append(chunk)
+        if request.stream and (shape.shows_tags or chunk != Chunk()):
+            yield _line(request.model, shape.members(chunk), done=False)
+
+    calls = tuple(call for chunk in chunks for call in chunk.calls)
+    whole = Chunk("".join(chunk.content for chunk in chunks), "".join(chunk.thinking for chunk in chunks), calls)
+    members = shape.members(Chunk() if request.stream else whole)
     if generation.done_reason:
-        ends = {**shape.last(messages, whole.content), **_counts(generation, messages, started)}
-        yield line(question.model, text, done=True, done_reason=generation.done_reason, **ends)
-    elif not question.stream:
-        yield line(question.model, text, done=False)
+        rest = shape.last_members(messages, whole.content) | _counts(generation, messages, started)
+        yield _line(request.model, members, done=True, done_reason=generation.done_reason, **rest)
+    elif not request.stream:
+        yield _line(request.model, members, done=False)
 
 
-def _begin(
-    question: Question, model: Model, chosen: Options, pause: Callable[[], None]
-) -> tuple[tuple[Message, ...], Generation]:
-    """Return the messages that fit the context, and the answer to them, of which nothing is said yet."""
-    form = answers.check_format(question.form)
-    messages = tokens.fit(question.messages, chosen.num_ctx, truncate=question.truncate)
-    think = model.can("thinking") and question.think is not False
-    spoken = answers.answer(model, answers.hear(messages), form, think=think, tools=question.tools)
-    return messages, Generation(spoken, _longest(question, chosen, messages), chosen.stop, pause)
-
-
-def _longest(question: Question, chosen: Options, messages: tuple[Message, ...]) -> int:
-    """Return tokens after which the answer is cut; without shifting, the context has to hold the prompt as well."""
-    room = chosen.num_ctx - tokens.count(messages) + 1
-    return chosen.num_predict if question.shift else min(chosen.num_predict, room)
+def _line(model: str, members: dict[str, Any], **rest: Any) -> Line:
+    return {"model": model, "created_at": responses.created_at(), **members, **rest}
 
 
 def _counts(generation: Generation, messages: tuple[Message, ...], started: int) -> dict[str, int]:
-    """Return the metrics of the last line, in nanoseconds and tokens; what is zero is left out, as Go does it."""
-    reading, saying = generation.durations()
+    """Return the metrics of the last line, in nanoseconds and tokens; zeros are left out, as Go does."""
+    prompt_duration, eval_duration = generation.durations()
     counts = {
         "total_duration": time.perf_counter_ns() - started + _LOAD_TIME,
         "load_duration": _LOAD_TIME,
         "prompt_eval_count": tokens.count(messages),
-        "prompt_eval_duration": reading,
+        "prompt_eval_duration": prompt_duration,
         "eval_count": generation.tokens,
-        "eval_duration": saying,
+        "eval_duration": eval_duration,
     }
     return {name: value for name, value in counts.items() if value}

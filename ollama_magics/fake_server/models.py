@@ -1,4 +1,4 @@
-"""The models of the stand-in server, and which of them are loaded."""
+"""Define the models of the stand-in server, and record which of them are loaded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ollama_magics.fake_server import go_json, responses
+from ollama_magics.fake_server.responses import ApiError
 
 # The manifests of the real server carry the offset of the machine; so does this.
 MODIFIED_AT = "2026-01-05T09:00:00.123456789+01:00"
@@ -44,19 +45,19 @@ class Model:
 
     @property
     def full(self) -> str:
-        """The name with everything that a name may leave out."""
+        """The name with host, namespace and tag."""
         return f"registry.ollama.ai/library/{self.tagged}"
 
-    def can(self, what: str) -> bool:
-        """Return whether ``what`` is among the capabilities."""
-        return what in self.capabilities
+    def can(self, capability: str) -> bool:
+        """Return whether the model has the capability."""
+        return capability in self.capabilities
 
     def identity(self) -> dict[str, Any]:
-        """Return what /api/tags and /api/ps both say first."""
+        """Return the first members of an entry in /api/tags and /api/ps."""
         return {"name": self.tagged, "model": self.tagged}
 
     def digest(self) -> str:
-        """64 hexadecimal digits that stay the same as long as the name does."""
+        """Return 64 hexadecimal digits that follow from the name."""
         return hashlib.sha256(self.name.encode()).hexdigest()
 
 
@@ -75,18 +76,18 @@ MODELS = {
 def find(name: str) -> Model | None:
     """Return the model of that name (any case, with or without tag and registry), or None.
 
-    Raises RefusalError if it cannot be the name of any model.
+    Raises ApiError if it cannot be the name of any model.
     """
     parts = _NAME.fullmatch(name.strip())
     if parts is None:
-        raise responses.bad_request("invalid model name")
+        raise ApiError("invalid model name")
     if any((parts[part] or home).lower() != home for part, home in _HOME.items()):
         return None
     return MODELS.get(parts["model"].lower())
 
 
 def details() -> dict[str, Any]:
-    """Return what every answer says about how a model is made; these are made of nothing."""
+    """Return the details of every model; there is no file behind any of them."""
     return {
         "parent_model": "",
         "format": "gguf",
@@ -99,12 +100,17 @@ def details() -> dict[str, Any]:
 
 def tags() -> dict[str, Any]:
     """Return the answer of /api/tags, which in 0.24.0 does not list capabilities."""
-    return {"models": [_listed(model) for model in MODELS.values()]}
-
-
-def _listed(model: Model) -> dict[str, Any]:
-    size_and_digest = {"size": model.size, "digest": model.digest()}
-    return {**model.identity(), "modified_at": MODIFIED_AT, **size_and_digest, "details": details()}
+    entries = [
+        {
+            **model.identity(),
+            "modified_at": MODIFIED_AT,
+            "size": model.size,
+            "digest": model.digest(),
+            "details": details(),
+        }
+        for model in MODELS.values()
+    ]
+    return {"models": entries}
 
 
 def show(model: Model) -> dict[str, Any]:
@@ -124,65 +130,63 @@ def show(model: Model) -> dict[str, Any]:
     }
 
 
-KEEP_ALIVE = 300.0  # seconds, where a request does not say
+KEEP_ALIVE = 300.0  # seconds, if a request does not say
 
 
 @dataclass
-class _Stay:
+class _Loaded:
+    """A model in memory: how long it stays after its last use, until when, and by how many requests it is in use."""
+
     context_length: int
-    keep: float = KEEP_ALIVE
-    expires: float = 0.0
+    keep_alive: float = KEEP_ALIVE  # seconds
+    expires: float = 0.0  # seconds since the epoch
     uses: int = 0
 
 
-class Residence:
-    """The models in memory; any thread may ask."""
+class LoadedModels:
+    """The models in memory; any thread may use it."""
 
     def __init__(self) -> None:
-        self._stays: dict[str, _Stay] = {}
+        self._loaded: dict[str, _Loaded] = {}
         self._lock = threading.Lock()
 
     @contextmanager
     def use(self, model: Model, context_length: int, keep_alive: float | None) -> Iterator[None]:
-        """Keep the model in memory for this block and ``keep_alive`` seconds more (None: as before)."""
-        stay = self._enter(model, context_length, keep_alive)
+        """Keep the model in memory during this block and ``keep_alive`` seconds more (None: as before)."""
+        with self._lock:
+            loaded = self._loaded.setdefault(model.name, _Loaded(context_length))
+            loaded.context_length = context_length
+            loaded.keep_alive = loaded.keep_alive if keep_alive is None else keep_alive
+            loaded.expires = time.time() + loaded.keep_alive
+            loaded.uses += 1
         try:
             yield
         finally:
             with self._lock:
-                stay.uses -= 1
-                stay.expires = time.time() + stay.keep
+                loaded.uses -= 1
+                loaded.expires = time.time() + loaded.keep_alive
 
     def unload(self, model: Model) -> None:
-        """Forget the model."""
+        """Remove the model from memory."""
         with self._lock:
-            self._stays.pop(model.name, None)
+            self._loaded.pop(model.name, None)
 
     def listing(self) -> dict[str, Any]:
-        """Return the answer of /api/ps: who stays longest comes first."""
+        """Return the answer of /api/ps; the model that stays longest comes first."""
         with self._lock:
             now = time.time()
-            self._stays = {name: stay for name, stay in self._stays.items() if stay.uses or stay.expires > now}
-            stays = sorted(self._stays.items(), key=lambda item: -item[1].expires)
-            return {"models": [_loaded_entry(MODELS[name], stay) for name, stay in stays]}
-
-    def _enter(self, model: Model, context_length: int, keep_alive: float | None) -> _Stay:
-        with self._lock:
-            stay = self._stays.setdefault(model.name, _Stay(context_length))
-            stay.context_length = context_length
-            stay.keep = stay.keep if keep_alive is None else keep_alive
-            stay.expires = time.time() + stay.keep
-            stay.uses += 1
-            return stay
-
-
-def _loaded_entry(model: Model, stay: _Stay) -> dict[str, Any]:
-    return {
-        **model.identity(),
-        "size": model.size,
-        "digest": model.digest(),
-        "details": details(),
-        "expires_at": go_json.moment(stay.expires),
-        "size_vram": 0,
-        "context_length": stay.context_length,
-    }
+            self._loaded = {name: loaded for name, loaded in self._loaded.items() if loaded.uses or loaded.expires > now}
+            entries = []
+            for name, loaded in sorted(self._loaded.items(), key=lambda item: -item[1].expires):
+                expires = (datetime.fromtimestamp(0, UTC) + timedelta(seconds=loaded.expires)).astimezone()
+                entry = {
+                    **MODELS[name].identity(),
+                    "size": MODELS[name].size,
+                    "digest": MODELS[name].digest(),
+                    "details": details(),
+                    "expires_at": expires.isoformat().replace("+00:00", "Z"),
+                    "size_vram": 0,
+                    "context_length": loaded.context_length,
+                }
+                entries.append(entry)
+        return {"models": entries}

@@ -1,4 +1,4 @@
-"""What a picture shows, as far as its size and its main colours tell."""
+"""Decode pictures, and describe them by size and main colours."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ollama_magics.fake_server import responses
+from ollama_magics.fake_server.responses import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from PIL.Image import Image
 
 COLOURS = {
@@ -29,7 +27,7 @@ COLOURS = {
     "pink": (250, 130, 190),
     "brown": (125, 70, 25),
 }
-# What the runner of 0.24.0 can read; WEBP and TIFF make it fall over.
+# What the runner of 0.24.0 can read; WEBP and TIFF crash it.
 READABLE = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TGA")
 _SAMPLE = (48, 48)
 _SMALLEST_SHARE = 0.1
@@ -41,13 +39,13 @@ _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 
 
 def decode(text: str) -> bytes:
-    """Return the bytes of a picture from strict base64, in which only line ends may be left over.
+    """Return the bytes of a picture from strict base64, in which only line ends are ignored.
 
-    Raises RefusalError with the position that Go's decoder would name.
+    Raises ApiError with the position that Go's decoder would name.
     """
     packed = text.replace("\r", "").replace("\n", "")
     if not _BASE64.fullmatch(packed):
-        raise responses.bad_base64(_fault(text))
+        raise ApiError(f"illegal base64 data at input byte {_fault(text)}")
     return base64.b64decode(packed)
 
 
@@ -58,68 +56,50 @@ def _fault(text: str) -> int:
         if char in _ALPHABET:
             continue
         padding = _GROUP - number % _GROUP
-        if char == "=" and padding <= _MOST_PADDING:
-            return _padding_fault(letters[number:], padding, len(text))
-        return at
+        if char != "=" or padding > _MOST_PADDING:
+            return at
+        rest = letters[number:]
+        if len(rest) < padding:
+            return len(text)
+        return at if any(char != "=" for _, char in rest[:padding]) else rest[padding][0]
     return letters[len(letters) - len(letters) % _GROUP][0]
 
 
-def _padding_fault(rest: list[tuple[int, str]], padding: int, end: int) -> int:
-    if len(rest) < padding:
-        return end
-    if any(char != "=" for _, char in rest[:padding]):
-        return rest[0][0]
-    return rest[padding][0]
-
-
 def describe(pictures: tuple[bytes, ...]) -> str:
-    """Return one sentence a picture, numbered if there are several.
+    """Return one sentence for each picture, numbered if there are several.
 
-    Raises RefusalError for what the runner of 0.24.0 cannot read.
+    Raises ApiError for a picture that the runner of 0.24.0 cannot read.
     """
     if len(pictures) == 1:
-        return f"The picture is {_look(pictures[0])}."
-    return " ".join(f"Picture {number} is {_look(data)}." for number, data in enumerate(pictures, start=1))
+        return f"The picture is {_describe(pictures[0])}."
+    return " ".join(f"Picture {number} is {_describe(data)}." for number, data in enumerate(pictures, start=1))
 
 
-def _look(data: bytes) -> str:
-    picture = _open(data)
-    width, height = picture.size
-    return f"{width} × {height} pixels, {_colours(picture)}"
-
-
-def _open(data: bytes) -> Image:
-    from PIL import Image  # noqa: PLC0415 - only who sends a picture waits for Pillow
+def _describe(data: bytes) -> str:
+    """Return size and main colours of a picture in words."""
+    from PIL import Image  # noqa: PLC0415 - only a request with a picture loads Pillow
 
     if not data:
-        raise responses.empty_picture()
+        raise ApiError("Failed to create new sequence: failed to process inputs: received zero length image", 500)
     try:
-        return Image.open(io.BytesIO(data), formats=READABLE).convert("RGBA")
+        picture = Image.open(io.BytesIO(data), formats=READABLE).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise responses.runner_stopped() from None
+        stopped = "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
+        raise ApiError(f"{stopped}check ollama server logs for details", 500) from None
 
-
-def _colours(picture: Image) -> str:
-    shares = _shares(picture)
-    if len(shares) == 1:
-        return f"mostly {shares[0][0]}"
+    shares = _main_colours(picture)
     named = [f"{name} ({share:.0%})" for name, share in shares]
-    return f"{', '.join(named[:-1])} and {named[-1]}"
+    colours = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else f"mostly {shares[0][0]}"
+    return f"{picture.width} × {picture.height} pixels, {colours}"
 
 
-def _shares(picture: Image) -> list[tuple[str, float]]:
-    seen = Counter(_nearest(pixel) for pixel in _pixels(picture))
-    total = seen.total()
-    ranked = [(name, times / total) for name, times in seen.most_common(_MOST_COLOURS)]
-    return [ranked[0], *((name, share) for name, share in ranked[1:] if share >= _SMALLEST_SHARE)]
-
-
-def _pixels(picture: Image) -> Iterator[tuple[int, int, int]]:
-    """Return a sample of the pixels on a white ground, as red, green and blue."""
+def _main_colours(picture: Image) -> list[tuple[str, float]]:
+    """Return the most frequent colours, seen on a white background, with the share of each in the picture."""
     raw = picture.resize(_SAMPLE, resample=0).tobytes()  # 0: the nearest pixel, so that no colour is mixed
-    for red, green, blue, alpha in zip(raw[0::4], raw[1::4], raw[2::4], raw[3::4], strict=True):
-        yield tuple((part * alpha + 255 * (255 - alpha)) // 255 for part in (red, green, blue))  # type: ignore[misc]
-
-
-def _nearest(pixel: tuple[int, int, int]) -> str:
-    return min(COLOURS, key=lambda name: sum((a - b) ** 2 for a, b in zip(COLOURS[name], pixel, strict=True)))
+    counts: Counter[str] = Counter()
+    for *channels, alpha in zip(raw[0::4], raw[1::4], raw[2::4], raw[3::4], strict=True):
+        pixel = [(channel * alpha + 255 * (255 - alpha)) // 255 for channel in channels]
+        distances = {name: sum((a - b) ** 2 for a, b in zip(colour, pixel, strict=True)) for name, colour in COLOURS.items()}
+        counts[min(distances, key=distances.__getitem__)] += 1
+    ranked = [(name, count / counts.total()) for name, count in counts.most_common(_MOST_COLOURS)]
+    return [ranked[0], *((name, share) for name, share in ranked[1:] if share >= _SMALLEST_SHARE)]

@@ -1,115 +1,36 @@
-"""Whole answers, streams and refusals in the words of Ollama."""
+"""Responses and errors of the stand-in server, in JSON as Go writes it."""
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
-
-from ollama_magics.fake_server import go_json
-
-BAD_REQUEST, NOT_FOUND, BROKEN = 400, 404, 500
-
-
-class RefusalError(Exception):
-    """A request that gets an error: ``status`` is the HTTP status, ``text`` the value of ``"error"``."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
-
-
-def bad_request(text: str) -> RefusalError:
-    """Return a refusal with status 400."""
-    return RefusalError(BAD_REQUEST, text)
-
-
-def wrong_type(kind: str, place: str, wanted: str) -> RefusalError:
-    """Return a JSON value of one kind where Go's decoder wanted another, for instance ``ChatRequest.model``."""
-    return bad_request(f"json: cannot unmarshal {kind} into Go struct field {place} of type {wanted}")
-
-
-def wrong_document(kind: str, struct: str) -> RefusalError:
-    """Return a body that is JSON, but no object."""
-    return bad_request(f"json: cannot unmarshal {kind} into Go value of type api.{struct}")
-
-
-def unknown_model(name: str) -> RefusalError:
-    """Return a model that is not here, as chat, generate and show say it."""
-    return RefusalError(NOT_FOUND, f"model '{name}' not found")
-
-
-def unknown_embedding_model(name: str) -> RefusalError:
-    """Return a model that is not here, as embed says it."""
-    return RefusalError(NOT_FOUND, f'model "{name}" not found, try pulling it first')
-
-
-def cannot(name: str, what: str) -> RefusalError:
-    """Return a model asked for what it is not made for: chat, generate or thinking."""
-    return bad_request(f'"{name}" does not support {what}')
-
-
-def cannot_in_full(full_name: str, what: str) -> RefusalError:
-    """Return the same for tools and insert, where Ollama writes the name in full and without quotes."""
-    return bad_request(f"{full_name} does not support {what}")
-
-
-def bad_think_level(level: str) -> RefusalError:
-    """Return a level of thinking that is none."""
-    return bad_request(f'invalid think value: "{level}" (must be "high", "medium", "low", "max", true, or false)')
-
-
-def bad_option(name: str, wanted: str) -> RefusalError:
-    """Return an option of the wrong type; Ollama takes the blame with status 500."""
-    return RefusalError(BROKEN, f'option "{name}" must be of {wanted}')
-
-
-def bad_format(quoted: str) -> RefusalError:
-    """Return a format that is neither "json" nor an object; ``quoted`` is the JSON sent, quoted once more."""
-    return RefusalError(BROKEN, f'invalid format: {quoted}; expected "json" or a valid JSON Schema object')
-
-
-def bad_schema() -> RefusalError:
-    """Return a schema that cannot become a grammar."""
-    return RefusalError(BROKEN, "invalid JSON schema in format")
-
-
-def too_long() -> RefusalError:
-    """Return a prompt or a text over the context length, where ``truncate`` is false."""
-    return bad_request("the input length exceeds the context length")
-
-
-def bad_base64(position: int) -> RefusalError:
-    """Return a picture that is not base64 from ``position`` on."""
-    return bad_request(f"illegal base64 data at input byte {position}")
-
-
-def empty_picture() -> RefusalError:
-    """Return a picture of no bytes."""
-    text = "Failed to create new sequence: failed to process inputs: received zero length image"
-    return RefusalError(BROKEN, text)
-
-
-def runner_stopped() -> RefusalError:
-    """Return a picture that makes the model runner of 0.24.0 fall over: WEBP, TIFF, half a JPEG."""
-    text = (
-        "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
-        "check ollama server logs for details"
-    )
-    return RefusalError(BROKEN, text)
-
 
 JSON_TYPE = "application/json; charset=utf-8"
 PLAIN_TYPE = "text/plain; charset=utf-8"
+
+# Go escapes what could end a script element, and what JavaScript takes for a line end; it leaves U+0085 alone.
+_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
 Line = dict[str, Any]
 Lines = Generator[Line, None, None]
 
 
+class ApiError(Exception):
+    """A request that gets an error: ``text`` is the value of ``"error"``, ``status`` the HTTP status."""
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.text = text
+        self.status = status
+
+
 @dataclass(frozen=True)
-class Whole:
-    """An answer with a body of known length."""
+class Response:
+    """A response with a body of known length."""
 
     body: bytes
     status: int = 200
@@ -118,17 +39,59 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Stream:
-    """An answer that is sent line by line; a RefusalError before the first line is an answer with its status."""
+class StreamResponse:
+    """A response that is sent line by line; an ApiError before the first line sets its status."""
 
     lines: Lines
 
 
-def of(value: Any) -> Whole:
-    """Return a JSON answer."""
-    return Whole(go_json.json_bytes(value))
+def json_response(value: Any) -> Response:
+    """Return a response with a JSON body."""
+    return Response(json_bytes(value))
 
 
-def refused(refusal: RefusalError) -> Whole:
+def error_response(error: ApiError) -> Response:
     """Return an error in Ollama's form."""
-    return Whole(go_json.json_bytes({"error": refusal.text}), refusal.status)
+    return Response(json_bytes({"error": error.text}), error.status)
+
+
+def json_text(value: Any) -> str:
+    """Return the value as compact JSON in the spelling of Go's encoder."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return the same as UTF-8; a lone surrogate, which Go cannot hold, becomes a question mark."""
+    return json_text(value).encode(errors="replace")
+
+
+def created_at() -> str:
+    """Return the current time in UTC, in RFC 3339 with up to nine fractional digits."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    fraction = f".{nanoseconds:09d}".rstrip("0").rstrip(".")
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+def wrong_type(kind: str, field: str, expected: str) -> ApiError:
+    """Return the error for a JSON value of the wrong type; ``field`` is for instance ``ChatRequest.model``."""
+    return ApiError(f"json: cannot unmarshal {kind} into Go struct field {field} of type {expected}")
+
+
+def unknown_model(name: str) -> ApiError:
+    """Return the error of chat, generate and show for a model that is not here."""
+    return ApiError(f"model '{name}' not found", 404)
+
+
+def bad_option(name: str, expected: str) -> ApiError:
+    """Return the error for an option of the wrong type, which Ollama reports as its own."""
+    return ApiError(f'option "{name}" must be of {expected}', 500)
+
+
+def bad_schema() -> ApiError:
+    """Return the error for a schema that cannot become a grammar."""
+    return ApiError("invalid JSON schema in format", 500)
+
+
+def too_long() -> ApiError:
+    """Return the error for a prompt or text over the context length, if ``truncate`` is false."""
+    return ApiError("the input length exceeds the context length")

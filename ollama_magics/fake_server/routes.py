@@ -11,94 +11,94 @@ from http import HTTPStatus
 
 from ollama_magics.fake_server import embeddings, generation, models, requests, responses
 from ollama_magics.fake_server.generation import ChatShape, GenerateShape, Shape
-from ollama_magics.fake_server.models import Model, Residence
-from ollama_magics.fake_server.requests import Fields, Options, Question
-from ollama_magics.fake_server.responses import Lines, Stream, Whole
+from ollama_magics.fake_server.models import LoadedModels, Model
+from ollama_magics.fake_server.requests import Fields, Options, PromptRequest
+from ollama_magics.fake_server.responses import ApiError, Lines, Response, StreamResponse
 
 VERSION = "0.24.0"  # the Ollama whose behaviour the stand-in server shows and reports
 Pause = Callable[[], None]
 
 
 class Endpoints:
-    """The endpoints over the models in memory; ``open_streams`` is the number of answers being made right now."""
+    """The endpoints; ``open_streams`` is the number of answers being generated right now."""
 
     def __init__(self) -> None:
         self.open_streams = 0
-        self._residence = Residence()
+        self._loaded = LoadedModels()
         self._lock = threading.Lock()
 
-    def root(self, _fields: Fields, _pause: Pause) -> Whole:
-        """Return the sign of life."""
-        return Whole(b"Ollama is running", content_type=responses.PLAIN_TYPE)
+    def root(self, _fields: Fields, _pause: Pause) -> Response:
+        """Return the text that says that the server is up."""
+        return Response(b"Ollama is running", content_type=responses.PLAIN_TYPE)
 
-    def version(self, _fields: Fields, _pause: Pause) -> Whole:
+    def version(self, _fields: Fields, _pause: Pause) -> Response:
         """Return the version whose behaviour is shown."""
-        return responses.of({"version": VERSION})
+        return responses.json_response({"version": VERSION})
 
-    def tags(self, _fields: Fields, _pause: Pause) -> Whole:
-        """Return the models there are."""
-        return responses.of(models.tags())
+    def tags(self, _fields: Fields, _pause: Pause) -> Response:
+        """Return all models."""
+        return responses.json_response(models.tags())
 
-    def ps(self, _fields: Fields, _pause: Pause) -> Whole:
+    def ps(self, _fields: Fields, _pause: Pause) -> Response:
         """Return the models in memory."""
-        return responses.of(self._residence.listing())
+        return responses.json_response(self._loaded.listing())
 
-    def show(self, fields: Fields, _pause: Pause) -> Whole:
-        """Return what a model is and can do; ``name`` is the old word for ``model``."""
+    def show(self, fields: Fields, _pause: Pause) -> Response:
+        """Return the description of a model; ``name`` is the old word for ``model``."""
         name = fields.text("model") or fields.text("name")
         if not name:
-            raise responses.bad_request("model is required")
-        return responses.of(models.show(_found(name)))
+            raise ApiError("model is required")
+        return responses.json_response(models.show(_find_model(name)))
 
-    def chat(self, fields: Fields, pause: Pause) -> Whole | Stream:
+    def chat(self, fields: Fields, pause: Pause) -> Response | StreamResponse:
         """Return the next turn of a conversation."""
-        question = requests.chat(fields)
-        if not question.model:
-            raise responses.bad_request("model is required")
-        return self._answer(question, ChatShape(), pause)
+        request = requests.chat(fields)
+        if not request.model:
+            raise ApiError("model is required")
+        return self._answer(request, ChatShape(), pause)
 
-    def generate(self, fields: Fields, pause: Pause) -> Whole | Stream:
+    def generate(self, fields: Fields, pause: Pause) -> Response | StreamResponse:
         """Return the continuation of a prompt."""
-        question = requests.generate(fields)
-        if not question.model:
+        request = requests.generate(fields)
+        if not request.model:
             raise responses.unknown_model("")
-        return self._answer(question, GenerateShape(), pause)
+        return self._answer(request, GenerateShape(), pause)
 
-    def embed(self, fields: Fields, pause: Pause) -> Whole:
+    def embed(self, fields: Fields, pause: Pause) -> Response:
         """Return the vectors of some texts, in their order."""
-        question = requests.embed(fields)
-        if not question.model:
+        request = requests.embed(fields)
+        if not request.model:
             raise responses.unknown_model("")
-        model = models.find(question.model)
-        texts = requests.texts(question.texts)
+        model = models.find(request.model)
+        texts = requests.texts(request.input)
         if model is None:
-            raise responses.unknown_embedding_model(question.model)
-        context = requests.read(question.options, model.context_length).num_ctx
-        with self._residence.use(model, context, question.keep_alive), self._producing():
-            return embeddings.embed_batch(question, texts, context, pause) if texts else embeddings.nothing(question)
+            raise ApiError(f'model "{request.model}" not found, try pulling it first', 404)
+        context = requests.options(request.options, model.context_length).num_ctx
+        with self._loaded.use(model, context, request.keep_alive), self._count_stream():
+            return embeddings.embed_batch(request, texts, context, pause)
 
-    def _answer(self, question: Question, shape: Shape, pause: Pause) -> Whole | Stream:
-        model = _found(question.model)
-        if question.unloads:
-            self._residence.unload(model)
-            return responses.of(generation.silence(question, shape, "unload"))
-        _check_capabilities(question, model, shape)
-        chosen = requests.read(question.options, model.context_length)
-        if not question.messages:
-            with self._residence.use(model, chosen.num_ctx, question.keep_alive):
-                return responses.of(generation.silence(question, shape, "load"))
-        lines = self._lines(question, model, chosen, shape, pause)
-        if question.stream:
-            return Stream(lines)
+    def _answer(self, request: PromptRequest, shape: Shape, pause: Pause) -> Response | StreamResponse:
+        model = _find_model(request.model)
+        if request.unloads:
+            self._loaded.unload(model)
+            return responses.json_response(generation.empty_line(request, shape, "unload"))
+        _check_capabilities(request, model, shape)
+        options = requests.options(request.options, model.context_length)
+        if not request.messages:
+            with self._loaded.use(model, options.num_ctx, request.keep_alive):
+                return responses.json_response(generation.empty_line(request, shape, "load"))
+        lines = self._lines(request, model, options, shape, pause)
+        if request.stream:
+            return StreamResponse(lines)
         with closing(lines):
-            return responses.of(next(lines))
+            return responses.json_response(next(lines))
 
-    def _lines(self, question: Question, model: Model, chosen: Options, shape: Shape, pause: Pause) -> Lines:
-        with self._residence.use(model, chosen.num_ctx, question.keep_alive), self._producing():
-            yield from generation.lines(question, model, chosen, shape, pause)
+    def _lines(self, request: PromptRequest, model: Model, options: Options, shape: Shape, pause: Pause) -> Lines:
+        with self._loaded.use(model, options.num_ctx, request.keep_alive), self._count_stream():
+            yield from generation.lines(request, model, options, shape, pause)
 
     @contextmanager
-    def _producing(self) -> Iterator[None]:
+    def _count_stream(self) -> Iterator[None]:
         with self._lock:
             self.open_streams += 1
         try:
@@ -108,20 +108,21 @@ class Endpoints:
                 self.open_streams -= 1
 
 
-def _found(name: str) -> Model:
+def _find_model(name: str) -> Model:
     model = models.find(name)
     if model is None:
         raise responses.unknown_model(name)
     return model
 
 
-def _check_capabilities(question: Question, model: Model, shape: Shape) -> None:
-    if question.think and not model.can("thinking"):
-        raise responses.cannot(question.model, "thinking")
+def _check_capabilities(request: PromptRequest, model: Model, shape: Shape) -> None:
+    """Raise ApiError for a request that the model cannot answer; for tools and insert, Ollama writes its name in full."""
+    if request.think and not model.can("thinking"):
+        raise ApiError(f'"{request.model}" does not support thinking')
     if not model.can("completion"):
-        raise responses.cannot(question.model, shape.purpose)
-    if question.wants and not model.can(question.wants):
-        raise responses.cannot_in_full(model.full, question.wants)
+        raise ApiError(f'"{request.model}" does not support {shape.purpose}')
+    if request.capability and not model.can(request.capability):
+        raise ApiError(f"{model.full} does not support {request.capability}")
 
 
 _READ = "HEAD, GET"
@@ -131,10 +132,10 @@ _HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True)
 class Route:
-    """An address: its methods as the Allow header names them, and the name of its request in Go."""
+    """An endpoint: its methods as the Allow header lists them, and the name of its request in Go."""
 
     allow: str
-    endpoint: Callable[[Endpoints, Fields, Pause], Whole | Stream]
+    endpoint: Callable[[Endpoints, Fields, Pause], Response | StreamResponse]
     struct: str = ""
 
 
@@ -150,28 +151,22 @@ ROUTES = {
 }
 
 
-def find(method: str, target: str) -> Route | Whole:
-    """Return the route for a request target, or the answer where there is none."""
+def find(method: str, target: str) -> Route | Response:
+    """Return the route for a request target, or the response if there is none."""
     path = re.sub(r"^https?://[^/]*", "", target).partition("?")[0] or "/"
+    get, bare = method == "GET", path.rstrip("/")
     if "//" in path:
-        return _moved(re.sub("/+", "/", path), HTTPStatus.TEMPORARY_REDIRECT, explained=method == "GET")
+        return _redirect(re.sub("/+", "/", path), HTTPStatus.TEMPORARY_REDIRECT, with_body=get)
     route = ROUTES.get(path)
-    if route is None:
-        return _missing(method, path)
-    if method not in route.allow.split(", "):
-        return Whole(b"405 method not allowed", HTTPStatus.METHOD_NOT_ALLOWED, _PLAIN, (("Allow", route.allow),))
-    return route
+    if route and method in route.allow.split(", "):
+        return route
+    if route:
+        return Response(b"405 method not allowed", HTTPStatus.METHOD_NOT_ALLOWED, _PLAIN, (("Allow", route.allow),))
+    if bare in ROUTES:
+        return _redirect(bare, HTTPStatus.MOVED_PERMANENTLY if get else HTTPStatus.TEMPORARY_REDIRECT, with_body=get)
+    return Response(b"404 page not found", HTTPStatus.NOT_FOUND, _PLAIN)
 
 
-def _missing(method: str, path: str) -> Whole:
-    bare = path.rstrip("/")
-    if bare not in ROUTES:
-        return Whole(b"404 page not found", HTTPStatus.NOT_FOUND, _PLAIN)
-    if method == "GET":
-        return _moved(bare, HTTPStatus.MOVED_PERMANENTLY, explained=True)
-    return _moved(bare, HTTPStatus.TEMPORARY_REDIRECT, explained=False)
-
-
-def _moved(path: str, status: HTTPStatus, *, explained: bool) -> Whole:
-    body = f'<a href="{path}">{status.phrase}</a>.\n\n'.encode() if explained else b""
-    return Whole(body, status, _HTML if explained else "", (("Location", path),))
+def _redirect(path: str, status: HTTPStatus, *, with_body: bool) -> Response:
+    body = f'<a href="{path}">{status.phrase}</a>.\n\n'.encode() if with_body else b""
+    return Response(body, status, _HTML if with_body else "", (("Location", path),))

@@ -1,18 +1,247 @@
-"""Start and stop the stand-in server."""
+"""Run the stand-in server: accept connections, read requests and write responses."""
 
 from __future__ import annotations
 
+import ipaddress
+import re
+import socket
+import sys
 import threading
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
+from socketserver import BaseRequestHandler, TCPServer
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from ollama_magics.fake_server.connection import Exchange, Listener, State
+from ollama_magics.fake_server import requests, responses, routes
+from ollama_magics.fake_server.responses import ApiError, Response, StreamResponse
+from ollama_magics.fake_server.routes import Endpoints
 
 LOOPBACK = "127.0.0.1"
-_LOOK_FOR_END = 0.05  # seconds between two looks of the accepting thread at whether it shall end
+_POLL_INTERVAL = 0.05  # seconds after which the accepting thread notices that it has to end
+_LOCAL_ENDS = (".localhost", ".local", ".internal")
+_PRIVATE = [ipaddress.ip_network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
+_ORIGINS = re.compile(
+    r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::\d+)?|(?:app|file|tauri|vscode-webview|vscode-file)://.*"
+)
+
+
+def host_allowed(host: str) -> bool:
+    """Return whether the Host header names this machine or a private network."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name in ("", "localhost", socket.gethostname().lower()) or name.endswith(_LOCAL_ENDS)
+    return address.is_loopback or address.is_unspecified or any(address in network for network in _PRIVATE)
+
+
+def origin_allowed(origin: str, host: str) -> bool:
+    """Return whether a web page of that origin may read the answers; a request without origin is not from a web page."""
+    return not origin or _ORIGINS.fullmatch(origin) is not None or origin.partition("://")[2] == host
+
+
+@dataclass
+class State:
+    """What a server keeps while it is stopped; see `FakeServer` for the fields."""
+
+    delay: float
+    requests: list[tuple[str, str, dict[str, Any] | None]] = field(default_factory=list)
+    endpoints: Endpoints = field(default_factory=Endpoints)
+
+
+class Listener(ThreadingHTTPServer):
+    """The listening socket and the connections it has taken."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    allow_reuse_address = sys.platform != "win32"  # there it would let two servers share a port
+
+    def __init__(self, host: str, port: int, state: State, handler: type[BaseRequestHandler]) -> None:
+        if not ipaddress.ip_address(host).is_loopback:
+            raise ValueError("the stand-in serves this machine only")
+        self.state = state
+        self.stopping = threading.Event()
+        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._ended: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        super().__init__((host, port), handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server for the name of this machine, as HTTPServer would."""
+        TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give a new connection its own thread."""
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        with self._lock:
+            self._connections[request] = thread
+            self._ended = [ended for ended in self._ended if ended.is_alive()]
+        thread.start()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection that has ended."""
+        with self._lock:
+            self._ended.append(self._connections.pop(request))
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        """End every connection, also in the middle of an answer, and wait for its thread."""
+        self.stopping.set()
+        with self._lock:
+            threads = [*self._connections.values(), *self._ended]
+            for connection in self._connections:
+                with suppress(OSError):  # the client may have closed it already
+                    connection.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+
+
+_LONGEST_PLAIN = 2048  # bytes; Go sends a longer body in chunks, without a Content-Length
+_NDJSON = "application/x-ndjson"
+_LAST_CHUNK = b"0\r\n\r\n"
+_CHUNKED = ("Transfer-Encoding", "chunked")
+_BARE_JSON = "application/json"  # of an error in place of a stream: without the charset
+
+
+class ClientGoneError(Exception):
+    """The client has closed the connection."""
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """The handling of one connection, kept alive over many requests."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Listener
+    connection: socket.socket
+
+    def handle(self) -> None:
+        """Answer requests until the connection is closed."""
+        try:
+            super().handle()
+        except (ConnectionError, ClientGoneError):
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
+        """Log nothing: the terminal belongs to the user."""
+
+    def answer(self) -> None:
+        """Read one request and send its answer."""
+        try:
+            data = self._read_body()
+        except ValueError:  # a length that is no number
+            self.close_connection = True
+            self._send(Response(b"400 Bad Request", HTTPStatus.BAD_REQUEST, responses.PLAIN_TYPE))
+            return
+        response = self._respond(data)
+        if isinstance(response, Response):
+            self._send(response)
+        else:
+            self._send_stream(response)
+
+    # the names are http.server's
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
+
+    def _respond(self, data: bytes) -> Response | StreamResponse:
+        target = self.requestline.split()[1]  # http.server folds slashes at the beginning of self.path
+        host = self.headers.get("Host", "")
+        if not host_allowed(host) or not origin_allowed(self.headers.get("Origin", ""), host):
+            return Response(b"", HTTPStatus.FORBIDDEN, "")
+
+        state, route, document = self.server.state, routes.find(self.command, target), None
+        try:
+            if self.command == "POST" and isinstance(route, routes.Route):
+                document = requests.document(data)
+        except ApiError as error:
+            return responses.error_response(error)
+        finally:
+            state.requests.append((self.command, target, document if isinstance(document, dict) else None))
+
+        if isinstance(route, Response):
+            return route
+        try:
+            return route.endpoint(state.endpoints, requests.fields(document, route.struct), self.pause)
+        except ApiError as error:
+            return responses.error_response(error)
+
+    def pause(self) -> None:
+        """Wait as long as a token takes.
+
+        Raises ClientGoneError as soon as the client has left.
+        """
+        seconds = self.server.state.delay
+        try:
+            self.connection.settimeout(seconds)
+            if not self.connection.recv(1, socket.MSG_PEEK):
+                raise ClientGoneError
+            self.server.stopping.wait(seconds)  # the next request is there already
+        except (TimeoutError, BlockingIOError):
+            return
+        except OSError:
+            raise ClientGoneError from None
+        finally:
+            self.connection.settimeout(None)
+
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _send(self, response: Response) -> None:
+        chunked = len(response.body) > _LONGEST_PLAIN
+        length = _CHUNKED if chunked else ("Content-Length", str(len(response.body)))
+        body = _chunk(response.body) + _LAST_CHUNK if chunked else response.body
+        head = self._head(response.status, response.content_type, length, *response.headers)
+        self.wfile.write(head + (b"" if self.command == "HEAD" else body))
+
+    def _send_stream(self, response: StreamResponse) -> None:
+        with closing(response.lines) as lines:
+            try:
+                first = next(lines, None)
+            except ApiError as error:
+                head = self._head(error.status, _BARE_JSON, _CHUNKED)
+                self.wfile.write(head + _chunk(responses.error_response(error).body) + _LAST_CHUNK)
+                return
+            unsent = self._head(HTTPStatus.OK, _NDJSON, _CHUNKED)
+            for line in chain([] if first is None else [first], lines):
+                self.wfile.write(unsent + _chunk(responses.json_bytes(line) + b"\n"))
+                unsent = b""
+        self.wfile.write(unsent + _LAST_CHUNK)
+
+    def _head(self, status: int, content_type: str, *headers: tuple[str, str]) -> bytes:
+        """Return status line and headers, to be sent together with what follows them."""
+        origin = self.headers.get("Origin", "") if status != HTTPStatus.FORBIDDEN else ""
+        named = [
+            ("Access-Control-Allow-Origin", origin),
+            ("Vary", "Origin" if origin else ""),
+            ("Content-Type", content_type),
+            ("Date", self.date_time_string()),
+            ("Connection", "close" if self.close_connection else ""),
+            *headers,
+        ]
+        lines = [f"{name}: {value}\r\n" for name, value in named if value]
+        return f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}\r\n{''.join(lines)}\r\n".encode("latin-1")
+
+
+def _chunk(data: bytes) -> bytes:
+    """Return one piece of a chunked body."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 class FakeServer:
-    """A server that speaks like Ollama and answers by rule, on 127.0.0.1 only.
+    """A server that behaves like Ollama and answers by fixed rules, on 127.0.0.1 only.
 
     ``port`` 0 takes a free one. ``delay`` is the number of seconds before each token (and each batch of
     embeddings) and may be changed at any time. ``requests`` holds (method, path, JSON object or None) of every
@@ -46,7 +275,7 @@ class FakeServer:
 
     @property
     def open_streams(self) -> int:
-        """The number of answers that are being made right now."""
+        """The number of answers that are being generated right now."""
         return self._state.endpoints.open_streams
 
     def start(self) -> Self:
@@ -54,7 +283,7 @@ class FakeServer:
         if self._listener is None:
             self._listener = Listener(LOOPBACK, self.port, self._state, Exchange)
             self.port = self._listener.server_address[1]
-            self._thread = threading.Thread(target=self._listener.serve_forever, args=(_LOOK_FOR_END,), daemon=True)
+            self._thread = threading.Thread(target=self._listener.serve_forever, args=(_POLL_INTERVAL,), daemon=True)
             self._thread.start()
         return self
 

@@ -1,4 +1,4 @@
-"""Texts as the tokens that the stand-in's models count, and prompts that fit a context."""
+"""Split texts into tokens, and fit a conversation into a context."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Message:
 
 
 def tokenise(text: str) -> list[str]:
-    """Return the tokens of a text; put together they are the text again, byte for byte."""
+    """Return the tokens of a text; joined they are the text again, byte for byte."""
     return _TOKEN.findall(text)
 
 
@@ -39,31 +39,22 @@ def count(messages: tuple[Message, ...]) -> int:
 def fit(messages: tuple[Message, ...], limit: int, *, truncate: bool) -> tuple[Message, ...]:
     """Return the messages of at most ``limit`` tokens.
 
-    Where they do not fit, the oldest turns go without a word and at last the beginning of the last text,
-    or RefusalError is raised if ``truncate`` is false.
+    If they do not fit, the oldest messages are left out silently, and then the beginning of the last text;
+    ApiError is raised instead if ``truncate`` is false.
     """
-    if count(messages) <= limit:
-        return messages
-    if not truncate:
-        raise responses.too_long()
-    return _cut_last(_drop_oldest(messages, limit), limit)
-
-
-def _drop_oldest(messages: tuple[Message, ...], limit: int) -> tuple[Message, ...]:
-    sizes = [message.size() for message in messages]
-    excess = sum(sizes) + 1 - limit
-    kept = []
-    for message, size in zip(messages[:-1], sizes, strict=False):
-        if excess > 0 and message.role != "system":
-            excess -= size
-        else:
-            kept.append(message)
-    return (*kept, messages[-1])
-
-
-def _cut_last(messages: tuple[Message, ...], limit: int) -> tuple[Message, ...]:
     excess = count(messages) - limit
     if excess <= 0:
         return messages
+    if not truncate:
+        raise responses.too_long()
+
+    kept = []
+    for message in messages[:-1]:
+        if excess > 0 and message.role != "system":
+            excess -= message.size()
+        else:
+            kept.append(message)
     last = messages[-1]
-    return (*messages[:-1], replace(last, content="".join(tokenise(last.content)[excess:])))
+    if excess > 0:
+        last = replace(last, content="".join(tokenise(last.content)[excess:]))
+    return (*kept, last)

@@ -1,1 +1,1 @@
-"""What is built on the public calls for other tools: Dask and scikit-learn."""
+"""Integrations with Dask and scikit-learn."""

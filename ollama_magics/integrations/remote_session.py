@@ -1,4 +1,4 @@
-"""How a server is reached, as it travels to other processes: settings and the name of a key's variable, never a key."""
+"""Describe how a server is reached for other processes, with the name of a key's variable but never a key."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ollama_magics.server.address import parse
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings.form import OllamaSettings
 
-# An address that nobody typed does not travel: it is each machine's own (OLLAMA_HOST there, else 127.0.0.1:11434).
-_TRAVELLING = (
+# The address of the environment is not among them: each machine has its own (OLLAMA_HOST there, else 127.0.0.1:11434).
+_SENT_SETTINGS = (
     *("base_url", "model", "model_type", "embedding_model", "language"),
     *("connect_timeout", "first_token_timeout", "idle_timeout"),
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_first_use = threading.Lock()  # a worker process may begin with several threads at once
+_opening = threading.Lock()  # a worker process may begin with several threads at once
 
 
 @dataclass(frozen=True)
-class Access:
+class RemoteSession:
     """Settings that differ from their defaults, and the name of the environment variable with the key, if there is one.
 
     It can be pickled, compared and hashed, and means the same in every process; 127.0.0.1 is each machine's own.
@@ -35,56 +35,53 @@ class Access:
     settings: tuple[tuple[str, Any], ...] = ()
     api_key_env: str = ""
 
-    def session(self) -> Session:
+    def open(self) -> Session:
         """Return this process's session for it, made at first use; it ends with the process's own.
 
-        Raises SettingError where the key's variable is not set in this process.
+        Raises SettingError (setting-invalid) where the variable of the key is not set in this process.
         """
         if self.api_key_env and not os.environ.get(self.api_key_env, "").strip():
-            raise _refused(Phrase("the_variable"), Phrase("unset_variable", name=self.api_key_env, process=os.getpid()))
-        with _first_use:
-            here = current()
-            if self not in here.others:
-                here.others[self] = self._open()
-                here.own(here.others[self].close)
-            return here.others[self]
-
-    def _open(self) -> Session:
-        other = Session(OllamaSettings())
-        other.configure(dict(self.settings))
-        other.tape = current().tape
-        if self.api_key_env:
-            other.configure({"api_key_env": self.api_key_env})
-        return other
+            raise _invalid(Phrase("the_variable"), Phrase("unset_variable", name=self.api_key_env, process=os.getpid()))
+        with _opening:
+            own = current()
+            if self not in own.others:
+                other = Session(OllamaSettings())
+                other.configure(dict(self.settings))
+                other.recording = own.recording
+                if self.api_key_env:
+                    other.configure({"api_key_env": self.api_key_env})
+                own.others[self] = other
+                own.own(other.close)
+            return own.others[self]
 
 
-def access(base_url: str = "", api_key_env: str = "", before: Mapping[str, Any] | None = None) -> Access:
+def describe_session(base_url: str = "", api_key_env: str = "", before: Mapping[str, Any] | None = None) -> RemoteSession:
     """Return how this notebook or script reaches its server, or the one at ``base_url`` with the key in ``api_key_env``.
 
-    ``before`` holds settings that count where this process has set none. Raises SettingError where the address holds a
-    password, and AddressError where it cannot be used.
+    ``before`` holds settings that count where this process has set none. Raises SettingError (setting-invalid) where the address
+    holds a password, and AddressError where it cannot be used.
     """
     changed = current().settings.changed()
-    chosen = {**(before or {}), **{name: changed[name] for name in _TRAVELLING if name in changed}}
+    chosen = {**(before or {}), **{name: changed[name] for name in _SENT_SETTINGS if name in changed}}
     if base_url:
         chosen["base_url"] = base_url
     refuse_secrets(chosen.get("base_url", ""), api_key_env)
-    return Access(tuple(sorted(chosen.items())), api_key_env)
+    return RemoteSession(tuple(sorted(chosen.items())), api_key_env)
 
 
 def refuse_secrets(base_url: object, api_key_env: object) -> None:
-    """Raise SettingError where a key stands in place of the name of its variable, or a password in an address.
+    """Raise SettingError (setting-invalid) for a key in place of the name of its variable, or a password in an address.
 
-    Both would be shown with an estimator, and would travel to other machines in clear.
+    Both would be shown with an estimator, and would be sent to other machines in clear.
     """
     if isinstance(api_key_env, str) and api_key_env and not _VARIABLE.fullmatch(api_key_env):
-        raise _refused(Phrase("what_was_given"), Phrase("need_variable"))
+        raise _invalid(Phrase("what_was_given"), Phrase("need_variable"))
     if isinstance(base_url, Secret):  # an address with a password, as the settings hold it
-        raise _refused(Phrase("the_address"), Phrase("clear_password"))
+        raise _invalid(Phrase("the_address"), Phrase("clear_password"))
     if isinstance(base_url, str) and "@" in base_url and (parse(base_url).username or parse(base_url).password):
-        raise _refused(Phrase("the_address"), Phrase("clear_password"))
+        raise _invalid(Phrase("the_address"), Phrase("clear_password"))
 
 
-def _refused(value: Phrase, reason: Phrase) -> SettingError:
+def _invalid(value: Phrase, reason: Phrase) -> SettingError:
     example = Phrase("name_variable")
     return SettingError("setting-invalid", value=value, setting="api_key_env", reason=reason, example=example)

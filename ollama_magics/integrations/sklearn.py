@@ -1,4 +1,4 @@
-"""A scikit-learn transformer from texts to vectors, which does nothing that om.embed does not do."""
+"""Embed texts in a scikit-learn pipeline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ollama_magics.embeddings.inputs import texts_of
 from ollama_magics.errors import EmbeddingProblem
-from ollama_magics.integrations.remote_session import access, refuse_secrets
+from ollama_magics.integrations.remote_session import describe_session, refuse_secrets
 from ollama_magics.session.session import Session, current
 
 try:
@@ -27,19 +27,27 @@ _OPTIONS = ("dimensions", "batch", "query", "document", "truncate", "store")  # 
 
 
 class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Turns texts into float32 vectors of shape ``(n, d)`` with a model that Ollama serves.
+    """Turns texts into float32 vectors of shape ``(n, d)`` with a model that Ollama serves, as om.embed does.
 
-    ``X`` is whatever om.embed takes: a list, Series, array or column of texts. An empty ``model`` or ``base_url`` means the
-    setting of the notebook, which goes along when the estimator is pickled, for example to the processes of joblib (there, an
-    address that nobody typed is that machine's own). ``api_key_env`` is the name of the environment variable with the key,
-    which every process reads for itself. ``dimensions``, ``batch``, ``query``, ``document``, ``truncate`` and ``store`` are
-    those of om.embed: what was embedded before is not asked again.
+    Parameters:
+        model: name of the model; empty means the setting of the notebook.
+        base_url: address of the server; empty means the setting of the notebook.
+        api_key_env: name of the environment variable with the key, which every process reads for itself.
+        dimensions, batch, query, document, truncate, store: those of om.embed. Vectors in the store are not requested again.
 
-    Fitting learns no weights: it fixes the model, ``model_``, and the number of features, ``n_features_out_``.
+    Attributes:
+        model_: the model that ``fit`` has fixed.
+        n_features_out_: the number of components of its vectors.
 
-    Since the tags say that texts are taken, scikit-learn's ``check_estimator``, whose data are numbers, leaves nearly all of its
-    checks out. On an embedder that reads each row of numbers as a text they run, and those on cloning, parameters, fitting,
-    repeating, pickling and names of features hold; those on kinds of numbers, sparse tables and columns say nothing of texts.
+    ``X`` is whatever om.embed takes: a list, Series, array or column of texts. Fitting learns no weights. The settings of the
+    notebook go along when the estimator is pickled, for example to the processes of joblib; an address from the environment does
+    not, since each machine has its own.
+
+    Example: ``make_pipeline(om.OllamaEmbedder("all-minilm"), LogisticRegression()).fit(texts, labels)``
+
+    The tags say that texts are taken, so scikit-learn's ``check_estimator``, whose data are numbers, leaves out nearly all of its
+    checks. They run on an embedder that reads each row of numbers as a text. The checks of cloning, parameters, fitting,
+    repeating, pickling and names of features hold; those of kinds of numbers, sparse tables and columns do not apply to texts.
     """
 
     def __init__(  # noqa: PLR0913 - scikit-learn wants every parameter by its name
@@ -67,14 +75,15 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.store = store
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name and return the estimator; raises SettingError where one holds a secret."""
+        """Set parameters by name and return the estimator; raises SettingError (setting-invalid) where one holds a secret."""
         refuse_secrets(params.get("base_url"), params.get("api_key_env"))
         return super().set_params(**params)  # type: ignore[no-any-return]
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803 - scikit-learn's names
         """Fix the model and the number of features, for which one short text is embedded; nothing is learnt from ``X``.
 
-        Raises EmbeddingProblem where ``X`` holds no texts, SettingError for a bad parameter, and the errors of om.embed.
+        Raises EmbeddingProblem (input-not-texts, rows-not-text) where ``X`` holds no texts, SettingError (setting-invalid) for a
+        bad parameter, and the errors of om.embed.
         """
         refuse_secrets(self.base_url, self.api_key_env)
         texts_of(X)
@@ -100,11 +109,11 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self._session().embed(texts, self.model_, **options)
 
     def _session(self) -> Session:
-        if self.base_url or self.api_key_env or self._travelled:
-            return access(self.base_url, self.api_key_env, self._travelled).session()
+        if self.base_url or self.api_key_env or self._carried_settings:
+            return describe_session(self.base_url, self.api_key_env, self._carried_settings).open()
         return current()
 
-    # What scikit-learn asks.
+    # For scikit-learn.
 
     @property
     def _n_features_out(self) -> int:
@@ -117,15 +126,15 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    # The notebook's settings go along where the estimator is pickled, and from there on where it is cloned.
+    # The settings of the notebook are pickled with the estimator, and copied where such an estimator is cloned.
 
-    _travelled: Mapping[str, Any] = MappingProxyType({})
+    _carried_settings: Mapping[str, Any] = MappingProxyType({})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_travelled": dict(access(before=self._travelled).settings)}
+        return {**super().__getstate__(), "_carried_settings": dict(describe_session(before=self._carried_settings).settings)}
 
     def __sklearn_clone__(self) -> Self:
         copy: Self = super().__sklearn_clone__()
-        if self._travelled:
-            copy._travelled = self._travelled
+        if self._carried_settings:
+            copy._carried_settings = self._carried_settings
         return copy

@@ -21,18 +21,19 @@ _CONTRADICTIONS = tuple(
     {one, other}
     for one, others in {
         "once": ("new", "chat", "go_on"),
-        "go_on": ("new", "generate", "suffix", "format", "tool"),
+        "go_on": ("new", "generate", "suffix", "format", "tools"),
         "generate": ("new", "chat"),
         "suffix": ("new", "chat"),
         "several": ("new", "chat", "go_on"),
-        "reuse": ("tool",),
+        "reuse": ("tools",),
     }.items()
     for other in others
 )
-_SPOKEN = {"go_on": "--continue", "several": "several -m"}
+_SPELLINGS = {"go_on": "--continue", "tools": "--tool", "several": "several -m"}
 _LETTER = 2  # signs of an option that is one letter
 _PROMPT_AFTER_ALL = "  (a prompt that begins so: put -- before it)"
 _OPTION = re.compile(r"--?[^\W\d_]")
+_EMBED_MAGIC_ONLY = ("into", "report", "no_store", "show_store", "forget", "looked_up")
 _DETACHED = {"--think": values.think.words, "--logprobs": tuple(map(str, range(21)))}  # values that go with a "=" only
 _KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
 
@@ -89,7 +90,7 @@ def refuse_both(options: Namespace) -> None:
         typed.add("several")
     for pair in _CONTRADICTIONS:
         if pair <= typed:
-            flags = " and ".join(sorted(_SPOKEN.get(name, f"--{name}") for name in pair))
+            flags = " and ".join(sorted(_SPELLINGS.get(name, f"--{name}") for name in pair))
             message = f"{flags} contradict each other"
             raise UsageError(message)
 
@@ -135,13 +136,10 @@ def pairs(words: Sequence[str] | None, names: Mapping[str, Any]) -> dict[str, An
     return found
 
 
-def wishes(options: Namespace, names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was typed for %embed by the names of om.embed; what was not typed is left out."""
-    typed = dict(vars(options))
-    for name in ("into", "report", "forget", "looked_up"):
-        del typed[name]
-    typed["store"] = not typed.pop("no_store")
-    typed["options"] = pairs(typed["options"], names) or None
+def embed_parameters(options: Namespace, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed for %embed, by the parameters of om.embed; what was not typed is left out."""
+    typed = {name: value for name, value in vars(options).items() if name not in _EMBED_MAGIC_ONLY}
+    typed |= {"store": not options.no_store, "options": pairs(options.options, names) or None}
     return {name: value for name, value in typed.items() if value is not None}
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from IPython.core.inputtransformer2 import TokenTransformBase
 
 
-class Asked(TokenTransformBase):
-    """Lets a prompt end in a question mark, which IPython would take for help: ``%ollama What is Python?``.
+class QuestionMarkPrompt(TokenTransformBase):
+    """Lets a prompt end with a question mark, which IPython would read as help: ``%ollama What is Python?``.
 
-    Holds for ``r = %ollama …?`` too. ``%ollama?`` stays help.
+    This includes ``r = %ollama …?``. ``%ollama?`` stays help.
     """
 
     priority = 4  # before IPython's HelpEnd, which has 5
@@ -22,12 +22,15 @@ class Asked(TokenTransformBase):
         self._line, self._column = percent[0] - 1, percent[1]
 
     @classmethod
-    def find(cls, tokens_by_line: list[list[Any]]) -> Asked | None:
+    def find(cls, tokens_by_line: list[list[Any]]) -> QuestionMarkPrompt | None:
         """Return where the first such line begins, or None."""
         for line in tokens_by_line:
             texts = [token.string for token in line]
             place = next((i for i in range(len(texts) - 1) if texts[i : i + 2] == ["%", "ollama"]), None)
-            if place is None or "?" not in texts[-2:] or not _begins(texts[:place]):
+            if place is None or "?" not in texts[-2:]:
+                continue
+            before = [text for text in texts[:place] if text.strip()]
+            if before and before[-1] != "=":
                 continue
             if any(text.strip(" ?\r\n") for text in texts[place + 2 :]):
                 first = next(token for token in line if token.string.strip())
@@ -42,12 +45,7 @@ class Asked(TokenTransformBase):
         return [*lines[: self._line], line[: self._column] + call, *lines[self._line + 1 :]]
 
 
-def _begins(before: list[str]) -> bool:
-    spoken = [text for text in before if text.strip()]
-    return not spoken or spoken[-1] == "="
-
-
-class Bare(ast.NodeTransformer):
+class StatementMagic(ast.NodeTransformer):
     """Turns ``%ollama …`` as a statement into ``%%ollama``, which has no value; ``r = %ollama …`` is left as it is."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr:
@@ -59,10 +57,10 @@ class Bare(ast.NodeTransformer):
         return node
 
 
-_GOES_ON = re.compile(r"%%ollama\s(?:.*\s)?--continue(?:\s|$)")
+_CONTINUE = re.compile(r"%%ollama\s(?:.*\s)?--continue(?:\s|$)")
 
 
-def with_body(lines: list[str]) -> list[str]:
+def add_empty_body(lines: list[str]) -> list[str]:
     """Return the lines of a cell, with an empty body for ``%%ollama --continue`` alone."""
-    alone = len(lines) == 1 and _GOES_ON.match(lines[0])
+    alone = len(lines) == 1 and _CONTINUE.match(lines[0])
     return [lines[0].rstrip("\r\n") + "\n", "\n"] if alone else lines

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ollama_magics.render import markdown, tables
-from ollama_magics.render.cleaning import escape, plain
+from ollama_magics.render.cleaning import escape, normalise, plain
 from ollama_magics.render.colours import AMBER, GREY, RULE
 
 _GREY, _AMBER = f"color:var(--jp-content-font-color2,{GREY})", f"color:var(--jp-warn-color0,{AMBER})"
@@ -18,6 +18,8 @@ _THOUGHTS = f"margin:4px 0 8px;border-left:2px solid var(--jp-border-color2,{RUL
 _COLUMNS, _COLUMN = "display:flex;flex-wrap:wrap;gap:8px 24px", "flex:1 1 280px;min-width:0"
 _THUMBNAILS = "display:flex;flex-wrap:wrap;gap:4px;align-items:center;margin-top:6px"
 _THUMBNAIL = f"max-width:64px;max-height:64px;margin:0;border:1px solid var(--jp-border-color2,{RULE})"
+_CARD = f"margin:6px 0;border-left:2px solid var(--jp-border-color2,{RULE});padding-left:10px;font-size:12px"
+_OUTCOME = "white-space:pre-wrap;overflow-wrap:anywhere;max-height:12em;overflow-y:auto"
 _SEPARATOR = " · "
 _MOST_FORMULAS = 12
 _LONGEST_LINE = 300  # characters of a call, and of its outcome, where they stand in one line
@@ -106,13 +108,13 @@ def body_html(view: AnswerView, text_html: str) -> str:
     if view.is_data and view.rows:
         text_html = tables.table_html(view.rows, view.language)
     elif view.is_data:
-        text_html = tables.json_html(view.text) if view.text else ""
+        text_html = json_html(view.text) if view.text else ""
     rounds = "".join(markdown.to_html(one.text, view.language) + _cards_html(one.calls) for one in view.earlier)
     return thoughts_html(view.thinking, view.thinking_title, open=view.is_thinking) + rounds + text_html + _cards_html(view.calls)
 
 
 def _cards_html(calls: Sequence[CallView]) -> str:
-    return "".join(tables.tool_card_html(call.text, call.outcome, failed=call.failed) for call in calls)
+    return "".join(tool_card_html(call.text, call.outcome, failed=call.failed) for call in calls)
 
 
 def plain_text(view: AnswerView) -> str:
@@ -148,6 +150,20 @@ def thoughts_html(text: str, title: str, *, open: bool) -> str:  # noqa: A002 - 
     inner = f'<div dir="auto" style="white-space:pre-wrap">{escape(text.strip())}</div>'
     unfolded = " open" if open else ""
     return f'<details class="mathjax_ignore" style="{_THOUGHTS}"{unfolded}><summary>{escape(title)}</summary>{inner}</details>'
+
+
+def json_html(text: str) -> str:
+    """Return a JSON text, or the beginning of one, as coloured code."""
+    return markdown.code_html(normalise(text), "json")
+
+
+def tool_card_html(call: str, outcome: str | None, *, failed: bool) -> str:
+    """Return a call of a function and its outcome: None while it runs or waits for permission."""
+    colour, result = _AMBER if failed else _GREY, "…" if outcome is None else outcome
+    return (
+        f'<div class="mathjax_ignore" style="{_CARD}"><div style="{_OUTCOME}"><code>{escape(call)}</code></div>'
+        f'<div dir="auto" style="{_OUTCOME};{colour}">{escape(result)}</div></div>'
+    )
 
 
 def footer_html(figures: Sequence[str], warnings: Iterable[str] = ()) -> str:

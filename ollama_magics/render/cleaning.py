@@ -1,4 +1,4 @@
-"""Remove from text of a model what a page or a terminal would obey, and judge its links."""
+"""Remove from text of a model what a page or a terminal would obey, and check its links."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _SEQUENCE = re.compile(
     "|\x1b[ -/]*[0-~]"
 )
 _ESCAPES = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f]")
-_OPENERS = frozenset(f"\x1b{sign}" for sign in "[]PX^_")  # alone, they are no sequence yet
+_OPENERS = frozenset(f"\x1b{letter}" for letter in "[]PX^_")  # alone, they are no sequence yet
 _LONGEST_SEQUENCE = 256  # characters of one that are waited for
 _DELETE, _UNKNOWN = 0x7F, "\N{REPLACEMENT CHARACTER}"
 
 
 def normalise(text: str) -> str:
-    """Return the text with one kind of line end, and a visible sign for everything that must not act."""
-    return _UNSAFE.sub(_sign, _LINE_ENDS.sub("\n", text))
+    """Return the text with one kind of line end, and visible stand-ins for control characters."""
+    return _UNSAFE.sub(_stand_in, _LINE_ENDS.sub("\n", text))
 
 
-def _sign(found: re.Match[str]) -> str:
+def _stand_in(found: re.Match[str]) -> str:
     code = ord(found[0])
     if code == _DELETE:
         return "\N{SYMBOL FOR DELETE}"
@@ -35,7 +35,7 @@ def _sign(found: re.Match[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """Return the text as HTML that shows it letter by letter."""
+    """Return HTML that shows the text as it is."""
     return html.escape(normalise(text))
 
 
@@ -57,7 +57,14 @@ class Cleaned:
     def feed(self, text: str) -> str:
         """Return what a terminal may print of the next piece."""
         self._held += text
-        end = self._open_end()
+        end, position = len(self._held.removesuffix("\r")), 0  # a \r may be half of a line end
+        while found := _ESCAPES.search(self._held, position):
+            whole = _SEQUENCE.match(self._held, found.start())
+            if whole is None or whole[0] in _OPENERS:  # a sequence that has no end yet
+                is_waiting = len(self._held) - found.start() < _LONGEST_SEQUENCE
+                end = found.start() if is_waiting else len(self._held)
+                break
+            position = whole.end()
         ready, self._held = self._held[:end], self._held[end:]
         return plain(ready)
 
@@ -66,19 +73,8 @@ class Cleaned:
         ready, self._held = self._held, ""
         return plain(ready)
 
-    def _open_end(self) -> int:
-        # Where a sequence begins that has no end yet, or a line end that may be half of one.
-        position = 0
-        while found := _ESCAPES.search(self._held, position):
-            whole = _SEQUENCE.match(self._held, found.start())
-            if whole is None or whole[0] in _OPENERS:
-                waits = len(self._held) - found.start() < _LONGEST_SEQUENCE
-                return found.start() if waits else len(self._held)
-            position = whole.end()
-        return len(self._held.removesuffix("\r"))
 
-
-# Nothing before the host (user@ is there to deceive) and nothing in it that a browser would read differently.
+# no user@ before the host, which is there to deceive, and nothing in it that a browser would read differently
 _WEB = re.compile(r"https?://([a-z0-9](?:[a-z0-9._-]*)|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:[/?#][^\\\s]*)?", re.IGNORECASE)
 _MAIL = re.compile(r"mailto:([^\s?@/\\]+@[a-z0-9._-]+)(?:\?[^\\\s]*)?", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -86,13 +82,13 @@ _MOST_SHOWN = 80
 
 
 def destination(address: str) -> str | None:
-    """Return the host (or the mail address) that a link leads to, None for a link that must not be clickable."""
+    """Return the host or the mail address of a link, None for a link that must not be clickable."""
     found = _WEB.fullmatch(address) or _MAIL.fullmatch(address)
     return found[1].lower() if found else None
 
 
 def unseen(address: str, text: str) -> str:
-    """Return what must stand beside the link because its text does not say it; empty where it does."""
+    """Return the destination of a link where its text does not contain it, else an empty text."""
     shown = destination(address) or address
     if re.search(rf"(?<![\w.@-]){re.escape(shown)}(?![\w-]|[.@]\w)", text, re.IGNORECASE):
         return ""
@@ -100,7 +96,7 @@ def unseen(address: str, text: str) -> str:
 
 
 def origin(address: str) -> str:
-    """Return where a picture would be loaded from: its host, else its scheme, else its name."""
+    """Return from where a picture would be loaded: its host, else its scheme, else its name."""
     scheme = _SCHEME.match(address)
     return destination(address) or (shorten(address) if scheme is None else scheme[0])
 

@@ -25,49 +25,48 @@ class Markup:
     defined anywhere below; when the definitions change, finished parts that hold a bracket are rendered again.
     """
 
+    _references: dict[str, Any]  # the targets of links in the finished parts
+    _known: dict[str, str]  # the targets that the finished parts were rendered with: label and address
+
     def __init__(self, language: str = "en") -> None:
         self._language = language
         self._restart()
 
     def html(self, text: str) -> str:
         """Return the HTML of the whole text so far; if it is no continuation of the last, start over."""
-        source = normalise(text)
-        if not source.startswith(self._finished):
+        whole = normalise(text)
+        if not whole.startswith(self._finished):
             self._restart()
-        open_end = source[len(self._finished) :]
+        open_end = whole[len(self._finished) :]
         references = dict(self._references)
         tokens = parse(open_end, references)
         self._refresh(references)
         index, line = _last_boundary(tokens, open_end)
         if index:
-            self._keep(open_end, tokens[:index], line, references)
+            source = open_end[: _length(open_end, line)]
+            self._finished += source
+            self._parts.append(_Part(source, render(tokens[:index], self._language)))
+            found = {label: target for label, target in references.items() if target["map"][0] < line}
+            self._references = {**found, **self._references}
         return "".join((*(part.html for part in self._parts), render(tokens[index:], self._language)))
 
     def _restart(self) -> None:
         self._finished, self._parts = "", list[_Part]()
-        self._references = dict[str, Any]()  # those of the finished parts
-        self._known = dict[str, str]()  # those that the finished parts were rendered with: label and address
+        self._references, self._known = {}, {}
 
     def _refresh(self, references: dict[str, Any]) -> None:
         known = {label: target["href"] for label, target in references.items()}
         if known == self._known:
             return
         self._known = known
-        self._parts = [self._again(part, references) if "[" in part.source else part for part in self._parts]
-
-    def _again(self, part: _Part, references: dict[str, Any]) -> _Part:
-        return part._replace(html=render(parse(part.source, dict(references)), self._language))
-
-    def _keep(self, open_end: str, tokens: list[Token], line: int, references: dict[str, Any]) -> None:
-        source = open_end[: _length(open_end, line)]
-        self._finished += source
-        self._parts.append(_Part(source, render(tokens, self._language)))
-        mine = {label: target for label, target in references.items() if target["map"][0] < line}
-        self._references = {**mine, **self._references}
+        for place, part in enumerate(self._parts):
+            if "[" in part.source:
+                again = render(parse(part.source, dict(references)), self._language)
+                self._parts[place] = part._replace(html=again)
 
 
 def finished(text: str) -> int:
-    """Return how many characters of a growing text, normalised, are blocks that nothing to come can change."""
+    """Return how many characters of a growing text, normalised, are blocks that later text cannot change."""
     return _length(text, _last_boundary(parse(text, {}), text)[1])
 
 
@@ -76,15 +75,12 @@ def _length(text: str, lines: int) -> int:
 
 
 def _last_boundary(tokens: list[Token], source: str) -> tuple[int, int]:
-    # The place among the tokens, and the line, of the last block that proves all before it finished; else (0, 0).
-    lines = source.split("\n")
+    """Return the place among the tokens, and the line, of the last block before which all is finished; else (0, 0)."""
+    lines = source.split("\n")  # the last of them has no line end yet
     for index in range(len(tokens) - 1, 0, -1):
         token = tokens[index]
-        if token.level == 0 and token.nesting >= 0 and token.map and _proves(lines, token.map[0]):
-            return index, token.map[0]
+        if token.level == 0 and token.nesting >= 0 and token.map:
+            line = token.map[0]
+            if 0 < line < len(lines) - 1 and not lines[line - 1].strip(" \t"):
+                return index, line
     return 0, 0
-
-
-def _proves(lines: list[str], line: int) -> bool:
-    # The last of the lines has no line end yet.
-    return 0 < line < len(lines) - 1 and not lines[line - 1].strip(" \t")

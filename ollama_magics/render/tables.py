@@ -1,69 +1,67 @@
-"""Data that a model gave -> safe HTML: rows as a table, other values as JSON, and the functions that it called as cards."""
+"""Tables as safe HTML: the rows that a model gave, and what the project lists itself."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ollama_magics import messages
-from ollama_magics.render.cleaning import escape, normalise
-from ollama_magics.render.colours import AMBER, GREY, RULE
-from ollama_magics.render.markdown import code_html
+from ollama_magics.render.cleaning import escape
+from ollama_magics.render.colours import GREY, RULE
 
 _MOST_ROWS = 100  # shown; of more, the first and the last half
 _LONGEST_CELL = 300  # characters
 _MOST_COLUMNS = 50
 _TABLE = "border-collapse:collapse;margin:8px 0;font-size:inherit"
 _CELL = f"padding:2px 14px 2px 0;text-align:start;vertical-align:top;border-bottom:1px solid var(--jp-border-color2,{RULE})"
-_CARD = f"margin:6px 0;border-left:2px solid var(--jp-border-color2,{RULE});padding-left:10px;font-size:12px"
-_OUTCOME = "white-space:pre-wrap;overflow-wrap:anywhere;max-height:12em;overflow-y:auto"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its text, the CSS of its style, other attributes as HTML, and HTML that follows the text."""
+
+    text: str
+    style: str
+    attributes: str = ""
+    html: str = ""
+
+    def as_html(self, tag: str) -> str:
+        """Return the cell with its text escaped."""
+        attributes = f" {self.attributes}" if self.attributes else ""
+        return f'<{tag}{attributes} style="{self.style}">{escape(self.text)}{self.html}</{tag}>'
+
+
+def cells_html(
+    rows: Iterable[Iterable[Cell]], style: str, head: Iterable[Cell] = (), *, attributes: str = "", sections: bool = False
+) -> str:
+    """Return a table of rows of cells, under a head where there is one; with ``sections`` as ``thead`` and ``tbody``."""
+    top = "".join(cell.as_html("th") for cell in head)
+    top = f"<tr>{top}</tr>" if top or sections else ""
+    body = "".join(f'<tr style="background:none">{"".join(cell.as_html("td") for cell in row)}</tr>' for row in rows)
+    if sections:
+        top, body = f"<thead>{top}</thead>", f"<tbody>{body}</tbody>"
+    return f'<table{f" {attributes}" if attributes else ""} style="{style}">{top}{body}</table>'
 
 
 def table_html(rows: Sequence[Mapping[str, Any]], language: str = "en") -> str:
     """Return rows as a table that scrolls, its columns in the order of their first use; of many rows the middle is left out."""
-    columns = list(dict.fromkeys(str(name) for row in rows for name in row))[:_MOST_COLUMNS]
-    head = "".join(f'<th style="{_CELL};font-weight:600">{escape(_short(name))}</th>' for name in columns)
+    names = list(dict.fromkeys(str(name) for row in rows for name in row))[:_MOST_COLUMNS]
+    head = [Cell(_text(name), f"{_CELL};font-weight:600") for name in names]
     half = _MOST_ROWS // 2
     shown = rows if len(rows) <= _MOST_ROWS else (*rows[:half], *rows[-half:])
-    lines = [_row_html(row, columns) for row in shown]
+    lines = [[Cell(_text(row.get(name)), _CELL, 'dir="auto"') for name in names] for row in shown]
     if len(rows) > _MOST_ROWS:
-        words = escape(messages.phrase("rows_left_out", language, count=len(rows) - _MOST_ROWS))
-        lines.insert(half, f'<tr><td colspan="{max(1, len(columns))}" style="{_CELL};{_grey()}">{words}</td></tr>')
-    body = f'<table class="mathjax_ignore" style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
-    return f'<div style="overflow-x:auto">{body}</div>'
+        words = messages.phrase("rows_left_out", language, count=len(rows) - _MOST_ROWS)
+        grey = f"{_CELL};color:var(--jp-content-font-color2,{GREY})"
+        lines.insert(half, [Cell(words, grey, f'colspan="{max(1, len(names))}"')])
+    table = cells_html(lines, _TABLE, head, attributes='class="mathjax_ignore"', sections=True)
+    return f'<div style="overflow-x:auto">{table}</div>'
 
 
-def json_html(text: str) -> str:
-    """Return a JSON text, or the beginning of one, as coloured code."""
-    return code_html(normalise(text), "json")
-
-
-def tool_card_html(call: str, outcome: str | None, *, failed: bool) -> str:
-    """Return a call of a function, and what came of it: None while it runs or waits for a yes."""
-    colour = f"color:var(--jp-warn-color0,{AMBER})" if failed else _grey()
-    return (
-        f'<div class="mathjax_ignore" style="{_CARD}"><div style="{_OUTCOME}"><code>{escape(call)}</code></div>'
-        f'<div dir="auto" style="{_OUTCOME};{colour}">{escape("…" if outcome is None else outcome)}</div></div>'
-    )
-
-
-def _row_html(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    cells = "".join(f'<td dir="auto" style="{_CELL}">{escape(_short(_cell(row.get(name))))}</td>' for name in columns)
-    return f'<tr style="background:none">{cells}</tr>'
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
+def _text(value: Any) -> str:
+    text = "" if value is None else str(value)
     if isinstance(value, (dict, list, bool)):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
-
-
-def _short(text: str) -> str:
+        text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
-
-
-def _grey() -> str:
-    return f"color:var(--jp-content-font-color2,{GREY})"

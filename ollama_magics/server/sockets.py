@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import selectors
 import socket
 import threading
@@ -11,68 +10,20 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, TypeVar
+from typing import Any
 
 import httpcore
 
+from ollama_magics.background import SLICE, BackgroundCall
 from ollama_magics.errors import Cancelled
 
 # On Windows a blocking recv, connect or name look-up cannot be interrupted.
-
-
-SLICE = 0.2  # longest single wait in seconds
-_Result = TypeVar("_Result")
 
 
 def raise_if_cancelled(cancelled: threading.Event) -> None:
     """Raise Cancelled where the flag is set."""
     if cancelled.is_set():
         raise Cancelled
-
-
-def call_in_thread(
-    act: Callable[[], _Result],
-    seconds: float,
-    cancelled: threading.Event,
-    discard: Callable[[_Result], object] = lambda _: None,
-) -> _Result:
-    """Return the result of a function that cannot be interrupted itself; ``discard`` is called with one that comes too late.
-
-    Raises the error of the function, TimeoutError after so many seconds, or Cancelled.
-    """
-    results: queue.SimpleQueue[_Result | Exception] = queue.SimpleQueue()
-    lock, given_up = threading.Lock(), threading.Event()
-
-    def run() -> None:
-        try:
-            result = act()
-        except Exception as error:  # noqa: BLE001 - it is raised again in the waiting thread
-            results.put(error)
-            return
-        with lock:
-            if given_up.is_set():
-                discard(result)
-            else:
-                results.put(result)
-
-    threading.Thread(target=run, daemon=True, name="ollama-call").start()
-    deadline = time.monotonic() + seconds
-    try:
-        while time.monotonic() < deadline:
-            raise_if_cancelled(cancelled)
-            with suppress(queue.Empty):
-                result = results.get(timeout=SLICE)
-                if isinstance(result, Exception):
-                    raise result
-                return result
-        raise TimeoutError
-    finally:
-        with lock:
-            given_up.set()
-            while not results.empty():
-                late = results.get()
-                if not isinstance(late, Exception):
-                    discard(late)
 
 
 def wait_until_writable(sock: socket.socket, deadline: float, cancelled: threading.Event) -> None:
@@ -155,10 +106,8 @@ class _SlicedStream(httpcore.NetworkStream):
         self._stream.close()
 
     def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
-        def shake_hands() -> httpcore.NetworkStream:
-            return self._stream.start_tls(ssl_context, server_hostname, timeout)
-
-        return _SlicedStream(call_in_thread(shake_hands, _FOREVER, self._cancelled, _close), self._cancelled)
+        call = BackgroundCall(lambda: self._stream.start_tls(ssl_context, server_hostname, timeout), _close)
+        return _SlicedStream(call.wait(partial(raise_if_cancelled, self._cancelled)), self._cancelled)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -185,7 +134,7 @@ class SlicedBackend(httpcore.NetworkBackend):
         for address in self.addresses(host, port, timeout):
             try:
                 connect = partial(self._sockets.connect_tcp, address, port, timeout, local_address, options)
-                stream = call_in_thread(connect, _FOREVER, self._cancelled, _close)  # with the timeout of the connection
+                stream = BackgroundCall(connect, _close).wait(partial(raise_if_cancelled, self._cancelled))
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = failure or error
             else:
@@ -218,7 +167,7 @@ class SlicedBackend(httpcore.NetworkBackend):
             ip_address(host)
             return [host]
         try:
-            return call_in_thread(look_up, timeout or 5, self._cancelled)
+            return BackgroundCall(look_up).wait(partial(raise_if_cancelled, self._cancelled), timeout or 5)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"the look-up of {host} took too long") from None
         except OSError as error:

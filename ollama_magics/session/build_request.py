@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from ollama_magics.conversation import history_window, template, tools
-from ollama_magics.conversation.conversation import Conversation, Turn
+from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
 from ollama_magics.conversation.prompt import Prompt
@@ -18,43 +18,70 @@ from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
 from ollama_magics.messages import Phrase
+from ollama_magics.server.address import Address
+from ollama_magics.server.client import Client
+from ollama_magics.server.models import InstalledModels
 from ollama_magics.server.wire import ChatRequest, GenerateRequest, Message, ModelCard
 from ollama_magics.session.answer_cache import CachedAnswer
+from ollama_magics.settings.form import OllamaSettings
 
 if TYPE_CHECKING:
-    from ollama_magics.session.session import Session
+    from ollama_magics.store.answers import AnswerStore
 
 _LEVELS = ("low", "medium", "high", "max")
 _ALWAYS = ("gptoss", "gpt-oss")  # architectures that know three levels, and think in any case
 _NAMES_LEVELS = ("ThinkLevel", "reasoning_effort")  # in a template of Go or Jinja: this model tells levels apart
 _NAMES_SWITCH = (".Think", "enable_thinking")
+_CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
 
 
-def asked(word: str, card: ModelCard, model: str) -> tuple[str, tuple[Phrase, ...]]:
-    """Return the word of the form that the model understands instead, and what the person has to know of it.
+class RequestContext(Protocol):
+    """What a request is built from: the settings, the client with its models, and the conversations of a session."""
 
-    A server takes any level for any model that thinks, and says nothing where the model only knows on and off.
+    settings: OllamaSettings
+    conversations: dict[str, Conversation]
+
+    @property
+    def address(self) -> Address:
+        """Return where the requests go."""
+
+    @property
+    def language(self) -> str:
+        """Return the language of messages."""
+
+    @property
+    def client(self) -> Client:
+        """Return the client of the address."""
+
+    @property
+    def installed(self) -> InstalledModels:
+        """Return what is known about the models of the server."""
+
+    @property
+    def answers(self) -> AnswerStore:
+        """Return the stored answers."""
+
+    @property
+    def uses_stores(self) -> bool:
+        """Return whether stored answers may be read and written."""
+
+
+def think_level(word: str, card: ModelCard, model: str) -> tuple[str, tuple[Phrase, ...]]:
+    """Return the thinking level that the model has instead of the requested one, and what to report about it.
+
+    A server takes any level for any model that thinks, and does not report that the model only knows on and off.
     """
     if (card.model_info or {}).get("general.architecture") in _ALWAYS:
-        return _always(word, model)
-    if word in _LEVELS and _only_switches(card):
+        if word == "off":
+            return "low", (Phrase("think_always", model=model),)
+        if word == "max":
+            return "high", (Phrase("think_max", model=model),)
+        return word, ()
+
+    has_levels = card.renderer or any(name in card.template for name in _NAMES_LEVELS)  # a renderer does not show what it knows
+    if word in _LEVELS and not has_levels and any(name in card.template for name in _NAMES_SWITCH):
         return "on", (Phrase("think_no_levels", model=model, level=word),)
     return word, ()
-
-
-def _always(word: str, model: str) -> tuple[str, tuple[Phrase, ...]]:
-    if word == "off":
-        return "low", (Phrase("think_always", model=model),)
-    if word == "max":
-        return "high", (Phrase("think_max", model=model),)
-    return word, ()
-
-
-def _only_switches(card: ModelCard) -> bool:
-    # a renderer inside the server shows nothing of what it knows
-    if card.renderer or any(name in card.template for name in _NAMES_LEVELS):
-        return False
-    return any(name in card.template for name in _NAMES_SWITCH)
 
 
 @dataclass(frozen=True)
@@ -66,76 +93,88 @@ class ResponseSpec:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What the request says of them."""
+        """The fields of the request that ask for them."""
         fields: dict[str, Any] = {"format": self.schema.format} if self.schema else {}
         return fields | ({"tools": self.toolbox.definitions} if self.toolbox else {})
 
     def fits(self, text: str, done_reason: str) -> bool:
-        """Whether a whole answer is what was asked for, and not cut inside of an object."""
+        """Return whether a whole answer is of the type, and not cut inside of an object."""
         return self.schema is None or (done_reason != "length" and self.schema.accepts(text))
 
 
-def response_spec(session: Session, prompt: Prompt) -> ResponseSpec:
-    """Return what the prompt wants; raises FormatProblem, ToolProblem, PromptProblem or SettingError before anything is asked."""
-    kind = None if prompt.format is None else make_schema(prompt.format)
+_ANY_TEXT = ResponseSpec()
+
+
+def response_spec(settings: OllamaSettings, prompt: Prompt) -> ResponseSpec:
+    """Return what kind of answer the prompt asks for.
+
+    Raises FormatProblem, ToolProblem, PromptProblem or SettingError before anything is sent.
+    """
+    schema = None if prompt.format is None else make_schema(prompt.format)
     offered = tools.make_tools(prompt.tools or ())
-    _check_together(prompt, has_tools=bool(offered))
+    if prompt.go_on and (prompt.format is not None or offered):
+        # a server begins an object, or its calls, anew: it cannot continue half of one
+        other = "tools" if offered else "format"
+        raise PromptProblem("options-conflict", one="go_on", other=other, reason=Phrase("goes_on_in_words"))
     if not offered:
-        return ResponseSpec(kind)
-    if prompt.completes(session.settings):
-        raise ToolProblem("tools-need-chat")
-    if session.settings.tools == "no":
-        raise SettingError("ability-switched-off", setting="tools", what=Phrase("a_function"))
-    return ResponseSpec(kind, Toolbox(offered, prompt.confirm))
+        return ResponseSpec(schema)
 
-
-def _check_together(prompt: Prompt, *, has_tools: bool) -> None:
-    if prompt.go_on and (prompt.format is not None or has_tools):
-        # a server begins an object, or its calls, anew: it cannot go on with half of one
-        raise PromptProblem(
-            "options-conflict", one="go_on", other="tools" if has_tools else "format", reason=Phrase("goes_on_in_words")
-        )
-    if prompt.reuse and has_tools:
+    if prompt.reuse:
         raise PromptProblem("options-conflict", one="reuse", other="tools", reason=Phrase("functions_run_anew"))
+    if prompt.completes(settings):
+        raise ToolProblem("tools-need-chat")
+    if settings.tools == "no":
+        raise SettingError("ability-switched-off", setting="tools", what=Phrase("a_function"))
+    return ResponseSpec(schema, Toolbox(offered, prompt.confirm))
 
 
-_CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
-_NOTHING = ResponseSpec()
-
-
-def ask(session: Session, prompt: Prompt, values: Mapping[str, Any] | None) -> Reply:
-    """Return the reply to a prompt, for which nothing but the model's card has been asked yet."""
-    text = _filled(prompt.text, values)
-    ahead = recall(_memory(session, prompt), prompt)
-    if ahead.continues:
-        prompt, text = _same(prompt, text, ahead.continues), ahead.continues.prompt.content
+def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | None) -> Reply:
+    """Return the reply to a prompt; nothing is sent yet, except for the request for the model's card."""
+    text = prompt.text if values is None else template.fill_template(prompt.text, values)
+    window = recall(_memory(session, prompt), prompt)
+    if turn := window.continues:
+        if text.strip() and text.strip() != turn.prompt.content.strip():
+            raise PromptProblem("continue-with-prompt")
+        prompt, text = replace(prompt, model=prompt.model or turn.model, images=()), turn.prompt.content
     if not text.strip():
         raise PromptProblem("prompt-empty")
-    more = response_spec(session, prompt)
+
+    spec = response_spec(session.settings, prompt)
     session.installed.require_recent()
-    model = _able(session, prompt)
-    prompt, notes = _thoughtful(session, prompt, model, goes_on=ahead.continues is not None)
-    frozen = request(session, prompt, model, text, values, ahead, more)
-    here = _context(session, prompt, frozen.options["num_ctx"], model, more)
+    model = _able_model(session, prompt)
+    prompt, notes = _with_thinking(session, prompt, model, continues=window.continues is not None)
+    frozen = request(session.settings, prompt, model, text, values, window, spec)
+    context = _reply_context(session, prompt, frozen.options["num_ctx"], model, spec)
     if isinstance(frozen, ChatRequest):
-        ahead = fitted(ahead, frozen, here.context_length, strict=prompt.strict)
-        frozen = history_window.without_oldest(frozen, ahead.left_out)
+        window = fitted(window, frozen, context.context_length, strict=prompt.strict)
+        frozen = history_window.without_oldest(frozen, window.left_out)
+
     typed = _typed_system(prompt, values)
-    here = _remembering(here, ahead, ahead.system if typed is None else typed, notes)
-    if not prompt.reuse:
-        return Reply(frozen, session.client.chat, here)
-    reused = CachedAnswer(session, session.client.chat, more.fits)
-    return Reply(frozen, reused, replace(here, stored=lambda: reused.stored))
+    context = replace(
+        context,
+        conversation=window.conversation,
+        place=window.place,
+        history=window.sizes,
+        fixed_tokens=window.fixed_tokens,
+        left_out=window.left_out,
+        continues=window.continues,
+        system=window.system if typed is None else typed,
+        notes=notes,
+    )
+    if not (prompt.reuse and session.uses_stores):
+        return Reply(frozen, session.client.chat, context)
+    cached = CachedAnswer(session.answers, session.client.digest, session.client.chat, spec.fits)
+    return Reply(frozen, cached, replace(context, stored=lambda: cached.stored))
 
 
-def ask_several(session: Session, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None) -> Replies:
-    """Return the replies of several models to a prompt, for which nothing has been asked yet; none is remembered."""
-    response_spec(session, prompt)  # what is wrong with it is not to be told by each model
+def ask_several(session: RequestContext, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None) -> Replies:
+    """Return the replies of several models to a prompt; nothing is sent yet, and nothing is remembered."""
+    response_spec(session.settings, prompt)  # a mistake in the prompt is reported once, not for each model
     return Replies(models, lambda model: ask(session, replace(prompt, model=model, once=True), values), session.language)
 
 
-def stay_here(session: Session, model: str, *, local_only: bool) -> None:
-    """Raise SettingError where a prompt for the model would leave this machine and may not."""
+def require_local(session: RequestContext, model: str, *, local_only: bool) -> None:
+    """Raise SettingError if a prompt for the model would leave this machine and must not."""
     if not (local_only or session.settings.local_only == "yes"):
         return
     if host := _remote_host(session, model, session.installed.card(model)):
@@ -143,28 +182,28 @@ def stay_here(session: Session, model: str, *, local_only: bool) -> None:
 
 
 def request(  # noqa: PLR0913, PLR0917 - all that meets in a request
-    session: Session,
+    chosen: OllamaSettings,
     prompt: Prompt,
     model: str,
     text: str,
-    values: Mapping[str, Any] | None,
-    ahead: HistoryWindow | None = None,
-    more: ResponseSpec = _NOTHING,
-) -> Any:
+    values: Mapping[str, Any] | None = None,
+    window: HistoryWindow | None = None,
+    spec: ResponseSpec = _ANY_TEXT,
+) -> ChatRequest | GenerateRequest:
     """Return the frozen request in which settings, options of the cell and earlier turns meet."""
-    chosen, ahead = session.settings, ahead or HistoryWindow()
+    window = window or HistoryWindow()
     pictures = tuple(picture.base64 for picture in prompt.images)
     typed = _typed_system(prompt, values)
-    system = next(text for text in (typed, ahead.system, chosen.system) if text is not None)
-    options, beside = prompt.options(chosen), prompt.beside(chosen) | more.fields
+    system = next(text for text in (typed, window.system, chosen.system) if text is not None)
+    options, fields = prompt.options(chosen), prompt.other_fields(chosen) | spec.fields
     if prompt.completes(chosen):
-        beside |= {"suffix": prompt.suffix} if prompt.suffix else {}
-        return GenerateRequest(model=model, prompt=text, system=system, images=pictures, options=options, **beside)
+        fields |= {"suffix": prompt.suffix} if prompt.suffix else {}
+        return GenerateRequest(model=model, prompt=text, system=system, images=pictures, options=options, **fields)
     first = (Message("system", system),) if system else ()
-    return ChatRequest(model=model, messages=(*first, *ahead.messages(text, pictures)), options=options, **beside)
+    return ChatRequest(model=model, messages=(*first, *window.messages(text, pictures)), options=options, **fields)
 
 
-def _memory(session: Session, prompt: Prompt) -> Conversation | None:
+def _memory(session: RequestContext, prompt: Prompt) -> Conversation | None:
     if prompt.once or prompt.completes(session.settings):
         return None
     if isinstance(prompt.chat, Conversation):
@@ -172,31 +211,24 @@ def _memory(session: Session, prompt: Prompt) -> Conversation | None:
     return session.conversations.setdefault(prompt.chat.strip(), Conversation())
 
 
-def _same(prompt: Prompt, text: str, turn: Turn) -> Prompt:
-    """Return the prompt for going on with a turn: its model, unless another is named, and its own pictures."""
-    if text.strip() and text.strip() != turn.prompt.content.strip():
-        raise PromptProblem("continue-with-prompt")
-    return replace(prompt, model=prompt.model or turn.model, images=())
-
-
-def _filled(text: str, values: Mapping[str, Any] | None) -> str:
-    return text if values is None else template.fill_template(text, values)
-
-
 def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | None:
-    return prompt.system if prompt.system is None or prompt.is_verbatim else _filled(prompt.system, values)
+    if prompt.system is None or prompt.is_verbatim or values is None:
+        return prompt.system
+    return template.fill_template(prompt.system, values)
 
 
-def _thoughtful(session: Session, prompt: Prompt, model: str, *, goes_on: bool) -> tuple[Prompt, tuple[Phrase, ...]]:
+def _with_thinking(session: RequestContext, prompt: Prompt, model: str, *, continues: bool) -> tuple[Prompt, tuple[Phrase, ...]]:
+    """Return the prompt with a thinking level that the model has, and what to report about it."""
     card = session.installed.card(model)
-    word = prompt.thinking(session.settings)
-    if goes_on and word == "auto" and card.can("thinking"):
+    word = prompt.value("think", session.settings)
+    if continues and word == "auto" and card.can("thinking"):
         word = "off"  # it has thought already
-    word, notes = asked(word, card, model)
-    return replace(prompt, think=word), notes
+    word, notes = think_level(word, card, model)
+    return replace(prompt, overrides={**prompt.overrides, "think": word}), notes
 
 
-def _able(session: Session, prompt: Prompt) -> str:
+def _able_model(session: RequestContext, prompt: Prompt) -> str:
+    """Return the model that answers; raises ModelProblem or SettingError if it cannot do what the prompt needs."""
     chosen = session.settings
     model = prompt.model or chosen.model
     ability = "vision" if prompt.images else "tools" if prompt.tools and not model else "completion"
@@ -205,48 +237,36 @@ def _able(session: Session, prompt: Prompt) -> str:
     elif prompt.images and chosen.vision == "no":
         raise SettingError("ability-switched-off", setting="vision", what=Phrase("a_picture"))
     model = session.installed.choose(model, ability)
-    if prompt.thinking(chosen) not in ("auto", "off"):
+    if prompt.value("think", chosen) not in ("auto", "off"):
         session.installed.choose(model, "thinking")
     if prompt.suffix:
         session.installed.choose(model, "insert")
     if prompt.tools and chosen.tools != "yes":
         session.installed.choose(model, "tools")
-    stay_here(session, model, local_only=prompt.local_only)
+    require_local(session, model, local_only=prompt.local_only)
     return model
 
 
-def _context(session: Session, prompt: Prompt, asked: int, model: str, more: ResponseSpec) -> ReplyContext:
+def _reply_context(session: RequestContext, prompt: Prompt, requested: int, model: str, spec: ResponseSpec) -> ReplyContext:
+    """Return what the reply knows before the earlier turns are chosen; ``requested`` is the context length that is sent."""
     card = session.installed.card(model)
     return ReplyContext(
         new=prompt.new,
         images=prompt.images,
-        context_length=min(asked, card.context_length or asked),
-        requested_context=asked,
+        context_length=min(requested, card.context_length or requested),
+        requested_context=requested,
         remote_host=_remote_host(session, model, card),
         language=session.language,
         digest=session.installed.digest(model),
         server_version=session.installed.server_version,
         strict=prompt.strict,
-        schema=more.schema,
-        toolbox=more.toolbox,
+        schema=spec.schema,
+        toolbox=spec.toolbox,
     )
 
 
-def _remembering(here: ReplyContext, ahead: HistoryWindow, system: str | None, notes: tuple[Phrase, ...]) -> ReplyContext:
-    return replace(
-        here,
-        conversation=ahead.conversation,
-        place=ahead.place,
-        history=ahead.sizes,
-        fixed_tokens=ahead.fixed_tokens,
-        left_out=ahead.left_out,
-        continues=ahead.continues,
-        system=system,
-        notes=notes,
-    )
-
-
-def _remote_host(session: Session, model: str, card: ModelCard) -> str:
+def _remote_host(session: RequestContext, model: str, card: ModelCard) -> str:
+    """Return the host to which a prompt for the model leaves this machine, or an empty text."""
     here = session.address
     if card.remote_host:
         return urlsplit(card.remote_host).hostname or card.remote_host

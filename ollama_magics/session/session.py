@@ -1,4 +1,4 @@
-"""The session of a notebook or script: its settings, its client and its conversation."""
+"""Hold the settings, the client and the conversations of one notebook or script."""
 
 from __future__ import annotations
 
@@ -42,47 +42,50 @@ class Session:
 
     def __init__(self, chosen: OllamaSettings) -> None:
         self.settings = chosen
-        self.in_force = ResolvedSettings(chosen)
+        self.resolved = ResolvedSettings(chosen)
         self.conversations = {"": Conversation()}  # by name; without one: that of the notebook
         self._lock = threading.Lock()
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
         self._store: VectorStore | None = None
         self._cancelled, self._owned = threading.Event(), ExitStack()
-        self.tape: Recorder | None = None
-        self.others: dict[Any, Session] = {}  # for other addresses, see access.py; they end with this one
+        self.recording: Recorder | None = None  # writes every exchange to a file, or replays it
+        self.others: dict[Any, Session] = {}  # for other addresses, see integrations/remote_session.py; closed with this one
 
     # Where and in which language.
 
     @property
     def address(self) -> Address:
         """Where the requests go: the setting, else OLLAMA_HOST, else this machine; raises AddressError."""
-        return self.in_force.address
+        return self.resolved.address
 
     def typed_address(self) -> tuple[str, str]:
         """Return the address as it was typed and its source: notebook, profile, environment, saved or default."""
-        return self.in_force.typed_address()
+        return self.resolved.typed_address()
 
     def address_told(self) -> str:
-        """Return one line about the address: where it comes from, and what of it was changed; raises AddressError."""
-        return address_told(self.address, self.typed_address()[1], self.in_force.overridden, self.language)
+        """Return one line about the address: where it comes from, and how what was typed was changed; raises AddressError."""
+        return address_told(self.address, self.typed_address()[1], self.resolved.overridden, self.language)
 
     @property
     def language(self) -> str:
         """The language of labels and messages: ``en`` or ``zh``."""
         if self.settings.language != "auto":
             return str(self.settings.language)
-        spoken = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
-        return "zh" if spoken.lower().startswith("zh") else "en"
+        locale = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
+        return "zh" if locale.lower().startswith("zh") else "en"
 
     def configure(self, values: Mapping[str, Any]) -> Sequence[str]:
-        """Set all of the values or none, as InForce.configure does, and ask the server again what its models can do."""
-        changed = self.in_force.configure(values)
+        """Set all of the values or none, and forget what is known about the models.
+
+        Raises SettingError for an unknown name or a bad value, AddressError for an address that cannot be used.
+        """
+        changed = self.resolved.configure(values)
         self.forget_models()
         return changed
 
     def described(self) -> Iterator[tuple[str, str, str]]:
-        """Yield each setting with the value in force and where it comes from, as texts."""
-        return self.in_force.described()
+        """Yield each setting with its value and where the value comes from, as texts."""
+        return self.resolved.described()
 
     # The server.
 
@@ -97,35 +100,39 @@ class Session:
         return self.connected()[1]
 
     def connected(self, url: str = "") -> tuple[Client, InstalledModels]:
-        """Return the kept client and models of the address in force, or for another address new ones, to be closed."""
+        """Return the kept client and models of the session's address, or new ones for another address, to be closed."""
         chosen, address = self.settings, parse(url) if url else self.address
         if chosen.local_only == "yes" and not address.is_loopback:
             raise SettingError("local-only", what=address.host)
-        times = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
-        way, key = self._way(address)
+        timeouts = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
+        connection, key = self._connection(address)
+
+        def new() -> tuple[Client, InstalledModels]:
+            client = Client(address, timeouts, key=key, connection=connection, cancelled=self._cancelled, recorder=self.recording)
+            return client, InstalledModels(client)
+
         if url:
-            other = Client(address, times, key=key, connection=way, cancelled=self._cancelled, recorder=self.tape)
-            return other, InstalledModels(other)
+            return new()
         # a fork must not share connections
-        wanted = (address.url, address.username, address.password, times, way, key, self.tape, os.getpid())
+        identity = (address.url, address.username, address.password, timeouts, connection, key, self.recording, os.getpid())
         with self._lock:
-            if self._client is None or self._client[0] != wanted:
+            if self._client is None or self._client[0] != identity:
                 if self._client:
                     self._client[1].close()
-                client = Client(address, times, key=key, connection=way, cancelled=self._cancelled, recorder=self.tape)
-                self._client = (wanted, client, InstalledModels(client))
+                self._client = (identity, *new())
             return self._client[1], self._client[2]
 
-    def _way(self, address: Address) -> tuple[ConnectionOptions, str]:
+    def _connection(self, address: Address) -> tuple[ConnectionOptions, str]:
         chosen = self.settings
-        return ConnectionOptions(chosen.proxy, chosen.ca_bundle, self.in_force.headers(address)), self.in_force.key(address)[0]
+        options = ConnectionOptions(chosen.proxy, chosen.ca_bundle, self.resolved.headers(address))
+        return options, self.resolved.key(address)[0]
 
     # Chat.
 
     def ask(self, prompt: Prompt, values: Mapping[str, Any] | None = None) -> Reply:
-        """Return the reply to a prompt, for which nothing but the model's card has been asked yet.
+        """Return the reply to a prompt; nothing is sent yet, except for the request for the model's card.
 
-        ``values`` fill ``{{name}}``; None leaves braces alone. Raises PromptProblem, ModelProblem and the connection's own.
+        ``values`` fill ``{{name}}``; None leaves braces alone. Raises PromptProblem, ModelProblem and errors of the connection.
         """
         return build_request.ask(self, prompt, values)
 
@@ -138,20 +145,20 @@ class Session:
         """Return a conversation; raises PromptProblem, with the nearest name, where there is none of that name."""
         if name not in self.conversations:
             near = difflib.get_close_matches(name, filter(None, self.conversations), n=1, cutoff=0.5)
-            seen = Phrase("nearest_chat", name=near[0]) if near else Phrase("no_chats")
-            raise PromptProblem("conversation-unknown", name=name, seen=seen)
+            known = Phrase("nearest_chat", name=near[0]) if near else Phrase("no_chats")
+            raise PromptProblem("conversation-unknown", name=name, seen=known)
         return self.conversations[name]
 
     def ask_several(self, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None = None) -> Replies:
-        """Return the replies of several models to a prompt, for which nothing has been asked yet; none is remembered."""
+        """Return the replies of several models to a prompt; nothing is sent yet, and nothing is remembered."""
         return build_request.ask_several(self, prompt, models, values)
 
     def watch(self) -> ServerStatus:
-        """Return what tells, while a cell waits, what the server is doing."""
-        return ServerStatus(self)
+        """Return the object that asks, while a cell waits, what the server is doing."""
+        return ServerStatus(self.connected)
 
     def place(self, cell: str, run: str) -> Place:
-        """Return where a prompt is typed: the cell and the run of it, as the front end names them."""
+        """Return the place of a prompt: its cell and the run of the cell, by the ids of the front end."""
         return Place(cell, run)
 
     def pictures_of(self, what: Any, name: str = "") -> list[Picture]:
@@ -175,13 +182,18 @@ class Session:
             raise PictureProblem("picture-is-url", source=fetch.shown(url))
         if local_only or self.settings.local_only == "yes":
             raise SettingError("local-only", what=fetch.shown(url))
-        if self.tape and self.tape.replays:
+        if self.recording and self.recording.replays:
             raise PictureProblem("picture-not-fetched", source=fetch.shown(url), reason=Phrase("fetch_replay"))
         return image_sources.collect(fetch.fetch(url, self._cancelled, limits), name=fetch.shown(url))
 
+    @property
+    def uses_stores(self) -> bool:
+        """Whether stores are read and written: not while exchanges are recorded or replayed."""
+        return self.recording is None
+
     @cached_property
     def answers(self) -> AnswerStore:
-        """The answers of cells that said --reuse."""
+        """The stored answers of cells with --reuse."""
         from ollama_magics.store.answers import AnswerStore  # noqa: PLC0415 - brings in SQLite
 
         return AnswerStore()
@@ -199,17 +211,16 @@ class Session:
                 self.own(self._store.close)
             return self._store
 
-    def embed(self, rows: Any = None, model: str = "", **wishes: Any) -> Array:
-        """Return the ``(n, d)`` float32 array of the texts, one row for each, in order; for the wishes see embedding.call."""
+    def embed(self, rows: Any = None, model: str = "", **options: Any) -> Array:
+        """Return the ``(n, d)`` float32 array of the texts, one row for each, in order; ``options`` are those of om.embed."""
         from ollama_magics.embeddings import collect  # noqa: PLC0415 - brings in numpy, which chat does not need
 
-        chosen = self.settings
-        if wishes.get("keep_alive") is None:
-            wishes["keep_alive"] = chosen.keep_alive
-        if self.tape:
-            wishes["store"] = False
-        here = chosen.local_only == "yes"
-        return collect.call(self, rows, model or self.embedding_model(), local_only=here, **wishes)
+        if options.get("keep_alive") is None:
+            options["keep_alive"] = self.settings.keep_alive
+        if not self.uses_stores:
+            options["store"] = False
+        local_only = self.settings.local_only == "yes"
+        return collect.embed_rows(self, rows, model or self.embedding_model(), local_only=local_only, **options)
 
     def embedding_model(self) -> str:
         """Return the model that the settings name for embeddings, or an empty text."""
@@ -217,31 +228,31 @@ class Session:
         return str(chosen.embedding_model or (chosen.model if chosen.model_type == "embedding" else ""))
 
     def check(self, report: stages.OnProgress | None = None, *, deep: bool = False) -> CheckReport:
-        """Return the connectivity check; ``report`` gets what is known after every stage, ``deep`` asks the model too."""
+        """Return the connectivity check; ``report`` gets the result after every stage, ``deep`` asks the model too."""
         self.forget_models()
-        return stages.check(self.question(deep=deep), report, stop=self._cancelled)
+        return stages.check(self.check_request(deep=deep), report, stop=self._cancelled)
 
-    def question(self, *, deep: bool = False) -> CheckRequest:
-        """Return what a check has to find out, frozen, so that a thread may work on it while settings change."""
+    def check_request(self, *, deep: bool = False) -> CheckRequest:
+        """Return what to check, frozen, so that a thread may work on it while settings change."""
         chosen = self.settings
         typed, source = self.typed_address()
         more: dict[str, Any] = {"language": self.language, "context_length": chosen.context_length, "deep": deep}
         with suppress(AddressError):  # which the check explains
-            more["connection"], more["key"] = self._way(self.address)
+            more["connection"], more["key"] = self._connection(self.address)
         more |= {"options": Prompt("").options(chosen), "keep_alive": chosen.keep_alive, "probes": chosen.probes == "yes"}
-        more |= {"denied": tuple(self._said("no")), "overridden": self.in_force.overridden, "recorder": self.tape}
+        more |= {"denied": tuple(self._abilities("no")), "overridden": self.resolved.overridden, "recorder": self.recording}
         embeds = chosen.model_type == "embedding"
-        abilities = ("embedding",) if embeds else ("completion", *self._said("yes"))
+        abilities = ("embedding",) if embeds else ("completion", *self._abilities("yes"))
         model = self.embedding_model() if embeds else chosen.model
         return CheckRequest(typed, source, model, abilities, chosen.connect_timeout, **more)
 
-    def _said(self, word: str) -> Iterator[str]:
-        """Yield the abilities about which the form says this word; a model type has no use for some of them."""
-        useful = {"chat": ("vision", "tools"), "completion": ("vision",)}.get(self.settings.model_type, ())
-        yield from (ability for ability in useful if getattr(self.settings, ability) == word)
+    def _abilities(self, word: str) -> Iterator[str]:
+        """Yield the abilities that are set to this word; some model types do not use some of them."""
+        useful = {"vision", "tools"}.difference(form.unused(self.settings.model_type))
+        yield from (ability for ability in ("vision", "tools") if ability in useful and getattr(self.settings, ability) == word)
 
     def record(self, path: str) -> None:
-        """Let every exchange from here on be written to a file, or with OLLAMA_MAGICS_REPLAY=1 be answered from it.
+        """Write every exchange from here on to a file, or with OLLAMA_MAGICS_REPLAY=1 answer requests from it.
 
         Meanwhile the stores are neither read nor written. Raises RecordingProblem.
         """
@@ -250,21 +261,21 @@ class Session:
         self.own((found := recording.open_recording(path)).close)
         atexit.register(found.close)  # a kernel that ends unloads nothing
         for session in (self, *self.others.values()):
-            session.tape = found
+            session.recording = found
 
     def forget_models(self) -> None:
-        """Ask the server again what its models can do."""
+        """Forget what is known about the models; the server is asked again."""
         if self._client:
             self._client[2].forget()
 
-    # Life.
+    # The end of the session.
 
     def own(self, end: Callable[[], object]) -> None:
         """Call ``end`` when the session closes."""
         self._owned.callback(end)
 
     def close(self) -> None:
-        """End everything that the session started: waits within 0.2 s, connections, the stand-in."""
+        """End everything that the session started: waits within 0.2 s, connections, the stand-in server."""
         self._cancelled.set()
         if self._client:
             self._client[1].close()
@@ -274,11 +285,11 @@ class Session:
 def current() -> Session:
     """Return the session of this notebook or script; made from the shared settings, and the saved ones, at first use.
 
-    Raises SettingError, once, where the saved ones cannot be read; then it goes on without them.
+    Raises SettingError, once, if the saved ones cannot be read; the next call does without them.
     """
     chosen = form.shared()
     if chosen.session is None:
         chosen.session = Session(chosen)
-        chosen.session.in_force.begin()
+        chosen.session.resolved.begin()
     found: Session = chosen.session
     return found

@@ -1,7 +1,9 @@
-"""The lines of the form, each with its reader, its default and its help, in the order of the panel."""
+"""Declare the settings: how each is read, its default and help, where it is typed, and where it goes in a request."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from traitlets import Any as AnyValue
@@ -10,72 +12,237 @@ from traitlets.config import Configurable
 
 from ollama_magics import messages
 from ollama_magics.settings import secret_values, values
-from ollama_magics.settings.values import FLAGS, OneOf, Optional, Reader
+from ollama_magics.settings.cell_options import ANSWER, MODEL, PROMPT
+from ollama_magics.settings.values import FLAGS, OneOf, Reader
 
-# The panel, the flags of %ollama_config and of the shell command, %config OllamaSettings, the profile file and the table in
-# the README follow from the traits below.
+# The panel, the flags of %ollama_config and of the shell command, those of %%ollama that a cell may set for itself, the
+# request, %config OllamaSettings, the profile file and the tables under docs/ follow from the traits below. What is written
+# by hand beside them, the parameters of om.chat and om.configure, is compared with them by tests/settings/test_declaration.py.
 
 
 DEFAULT_ADDRESS = "127.0.0.1:11434"
+CHAT, TEXT = ("chat",), ("chat", "completion")  # the model types that use a setting
 
 
-class Line(TraitType):
-    """One line of the form: a value that its reader lets in, and its unit."""
+@dataclass(frozen=True)
+class InCell:
+    """How a setting is an option of %%ollama: its group, and what differs from the flag of %ollama_config."""
 
-    def __init__(self, read: Reader, default: Any, about: str, *, unit: str = "") -> None:
+    group: str
+    help: str = ""
+    letter: str = ""  # such as -m
+    repeat: bool = False
+    const: str | None = None  # the value of the option without one
+    switch: bool = False  # takes no value
+
+
+class Setting(TraitType):
+    """One setting: a trait whose values its reader checks; None and an empty text are values where the default is None.
+
+    ``wire`` is the place of its value in the body of /api/chat and /api/generate, such as ``options.num_ctx``, and ``encode``
+    returns the value as the server takes it, or None to leave it out. A setting without such a place says where it ``acts``.
+    ``types`` are the model types that use it; ``cell`` makes it an option of %%ollama, and ``embed`` one of %embed.
+    """
+
+    def __init__(  # noqa: PLR0913 - the declaration of a setting
+        self,
+        read: Reader,
+        default: Any,
+        about: str,
+        *,
+        unit: str = "",
+        metavar: str = "VALUE",
+        wire: str = "",
+        encode: Callable[[Any], Any] = lambda value: value,
+        acts: str = "",
+        types: tuple[str, ...] = (),
+        cell: InCell | None = None,
+        embed: bool = False,
+    ) -> None:
         super().__init__(default, help=about)
-        self.read, self.unit = read, unit
+        self.read, self.unit, self.metavar = read, unit, metavar
+        self.wire, self.encode, self.acts = wire, encode, acts
+        self.types, self.cell, self.embed = types, cell, embed
         self.tag(config=True)
 
     def validate(self, obj: Any, value: Any) -> Any:
         """Return the value as it is kept; raises SettingError."""
+        if self.default_value is None and (value is None or value == ""):
+            return None
         return self.read(value, self.name)
 
 
-def _choice(*options: str, about: str) -> Line:
-    return Line(OneOf(options), options[0], about)
+def _choice(*options: str, about: str, acts: str, types: tuple[str, ...] = (), cell: InCell | None = None) -> Setting:
+    return Setting(OneOf(options), options[0], about, acts=acts, types=types, cell=cell)
 
 
 class OllamaSettings(Configurable):
-    """What the person set for this notebook; an empty value means that something else decides (see each help)."""
+    """The settings of this notebook; an empty value means that something else decides (see each help)."""
 
-    model = Line(values.name, "", "Model that answers; empty: the only installed one that can do what the cell asks")
-    base_url = Line(secret_values.place, "", f"Where Ollama listens; empty: OLLAMA_HOST, else {DEFAULT_ADDRESS}")
-    api_key_env = Line(
-        secret_values.variable, "", "Environment variable that holds the key; empty: OLLAMA_API_KEY, for ollama.com only"
+    model = Setting(
+        values.name,
+        "",
+        "Model that answers; empty: the only installed one that can do what the cell asks",
+        metavar="NAME",
+        acts="model of the request",
+        cell=InCell(MODEL, "Model that answers; repeatable: each model answers, in columns", "-m", repeat=True),
     )
-    model_type = _choice("chat", "completion", "embedding", about="What the model is asked for")
-    context_length = Line(values.context_length, 4096, "Context, sent as num_ctx; takes 8k", unit="tokens")
-    max_tokens = Line(
-        values.most_tokens, 4096, "Longest answer, sent as num_predict; -1: no bound, -2: fill the context", unit="tokens"
+    base_url = Setting(
+        secret_values.place,
+        "",
+        f"Address of Ollama; empty: OLLAMA_HOST, else {DEFAULT_ADDRESS}",
+        acts="address of every request",
     )
-    vision = _choice("auto", "yes", "no", about="Whether the model sees pictures; auto: as the server says")
-    tools = _choice("auto", "yes", "no", about="Whether the model calls functions; auto: as the server says")
-    embedding_model = Line(values.name, "", "Model of %embed; empty: the model above if it embeds, else the only one that does")
-    system = Line(values.plain_text, "", "System prompt of every conversation")
-    temperature = Line(Optional(values.temperature), None, "How freely words are chosen; empty: the model's own")
-    top_p = Line(Optional(values.top_p), None, "Share of likely words to choose from; empty: the model's own")
-    top_k = Line(Optional(values.top_k), None, "Number of likely words to choose from; empty: the model's own", unit="tokens")
-    seed = Line(Optional(values.whole), None, "Whole number for repeatable answers; empty: random")
-    stop = Line(values.stops, (), "Text that ends an answer; repeatable")
-    think = Line(values.think, "auto", "Whether, and how much, the model thinks first; auto: as the server does")
-    keep_alive = Line(
-        values.keep_alive, None, "How long the model stays loaded: 30m, -1 for good, 0 not at all; empty: the server's"
+    api_key_env = Setting(
+        secret_values.variable,
+        "",
+        "Environment variable that holds the key; empty: OLLAMA_API_KEY, for ollama.com only",
+        acts="header Authorization",
     )
-    connect_timeout = Line(values.seconds, 5.0, "Longest wait for a connection (at most 2 on this machine)", unit="seconds")
-    first_token_timeout = Line(values.seconds, 600.0, "Longest wait for the first token, loading included", unit="seconds")
-    idle_timeout = Line(values.seconds, 120.0, "Longest wait between two tokens", unit="seconds")
-    ca_bundle = Line(values.certificates, "", "File or folder of certificates to trust; empty: the system's")
-    headers = Line(
-        secret_values.headers, (), "Additional headers, as Name: $VARIABLE of the environment; only for the address of now"
+    model_type = _choice("chat", "completion", "embedding", about="What the model is used for", acts="endpoint of the request")
+    context_length = Setting(
+        values.context_length,
+        4096,
+        "Context length, sent as num_ctx; takes 8k",
+        unit="tokens",
+        metavar="N",
+        wire="options.num_ctx",
+        cell=InCell(ANSWER),
     )
-    proxy = Line(secret_values.proxy, "", "Proxy for other machines; none: no proxy; empty: the system's")
+    max_tokens = Setting(
+        values.most_tokens,
+        4096,
+        "Longest answer, sent as num_predict; takes 8k; -1: no limit, -2: fill the context",
+        unit="tokens",
+        metavar="N",
+        wire="options.num_predict",
+        types=TEXT,
+        cell=InCell(ANSWER),
+    )
+    vision = _choice("auto", "yes", "no", about="Whether the model sees pictures; auto: ask the server", acts="check", types=TEXT)
+    tools = _choice(
+        "auto", "yes", "no", about="Whether the model calls functions; auto: ask the server", acts="check", types=CHAT
+    )
+    embedding_model = Setting(
+        values.name,
+        "",
+        "Model of %embed; empty: the model above if it embeds, else the only one that does",
+        acts="model of the request for embeddings",
+        types=TEXT,
+    )
+    system = Setting(
+        values.plain_text,
+        "",
+        "System prompt of every conversation",
+        metavar="TEXT",
+        acts="first message, or system prompt of a completion",
+        types=TEXT,
+        cell=InCell(PROMPT, "System prompt; $name takes it from a variable", "-s"),
+    )
+    temperature = Setting(
+        values.temperature,
+        None,
+        "Randomness of the answer; empty: the model's default",
+        metavar="X",
+        wire="options.temperature",
+        types=TEXT,
+        cell=InCell(ANSWER),
+    )
+    top_p = Setting(
+        values.top_p,
+        None,
+        "Probability mass of the tokens to sample from; empty: the model's default",
+        metavar="X",
+        wire="options.top_p",
+        types=TEXT,
+        cell=InCell(ANSWER),
+    )
+    top_k = Setting(
+        values.top_k,
+        None,
+        "Number of most likely tokens to sample from; empty: the model's default",
+        unit="tokens",
+        metavar="N",
+        wire="options.top_k",
+        types=TEXT,
+        cell=InCell(ANSWER),
+    )
+    seed = Setting(
+        values.whole,
+        None,
+        "Seed for repeatable answers, a whole number; empty: random",
+        metavar="N",
+        wire="options.seed",
+        types=TEXT,
+        cell=InCell(ANSWER),
+    )
+    stop = Setting(
+        values.stops,
+        (),
+        "Text that ends an answer; repeatable",
+        metavar="TEXT",
+        wire="options.stop",
+        types=TEXT,
+        cell=InCell(ANSWER, repeat=True),
+    )
+    think = Setting(
+        values.think,
+        "auto",
+        "Whether and how much the model thinks first; auto: the server's default",
+        metavar="LEVEL",
+        wire="think",
+        encode=values.think_field,
+        types=TEXT,
+        cell=InCell(ANSWER, "Thinking: off, on, low, medium, high or max, as --think=high", const="on"),
+    )
+    keep_alive = Setting(
+        values.keep_alive,
+        None,
+        "How long the model stays loaded: 30m, -1 forever, 0 not at all; empty: the server's default",
+        metavar="T",
+        wire="keep_alive",
+        cell=InCell(MODEL),
+        embed=True,
+    )
+    connect_timeout = Setting(
+        values.seconds, 5.0, "Longest wait for a connection (at most 2 on this machine)", unit="seconds", acts="client"
+    )
+    first_token_timeout = Setting(
+        values.seconds, 600.0, "Longest wait for the first token, loading included", unit="seconds", acts="client"
+    )
+    idle_timeout = Setting(values.seconds, 120.0, "Longest wait between two tokens", unit="seconds", acts="client")
+    ca_bundle = Setting(
+        values.certificates, "", "File or folder of certificates to trust; empty: the system's", acts="connection of the client"
+    )
+    headers = Setting(
+        secret_values.headers,
+        (),
+        "Additional headers, as Name: $VARIABLE of the environment; sent to the current address only",
+        acts="headers of every request",
+    )
+    proxy = Setting(
+        secret_values.proxy, "", "Proxy for other machines; none: no proxy; empty: the system's", acts="connection of the client"
+    )
     key_store = _choice(
-        "notebook", "keyring", "file", about="Where a key that is typed is kept; file: one that only you can read"
+        "notebook",
+        "keyring",
+        "file",
+        about="Where a typed key is kept; file: a file that only you can read",
+        acts="where a typed key is kept",
     )
-    local_only = _choice("no", "yes", about="Refuse to send anything off this machine")
-    probes = _choice("yes", "no", about="Whether a failed check tries the usual other addresses; --no-probes: no")
-    language = _choice("auto", *messages.LANGUAGES, about="Language of labels and messages; auto: from LANG")
+    local_only = _choice(
+        "no",
+        "yes",
+        about="Refuse to send anything off this machine",
+        acts="refusal before the request",
+        cell=InCell(MODEL, "Refuse if the prompt would leave this machine", switch=True),
+    )
+    probes = _choice(
+        "yes", "no", about="Whether a failed check tries other common addresses; --no-probes: no", acts="connectivity check"
+    )
+    language = _choice(
+        "auto", *messages.LANGUAGES, about="Language of labels and messages; auto: from LANG", acts="labels and messages"
+    )
 
     # The session that was made from these settings, or None; see session.current().
     session = AnyValue(None)
@@ -85,38 +252,52 @@ class OllamaSettings(Configurable):
         return {name: getattr(self, name) for name in form() if getattr(self, name) != default(name)}
 
 
+SETTINGS: Mapping[str, Any] = {name: trait for name, trait in OllamaSettings.__dict__.items() if isinstance(trait, Setting)}
+
+
 def form() -> list[str]:
     """Return the names of all settings in the order of the panel."""
-    return [name for name, line in OllamaSettings.__dict__.items() if isinstance(line, Line)]
+    return list(SETTINGS)
 
 
-def _line(name: str) -> Any:
-    return OllamaSettings.class_traits()[name]
+def sent() -> dict[str, str]:
+    """Return the settings whose values are sent, each with its place in the body of a request, such as ``options.num_ctx``."""
+    return {name: setting.wire for name, setting in SETTINGS.items() if setting.wire}
+
+
+def ollama_options() -> dict[str, str]:
+    """Return the settings that are options of Ollama, by the names that Ollama gives them."""
+    return {wire.removeprefix("options."): name for name, wire in sent().items() if wire.startswith("options.")}
+
+
+def unused(model_type: str) -> tuple[str, ...]:
+    """Return the settings that models of a type do not use."""
+    return tuple(name for name, setting in SETTINGS.items() if setting.types and model_type not in setting.types)
 
 
 def default(name: str) -> Any:
     """Return the built-in value of a setting."""
-    return _line(name).default_value
+    return SETTINGS[name].default_value
 
 
 def words(name: str) -> tuple[str, ...]:
     """Return the words that a setting may take, or () where it is no choice."""
-    return tuple(getattr(_line(name).read, "words", ()))
+    return tuple(getattr(SETTINGS[name].read, "words", ()))
 
 
 def limits(name: str) -> str:
     """Return the range of a setting as text, or an empty text where it has none."""
-    return str(getattr(_line(name).read, "limits", ""))
+    return str(getattr(SETTINGS[name].read, "limits", ""))
 
 
 def unit(name: str) -> str:
     """Return the unit of a setting, or an empty text."""
-    return str(_line(name).unit)
+    return str(SETTINGS[name].unit)
 
 
 def explain(name: str) -> str:
     """Return the help of a setting, one line."""
-    return str(_line(name).help)
+    return str(SETTINGS[name].help)
 
 
 def flag(name: str) -> str:
@@ -125,7 +306,7 @@ def flag(name: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value of the form as a person would type it, with bullets for what is secret."""
+    """Return a value of the form as a user would type it, with bullets for what is secret."""
     if isinstance(value, tuple):
         return "\n".join(f"{part[0]}: {part[1]}" if isinstance(part, tuple) else part for part in value)
     if isinstance(value, (float, int)):

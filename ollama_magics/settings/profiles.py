@@ -1,4 +1,4 @@
-"""Named settings on disk in TOML files, and the keys that the user asked to keep."""
+"""Save settings by name in TOML files, and keep API keys by origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ollama's own options by name: those that have no line in the form, how each is read, and which line the others have."""
+"""Read options of Ollama by their own names, as typed after -O."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from typing import Any
 
 from ollama_magics import messages
 from ollama_magics.errors import SettingError
+from ollama_magics.settings import form
+from ollama_magics.settings.cell_options import PROMPT_OPTIONS
 
-# Ollama's name: our setting
-OF_THE_FORM = {
-    "num_ctx": "context_length",
-    "num_predict": "max_tokens",
-    **{name: name for name in ("temperature", "top_p", "top_k", "seed", "stop")},
-}
-# What stands beside the options in a request, or is no part of it; people look for it here all the same.
+# Fields of a request that are no options of Ollama, with the option of ours that sets each.
 _ELSEWHERE = {
-    **{name: f"--{name}" for name in ("think", "format", "model", "system", "logprobs", "suffix")},
-    "keep_alive": "--keep-alive",
+    **{wire: form.flag(name) for name, wire in form.sent().items()},
+    **{option.wire: option.flags.split()[-1] for group in PROMPT_OPTIONS.values() for option in group},
+    "model": "--model",
+    "system": "--system",
     "images": "--image",
-    "tools": "--tool",
-    "shift": "--strict",
+    "logprobs": "--logprobs",
 }
-# Servers take these without a word and do nothing with them (since 0.7.0, the last four for longer).
+# Servers accept these and ignore them (since 0.7.0, the last four for longer).
 _GONE = (
     *("mirostat", "mirostat_eta", "mirostat_tau", "low_vram", "f16_kv", "use_mlock", "logits_all", "vocab_only"),
     *("tfs_z", "penalize_newline", "numa", "num_gqa"),
@@ -52,23 +49,24 @@ _KINDS: dict[str, tuple[Callable[[str], Any], str, str]] = {
 
 
 def runner_options(typed: Mapping[str, object]) -> dict[str, Any]:
-    """Return the options that have no line in the form, each value in the type that the server wants.
+    """Return the options that are no settings, each value in the type that the server wants.
 
     Raises SettingError for an unknown name, with the nearest one, and for a value of another type: a server would ignore the
-    first without a word, and answer 500 to the second.
+    first, and answer 500 to the second.
     """
-    return {name: _read(name, value) for name, value in typed.items() if name not in OF_THE_FORM}
-
-
-def _read(name: str, value: object) -> Any:
-    if name not in _KINDS:
-        raise _unknown(name)
-    read, kind, example = _KINDS[name]
-    text = str(value).strip()
-    try:
-        return read(text)
-    except (ValueError, KeyError):
-        raise _refused(text, name, messages.Phrase(kind), f"-O {name}={example}") from None
+    found = {}
+    for name, value in typed.items():
+        if name in form.ollama_options():
+            continue
+        if name not in _KINDS:
+            raise _unknown(name)
+        read, kind, example = _KINDS[name]
+        text = str(value).strip()
+        try:
+            found[name] = read(text)
+        except (ValueError, KeyError):
+            raise _refused(text, name, messages.Phrase(kind), f"-O {name}={example}") from None
+    return found
 
 
 def _unknown(name: str) -> SettingError:
@@ -76,7 +74,7 @@ def _unknown(name: str) -> SettingError:
         return _refused(name, "-O", messages.Phrase("option_elsewhere", option=_ELSEWHERE[name]), _ELSEWHERE[name])
     if name in _GONE:
         return _refused(name, "-O", messages.Phrase("option_gone"), "%ollama?")
-    known = [*OF_THE_FORM, *_KINDS]
+    known = [*form.ollama_options(), *_KINDS]
     near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.5)
     reason = messages.Phrase("option_near", near=near[0]) if near else messages.Phrase("option_none", known=", ".join(known))
     return _refused(name, "-O", reason, f"-O {near[0] if near else 'num_ctx'}=…")

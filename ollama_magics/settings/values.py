@@ -146,22 +146,6 @@ class OneOf:
         return ", ".join(self.words)
 
 
-@dataclass(frozen=True)
-class Optional:
-    """Reads nothing (None, an empty text) as None, and everything else as another reader does."""
-
-    read: Reader
-
-    def __call__(self, value: object, setting: str) -> Any:
-        """Return the value as it is kept; raises SettingError."""
-        return None if value is None or value == "" else self.read(value, setting)
-
-    @property
-    def limits(self) -> str:
-        """The range, as text."""
-        return str(getattr(self.read, "limits", ""))
-
-
 context_length = AtLeast(1)
 most_tokens = AtLeast(1, (-1, -2))  # no bound, and the rest of the context
 top_k = AtLeast(0)
@@ -169,6 +153,11 @@ temperature = Between(0, 10)
 top_p = Between(0, 1)
 seconds = Between(0.1, 86_400)
 think = OneOf(("auto", "off", "on", "low", "medium", "high", "max"))
+
+
+def think_field(word: str) -> bool | str | None:
+    """Return the value of ``think`` in a request, or None to leave it out."""
+    return {"auto": None, "off": False, "on": True}.get(word, word)
 
 
 # Times that a model stays loaded, in the forms that Ollama reads: a number of seconds, or a text of Go such as 1h30m.

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import platformdirs
 
+from ollama_magics.background import SLICE
 from ollama_magics.store.sqlite_file import (
     BUSY_TIMEOUT,
     LOCK_TIMEOUT,
@@ -51,7 +52,6 @@ def key(digest: str, options: Mapping[str, object]) -> Callable[[str], bytes]:
 _NAME = "vectors.sqlite"
 _LIMIT = 4 * 1024**3
 _MOST_WAITING = 1  # batches, the one that is being written included: what is not written yet is lost when a process is killed
-_SLICE = 0.2  # seconds; on Windows a longer wait could not be interrupted
 _SHORT_TIMEOUT = 0.05  # seconds for a lock after one that lasted too long: it must not slow down every batch
 
 _FAILURES = (sqlite3.Error, OSError, MemoryError, OverflowError)
@@ -149,7 +149,7 @@ class VectorStore:
 
     def _wait(self, until: Callable[[], bool]) -> None:
         while not until():
-            self._changed.wait(_SLICE)
+            self._changed.wait(SLICE)
 
     def _write(self) -> None:
         """Write batches until close() names another writer or none."""

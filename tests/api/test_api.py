@@ -17,6 +17,7 @@ from ollama_magics.conversation.reply import answer_view
 from ollama_magics.errors import PromptProblem
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.session.session import current
+from tests.faults import FaultServer, fine, whole
 
 
 @pytest.fixture(autouse=True)
@@ -117,11 +118,47 @@ def test_a_check_does_not_trust_what_it_knew() -> None:
 
 def test_settings_are_set_together_or_not_at_all() -> None:
     """And are those of the magics."""
+    warm: Any = "warm"
     with pytest.raises(om.SettingError):
-        om.configure(model="other", temperature="warm")
+        om.configure(model="other", temperature=warm)
     assert current().settings.model == "sandbox-chat"
     om.configure(model="other")
     assert current().settings.model == "other"
+
+
+def test_a_profile_is_used_by_its_name() -> None:
+    """What was set here stays."""
+    current().resolved.save("work")
+    om.configure(temperature=0.5)
+    om.use_profile("work")
+    assert current().settings.temperature == 0.5
+    with pytest.raises(om.SettingError) as caught:
+        om.use_profile("missing")
+    assert caught.value.code == "profile-unknown"
+
+
+def test_what_is_installed_is_listed_and_pulled() -> None:
+    """As the shell command does it."""
+    assert "sandbox-chat:latest" in [model["name"] for model in om.models()]
+    with FaultServer(fine(pull=whole(b'{"status": "pulling manifest"}\n{"status": "success"}\n'))) as server:
+        om.configure(base_url=server.url)
+        assert [step.status for step in om.pull("llama3.2")] == ["pulling manifest", "success"]
+
+
+@pytest.mark.parametrize("call", [om.chat, om.embed, om.configure])
+def test_a_misspelt_parameter_is_an_error_with_the_nearest(call: Any) -> None:
+    """Python's own TypeError, which names it."""
+    with pytest.raises(TypeError, match="'modle'; did you mean 'model'\\?"):
+        call(modle="x")
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzzzzzzz'$"):
+        call(zzzzzzzz=1)
+
+
+def test_a_setting_is_left_to_the_model_by_none() -> None:
+    """A parameter that is not given changes nothing."""
+    om.configure(temperature=0.5, seed=3)
+    om.configure(temperature=None)
+    assert (current().settings.temperature, current().settings.seed) == (None, 3)
 
 
 def test_the_sandbox_lasts_as_long_as_its_with() -> None:

@@ -1,4 +1,4 @@
-"""The two servers on which every protocol fact is tried: the stand-in, and a real Ollama if there is one."""
+"""The two servers on which every fact of the protocol is tested: the stand-in, and a real Ollama if there is one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORT = {"num_ctx": 512, "temperature": 0}  # always the same, since another con
 
 @dataclass(frozen=True)
 class Server:
-    """A server, and which of its models plays which part; ``endless`` is a prompt that its model never ends."""
+    """A server and its models by purpose; ``endless_prompt`` is a prompt to which its model answers without end."""
 
     http: httpx.Client
     chat_model: str
@@ -29,6 +29,7 @@ class Server:
     endless_model: str
     tools_model: str
     endless_prompt: str = field(default="never stop")
+    is_real: bool = False
 
     def chat(self, prompt: str = "Hi", **fields: Any) -> httpx.Response:
         """Return the answer to one prompt, not streamed if ``fields`` do not say otherwise."""
@@ -70,7 +71,7 @@ def _stand_in() -> Iterator[Server]:
 
 def _ollama() -> Iterator[Server]:
     with _client(_ollama_url()) as http:
-        yield Server(http, "parrot", "colours", "all-minilm", "thinker", "endless", "caller")
+        yield Server(http, "parrot", "colours", "all-minilm", "thinker", "endless", "caller", is_real=True)
 
 
 def _ollama_url() -> str:

@@ -1,4 +1,4 @@
-"""What ends an answer, what happens to a prompt that is too long, and how thoughts are told."""
+"""What ends an answer, what happens to a prompt that is too long, and where thoughts are."""
 
 from __future__ import annotations
 
@@ -109,20 +109,20 @@ def test_odd_messages_are_answered(server: Server, message: dict[str, Any]) -> N
 
 def test_thinking_comes_before_the_answer(server: Server, lines: Lines) -> None:
     """By default, each line with one of the two, and none of them empty."""
-    *said, last = lines(server.chat(model=server.think_model, stream=True))
-    thoughts = [bool(line["message"].get("thinking")) for line in said]
+    *parts, last = lines(server.chat(model=server.think_model, stream=True))
+    thoughts = [bool(line["message"].get("thinking")) for line in parts]
     assert thoughts == sorted(thoughts, reverse=True)
     assert set(thoughts) == {True, False}
-    assert all(line["message"]["content"] == "" for line, thinks in zip(said, thoughts, strict=True) if thinks)
-    assert list(said[0]["message"]) == ["role", "content", "thinking"]
-    assert last["eval_count"] > len(said) + 1  # the tags around the thoughts are tokens, too
+    assert all(line["message"]["content"] == "" for line, thinks in zip(parts, thoughts, strict=True) if thinks)
+    assert list(parts[0]["message"]) == ["role", "content", "thinking"]
+    assert last["eval_count"] > len(parts) + 1  # the tags around the thoughts are tokens, too
 
 
 def test_generate_has_empty_lines_around_thinking(server: Server, lines: Lines) -> None:
     """The tags around them, which chat leaves out."""
-    said = lines(server.generate(model=server.think_model, stream=True))
-    assert [line["response"] for line in said if "thinking" in line] == [""] * sum("thinking" in line for line in said)
-    assert sum(line["response"] == "" and "thinking" not in line for line in said[:-1]) == 2
+    parts = lines(server.generate(model=server.think_model, stream=True))
+    assert [line["response"] for line in parts if "thinking" in line] == [""] * sum("thinking" in line for line in parts)
+    assert sum(line["response"] == "" and "thinking" not in line for line in parts[:-1]) == 2
 
 
 @pytest.mark.parametrize("think", [True, None, "high"])

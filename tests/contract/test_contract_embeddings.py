@@ -95,7 +95,7 @@ def test_dimensions_cut_and_stretch(server: Server, dimensions: int) -> None:
 
 @pytest.mark.parametrize("dimensions", [0, -1, 1000, None])
 def test_impossible_dimensions_are_ignored(server: Server, dimensions: int | None) -> None:
-    """The vector comes whole, and nothing is said."""
+    """The vector comes whole, without an error."""
     assert len(_vectors(server, "Hi", dimensions=dimensions)[0]) == len(_vectors(server, "Hi")[0])
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ollama_magics.conversation import schema
+from ollama_magics.conversation.schema import adapt_to_server
 from ollama_magics.errors import FormatProblem
 
 if TYPE_CHECKING:
@@ -39,20 +39,20 @@ REFUSED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("wanted", TAKEN.values(), ids=TAKEN)
-def test_a_schema_that_is_taken(server: Server, wanted: dict[str, Any]) -> None:
+@pytest.mark.parametrize("schema", TAKEN.values(), ids=TAKEN)
+def test_a_schema_that_is_taken(server: Server, schema: dict[str, Any]) -> None:
     """The answer may be cut, but there is one; what we send of it is the same."""
-    assert server.chat(format=wanted, options=SHORT).status_code == 200
-    assert schema.adapt_to_server(wanted) == wanted
+    assert server.chat(format=schema, options=SHORT).status_code == 200
+    assert adapt_to_server(schema) == schema
 
 
-@pytest.mark.parametrize("wanted", REFUSED.values(), ids=REFUSED)
-def test_a_schema_that_is_refused(server: Server, wanted: dict[str, Any]) -> None:
+@pytest.mark.parametrize("schema", REFUSED.values(), ids=REFUSED)
+def test_a_schema_that_is_refused(server: Server, schema: dict[str, Any]) -> None:
     """With status 500; we refuse it ourselves, or send something that is taken."""
-    answer = server.chat(format=wanted, options=SHORT)
+    answer = server.chat(format=schema, options=SHORT)
     assert (answer.status_code, answer.json()["error"]) == (500, "invalid JSON schema in format")
     try:
-        sent = schema.adapt_to_server(wanted)
+        sent = adapt_to_server(schema)
     except FormatProblem:
         return
     assert server.chat(format=sent, options=SHORT).status_code == 200

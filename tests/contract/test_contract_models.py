@@ -18,7 +18,7 @@ CHAT_LOAD = ["model", "created_at", "message", "done", "done_reason"]
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_the_root_answers(server: Server, method: str) -> None:
-    """It is plain text, of the same length whether a body is wanted or not."""
+    """It is plain text, of the same length for GET and HEAD."""
     answer = server.http.request(method, "/")
     assert answer.text == ("Ollama is running" if method == "GET" else "")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
@@ -90,7 +90,7 @@ def test_names_are_not_case_sensitive(server: Server) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_no_messages_only_load_the_model(server: Server, *, stream: bool) -> None:
-    """The reply is one object without counts, even where a stream was asked for."""
+    """The reply is one object without counts, even if a stream was requested."""
     answer = server.converse([], stream=stream, options=LOAD)
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     assert list(answer.json()) == CHAT_LOAD

@@ -41,7 +41,7 @@ def test_generate_takes_pictures_too(server: Server) -> None:
 
 def test_a_picture_costs_tokens(server: Server) -> None:
     """Two cost twice as many as one."""
-    none, one, two = (_look(server, *[_picture("red")] * number).json()["prompt_eval_count"] for number in range(3))
+    none, one, two = (_describe(server, *[_picture("red")] * number).json()["prompt_eval_count"] for number in range(3))
     assert one - none > 10
     assert abs((two - one) - (one - none)) < 3
 
@@ -49,8 +49,8 @@ def test_a_picture_costs_tokens(server: Server) -> None:
 def test_a_picture_for_a_model_without_vision_is_ignored(server: Server) -> None:
     """Not a word about it, whatever its bytes are."""
     nonsense = base64.b64encode(b"nonsense").decode()
-    with_pictures = _look(server, _picture("red"), nonsense, "", model=server.chat_model)
-    without = _look(server, model=server.chat_model)
+    with_pictures = _describe(server, _picture("red"), nonsense, "", model=server.chat_model)
+    without = _describe(server, model=server.chat_model)
     assert with_pictures.status_code == 200
     assert with_pictures.json()["message"] == without.json()["message"]
 
@@ -75,8 +75,8 @@ def test_a_picture_for_a_model_without_vision_is_ignored(server: Server) -> None
 def test_what_is_not_base64_is_refused(server: Server, refusal: Refusal, text: str, position: int) -> None:
     """With the place where the decoder stopped, by any model."""
     refused = (400, f"illegal base64 data at input byte {position}")
-    assert refusal(_look(server, text)) == refused
-    assert refusal(_look(server, text, model=server.chat_model)) == refused
+    assert refusal(_describe(server, text)) == refused
+    assert refusal(_describe(server, text, model=server.chat_model)) == refused
 
 
 def test_line_ends_in_base64_are_skipped(server: Server) -> None:
@@ -88,14 +88,14 @@ def test_line_ends_in_base64_are_skipped(server: Server) -> None:
 def test_a_picture_of_no_bytes_is_refused(server: Server, refusal: Refusal) -> None:
     """By the model with eyes, with status 500."""
     text = "Failed to create new sequence: failed to process inputs: received zero length image"
-    assert refusal(_look(server, "")) == (500, text)
+    assert refusal(_describe(server, "")) == (500, text)
 
 
-@pytest.mark.parametrize(("images", "named", "wanted"), [("x", "string", "[]api.ImageData"), ([1], "number", "api.ImageData")])
-def test_pictures_are_a_list_of_texts(server: Server, refusal: Refusal, images: Any, named: str, wanted: str) -> None:
+@pytest.mark.parametrize(("images", "named", "expected"), [("x", "string", "[]api.ImageData"), ([1], "number", "api.ImageData")])
+def test_pictures_are_a_list_of_texts(server: Server, refusal: Refusal, images: Any, named: str, expected: str) -> None:
     """Anything else is a wrong type."""
     answer = server.converse([{"role": "user", "content": "x", "images": images}])
-    text = f"json: cannot unmarshal {named} into Go struct field ChatRequest.messages.images of type {wanted}"
+    text = f"json: cannot unmarshal {named} into Go struct field ChatRequest.messages.images of type {expected}"
     assert refusal(answer) == (400, text)
 
 
@@ -105,11 +105,11 @@ def _picture(colour: str, form: str = "PNG") -> str:
     return base64.b64encode(packed.getvalue()).decode()
 
 
-def _look(server: Server, *images: str, model: str | None = None) -> httpx.Response:
+def _describe(server: Server, *images: str, model: str | None = None) -> httpx.Response:
     message = {"role": "user", "content": "What?", "images": list(images)}
     options = {"num_ctx": 512, "temperature": 0} if model else OPTIONS
     return server.converse([message], model=model or server.vision_model, options=options)
 
 
 def _seen(server: Server, *images: str) -> str:
-    return str(_look(server, *images).json()["message"]["content"])
+    return str(_describe(server, *images).json()["message"]["content"])

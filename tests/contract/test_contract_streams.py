@@ -106,14 +106,14 @@ def test_times_are_in_utc_with_fractions(server: Server) -> None:
     assert abs((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()) < 60
 
 
-@pytest.mark.parametrize(("path", "said"), [("/api/chat", "message"), ("/api/generate", "response")])
-def test_a_loop_ends_a_whole_answer_that_is_not_done(server: Server, path: str, said: str) -> None:
+@pytest.mark.parametrize(("path", "member"), [("/api/chat", "message"), ("/api/generate", "response")])
+def test_a_loop_ends_a_whole_answer_that_is_not_done(server: Server, path: str, member: str) -> None:
     """More than thirty equal tokens: status 200, "done": false, no reason, no counts."""
     prompt = "loop over spaces"
-    asked = {"messages": [{"role": "user", "content": prompt}], "prompt": prompt, "format": "json", "stream": False}
-    answer = server.http.post(path, json={"model": server.chat_model, **asked})
+    request = {"messages": [{"role": "user", "content": prompt}], "prompt": prompt, "format": "json", "stream": False}
+    answer = server.http.post(path, json={"model": server.chat_model, **request})
     assert answer.status_code == 200
-    assert list(answer.json()) == ["model", "created_at", said, "done"]
+    assert list(answer.json()) == ["model", "created_at", member, "done"]
     assert answer.json()["done"] is False
 
 

@@ -74,7 +74,7 @@ def test_after_the_result_the_model_answers(server: Server) -> None:
 
 
 def test_without_tools_the_model_answers(server: Server) -> None:
-    """It calls only what it was told of."""
+    """It calls only tools of the request."""
     message = converse(server, ASKED, tools=[]).json()["message"]
     assert message["content"]
     assert "tool_calls" not in message

@@ -32,19 +32,19 @@ def prompts(found: Conversation) -> list[str]:
 
 
 def sent(found: Conversation, place: Place) -> list[str]:
-    """Return the texts that go out ahead of a prompt typed there."""
+    """Return the texts that go out before a prompt at that place."""
     return [message.content for one in found.history(place) if one.complete for message in one.messages]
 
 
 def test_turns_without_a_place_are_appended() -> None:
-    """Terminals and batch runs name no cells."""
+    """Terminals and batch runs give no ids of cells."""
     found = conversation(turn("one"), turn("two"))
     assert sent(found, NOWHERE) == ["one", "re: one", "two", "re: two"]
     assert found.dropped_by(NOWHERE) == 0
 
 
 def test_two_prompts_in_one_run_of_a_cell_are_two_turns() -> None:
-    """The second knows the first."""
+    """The second follows the first."""
     here = Place("a", "1")
     found = conversation(turn("one", here), turn("two", here))
     assert prompts(found) == ["one", "two"]
@@ -52,7 +52,7 @@ def test_two_prompts_in_one_run_of_a_cell_are_two_turns() -> None:
 
 
 def test_a_cell_that_runs_again_replaces_its_turns_and_what_followed() -> None:
-    """What came after was an answer to something that is no longer there."""
+    """Later turns followed a prompt that is no longer there."""
     found = conversation(
         turn("before", Place("a", "1")),
         turn("old", Place("b", "2")),
@@ -68,22 +68,22 @@ def test_a_cell_that_runs_again_replaces_its_turns_and_what_followed() -> None:
     assert prompts(found) == ["before", "new", "new too"]
 
 
-def test_asking_changes_nothing() -> None:
-    """Only a kept turn does, so that a failed one leaves all as it was."""
+def test_looking_at_the_history_changes_nothing() -> None:
+    """Only a kept turn does, so that a failed prompt leaves all as it was."""
     found = conversation(turn("one", Place("a", "1")), turn("two", Place("b", "2")))
     found.history(Place("a", "3"))
     found.dropped_by(Place("a", "3"))
     assert prompts(found) == ["one", "two"]
 
 
-def test_a_cut_turn_is_remembered_and_not_sent() -> None:
-    """The model would take half an answer for its own whole one."""
+def test_a_cut_turn_is_kept_and_not_sent() -> None:
+    """The model would take half an answer for a whole one."""
     found = conversation(turn("one"), turn("cut", complete=False), turn("three"))
     assert prompts(found) == ["one", "cut", "three"]
     assert sent(found, NOWHERE) == ["one", "re: one", "three", "re: three"]
 
 
-def test_a_cut_turn_gives_way_to_the_next_run_of_its_cell() -> None:
+def test_the_next_run_of_a_cell_replaces_a_cut_turn() -> None:
     """Running an interrupted cell again leaves one turn."""
     found = conversation(turn("cut", Place("a", "1"), complete=False))
     found.keep(turn("whole", Place("a", "2")))
@@ -118,8 +118,8 @@ def test_a_new_turn_is_always_the_last_and_stays_with_its_own_run(places: list[P
     """After any sequence of runs: nothing stands behind it, and no other run of its cell is left."""
     found = Conversation()
     for number, place in enumerate(places):
-        ahead = len(found.history(place))
+        earlier = len(found.history(place))
         found.keep(turn(str(number), place))
         assert prompts(found)[-1] == str(number)
-        assert len(found.turns) == ahead + 1
+        assert len(found.turns) == earlier + 1
         assert not any(place.replaces(one.place) for one in found.turns)

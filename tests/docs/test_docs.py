@@ -15,6 +15,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import ollama_magics
+from ollama_magics.messages.errors_en import ERRORS
 from ollama_magics.settings import form as settings
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 MAGIC = re.compile(r"%%?(ollama\w*|embed)\b")
+ANCHOR = re.compile(r'<a id="([\w-]+)">')
 COMMENT = re.compile(r"^ *#.*\n", re.MULTILINE)
 OTHER_PROGRAMS = ("make ", "pip ", "pytest ", "ollama ")  # whose options are not ours
 SHELL_COMMANDS = ("check", "models", "pull", "sandbox")
@@ -70,9 +72,9 @@ def _blocks(text: str) -> list[tuple[str, str]]:
 
 
 def _anchors(text: str) -> set[str]:
-    """Return what # in a link may name: the headings as the usual renderers of Markdown write them."""
+    """Return what # in a link may name: anchors, and headings as the usual renderers of Markdown write them."""
     titles = (title.replace("`", "") for _, title in HEADING.findall(BLOCK.sub("", text)))
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles} | set(ANCHOR.findall(text))
 
 
 def test_the_tables_on_the_pages_follow_from_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +94,12 @@ def test_the_table_of_settings_follows_from_their_declaration() -> None:
     ]
     table = "\n".join(rows)
     assert table in _read(ROOT / "docs" / "settings.md"), f"\n{table}"
+
+
+def test_every_error_code_has_a_row_that_can_be_linked() -> None:
+    """A code of an error leads to its explanation."""
+    page = _read(ROOT / "docs" / "errors.md")
+    assert [anchor for anchor in ANCHOR.findall(page) if f"`{anchor}`" in page] == sorted(ERRORS)
 
 
 def test_every_magic_has_its_table(options: dict[str, set[str]]) -> None:

@@ -16,23 +16,23 @@ from hypothesis import strategies as st
 from ollama_magics.embeddings.collect import embed
 from ollama_magics.embeddings.decoding import Decoder, Scanner
 from ollama_magics.embeddings.inputs import source_of
-from ollama_magics.embeddings.options import read
-from ollama_magics.embeddings.servers import Place
+from ollama_magics.embeddings.options import read_options
+from ollama_magics.embeddings.servers import Endpoint
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.server.address import parse
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
-from tests.embeddings.asked import (
+from tests.embeddings.batch_server import (
     NO_RUNNER,
     QUICK,
-    Asked,
+    BatchRequest,
     Call,
     Connect,
-    asked_texts,
     body,
     healthy,
     refused,
     right,
+    sent_texts,
     serving,
     vector,
     vectors,
@@ -53,10 +53,10 @@ def test_the_answers_of_many_batches_in_flight_keep_their_order(connect: Connect
     texts = [f"text {number}" for number in range(1000)]
     others = threading.Event()
 
-    def rule(asked: Asked) -> None:
-        if texts[0] in asked.texts:
+    def rule(request: BatchRequest) -> None:
+        if texts[0] in request.texts:
             others.wait(10)
-        elif texts[-1] in asked.texts:
+        elif texts[-1] in request.texts:
             others.set()
 
     with serving(rule) as server:
@@ -79,14 +79,14 @@ def test_a_server_has_two_batches_to_compute_while_the_answer_to_a_third_is_read
     """It is never asked for a third before an answer begins, and for one as soon as an answer does."""
     third, came = threading.Event(), list[bool]()
 
-    def rule(asked: Asked) -> Sequence[Step] | None:
-        if asked.number == 2:
+    def rule(request: BatchRequest) -> Sequence[Step] | None:
+        if request.number == 2:
             third.set()
-        if asked.number:
+        if request.number:
             third.wait(10)
             return None
         came.append(third.wait(0.3))
-        (answer,) = right(asked.texts)
+        (answer,) = right(request.texts)
         assert isinstance(answer, Send)
         return [Send(answer.data[:-9]), Until(third, came), Send(answer.data[-9:])]
 
@@ -110,13 +110,13 @@ FLAWED: dict[str, tuple[Any, str]] = {
 def test_a_vector_that_cannot_be_used_is_named_by_its_row(connect: Connect, flawed: list[float], told: str) -> None:
     """It is asked for once more, alone; the others of its batch are kept."""
 
-    def rule(asked: Asked) -> Any:
-        return whole({"embeddings": [flawed if text == "c" else vector(text) for text in asked.texts]})
+    def rule(request: BatchRequest) -> Any:
+        return whole({"embeddings": [flawed if text == "c" else vector(text) for text in request.texts]})
 
     with serving(rule) as server:
         call = Call(connect, [server])
         found = call(TEXTS, on_error="nan")
-        assert asked_texts(server) == [TEXTS, ["c"]]
+        assert sent_texts(server) == [TEXTS, ["c"]]
         problem = call.problem(TEXTS)
     if len(flawed) == 4:
         assert told in problem.how_we_know
@@ -128,7 +128,7 @@ def test_a_vector_that_cannot_be_used_is_named_by_its_row(connect: Connect, flaw
 def test_a_vector_that_was_zero_once_is_asked_for_again(connect: Connect) -> None:
     """A hiccup of a graphics card is no property of a text."""
     zeros = whole({"embeddings": [vector("a"), [0.0] * 4]})
-    with serving(lambda asked: zeros if asked.number == 0 else None) as server:
+    with serving(lambda request: zeros if request.number == 0 else None) as server:
         assert np.array_equal(Call(connect, [server])(["a", "b"]), vectors(["a", "b"]))
 
 
@@ -145,7 +145,7 @@ def test_an_answer_whose_rows_belong_to_no_text_ends_the_job(connect: Connect, r
 
 def test_a_width_that_changes_between_batches_ends_the_job(connect: Connect) -> None:
     """The model was replaced in between."""
-    rule = serving(lambda asked: whole({"embeddings": [[1.0]]}) if asked.number == 2 else None)
+    rule = serving(lambda request: whole({"embeddings": [[1.0]]}) if request.number == 2 else None)
     with rule as server:
         problem = Call(connect, [server]).problem(TEXTS, batch=1, parallel=1)
     assert problem.how_we_know == "The first vectors have 4 numbers, those from row 2 on 1."
@@ -168,22 +168,22 @@ def test_a_model_that_is_replaced_during_the_job_ends_it(connect: Connect) -> No
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again_by_verify(connect: Connect) -> None:
     """The vectors of a long job are not lost for it."""
-    with serving(lambda asked: refused(NO_RUNNER) if asked.number in (1, 3) else None) as server:
+    with serving(lambda request: refused(NO_RUNNER) if request.number in (1, 3) else None) as server:
         assert np.array_equal(Call(connect, [server])(TEXTS, verify=True), vectors(TEXTS))
 
 
 def test_another_width_alone_is_told_by_verify(connect: Connect) -> None:
     """In the words of any other answer that does not fit."""
     narrow = whole({"embeddings": [[1.0, 2.0]]})
-    with serving(lambda asked: narrow if asked.number else None) as server:
+    with serving(lambda request: narrow if request.number else None) as server:
         assert Call(connect, [server]).problem(TEXTS, verify=True).code == "vectors-mismatch"
 
 
 def test_texts_that_differ_alone_are_told_by_verify(connect: Connect) -> None:
     """A server that mixes up what it computes at once gives other vectors in a batch."""
 
-    def shifted(asked: Asked) -> Any:
-        return right([*asked.texts[1:], asked.texts[0]]) if len(asked.texts) > 1 else None
+    def shifted(request: BatchRequest) -> Any:
+        return right([*request.texts[1:], request.texts[0]]) if len(request.texts) > 1 else None
 
     with serving(shifted) as server:
         assert Call(connect, [server])(TEXTS).shape == (4, 4)
@@ -192,8 +192,8 @@ def test_texts_that_differ_alone_are_told_by_verify(connect: Connect) -> None:
     assert set(problem.rows) >= {0, 3}
     with serving(healthy) as server:
         Call(connect, [server])(TEXTS, verify=True)
-        assert ["a"] in asked_texts(server)
-        assert ["d"] in asked_texts(server)
+        assert ["a"] in sent_texts(server)
+        assert ["d"] in sent_texts(server)
 
 
 # Any shape of an answer.
@@ -256,7 +256,9 @@ def test_a_job_gives_the_right_array_or_an_error(any_answer: tuple[Client, list[
     client, answer = any_answer
     answer.append(json.dumps({"embeddings": rows}).encode())
     try:
-        found, _ = embed(source_of(["a", "b", "c"]), read("m"), [Place(client, InstalledModels(client))], patience=QUICK)
+        found, _ = embed(
+            source_of(["a", "b", "c"]), read_options("m"), [Endpoint(client, InstalledModels(client))], retry_policy=QUICK
+        )
     except OllamaMagicsError:
         assert not sound(rows, 3)
     else:
@@ -266,7 +268,7 @@ def test_a_job_gives_the_right_array_or_an_error(any_answer: tuple[Client, list[
 
 def test_an_answer_may_be_longer_than_one_that_could_not_be_read(connect: Connect) -> None:
     """The memory that takes them grows, though the error of the first one is kept."""
-    with serving(lambda asked: body(b'{"embeddings":[[null]]}') if asked.texts == ["bad"] else None) as server:
+    with serving(lambda request: body(b'{"embeddings":[[null]]}') if request.texts == ["bad"] else None) as server:
         found = Call(connect, [server])(["bad", *TEXTS], batch=1, parallel=1, on_error="nan")
     assert np.array_equal(found[1:], vectors(TEXTS))
 

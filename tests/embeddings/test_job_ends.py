@@ -14,7 +14,7 @@ import tqdm.auto  # noqa: F401 - an interrupt while it is imported would be abou
 
 from ollama_magics.errors import Cancelled, ConnectionProblem, EmbeddingProblem, Interrupted
 from ollama_magics.store.vectors import VectorStore
-from tests.embeddings.asked import LONG, NAN, Asked, Call, Connect, asked_texts, healthy, refused, serving, vectors
+from tests.embeddings.batch_server import LONG, NAN, BatchRequest, Call, Connect, healthy, refused, sent_texts, serving, vectors
 from tests.faults import Hold, Step
 
 TEXTS = [f"text {number}" for number in range(100)]
@@ -36,10 +36,10 @@ def store(tmp_path: Path) -> Iterator[VectorStore]:
 def interrupting(after: int) -> Any:
     """Return the rule of a server that presses the stop button at a request, and lets that and all others wait."""
 
-    def rule(asked: Asked) -> Sequence[Step] | None:
-        if asked.number == after:
+    def rule(request: BatchRequest) -> Sequence[Step] | None:
+        if request.number == after:
             signal.raise_signal(signal.SIGINT)
-        return [Hold()] if asked.number >= after else None
+        return [Hold()] if request.number >= after else None
 
     return rule
 
@@ -50,7 +50,7 @@ def test_an_interrupt_closes_the_connections_and_ends_the_threads(connect: Conne
         with pytest.raises(Interrupted) as caught:
             Call(connect, [server], store)(TEXTS, batch=10, parallel=3)
         assert threads() == []
-        embedding = [text for texts in asked_texts(server) for text in texts]
+        embedding = [text for texts in sent_texts(server) for text in texts]
         assert len(embedding) < len(TEXTS)
     assert caught.value.code == "interrupted-batches-kept"
     assert "kept" in str(caught.value)
@@ -69,7 +69,7 @@ def test_an_interrupt_leaves_no_connection_open(connect: Connect) -> None:
 @pytest.mark.parametrize(("steps", "kind"), [(refused("unauthorized", 401), ConnectionProblem), (refused(NAN), EmbeddingProblem)])
 def test_an_error_ends_the_threads(connect: Connect, steps: Sequence[Step], kind: type[BaseException]) -> None:
     """And so does success."""
-    with serving(lambda asked: steps if "text 42" in asked.texts else None) as server:
+    with serving(lambda request: steps if "text 42" in request.texts else None) as server:
         with pytest.raises(kind):
             Call(connect, [server])(TEXTS, batch=10)
         assert threads() == []
@@ -81,10 +81,10 @@ def test_a_session_that_closes_ends_its_jobs(connect: Connect) -> None:
     """As it ends all other waits."""
     closing = threading.Event()
 
-    def rule(asked: Asked) -> Sequence[Step] | None:
-        if asked.number == 1:
+    def rule(request: BatchRequest) -> Sequence[Step] | None:
+        if request.number == 1:
             closing.set()
-        return [Hold()] if asked.number else None
+        return [Hold()] if request.number else None
 
     with serving(rule) as server, pytest.raises(Cancelled):
         Call(lambda url: connect(url, cancelled=closing), [server])(TEXTS, batch=10)
@@ -98,17 +98,17 @@ def test_only_what_is_missing_is_asked_for_after_an_interrupt(connect: Connect, 
     with serving(healthy) as server:
         call = Call(connect, [server], store)
         assert np.array_equal(call(TEXTS, batch=10), vectors(TEXTS))
-        assert sorted(text for texts in asked_texts(server) for text in texts) == sorted(TEXTS[40:])
-    assert call.told().reused == 40
+        assert sorted(text for texts in sent_texts(server) for text in texts) == sorted(TEXTS[40:])
+    assert call.last_report().reused == 40
 
 
 def test_rows_that_failed_are_the_only_ones_asked_for_again(connect: Connect, store: VectorStore) -> None:
     """After an error, or a text that was mended."""
-    with serving(lambda asked: refused(NAN) if "bad" in asked.texts else None) as server:
+    with serving(lambda request: refused(NAN) if "bad" in request.texts else None) as server:
         Call(connect, [server], store).problem([*TEXTS, "bad"])
     with serving(healthy) as server:
         assert np.array_equal(Call(connect, [server], store)([*TEXTS, "mended"]), vectors([*TEXTS, "mended"]))
-        assert asked_texts(server) == [["mended"]]
+        assert sent_texts(server) == [["mended"]]
 
 
 def test_another_model_or_option_reuses_nothing(connect: Connect, store: VectorStore) -> None:
@@ -118,26 +118,26 @@ def test_another_model_or_option_reuses_nothing(connect: Connect, store: VectorS
         call(["a"])
         call(["a"], context=256)
         call(["a"], dimensions=4)
-        assert asked_texts(server) == [["a"]] * 3
+        assert sent_texts(server) == [["a"]] * 3
         call(["a"], parallel=3, batch=7, keep_alive="1m")
-        assert call.told().reused == 1
+        assert call.last_report().reused == 1
     with serving(healthy, digest=lambda _: "sha256:2") as server:
         Call(connect, [server], store)(["a"])
-        assert asked_texts(server) == [["a"]]
+        assert sent_texts(server) == [["a"]]
 
 
 def test_cut_texts_are_reused_only_where_cutting_is_allowed(connect: Connect, store: VectorStore) -> None:
     """And are told as cut again."""
 
-    def rule(asked: Asked) -> Sequence[Step] | None:
-        return refused(LONG) if not asked.body["truncate"] and "long" in asked.texts else None
+    def rule(request: BatchRequest) -> Sequence[Step] | None:
+        return refused(LONG) if not request.body["truncate"] and "long" in request.texts else None
 
     with serving(rule) as server:
         call = Call(connect, [server], store)
         call(["a", "long"], truncate=True)
         before = len(server.requests)
         call(["a", "long"], truncate=True)
-        assert (call.told().truncated, call.told().reused) == ((1,), 2)
+        assert (call.last_report().truncated, call.last_report().reused) == ((1,), 2)
         assert all(request.path != "/api/embed" for request in server.requests[before:])
         assert call.problem(["a", "long"]).rows == (1,)
 
@@ -149,7 +149,7 @@ def test_what_a_replaced_model_gave_is_not_reused(connect: Connect, store: Vecto
     with serving(healthy) as server:
         call = Call(connect, [server], store)
         assert np.array_equal(call(["a", "b"]), vectors(["a", "b"]))
-        assert call.told().reused == 0
+        assert call.last_report().reused == 0
 
 
 def test_a_store_that_cannot_be_written_costs_no_row(connect: Connect, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_an_error_says_that_the_others_are_kept_only_if_they_are(
     """A store that cannot be written keeps nothing."""
     (tmp_path / "file").write_text("not a folder")
     chosen = VectorStore(tmp_path / "vectors.sqlite" if kept else tmp_path / "file" / "vectors.sqlite")
-    with serving(lambda asked: refused(NAN) if "bad" in asked.texts else None) as server:
+    with serving(lambda request: refused(NAN) if "bad" in request.texts else None) as server:
         problem = Call(connect, [server], chosen).problem([*TEXTS, "bad"])
         without = Call(connect, [server]).problem([*TEXTS, "bad"])
     chosen.close()

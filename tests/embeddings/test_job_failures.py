@@ -10,22 +10,22 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from ollama_magics.embeddings.retry import RetryPolicy
 from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
-from tests.embeddings.asked import (
+from ollama_magics.jobs.retry import RetryPolicy
+from tests.embeddings.batch_server import (
     EOF,
     LONG,
     NAN,
     NO_RUNNER,
     QUICK,
-    Asked,
+    BatchRequest,
     Call,
     Connect,
     Embeds,
-    asked_texts,
     body,
     healthy,
     refused,
+    sent_texts,
     serving,
     vectors,
 )
@@ -36,9 +36,9 @@ MOST = 2 * int(math.log2(len(TEXTS)))
 NESTED = '{"error":{"code":400,"message":"input too long","type":"exceed_context_size_error","n_prompt_tokens":700,"n_ctx":512}}'
 
 
-def poisoned(poison: set[str], answer: Callable[[], Sequence[Step]]) -> Callable[[Asked], Sequence[Step] | None]:
+def poisoned(poison: set[str], answer: Callable[[], Sequence[Step]]) -> Callable[[BatchRequest], Sequence[Step] | None]:
     """Return the rule of a server that answers so whenever one of the texts is in a batch."""
-    return lambda asked: answer() if poison & set(asked.texts) else None
+    return lambda request: answer() if poison & set(request.texts) else None
 
 
 POISONS: dict[str, Callable[[], Sequence[Step]]] = {
@@ -64,8 +64,8 @@ def test_one_bad_text_among_256_is_named_and_the_others_kept(
     with serving(poisoned({TEXTS[row]}, answer)) as server:
         call = Call(connect, [server])
         found = call(TEXTS, on_error="nan")
-        assert len(asked_texts(server)) <= 1 + MOST
-    assert call.told().failed == (row,)
+        assert len(sent_texts(server)) <= 1 + MOST
+    assert call.last_report().failed == (row,)
     assert np.isnan(found[row]).all()
     assert np.array_equal(np.delete(found, row, 0), np.delete(vectors(TEXTS), row, 0))
 
@@ -75,7 +75,7 @@ def test_an_error_names_the_first_ten_rows_and_how_many_more(connect: Connect) -
     bad = {text for text in TEXTS if text.endswith("7")}
     with serving(poisoned(bad, lambda: refused(LONG))) as server:
         problem = Call(connect, [server]).problem(TEXTS, batch=16)
-        sent = {text for texts in asked_texts(server) for text in texts}
+        sent = {text for texts in sent_texts(server) for text in texts}
     assert problem.code == "texts-too-long"
     assert problem.rows == tuple(row for row, text in enumerate(TEXTS) if text in bad)
     assert "Row 7 is too long, row 17 is too long" in problem.how_we_know
@@ -98,8 +98,8 @@ def test_texts_too_long_in_a_row_cost_two_requests_each_at_the_most(connect: Con
     with serving(poisoned(bad, lambda: refused(LONG))) as server:
         call = Call(connect, [server])
         call(mixed, on_error="skip")
-        assert len(asked_texts(server)) <= 2 * len(bad) + MOST
-    assert call.told().failed == tuple(range(1, 256, 2))
+        assert len(sent_texts(server)) <= 2 * len(bad) + MOST
+    assert call.last_report().failed == tuple(range(1, 256, 2))
 
 
 PASSING: dict[str, Sequence[Step]] = {
@@ -127,16 +127,18 @@ PASSING: dict[str, Sequence[Step]] = {
 def test_what_passes_is_asked_again(connect: Connect, steps: Sequence[Step], count: int) -> None:
     """Whatever its status; no text is blamed for it."""
     texts = TEXTS[:count]
-    with serving(lambda asked: steps if asked.number == 0 else None) as server:
+    with serving(lambda request: steps if request.number == 0 else None) as server:
         call = Call(connect, [server])
         assert np.array_equal(call(texts, batch=4), vectors(texts))
-    assert call.told().failed == ()
-    assert call.told().retried >= 1
+    assert call.last_report().failed == ()
+    assert call.last_report().retried >= 1
 
 
 def test_a_runner_that_comes_back_late_is_waited_for(connect: Connect) -> None:
     """First it dies, then it is gone for some requests."""
-    with serving(lambda asked: {0: refused(EOF)}.get(asked.number, refused(NO_RUNNER)) if asked.number < 6 else None) as server:
+    with serving(
+        lambda request: {0: refused(EOF)}.get(request.number, refused(NO_RUNNER)) if request.number < 6 else None
+    ) as server:
         assert np.array_equal(Call(connect, [server])(TEXTS, batch=64), vectors(TEXTS))
 
 
@@ -145,13 +147,13 @@ def test_a_server_that_stays_away_ends_the_job_with_its_error(connect: Connect) 
     with serving(lambda _: refused(NO_RUNNER)) as server:
         with pytest.raises(RequestRefused) as caught:
             Call(connect, [server])(TEXTS, batch=16, parallel=1)
-        assert len(asked_texts(server)) <= QUICK.attempts * 2
+        assert len(sent_texts(server)) <= QUICK.attempts * 2
     assert "no longer running" in str(caught.value)
 
 
 def test_a_server_that_closes_its_port_ends_the_job(connect: Connect) -> None:
     """What was refused once may come back; five times is enough."""
-    server = serving(lambda asked: [Close()] if asked.number else None)
+    server = serving(lambda request: [Close()] if request.number else None)
     with server, pytest.raises(ConnectionProblem):
         Call(connect, [server])(TEXTS, batch=16)
 
@@ -162,15 +164,15 @@ def test_the_whole_job_has_a_budget(connect: Connect) -> None:
     with dies as server:
         with pytest.raises(RequestRefused):
             Call(connect, [server])([f"{number}" for number in range(2000)], batch=1, on_error="nan")
-        assert len(asked_texts(server)) <= 60
+        assert len(sent_texts(server)) <= 60
 
 
 def test_memory_errors_make_batches_smaller(connect: Connect) -> None:
     """And keep them smaller: the same mistake is not made for every batch."""
-    rule = serving(lambda asked: refused("model requires more system memory", 500) if len(asked.texts) > 20 else None)
+    rule = serving(lambda request: refused("model requires more system memory", 500) if len(request.texts) > 20 else None)
     with rule as server:
         assert np.array_equal(Call(connect, [server])(TEXTS, batch=64, parallel=1), vectors(TEXTS))
-        sizes = [len(texts) for texts in asked_texts(server)]
+        sizes = [len(texts) for texts in sent_texts(server)]
     assert sizes.count(64) <= 3
     assert max(sizes[-4:]) <= 16
 
@@ -180,7 +182,7 @@ def test_a_model_that_never_fits_the_memory_is_told_once(connect: Connect) -> No
     with serving(lambda _: refused("model requires more system memory than is available", 500)) as server:
         with pytest.raises(RequestRefused) as caught:
             Call(connect, [server])(TEXTS, parallel=1)
-        assert len(asked_texts(server)) <= 9
+        assert len(sent_texts(server)) <= 9
     assert "system memory" in str(caught.value)
 
 
@@ -189,7 +191,7 @@ def test_a_server_that_fails_for_every_text_is_not_asked_for_all_of_them(connect
     with serving(lambda _: refused("nothing works today", 500)) as server:
         with pytest.raises(RequestRefused):
             Call(connect, [server])(TEXTS * 4, on_error="nan")
-        assert len(asked_texts(server)) <= 128
+        assert len(sent_texts(server)) <= 128
 
 
 def test_bad_texts_before_the_first_good_one_are_no_reason_to_give_up(connect: Connect) -> None:
@@ -197,7 +199,7 @@ def test_bad_texts_before_the_first_good_one_are_no_reason_to_give_up(connect: C
     with serving(poisoned(set(TEXTS[:100]), lambda: refused(NAN))) as server:
         call = Call(connect, [server])
         found = call(TEXTS[:120], on_error="skip", batch=4)
-    assert call.told().failed == tuple(range(100))
+    assert call.last_report().failed == tuple(range(100))
     assert np.array_equal(found, vectors(TEXTS[100:120]))
 
 
@@ -224,15 +226,15 @@ def test_what_no_batch_would_survive_ends_the_job_at_once(
     with serving(lambda _: steps) as server:
         with pytest.raises(kind):
             Call(connect, [server])(TEXTS, batch=16)
-        assert len(asked_texts(server)) <= 4
+        assert len(sent_texts(server)) <= 4
 
 
 def test_a_restarted_server_is_asked_again(connect: Connect) -> None:
     """Connections broke and the port was closed in between."""
     restarted = threading.Event()
-    first = serving(lambda asked: [Reset()] if asked.number else None)
+    first = serving(lambda request: [Reset()] if request.number else None)
     with first:
-        call = Call(connect, [first], patience=RetryPolicy(first=0.2, longest=0.2, attempts=40))
+        call = Call(connect, [first], retry_policy=RetryPolicy(first=0.2, longest=0.2, attempts=40))
         port = first.port
 
         def restart() -> None:
@@ -254,22 +256,22 @@ def test_finished_rows_are_not_asked_for_again_when_others_fail(connect: Connect
     """Only the batch that failed is."""
     with serving(poisoned({TEXTS[200]}, lambda: refused(NAN))) as server:
         Call(connect, [server])(TEXTS, batch=64, on_error="nan")
-        again = [text for texts in asked_texts(server) for text in texts]
+        again = [text for texts in sent_texts(server) for text in texts]
     assert all(again.count(text) == 1 for text in TEXTS[:192])
 
 
 def test_cut_texts_are_found_by_asking(connect: Connect) -> None:
     """Only those that were refused go out with truncate, and the report lists them."""
 
-    def rule(asked: Asked) -> Sequence[Step] | None:
-        return refused(LONG) if not asked.body["truncate"] and any("long" in text for text in asked.texts) else None
+    def rule(request: BatchRequest) -> Sequence[Step] | None:
+        return refused(LONG) if not request.body["truncate"] and any("long" in text for text in request.texts) else None
 
     texts = ["a", "long b", "c", "d", "long e", "f"]
     with serving(rule) as server:
         call = Call(connect, [server])
         assert np.array_equal(call(texts, truncate=True), vectors(texts))
         bodies = [json.loads(request.body) for request in server.requests if request.path == "/api/embed"]
-    assert call.told().truncated == (1, 4)
+    assert call.last_report().truncated == (1, 4)
     assert sorted(found["input"] for found in bodies if found["truncate"]) == [["long b"], ["long e"]]
 
 

@@ -16,13 +16,13 @@ import pytest
 
 from ollama_magics.embeddings.collect import embed
 from ollama_magics.embeddings.inputs import lines_of, source_of
-from ollama_magics.embeddings.options import read
-from ollama_magics.embeddings.output import Matrix
-from ollama_magics.embeddings.servers import Place
+from ollama_magics.embeddings.options import read_options
+from ollama_magics.embeddings.output import OutputArray
+from ollama_magics.embeddings.servers import Endpoint
 from ollama_magics.errors import EmbeddingProblem, SettingError
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.models import InstalledModels
-from tests.embeddings.asked import Call, Connect, asked_texts, healthy, serving, vectors
+from tests.embeddings.batch_server import Call, Connect, healthy, sent_texts, serving, vectors
 
 TEXTS = ["one", "two", "three", "two", "one", "four"]
 FORMS: dict[str, Any] = {
@@ -50,7 +50,7 @@ def test_every_form_gives_the_same_array_and_asks_duplicates_once(connect: Conne
     """In order of their first row."""
     with serving(healthy) as server:
         assert np.array_equal(Call(connect, [server])(form(TEXTS)), vectors(TEXTS))
-        assert asked_texts(server) == [["one", "two", "three", "four"]]
+        assert sent_texts(server) == [["one", "two", "three", "four"]]
 
 
 REFUSED: list[tuple[Any, str]] = [
@@ -87,7 +87,7 @@ def test_bad_rows_of_a_generator_are_named_after_all_others_were_asked(connect: 
     """It cannot be looked through before."""
     with serving(healthy) as server:
         problem = Call(connect, [server]).problem(value for value in BAD)
-        assert asked_texts(server) == [["a", "b", "c"]]
+        assert sent_texts(server) == [["a", "b", "c"]]
     assert (problem.code, problem.rows) == ("rows-failed", WRONG)
     assert "Row 1 is None, row 3 is nan, row 4 is empty" in problem.how_we_know
 
@@ -98,7 +98,7 @@ def test_bad_rows_become_nan(connect: Connect, kind: Any) -> None:
     with serving(healthy) as server:
         call = Call(connect, [server])
         found = call(kind(BAD), on_error="nan")
-    assert call.told().failed == WRONG
+    assert call.last_report().failed == WRONG
     assert np.isnan(found[list(WRONG)]).all()
     assert np.array_equal(found[[0, 2, 9]], vectors(["a", "b", "c"]))
 
@@ -110,7 +110,7 @@ def test_bad_rows_are_skipped_and_the_others_positions_told(connect: Connect, ki
         call = Call(connect, [server])
         found = call(kind(BAD), on_error="skip")
     assert np.array_equal(found, vectors(["a", "b", "c"]))
-    assert list(call.told().kept) == list(call.told().index) == [0, 2, 9]
+    assert list(call.last_report().kept) == list(call.last_report().index) == [0, 2, 9]
 
 
 def test_the_index_of_a_series_is_in_the_report(connect: Connect) -> None:
@@ -119,16 +119,16 @@ def test_the_index_of_a_series_is_in_the_report(connect: Connect) -> None:
     with serving(healthy) as server:
         call = Call(connect, [server])
         call(series, on_error="nan")
-        assert list(call.told().index) == ["x", "y", "z"]
+        assert list(call.last_report().index) == ["x", "y", "z"]
         call(series, on_error="skip")
-        assert list(call.told().index) == ["x", "z"]
+        assert list(call.last_report().index) == ["x", "z"]
 
 
 def test_duplicates_of_a_bad_text_are_bad(connect: Connect) -> None:
     """And named, each by its row."""
-    from tests.embeddings.asked import NAN, refused  # noqa: PLC0415 - only here
+    from tests.embeddings.batch_server import NAN, refused  # noqa: PLC0415 - only here
 
-    with serving(lambda asked: refused(NAN) if "bad" in asked.texts else None) as server:
+    with serving(lambda request: refused(NAN) if "bad" in request.texts else None) as server:
         problem = Call(connect, [server]).problem(["a", "bad", "b", "bad"])
     assert problem.rows == (1, 3)
 
@@ -138,7 +138,7 @@ def test_a_text_of_ten_megabytes_goes_alone(connect: Connect) -> None:
     long = "x" * 10_000_000
     with serving(healthy) as server:
         found = Call(connect, [server])(["a", "b", long, "c"])
-        assert [len(texts) for texts in asked_texts(server)] == [2, 1, 1]
+        assert [len(texts) for texts in sent_texts(server)] == [2, 1, 1]
     assert np.array_equal(found, vectors(["a", "b", long, "c"]))
 
 
@@ -152,7 +152,7 @@ def test_a_generator_is_read_as_batches_are_sent(connect: Connect) -> None:
             read_so_far.append(number)
             yield f"text {number}"
 
-    with serving(lambda asked: at_first.append(len(read_so_far)) if asked.number == 0 else None) as server:
+    with serving(lambda request: at_first.append(len(read_so_far)) if request.number == 0 else None) as server:
         found = Call(connect, [server])(texts(), batch=100)
     assert at_first[0] <= 2000
     assert found.shape == (20_000, 4)
@@ -183,8 +183,8 @@ def test_the_lines_of_a_file_are_texts(connect: Connect, tmp_path: Path) -> None
     file.write_bytes(b"\xef\xbb\xbfone\r\ntwo\nthr\xe2\x80\xa8e\re\n\nb\xffd\nlast")
     with serving(healthy) as server:
         client = connect(server.url)
-        place = [Place(client, InstalledModels(client))]
-        found, report = embed(lines_of(file), read("m", on_error="nan"), place)
+        place = [Endpoint(client, InstalledModels(client))]
+        found, report = embed(lines_of(file), read_options("m", on_error="nan"), place)
     assert report.failed == (3, 4)
     assert np.array_equal(found[[0, 1, 2, 5]], vectors(["one", "two", "thr\u2028e\re", "last"]))
     with pytest.raises(EmbeddingProblem):
@@ -209,21 +209,21 @@ def test_words_for_a_task_go_before_each_text_only_when_asked_for(connect: Conne
         call(["a"], "nomic-embed-text", query=True)
         call(["a"], "nomic-embed-text", document=True)
         call(["a"], "nomic-embed-text")
-        assert asked_texts(server) == [["search_query: a"], ["search_document: a"], ["a"]]
+        assert sent_texts(server) == [["search_query: a"], ["search_document: a"], ["a"]]
         with pytest.raises(SettingError):
             call(["a"], "m", query=True)
 
 
 def test_an_array_grows_in_its_place() -> None:
     """Room for more is a small part of what is there, and none is left in the end."""
-    matrix = Matrix(None)
+    output = OutputArray(None)
     for start in range(0, 600_000, 256):
         rows = range(start, start + 256)
-        matrix.put(rows, np.repeat(np.arange(start, start + 256, dtype=np.float64)[:, None], 64, axis=1))
-        assert matrix._rows is not None
+        output.put(rows, np.repeat(np.arange(start, start + 256, dtype=np.float64)[:, None], 64, axis=1))
+        assert output._array is not None
         room = max(rows.stop * 256 // 256, 8 * 1024 * 1024)
-        assert matrix._rows.nbytes <= max(rows.stop * 256 + room, 64 * 1024 * 1024) + 256 * 256
-    found = matrix.finished(600_000)
+        assert output._array.nbytes <= max(rows.stop * 256 + room, 64 * 1024 * 1024) + 256 * 256
+    found = output.finished(600_000)
     assert found.shape == (600_000, 64)
     assert np.array_equal(found[:, 63], np.arange(600_000, dtype=np.float32))
 

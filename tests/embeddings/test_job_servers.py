@@ -13,18 +13,18 @@ from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.secret import Secret
 from ollama_magics.session.session import Session
 from ollama_magics.settings.form import OllamaSettings
-from tests.embeddings.asked import (
+from tests.embeddings.batch_server import (
     EOF,
     NAN,
     NO_RUNNER,
-    Asked,
+    BatchRequest,
     Call,
     Connect,
     Rule,
-    asked_texts,
     body,
     healthy,
     refused,
+    sent_texts,
     serving,
     vectors,
 )
@@ -38,7 +38,7 @@ def test_batches_are_spread_over_the_servers(connect: Connect) -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(healthy)) for _ in range(3)]
         assert np.array_equal(Call(connect, servers)(TEXTS, batch=5), vectors(TEXTS))
-        sent = [[text for batch in asked_texts(server) for text in batch] for server in servers]
+        sent = [[text for batch in sent_texts(server) for text in batch] for server in servers]
     assert all(sent)
     assert sorted(text for some in sent for text in some) == sorted(TEXTS)
 
@@ -48,7 +48,7 @@ def test_a_server_that_does_not_answer_is_left_out_with_a_word(connect: Connect)
     with FaultServer([Reset()]) as dead, serving(healthy) as alive:
         call = Call(connect, [dead, alive])
         assert np.array_equal(call(TEXTS, batch=20), vectors(TEXTS))
-        key, facts = call.told().notes[0]
+        key, facts = call.last_report().notes[0]
     assert (key, facts["url"]) == ("server_left_out", dead.url)
     assert messages.Phrase(key, **facts).text("zh").startswith(f"未使用 {dead.url}：")
     assert messages.format_fact(facts["reason"], "en") != messages.format_fact(facts["reason"], "zh")
@@ -56,17 +56,17 @@ def test_a_server_that_does_not_answer_is_left_out_with_a_word(connect: Connect)
 
 def test_a_server_that_dies_in_between_is_left_out_with_a_word(connect: Connect) -> None:
     """Its batches go to the others."""
-    with serving(lambda asked: refused(NO_RUNNER) if asked.number else None) as dying, serving(healthy) as alive:
+    with serving(lambda request: refused(NO_RUNNER) if request.number else None) as dying, serving(healthy) as alive:
         call = Call(connect, [dying, alive])
         assert np.array_equal(call(TEXTS, batch=2), vectors(TEXTS))
-    assert [(key, facts["url"]) for key, facts in call.told().notes] == [("server_left_out", dying.url)]
+    assert [(key, facts["url"]) for key, facts in call.last_report().notes] == [("server_left_out", dying.url)]
 
 
 def test_a_server_without_the_model_any_more_is_left_out(connect: Connect) -> None:
     """One that says so in the middle of the job, that is."""
 
-    def rule(asked: Asked) -> object:
-        return refused('model "m" not found', 404) if asked.number else None
+    def rule(request: BatchRequest) -> object:
+        return refused('model "m" not found', 404) if request.number else None
 
     with serving(rule) as server, serving(healthy) as other:  # type: ignore[arg-type] # object is what the rule gives
         assert np.array_equal(Call(connect, [server, other])(TEXTS, batch=5), vectors(TEXTS))
@@ -76,7 +76,7 @@ def test_two_models_of_one_name_are_refused(connect: Connect) -> None:
     """Their vectors do not belong into one array."""
     with serving(healthy) as one, serving(healthy, digest=lambda _: "sha256:other") as two:
         problem = Call(connect, [one, two]).problem(TEXTS)
-        assert asked_texts(one) == []
+        assert sent_texts(one) == []
     assert problem.code == "models-differ"
     assert two.url in problem.how_we_know
 
@@ -94,7 +94,7 @@ def test_without_any_server_the_error_is_that_of_the_first(connect: Connect, cou
 def test_all_servers_dying_is_an_error(connect: Connect) -> None:
     """The last one is not left out."""
     with ExitStack() as stack:
-        servers = [stack.enter_context(serving(lambda asked: refused(NO_RUNNER) if asked.number else None)) for _ in range(2)]
+        servers = [stack.enter_context(serving(lambda request: refused(NO_RUNNER) if request.number else None)) for _ in range(2)]
         with pytest.raises(OllamaMagicsError):
             Call(connect, servers)(TEXTS, batch=2)
 
@@ -104,7 +104,7 @@ def test_a_stranger_among_the_servers_is_left_out(connect: Connect) -> None:
     with FaultServer(refusing(200, b"<html>", "text/html")) as stranger, serving(healthy) as server:
         call = Call(connect, [server, stranger])
         assert np.array_equal(call(TEXTS), vectors(TEXTS))
-    assert call.told().notes[0][1]["url"] == stranger.url
+    assert call.last_report().notes[0][1]["url"] == stranger.url
 
 
 @pytest.mark.parametrize("said", ["model gone", "busy"])
@@ -114,15 +114,15 @@ def test_a_server_that_cannot_begin_is_left_out_with_a_word(connect: Connect, sa
     with serving(healthy, listing=lambda _: answer) as bad, serving(healthy) as good:
         call = Call(connect, [bad, good])
         assert np.array_equal(call(TEXTS), vectors(TEXTS))
-        assert asked_texts(bad) == []
-    assert [(key, facts["url"]) for key, facts in call.told().notes] == [("server_left_out", bad.url)]
+        assert sent_texts(bad) == []
+    assert [(key, facts["url"]) for key, facts in call.last_report().notes] == [("server_left_out", bad.url)]
 
 
 BROKEN: dict[str, Rule] = {
     "fails for all": lambda _: refused("nothing works today", 500),
     "runner dies": lambda _: refused(EOF),
     "says NaN": lambda _: refused(NAN),
-    "sends null": lambda asked: body(b'{"embeddings":[%s]}' % b",".join([b"[1.0,null,1,2]"] * len(asked.texts))),
+    "sends null": lambda request: body(b'{"embeddings":[%s]}' % b",".join([b"[1.0,null,1,2]"] * len(request.texts))),
 }
 
 
@@ -133,18 +133,18 @@ def test_a_broken_server_is_not_taken_for_broken_texts(connect: Connect, rule: R
     with serving(rule) as broken, serving(healthy) as sound:
         call = Call(connect, [broken, sound])
         assert np.array_equal(call(TEXTS, batch=batch), vectors(TEXTS))
-    assert call.told().failed == ()
-    assert {facts["url"] for _, facts in call.told().notes} <= {broken.url}
+    assert call.last_report().failed == ()
+    assert {facts["url"] for _, facts in call.last_report().notes} <= {broken.url}
 
 
 def test_a_bad_text_is_named_though_there_are_several_servers(connect: Connect) -> None:
     """Where none of them embeds it."""
     with ExitStack() as stack:
-        rule: Rule = lambda asked: refused(NAN) if TEXTS[7] in asked.texts else None  # noqa: E731 - short
+        rule: Rule = lambda request: refused(NAN) if TEXTS[7] in request.texts else None  # noqa: E731 - short
         servers = [stack.enter_context(serving(rule)) for _ in range(2)]
         call = Call(connect, servers)
         call(TEXTS, on_error="skip", batch=20)
-    assert (call.told().failed, call.told().notes) == ((7,), ())
+    assert (call.last_report().failed, call.last_report().notes) == ((7,), ())
 
 
 def test_a_key_goes_to_its_own_server_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,12 +166,12 @@ def test_each_of_two_servers_gets_its_own_key() -> None:
     with serving(healthy) as one, serving(healthy) as two:
         for server, key in ((one, "key-of-one"), (two, "key-of-two")):
             session.configure({"base_url": server.url, "key_store": "file"})
-            session.in_force.hold_key(Secret(key))
+            session.resolved.hold_key(Secret(key))
         session.configure({"base_url": "http://gpu-box"})
         vectors_of_both = session.embed(TEXTS, "m", batch=5, store=False, base_url=f"{one.url},{two.url}")
         session.close()
         keys = [{request.headers.get("authorization") for request in server.requests} for server in (one, two)]
-        assert all(asked_texts(server) for server in (one, two))
+        assert all(sent_texts(server) for server in (one, two))
     assert keys == [{"Bearer key-of-one"}, {"Bearer key-of-two"}]
     assert np.array_equal(vectors_of_both, vectors(TEXTS))
 
@@ -179,7 +179,7 @@ def test_each_of_two_servers_gets_its_own_key() -> None:
 def test_each_of_two_servers_gets_its_own_password() -> None:
     """From its own address; no error and no report shows one."""
     session = Session(OllamaSettings())
-    with serving(healthy) as one, serving(lambda asked: refused('model "m" not found', 404) if asked.number else None) as two:
+    with serving(healthy) as one, serving(lambda request: refused('model "m" not found', 404) if request.number else None) as two:
         where = [server.url.replace("//", f"//{name}:sesame-{name}@") for server, name in ((one, "ann"), (two, "bob"))]
         told: list[EmbedReport] = []
         session.embed(TEXTS, "m", batch=2, store=False, base_url=where, report=told.append)

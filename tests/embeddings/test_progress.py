@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ollama_magics.store.vectors import VectorStore
-from tests.embeddings.asked import NAN, Call, Connect, healthy, refused, serving
+from tests.embeddings.batch_server import NAN, Call, Connect, healthy, refused, serving
 
 TEXTS = [f"text {number}" for number in range(40)]
 
@@ -45,7 +45,7 @@ def test_the_bar_of_a_generator_counts_on(connect: Connect, capsys: pytest.Captu
 
 def test_the_bar_counts_rows_that_fail(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
     """Of them nothing more is to come either."""
-    with serving(lambda asked: refused(NAN) if "text 7" in asked.texts else None) as server:
+    with serving(lambda request: refused(NAN) if "text 7" in request.texts else None) as server:
         Call(connect, [server])(TEXTS, batch=5, parallel=1, on_error="nan")
     assert "40/40" in capsys.readouterr().err.split("\r")[-1]
 

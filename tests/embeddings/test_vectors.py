@@ -11,13 +11,13 @@ import pytest
 
 from ollama_magics.embeddings.collect import embed as embed_rows
 from ollama_magics.embeddings.inputs import source_of
-from ollama_magics.embeddings.options import read
-from ollama_magics.embeddings.servers import Place
+from ollama_magics.embeddings.options import read_options
+from ollama_magics.embeddings.servers import Endpoint
 from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
-from tests.embeddings.asked import QUICK
+from tests.embeddings.batch_server import QUICK
 from tests.faults import Close, FaultServer, Send, Step, fine, whole
 
 Connect = Callable[..., Client]
@@ -30,10 +30,10 @@ def batches(server: FakeServer | FaultServer) -> list[list[str]]:
     return [json.loads(request.body)["input"] for request in server.requests if request.path == "/api/embed"]
 
 
-def embed(client: Client, model: str, texts: Sequence[str], **wishes: Any) -> np.ndarray[Any, Any]:
+def embed(client: Client, model: str, texts: Sequence[str], **options: Any) -> np.ndarray[Any, Any]:
     """Return the array, asked for with one request at a time."""
-    place = Place(client, InstalledModels(client))
-    return embed_rows(source_of(texts), read(model, parallel=1, **wishes), [place], patience=QUICK)[0]
+    place = Endpoint(client, InstalledModels(client))
+    return embed_rows(source_of(texts), read_options(model, parallel=1, **options), [place], retry_policy=QUICK)[0]
 
 
 def answering(*vectors: Any) -> list[Step]:

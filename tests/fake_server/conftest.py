@@ -1,4 +1,4 @@
-"""A stand-in without delays, and a plain client of it."""
+"""A stand-in server without delays, and a plain client of it."""
 
 from __future__ import annotations
 

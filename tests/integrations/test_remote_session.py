@@ -14,38 +14,38 @@ import pytest
 import ollama_magics as om
 from ollama_magics.errors import SettingError
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.integrations.remote_session import Access, access
+from ollama_magics.integrations.remote_session import RemoteSession, describe_session
 from ollama_magics.session.session import Session, current
 
 
 def test_what_differs_from_the_defaults_and_matters_elsewhere_goes_along() -> None:
     """The system prompt, for one, does not."""
     om.configure(base_url="gpu-box", model="m", idle_timeout=9, system="Be brief.", seed=3)
-    assert dict(access().settings) == {"base_url": "gpu-box", "model": "m", "idle_timeout": 9}
-    assert pickle.loads(pickle.dumps(access())) == access()  # noqa: S301 - our own
+    assert dict(describe_session().settings) == {"base_url": "gpu-box", "model": "m", "idle_timeout": 9}
+    assert pickle.loads(pickle.dumps(describe_session())) == describe_session()  # noqa: S301 - our own
 
 
 def test_an_address_from_the_environment_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is each machine's own, and is read there."""
     monkeypatch.setenv("OLLAMA_HOST", "http://ann:sesame@gpu-box")
-    assert access() == Access()
-    assert access().session().address.host == "gpu-box"
+    assert describe_session() == RemoteSession()
+    assert describe_session().open().address.host == "gpu-box"
 
 
 def test_what_is_set_here_counts_more_than_what_came_along() -> None:
     """And what was typed for this one call counts most."""
     before = {"base_url": "old-box", "idle_timeout": 9}
-    assert dict(access(before=before).settings) == before
+    assert dict(describe_session(before=before).settings) == before
     om.configure(base_url="gpu-box")
-    assert dict(access(before=before).settings) == {"base_url": "gpu-box", "idle_timeout": 9}
-    assert dict(access("near-box", before=before).settings)["base_url"] == "near-box"
+    assert dict(describe_session(before=before).settings) == {"base_url": "gpu-box", "idle_timeout": 9}
+    assert dict(describe_session("near-box", before=before).settings)["base_url"] == "near-box"
 
 
 def test_one_session_serves_all_threads_of_a_process_and_ends_with_it() -> None:
     """However many begin at once."""
     found: list[Session] = []
-    reached = Access((("base_url", "gpu-box"),))
-    threads = [threading.Thread(target=lambda: found.append(reached.session())) for _ in range(8)]
+    reached = RemoteSession((("base_url", "gpu-box"),))
+    threads = [threading.Thread(target=lambda: found.append(reached.open())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -60,14 +60,14 @@ def test_one_session_serves_all_threads_of_a_process_and_ends_with_it() -> None:
 def test_a_key_goes_to_the_address_that_it_was_named_with(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not to the notebook's own."""
     monkeypatch.setenv("BOX_KEY", "sesame")
-    assert access("gpu-box", "BOX_KEY").session().settings.api_key_env == "BOX_KEY"
+    assert describe_session("gpu-box", "BOX_KEY").open().settings.api_key_env == "BOX_KEY"
     assert current().settings.api_key_env == ""
 
 
 def test_a_variable_that_is_not_set_is_an_error_that_names_it() -> None:
     """In the process where it is missing."""
     with pytest.raises(SettingError) as caught:
-        access(api_key_env="BOX_KEY").session()
+        describe_session(api_key_env="BOX_KEY").open()
     assert f"BOX_KEY is not set in process {os.getpid()}" in caught.value.how_we_know
 
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from tests.embeddings.asked import asked_texts, healthy, serving
+from tests.embeddings.batch_server import healthy, sent_texts, serving
 from tests.faults import Hold
 
 INTERRUPT_BOUND = 1.0  # seconds promised from the stop button to the end of the cell
@@ -30,10 +30,10 @@ def test_the_bar_is_a_widget_that_comes_with_the_second_batch(kernel: Any) -> No
 
 def test_an_interrupt_ends_the_cell_and_the_next_run_asks_only_for_the_rest(kernel: Any) -> None:
     """Within a second, with one line, and without a connection that is left open."""
-    with serving(lambda asked: [Hold()] if asked.number >= 3 else None) as server:
+    with serving(lambda request: [Hold()] if request.number >= 3 else None) as server:
         kernel.run(f"%ollama_config --base-url {server.url}\ntexts = [f'text {{n}}' for n in range(100)]")
         request = kernel.start("vectors = %embed -m m --batch 10 --parallel 1 texts")
-        wait_until(lambda: len(asked_texts(server)) == 4)
+        wait_until(lambda: len(sent_texts(server)) == 4)
         pressed = time.monotonic()
         kernel.process.interrupt_kernel()
         ran = kernel.finish(request)
@@ -44,4 +44,4 @@ def test_an_interrupt_ends_the_cell_and_the_next_run_asks_only_for_the_rest(kern
     with serving(healthy) as server:
         kernel.run(f"%ollama_config --base-url {server.url}")
         assert "30 reused" in kernel.run("vectors = %embed -m m --batch 10 texts").written
-        assert sorted(text for texts in asked_texts(server) for text in texts) == sorted(f"text {n}" for n in range(30, 100))
+        assert sorted(text for texts in sent_texts(server) for text in texts) == sorted(f"text {n}" for n in range(30, 100))

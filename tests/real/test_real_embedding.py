@@ -17,7 +17,7 @@ import ollama_magics as om
 from ollama_magics.embeddings.report import EmbedReport
 from ollama_magics.errors import EmbeddingProblem, ModelProblem
 from ollama_magics.session.session import current
-from tests.embeddings.asked import Asked, Call, Connect, asked_texts, serving
+from tests.embeddings.batch_server import BatchRequest, Call, Connect, sent_texts, serving
 from tests.faults import Step, whole
 from tests.real.runner import kill_runner
 
@@ -31,10 +31,10 @@ def _here(real_url: str) -> None:
     om.configure(base_url=real_url, embedding_model="all-minilm")
 
 
-def embedded(texts: Any, **wishes: Any) -> tuple[np.ndarray[Any, Any], EmbedReport]:
+def embedded(texts: Any, **options: Any) -> tuple[np.ndarray[Any, Any], EmbedReport]:
     """Return the array and the report."""
     told: list[EmbedReport] = []
-    return om.embed(texts, report=told.append, **wishes), told[0]
+    return om.embed(texts, report=told.append, **options), told[0]
 
 
 def test_related_texts_are_nearer_than_unrelated_ones() -> None:
@@ -57,17 +57,17 @@ def test_forty_texts_are_three_requests(real_url: str, connect: Connect) -> None
     """And not forty; each text goes out once, and what comes back is what the server says to each alone."""
     texts = [f"house {number}" for number in range(40)]
 
-    def real(asked: Asked) -> Sequence[Step]:
-        return whole(httpx.post(f"{real_url}/api/embed", json={**asked.body, "model": "all-minilm"}, timeout=300).json())
+    def real(request: BatchRequest) -> Sequence[Step]:
+        return whole(httpx.post(f"{real_url}/api/embed", json={**request.body, "model": "all-minilm"}, timeout=300).json())
 
     with serving(real) as relay:
         vectors = Call(connect, [relay])(texts, batch=16)
-        batches = asked_texts(relay)
+        batches = sent_texts(relay)
     assert sorted(map(len, batches)) == [8, 16, 16]
     assert sorted(text for batch in batches for text in batch) == sorted(texts)
-    places = range(0, 40, 13)
-    alone = np.concatenate([om.embed(texts[place], store=False) for place in places])
-    assert (np.einsum("ij,ij->i", vectors[places], alone) > 0.999).all()
+    endpoints = range(0, 40, 13)
+    alone = np.concatenate([om.embed(texts[place], store=False) for place in endpoints])
+    assert (np.einsum("ij,ij->i", vectors[endpoints], alone) > 0.999).all()
 
 
 def test_a_text_that_is_too_long_is_named_by_its_row() -> None:

@@ -83,7 +83,7 @@ def test_an_answer_that_ran_past_the_context_is_marked() -> None:
 
 def test_an_interrupted_answer_keeps_its_text_and_frees_the_server(session: Session) -> None:
     """The model would never stop by itself, and answers one request after another: the next one proves that it did."""
-    reply = session.ask(Prompt("Hi", model="endless", max_tokens=-1))
+    reply = session.ask(Prompt("Hi", model="endless", overrides={"max_tokens": -1}))
 
     def press_stop() -> None:
         deadline = time.monotonic() + 30
@@ -99,7 +99,7 @@ def test_an_interrupted_answer_keeps_its_text_and_frees_the_server(session: Sess
     assert caught.value.partial is reply
     assert reply.text.split()[:4] == ["and", "on", "and", "on"]
     assert [(turn.complete, turn.answer.content) for turn in session.conversation.turns] == [(False, reply.text)]
-    assert session.ask(Prompt("Hi", model="endless", max_tokens=2)).text.split() == ["and", "on"]
+    assert session.ask(Prompt("Hi", model="endless", overrides={"max_tokens": 2})).text.split() == ["and", "on"]
 
 
 def test_a_prompt_over_the_context_is_an_error_and_no_answer() -> None:

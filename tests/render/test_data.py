@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.render.tables import json_html, table_html, tool_card_html
+from ollama_magics.render.answer import json_html, tool_card_html
+from ollama_magics.render.tables import table_html
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(1)>"\x1b[31m\u202e'
 TAGS = {"div", "table", "thead", "tbody", "tr", "th", "td", "pre", "code", "span"}

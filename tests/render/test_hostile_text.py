@@ -222,7 +222,7 @@ def test_no_text_at_all_opens_a_door(text: str) -> None:
 
 @pytest.mark.parametrize("link", LINKS)
 def test_a_link_that_is_refused_shows_its_target_instead(link: str) -> None:
-    """A person sees what the model wanted to link to, and cannot click it by mistake."""
+    """A user sees what the model wanted to link to, and cannot click it by mistake."""
     reader = read(markdown.to_html(f"[word](<{link}>)"))
     assert "word" in reader.text
     for _, attributes in reader.elements:

@@ -1,4 +1,4 @@
-"""Markdown is shown as a person expects it: links, code, formulas, tables, scripts from right to left."""
+"""Markdown is shown as a user expects it: links, code, formulas, tables, scripts from right to left."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_any_word_after_a_fence_is_accepted(info: str) -> None:
 
 
 def test_code_that_a_lexer_would_change_is_shown_as_it_is() -> None:
-    """A byte order mark is dropped by Pygments; the copy of the person must have it."""
+    """A byte order mark is dropped by Pygments; what a user copies must have it."""
     assert coloured("\ufeffx = 1", "python") == "\ufeffx = 1"
 
 
@@ -172,7 +172,7 @@ def _contrast(colour: str, background: str) -> float:
 
 @pytest.mark.parametrize("colour", sorted({GREY, AMBER, *(fallback for _, fallback in FAMILIES.values())}))
 def test_a_fallback_colour_can_be_read_on_light_and_dark(colour: str) -> None:
-    """Where no theme is known the page may be white or nearly black; 3 is WCAG's floor for such signs."""
+    """Where no theme is known the page may be white or nearly black; 3 is WCAG's floor for such text."""
     assert min(_contrast(colour, "#f5f5f5"), _contrast(colour, "#1e1e1e")) >= 3.4
 
 
@@ -187,18 +187,18 @@ def test_line_ends_of_every_system_mean_the_same() -> None:
     assert markdown.to_html("# a\r\n\r\nb\rc") == markdown.to_html("# a\n\nb\nc")
 
 
-def test_signs_that_act_are_shown_and_do_not_act() -> None:
+def test_control_characters_are_made_visible() -> None:
     """Control characters, overrides of the direction and halves of surrogates have a visible stand-in."""
     assert cleaning.escape(f"a\x00\x1b\x7f\x9b{PEN}\ud800<&\"'\t\n") == "a␀␛␡���&lt;&amp;&quot;&#x27;\t\n"
     assert words(markdown.to_html(f"x{PEN}y\x1b")) == "x�y␛\n"
 
 
-def test_thousands_of_open_delimiters_are_no_trap() -> None:
+def test_thousands_of_open_delimiters_take_little_time() -> None:
     """Every search for an end is bounded, so that hostile text cannot hold the kernel."""
     for opener in ("$", "$$", "\\(", "\\[", "\\[\n", "$$a\n", "\\begin{align}\n", "[", "![", "> ", "*a ", "`"):
         assert markdown.to_html(opener * 3000)
 
 
-def test_words_of_ours_follow_the_language() -> None:
-    """The phrase for a picture comes from the texts."""
+def test_phrases_follow_the_language() -> None:
+    """The phrase for a picture comes from the messages."""
     assert "evil.example" in markdown.to_html("![](https://evil.example/x.png)", "zh")

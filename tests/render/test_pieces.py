@@ -113,6 +113,6 @@ def test_a_terminal_gets_text_only(text: str, printed: str) -> None:
 def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
     """However sequences are cut and nested; and a second time changes nothing."""
     printed = cleaning.plain(text)
-    assert all(sign in "\n\t" or (sign >= " " and not "\x7f" <= sign <= "\x9f") for sign in printed)
+    assert all(one in "\n\t" or (one >= " " and not "\x7f" <= one <= "\x9f") for one in printed)
     assert PEN not in printed
     assert cleaning.plain(printed) == printed

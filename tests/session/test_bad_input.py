@@ -61,8 +61,8 @@ def test_nonsense_is_refused_at_the_place_or_kept_as_it_is(name: str, value: Any
     else:
         assert len(form.shown(getattr(session.settings, name))) <= 100_000
         assert list(session.described())
-        kept = session.in_force.save("work")
-        session.in_force.use("work")
+        kept = session.resolved.save("work")
+        session.resolved.use("work")
         assert kept.stat().st_size < 2 * MEGABYTE
     session.close()
 

@@ -25,21 +25,21 @@ def test_the_form_claims_and_denies(
     open_session: Open, values: dict[str, Any], claimed: tuple[str, ...], denied: tuple[str, ...]
 ) -> None:
     """What its fields say, as far as the type of the model has a use for it."""
-    question = open_session(**values).question()
+    question = open_session(**values).check_request()
     assert (question.abilities, question.denied) == (claimed, denied)
 
 
 def test_a_model_for_embeddings_is_the_one_that_embeds(open_session: Open) -> None:
     """Its own field counts more than the model."""
     values = {"model": "m", "embedding_model": "e"}
-    assert open_session(**values).question().model == "m"
-    assert open_session(**values, model_type="embedding").question().model == "e"
+    assert open_session(**values).check_request().model == "m"
+    assert open_session(**values, model_type="embedding").check_request().model == "e"
 
 
 def test_a_check_may_be_told_not_to_look_around(open_session: Open) -> None:
     """The person's word is kept in the form."""
-    assert open_session().question().probes
-    assert not open_session(probes="no").question().probes
+    assert open_session().check_request().probes
+    assert not open_session(probes="no").check_request().probes
 
 
 def bodies(stand_in: FakeServer, path: str) -> list[dict[str, Any]]:
@@ -87,12 +87,12 @@ def test_a_saved_address_that_the_environment_overrides_is_named(
     open_session: Open, monkeypatch: pytest.MonkeyPatch, host: str, said: str
 ) -> None:
     """By the check and by the line beside the field, so that it is no riddle."""
-    open_session(base_url="http://saved:1").in_force.save("")
+    open_session(base_url="http://saved:1").resolved.save("")
     monkeypatch.setenv("OLLAMA_HOST", host)
     session = open_session(probes="no", connect_timeout=0.1)
-    session.in_force.begin()
+    session.resolved.begin()
     assert session.address_told().endswith(said)
-    assert session.question().overridden == "http://saved:1"
+    assert session.check_request().overridden == "http://saved:1"
     assert said in str(session.check().stages[0].sentence)
     session.configure({"language": "zh"})
     assert "覆盖已保存的 http://saved:1" in session.address_told()

@@ -133,7 +133,7 @@ def test_an_unknown_conversation_is_answered_with_the_nearest_name(session: Sess
 def test_turns_that_fit_all_go_out(session: Session, stand_in: FakeServer) -> None:
     """Nothing is left out, and nothing is said."""
     remembered(session, *(turn(number, 23) for number in range(3)))
-    reply = session.ask(Prompt("And now?", context_length=512))
+    reply = session.ask(Prompt("And now?", overrides={"context_length": 512}))
     assert reply.text
     assert (reply.left_out, len(sent(stand_in)[0])) == (0, 7)
     assert answer_view(reply).warnings == []
@@ -142,7 +142,7 @@ def test_turns_that_fit_all_go_out(session: Session, stand_in: FakeServer) -> No
 def test_the_oldest_turns_are_left_out_before_anything_is_sent(session: Session, stand_in: FakeServer) -> None:
     """As they are counted already; it costs no refusal, and the footer says so."""
     remembered(session, *(turn(number, 23) for number in range(40)))
-    reply = session.ask(Prompt("And now?", context_length=512, max_tokens=64))
+    reply = session.ask(Prompt("And now?", overrides={"context_length": 512, "max_tokens": 64}))
     assert reply.text
     (messages,) = sent(stand_in)
     assert reply.left_out == 40 - (len(messages) - 1) // 2
@@ -155,7 +155,7 @@ def test_the_oldest_turns_are_left_out_before_anything_is_sent(session: Session,
 def test_the_system_prompt_is_never_left_out(session: Session, stand_in: FakeServer) -> None:
     """Whatever else is."""
     remembered(session, *(turn(number, 23) for number in range(40)))
-    assert session.ask(Prompt("And now?", context_length=128, system="Be kind.")).text
+    assert session.ask(Prompt("And now?", system="Be kind.", overrides={"context_length": 128})).text
     assert sent(stand_in)[0][0] == ("system", "Be kind.")
 
 
@@ -173,7 +173,7 @@ def test_each_turn_is_counted_as_the_server_did(session: Session, stand_in: Fake
 def test_a_refusal_makes_room_until_the_server_is_content(session: Session, stand_in: FakeServer) -> None:
     """Turns whose size was estimated too small: the server says no, and is asked again with fewer."""
     remembered(session, *(turn(number, 1, words=40) for number in range(20)))
-    reply = session.ask(Prompt("And now?", context_length=256, max_tokens=16))
+    reply = session.ask(Prompt("And now?", overrides={"context_length": 256, "max_tokens": 16}))
     assert reply.text
     sizes = [len(messages) for messages in sent(stand_in)]
     assert sizes[0] == 41
@@ -199,7 +199,7 @@ def test_a_server_that_gives_its_numbers_is_asked_only_once_more(open_session: O
 def test_a_prompt_that_is_too_long_by_itself_is_an_error(session: Session, stand_in: FakeServer) -> None:
     """All turns were left out before, and memory is as it was."""
     memory = remembered(session, *(turn(number, 23) for number in range(3)))
-    error = failure(lambda: session.ask(Prompt("word " * 500, context_length=128)).text)
+    error = failure(lambda: session.ask(Prompt("word " * 500, overrides={"context_length": 128})).text)
     assert isinstance(error, PromptTooLong)
     assert (error.code, error.tokens, error.limit) == ("prompt-too-long", None, 128)
     assert "the context has 128 tokens" in error.how_we_know
@@ -210,7 +210,7 @@ def test_a_prompt_that_is_too_long_by_itself_is_an_error(session: Session, stand
 def test_a_strict_prompt_leaves_nothing_out(session: Session, stand_in: FakeServer) -> None:
     """It is refused before it is sent, with the numbers."""
     remembered(session, *(turn(number, 23) for number in range(40)))
-    error = failure(lambda: session.ask(Prompt("And now?", context_length=512, strict=True)))
+    error = failure(lambda: session.ask(Prompt("And now?", strict=True, overrides={"context_length": 512})))
     assert isinstance(error, PromptTooLong)
     assert (error.code, error.limit) == ("conversation-too-long", 512)
     assert error.tokens is not None
@@ -221,7 +221,7 @@ def test_a_strict_prompt_leaves_nothing_out(session: Session, stand_in: FakeServ
 def test_a_strict_prompt_that_the_server_refuses_is_not_shortened(session: Session, stand_in: FakeServer) -> None:
     """Where the estimate let it through."""
     remembered(session, *(turn(number, 1, words=40) for number in range(20)))
-    error = failure(lambda: session.ask(Prompt("And now?", context_length=256, strict=True)).text)
+    error = failure(lambda: session.ask(Prompt("And now?", strict=True, overrides={"context_length": 256})).text)
     assert error.code == "prompt-too-long"
     assert len(sent(stand_in)) == 1
 
@@ -231,7 +231,7 @@ def test_a_strict_answer_that_fills_the_context_is_refused_with_its_text(open_se
     full = said("and on and on", done_reason="length", prompt_eval_count=7, eval_count=58)
     with FaultServer(*answering(full)) as server:
         session = open_session(base_url=server.url, model="m")
-        reply = session.ask(Prompt("Hi", context_length=64, strict=True))
+        reply = session.ask(Prompt("Hi", strict=True, overrides={"context_length": 64}))
         with pytest.raises(AnswerCut) as caught:
             _ = reply.text
         assert (caught.value.code, caught.value.partial) == ("context-full", reply)
@@ -269,17 +269,17 @@ def test_an_answer_that_broke_off_goes_on(open_session: Open) -> None:
 
 def test_an_answer_cut_at_its_bound_goes_on_as_often_as_wished(session: Session) -> None:
     """Each time the turn grows."""
-    first = session.ask(Prompt("never stop", max_tokens=4)).text
-    second = session.ask(Prompt("", go_on=True, max_tokens=4))
+    first = session.ask(Prompt("never stop", overrides={"max_tokens": 4})).text
+    second = session.ask(Prompt("", go_on=True, overrides={"max_tokens": 4}))
     assert second.text == first + first
-    assert session.ask(Prompt("never stop", go_on=True, max_tokens=2)).text.startswith(second.text)
+    assert session.ask(Prompt("never stop", go_on=True, overrides={"max_tokens": 2})).text.startswith(second.text)
     assert len(session.conversation.turns) == 1
 
 
 def test_a_cell_that_gets_the_option_goes_on_with_its_own_answer(session: Session) -> None:
     """Its prompt may stand there as before, and its next run replaces the turn."""
-    assert session.ask(Prompt("never stop", max_tokens=4, place=Place("a", "1"))).text
-    reply = session.ask(Prompt("never stop", go_on=True, max_tokens=4, place=Place("a", "2")))
+    assert session.ask(Prompt("never stop", place=Place("a", "1"), overrides={"max_tokens": 4})).text
+    reply = session.ask(Prompt("never stop", go_on=True, place=Place("a", "2"), overrides={"max_tokens": 4}))
     assert reply.text.split() == ["and", "on"] * 4
     assert (exchange_of(reply).dropped, [one.place.run for one in session.conversation.turns]) == (0, ["2"])
 
@@ -292,11 +292,11 @@ def _read_and_stop(reply: Reply) -> None:
 
 def test_an_interrupted_answer_goes_on(session: Session) -> None:
     """With what came before the stop button."""
-    reply = session.ask(Prompt("never stop", max_tokens=20))
+    reply = session.ask(Prompt("never stop", overrides={"max_tokens": 20}))
     with pytest.raises(Interrupted), reply:
         _read_and_stop(reply)
     begun = reply.text
-    assert session.ask(Prompt("", go_on=True, max_tokens=4)).text.startswith(begun)
+    assert session.ask(Prompt("", go_on=True, overrides={"max_tokens": 4})).text.startswith(begun)
 
 
 def test_an_answer_that_goes_on_in_vain_leaves_the_memory_as_it_was(open_session: Open) -> None:
@@ -313,8 +313,8 @@ def test_an_answer_that_goes_on_in_vain_leaves_the_memory_as_it_was(open_session
 
 def test_the_model_of_the_cut_answer_goes_on(session: Session, stand_in: FakeServer) -> None:
     """Whatever the form says; and it does not think again."""
-    assert session.ask(Prompt("never stop", model="sandbox-think", max_tokens=20)).text
-    assert session.ask(Prompt("", go_on=True, max_tokens=4)).text
+    assert session.ask(Prompt("never stop", model="sandbox-think", overrides={"max_tokens": 20})).text
+    assert session.ask(Prompt("", go_on=True, overrides={"max_tokens": 4})).text
     body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
     assert (body["model"], body["think"]) == ("sandbox-think", False)
 
@@ -324,7 +324,7 @@ def test_there_must_be_an_answer_to_go_on_with(session: Session) -> None:
     assert failure(lambda: session.ask(Prompt("", go_on=True))).code == "nothing-to-continue"
     assert session.ask(Prompt("Hi")).text
     assert failure(lambda: session.ask(Prompt("", go_on=True))).code == "nothing-to-continue"
-    assert session.ask(Prompt("never stop", max_tokens=4)).text
+    assert session.ask(Prompt("never stop", overrides={"max_tokens": 4})).text
     error = failure(lambda: session.ask(Prompt("Something else", go_on=True)))
     assert (type(error), error.code) == (PromptProblem, "continue-with-prompt")
     assert failure(lambda: session.ask(Prompt("", go_on=True, once=True))).code == "nothing-to-continue"
@@ -332,10 +332,10 @@ def test_there_must_be_an_answer_to_go_on_with(session: Session) -> None:
 
 def test_an_answer_that_ended_in_its_thoughts_is_not_sent_again(session: Session, stand_in: FakeServer) -> None:
     """It has no text; going on asks once more."""
-    reply = session.ask(Prompt("Hi", model="sandbox-think", max_tokens=3))
+    reply = session.ask(Prompt("Hi", model="sandbox-think", overrides={"max_tokens": 3}))
     assert (reply.text, bool(reply.thinking), reply.done_reason) == ("", True, "length")
     assert session.ask(Prompt("And?")).text
     assert sent(stand_in)[1] == [("user", "And?")]
     session.conversation.clear()
-    assert session.ask(Prompt("Hi", model="sandbox-think", max_tokens=3)).text == ""
+    assert session.ask(Prompt("Hi", model="sandbox-think", overrides={"max_tokens": 3})).text == ""
     assert session.ask(Prompt("", go_on=True)).text.startswith("This is turn 1")

@@ -47,7 +47,7 @@ def failure(act: Callable[[], object]) -> OllamaMagicsError:
 
 def chat_request(session: Session, prompt: Prompt) -> ChatRequest:
     """Return what a prompt becomes."""
-    request = build_request.request(session, prompt, "m", prompt.text, None)
+    request = build_request.request(session.settings, prompt, "m", prompt.text)
     assert isinstance(request, ChatRequest)
     return request
 
@@ -65,7 +65,7 @@ def test_settings_become_options_of_the_request(open_session: Open) -> None:
 def test_the_cell_wins_over_the_settings(open_session: Open) -> None:
     """Zero is a value."""
     session = open_session(context_length=8192, max_tokens=99, temperature=1, seed=7, system="Be long.")
-    here = Prompt("Hi", context_length=512, max_tokens=9, temperature=0, seed=0, system="")
+    here = Prompt("Hi", system="", overrides={"context_length": 512, "max_tokens": 9, "temperature": 0, "seed": 0})
     request = chat_request(session, here)
     assert request.options == {"num_ctx": 512, "num_predict": 9, "temperature": 0, "seed": 0}
     assert [message.role for message in request.messages] == ["user"]
@@ -76,7 +76,7 @@ def test_the_cell_wins_over_the_settings(open_session: Open) -> None:
 )
 def test_a_value_that_a_setting_could_not_take_is_not_sent_either(open_session: Open, option: dict[str, Any]) -> None:
     """A server would answer nonsense to some of them."""
-    assert isinstance(failure(lambda: chat_request(open_session(), Prompt("Hi", **option))), SettingError)
+    assert isinstance(failure(lambda: chat_request(open_session(), Prompt("Hi", overrides=option))), SettingError)
 
 
 def test_the_system_prompt_comes_first(open_session: Open) -> None:
@@ -104,7 +104,7 @@ def test_without_values_braces_are_text(session: Session, stand_in: FakeServer) 
 def test_a_completion_goes_to_its_own_endpoint(session: Session, stand_in: FakeServer) -> None:
     """With prompt and system prompt, and without memory."""
     session.configure({"model_type": "completion", "system": "Be brief."})
-    assert isinstance(build_request.request(session, Prompt("Once"), "m", "Once", None), GenerateRequest)
+    assert isinstance(build_request.request(session.settings, Prompt("Once"), "m", "Once"), GenerateRequest)
     for _ in range(2):
         assert session.ask(Prompt("Once")).text
     assert [(body["prompt"], body["system"]) for body in sent(stand_in, "/api/generate")] == [("Once", "Be brief.")] * 2
@@ -237,8 +237,8 @@ def test_something_else_on_the_port_is_named(open_session: Open) -> None:
 
 def test_a_reply_knows_the_smaller_of_two_contexts(session: Session) -> None:
     """What was asked for, and what the model was made for."""
-    assert exchange_of(session.ask(Prompt("Hi", context_length=512))).context.context_length == 512
-    assert exchange_of(session.ask(Prompt("Hi", context_length=100_000))).context.context_length == 8192
+    assert exchange_of(session.ask(Prompt("Hi", overrides={"context_length": 512}))).context.context_length == 512
+    assert exchange_of(session.ask(Prompt("Hi", overrides={"context_length": 100_000}))).context.context_length == 8192
 
 
 def test_a_reply_knows_whether_it_left_the_machine(open_session: Open) -> None:
@@ -527,7 +527,7 @@ def test_a_level_that_the_model_does_not_know_is_sent_as_on(open_session: Open) 
     """And the footer says so."""
     show = {"capabilities": ["completion", "thinking"], "template": "{{ if .Think }}x{{ end }}", "model_info": {}}
     with FaultServer(answering(show)) as server:
-        reply = open_session(base_url=server.url, model="m").ask(Prompt("Hi", think="high"))
+        reply = open_session(base_url=server.url, model="m").ask(Prompt("Hi", overrides={"think": "high"}))
         assert reply.text == "Hello"
         assert json.loads(server.requests[-1].body)["think"] is True
     assert answer_view(reply).warnings == ['m has no thinking levels; "high" was sent as "on"']

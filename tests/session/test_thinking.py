@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ollama_magics.server.wire import ModelCard
-from ollama_magics.session.build_request import asked
+from ollama_magics.session.build_request import think_level
 
 GPT_OSS = ModelCard(model_info={"general.architecture": "gptoss"}, template="{{ if .Thinking }}Reasoning: {{ .ThinkLevel }}")
 SWITCHED = ModelCard(model_info={"general.architecture": "qwen3"}, template="{{ if and .IsThinkSet .Think }}/think{{ end }}")
@@ -24,7 +24,7 @@ HIDDEN = ModelCard(model_info={}, template="{{ .Prompt }}", renderer="some-rende
 )
 def test_what_a_model_does_not_know_is_translated_and_told(card: ModelCard, word: str, instead: str) -> None:
     """The server would take the word without saying that it means nothing."""
-    found, notes = asked(word, card, "m")
+    found, notes = think_level(word, card, "m")
     assert found == instead
     assert len(notes) == 1
     assert "m " in notes[0].text("en")
@@ -42,4 +42,4 @@ def test_what_a_model_does_not_know_is_translated_and_told(card: ModelCard, word
 )
 def test_what_a_model_knows_or_may_know_stays(card: ModelCard, word: str) -> None:
     """Nothing is said about it."""
-    assert asked(word, card, "m") == (word, ())
+    assert think_level(word, card, "m") == (word, ())

@@ -79,7 +79,7 @@ def test_options_of_the_form_may_be_named_as_ollama_does() -> None:
 def test_an_option_typed_twice_is_an_error() -> None:
     """Nobody knows which was meant."""
     with pytest.raises(SettingError) as caught:
-        Prompt("Hi", context_length=512, extra={"num_ctx": 1024}).options(OllamaSettings())
+        Prompt("Hi", extra={"num_ctx": 1024}, overrides={"context_length": 512}).options(OllamaSettings())
     assert "--context" in str(caught.value)
 
 

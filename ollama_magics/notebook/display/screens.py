@@ -1,20 +1,20 @@
-"""Choose how a cell shows its replies: a notebook, a terminal, plain text, or nothing."""
+"""Screens that need no repainting: nothing, the whole at the end, and plain text that only goes forward."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, Protocol, Self
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Protocol, Self
 
 from IPython.display import display
 
+from ollama_magics.conversation.exchange import Exchange
 from ollama_magics.conversation.replies import Replies, column_views
-from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
-from ollama_magics.notebook.display.plain import Plain
-from ollama_magics.notebook.display.waiting import ServerStatus, Waiting
-from ollama_magics.render.answer import answer_output, columns_output
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of, round_view
+from ollama_magics.render import cleaning
+from ollama_magics.render.answer import answer_output, call_line, columns_output
 
 
 class Screen(Protocol):
@@ -57,25 +57,108 @@ class ShownAtEnd(Quiet):
                     display(data, raw=True, metadata=metadata)
 
 
-def opened(  # noqa: PLR0913 - each its own matter, by name
-    shell: Any, model: str, language: str, status: Callable[[], ServerStatus], *, raw: bool = False, quiet: bool = False
-) -> AbstractContextManager[Screen]:
-    """Return the screen of the shell; once entered it says that it waits for the model.
+class ForwardScreen(ABC):
+    """What the screens have in common that write one answer after another."""
 
-    ``raw``: plain text; ``quiet``: nothing. With OLLAMA_MAGICS_STREAM=off all is shown once, at the end and without times.
-    """
-    in_kernel = getattr(shell, "kernel", None) is not None
-    is_window = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    if quiet:
-        return Quiet()
-    if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
-        return Plain(flush=False, times=False) if raw or not in_kernel else ShownAtEnd()
-    if raw or not (in_kernel or is_window):
-        return Plain(flush=not in_kernel)
-    if in_kernel:
-        from ollama_magics.notebook.display.notebook import Notebook  # noqa: PLC0415 - only what the screen needs
+    _shown: Reply | Replies | None = None
+    _place, _written_rounds = -1, 0
 
-        return Notebook(Waiting(model, language, status()))
-    from ollama_magics.notebook.display.terminal import Terminal  # noqa: PLC0415 - brings in rich
+    def __init__(self, *, times: bool = True) -> None:
+        self._times = times
 
-    return Terminal(Waiting(model, language, status()))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def show(self, shown: Reply | Replies) -> None:
+        """Ask for it, and write while it comes; the end of the last answer is written when the screen is left."""
+        self._shown = shown
+        for place in _growing_places(shown):
+            reply = shown[place] if isinstance(shown, Replies) else shown
+            if place != self._place:
+                self._end()
+                self._place, self._written_rounds = place, 0
+                self.begin(reply.model, reply.model if isinstance(shown, Replies) else "")
+            self._end_rounds(exchange_of(reply))
+            self.grow(exchange_of(reply))
+
+    @abstractmethod
+    def begin(self, model: str, heading: str) -> None:
+        """Begin an answer of the model; the heading is empty where there is but one answer."""
+
+    @abstractmethod
+    def grow(self, exchange: Exchange) -> None:
+        """Write what is new in the answer."""
+
+    @abstractmethod
+    def end_round(self, text: str, lines: list[str]) -> None:
+        """Write the rest of a text that ended in calls of functions, and the calls; another text follows."""
+
+    @abstractmethod
+    def finish(self, exchange: Exchange, lines: list[str]) -> None:
+        """Write the rest of the answer, and the lines under it."""
+
+    def _end(self) -> None:
+        shown, place = self._shown, self._place
+        if shown is None or place < 0:
+            return
+        reply = shown[place] if isinstance(shown, Replies) else shown
+        reply.close()
+        exchange = exchange_of(reply)
+        self._end_rounds(exchange)
+        view = answer_view(reply, times=self._times, in_column=isinstance(shown, Replies))
+        lines = [call_line(call) for call in view.calls]
+        if exchange.begun or exchange.complete:
+            lines += [" · ".join(view.figures), *view.warnings]
+        if isinstance(shown, Replies) and (error := shown.errors.get(place)):
+            lines += error.lines()
+        self.finish(exchange, lines)
+
+    def _end_rounds(self, exchange: Exchange) -> None:
+        for one in map(round_view, exchange.tool_loop.ended[self._written_rounds :]):
+            self._written_rounds += 1
+            self.end_round(one.text, [call_line(call) for call in one.calls])
+
+
+def _growing_places(shown: Reply | Replies) -> Iterator[int]:
+    """Yield the position of each answer, when its turn comes and whenever it has grown."""
+    if isinstance(shown, Replies):
+        yield from shown.stream()
+        return
+    for _ in shown:
+        yield 0
+
+
+class Plain(ForwardScreen):
+    """Writes to the standard output; a kernel gathers what is not flushed into a few messages a second."""
+
+    def __init__(self, *, flush: bool, times: bool = True) -> None:
+        super().__init__(times=times)
+        self._flush = flush
+
+    def begin(self, model: str, heading: str) -> None:  # noqa: ARG002 - the heading is all of the model that is written
+        """Write the heading."""
+        self._cleaned, self._known = cleaning.Cleaned(), 0
+        if heading:
+            sys.stdout.write(f"{cleaning.plain(heading)}\n")
+
+    def grow(self, exchange: Exchange) -> None:
+        """Write what is new."""
+        new, self._known = exchange.new_text(self._known)
+        sys.stdout.write(self._cleaned.feed(new))
+        if self._flush:
+            sys.stdout.flush()
+
+    def end_round(self, text: str, lines: list[str]) -> None:
+        """Write what was held back, and the calls."""
+        end = "\n" if text else ""
+        sys.stdout.write(self._cleaned.rest() + end + "".join(f"{line}\n" for line in lines))
+        self._cleaned, self._known = cleaning.Cleaned(), 0
+
+    def finish(self, exchange: Exchange, lines: list[str]) -> None:
+        """Write what was held back, and the lines."""
+        end = "\n" if exchange.partial_text else ""
+        sys.stdout.write(self._cleaned.rest() + end + "".join(f"{cleaning.plain(line)}\n" for line in lines))
+        sys.stdout.flush()

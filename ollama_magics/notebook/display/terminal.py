@@ -17,7 +17,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ollama_magics.conversation.exchange import Exchange
-from ollama_magics.notebook.display.plain import ForwardScreen
+from ollama_magics.notebook.display.screens import ForwardScreen
 from ollama_magics.notebook.display.waiting import Waiting
 from ollama_magics.render import cleaning, growing, markdown
 
@@ -91,7 +91,7 @@ class Terminal(ForwardScreen):
         """Print the calls."""
         with self._lock:
             self._print_small(lines)
-            self._cleaned, self._seen_text, self._has_printed = cleaning.Cleaned(), 0, True
+            self._cleaned_text, self._seen_text, self._has_printed = cleaning.Cleaned(), 0, True
 
     def finish(self, exchange: Exchange, lines: list[str]) -> None:
         """Print the rest for good, and the lines small."""
@@ -101,7 +101,7 @@ class Terminal(ForwardScreen):
             if exchange.context.schema is None:
                 self._print_rest()
             else:
-                self._print(self._thoughts + self._thought_of.rest(), "")
+                self._print(self._thoughts + self._cleaned_thoughts.rest(), "")
                 self._live.update(Text(""), refresh=True)
                 if data := cleaning.plain(exchange.shown_text):
                     self._console.print(Syntax(data, "json", theme="ansi_dark", background_color="default", word_wrap=True))
@@ -121,26 +121,26 @@ class Terminal(ForwardScreen):
             self._console.print(Text(cleaning.plain(line), style="dim"))
 
     def _print_rest(self) -> None:
-        self._print(self._thoughts + self._thought_of.rest(), self._text + self._cleaned.rest())
+        self._print(self._thoughts + self._cleaned_thoughts.rest(), self._text + self._cleaned_text.rest())
         self._thoughts = self._text = ""
 
     def _start_answer(self) -> None:
-        self._thought_of, self._cleaned = cleaning.Cleaned(), cleaning.Cleaned()
+        self._cleaned_thoughts, self._cleaned_text = cleaning.Cleaned(), cleaning.Cleaned()
         self._thoughts = self._text = ""
         self._seen_thoughts = self._seen_text = 0
         self._has_printed = False
 
     def _take(self, exchange: Exchange) -> None:
         thoughts, text = exchange.thinking, exchange.partial_text
-        self._thoughts += self._thought_of.feed(thoughts[self._seen_thoughts :])
-        self._text += self._cleaned.feed(text[self._seen_text :])
+        self._thoughts += self._cleaned_thoughts.feed(thoughts[self._seen_thoughts :])
+        self._text += self._cleaned_text.feed(text[self._seen_text :])
         self._seen_thoughts, self._seen_text = len(thoughts), len(text)
 
     def _print_finished(self) -> None:
-        thought = len(self._thoughts) if self._text else self._thoughts.rfind("\n") + 1
-        finished = growing.finished(self._text)
-        self._print(self._thoughts[:thought], self._text[:finished])
-        self._thoughts, self._text = self._thoughts[thought:], self._text[finished:]
+        thoughts = len(self._thoughts) if self._text else self._thoughts.rfind("\n") + 1
+        text = growing.finished(self._text)
+        self._print(self._thoughts[:thoughts], self._text[:text])
+        self._thoughts, self._text = self._thoughts[thoughts:], self._text[text:]
 
     def _print(self, thoughts: str, text: str) -> None:
         if thoughts.strip() or text.strip():
@@ -162,7 +162,8 @@ class Terminal(ForwardScreen):
 
 
 class _Tail:
-    # The lower end of what may be higher than the window: where new text comes.
+    """The lower end of something that may be higher than the window."""
+
     def __init__(self, shown: RenderableType) -> None:
         self._shown = shown
 

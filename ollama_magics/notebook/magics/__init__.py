@@ -1,4 +1,4 @@
-"""The adapter between a cell and the rooms below: it reads the line, looks names up, calls and shows."""
+"""Register the magics in a shell, and remove them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ollama_magics.notebook.magics.embed import EmbedMagics
 from ollama_magics.settings import form
 
 _MAGICS = (ChatMagics, EmbedMagics, FormMagics)
-_PAINTING = (ChatMagics, FormMagics)  # whose results show nothing in the cell that has painted them
+_PAINTING = (ChatMagics, FormMagics)  # their results are shown once in the cell that shows them
 
 
 def register(shell: Any) -> None:
@@ -20,23 +20,27 @@ def register(shell: Any) -> None:
     shell.configurables.append(form.shared())
     for kind in _PAINTING:
         shell.events.register("post_run_cell", _of(shell, kind).forget_painted)
-    shell.input_transformer_manager.token_transformers.append(input_transforms.Asked)
+    shell.input_transformer_manager.token_transformers.append(input_transforms.QuestionMarkPrompt)
     if getattr(shell, "kernel", None) is None:  # a notebook shows no "Out" where there is nothing in it
-        shell.ast_transformers.append(input_transforms.Bare())
-    shell.input_transformer_manager.cleanup_transforms.append(input_transforms.with_body)
+        shell.ast_transformers.append(input_transforms.StatementMagic())
+    shell.input_transformer_manager.cleanup_transforms.append(input_transforms.add_empty_body)
 
 
 def unregister(shell: Any) -> None:
-    """Take all of it away again and close the session."""
+    """Remove all of it from the shell and close the session."""
     for painting in _PAINTING:
         shell.events.unregister("post_run_cell", _of(shell, painting).forget_painted)
     for kind in _MAGICS:
         magics = shell.magics_manager.registry.pop(kind.__name__)
         shell.configurables.remove(magics)  # IPython's Magics adds itself
-        _forget(shell, magics)
-    shell.input_transformer_manager.token_transformers.remove(input_transforms.Asked)
-    shell.ast_transformers[:] = [found for found in shell.ast_transformers if not isinstance(found, input_transforms.Bare)]
-    shell.input_transformer_manager.cleanup_transforms.remove(input_transforms.with_body)
+        for line_or_cell, names in magics.magics.items():
+            for name in names:
+                shell.magics_manager.magics[line_or_cell].pop(name, None)
+    shell.input_transformer_manager.token_transformers.remove(input_transforms.QuestionMarkPrompt)
+    shell.ast_transformers[:] = [
+        found for found in shell.ast_transformers if not isinstance(found, input_transforms.StatementMagic)
+    ]
+    shell.input_transformer_manager.cleanup_transforms.remove(input_transforms.add_empty_body)
     shell.configurables.remove(form.shared())
     if form.shared().session is not None:
         form.shared().session.close()
@@ -45,9 +49,3 @@ def unregister(shell: Any) -> None:
 
 def _of(shell: Any, kind: type) -> Any:
     return shell.magics_manager.registry[kind.__name__]
-
-
-def _forget(shell: Any, magics: Any) -> None:
-    for kind, names in magics.magics.items():
-        for name in names:
-            shell.magics_manager.magics[kind].pop(name, None)

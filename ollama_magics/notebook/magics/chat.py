@@ -12,10 +12,11 @@ from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import ToolProblem
-from ollama_magics.notebook import arguments
+from ollama_magics.notebook import arguments, display
 from ollama_magics.notebook.magics.localized_errors import localized_errors
 from ollama_magics.notebook.options import history_options, prompt_options
-from ollama_magics.settings.values import any_text, count, most_tokens, plain_text
+from ollama_magics.settings import form
+from ollama_magics.settings.values import any_text, count, plain_text
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.conversation import Conversation
@@ -36,10 +37,6 @@ def confirm(call: Any) -> bool:
         return input(f"run {call}? [y/N] ").strip().lower() in ("y", "yes")
     except (StdinNotImplementedError, EOFError):
         raise ToolProblem("tool-unconfirmed", call=call) from None
-
-
-# settings that a cell may change for itself, read where the request is built
-_FOR_A_CELL = ("temperature", "top_p", "top_k", "seed", "stop", "think", "keep_alive")
 
 
 @magics_class
@@ -78,7 +75,7 @@ class ChatMagics(Magics):
                 return conversation.exported()
             if options.clear:
                 return self._clear(session, conversation)
-            from ollama_magics.notebook.display.history import HistoryTable  # noqa: PLC0415 - brings in the renderer
+            from ollama_magics.notebook.display.listings import HistoryTable  # noqa: PLC0415 - brings in the renderer
 
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
             return HistoryTable(conversation.turns, others, session.language)
@@ -109,10 +106,8 @@ class ChatMagics(Magics):
         lines.say("turns_cleared", session.language, count=count)
 
     def _screen(self, session: Session, options: Namespace) -> AbstractContextManager[Screen]:
-        from ollama_magics.notebook.display import screens  # noqa: PLC0415 - brings in the renderer
-
         model = str(options.model[0] if options.model else session.settings.model)
-        return screens.opened(self.shell, model, session.language, session.watch, raw=options.raw, quiet=options.quiet)
+        return display.open_screen(self.shell, model, session.language, session.watch, raw=options.raw, quiet=options.quiet)
 
     def _asked(self, session: Session, options: Namespace, text: str) -> Reply | Replies:
         prompt, models = self._prompt(session, options, text), options.model or ()
@@ -124,18 +119,20 @@ class ChatMagics(Magics):
     def _prompt(self, session: Session, options: Namespace, text: str) -> Prompt:
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
 
+        is_word = isinstance(options.format, str) and options.format == "json"
+        kind = "json" if is_word else arguments.named("-f", options.format, self.shell)
         return Prompt(
             text=text,
             model=_text(options.model[0], "model") if options.model else "",
             system=None if options.system is None else _typed_text(options.system, "system"),
             is_verbatim="system" in options.looked_up,
-            images=tuple(picture for word in options.image or () for picture in self._pictures(session, word, options)),
-            context_length=_number(options.context, "context_length", count),
-            max_tokens=_number(options.max_tokens, "max_tokens", most_tokens),
-            **{name: getattr(options, name) for name in _FOR_A_CELL},
+            images=tuple(picture for word in options.images or () for picture in self._pictures(session, word, options)),
+            overrides={name: getattr(options, name) for name in form.sent()},
             extra=arguments.pairs(options.options, self.shell.user_ns),
-            local_only=bool(options.local_only),
-            **_wanted(options, self.shell),
+            local_only=options.local_only,
+            format=options.format if kind is None else kind,  # the expression None is no format, which the error says
+            tools=[arguments.named("-t", word, self.shell) for word in options.tools or ()],
+            confirm=(lambda _: True) if options.yes else confirm,
             place=session.place(*_cell(self.shell)),
             new=options.new,
             once=options.once,
@@ -144,7 +141,7 @@ class ChatMagics(Magics):
             strict=options.strict,
             generate=options.generate,
             suffix="" if options.suffix is None else _typed_text(options.suffix, "suffix"),
-            logprobs=_number(options.logprobs, "logprobs", _from_none),
+            logprobs=None if options.logprobs is None else count(options.logprobs, "logprobs", least=0),
             reuse=options.reuse,
         )
 
@@ -193,29 +190,12 @@ class ChatMagics(Magics):
         self._painted.clear()
 
 
-def _wanted(options: Namespace, shell: Any) -> dict[str, Any]:
-    """Return the type of the answer, the functions that may be called, and who is asked before one runs."""
-    is_word = isinstance(options.format, str) and options.format == "json"
-    kind = "json" if is_word else arguments.named("-f", options.format, shell)
-    kind = options.format if kind is None else kind  # the expression None is no format, which the error says
-    tools = [arguments.named("-t", word, shell) for word in options.tool or ()]
-    return {"format": kind, "tools": tools, "confirm": (lambda _: True) if options.yes else confirm}
-
-
 def _text(value: Any, setting: str) -> str:
     return plain_text(value, setting) if value is not None else ""
 
 
 def _typed_text(value: object, option: str) -> str:
     return any_text(value, option, "$text …", "%ollama")
-
-
-def _number(value: Any, setting: str, read: Callable[[object, str], Any]) -> Any:
-    return None if value is None else read(value, setting)
-
-
-def _from_none(value: object, name: str) -> int:
-    return count(value, name, least=0)
 
 
 def _cell(shell: Any) -> tuple[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -27,53 +26,52 @@ if TYPE_CHECKING:
 
 _NUMBERED = re.compile(r"_i\d+")
 _LAST = ("_i00", "_i", "_ii", "_iii")  # the cells before this one, as IPython calls them
-_UPDATE = """UPDATE history SET source = replace(source, :text, :blot), source_raw = replace(source_raw, :text, :blot)
+_UPDATE = """UPDATE history SET source = replace(source, :text, :bullets), source_raw = replace(source_raw, :text, :bullets)
 WHERE instr(source, :text) OR instr(source_raw, :text)"""  # of any session: the line may have been typed before
 
 
-def blot(shell: Any, line: str) -> bool:
-    """Replace what stood after the name of the magic wherever IPython keeps its input; return whether all of it is gone.
+def redact_history(shell: Any, line: str) -> bool:
+    """Replace what was typed after the name of the magic in IPython's input history; return whether all of it is gone.
 
-    A front end keeps the cell all the same, and so does a notebook that was saved.
+    A front end keeps the cell, and so does a notebook that was saved.
     """
     history = getattr(shell, "history_manager", None)
     if history is None or not line.strip():
         return False
     spellings = tuple(dict.fromkeys((line, repr(line)[1:-1])))  # as it was typed, and as a call of the magic
-    for kept in (history.input_hist_raw, history.input_hist_parsed):
-        kept[:] = [_blotted(cell, spellings) for cell in kept]
-    with history.db_input_cache_lock:  # what waits to be written, or is being written right now by a thread
+
+    for inputs in (history.input_hist_raw, history.input_hist_parsed):
+        inputs[:] = [_redacted(cell, spellings) for cell in inputs]
+    with history.db_input_cache_lock:  # input that waits to be written, or is being written by a thread
         waiting = history.db_input_cache
-        waiting[:] = [(number, *(_blotted(text, spellings) for text in texts)) for number, *texts in waiting]
+        waiting[:] = [(number, *(_redacted(text, spellings) for text in texts)) for number, *texts in waiting]
     for name in _LAST:
-        setattr(history, name, _blotted(getattr(history, name, ""), spellings))
+        setattr(history, name, _redacted(getattr(history, name, ""), spellings))
     names = shell.user_ns
     for name in [name for name in names if name in _LAST or _NUMBERED.fullmatch(name)]:
-        names[name] = _blotted(str(names[name]), spellings)
-    return not _is_split(history, line) and _filed(history, spellings)
+        names[name] = _redacted(str(names[name]), spellings)
+
+    # a line that continues with backslashes stands in the cell in pieces, so that it was not found
+    newest = str(history.input_hist_raw[-1]) if history.input_hist_raw else ""
+    is_split = line not in newest and "ollama_config" in newest and "\\\n" in newest
+    return not is_split and _redact_database(history, spellings)
 
 
-def _blotted(cell: str, spellings: Sequence[str]) -> str:
+def _redacted(cell: str, spellings: Sequence[str]) -> str:
     for spelling in spellings:
         cell = cell.replace(spelling, BULLETS)
     return cell
 
 
-def _is_split(history: Any, line: str) -> bool:
-    """Whether the cell holds the line in pieces, with backslashes between them, so that it was not found."""
-    newest = str(history.input_hist_raw[-1]) if history.input_hist_raw else ""
-    return line not in newest and "ollama_config" in newest and "\\\n" in newest
-
-
-def _filed(history: Any, spellings: Sequence[str]) -> bool:
-    """Whether the file of past sessions, if there is one, does not hold the line any more."""
+def _redact_database(history: Any, spellings: Sequence[str]) -> bool:
+    """Replace the line in the file of past sessions; return whether the file, if there is one, no longer holds it."""
     if not getattr(history, "enabled", False):
         return True
     with suppress(sqlite3.Error):
         history.db.execute("PRAGMA secure_delete = ON")  # so that what is replaced does not stay in the file
         with history.db:
             for text in spellings:
-                history.db.execute(_UPDATE, {"text": text, "blot": BULLETS})
+                history.db.execute(_UPDATE, {"text": text, "bullets": BULLETS})
         return True
     return False
 
@@ -96,7 +94,7 @@ class FormMagics(Magics):
         try:
             return self._configure(line)
         except SettingError as error:
-            if error.code == "secret-on-line" and blot(self.shell, line):
+            if error.code == "secret-on-line" and redact_history(self.shell, line):
                 error.with_advice(Phrase("line_blotted"))
             with localized_errors():
                 raise
@@ -107,17 +105,30 @@ class FormMagics(Magics):
         if rest:
             message = f"what is {rest!r}? Values follow an option, such as --model {rest}"
             raise UsageError(message)
+
         with localized_errors() as session:
+            from ollama_magics.notebook.display.listings import SettingsTable  # noqa: PLC0415 - brings in the session
+            from ollama_magics.notebook.magics import config_actions  # noqa: PLC0415 - as above
+
             if options.sandbox:
-                self._start_sandbox(session.language)
-            done = self._profiles(session, options) or options.sandbox
-            return self._form(session, options, quiet=bool(done))
+                from ollama_magics import api  # noqa: PLC0415 - brings in the stand-in server
+
+                lines.say("sandbox_runs", session.language, url=api.start_sandbox(), models=api.SANDBOX_MODELS)
+            reported = config_actions.run(session, options) or options.sandbox
+
+            if options.show or (not reported and getattr(self.shell, "kernel", None) is None):
+                return SettingsTable(list(session.described()), session.language)
+            if reported:
+                return None
+            from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
+
+            return Panel(session)
 
     @no_var_expand
     @line_magic
     @check_options
     def ollama_check(self, line: str) -> CheckReport:
-        """Find out what stands between this kernel and an answer; loads no model, unless it is --deep."""
+        """Check the way from this kernel to an answer; loads no model, unless it is --deep."""
         options, rest = arguments.read(FormMagics.ollama_check, line, self.shell.user_ns)
         if rest:
             message = f"%ollama_check takes no {rest!r}"
@@ -141,25 +152,3 @@ class FormMagics(Magics):
         for report in self._painted:
             report.painted = False
         self._painted.clear()
-
-    def _start_sandbox(self, language: str) -> None:
-        from ollama_magics import api  # noqa: PLC0415 - brings in the stand-in server
-
-        lines.say("sandbox_runs", language, url=api.start_sandbox(), models=api.SANDBOX_MODELS)
-
-    def _profiles(self, session: Session, options: Namespace) -> bool:
-        """Do what the line says, in the order in which it makes sense, and whether it said anything."""
-        from ollama_magics.notebook.magics import config_actions  # noqa: PLC0415 - brings in the session
-
-        return config_actions.run(session, options)
-
-    def _form(self, session: Session, options: Namespace, *, quiet: bool) -> Any:
-        from ollama_magics.notebook.display.lines import SettingsTable  # noqa: PLC0415 - as above
-
-        if options.show or (not quiet and getattr(self.shell, "kernel", None) is None):
-            return SettingsTable(list(session.described()), session.language)
-        if quiet:
-            return None
-        from ollama_magics.notebook.panel.form import Panel  # noqa: PLC0415 - brings in ipywidgets
-
-        return Panel(session)

@@ -28,7 +28,7 @@ def run(session: Session, options: Namespace) -> bool:
         for name, act in asked[len(early) :]:
             act(session, getattr(options, name))
     finally:
-        lines.say_notices(session.in_force.take_notices(), session.language)
+        lines.say_notices(session.resolved.take_notices(), session.language)
     return bool(values or asked)
 
 
@@ -39,14 +39,14 @@ def _say_changed(session: Session, names: Iterable[str]) -> None:
 
 
 def _use(session: Session, name: str) -> None:
-    changed = session.in_force.use(name)
+    changed = session.resolved.use(name)
     session.forget_models()
     lines.say("profile_used", session.language, profile=name)
     _say_changed(session, changed)
 
 
 def _import(session: Session, path: str) -> None:
-    changed = session.in_force.read_file(path)
+    changed = session.resolved.read_file(path)
     session.forget_models()
     _say_changed(session, changed)
 
@@ -54,7 +54,7 @@ def _import(session: Session, path: str) -> None:
 def _hold_key(session: Session, typed: Any) -> None:
     origin = session.address.origin
     key = _asked(messages.phrase("key_prompt", session.language, origin=origin)) if typed == "?" else _clean(typed)
-    session.in_force.hold_key(key)
+    session.resolved.hold_key(key)
     lines.say("key_set" if key else "key_gone", session.language, origin=origin)
 
 
@@ -73,7 +73,7 @@ def _clean(typed: Any) -> Secret | None:
 
 
 def _save(session: Session, name: str) -> None:
-    lines.say("profile_saved", session.language, path=session.in_force.save(name))
+    lines.say("profile_saved", session.language, path=session.resolved.save(name))
 
 
 def _forget(session: Session, name: str) -> None:
@@ -82,7 +82,7 @@ def _forget(session: Session, name: str) -> None:
 
 
 def _export(session: Session, path: str) -> None:
-    session.in_force.export(path)
+    session.resolved.export(path)
     lines.say("exported", session.language, path=path)
 
 

@@ -43,13 +43,13 @@ class EmbedMagics(Magics):
             options, expression = arguments.read(EmbedMagics.embed, line, self.shell.user_ns)
             arguments.refuse_secrets(line.removesuffix(expression), "%embed")
             name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
-        if options.store or options.forget:
+        if options.show_store or options.forget:
             _refuse_texts(expression, cell)
             self._tell_of_store(forget=options.forget)
             return None
         rows = self._rows(options, expression, cell)
         with localized_errors() as session:
-            vectors = self._vectors(session, rows, report, arguments.wishes(options, self.shell.user_ns))
+            vectors = self._vectors(session, rows, report, arguments.embed_parameters(options, self.shell.user_ns))
         if name is None:
             return vectors
         self.shell.user_ns[name] = vectors

@@ -1,1 +1,1 @@
-"""The form as widgets, whose callbacks only set values and start daemon threads, so that no click blocks the kernel."""
+"""The settings form as widgets; their callbacks set values and start daemon threads, so that no click blocks the kernel."""

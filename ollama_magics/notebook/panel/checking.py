@@ -1,4 +1,4 @@
-"""The Check and Save buttons: one check at a time, and what is saved after it."""
+"""The Check and Save buttons, the report of a check, and the mark of a profile without one."""
 
 from __future__ import annotations
 
@@ -17,137 +17,139 @@ from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
 from ollama_magics.session.session import Session
 
-Ended = Callable[[CheckReport, bool], None]  # the report, and whether the person stopped it
+OnEnd = Callable[[CheckReport, bool], None]  # the report, and whether the user stopped the check
 
 
 @dataclass
 class _Run:
     deep: bool
-    ended: Ended | None  # what Save does with it
+    on_end: OnEnd | None  # of Save
     stop: threading.Event = field(default_factory=threading.Event)
-    is_stopped: bool = False  # by the person
+    is_stopped: bool = False  # by the user
 
 
-class Checking:
-    """Runs checks in the background, of the settings as they are.
+class CheckControls:
+    """Checks the current settings in the background, one check at a time.
 
-    ``wait`` returns when a key that was typed is kept, ``repair`` sets a setting to a value that mends a failure, ``tell``
-    says something below the buttons, and ``proved`` is called when the model itself was asked and nothing was wrong.
+    ``wait_for_key`` returns when a typed key is stored. ``apply_repair`` sets a setting to a value that fixes a failure.
+    ``show_message`` shows a line below the buttons. ``on_verified`` is called when the model itself has answered without an
+    error.
     """
 
     def __init__(
         self,
         session: Session,
-        wait: Callable[[], None],
-        repair: Callable[[str, str], None],
-        tell: Callable[[str], None],
-        proved: Callable[[], None],
+        wait_for_key: Callable[[], None],
+        apply_repair: Callable[[str, str], None],
+        show_message: Callable[[str], None],
+        on_verified: Callable[[], None],
     ) -> None:
-        self._session, self._wait, self._repair, self._tell, self._proved = session, wait, repair, tell, proved
+        self._session, self._wait_for_key, self._apply_repair = session, wait_for_key, apply_repair
+        self._show_message, self._on_verified = show_message, on_verified
         self._lock = threading.Lock()
         self._run: _Run | None = None
         self.check, self.stop, self.ask_model = widgets.Button(), widgets.Button(), widgets.Button()
-        self.report, self.offers = widgets.HTML(), fields.indented()
+        self.report, self.repairs = widgets.HTML(), fields.indented()
         self.check.on_click(lambda _: self.begin())
         self.ask_model.on_click(lambda _: self.begin(deep=True))
-        self.stop.on_click(lambda _: self._stop(by_person=True))
+        self.stop.on_click(lambda _: self._stop(by_user=True))
         self._show_running(is_running=False)
-        session.own(lambda: self._stop(by_person=False))
+        session.own(lambda: self._stop(by_user=False))
 
-    def label(self) -> None:
-        """Name the buttons in the language of now."""
+    def set_language(self) -> None:
+        """Name the buttons in the current language."""
         language = self._session.language
         self.check.description, self.ask_model.description = (messages.label(key, language) for key in ("check", "ask_model"))
         self.stop.description = messages.phrase("stop", language)
 
-    def begin(self, *, deep: bool = False, ended: Ended | None = None) -> None:
-        """Check in the background; a second click is the same check. ``ended`` is not called where the settings changed."""
+    def begin(self, *, deep: bool = False, on_end: OnEnd | None = None) -> None:
+        """Start a check, unless one runs that does as much; ``on_end`` is not called where the settings change meanwhile.
+
+        ``deep``: the model is asked, too.
+        """
         with self._lock:
             running = self._run
             if running and running.deep >= deep:
-                running.ended = running.ended or ended
+                running.on_end = running.on_end or on_end
                 return
-            self._run = run = _Run(deep, ended)
+            self._run = run = _Run(deep, on_end)
         if running:  # it would end before the model is asked
             running.stop.set()
-        self._begun()
+        self._show_running(is_running=True)
+        self.repairs.children = ()
+        self.report.value = fields.note_html(messages.phrase("checking", self._session.language))
         fields.start(lambda: self._check(run))
 
     def settings_changed(self, *, by_server: bool = False) -> None:
-        """Drop the report, and the check that runs, of what the settings were; where the server filled them, check anew."""
+        """Drop the report and stop the check of the former settings; where the server changed them, check again."""
         with self._lock:
             run, self._run = self._run, None
-        self.report.value, self.offers.children = "", ()
+        self.report.value, self.repairs.children = "", ()
         if run is None:
             return
         run.stop.set()
         self._show_running(is_running=False)
         if by_server:
-            self.begin(deep=run.deep, ended=run.ended)
+            self.begin(deep=run.deep, on_end=run.on_end)
         else:
-            self._tell(messages.phrase("changed_not_saved" if run.ended else "changed_meanwhile", self._session.language))
+            key = "changed_not_saved" if run.on_end else "changed_meanwhile"
+            self._show_message(messages.phrase(key, self._session.language))
 
     def _check(self, run: _Run) -> None:
         report = None
         try:
-            self._wait()
-            report = self._found(run)
+            self._wait_for_key()
+            report = self._make_report(run)
         finally:
             with self._lock:
-                is_late = self._run is not run
-                self._run = self._run if is_late else None
-            if not is_late:
+                is_current = self._run is run
+                if is_current:
+                    self._run = None
+            if is_current:
                 self._show_running(is_running=False)
-        if report is not None and not is_late:
-            self._end(run, report)
+        if report is None or not is_current:
+            return
 
-    def _found(self, run: _Run) -> CheckReport | None:
+        self.report.value = report.as_html()
+        self.repairs.children = self._buttons_after(run, report)
+        if run.deep and report.ok:
+            self._on_verified()
+        if run.on_end:
+            run.on_end(report, run.is_stopped)
+
+    def _make_report(self, run: _Run) -> CheckReport | None:
+        def show(report: CheckReport) -> None:
+            if self._run is run:
+                self.report.value = report.as_html()
+
         self._session.forget_models()
         try:
-            question = self._session.question(deep=run.deep)
-        except OllamaMagicsError as error:  # a variable that should hold the key, and does not
+            question = self._session.check_request(deep=run.deep)
+        except OllamaMagicsError as error:  # for example, the variable that should hold the key is not set
             error.language = self._session.language
-            self.report.value = fields.small(str(error), is_loud=True)
+            self.report.value = fields.note_html(str(error), is_warning=True)
             return None
-        return stages.check(question, lambda report: self._paint(run, report), stop=run.stop)
+        return stages.check(question, show, stop=run.stop)
 
-    def _begun(self) -> None:
-        self._show_running(is_running=True)
-        self.offers.children = ()
-        self.report.value = fields.small(messages.phrase("checking", self._session.language))
-
-    def _paint(self, run: _Run, report: CheckReport) -> None:
-        if self._run is run:
-            self.report.value = report.as_html()
-
-    def _end(self, run: _Run, report: CheckReport) -> None:
-        self.report.value = report.as_html()
-        self.offers.children = self._offered(run, report)
-        if run.deep and report.ok:
-            self._proved()
-        if run.ended:
-            run.ended(report, run.is_stopped)
-
-    def _offered(self, run: _Run, report: CheckReport) -> tuple[Any, ...]:
+    def _buttons_after(self, run: _Run, report: CheckReport) -> tuple[Any, ...]:
         if report.ok:
             return () if run.deep else (self.ask_model,)
         repairs = report.error.repairs if report.error else ()
-        return tuple(self._button(run, setting, value) for setting, value in repairs)
+        return tuple(self._repair_button(run, setting, value) for setting, value in repairs)
 
-    def _button(self, run: _Run, setting: str, value: str) -> Any:
+    def _repair_button(self, run: _Run, setting: str, value: str) -> Any:
+        def repair(_: object) -> None:
+            self._apply_repair(setting, value)
+            self.begin(deep=run.deep, on_end=run.on_end)
+
         text = messages.phrase("repair", self._session.language, value=value)
-
-        def mend(_: object) -> None:
-            self._repair(setting, value)
-            self.begin(deep=run.deep, ended=run.ended)
-
         button = widgets.Button(description=text, layout=widgets.Layout(width="auto"))
-        button.on_click(mend)
+        button.on_click(repair)
         return button
 
-    def _stop(self, *, by_person: bool) -> None:
+    def _stop(self, *, by_user: bool) -> None:
         if run := self._run:
-            run.is_stopped = by_person
+            run.is_stopped = by_user
             run.stop.set()
 
     def _show_running(self, *, is_running: bool) -> None:
@@ -155,64 +157,68 @@ class Checking:
         self.stop.layout.display = "" if is_running else "none"
 
 
-class Saving:
-    """The buttons that save, and the mark of a profile that no check has proved; ``refused`` names a field that blocks it."""
+class SaveControls:
+    """Saves the settings after a check, or without one on request, and marks a profile that no check has verified.
 
-    def __init__(self, session: Session, checking: Checking, refused: Callable[[], str], tell: Callable[[str], None]) -> None:
-        self._session, self._checking, self._refused, self._tell = session, checking, refused, tell
+    ``refused_field`` returns the label of a field with a refused value, which prevents saving.
+    """
+
+    def __init__(
+        self, session: Session, checks: CheckControls, refused_field: Callable[[], str], show_message: Callable[[str], None]
+    ) -> None:
+        self._session, self._checks, self._refused_field, self._show_message = session, checks, refused_field, show_message
         self.save = widgets.Button(button_style="primary")
-        self.anyway = widgets.Button(layout=widgets.Layout(display="none", width="auto"))
+        self.save_anyway = widgets.Button(layout=widgets.Layout(display="none", width="auto"))
         self.mark = widgets.HTML()
-        self.save.on_click(lambda _: self._verify())
-        self.anyway.on_click(lambda _: fields.start(lambda: self._keep("profile_saved", verified=False)))
+        self.save.on_click(lambda _: self._check_and_save())
+        self.save_anyway.on_click(lambda _: fields.start(lambda: self._save("profile_saved", verified=False)))
 
-    def label(self) -> None:
-        """Name the buttons in the language of now."""
+    def set_language(self) -> None:
+        """Name the buttons in the current language."""
         language = self._session.language
-        self.save.description, self.anyway.description = (messages.phrase(key, language) for key in ("save", "save_anyway"))
-        self.show_mark()
+        self.save.description, self.save_anyway.description = (messages.phrase(key, language) for key in ("save", "save_anyway"))
+        self._update_mark()
 
-    def show_mark(self) -> None:
-        """Say whether the saved profile is one that no check has proved."""
-        is_unverified = False
-        with suppress(OllamaMagicsError):  # a file that cannot be read was told when it was to be used
-            is_unverified = self._session.in_force.is_unverified()
-        words = (messages.phrase(key, self._session.language) for key in ("unverified", "unverified_why"))
-        self.mark.value = fields.mark(*words) if is_unverified else ""
-
-    def withdraw(self) -> None:
-        """Offer no longer to save without a check: it was about other settings, or another check."""
-        self.anyway.layout.display = "none"
+    def hide_save_anyway(self) -> None:
+        """Hide the button that saves without a check: it was about other settings, or another check."""
+        self.save_anyway.layout.display = "none"
 
     def confirm(self) -> None:
-        """Take the mark off: the model has answered."""
+        """Record that the saved profile is verified, and remove the mark."""
         with suppress(OllamaMagicsError):  # the mark stays, and the next Save says why
-            self._session.in_force.confirm()
-        self.show_mark()
+            self._session.resolved.confirm()
+        self._update_mark()
 
-    def _verify(self) -> None:
-        self.withdraw()
-        if label := self._refused():
-            self._tell(messages.phrase("mend_first", self._session.language, label=label))
+    def _update_mark(self) -> None:
+        is_unverified = False
+        with suppress(OllamaMagicsError):  # a file that cannot be read was reported when it was to be used
+            is_unverified = self._session.resolved.is_unverified()
+        words = (messages.phrase(key, self._session.language) for key in ("unverified", "unverified_why"))
+        self.mark.value = fields.badge_html(*words) if is_unverified else ""
+
+    def _check_and_save(self) -> None:
+        def save(report: CheckReport, is_stopped: bool) -> None:  # noqa: FBT001 - an OnEnd
+            if report.ok:
+                self._save("profile_saved", verified=True)
+            elif is_stopped:
+                self._save("stopped_saved", verified=False)
+            else:
+                self._show_message(messages.phrase("not_verified", self._session.language))
+                self.save_anyway.layout.display = ""
+
+        self.hide_save_anyway()
+        if label := self._refused_field():
+            self._show_message(messages.phrase("mend_first", self._session.language, label=label))
         else:
-            self._checking.begin(deep=True, ended=self._checked)
+            self._checks.begin(deep=True, on_end=save)
 
-    def _checked(self, report: CheckReport, is_stopped: bool) -> None:  # noqa: FBT001 - as Checking calls it
-        if report.ok:
-            self._keep("profile_saved", verified=True)
-        elif is_stopped:
-            self._keep("stopped_saved", verified=False)
-        else:
-            self._tell(messages.phrase("not_verified", self._session.language))
-            self.anyway.layout.display = ""
-
-    def _keep(self, key: str, *, verified: bool) -> None:
-        self.withdraw()
+    def _save(self, key: str, *, verified: bool) -> None:
+        self.hide_save_anyway()
         try:
-            path = self._session.in_force.save("", verified=verified)
+            path = self._session.resolved.save("", verified=verified)
         except OllamaMagicsError as error:
             error.language = self._session.language
-            self._tell(str(error))
+            self._show_message(str(error))
         else:
-            self._tell(messages.phrase(key, self._session.language, path=path))
-        self.show_mark()
+            self._show_message(messages.phrase(key, self._session.language, path=path))
+        self._update_mark()

@@ -1,4 +1,4 @@
-"""A reply as a stream that remembers, and as something that shows itself."""
+"""A reply as a stream, as data, and as what a notebook shows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.image_sources import collect
+from ollama_magics.conversation.replies import Replies
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of, mark_shown
 from ollama_magics.conversation.tools import Call
 from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
@@ -39,29 +40,29 @@ LAST: dict[str, Any] = {"done": True, "done_reason": "stop", "eval_count": 1500,
 
 
 class Server:
-    """Gives prepared chunks, like a client's chat; an error among them is raised.
+    """Gives prepared chunks, like the chat method of a client; an error among them is raised.
 
-    ``asked`` counts the requests, ``left`` is set when the answer is closed.
+    ``requests`` counts the requests, ``closed`` is set when the answer is closed.
     """
 
     def __init__(self, *pieces: Chunk | BaseException) -> None:
         self.pieces = pieces
-        self.asked = 0
-        self.left = False
+        self.requests = 0
+        self.closed = False
 
     def chat(self, _: Any) -> Iterator[Chunk]:
         """Give them."""
-        self.asked += 1
+        self.requests += 1
         try:
             for piece in self.pieces:
                 if isinstance(piece, BaseException):
                     raise piece
                 yield piece
         finally:
-            self.left = True
+            self.closed = True
 
 
-def said(text: str = "", **fields: Any) -> Chunk:
+def piece(text: str = "", **fields: Any) -> Chunk:
     """Return one piece of an answer."""
     return chunk(faults.chunk(text, **fields))
 
@@ -85,67 +86,86 @@ def stop_after_one_piece(reply: Reply, error: BaseException) -> None:
             raise error
 
 
-HELLO = (said("Hel"), said("lo"), said(**LAST))
+HELLO = (piece("Hel"), piece("lo"), piece(**LAST))
+
+
+PUBLIC = [
+    *("close", "complete", "done_reason", "frame", "images", "left_out", "logprobs", "messages", "model", "request", "shifted"),
+    *("stats", "stored", "text", "thinking", "tool_calls", "value"),
+]
+
+
+def test_a_reply_offers_what_a_user_needs_and_nothing_else() -> None:
+    """Completion in a notebook lists these names; each has a docstring."""
+    assert [name for name in dir(reply_of()) if not name.startswith("_")] == PUBLIC
+    assert all(getattr(Reply, name).__doc__ for name in PUBLIC)
+
+
+def test_several_replies_offer_what_a_user_needs_and_nothing_else() -> None:
+    """A sequence with the models, their errors, and all of them as one table."""
+    replies = Replies(["a", "b"], lambda _: reply_of(), "en")
+    public = ["count", "errors", "frame", "index", "models", "stream", "text"]
+    assert [name for name in dir(replies) if not name.startswith("_")] == public
 
 
 # The stream.
 
 
-def test_nothing_is_asked_before_the_first_look() -> None:
-    """Building a reply costs nothing; its text asks once."""
+def test_no_request_is_sent_before_the_text_is_read() -> None:
+    """A new reply has sent nothing; its text sends one request."""
     server = Server(*HELLO)
     reply = Reply(REQUEST, server.chat)
-    assert (exchange_of(reply).partial_text, reply.complete, server.asked) == ("", False, 0)
+    assert (exchange_of(reply).partial_text, reply.complete, server.requests) == ("", False, 0)
     assert "not asked yet" in repr(reply)
     assert reply._repr_mimebundle_() == {"text/plain": repr(reply)}
     assert (reply.text, reply.text, str(reply)) == ("Hello",) * 3
-    assert (server.asked, server.left, reply.complete) == (1, True, True)
+    assert (server.requests, server.closed, reply.complete) == (1, True, True)
 
 
 def test_a_reply_is_read_piece_by_piece_and_once() -> None:
-    """A second loop goes on where the first stopped."""
+    """A second loop continues where the first stopped."""
     server = Server(*HELLO)
     reply = Reply(REQUEST, server.chat)
-    for piece in reply:
-        assert piece.text == exchange_of(reply).partial_text == "Hel"
+    for one in reply:
+        assert one.text == exchange_of(reply).partial_text == "Hel"
         break
-    assert [piece.text for piece in reply] == ["lo", ""]
+    assert [one.text for one in reply] == ["lo", ""]
     assert list(reply) == []
-    assert (server.asked, reply.text) == (1, "Hello")
+    assert (server.requests, reply.text) == (1, "Hello")
 
 
 def test_text_while_streaming_is_what_has_come() -> None:
-    """It does not read on behind the back of the loop."""
+    """Inside of a loop it reads nothing ahead."""
     reply = reply_of(*HELLO)
     assert [reply.text for _ in reply] == ["Hel", "Hello", "Hello"]
 
 
 def test_figures_of_the_server_become_stats() -> None:
     """Nanoseconds become seconds, counts a rate."""
-    stats = finished(said("a"), said(**LAST, load_duration=5 * 10**8)).stats
+    stats = finished(piece("a"), piece(**LAST, load_duration=5 * 10**8)).stats
     assert (stats.prompt_tokens, stats.tokens) == (20, 1500)
     assert (stats.load_seconds, stats.tokens_per_second) == (0.5, 1500)
     assert 0 <= stats.first_token_seconds <= stats.seconds
 
 
 def test_missing_figures_are_zero() -> None:
-    """A load-only answer has none, and nothing divides by them."""
-    reply = finished(said(done=True, done_reason="load"))
+    """An answer that only loads the model has none, and nothing divides by them."""
+    reply = finished(piece(done=True, done_reason="load"))
     assert (reply.text, reply.done_reason, reply.stats.tokens_per_second) == ("", "load", 0)
     assert figures(reply, times=False) == ["m"]
 
 
 def test_thoughts_and_tool_calls_are_kept_apart_from_the_text() -> None:
-    """Each has its own place."""
+    """Each has its own attribute."""
     call = {"function": {"name": "add", "arguments": {"a": 2}}}
-    thinking = said(message={"content": "", "thinking": "Hm"})
-    calling = said(message={"content": "", "tool_calls": [call]})
-    reply = finished(thinking, calling, said("5"), said(**LAST))
+    thinking = piece(message={"content": "", "thinking": "Hm"})
+    calling = piece(message={"content": "", "tool_calls": [call]})
+    reply = finished(thinking, calling, piece("5"), piece(**LAST))
     assert (reply.thinking, reply.text, reply.tool_calls) == ("Hm", "5", [Call("add", {"a": 2})])
 
 
-def test_all_messages_can_be_taken_along() -> None:
-    """As a list that other programs read."""
+def test_messages_are_all_of_the_request_and_the_answer() -> None:
+    """As dicts with role and content."""
     assert finished(*HELLO).messages == [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     completed = Reply(GenerateRequest(model="m", prompt="Once"), Server(*HELLO).chat)
     assert completed.text == "Hello"
@@ -155,9 +175,9 @@ def test_all_messages_can_be_taken_along() -> None:
 # What goes wrong.
 
 
-def test_a_cut_answer_carries_what_had_come() -> None:
-    """And says how much that is."""
-    reply = reply_of(said("Hel"), AnswerCut("stream-incomplete"))
+def test_a_cut_answer_keeps_the_text_so_far() -> None:
+    """The error says how many characters there are."""
+    reply = reply_of(piece("Hel"), AnswerCut("stream-incomplete"))
     with pytest.raises(AnswerCut) as caught:
         _ = reply.text
     assert caught.value.partial is reply
@@ -166,43 +186,43 @@ def test_a_cut_answer_carries_what_had_come() -> None:
     assert "not complete" in repr(reply)
 
 
-def test_an_interrupt_in_a_with_carries_what_had_come() -> None:
-    """It stays a KeyboardInterrupt, so that no ``except Exception`` swallows it."""
-    server = Server(said("Hel"), said("lo"))
+def test_an_interrupt_in_a_with_block_keeps_the_text_so_far() -> None:
+    """It is no Exception, so that ``except Exception`` does not catch it."""
+    server = Server(piece("Hel"), piece("lo"))
     reply = Reply(REQUEST, server.chat)
     with pytest.raises(Interrupted) as caught:
         stop_after_one_piece(reply, KeyboardInterrupt())
     assert caught.value.partial is reply
-    assert (exchange_of(reply).partial_text, server.left) == ("Hel", True)
+    assert (exchange_of(reply).partial_text, server.closed) == ("Hel", True)
     assert not issubclass(Interrupted, Exception)
 
 
-def test_an_interrupt_while_waiting_is_told_the_same_way() -> None:
-    """Wherever it lands; the turn is kept as cut."""
+def test_an_interrupt_while_waiting_is_the_same_error() -> None:
+    """The turn is kept as cut."""
     memory = Conversation()
-    reply = reply_of(said("Hel"), KeyboardInterrupt(), conversation=memory)
+    reply = reply_of(piece("Hel"), KeyboardInterrupt(), conversation=memory)
     with pytest.raises(Interrupted):
         _ = reply.text
     assert [(turn.answer.content, turn.complete) for turn in memory.turns] == [("Hel", False)]
 
 
-def test_other_errors_leave_a_with_as_they_are() -> None:
+def test_other_errors_leave_a_with_block_unchanged() -> None:
     """The connection is closed all the same."""
     server = Server(*HELLO)
     reply = Reply(REQUEST, server.chat)
     with pytest.raises(ZeroDivisionError):
         stop_after_one_piece(reply, ZeroDivisionError())
-    assert server.left
+    assert server.closed
 
 
-def test_closing_twice_or_unasked_does_nothing() -> None:
-    """A with may end what was never begun."""
+def test_closing_twice_or_before_the_request_does_nothing() -> None:
+    """A with block may end before anything was sent."""
     server = Server(*HELLO)
     reply = Reply(REQUEST, server.chat)
     reply.close()
     assert reply.text == "Hello"
     reply.close()
-    assert (server.asked, reply.complete) == (1, True)
+    assert (server.requests, reply.complete) == (1, True)
 
 
 # Memory.
@@ -212,14 +232,14 @@ def test_a_whole_answer_is_kept_as_a_turn() -> None:
     """With the prompt that was sent, and the tokens that the server counted."""
     memory, here = Conversation(), Place("a", "1")
     finished(*HELLO, conversation=memory, place=here)
-    said_by = Message("assistant", "Hello")
-    assert memory.turns == (Turn(REQUEST.messages[-1], said_by, here, complete=True, model="m", tokens=1520),)
+    answer = Message("assistant", "Hello")
+    assert memory.turns == (Turn(REQUEST.messages[-1], answer, here, complete=True, model="m", tokens=1520),)
 
 
 def test_a_cut_answer_is_kept_as_cut_and_once() -> None:
     """It is not sent again."""
     memory = Conversation()
-    reply = reply_of(said("Hel"), AnswerCut("stream-incomplete"), conversation=memory)
+    reply = reply_of(piece("Hel"), AnswerCut("stream-incomplete"), conversation=memory)
     with pytest.raises(AnswerCut), reply:
         list(reply)
     reply.close()
@@ -241,7 +261,7 @@ def test_an_answer_that_never_began_changes_no_memory(error: BaseException) -> N
     assert memory.turns == before
 
 
-# How it looks.
+# What is shown.
 
 
 def picture(width: int, height: int) -> Any:
@@ -257,31 +277,31 @@ def test_the_figures_under_an_answer() -> None:
     assert "1500 tok/s" in figures(reply)
 
 
-def test_figures_that_nobody_knows_are_left_out() -> None:
-    """A zero would be a lie."""
-    assert figures(finished(said("a"), said(done=True), context_length=4096), times=False) == ["m"]
+def test_unknown_figures_are_left_out() -> None:
+    """A zero would be wrong."""
+    assert figures(finished(piece("a"), piece(done=True), context_length=4096), times=False) == ["m"]
 
 
-def test_a_shrunk_picture_is_told() -> None:
+def test_a_shrunk_picture_is_reported() -> None:
     """With both sizes."""
     small, large = picture(10, 10), picture(4000, 3000)
     assert figures(finished(*HELLO, images=(small,)), times=False) == ["m", "1\u202f500 tokens"]
-    told = figures(finished(*HELLO, images=(small, large)), times=False)
-    assert told[2].startswith("picture shrunk from 4000 × 3000 to ")
+    shown = figures(finished(*HELLO, images=(small, large)), times=False)
+    assert shown[2].startswith("picture shrunk from 4000 × 3000 to ")
 
 
 WARNED: dict[str, tuple[tuple[Chunk, ...], str]] = {
-    "cut": ((said("a"), said(done=True, done_reason="length")), "cut at max tokens (7)"),
+    "cut": ((piece("a"), piece(done=True, done_reason="length")), "cut at max tokens (7)"),
     "only thoughts": (
-        (said(message={"content": "", "thinking": "Hm"}), said(done=True, done_reason="length")),
+        (piece(message={"content": "", "thinking": "Hm"}), piece(done=True, done_reason="length")),
         "max tokens were used up by thoughts",
     ),
-    "shifted": ((said("a"), said(**{**LAST, "eval_count": 100})), "the answer exceeded the context"),
+    "shifted": ((piece("a"), piece(**{**LAST, "eval_count": 100})), "the answer exceeded the context"),
 }
 
 
 @pytest.mark.parametrize(("pieces", "warning"), WARNED.values(), ids=WARNED)
-def test_what_keeps_an_answer_from_being_whole_is_said(pieces: tuple[Chunk, ...], warning: str) -> None:
+def test_a_warning_says_why_an_answer_is_not_whole(pieces: tuple[Chunk, ...], warning: str) -> None:
     """In one sentence, and no other."""
     (found,) = warnings(finished(*pieces, context_length=119))
     assert found.startswith(warning)
@@ -289,23 +309,23 @@ def test_what_keeps_an_answer_from_being_whole_is_said(pieces: tuple[Chunk, ...]
 
 def test_an_answer_within_the_context_is_not_shifted() -> None:
     """The last token may fill it; without a known context nothing is claimed."""
-    assert not finished(said("a"), said(**LAST), context_length=1520).shifted
-    assert finished(said("a"), said(**LAST), context_length=1519).shifted
-    assert not finished(said("a"), said(**LAST)).shifted
+    assert not finished(piece("a"), piece(**LAST), context_length=1520).shifted
+    assert finished(piece("a"), piece(**LAST), context_length=1519).shifted
+    assert not finished(piece("a"), piece(**LAST)).shifted
     assert warnings(finished(*HELLO)) == []
 
 
 def test_an_incomplete_answer_says_so() -> None:
     """Once the stream is closed, not while it runs."""
-    reply = reply_of(said("Hel"), said("lo"))
+    reply = reply_of(piece("Hel"), piece("lo"))
     next(iter(reply))
     assert warnings(reply) == []
     reply.close()
     assert warnings(reply) == ["the answer is not complete"]
 
 
-def test_dropped_turns_are_told() -> None:
-    """A cell that runs again makes what followed it void."""
+def test_dropped_turns_are_reported() -> None:
+    """A cell that runs again drops the turns after it."""
     memory = Conversation()
     finished(*HELLO, conversation=memory, place=Place("a", "1"))
     finished(*HELLO, conversation=memory, place=Place("b", "2"))
@@ -315,7 +335,7 @@ def test_dropped_turns_are_told() -> None:
 
 def test_a_finished_answer_shows_itself_in_two_forms() -> None:
     """As safe HTML with its figures, and as plain text."""
-    shown = bundle(finished(said("**bold** <script>alert(1)</script>\x1b[31m"), said(**LAST)))
+    shown = bundle(finished(piece("**bold** <script>alert(1)</script>\x1b[31m"), piece(**LAST)))
     assert set(shown) == {"text/html", "text/plain"}
     assert "<strong>bold</strong>" in shown["text/html"]
     assert "<script" not in shown["text/html"]
@@ -333,7 +353,7 @@ def test_figures_without_times_are_the_same_in_every_run() -> None:
 
 def test_thoughts_are_shown_folded_before_the_answer() -> None:
     """Escaped, like everything a model says."""
-    reply = finished(said(message={"content": "", "thinking": "<b>Hm"}), said("5"), said(**LAST))
+    reply = finished(piece(message={"content": "", "thinking": "<b>Hm"}), piece("5"), piece(**LAST))
     page = bundle(reply)["text/html"]
     assert "<details" in page
     assert "&lt;b&gt;Hm" in page
@@ -350,7 +370,7 @@ def test_a_reply_that_its_cell_painted_is_not_shown_twice() -> None:
         reply._ipython_display_()
 
 
-def test_a_reply_speaks_the_language_of_the_person() -> None:
+def test_a_reply_is_shown_in_the_language_of_the_settings() -> None:
     """Phrases without a translation stay English; unknown ones are no error."""
     reply = finished(*HELLO, language="zh")
     assert figures(reply, times=False)[0] == "m"

@@ -1,4 +1,4 @@
-"""A reply that is an object: when there is one, and how it looks while it is written."""
+"""The object in a reply: when there is one, and what is shown while it is written."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Person:
 
 
 def reply_of(text: str, kind: Any = list[Person], reason: str = "stop", **context: Any) -> Reply:
-    """Return a reply that will get this text, a sign at a time."""
-    pieces = [chunk(faults.chunk(sign)) for sign in text]
+    """Return a reply that will get this text, a character at a time."""
+    pieces = [chunk(faults.chunk(character)) for character in text]
     end = chunk(faults.chunk("", done=True, done_reason=reason, eval_count=7))
-    wanted = None if kind is None else schema.make_schema(kind)
+    expected = None if kind is None else schema.make_schema(kind)
     request = ChatRequest(model="m", messages=(Message("user", "Hi"),))
-    return Reply(request, lambda _: iter([*pieces, end]), ReplyContext(schema=wanted, **context))
+    return Reply(request, lambda _: iter([*pieces, end]), ReplyContext(schema=expected, **context))
 
 
 def test_the_value_is_an_object_of_the_type() -> None:
@@ -49,7 +49,7 @@ def test_the_value_is_an_object_of_the_type() -> None:
     [(TWO, "length", "object-cut"), (TWO[:-1], "stop", "object-invalid"), ("[1]", "stop", "object-invalid")],
 )
 def test_what_is_no_whole_value_is_an_error_that_keeps_the_text(text: str, reason: str, code: str) -> None:
-    """Never half an object; the turn is in memory as one that was cut."""
+    """Never half an object; the turn is kept as cut."""
     memory = Conversation()
     reply = reply_of(text, reason=reason, conversation=memory)
     with pytest.raises(AnswerCut) as caught:

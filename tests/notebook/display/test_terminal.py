@@ -58,8 +58,8 @@ def test_thoughts_are_dim_and_stay(window: Window) -> None:
 
 def test_what_a_terminal_would_obey_is_not_written(window: Window) -> None:
     """Titles, the clipboard, colours, links."""
-    window.enter(r"sly = 'a\x1b]0;title\x07b\x1b]52;c;aGk=\x07c\x1b[31md [x](https://evil.example/)'")
-    written = window.enter(f"{ASK}repeat after me: {{{{sly}}}}")
+    window.enter(r"hostile = 'a\x1b]0;title\x07b\x1b]52;c;aGk=\x07c\x1b[31md [x](https://evil.example/)'")
+    written = window.enter(f"{ASK}repeat after me: {{{{hostile}}}}")
     assert "abcd x (https://evil.example/)" in " ".join(left(written))
     assert not re.search(r"\x1b\]|\x1b\[31m", written)
 
@@ -73,8 +73,8 @@ def test_several_models_answer_one_after_the_other(window: Window) -> None:
     assert lines[3] == "sandbox-think"
 
 
-def test_a_line_tells_of_each_call(window: Window) -> None:
-    """Above what the model makes of it; who is asked is asked below what was said, and it is still there afterwards."""
+def test_each_call_has_a_line(window: Window) -> None:
+    """Above what the model makes of it; the question for permission comes below the text, which stays."""
     window.enter("def add(a: int, b: int) -> int: return a + b")
     call = "%ollama --once -m sandbox-tools -t add"
     lines = left(window.enter(f"{call} --yes 2 and 3"))

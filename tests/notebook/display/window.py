@@ -1,4 +1,4 @@
-"""IPython in a terminal of its own, as a person types into it."""
+"""IPython in a terminal of its own, as a user types into it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Self
 _PATIENCE = 30  # seconds
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07")
 _UP = re.compile(r"\x1b\[\d*A")
-_SIGNS = re.compile(rf"{_STYLE.pattern}|\n|\r|[^\x1b\n\r]+")
+_PARTS = re.compile(rf"{_STYLE.pattern}|\n|\r|[^\x1b\n\r]+")
 
 
 class Window:
@@ -92,10 +92,10 @@ class Window:
 def left(written: str, *, styled: bool = False) -> list[str]:
     """Return the lines that are still to be seen when all is done, without styles unless ``styled``."""
     rows, row = {0: ""}, 0
-    for sign in _SIGNS.findall(written.replace("\r\n", "\n")):
-        row += 1 if sign == "\n" else -int(sign[2:-1] or 1) if _UP.fullmatch(sign) else 0
-        if sign in ("\n", "\r", "\x1b[2K"):  # whatever is written after a return has erased the line first
-            rows[row] = rows.get(row, "") if sign != "\x1b[2K" else ""
-        elif not _STYLE.fullmatch(sign) or (styled and sign.endswith("m")):
-            rows[row] += sign
+    for part in _PARTS.findall(written.replace("\r\n", "\n")):
+        row += 1 if part == "\n" else -int(part[2:-1] or 1) if _UP.fullmatch(part) else 0
+        if part in ("\n", "\r", "\x1b[2K"):  # whatever is written after a return has erased the line first
+            rows[row] = rows.get(row, "") if part != "\x1b[2K" else ""
+        elif not _STYLE.fullmatch(part) or (styled and part.endswith("m")):
+            rows[row] += part
     return [line.rstrip() for _, line in sorted(rows.items()) if line.strip()]

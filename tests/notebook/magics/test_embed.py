@@ -162,7 +162,7 @@ def test_several_servers_share_the_work(shell: Any, stand_in: FakeServer) -> Non
         shell.run(f"vectors = %embed --no-store --base-url {where} --batch 1 [str(i) for i in range(40)]")
         assert any(path == "/api/embed" for _, path, _ in other.requests)
     shown = shell.run(f"vectors = %embed --no-store --base-url {where} --batch 1 [str(i) for i in range(40)]")
-    assert f"left out {other.url}" in shown
+    assert f"not using {other.url}" in shown
     assert shell.names["vectors"].shape == (40, 256)
 
 

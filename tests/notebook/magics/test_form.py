@@ -34,8 +34,8 @@ def test_setting_says_what_changed_and_why_an_address_differs(shell: Any) -> Non
 
 def test_a_setting_that_is_emptied_says_what_holds_then(shell: Any) -> None:
     """In the words of the table."""
-    assert shell.run("%ollama_config --model ''") == "Model name: the only installed one that fits\n"
-    assert re.search("Model name +the only installed one that fits", shell.run("%ollama_config --show"))
+    assert shell.run("%ollama_config --model ''") == "Model name: the only suitable installed model\n"
+    assert re.search("Model name +the only suitable installed model", shell.run("%ollama_config --show"))
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_key_is_asked_for_and_shown_to_nobody(shell: Any, monkeypatch: pytest.
         shell.run("%ollama hello")
         assert server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
         shown += shell.run("%ollama_config --show") + shell.run("%ollama_config --save") + shell.run("%config OllamaSettings")
-        assert "forgotten" in shell.run("%ollama_config --api-key")
+        assert "removed" in shell.run("%ollama_config --api-key")
         shell.run("%ollama hello")
         assert "authorization" not in server.requests[-1].headers
         error, told = shell.fail("%ollama_config --api-key")
@@ -168,7 +168,7 @@ def test_relations_are_said_and_nothing_is_clamped(shell: Any, stand_in: FakeSer
     """A longer answer than context at once, a longer context than the model's own under the answer."""
     assert "max tokens (4096) exceed the context (512)" in shell.run("%ollama_config --context 512")
     assert "own maximum" not in shell.run("%ollama hello")
-    assert "maximum is a context of 8192" in shell.run("%ollama --context 100k hello")
+    assert "maximum context is 8192" in shell.run("%ollama --context 100k hello")
     assert body(stand_in)["options"]["num_ctx"] == 102400
 
 

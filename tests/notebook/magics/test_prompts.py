@@ -82,7 +82,7 @@ def test_a_question_inside_a_block_reaches_the_model(shell: Any, stand_in: FakeS
 def test_help_stays_help(shell: Any, cell: str) -> None:
     """A bare question mark after the name asks IPython, which shows the options."""
     shown = shell.run(cell)
-    titles = ("whom to ask:", "what to ask:", "memory:", "how to answer:", "the answer as an object:")
+    titles = ("model:", "prompt:", "functions:", "memory:", "answer:", "display:", "result:")
     assert [title for title in titles if title in shown] == list(titles)
     assert "--max-tokens" in shown
 
@@ -190,7 +190,7 @@ BAD = [
     ("%ollama -O hi", UsageError, "KEY=VALUE"),
     ("%ollama -O temperatur=1 hi", SettingError, "did you mean temperature?"),
     ("%ollama -O num_batch=x hi", SettingError, "whole number"),
-    ("%ollama --context 8k -O num_ctx=4k hi", SettingError, "typed twice"),
+    ("%ollama --context 8k -O num_ctx=4k hi", SettingError, "given twice"),
     ("%ollama --context x hi", SettingError, "setting-invalid"),
     ("%ollama --context -5 hi", SettingError, "setting-invalid"),
     ("%ollama --temperature hot hi", SettingError, "setting-invalid"),

@@ -10,7 +10,7 @@ from ipywidgets import Widget
 
 from ollama_magics.fake_server.models import MODELS
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.notebook.panel.form import Panel
+from ollama_magics.notebook.panel.config_panel import Panel
 from ollama_magics.session.session import current
 
 from .form_view import FormView

@@ -1,8 +1,9 @@
-"""What the server says about a model beside what the form says."""
+"""What the server says about a model, and what the form says."""
 
 import pytest
 
-from ollama_magics.notebook.panel.models import found, remarks
+from ollama_magics.notebook.panel.model_list import detected_settings
+from ollama_magics.notebook.panel.notes import model_notes
 from ollama_magics.server.wire import ModelCard
 from ollama_magics.settings.form import OllamaSettings
 
@@ -10,7 +11,7 @@ CARD = ModelCard(capabilities=["completion", "vision"], model_info={"general.arc
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "text", "is_loud"),
+    ("name", "value", "text", "is_warning"),
     [
         ("vision", "auto", "detected: yes", False),
         ("vision", "yes", "set by you, as the server says", False),
@@ -26,19 +27,19 @@ CARD = ModelCard(capabilities=["completion", "vision"], model_info={"general.arc
         ("think", "off", "detected: no", False),
     ],
 )
-def test_what_is_detected_is_told_from_what_is_yours(name: str, value: object, text: str, is_loud: bool) -> None:  # noqa: FBT001
-    """And a contradiction is loud."""
+def test_detected_and_chosen_values_have_different_notes(name: str, value: object, text: str, is_warning: bool) -> None:  # noqa: FBT001
+    """A contradiction is a warning."""
     form = OllamaSettings()
     setattr(form, name, value)
-    found, loud = remarks(CARD, form, "en")[name]
-    assert found.endswith(text)
-    assert loud is is_loud
+    note, warning = model_notes(CARD, form, "en")[name]
+    assert note.endswith(text)
+    assert warning is is_warning
 
 
 def test_an_old_server_says_nothing() -> None:
     """It lists no capabilities."""
-    assert remarks(ModelCard(), OllamaSettings(), "en") == {}
-    assert remarks(ModelCard(capabilities=[]), OllamaSettings(), "zh")["vision"] == ("检测到：不支持", False)
+    assert model_notes(ModelCard(), OllamaSettings(), "en") == {}
+    assert model_notes(ModelCard(capabilities=[]), OllamaSettings(), "zh")["vision"] == ("检测到：不支持", False)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_an_old_server_says_nothing() -> None:
 def test_a_model_decides_about_its_type_and_the_most_context(
     capabilities: list[str] | None, length: int, kind: str, values: dict[str, object]
 ) -> None:
-    """As far as the server says; more than the default is nobody's wish."""
+    """As far as the server says; the default is the limit."""
     card = ModelCard(capabilities=capabilities, model_info={"general.architecture": "x", "x.context_length": length})
     form = OllamaSettings(model_type=kind)
-    assert found(card, form) == values
+    assert detected_settings(card, form) == values

@@ -43,7 +43,7 @@ def exchanges(recording: Path) -> list[dict[str, Any]]:
 
 def test_every_exchange_is_recorded_unchanged(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """In order, with the request as an object and each line of the answer with its milliseconds."""
-    reply = record(stand_in.url).ask(Prompt("Hi there", seed=3))
+    reply = record(stand_in.url).ask(Prompt("Hi there", overrides={"seed": 3}))
     text = reply.text
     found = exchanges(recording)
     assert [(one["method"], one["path"]) for one in found] == [
@@ -103,7 +103,7 @@ def test_a_repeated_key_is_not_recorded_and_an_ordinary_word_is(record: Record, 
     said = chunk("The key is key-5f2c-secret, and the model is m", done=True, done_reason="stop")
     with FaultServer(fine(chat=whole(said, kind="application/x-ndjson"))) as server:
         session = record(server.url.replace("//", "//ann:model@"), "m")
-        session.in_force.hold_key(Secret("key-5f2c-secret"))
+        session.resolved.hold_key(Secret("key-5f2c-secret"))
         _ = session.ask(Prompt("Is it key-5f2c-secret?")).text
     assert server.requests[-1].headers["authorization"]
     last = exchanges(recording)[-1]

@@ -22,7 +22,7 @@ import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import AnswerCut, ConnectionProblem, Interrupted, ModelProblem, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.integrations.remote_session import access
+from ollama_magics.integrations.remote_session import describe_session
 from ollama_magics.server.recorded_exchange import Exchange
 from ollama_magics.server.recording import RecordingFile, read
 from ollama_magics.server.wire import embed_request, embeddings
@@ -113,9 +113,9 @@ def test_a_missing_request_names_the_nearest_and_the_differences(
     """In three lines, and nothing is sent."""
     session = record(stand_in.url)
     for prompt in ("A long question about cats and their kittens", "Something else altogether"):
-        told(session, prompt, seed=1)
+        told(session, prompt, overrides={"seed": 1})
     with pytest.raises(om.RecordingProblem) as caught:
-        told(replay(), "A long question about cats and their mittens", seed=2)
+        told(replay(), "A long question about cats and their mittens", overrides={"seed": 2})
     error = caught.value
     assert len(error.lines()) == 3
     assert error.what == f"{recording} has no recording of this request: POST /api/chat."
@@ -147,9 +147,9 @@ def test_the_sessions_of_estimators_and_lazy_arrays_share_the_recording(
 ) -> None:
     """Whether they were opened before it or after."""
     om.configure(base_url=stand_in.url, embedding_model="sandbox-embed")
-    before = access(stand_in.url).session()
+    before = describe_session(stand_in.url).open()
     current().record(str(recording))
-    after = access(f"{stand_in.url}/").session()
+    after = describe_session(f"{stand_in.url}/").open()
     vectors = [session.embed(["a", "b"]).tolist() for session in (before, after)]
     monkeypatch.setenv("OLLAMA_MAGICS_REPLAY", "1")
     current().record(str(recording))
@@ -161,7 +161,7 @@ def test_neither_the_order_of_keys_nor_the_address_counts(
     record: Record, replay: Record, stand_in: FakeServer, recording: Path
 ) -> None:
     """A recording survives a rewrite by hand and another base path."""
-    text = told(record(stand_in.url), "Hi", seed=1, top_k=2)
+    text = told(record(stand_in.url), "Hi", overrides={"seed": 1, "top_k": 2})
     found = json.loads(recording.read_text())
     for exchange in found["exchanges"]:
         if exchange["path"] == "/api/chat":
@@ -169,7 +169,7 @@ def test_neither_the_order_of_keys_nor_the_address_counts(
     recording.write_text(json.dumps(found, indent=1))
     session = replay()
     session.configure({"base_url": "https://ollama.example/ollama"})
-    assert told(session, "Hi", top_k=2, seed=1) == text
+    assert told(session, "Hi", overrides={"top_k": 2, "seed": 1}) == text
 
 
 def test_a_replay_takes_about_the_time_of_the_stream(
@@ -195,7 +195,11 @@ def test_refusals_are_replayed_as_the_same_errors(record: Record, replay: Record
 
     def failures(session: Session) -> list[str]:
         found = []
-        for prompt in (Prompt("Hi", model="nope"), Prompt("word " * 300, context_length=64), Prompt("Hi", model="sandbox-embed")):
+        for prompt in (
+            Prompt("Hi", model="nope"),
+            Prompt("word " * 300, overrides={"context_length": 64}),
+            Prompt("Hi", model="sandbox-embed"),
+        ):
             with pytest.raises(om.OllamaMagicsError) as caught:
                 _ = session.ask(prompt).text
             found.append(str(caught.value))

@@ -12,8 +12,9 @@ from typing import Any
 import httpcore
 import pytest
 
+from ollama_magics.background import SLICE
 from ollama_magics.errors import Cancelled
-from ollama_magics.server.sockets import SLICE, SlicedBackend
+from ollama_magics.server.sockets import SlicedBackend
 from tests.faults import FaultServer, Hold, Receive, Wait, whole
 
 PATIENCE = 20.0  # seconds that each wait would last without an interrupt

@@ -1,4 +1,4 @@
-"""What the chat models of the stand-in say."""
+"""The answers of the chat models of the stand-in server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_cut_conversation_keeps_system_and_end(turns: list[tuple[str, str]], l
     assert messages[-1].content.endswith(kept[-1].content)
 
 
-def test_it_says_turn_words_and_beginning(http: httpx.Client) -> None:
+def test_an_answer_has_turn_word_count_and_beginning(http: httpx.Client) -> None:
     """All that a test needs to see that a prompt arrived."""
     assert _ask(http, "What is a notebook?") == "This is turn 1. I read 4 words: “What is a notebook?”"
     assert _ask(http, "Hi") == "This is turn 1. I read 1 word: “Hi”"
@@ -44,21 +44,21 @@ def test_it_counts_turns_and_repeats_instructions(http: httpx.Client) -> None:
         {"role": "assistant", "content": "A book."},
         {"role": "user", "content": "And a cell?"},
     ]
-    said = _say(http, {"messages": messages})["message"]["content"]
-    assert said == "This is turn 2. I read 3 words: “And a cell?” My instructions are: “Be brief.”"
+    text = _chat(http, {"messages": messages})["message"]["content"]
+    assert text == "This is turn 2. I read 3 words: “And a cell?” My instructions are: “Be brief.”"
 
 
 def test_a_long_prompt_is_quoted_by_its_beginning(http: httpx.Client) -> None:
     """Twelve words, then an ellipsis."""
-    said = _ask(http, " ".join(f"w{number}" for number in range(40)))
-    assert said.startswith("This is turn 1. I read 40 words: “w0 w1 ")
-    assert said.endswith(" w11 …”")
+    text = _ask(http, " ".join(f"w{number}" for number in range(40)))
+    assert text.startswith("This is turn 1. I read 40 words: “w0 w1 ")
+    assert text.endswith(" w11 …”")
 
 
 def test_dropped_turns_are_not_counted(http: httpx.Client) -> None:
     """What did not fit the context was not read: the turn number shows it."""
     messages = [{"role": "user", "content": f"turn {number}"} for number in range(100)]
-    answer = _say(http, {"messages": messages, "options": {"num_ctx": 61}})
+    answer = _chat(http, {"messages": messages, "options": {"num_ctx": 61}})
     assert answer["message"]["content"].startswith("This is turn 20. ")
     assert answer["prompt_eval_count"] == 61
 
@@ -87,14 +87,14 @@ def test_a_next_line_character_is_sent_raw(http: httpx.Client) -> None:
 
 
 def test_nothing_to_repeat_is_an_empty_answer(http: httpx.Client) -> None:
-    """It is done, and has said one token: its end."""
-    answer = _say(http, _request("repeat after me:"))
+    """It is done, and has one token: its end."""
+    answer = _chat(http, _request("repeat after me:"))
     assert (answer["message"]["content"], answer["eval_count"]) == ("", 1)
 
 
-def test_it_goes_on_as_long_as_it_may(http: httpx.Client) -> None:
+def test_an_endless_answer_ends_at_its_longest(http: httpx.Client) -> None:
     """Until the budget is spent."""
-    answer = _say(http, _request("never stop") | {"options": {"num_predict": 5}})
+    answer = _chat(http, _request("never stop") | {"options": {"num_predict": 5}})
     assert (answer["message"]["content"], answer["done_reason"]) == (" and on and on and", "length")
 
 
@@ -109,10 +109,10 @@ def test_a_stop_text_may_span_tokens(http: httpx.Client) -> None:
 @pytest.mark.parametrize("word", ["table", "code", "Markdown"])
 def test_it_can_show_off(http: httpx.Client, word: str) -> None:
     """A heading, a table of the words, and Python that runs."""
-    said = _ask(http, f"Write some {word} about <cats> & dogs")
-    assert said.startswith("## ")
-    assert "| Word | Letters |\n|---|---:|\n| Write | 5 |\n" in said
-    program = said.partition("```python\n")[2].partition("```")[0]
+    text = _ask(http, f"Write some {word} about <cats> & dogs")
+    assert text.startswith("## ")
+    assert "| Word | Letters |\n|---|---:|\n| Write | 5 |\n" in text
+    program = text.partition("```python\n")[2].partition("```")[0]
     names: dict[str, Any] = {"print": lambda *_: None}
     exec(program, names)  # noqa: S102 - its own text
     assert names["letters"]["cats"] == 4
@@ -122,32 +122,32 @@ def test_json_is_about_the_prompt(http: httpx.Client) -> None:
     """A small object, also for an empty schema."""
     forms: tuple[Any, ...] = ("json", {})
     for form in forms:
-        said = _say(http, _request("Describe a cat") | {"format": form})["message"]["content"]
-        assert json.loads(said) == {"prompt": "Describe a cat", "words": 3, "turn": 1}
+        text = _chat(http, _request("Describe a cat") | {"format": form})["message"]["content"]
+        assert json.loads(text) == {"prompt": "Describe a cat", "words": 3, "turn": 1}
 
 
 def test_marked_prompts_win_over_a_format(http: httpx.Client) -> None:
     """So that a test can have a model that does not keep to its schema."""
-    said = _say(http, _request("repeat after me: {not json") | {"format": "json"})["message"]["content"]
-    assert said == "{not json"
+    text = _chat(http, _request("repeat after me: {not json") | {"format": "json"})["message"]["content"]
+    assert text == "{not json"
 
 
 def test_generate_says_what_chat_says(http: httpx.Client) -> None:
     """With the system prompt as a member of its own."""
     request = {"model": "sandbox-chat", "prompt": "Hi there", "system": "Be kind.", "stream": False}
-    said = http.post("/api/generate", json=request).json()["response"]
-    assert said == "This is turn 1. I read 2 words: “Hi there” My instructions are: “Be kind.”"
+    text = http.post("/api/generate", json=request).json()["response"]
+    assert text == "This is turn 1. I read 2 words: “Hi there” My instructions are: “Be kind.”"
 
 
 def test_thoughts_are_about_the_prompt(http: httpx.Client) -> None:
     """And the answer is the one of the model that does not think."""
-    message = _say(http, _request("What is it?") | {"model": "sandbox-think"})["message"]
+    message = _chat(http, _request("What is it?") | {"model": "sandbox-think"})["message"]
     assert message["thinking"] == "The prompt has 3 words. I should say what I read."
     assert message["content"] == _ask(http, "What is it?")
 
 
 def test_the_same_prompt_gets_the_same_answer(http: httpx.Client) -> None:
-    """Nothing is left to chance."""
+    """No answer is random."""
     assert _ask(http, "Write a table") == _ask(http, "Write a table")
 
 
@@ -155,9 +155,9 @@ def _request(prompt: str) -> dict[str, Any]:
     return {"model": "sandbox-chat", "messages": [{"role": "user", "content": prompt}]}
 
 
-def _say(http: httpx.Client, request: dict[str, Any]) -> dict[str, Any]:
+def _chat(http: httpx.Client, request: dict[str, Any]) -> dict[str, Any]:
     return dict(http.post("/api/chat", json={"model": "sandbox-chat", "stream": False} | request).json())
 
 
 def _ask(http: httpx.Client, prompt: str) -> str:
-    return str(_say(http, _request(prompt))["message"]["content"])
+    return str(_chat(http, _request(prompt))["message"]["content"])

@@ -1,4 +1,4 @@
-"""The stand-in as a server: how it starts, stops, watches its clients and remembers them."""
+"""The stand-in as a server: how it starts and stops, notices that clients leave, and records requests."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from ollama_magics.fake_server.connection import Exchange, Listener, State
 from ollama_magics.fake_server.routes import VERSION
-from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.fake_server.server import Exchange, FakeServer, Listener, State
 
 NEVER_STOP = {"model": "sandbox-chat", "messages": [{"role": "user", "content": "never stop"}]}
 LIGHT = """
@@ -29,8 +28,8 @@ print([name for name in heavy if name in sys.modules], ours)
 
 def test_importing_it_brings_nothing_else() -> None:
     """Neither Pillow nor any other module of the package."""
-    told = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True, timeout=60)
-    assert told.stdout.strip() == "[] []"
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[] []"
 
 
 def test_it_listens_on_the_loopback_address_only(server: FakeServer) -> None:
@@ -40,7 +39,7 @@ def test_it_listens_on_the_loopback_address_only(server: FakeServer) -> None:
         Listener("0.0.0.0", 0, State(0), Exchange)  # noqa: S104 - this is what must not be
 
 
-def test_the_version_is_told_in_one_place(http: httpx.Client) -> None:
+def test_the_version_is_defined_in_one_place(http: httpx.Client) -> None:
     """The constant is what the server reports."""
     assert http.get("/api/version").json() == {"version": VERSION}
 
@@ -57,7 +56,7 @@ def test_stopping_closes_the_port_and_keeps_the_address(server: FakeServer) -> N
 
 
 def test_stopping_and_starting_twice_does_no_harm(server: FakeServer) -> None:
-    """Each of the two says what shall be, not what shall change."""
+    """A second call changes nothing."""
     port = server.port
     assert server.start().port == port
     server.stop()
@@ -97,7 +96,7 @@ def test_stopping_cuts_an_answer_in_the_middle() -> None:
         assert server.open_streams == 0
 
 
-def test_requests_are_remembered_in_order(server: FakeServer, http: httpx.Client) -> None:
+def test_requests_are_recorded_in_order(server: FakeServer, http: httpx.Client) -> None:
     """With method, path and JSON object, also if they are refused."""
     http.get("/api/tags")
     http.post("/api/show", json={"model": "nope"})
@@ -134,7 +133,7 @@ def test_a_client_that_leaves_while_waiting_is_noticed(server: FakeServer, path:
 
 
 def test_headers_wait_for_the_first_token(server: FakeServer) -> None:
-    """Not a byte comes while the model thinks about it."""
+    """Nothing is sent before."""
     server.delay = 3600
     body = httpx.Request("POST", server.url, json=NEVER_STOP).content
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
@@ -166,7 +165,7 @@ def test_answers_are_made_side_by_side(server: FakeServer, http: httpx.Client) -
         assert server.open_streams == 1
 
 
-def test_a_second_request_on_the_way_is_no_departure(server: FakeServer) -> None:
+def test_a_second_request_on_the_way_does_not_end_the_first(server: FakeServer) -> None:
     """A client may send the next request while the first answer comes."""
     head = b"POST /api/chat HTTP/1.1\r\nHost: x.local\r\nContent-Length: %d\r\n\r\n"
     body = b'{"model":"sandbox-chat","messages":[{"role":"user","content":"repeat after me: one two"}],"stream":false}'
@@ -180,14 +179,14 @@ def test_a_second_request_on_the_way_is_no_departure(server: FakeServer) -> None
 
 
 def test_a_length_that_is_no_number_is_refused(server: FakeServer) -> None:
-    """And the connection is closed, since nobody knows where the next request begins."""
+    """And the connection is closed, since it is unknown where the next request begins."""
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(b"POST /api/chat HTTP/1.1\r\nHost: x.local\r\nContent-Length: many\r\n\r\n")
         received = b"".join(iter(lambda: connection.recv(65536), b""))
     assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
-def test_models_that_nobody_asked_for_are_not_in_memory(http: httpx.Client) -> None:
+def test_models_that_were_not_used_are_not_in_memory(http: httpx.Client) -> None:
     """The list is empty at first."""
     assert http.get("/api/ps").json() == {"models": []}
 

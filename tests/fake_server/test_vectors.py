@@ -38,8 +38,8 @@ def test_written_numbers_are_those_of_a_32_bit_float(text: str) -> None:
 def test_the_vector_is_the_same_in_every_process() -> None:
     """Whatever the seed of Python's own hashes."""
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env={"PYTHONHASHSEED": "7"})
-    assert told.stdout.strip() == embeddings.as_json(embeddings.embed("A cat on the sofa", LENGTH))
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env={"PYTHONHASHSEED": "7"})
+    assert done.stdout.strip() == embeddings.as_json(embeddings.embed("A cat on the sofa", LENGTH))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_numbers_are_written_like_go_writes_them() -> None:
     assert embeddings.as_json([1.0, 0.0, -0.5, 0.00001, 0.1234567]) == "[1,0,-0.5,0.00001,0.123457]"
 
 
-def test_a_cut_vector_is_stretched() -> None:
-    """To length one; a wish for more than there is changes nothing."""
+def test_a_cut_vector_is_scaled() -> None:
+    """To length one; more dimensions than there are change nothing."""
     whole = embeddings.unit([3.0, 4.0, 12.0])
     assert embeddings.cut(whole, 2) == pytest.approx([0.6, 0.8])
     assert embeddings.cut(whole, 3) == embeddings.cut(whole, 0) == whole

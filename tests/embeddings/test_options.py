@@ -6,20 +6,22 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.embeddings.batcher import prefix
-from ollama_magics.embeddings.options import EmbedOptions, read
+from ollama_magics.embeddings.batcher import task_prefix
+from ollama_magics.embeddings.options import EmbedOptions, read_options
 from ollama_magics.errors import SettingError
 
 
 def test_nothing_typed_is_the_usual() -> None:
     """256 texts a batch, two batches in flight, no cutting, with the store."""
-    assert read() == EmbedOptions(batch=256, parallel=2, on_error="raise", truncate=False, store=True)
+    assert read_options() == EmbedOptions(batch=256, parallel=2, on_error="raise", truncate=False, store=True)
 
 
 def test_what_is_typed_is_read() -> None:
     """Texts from a magic line and values of Python alike."""
-    typed = read("m", batch="64", parallel="4", options=["num_thread=2", "use_mmap=false"], context="2k", base_url="a, b,a")
-    assert typed == read(
+    typed = read_options(
+        "m", batch="64", parallel="4", options=["num_thread=2", "use_mmap=false"], context="2k", base_url="a, b,a"
+    )
+    assert typed == read_options(
         "m", batch=64, parallel=4, options={"num_thread": 2, "use_mmap": False}, context=2048, base_url=["a", "b"]
     )
     assert typed.options == {"num_thread": 2, "use_mmap": False, "num_ctx": 2048}
@@ -29,7 +31,7 @@ def test_what_is_typed_is_read() -> None:
 @pytest.mark.parametrize(("typed", "read_as"), [("5m", "5m"), ("0", 0), (-1, -1), ("1.5h", "1.5h"), ("300", 300)])
 def test_times_are_sent_as_the_server_reads_them(typed: object, read_as: object) -> None:
     """Whole numbers are seconds."""
-    assert read(keep_alive=typed).keep_alive == read_as
+    assert read_options(keep_alive=typed).keep_alive == read_as
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -54,7 +56,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_a_bad_value_is_refused(typed: dict[str, Any], told: str) -> None:
     """With what is possible."""
     with pytest.raises(SettingError) as caught:
-        read(**typed)
+        read_options(**typed)
     assert told in str(caught.value)
 
 
@@ -76,12 +78,12 @@ FAMILIES = [
 @pytest.mark.parametrize(("model", "query", "document"), FAMILIES)
 def test_families_have_their_own_words(model: str, query: str, document: str) -> None:
     """As their authors say."""
-    assert (prefix(model, "query"), prefix(model, "document"), prefix(model, "")) == (query, document, "")
+    assert (task_prefix(model, "query"), task_prefix(model, "document"), task_prefix(model, "")) == (query, document, "")
 
 
 @pytest.mark.parametrize("model", ["all-minilm", "multilingual-e5-large-instruct", "llama3.2"])
 def test_words_of_an_unknown_family_are_an_error(model: str) -> None:
     """Rather than none without a word."""
-    assert prefix(model, "") == ""
+    assert task_prefix(model, "") == ""
     with pytest.raises(SettingError):
-        prefix(model, "query")
+        task_prefix(model, "query")

@@ -1,4 +1,4 @@
-"""Which earlier turns fit ahead of a prompt."""
+"""Which earlier turns fit into the context together with a prompt."""
 
 from __future__ import annotations
 
@@ -22,55 +22,55 @@ def turn(prompt: str, answer: str, tokens: int = 0, model: str = "m") -> Turn:
 
 
 def too_long(tokens: int | None = None, limit: int | None = None) -> PromptTooLong:
-    """Return what a server says no with."""
+    """Return the refusal of a server."""
     return PromptTooLong("prompt-too-long", tokens=tokens, limit=limit, model="m", said="too long")
 
 
 def test_a_turn_has_the_tokens_that_its_model_counted() -> None:
-    """Another model cuts texts otherwise, so for it they are estimated."""
+    """For another model, which has other tokens, they are estimated."""
     counted = turn("word " * 40, "word " * 40, tokens=90)
     assert history_window.ruler_of("m", [counted]).turn(counted) == 90
     assert history_window.ruler_of("other", [counted]).turn(counted) == 108
 
 
-def test_new_texts_are_estimated_by_what_the_model_needed_so_far() -> None:
-    """A model that reads byte by byte needs four times the usual; without any experience the usual holds."""
+def test_new_texts_are_estimated_by_what_earlier_ones_needed() -> None:
+    """A model that reads byte by byte needs four times the usual; without earlier turns the usual number is used."""
     text = "some words of English " * 10
     assert history_window.ruler_of("m", []).text(text) == 55
     needed = 4 * 2 * 55 + 8
     assert history_window.ruler_of("m", [turn(text, text, tokens=needed)]).text(text) == 220
 
 
-def test_signs_of_chinese_are_about_a_token_each() -> None:
+def test_chinese_characters_are_about_a_token_each() -> None:
     """Not a quarter of one."""
     assert history_window.ruler_of("m", []).text("数据科学") == 4
 
 
-def test_pictures_take_room_too() -> None:
+def test_pictures_take_tokens_too() -> None:
     """Of a message with two of them."""
     message = Message("user", "", ("aGk=", "aGk="))
     assert history_window.ruler_of("m", []).messages([message]) > 500
 
 
 @pytest.mark.parametrize(
-    ("sizes", "room", "count"),
+    ("sizes", "limit", "count"),
     [((), 0, 0), ((), -5, 0), ((10, 10), 20, 0), ((10, 10), 19, 1), ((10, 10), 9, 2), ((5, 10, 5), 15, 1), ((10, 10), -1, 2)],
 )
-def test_the_oldest_turns_are_left_out_first(sizes: tuple[int, ...], room: int, count: int) -> None:
+def test_the_oldest_turns_are_left_out_first(sizes: tuple[int, ...], limit: int, count: int) -> None:
     """As few as possible."""
-    assert history_window.left_out(sizes, room) == count
+    assert history_window.left_out(sizes, limit) == count
 
 
 @given(SIZES, st.integers(-100, 10_000))
-def test_what_is_left_fits_and_one_more_would_not(sizes: list[int], room: int) -> None:
+def test_what_is_left_fits_and_one_more_would_not(sizes: list[int], limit: int) -> None:
     """For any sizes."""
-    count = history_window.left_out(sizes, room)
-    assert not sizes[count:] or sum(sizes[count:]) <= room
-    assert count == 0 or sum(sizes[count - 1 :]) > room
+    count = history_window.left_out(sizes, limit)
+    assert not sizes[count:] or sum(sizes[count:]) <= limit
+    assert count == 0 or sum(sizes[count - 1 :]) > limit
 
 
-def test_the_answer_gets_its_room() -> None:
-    """What it may take, but no more than a quarter."""
+def test_tokens_are_kept_free_for_the_answer() -> None:
+    """As many as the max tokens, but at most a quarter of the context."""
     assert history_window.free_for_answer(4096, 100) == 100
     assert history_window.free_for_answer(4096, 4096) == 1024
     assert history_window.free_for_answer(4096, -1) == 1024
@@ -106,7 +106,7 @@ def test_a_request_loses_whole_turns_and_never_the_system_prompt() -> None:
 CALLS = ({"function": {"name": "add", "arguments": {"a": 2, "b": 3}}},)
 
 
-def test_calls_and_functions_take_room_too() -> None:
+def test_calls_and_functions_take_tokens_too() -> None:
     """What stands between a prompt and its answer goes out again, and the descriptions of the functions with each request."""
     plain = turn("word " * 40, "word " * 40)
     between = (Message("assistant", "", tool_calls=CALLS), Message("tool", "word " * 40, tool_name="add"))

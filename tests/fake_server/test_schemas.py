@@ -106,9 +106,9 @@ def test_a_schema_is_answered_over_the_wire(http: httpx.Client) -> None:
     message = {"role": "user", "content": "Paris please"}
     chat = {"model": "sandbox-chat", "messages": [message], "format": schema, "stream": False}
     generate = {"model": "sandbox-chat", "prompt": "Paris please", "format": schema, "stream": False}
-    said = http.post("/api/chat", json=chat).json()["message"]["content"]
-    assert json.loads(said) == {"city": "Paris", "people": 1}
-    assert http.post("/api/generate", json=generate).json()["response"] == said
+    text = http.post("/api/chat", json=chat).json()["message"]["content"]
+    assert json.loads(text) == {"city": "Paris", "people": 1}
+    assert http.post("/api/generate", json=generate).json()["response"] == text
 
 
 def test_a_pattern_without_anchors_is_refused(http: httpx.Client) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ollama_magics.embeddings.interrupt import StopButton
 from ollama_magics.embeddings.job import Job
 from ollama_magics.errors import Interrupted
+from ollama_magics.jobs.interrupt import DeferredInterrupt
 from ollama_magics.store.vectors import VectorStore
-from tests.embeddings.asked import Call, Connect, healthy, serving, vectors
+from tests.embeddings.batch_server import Call, Connect, healthy, serving, vectors
 
 TEXTS = [f"text {number}" for number in range(30)]
 
@@ -98,7 +98,7 @@ class Pressing:
         sys.settrace(self._before)
 
     def _trace(self, frame: FrameType, _event: str, _argument: object) -> Any:
-        self.started = self.started or frame.f_code is Job.work.__code__
+        self.started = self.started or frame.f_code is Job.run.__code__
         self.left -= self.started
         if self.left == 0:
             press()
@@ -129,7 +129,7 @@ def test_wherever_it_is_pressed_all_threads_end_and_the_next_job_succeeds(connec
 
 def test_a_press_is_raised_when_the_job_is_over() -> None:
     """Not later, in the cell after this one."""
-    with pytest.raises(KeyboardInterrupt), StopButton():
+    with pytest.raises(KeyboardInterrupt), DeferredInterrupt():
         press()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -139,7 +139,7 @@ def test_a_handler_of_somebody_else_stays_in_force() -> None:
     pressed: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     try:
-        with StopButton():
+        with DeferredInterrupt():
             press()
     finally:
         signal.signal(signal.SIGINT, before)

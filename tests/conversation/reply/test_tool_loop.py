@@ -1,4 +1,4 @@
-"""A turn in which the model calls functions: what is sent again, what is kept, and what ends it."""
+"""A turn in which the model calls functions: what is sent again, what is kept, and when it ends."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-def said(text: str = "", **fields: Any) -> Chunk:
+def piece(text: str = "", **fields: Any) -> Chunk:
     """Return one piece of an answer."""
     return chunk(faults.chunk(text, **fields))
 
 
 def calling(*calls: dict[str, Any], text: str = "", thinking: str = "") -> tuple[Chunk, ...]:
     """Return an answer that ends in calls."""
-    return said(message={"content": text, "thinking": thinking, "tool_calls": list(calls)}), said(**LAST)
+    return piece(message={"content": text, "thinking": thinking, "tool_calls": list(calls)}), piece(**LAST)
 
 
 class Model:
@@ -60,7 +60,7 @@ def shown(reply: Reply) -> dict[str, str]:
     return answer_output(answer_view(reply))[0]
 
 
-ANSWER = (said("It is"), said(" 5."), said(**LAST))
+ANSWER = (piece("It is"), piece(" 5."), piece(**LAST))
 
 
 def test_a_call_is_run_and_its_result_sent_back() -> None:
@@ -105,7 +105,7 @@ def test_two_calls_at_once_are_answered_in_their_order() -> None:
     assert results == [("subtract", "error: there is no function 'subtract'; there are: add"), ("add", "5")]
 
 
-def test_a_model_that_calls_for_ever_is_stopped() -> None:
+def test_a_model_that_never_stops_calling_is_stopped() -> None:
     """After eight rounds, with all that was done."""
     model = Model(calling(ADD))
     reply = reply_of(model)
@@ -143,7 +143,7 @@ def test_an_interrupt_inside_of_a_function_keeps_what_there_is() -> None:
     assert memory.messages == ()
 
 
-def test_nobody_to_ask_is_an_error_that_keeps_the_reply() -> None:
+def test_no_way_to_ask_for_permission_is_an_error_that_keeps_the_reply() -> None:
     """The call stands in it, and says that it did not run."""
     reply = reply_of(Model(calling(ADD), ANSWER), confirm=None)
     with pytest.raises(ToolProblem) as caught:
@@ -161,7 +161,7 @@ def test_the_calls_are_shown_where_they_happened() -> None:
 
     hostile = "<img src=x onerror=alert(1)>\x1b[31m"
     call = {"function": {"name": "echo", "arguments": {"text": hostile}}}
-    reply = reply_of(Model(calling(call, text="Before."), (said("After."), said(**LAST))), function=echo)
+    reply = reply_of(Model(calling(call, text="Before."), (piece("After."), piece(**LAST))), function=echo)
     assert reply.text == "After."
     found = shown(reply)
     page = found["text/html"]
@@ -174,7 +174,7 @@ def test_the_calls_are_shown_where_they_happened() -> None:
 
 
 def test_a_call_that_has_not_come_back_is_shown_as_waiting() -> None:
-    """While the person is asked, the card stands there already."""
+    """While the user is asked, the card is there already."""
     seen: list[str] = []
 
     def confirm(_: Call) -> bool:
@@ -206,30 +206,30 @@ def test_a_refusal_as_too_long_leaves_out_turns_in_any_round() -> None:
     assert [call.result for call in reply.tool_calls] == ["5"]
 
 
-def test_a_turn_with_calls_has_the_tokens_of_all_that_was_said() -> None:
+def test_a_turn_with_calls_counts_the_tokens_of_all_its_messages() -> None:
     """The last count of the server covers them; thoughts are not sent again, nor counted."""
     memory = Conversation()
     counted = LAST | {"prompt_eval_count": 90, "eval_count": 7}
     assert reply_of(
-        Model(calling(ADD, thinking="Hm " * 50), (said("5"), said(**counted))), conversation=memory, fixed_tokens=10
+        Model(calling(ADD, thinking="Hm " * 50), (piece("5"), piece(**counted))), conversation=memory, fixed_tokens=10
     ).text
     assert [turn.tokens for turn in memory.turns] == [90 + 7 - 10]
 
 
-def test_what_was_called_is_kept_when_a_cut_answer_goes_on() -> None:
+def test_calls_are_kept_when_a_cut_answer_is_continued() -> None:
     """The turn is one: prompt, calls, results, and both halves of the answer."""
     memory = Conversation()
-    cut = (said("It is"), said(**(LAST | {"done_reason": "length"})))
+    cut = (piece("It is"), piece(**(LAST | {"done_reason": "length"})))
     assert reply_of(Model(calling(ADD), cut), conversation=memory).text == "It is"
     [turn] = memory.turns
     request = ChatRequest(model="m", messages=(turn.prompt, *turn.between, turn.answer))
-    reply = Reply(request, Model((said(" 5."), said(**LAST))).chat, ReplyContext(conversation=memory, continues=turn))
+    reply = Reply(request, Model((piece(" 5."), piece(**LAST))).chat, ReplyContext(conversation=memory, continues=turn))
     assert reply.text == "It is 5."
     assert [message.role for message in memory.messages] == ["user", "assistant", "tool", "assistant"]
 
 
 def test_an_empty_chunk_comes_when_calls_have_been_run() -> None:
-    """So that who shows the reply can show the result before the model has read it."""
+    """So that the result can be shown before the model has read it."""
     reply = reply_of(Model(calling(ADD), ANSWER))
     results = [reply.tool_calls[0].result for chunk in reply if chunk == Chunk()]
     assert results == ["5"]

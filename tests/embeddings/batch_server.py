@@ -13,12 +13,12 @@ import numpy as np
 
 from ollama_magics.embeddings.collect import embed
 from ollama_magics.embeddings.inputs import source_of
-from ollama_magics.embeddings.options import read
+from ollama_magics.embeddings.options import read_options
 from ollama_magics.embeddings.report import EmbedReport
-from ollama_magics.embeddings.retry import RetryPolicy
-from ollama_magics.embeddings.servers import Place
+from ollama_magics.embeddings.servers import Endpoint
 from ollama_magics.errors import EmbeddingProblem
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.jobs.retry import RetryPolicy
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
 from tests.faults import FaultServer, Send, Step, fine, whole
@@ -33,7 +33,7 @@ NO_RUNNER = "llama runner process no longer running: -1"
 
 
 @dataclass(frozen=True)
-class Asked:
+class BatchRequest:
     """One request for vectors: its texts, its number among all (from 0), and the whole body."""
 
     texts: list[str]
@@ -41,7 +41,7 @@ class Asked:
     body: Mapping[str, Any]
 
 
-Rule = Callable[[Asked], Sequence[Step] | None]
+Rule = Callable[[BatchRequest], Sequence[Step] | None]
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Embeds:
             scripts: Mapping[str, Sequence[Step]] = serve.scripts  # type: ignore[attr-defined]
             return scripts[path]
         found = json.loads(body)
-        asked = Asked(found["input"], next(self.numbers), found)
+        asked = BatchRequest(found["input"], next(self.numbers), found)
         return self.rule(asked) or right(asked.texts)
 
 
@@ -105,11 +105,11 @@ def serving(rule: Rule, **options: Any) -> FaultServer:
     return FaultServer([Embeds(rule, **options)])
 
 
-def healthy(_: Asked) -> None:
+def healthy(_: BatchRequest) -> None:
     """Answer all batches right."""
 
 
-def asked_texts(server: FaultServer | FakeServer) -> list[list[str]]:
+def sent_texts(server: FaultServer | FakeServer) -> list[list[str]]:
     """Return the texts of each request for vectors."""
     if isinstance(server, FakeServer):
         return [found["input"] for _, path, found in server.requests if path == "/api/embed" and found]
@@ -123,25 +123,25 @@ class Call:
     connect: Connect
     servers: Sequence[FaultServer | FakeServer]
     store: Any = None
-    patience: RetryPolicy = QUICK
+    retry_policy: RetryPolicy = QUICK
     report: EmbedReport | None = None
 
-    def __call__(self, rows: Any, model: str = "m", **wishes: Any) -> np.ndarray[Any, Any]:
+    def __call__(self, rows: Any, model: str = "m", **options: Any) -> np.ndarray[Any, Any]:
         """Return the array."""
         clients = [self.connect(server.url) for server in self.servers]
-        places = [Place(client, InstalledModels(client)) for client in clients]
-        found, self.report = embed(source_of(rows), read(model, **wishes), places, self.store, self.patience)
+        endpoints = [Endpoint(client, InstalledModels(client)) for client in clients]
+        found, self.report = embed(source_of(rows), read_options(model, **options), endpoints, self.store, self.retry_policy)
         return found
 
-    def told(self) -> EmbedReport:
+    def last_report(self) -> EmbedReport:
         """Return the report of the last job."""
         assert self.report is not None
         return self.report
 
-    def problem(self, rows: Any, **wishes: Any) -> EmbeddingProblem:
+    def problem(self, rows: Any, **options: Any) -> EmbeddingProblem:
         """Return the error of a job that must fail because of its rows or of the answers."""
         try:
-            self(rows, **wishes)
+            self(rows, **options)
         except EmbeddingProblem as error:
             return error
         raise AssertionError("there was no error")

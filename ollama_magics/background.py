@@ -1,0 +1,76 @@
+"""Run a function in a thread and wait for its result in slices, so that the wait can be ended."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+SLICE = 0.2  # seconds that one wait lasts at the most: on Windows a longer one could not be interrupted
+_Result = TypeVar("_Result")
+
+
+class BackgroundCall(Generic[_Result]):
+    """Calls a function in a daemon thread, because the call itself cannot be interrupted.
+
+    ``discard`` receives a result that comes too late, such as a connection to close.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], _Result],
+        discard: Callable[[_Result], object] = lambda _: None,
+        *,
+        name: str = "ollama-background",
+    ) -> None:
+        self._function, self._discard = function, discard
+        self._outcome: queue.SimpleQueue[tuple[_Result | None, BaseException | None]] = queue.SimpleQueue()
+        self._lock, self._abandoned = threading.Lock(), False
+        self.thread = threading.Thread(target=self._run, daemon=True, name=name)
+
+    def wait(self, check: Callable[[], object], seconds: float = float("inf"), interval: float = SLICE) -> _Result:
+        """Start the call and return its result; ``check`` is called before each slice of the wait and may raise.
+
+        Raises what the function or ``check`` raises, and TimeoutError after so many seconds.
+        """
+        self.thread.start()
+        # The loop is a call of its own: where a try begins with a loop, Python 3.11 counts an interrupt that lands on the jump
+        # back as one before the try, and runs no finally.
+        try:
+            return self._result(check, time.monotonic() + seconds, interval)
+        finally:
+            self._abandon()
+
+    def _result(self, check: Callable[[], object], deadline: float, interval: float) -> _Result:
+        while time.monotonic() < deadline:
+            check()
+            try:
+                result, error = self._outcome.get(timeout=interval)
+            except queue.Empty:
+                continue
+            if error is not None:
+                raise error
+            return result  # type: ignore[return-value] # there is no error, so this is the result
+        raise TimeoutError
+
+    def _run(self) -> None:
+        try:
+            result = self._function()
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            self._outcome.put((None, error))
+            return
+        with self._lock:
+            if self._abandoned:
+                self._discard(result)
+            else:
+                self._outcome.put((result, None))
+
+    def _abandon(self) -> None:
+        with self._lock:
+            self._abandoned = True
+            while not self._outcome.empty():
+                result, error = self._outcome.get()
+                if error is None:
+                    self._discard(result)  # type: ignore[arg-type] # as above

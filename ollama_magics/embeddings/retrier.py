@@ -1,0 +1,189 @@
+"""Retry, split or drop a failed batch, or abort the job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+from ollama_magics.embeddings.batch import Batch, JobState
+from ollama_magics.embeddings.decoding import FlawedVectors
+from ollama_magics.embeddings.worker import SingleTexts
+from ollama_magics.errors import EmbeddingProblem, OllamaMagicsError, PromptTooLong
+from ollama_magics.jobs.queue import BatchFailure, Server
+from ollama_magics.jobs.retry import RetryPolicy
+from ollama_magics.messages import Phrase
+from ollama_magics.server.failures import FailureKind, failure_kind
+
+_MOST_CRASHES = 3  # of the runner with one text alone, after which the text is at fault
+_MOST_FAILURES = 3  # of a server without a success between them, after which it is left out if there is another
+_MOST_FAILED = 40  # texts that failed before a single one succeeded; then a text that any model can embed is tried
+_Failure = BatchFailure[Batch]
+
+
+class TooLong(Phrase):
+    """That a text is longer than the model can read."""
+
+
+class BatchRetrier:
+    """Decides about failed batches in the main thread; each decision puts what is left of the batch back into the queue."""
+
+    def __init__(self, state: JobState, servers: Sequence[Server[Batch]], policy: RetryPolicy, single_texts: SingleTexts) -> None:
+        self._state, self._servers, self._policy, self._single_texts = state, servers, policy, single_texts
+        self._stats = state.stats
+        self._retries = self._failed_texts = 0
+        self._server_works = False
+        self._decisions: dict[FailureKind, Callable[[_Failure], float]] = {
+            FailureKind.BUSY: self._wait,
+            FailureKind.UNAVAILABLE: self._wait,
+            FailureKind.CRASHED: self._find_crashing_text,
+            FailureKind.OUT_OF_MEMORY: self._shrink,
+            FailureKind.TOO_LONG: self._find_long_texts,
+            FailureKind.INPUT: self._find_bad_texts,
+            FailureKind.LOAD_FAILED: self._leave_out_or_abort,
+            FailureKind.FATAL: self._leave_out_or_abort,
+        }
+
+    def decide(self, failure: _Failure) -> None:
+        """Decide about one failure and let the server go on; raises its error where the job cannot go on."""
+        if isinstance(failure.error, FlawedVectors):
+            pause = self._retry_flawed(failure, failure.error)
+        elif failure.server.left_out:
+            pause = self._retry(failure.batch)
+        else:
+            pause = self._decisions[failure_kind(failure.error)](failure)
+        self._state.queue.resume(failure.server, pause=pause)
+
+    # Each decision returns the seconds for which the server gets nothing.
+
+    def _wait(self, failure: _Failure) -> float:
+        batch, server = failure.batch, failure.server
+        server.failures += 1
+        if server.failures >= _MOST_FAILURES and self._leave_out(failure):
+            return self._retry(batch)
+        self._count_retry(failure)
+
+        attempts = batch.attempts + 1
+        if attempts < self._policy.attempts:
+            delay = self._policy.delay(attempts)
+            self._retry(replace(batch, attempts=attempts), delay)
+            return delay
+        if server.failures >= attempts:  # nothing else succeeded meanwhile
+            _abort(failure)
+        return self._split_or_drop(failure)
+
+    def _find_crashing_text(self, failure: _Failure) -> float:
+        self._count_retry(failure)
+        delay = self._policy.first
+        batch = replace(failure.batch, crashes=failure.batch.crashes + 1, exclusive=True)
+        if len(batch.rows) > 1:
+            self._halve(batch, delay)
+        elif batch.crashes < _MOST_CRASHES:
+            self._retry(batch, delay)
+        else:
+            self._drop_unless_server_is_at_fault(failure)
+        return delay
+
+    def _shrink(self, failure: _Failure) -> float:
+        self._state.size.shrink(failure.batch)
+        if len(failure.batch.rows) == 1 and not self._stats.batches and not self._leave_out(failure):
+            _abort(failure)
+        return self._split_or_drop(failure)
+
+    def _find_long_texts(self, failure: _Failure) -> float:
+        batch = failure.batch
+        if len(batch.rows) > 1:
+            by_length = sorted(range(len(batch.rows)), key=lambda position: len(batch.texts[position]))
+            return self._halve(batch, order=by_length)
+        if self._state.options.truncate and not batch.truncate:
+            return self._retry(replace(batch, truncate=True))
+        return self._drop(failure)
+
+    def _find_bad_texts(self, failure: _Failure) -> float:
+        if not self._stats.batches and self._failed_texts >= _MOST_FAILED and not self._server_works:
+            self._server_works = self._single_texts.any_works()
+            if not self._server_works:
+                _abort(failure)
+        return self._split_or_drop(failure)
+
+    def _leave_out_or_abort(self, failure: _Failure) -> float:
+        if failure.batch.had_flaws and isinstance(failure.error, EmbeddingProblem):  # the same vectors again, now by themselves
+            self._stats.flaws.update(dict.fromkeys(failure.batch.rows, _flaw(failure.error)))
+            return 0.0
+        if not self._leave_out(failure):
+            _abort(failure)
+        return self._retry(failure.batch)
+
+    def _retry_flawed(self, failure: _Failure, error: FlawedVectors) -> float:
+        batch = failure.batch
+        if not batch.had_flaws:
+            return self._retry(replace(batch, had_flaws=True))
+        if self._leave_out_faulty_server(failure):
+            return self._retry(replace(batch, had_flaws=False))
+        self._stats.flaws.update(error.flaws)
+        return 0.0
+
+    # What decisions are made of.
+
+    def _split_or_drop(self, failure: _Failure) -> float:
+        if len(failure.batch.rows) > 1:
+            return self._halve(failure.batch)
+        return self._drop_unless_server_is_at_fault(failure)
+
+    def _drop_unless_server_is_at_fault(self, failure: _Failure) -> float:
+        if self._leave_out_faulty_server(failure):
+            return self._retry(replace(failure.batch, attempts=0, crashes=0, exclusive=False))
+        return self._drop(failure)
+
+    def _drop(self, failure: _Failure) -> float:
+        self._failed_texts += 1
+        self._stats.last_error = failure.error
+        self._stats.flaws[failure.batch.rows[0]] = _flaw(failure.error)
+        return 0.0
+
+    def _halve(self, batch: Batch, delay: float = 0.0, order: Sequence[int] | None = None) -> float:
+        """Send both halves, in the order of the positions given, which may separate good texts from bad ones."""
+        positions = order or range(len(batch.rows))
+        middle = (len(positions) + 1) // 2
+        for half in (positions[middle:], positions[:middle]):
+            self._retry(batch.part(half), delay)
+        return 0.0
+
+    def _retry(self, batch: Batch, delay: float = 0.0) -> float:
+        self._stats.retried += 1
+        self._state.queue.add_retry(replace(batch, due=time.monotonic() + delay if delay else 0.0))
+        return 0.0
+
+    def _count_retry(self, failure: _Failure) -> None:
+        self._retries += 1
+        if not self._policy.allows(self._retries, self._stats.batches):
+            _abort(failure)
+
+    def _leave_out_faulty_server(self, failure: _Failure) -> bool:
+        """Leave out a server that fails with a text that another one embeds; return whether that is so."""
+        return self._single_texts.works_elsewhere(failure) and self._leave_out(failure)
+
+    def _leave_out(self, failure: _Failure) -> bool:
+        """Go on without a server if another one is left; return whether that is so."""
+        server, error = failure.server, failure.error
+        if all(other.left_out for other in self._servers if other is not server):
+            return False
+        server.left_out = True
+        reason = error.phrase("what") if isinstance(error, OllamaMagicsError) else str(error)
+        self._stats.note("server_left_out", url=server.url, reason=reason)
+        return True
+
+
+def _flaw(error: BaseException) -> Phrase:
+    """Return why a text has no vector, as the end of a sentence about its row."""
+    if isinstance(error, PromptTooLong):
+        if error.tokens and error.limit:
+            return TooLong("row_longer", by=error.tokens - error.limit, tokens=error.tokens, limit=error.limit)
+        return TooLong("row_long")
+    facts = getattr(error, "facts", {})
+    return Phrase("row_failed", said=facts.get("said") or facts.get("reason") or error)
+
+
+def _abort(failure: _Failure) -> NoReturn:
+    raise failure.error.with_traceback(None) from None

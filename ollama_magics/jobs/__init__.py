@@ -1,0 +1,1 @@
+"""What jobs of many requests share: the queue, the worker threads, retries, interrupts and progress."""

@@ -1,0 +1,71 @@
+"""Note an interrupt when it arrives, and raise it where nothing is left half done."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+# Python runs the handler of a signal between any two steps of the main thread. An error raised there may land in a callback of a
+# weak reference, where it is dropped with a line on stderr (each import runs some), or between a lock and its release, for which
+# all other threads then wait. So the handler only notes the interrupt, and the main thread looks at it at safe points. It is also
+# raised at once while code of the user runs, such as a generator that gives the texts, since that may never return.
+
+
+class DeferredInterrupt:
+    """Replaces the handler of SIGINT within a ``with``, in the main thread only.
+
+    A handler that a program has set itself stays in force, unless ``replaces_any`` is true.
+    """
+
+    def __init__(self, *, replaces_any: bool = False) -> None:
+        self._replaces_any = replaces_any
+        self._noted = self._raises_at_once = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.getsignal(signal.SIGINT)
+        replaced = callable(self._before) if self._replaces_any else self._before is signal.default_int_handler
+        if replaced and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if signal.getsignal(signal.SIGINT) == self._note:
+            signal.signal(signal.SIGINT, self._before)
+        if kind is None:
+            self.check()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if an interrupt was noted."""
+        if self._noted:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def raising_at_once(self) -> Iterator[None]:
+        """Raise an interrupt at once within a ``with``: for code of the user, which may take any time."""
+        self._raises_at_once = True
+        try:
+            yield
+        finally:
+            self._raises_at_once = False
+        self.check()
+
+    def defer(self) -> None:
+        """Raise only in check() from now on, also where an interrupt has ended raising_at_once() half-way."""
+        self._raises_at_once = False
+
+    def _note(self, *_: object) -> None:
+        self._noted = True
+        if self._raises_at_once:
+            raise KeyboardInterrupt
+
+
+def defer_interrupt() -> DeferredInterrupt:
+    """Return a context that lets an interrupt wait for its end; what runs in it must be short.
+
+    An impatient user presses twice: the second interrupt must not keep the first one from closing the connection and keeping
+    the text.
+    """
+    return DeferredInterrupt(replaces_any=True)

@@ -1,0 +1,47 @@
+"""The progress bar of a job, as a widget or as text."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing import parent_process
+from threading import current_thread, main_thread
+from typing import Any
+
+
+class ProgressBar:
+    """Shows the finished rows, rows a second and the time left, unless nobody would see it.
+
+    ``length`` is the number of rows, or None where it is not known; ``unit`` is what a row is called.
+    """
+
+    def __init__(self, length: int | None, unit: str) -> None:
+        self._length, self._unit = length, unit
+        self._bar: Any = None
+        # a worker process has no screen, and bars of several threads would paint over each other; outputs that are compared
+        # (OLLAMA_MAGICS_STREAM=off) hold no times
+        is_alone = parent_process() is None and current_thread() is main_thread()
+        self._is_visible = is_alone and os.environ.get("OLLAMA_MAGICS_STREAM") != "off"
+
+    def begin(self) -> None:
+        """Show the bar, unless it is there."""
+        if self._bar is not None or not self._is_visible:
+            return
+        from tqdm.auto import tqdm  # noqa: PLC0415 - brings in ipywidgets in a notebook
+
+        class Bar(tqdm):  # type: ignore[type-arg] # its own stubs make it generic, itself it is not
+            monitor_interval = 0  # no thread of its own that would outlive the job
+
+        self._bar = Bar(total=self._length, unit=f" {self._unit}", initial=0)
+
+    def update(self, done: int, reused: int) -> None:
+        """Move the bar to so many finished rows, of which some were reused."""
+        if self._bar is None:
+            return
+        if reused:
+            self._bar.set_postfix(reused=reused, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def end(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()

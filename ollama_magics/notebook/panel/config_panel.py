@@ -1,0 +1,186 @@
+"""The form of a session as a widget, whose fields and buttons follow the settings, the server and each other."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import Any
+
+import ipywidgets as widgets
+
+from ollama_magics import messages
+from ollama_magics.errors import OllamaMagicsError
+from ollama_magics.notebook.panel import fields
+from ollama_magics.notebook.panel.checking import CheckControls, SaveControls
+from ollama_magics.notebook.panel.fields import SECRET_FIELDS, Fold, KeyField, Row
+from ollama_magics.notebook.panel.model_list import ModelList, ModelLookup, detected_settings
+from ollama_magics.notebook.panel.notes import make_note, model_notes
+from ollama_magics.server.models import ModelRegistry
+from ollama_magics.session.session import Session
+from ollama_magics.settings import form
+
+_MAIN = ("model", "base_url", "model_type", "context_length", "max_tokens", "vision", "tools", "embedding_model")
+_MORE = tuple(name for name in form.form() if name not in (*_MAIN, "language"))
+_FIELDS = (*_MAIN, *_MORE, "language")
+# settings that a model type does not use
+_HIDDEN = {kind: form.unused(kind) for kind in form.words("model_type")}
+# with another one of these, other models may be installed
+_CONNECTION = ("base_url", "ca_bundle", "headers", "proxy", "api_key_env", "key_store", "local_only", "connect_timeout")
+_SHOWN_AS_NOTES = ("max_over_context",)  # notices that stand beside their field
+
+
+class Panel(widgets.VBox):
+    """The form of a session; a changed field takes effect at once, and a refused value says why beside its field."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = threading.RLock()  # a field, a line of the notebook, or the server's answer: one at a time
+        self._changing = ""  # the setting that its own field changes
+        self._is_detecting = False  # while detected settings are set
+        self._registry: ModelRegistry | None = None
+        self._rows = {name: Row(name, self._text(name), self._take) for name in _FIELDS}
+        self._message = widgets.HTML()
+        self._lookup = ModelLookup(session, self._lock, self._update_models)
+        self._models = ModelList(lambda name: self._set("model", name))
+        self._key = KeyField(session, self._show_message, self._connection_changed)
+        self._checks = CheckControls(session, self._key.wait, self._set, self._show_message, self._verified)
+        self._saving = SaveControls(session, self._checks, self._refused_field, self._show_message)
+        self._more = Fold(*(self._rows[name].widget for name in _MORE))
+        super().__init__(self._layout_children())
+        self._set_language()
+        session.settings.observe(self._follow, names=list(_FIELDS))
+        self._lookup.begin()
+
+    def __repr__(self) -> str:
+        return "<the form of ollama_magics>"  # an output that notebooks compare: no address, no port
+
+    def _layout_children(self) -> list[Any]:
+        main = {name: self._rows[name].widget for name in _MAIN}
+        model, base_url = main.pop("model"), main.pop("base_url")
+        saving, checks = self._saving, self._checks
+        buttons = fields.indented(saving.save, checks.check, checks.stop, saving.save_anyway, saving.mark)
+        above = [model, self._models.widget, base_url, self._key.widget, *main.values()]
+        below = [self._rows["language"].widget, buttons, fields.indented(self._message)]
+        return [*above, self._more.widget, *below, checks.report, checks.repairs]
+
+    # Changes by a field, a choice in the list, a repair, or a line of the notebook.
+
+    def _take(self, name: str, typed: str) -> None:
+        row = self._rows[name]
+        with self._lock:
+            self._changing = name
+            try:
+                self._session.configure({name: typed})
+            except OllamaMagicsError as error:
+                error.language = self._session.language
+                row.refuse(f"{error.what} {error.how_we_know}")
+                self._hide_secret(row, typed)
+            else:
+                row.is_refused = False
+                self._hide_secret(row, typed)
+                self._show_message()
+                self._changed(name)
+            finally:
+                self._changing = ""
+
+    def _hide_secret(self, row: Row, typed: str) -> None:
+        """Replace a value that may hold a password by what may be seen of it."""
+        may_hold_secret = row.name == "headers" or (row.name in SECRET_FIELDS and ("@" in typed or "?" in typed))
+        if may_hold_secret and (row.is_refused or getattr(self._session.settings, row.name) != typed):
+            row.show(self._text(row.name))
+
+    def _text(self, name: str) -> str:
+        """Return the value of a setting as its field shows it, without what is secret."""
+        return form.shown(getattr(self._session.settings, name))
+
+    def _set(self, name: str, value: str) -> None:
+        self._rows[name].show(value)
+        self._take(name, value)
+
+    def _follow(self, change: Any) -> None:
+        """Show a setting that was changed elsewhere."""
+        name = change["name"]
+        with self._lock:
+            if name != self._changing:
+                self._rows[name].show(self._text(name))
+                self._rows[name].is_refused = False
+                if not self._is_detecting:
+                    self._changed(name)
+
+    def _changed(self, name: str) -> None:
+        if name == "language":
+            self._set_language()
+            return
+        self._checks.settings_changed()
+        self._saving.hide_save_anyway()
+        self._update_notes()
+        if name == "model" or name in _CONNECTION:
+            self._lookup.begin()
+
+    def _connection_changed(self) -> None:
+        self._checks.settings_changed()
+        self._saving.hide_save_anyway()
+        self._lookup.begin()
+
+    def _verified(self) -> None:
+        self._saving.confirm()
+        self._lookup.begin()  # the model is in memory now
+
+    # Answers of the server.
+
+    def _update_models(self, registry: ModelRegistry | None) -> None:
+        """Show what is installed, and set what follows from the chosen model; called under the lock."""
+        self._registry = registry
+        self._list_models()
+        card = registry.card(str(self._session.settings.model)) if registry else None
+        self._is_detecting = True
+        try:
+            has_changed = self._session.resolved.fill(detected_settings(card, self._session.settings) if card else {})
+        finally:
+            self._is_detecting = False
+        if has_changed:
+            self._checks.settings_changed(by_server=True)
+            self._saving.hide_save_anyway()
+        self._update_notes()
+
+    def _list_models(self) -> None:
+        registry, settings = self._registry, self._session.settings
+        self._models.show(registry, str(settings.model), self._session.language)
+        self._rows["embedding_model"].set_options(tuple(registry.able("embedding")) if registry else ())
+        self._rows["model"].set_options(tuple(registry.names) if registry else ())
+
+    # Texts.
+
+    def _set_language(self) -> None:
+        language = self._session.language
+        for row in self._rows.values():
+            row.set_language(language)
+        self._more.set_text(messages.phrase("more", language))
+        for part in (self._key, self._checks, self._saving):
+            part.set_language()
+        self._list_models()
+        self._update_notes()
+
+    def _update_notes(self) -> None:
+        settings, registry = self._session.settings, self._registry
+        card = registry.card(str(settings.model)) if registry else None
+        of_model = model_notes(card, settings, self._session.language)
+        for name, row in self._rows.items():
+            row.set_hidden(is_hidden=name in _HIDDEN.get(settings.model_type, ()))
+            if not row.is_refused:
+                text, is_warning = make_note(name, self._session, registry, of_model.get(name))
+                row.set_note(text, is_warning=is_warning)
+        address = ""
+        with suppress(OllamaMagicsError):  # its note says why it cannot be used
+            address = self._session.address.url
+        self._rows["base_url"].field.placeholder = address
+
+    def _refused_field(self) -> str:
+        names = [name for name, row in self._rows.items() if row.is_refused]
+        return messages.label(names[0], self._session.language) if names else ""
+
+    def _show_message(self, text: str = "") -> None:
+        language, notices = self._session.language, self._session.resolved.take_notices()
+        parts = [text, *(messages.notice(key, facts, language) for key, facts in notices if key not in _SHOWN_AS_NOTES)]
+        message = " · ".join(filter(None, parts))
+        self._message.value = fields.note_html(message) if message else ""

@@ -1,0 +1,47 @@
+"""What a type checker sees of the public calls; read by mypy in ``make check``, and by pyright where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, assert_type
+
+import numpy as np
+
+import ollama_magics as om
+from ollama_magics import CheckReport, EmbedReport, Replies, Reply, ToolCall
+
+
+def confirm(call: ToolCall) -> bool:
+    """Let every function run."""
+    return bool(call.name)
+
+
+def watch(report: EmbedReport) -> None:
+    """Take the report of a job."""
+    assert_type(report.seconds, float)
+
+
+def use(replies: Replies) -> None:
+    """Use each public call with parameters of the right types."""
+    reply = om.chat("Hi", model="m", temperature=0.5, max_tokens="8k", stop=["END"], think="low", tools=[max], confirm=confirm)
+    assert_type(reply, Reply)
+    assert_type(reply.text, str)
+    assert_type(replies[0], Reply)
+    assert_type(om.embed(["a"], batch=8, on_error="nan", report=watch), np.ndarray[Any, np.dtype[np.float32]])
+    assert_type(om.check(deep=True), CheckReport)
+    assert_type(om.models(), list[dict[str, Any]])
+    assert_type(next(om.pull("m")).status, str)
+    with om.sandbox(delay=0) as url:
+        assert_type(url, str)
+    om.configure(model="m", context_length="8k", temperature=None, vision="yes")
+    om.use_profile("work")
+
+
+def misuse() -> Iterator[object]:
+    """Use them wrongly; each line is an error of its own, and an ignored one that is none is reported."""
+    yield om.chat("Hi", temperatur=0.5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    yield om.chat("Hi", temperature="warm")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    yield om.chat("Hi", think="a lot")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    yield om.embed(["a"], on_error="ignore")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    yield om.check(depth=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    om.configure(vision="perhaps")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
