@@ -121,7 +121,7 @@ class _Check:
         names = {stage.name for stage in known}
         not_asked = self.phrase("not_asked")
         later = [name for name in ("address", *self.later_stages(), *DEEP_STAGES) if name not in names]
-        stages = (*known, *(Stage(name, "not asked", not_asked) for name in later))
+        stages = (*known, *(Stage(name, "not run", not_asked) for name in later))
         return CheckReport(stages, self.request.language, complete)
 
     def run_stage(self, name: str) -> bool:
@@ -148,7 +148,7 @@ class _Check:
         """Report a stage that is still running."""
         if note:
             note.language = self.request.language
-        running = Stage(name, "asking", sentence, notes=(note,) if note else ())
+        running = Stage(name, "running", sentence, notes=(note,) if note else ())
         self.on_progress(self.report(complete=False, running=running))
 
     # Stages that find the server

@@ -15,7 +15,7 @@ from ollama_magics.fake_server.server import FakeServer
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, refusing, whole
 
 STAGES = ("address", "connection", "server", "model", "abilities")  # of a number and plain http
-LATER = ["not asked"] * len(DEEP_STAGES)
+LATER = ["not run"] * len(DEEP_STAGES)
 CAPABLE = ["completion", "vision"]
 
 
@@ -35,7 +35,7 @@ def states(report: CheckReport) -> list[str]:
 def stopped_at(stage: str) -> list[str]:
     """Return the states of a check that stopped there."""
     before = STAGES.index(stage)
-    return ["ok"] * before + ["failed"] + ["not asked"] * (len(STAGES) - before - 1) + LATER
+    return ["ok"] * before + ["failed"] + ["not run"] * (len(STAGES) - before - 1) + LATER
 
 
 def test_a_good_server_passes_every_stage(stand_in: FakeServer) -> None:
@@ -250,6 +250,6 @@ def test_a_report_is_true_only_if_every_stage_passed() -> None:
     passed = tuple(Stage(name, "ok") for name in STAGES)
     assert CheckReport(passed)
     assert not CheckReport(passed, complete=False)
-    assert CheckReport((*passed, Stage("load", "not asked")))
-    assert not CheckReport((*passed, Stage("load", "asking")))
+    assert CheckReport((*passed, Stage("load", "not run")))
+    assert not CheckReport((*passed, Stage("load", "running")))
     assert not CheckReport((*passed[:-1], Stage("abilities", "failed")))

@@ -47,7 +47,7 @@ def test_a_long_load_is_reported_and_is_no_error(monkeypatch: pytest.MonkeyPatch
     seen: list[CheckReport] = []
     with FaultServer(fine(show=card(), chat=[Wait(0.4), *saying("Hello")])) as server:
         assert check(CheckRequest(server.url, model="m", deep=True), seen.append)
-    ticks = [stage for report in seen for stage in report.stages if (stage.name, stage.state) == ("load", "asking")]
+    ticks = [stage for report in seen for stage in report.stages if (stage.name, stage.state) == ("load", "running")]
     assert ticks
     assert ticks[0].sentence.startswith("loading m … ")
     assert ticks[0].notes[0].code == "model-loading"
@@ -73,7 +73,7 @@ def test_an_interrupt_leaves_no_connection_behind() -> None:
     """The stop button ends the load on the server, too, and nothing of ours goes on."""
 
     def press(report: CheckReport) -> None:
-        if any((stage.name, stage.state) == ("load", "asking") for stage in report.stages):
+        if any((stage.name, stage.state) == ("load", "running") for stage in report.stages):
             raise KeyboardInterrupt
 
     outer = threading.Event()
@@ -128,7 +128,7 @@ def test_the_report_is_the_same_as_json(stand_in: FakeServer) -> None:
     """With a code for programs, and null where nothing failed."""
     good = json.loads(check(CheckRequest(stand_in.url, model="sandbox-chat")).as_json())
     assert (good["ok"], good["code"]) == (True, None)
-    assert [stage["state"] for stage in good["stages"]] == ["ok"] * 5 + ["not asked"] * 3
+    assert [stage["state"] for stage in good["stages"]] == ["ok"] * 5 + ["not run"] * 3
     bad = check(CheckRequest(stand_in.url, model="nope"))
     found = json.loads(str(bad.shown_as_json()))
     assert bad.error is not None
