@@ -1,1 +1,1 @@
-"""The connectivity check: what stands between this kernel and an answer, found in stages."""
+"""The connectivity check: find in stages why the server or the model does not answer."""

@@ -88,8 +88,13 @@ def detect_platform(environment: Environment) -> Platform:
     linux = "desktop" if "linuxkit" in kernel else "windows" if "microsoft" in kernel else "linux"
     host_system = {"darwin": "mac", "win32": "windows"}.get(environment.system, linux)
 
+    # the default route of /proc/net/route, whose numbers are little-endian
+    routes = (line.split() for line in environment.read_file("/proc/net/route").splitlines()[1:])
+    address = next((words[2] for words in routes if len(words) > 2 and words[1] == "0" * 8 and len(words[2]) == 8), "")
+    gateway = socket.inet_ntoa(bytes.fromhex(address)[::-1]) if address else ""
+
     is_mirrored = "wsl" in weights and environment.run_program("wslinfo", "--networking-mode") == "mirrored"
-    return Platform(weights, _default_gateway(environment), nameserver, host_system, is_mirrored)
+    return Platform(weights, gateway, nameserver, host_system, is_mirrored)
 
 
 def _indications(environment: Environment) -> Iterator[tuple[str, float]]:
@@ -116,12 +121,3 @@ def _indications(environment: Environment) -> Iterator[tuple[str, float]]:
         ("vscode", 0.7, has("VSCODE_IPC_HOOK_CLI") or has("VSCODE_AGENT_FOLDER")),
     ]
     yield from ((kind, weight) for kind, weight, is_present in indications if is_present)
-
-
-def _default_gateway(environment: Environment) -> str:
-    """Return the address behind the default route of /proc/net/route, whose numbers are little-endian."""
-    for line in environment.read_file("/proc/net/route").splitlines()[1:]:
-        columns = line.split()
-        if len(columns) > 2 and columns[1] == "00000000" and len(columns[2]) == 8:
-            return socket.inet_ntoa(bytes.fromhex(columns[2])[::-1])
-    return ""

@@ -72,13 +72,13 @@ class CheckRequest:
         return bool(self.recorder and self.recorder.replays)
 
 
-_SIGNS = {"ok": "✓", "failed": "✗", "not asked": "–", "asking": "…"}
+_SIGNS = {"ok": "✓", "failed": "✗", "not run": "–", "running": "…"}
 _GREY = "var(--jp-content-font-color2, #6e7781)"
 _COLOURS = {
     "ok": "var(--jp-success-color1, #1a7f37)",
     "failed": "var(--jp-error-color1, #cf222e)",
-    "not asked": _GREY,
-    "asking": _GREY,
+    "not run": _GREY,
+    "running": _GREY,
 }
 _MILLISECONDS = "text-align:right;vertical-align:top;padding:2px 0;white-space:nowrap;font-variant-numeric:tabular-nums"
 _BOX = (
@@ -94,9 +94,9 @@ class Stage:
     Attributes
     ----------
     name : str
-        *address*, *name*, *connection*, *encryption*, *server*, *model*, *abilities*, *load*, *answer* or *proofs*.
+        *address*, *name*, *connection*, *encryption*, *server*, *model*, *abilities*, *load*, *answer* or *tests*.
     state : str
-        *ok*, *failed*, *not asked* or, while it runs, *asking*.
+        *ok*, *failed*, *not run* or, before it ends, *running*.
     sentence : str
         What was found.
     milliseconds : float or None
@@ -151,7 +151,7 @@ class CheckReport:
     @property
     def ok(self) -> bool:
         """Whether the check ended without a failure; stages that did not run do not count."""
-        return self.complete and not any(stage.state in ("failed", "asking") for stage in self.stages)
+        return self.complete and not any(stage.state in ("failed", "running") for stage in self.stages)
 
     def __bool__(self) -> bool:
         return self.ok
@@ -207,7 +207,7 @@ class CheckReport:
 
     def _rows(self, stages: Iterable[Stage]) -> Iterator[tuple[str, Stage]]:
         """Yield (label, stage) for each row; stages in succession that did not run share one."""
-        for is_skipped, alike in groupby(stages, lambda stage: stage.state == "not asked"):
+        for is_skipped, alike in groupby(stages, lambda stage: stage.state == "not run"):
             if not is_skipped:
                 yield from ((self._label(stage), stage) for stage in alike)
                 continue
@@ -233,7 +233,7 @@ class CheckReport:
 
     def _cells(self, label: str, stage: Stage) -> tuple[Cell, ...]:
         time = f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
-        faint = f"color:{_GREY};" if stage.state == "not asked" else ""
+        faint = f"color:{_GREY};" if stage.state == "not run" else ""
         left = "text-align:left;vertical-align:top;padding:2px"
         told = "".join(_explained(error, is_note=error is not stage.error) for error in stage.problems)
         return (

@@ -22,7 +22,7 @@ from ollama_magics.server.transport import proxy_for
 from ollama_magics.server.transport_errors import of_socket
 from ollama_magics.server.wire import OLDEST_SERVER, ModelCard, full_name, version_number
 
-DEEP_STAGES = ("load", "answer", "proofs")
+DEEP_STAGES = ("load", "answer", "tests")
 # The stages before the load end within 10 s, whatever a server does. After _LAST_REQUEST_SECONDS no request is begun; those
 # under way end within 2 s (a connection, a handshake); the search for an explanation has the rest.
 _NAME_SECONDS, _CONNECT_SECONDS, _METADATA_SECONDS, _EXPLAIN_SECONDS = 1.5, 2.0, 2.0, 2.5
@@ -121,7 +121,7 @@ class _Check:
         names = {stage.name for stage in known}
         not_asked = self.phrase("not_asked")
         later = [name for name in ("address", *self.later_stages(), *DEEP_STAGES) if name not in names]
-        stages = (*known, *(Stage(name, "not asked", not_asked) for name in later))
+        stages = (*known, *(Stage(name, "not run", not_asked) for name in later))
         return CheckReport(stages, self.request.language, complete)
 
     def run_stage(self, name: str) -> bool:
@@ -148,7 +148,7 @@ class _Check:
         """Report a stage that is still running."""
         if note:
             note.language = self.request.language
-        running = Stage(name, "asking", sentence, notes=(note,) if note else ())
+        running = Stage(name, "running", sentence, notes=(note,) if note else ())
         self.on_progress(self.report(complete=False, running=running))
 
     # Stages that find the server
@@ -275,8 +275,8 @@ class _Check:
         self.report_progress("answer", self.phrase("asking"))
         return capability_tests.answer(self.model_under_test())
 
-    def check_proofs(self) -> str:
-        self.report_progress("proofs", self.phrase("asking"))
+    def check_tests(self) -> str:
+        self.report_progress("tests", self.phrase("asking"))
         return capability_tests.run_tests(self.model_under_test())
 
     def model_under_test(self) -> ModelUnderTest:

@@ -501,5 +501,5 @@ LABELS: dict[str, str] = {
     "stage_encryption": "Encryption",
     "stage_load": "Load",
     "stage_answer": "Answer",
-    "stage_proofs": "Proofs",
+    "stage_tests": "Tests",
 }

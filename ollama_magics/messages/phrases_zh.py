@@ -544,5 +544,5 @@ LABELS: dict[str, str] = {
     "stage_encryption": "加密",
     "stage_load": "加载",
     "stage_answer": "回答",
-    "stage_proofs": "验证",
+    "stage_tests": "测试",
 }

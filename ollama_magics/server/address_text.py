@@ -22,18 +22,18 @@ from ollama_magics.secret import BULLETS
 class ChangeReason(StrEnum):
     """Why an address differs from the text that was typed: the name is a stable key, the value an English clause."""
 
-    BLANK = "nothing was typed, and Ollama listens there unless it is told otherwise"
+    BLANK = "nothing was typed, and this is Ollama's default address"
     INVISIBLE = "characters that cannot be seen were left out"
     EDGES = "spaces, quotes and marks around the address were left out"
     PICKED = "only the address was taken from the text"
-    NO_ADDRESS = "the command names no address, and Ollama listens there unless it is told otherwise"
+    NO_ADDRESS = "the command names no address, and this is Ollama's default address"
     USERINFO = "name and password are kept apart from the address"
     WIDE = "full-width characters were written as plain ones"
-    QUERY = "what follows ? or # is no part of the address"
-    BRACKETS = "an IPv6 address stands in brackets"
-    MACHINE = "no machine was named, so it is the one of this kernel"
-    NETWORK_NAME = "the network knows such a name in plain letters only"
-    BIND = "0.0.0.0, :: and * say where a server listens, and it is reached on the loopback address"
+    QUERY = "the part after ? or # is not used"
+    BRACKETS = "an IPv6 address needs brackets"
+    MACHINE = "no host was typed, so it is the kernel's own machine"
+    NETWORK_NAME = "DNS has such a name in ASCII letters only"
+    BIND = "0.0.0.0, :: and * are addresses to listen on; clients connect to the loopback address"
     CLOUD = "ollama.com is reached over https"
     SCHEME = "no http:// was typed"
     PORT = "no port was typed, and Ollama's own is 11434"
@@ -120,10 +120,6 @@ def _without_invisible(text: str) -> str:
     return "".join(char for char in text if char.isspace() or unicodedata.category(char) not in {"Cc", "Cf"})
 
 
-def _on_one_line(text: str) -> str:
-    return " ".join(re.sub(r"[\\^`]\r?\n", " ", text).split())
-
-
 def _find_address(text: str) -> str:
     """Return the value of a setting such as OLLAMA_HOST in the text, or the word that is an address."""
     named = _NAMED_VALUE.search(text)
@@ -159,7 +155,8 @@ def only_http(text: str) -> str:
 
 TEXT_STEPS: tuple[Step, ...] = (
     (_without_invisible, ChangeReason.INVISIBLE),
-    (_on_one_line, ChangeReason.EDGES),
+    (replacing(r"[\\^`]\r?\n", " "), ChangeReason.EDGES),
+    (lambda text: " ".join(text.split()), ChangeReason.EDGES),
     (_find_address, ChangeReason.PICKED),
     (_trimmed, ChangeReason.EDGES),
     (lambda text: DEFAULT_URL if OLLAMA.match(text) or FETCH.match(text) else text, ChangeReason.NO_ADDRESS),

@@ -93,13 +93,6 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _redirect(refusal: Refusal) -> OllamaMagicsError | None:
-    if not 300 <= refusal.status < 400:
-        return None
-    location = quote(refusal.headers.get("location", "")) or "(none given)"
-    return ConnectionProblem("redirect-refused", url=refusal.url, status=refusal.status, location=location)
-
-
 def _prompt_too_long(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.kind is not FailureKind.TOO_LONG:
         return None
@@ -137,9 +130,12 @@ def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
 
 
 def _gateway_error(refusal: Refusal) -> OllamaMagicsError | None:
+    url, host, status, said = refusal.url, refusal.host, refusal.status, refusal.content
+    if 300 <= status < 400:
+        location = quote(refusal.headers.get("location", "")) or "(none given)"
+        return ConnectionProblem("redirect-refused", url=url, status=status, location=location)
     if refusal.is_ollamas:
         return None
-    url, host, status, said = refusal.url, refusal.host, refusal.status, refusal.content
     if status == 407:
         reason = Phrase("named_said", name=refusal.proxy or host, said=f"407 {said}")
         return ConnectionProblem("proxy-refused", url=url, host=host, reason=reason)
@@ -176,7 +172,6 @@ def _not_ollama(refusal: Refusal) -> OllamaMagicsError | None:
 
 
 _ERROR_FUNCTIONS: tuple[Callable[[Refusal], OllamaMagicsError | None], ...] = (
-    _redirect,
     _gateway_error,
     _access_denied,
     _prompt_too_long,

@@ -30,7 +30,7 @@ from ollama_magics.server.recorded_exchange import (
 from ollama_magics.server.transport import Recorder
 
 _VERSION = 1
-_ABOUT = "Exchanges with an Ollama server, recorded by ollama_magics. Prompts and answers stand here in clear."
+_ABOUT = "Exchanges with an Ollama server, recorded by ollama_magics. It holds prompts and answers in plain text."
 _HEAD = f'{{\n"about": "{_ABOUT}",\n"version": {_VERSION},\n"exchanges": [\n'.encode()
 _TAIL = b"\n]\n}\n"
 _LARGE = 8 * 1024 * 1024  # bytes; a larger file is rewritten only when it has grown by a tenth

@@ -200,7 +200,7 @@ def test_the_check_of_the_shell_has_an_exit_status(
     words = ["check", "--base-url", stand_in.url, *more]
     assert main([*words, "--model", "sandbox-chat"]) == 0
     shown = capsys.readouterr().out
-    assert ("✓ Proofs" in shown) == ("--deep" in more)
+    assert ("✓ Tests" in shown) == ("--deep" in more)
     assert ('"ok": true' in shown) == ("--json" in more)
     assert main([*words, "--model", "nope"]) == 1
     assert "model-missing" in capsys.readouterr().out

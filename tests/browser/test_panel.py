@@ -14,7 +14,7 @@ from .gate import Gate
 from .lab_notebook import Notebook
 from .the_form import button, choose, chosen, field, fill, note, signs
 
-STAGES = ["Address", "Connection", "Server", "Model", "Capabilities", "Load, answer, proofs"]
+STAGES = ["Address", "Connection", "Server", "Model", "Capabilities", "Load, answer, tests"]
 GOOD = ["✓"] * 5 + ["–"]  # a plain check ends before the model is loaded
 # The pixels that each label lacks for its text.
 MISSING = "labels => labels.map(label => label.scrollWidth - label.clientWidth)"

@@ -69,14 +69,14 @@ def test_a_prompt_too_long_is_refused_on_request(server: Server, *, stream: bool
         assert (answer.status_code, answer.json()["error"]) == TOO_LONG
 
 
-def test_a_prompt_too_long_is_cut_without_a_word(server: Server) -> None:
+def test_a_prompt_too_long_is_cut_silently(server: Server) -> None:
     """By default only the count shows it: it is the whole context."""
     for answer in (server.chat(LONG), server.generate(LONG)):
         assert answer.status_code == 200
         assert (answer.json()["done_reason"], answer.json()["prompt_eval_count"]) == ("stop", 512)
 
 
-def test_old_turns_are_dropped_without_a_word(server: Server) -> None:
+def test_old_turns_are_dropped_silently(server: Server) -> None:
     """Two hundred turns are answered as if all had been read, and fewer tokens than the context are."""
     turns = [{"role": "user" if number % 2 else "assistant", "content": f"turn {number}"} for number in range(600)]
     answer = server.converse(turns)
@@ -107,7 +107,7 @@ def test_odd_messages_are_answered(server: Server, message: dict[str, Any]) -> N
     assert server.converse([message]).json()["done_reason"] == "stop"
 
 
-def test_thoughts_come_before_the_answer(server: Server, lines: Lines) -> None:
+def test_thinking_comes_before_the_answer(server: Server, lines: Lines) -> None:
     """By default, each line with one of the two, and none of them empty."""
     *parts, last = lines(server.chat(model=server.think_model, stream=True))
     thoughts = [bool(line["message"].get("thinking")) for line in parts]
@@ -118,7 +118,7 @@ def test_thoughts_come_before_the_answer(server: Server, lines: Lines) -> None:
     assert last["eval_count"] > len(parts) + 1  # the tags around the thoughts are tokens, too
 
 
-def test_generate_has_empty_lines_around_thoughts(server: Server, lines: Lines) -> None:
+def test_generate_has_empty_lines_around_thinking(server: Server, lines: Lines) -> None:
     """The tags around them, which chat leaves out."""
     parts = lines(server.generate(model=server.think_model, stream=True))
     assert [line["response"] for line in parts if "thinking" in line] == [""] * sum("thinking" in line for line in parts)
@@ -126,7 +126,7 @@ def test_generate_has_empty_lines_around_thoughts(server: Server, lines: Lines) 
 
 
 @pytest.mark.parametrize("think", [True, None, "high"])
-def test_whole_answers_hold_thoughts_and_text(server: Server, think: Any) -> None:
+def test_whole_answers_hold_thinking_and_text(server: Server, think: Any) -> None:
     """Both put together, and a level is as good as ``true``."""
     message = server.chat(model=server.think_model, think=think).json()["message"]
     assert list(message) == ["role", "content", "thinking"]
@@ -134,13 +134,13 @@ def test_whole_answers_hold_thoughts_and_text(server: Server, think: Any) -> Non
     assert message["thinking"]
 
 
-def test_thoughts_can_be_left_out(server: Server) -> None:
+def test_thinking_can_be_left_out(server: Server) -> None:
     """``"think": false`` gives the text alone."""
     message = server.chat(model=server.think_model, think=False).json()["message"]
     assert list(message) == ["role", "content"]
 
 
-def test_a_budget_may_end_inside_the_thoughts(server: Server) -> None:
+def test_a_budget_may_end_during_thinking(server: Server) -> None:
     """Then the content is empty, the reason "length", and nothing else tells."""
     answer = server.chat(model=server.think_model, options=SMALL | {"num_predict": 2}).json()
     assert (answer["message"]["content"], answer["done_reason"]) == ("", "length")

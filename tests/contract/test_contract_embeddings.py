@@ -31,7 +31,7 @@ def test_vectors_have_length_one(server: Server) -> None:
     assert [math.hypot(*vector) for vector in _vectors(server, TEXTS)] == pytest.approx([1, 1, 1], abs=1e-4)
 
 
-def test_texts_of_one_matter_lie_near_each_other(server: Server) -> None:
+def test_similar_texts_have_similar_vectors(server: Server) -> None:
     """Nearer than one about something else."""
     cat, other_cat, rates = _vectors(server, TEXTS)
     assert math.dist(cat, other_cat) < math.dist(cat, rates)
@@ -111,7 +111,7 @@ def test_a_text_too_long_is_refused_on_request(server: Server, refusal: Refusal)
     assert refusal(server.embed(["Hi", LONG], truncate=False)) == TOO_LONG
 
 
-def test_a_text_too_long_is_cut_without_a_word(server: Server) -> None:
+def test_a_text_too_long_is_cut_silently(server: Server) -> None:
     """By default; the count is then the context length of the model."""
     info = server.show(server.embed_model)["model_info"]
     context = info[f"{info['general.architecture']}.context_length"]

@@ -17,7 +17,7 @@ CHAT_LOAD = ["model", "created_at", "message", "done", "done_reason"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_the_root_is_a_sign_of_life(server: Server, method: str) -> None:
+def test_the_root_answers(server: Server, method: str) -> None:
     """It is plain text, of the same length for GET and HEAD."""
     answer = server.http.request(method, "/")
     assert answer.text == ("Ollama is running" if method == "GET" else "")
@@ -116,7 +116,7 @@ def test_a_loaded_model_is_in_memory(server: Server) -> None:
     assert timedelta(minutes=4) < stays < timedelta(minutes=6)
 
 
-def test_a_context_over_the_maximum_is_clamped_without_a_word(server: Server) -> None:
+def test_a_context_over_the_maximum_is_clamped_silently(server: Server) -> None:
     """Only the list of models in memory shows it."""
     server.converse([], model=server.think_model, options={"num_ctx": 999_999})
     assert server.loaded()[f"{server.think_model}:latest"]["context_length"] == 8192

@@ -46,7 +46,7 @@ def test_a_picture_costs_tokens(server: Server) -> None:
     assert abs((two - one) - (one - none)) < 3
 
 
-def test_a_picture_to_a_model_without_eyes_is_ignored(server: Server) -> None:
+def test_a_picture_for_a_model_without_vision_is_ignored(server: Server) -> None:
     """Not a word about it, whatever its bytes are."""
     nonsense = base64.b64encode(b"nonsense").decode()
     with_pictures = _describe(server, _picture("red"), nonsense, "", model=server.chat_model)

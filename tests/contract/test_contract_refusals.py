@@ -145,7 +145,7 @@ def test_a_local_page_may_read_the_answer(server: Server) -> None:
     assert answer.headers["access-control-allow-origin"] == origin
 
 
-def test_an_embedding_model_does_not_talk(server: Server, refusal: Refusal) -> None:
+def test_an_embedding_model_does_not_chat(server: Server, refusal: Refusal) -> None:
     """Not even if it shall only be loaded."""
     model = server.embed_model
     assert refusal(server.chat(model=model)) == (400, f'"{model}" does not support chat')

@@ -58,14 +58,14 @@ def test_a_call_comes_whole_in_one_line(server: Server, lines: Lines) -> None:
     assert (last["done"], last["done_reason"]) == (True, "stop")
 
 
-def test_a_call_stands_in_the_message_of_a_whole_answer(server: Server) -> None:
+def test_a_call_is_in_the_message_of_a_whole_answer(server: Server) -> None:
     """Where nothing is streamed."""
     answer = converse(server, ASKED).json()
     check_call(answer["message"])
     assert answer["done_reason"] == "stop"
 
 
-def test_after_the_result_the_model_talks(server: Server) -> None:
+def test_after_the_result_the_model_answers(server: Server) -> None:
     """The exchange goes back as a message with the call and one with the role "tool"."""
     called = {"role": "assistant", "content": "", "tool_calls": [CALL]}
     message = converse(server, ASKED, called, RESULT).json()["message"]
@@ -73,7 +73,7 @@ def test_after_the_result_the_model_talks(server: Server) -> None:
     assert "tool_calls" not in message
 
 
-def test_without_functions_the_model_talks(server: Server) -> None:
+def test_without_tools_the_model_answers(server: Server) -> None:
     """It calls only tools of the request."""
     message = converse(server, ASKED, tools=[]).json()["message"]
     assert message["content"]
@@ -87,13 +87,13 @@ def test_a_call_sent_back_needs_an_object_of_arguments(server: Server) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "Value looks like object, but can't find closing '}' symbol")
 
 
-def test_functions_and_a_format_may_stand_in_one_request(server: Server) -> None:
+def test_tools_and_a_format_may_be_in_one_request(server: Server) -> None:
     """The call comes first."""
     check_call(converse(server, ASKED, format="json").json()["message"])
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_model_that_calls_none_is_refused_functions(server: Server, *, stream: bool) -> None:
+def test_tools_for_a_model_without_them_are_refused(server: Server, *, stream: bool) -> None:
     """With its full name."""
     answer = server.chat(tools=[ADD], stream=stream)
     assert answer.status_code == 400

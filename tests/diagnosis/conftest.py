@@ -8,15 +8,15 @@ _KEY = "situation"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Write situation → code → first remedy, and how many were named right."""
+    """Write situation → code → first remedy, and how many were named correctly."""
     reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, [])]
     rows = [(report, dict(report.user_properties)) for report in reports if report.when == "call"]
-    told = [(report, found[_KEY]) for report, found in rows if _KEY in found]
-    if not told or any("tests/diagnosis" not in report.nodeid for report, _ in rows):
+    situations = [(report, found[_KEY]) for report, found in rows if _KEY in found]
+    if not situations or any("tests/diagnosis" not in report.nodeid for report, _ in rows):
         return
     terminalreporter.section("situation → code → first remedy")
-    for report, (name, code, remedy) in told:
-        sign = "✓" if report.passed else "✗"
-        terminalreporter.write_line(f"{sign} {name:40} {code:7} {remedy[:100]}")
-    right = sum(report.passed for report, _ in told)
-    terminalreporter.write_line(f"{right} of {len(told)} situations named right")
+    for report, (name, code, remedy) in situations:
+        mark = "✓" if report.passed else "✗"
+        terminalreporter.write_line(f"{mark} {name:40} {code:7} {remedy[:100]}")
+    right = sum(report.passed for report, _ in situations)
+    terminalreporter.write_line(f"{right} of {len(situations)} situations named correctly")

@@ -15,14 +15,14 @@ from ollama_magics.fake_server.server import FakeServer
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, refusing, whole
 
 STAGES = ("address", "connection", "server", "model", "abilities")  # of a number and plain http
-LATER = ["not asked"] * len(DEEP_STAGES)
+LATER = ["not run"] * len(DEEP_STAGES)
 CAPABLE = ["completion", "vision"]
 
 
-def found_on(script: Sequence[Step], **question: Any) -> CheckReport:
+def found_on(script: Sequence[Step], **options: Any) -> CheckReport:
     """Return the report about a server with this script, which must be left afterwards."""
     with FaultServer(script) as server:
-        report = check(CheckRequest(server.url, **{"probes": False, **question}))
+        report = check(CheckRequest(server.url, **{"probes": False, **options}))
         assert server.wait_until_left()
         return report
 
@@ -35,7 +35,7 @@ def states(report: CheckReport) -> list[str]:
 def stopped_at(stage: str) -> list[str]:
     """Return the states of a check that stopped there."""
     before = STAGES.index(stage)
-    return ["ok"] * before + ["failed"] + ["not asked"] * (len(STAGES) - before - 1) + LATER
+    return ["ok"] * before + ["failed"] + ["not run"] * (len(STAGES) - before - 1) + LATER
 
 
 def test_a_good_server_passes_every_stage(stand_in: FakeServer) -> None:
@@ -96,7 +96,7 @@ def test_a_refused_port_stops_at_the_connection() -> None:
     assert "ollama serve" in str(report)
 
 
-def test_a_proxy_of_no_use_stops_at_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_proxy_stops_at_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found out when the way is looked for."""
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     report = check(CheckRequest("http://gpu-box.test:11434"))
@@ -116,7 +116,7 @@ SERVERS: dict[str, tuple[Sequence[Step], str]] = {
 
 
 @pytest.mark.parametrize(("script", "code"), SERVERS.values(), ids=SERVERS)
-def test_a_server_that_is_not_ours_stops_at_the_server(script: Sequence[Step], code: str) -> None:
+def test_another_server_stops_at_the_server(script: Sequence[Step], code: str) -> None:
     """And is told from one that is down."""
     report = found_on(script)
     assert states(report) == stopped_at("server")
@@ -124,7 +124,7 @@ def test_a_server_that_is_not_ours_stops_at_the_server(script: Sequence[Step], c
     assert report.error.code == code
 
 
-def test_silence_ends_the_check_within_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_ends_the_check_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check does not wait as long as an answer may take."""
     monkeypatch.setattr("ollama_magics.diagnosis.stages._METADATA_SECONDS", 0.2)
     report = found_on([Hold()])
@@ -159,12 +159,12 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("answers", "question", "stage", "code"), MODELS.values(), ids=MODELS)
-def test_a_model_that_will_not_do_stops_where_that_is_known(
-    answers: dict[str, Any], question: dict[str, Any], stage: str, code: str
+@pytest.mark.parametrize(("answers", "options", "stage", "code"), MODELS.values(), ids=MODELS)
+def test_an_unsuitable_model_stops_where_that_is_known(
+    answers: dict[str, Any], options: dict[str, Any], stage: str, code: str
 ) -> None:
     """Missing, or of another kind."""
-    report = found_on(fine(**answers), **question)
+    report = found_on(fine(**answers), **options)
     assert states(report) == stopped_at(stage)
     assert report.error is not None
     assert report.error.code == code
@@ -214,7 +214,7 @@ class Tags(HTMLParser):
         {"tags": whole({"error": HOSTILE}, status=500)},
     ],
 )
-def test_what_a_server_says_can_neither_run_nor_paint(answers: dict[str, Any]) -> None:
+def test_texts_of_a_server_are_escaped(answers: dict[str, Any]) -> None:
     """Its version, its models, its errors."""
     report = found_on(fine(**answers), model="m")
     page = report.as_html()
@@ -236,7 +236,7 @@ def test_the_text_has_a_line_for_each_stage_and_the_remedy_below() -> None:
 
 
 def test_a_report_speaks_one_language() -> None:
-    """The person's, where there is a translation."""
+    """The user's, where there is a translation."""
     report = check(CheckRequest("ftp://x", language="zh"))
     assert report.language == "zh"
     assert "地址" in str(report)
@@ -250,6 +250,6 @@ def test_a_report_is_true_only_if_every_stage_passed() -> None:
     passed = tuple(Stage(name, "ok") for name in STAGES)
     assert CheckReport(passed)
     assert not CheckReport(passed, complete=False)
-    assert CheckReport((*passed, Stage("load", "not asked")))
-    assert not CheckReport((*passed, Stage("load", "asking")))
+    assert CheckReport((*passed, Stage("load", "not run")))
+    assert not CheckReport((*passed, Stage("load", "running")))
     assert not CheckReport((*passed[:-1], Stage("abilities", "failed")))

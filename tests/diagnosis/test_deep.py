@@ -1,4 +1,4 @@
-"""The deep check: it ticks while a model loads, can be stopped, and its proofs fail where a model does not do it."""
+"""The deep check: it reports progress while a model loads, can be stopped, and its tests fail where a model lacks an ability."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ollama_magics.diagnosis import capability_tests
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest
 from ollama_magics.diagnosis.stages import check
 from ollama_magics.fake_server.server import FakeServer
-from tests.diagnosis.rig import card
+from tests.diagnosis.situations import card
 from tests.faults import FaultServer, Hold, Receive, Step, Wait, chunk, fine, whole
 from tests.faults.connection import Connection
 
@@ -30,7 +30,7 @@ def saying(text: str, **fields: Any) -> list[Step]:
     return whole(chunk(text, done=True, done_reason="stop", **fields), kind=LINE)
 
 
-def test_the_stand_in_passes_and_is_asked_as_in_real_use(stand_in: FakeServer) -> None:
+def test_the_fake_server_passes_and_gets_the_options_of_real_use(stand_in: FakeServer) -> None:
     """The same context for the load and for the answer, so that the model is loaded once."""
     report = check(CheckRequest(stand_in.url, model="sandbox-chat", context_length=1024, deep=True))
     assert report, report
@@ -40,14 +40,14 @@ def test_the_stand_in_passes_and_is_asked_as_in_real_use(stand_in: FakeServer) -
     assert {body["options"]["num_ctx"] for body in bodies} == {1024}
 
 
-def test_a_long_load_ticks_and_is_called_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_load_is_reported_and_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known is reported while the model is on its way, with D32 when it takes long."""
     monkeypatch.setattr(capability_tests, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(capability_tests, "_LONG_LOAD_SECONDS", 0.0)
     seen: list[CheckReport] = []
     with FaultServer(fine(show=card(), chat=[Wait(0.4), *saying("Hello")])) as server:
         assert check(CheckRequest(server.url, model="m", deep=True), seen.append)
-    ticks = [stage for report in seen for stage in report.stages if (stage.name, stage.state) == ("load", "asking")]
+    ticks = [stage for report in seen for stage in report.stages if (stage.name, stage.state) == ("load", "running")]
     assert ticks
     assert ticks[0].sentence.startswith("loading m … ")
     assert ticks[0].notes[0].code == "model-loading"
@@ -73,7 +73,7 @@ def test_an_interrupt_leaves_no_connection_behind() -> None:
     """The stop button ends the load on the server, too, and nothing of ours goes on."""
 
     def press(report: CheckReport) -> None:
-        if any((stage.name, stage.state) == ("load", "asking") for stage in report.stages):
+        if any((stage.name, stage.state) == ("load", "running") for stage in report.stages):
             raise KeyboardInterrupt
 
     outer = threading.Event()
@@ -97,7 +97,7 @@ def test_an_interrupt_leaves_no_connection_behind() -> None:
         ({"show": card(512, "embedding"), "embed": whole({"embeddings": [[1.0, 2.0]] * 6})}, ("embedding",), "vectors-useless"),
     ],
 )
-def test_a_proof_fails_where_the_model_does_not_do_it(answers: dict[str, Any], abilities: tuple[str, ...], code: str) -> None:
+def test_a_test_fails_where_the_model_lacks_the_ability(answers: dict[str, Any], abilities: tuple[str, ...], code: str) -> None:
     """Whatever its card says."""
     report = deep(fine(**{"show": card(), **answers}), *abilities)
     assert report.error is not None
@@ -114,7 +114,7 @@ class Refuses:
             step.run(connection)
 
 
-def test_a_server_that_refuses_functions_is_told_in_its_own_words() -> None:
+def test_a_server_that_refuses_tools_is_quoted() -> None:
     """The form said that the model calls them, and the card did not."""
     report = deep(fine(show=card(), chat=[Refuses()]), "completion", "tools")
     assert report.error is not None
@@ -128,7 +128,7 @@ def test_the_report_is_the_same_as_json(stand_in: FakeServer) -> None:
     """With a code for programs, and null where nothing failed."""
     good = json.loads(check(CheckRequest(stand_in.url, model="sandbox-chat")).as_json())
     assert (good["ok"], good["code"]) == (True, None)
-    assert [stage["state"] for stage in good["stages"]] == ["ok"] * 5 + ["not asked"] * 3
+    assert [stage["state"] for stage in good["stages"]] == ["ok"] * 5 + ["not run"] * 3
     bad = check(CheckRequest(stand_in.url, model="nope"))
     found = json.loads(str(bad.shown_as_json()))
     assert bad.error is not None

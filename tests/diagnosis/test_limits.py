@@ -13,7 +13,7 @@ import pytest
 from ollama_magics.diagnosis.environment import Environment
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest
 from ollama_magics.diagnosis.stages import check
-from tests.diagnosis.rig import card
+from tests.diagnosis.situations import card
 from tests.faults import FaultServer, Hold, Receive, Send, Step, Wait, fine, whole
 
 LIMIT = 10.0  # seconds for all stages before the load
@@ -79,22 +79,22 @@ def test_the_metadata_stages_end_in_time_whatever_a_server_does() -> None:
     assert "so slowly that the check ended" in str(found["a trickling card"][0])
 
 
-def requests_of(models: int, capabilities: list[str], **question: Any) -> tuple[CheckReport, list[str]]:
-    """Return the report about a server with so many models, and what was asked of it."""
+def requests_of(models: int, capabilities: list[str], **options: Any) -> tuple[CheckReport, list[str]]:
+    """Return the report about a server with so many models, and the paths that were requested."""
     tags = whole({"models": [{"name": f"m{number}", "size": number + 1} for number in range(models)]})
     with FaultServer(fine(tags=tags, show=whole({"capabilities": capabilities}))) as server:
-        return check(CheckRequest(server.url, **question)), server.paths()
+        return check(CheckRequest(server.url, **options)), server.paths()
 
 
-def test_many_models_are_not_all_asked_about() -> None:
+def test_not_every_card_of_many_models_is_requested() -> None:
     """Where several can do it, so many as an error names are enough; with a name on the form, one card is."""
-    report, asked = requests_of(200, ["completion"])
+    report, paths = requests_of(200, ["completion"])
     assert report.error is not None
     assert report.error.code == "model-ambiguous"
-    assert asked.count("/api/show") <= 10
-    report, asked = requests_of(200, ["completion"], model="m7")
+    assert paths.count("/api/show") <= 10
+    report, paths = requests_of(200, ["completion"], model="m7")
     assert report
-    assert asked == ["/api/version", "/api/tags", "/api/show", "/api/ps"]
+    assert paths == ["/api/version", "/api/tags", "/api/show", "/api/ps"]
 
 
 def test_a_wrong_name_costs_no_load() -> None:
@@ -115,7 +115,7 @@ STOPPED: dict[str, Callable[[], list[Step]]] = {
 
 
 @pytest.mark.parametrize("script", STOPPED.values(), ids=STOPPED)
-def test_whoever_started_a_check_ends_it_at_any_stage(script: Callable[[], list[Step]]) -> None:
+def test_a_check_can_be_stopped_at_any_stage(script: Callable[[], list[Step]]) -> None:
     """Within two slices, with a report that says so."""
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()

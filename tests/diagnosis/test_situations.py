@@ -1,4 +1,4 @@
-"""Troubles made on this machine: each is named, told in both languages, and answered with what to type."""
+"""Situations simulated on this machine: each is named, explained in both languages, and answered with a remedy."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import pytest
 from ollama_magics.diagnosis.report import CheckReport
 from ollama_magics.diagnosis.stages import check
 from tests.diagnosis.certificates import trust
-from tests.diagnosis.rig import SITUATIONS, Scene, closed_port, scene_of
+from tests.diagnosis.situations import SITUATIONS, Machine, closed_port, simulate
 
 COMMAND = re.compile(r"%ollama_config --base-url (http\S+)   #")
 
 
-def found_in(scene: Scene, monkeypatch: pytest.MonkeyPatch, folder: Path) -> CheckReport:
-    """Return the report about a scene, with its proxy and its trust."""
-    for name, value in scene.proxy.items():
+def found_in(machine: Machine, monkeypatch: pytest.MonkeyPatch, folder: Path) -> CheckReport:
+    """Return the report about a machine, with its proxy and its certificates."""
+    for name, value in machine.proxy.items():
         monkeypatch.setenv(name, value)
-    if scene.trusts:
+    if machine.trusts:
         monkeypatch.setenv("SSL_CERT_FILE", trust(folder))
-    return check(scene.request(), environment=scene.environment())
+    return check(machine.request(), environment=machine.environment())
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_a_situation_is_named_with_what_to_type(
+def test_a_situation_is_reported_with_a_remedy(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """The first code and the first remedy are the right ones, and a ready command leads to an Ollama."""
     make, code, remedy = SITUATIONS[name]
     monkeypatch.setattr("ollama_magics.diagnosis.stages._METADATA_SECONDS", 0.5)
     monkeypatch.setattr("ollama_magics.diagnosis.stages._CONNECT_SECONDS", 0.5)
-    with scene_of(make) as scene:
-        report = found_in(scene, monkeypatch, tmp_path)
-    told = [report.error] if report.error else list(report.notes)
-    assert told, report
-    first = told[0]
+    with simulate(make) as machine:
+        report = found_in(machine, monkeypatch, tmp_path)
+    problems = [report.error] if report.error else list(report.notes)
+    assert problems, report
+    first = problems[0]
     line = next((line for line in first.remedy.splitlines() if remedy in line), first.remedy.splitlines()[0])
     record_property("situation", (name, first.code, line))
     assert first.code == code, report
@@ -106,19 +106,19 @@ def test_there_are_enough_situations_and_every_row_of_the_table_is_made() -> Non
 
 
 def test_without_probes_no_other_address_is_tried_or_offered() -> None:
-    """The person may forbid the look around."""
+    """The user may forbid the search."""
     make, _, _ = SITUATIONS["a slip in the port"]
-    with scene_of(make) as scene:
-        scene.question["probes"] = False
-        report = check(scene.request(), environment=scene.environment())
+    with simulate(make) as machine:
+        machine.options["probes"] = False
+        report = check(machine.request(), environment=machine.environment())
     assert report.error is not None
     assert not COMMAND.search(report.error.remedy)
 
 
 def test_an_address_to_listen_on_is_used_as_loopback_and_noted() -> None:
     """Once, and the check goes on."""
-    with scene_of(SITUATIONS["a closed port"][0]) as scene:
-        scene.url = f"http://0.0.0.0:{closed_port()}"
-        report = check(scene.request(), environment=scene.environment())
+    with simulate(SITUATIONS["a closed port"][0]) as machine:
+        machine.url = f"http://0.0.0.0:{closed_port()}"
+        report = check(machine.request(), environment=machine.environment())
     assert [note.code for note in report.stages[0].notes] == ["address-is-wildcard"]
     assert report.stages[0].state == "ok"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.diagnosis.rig import card
+from tests.diagnosis.situations import card
 from tests.faults import FaultServer, Hold, Receive, Wait, chunk, fine, whole
 from tests.kernel.test_answers import INTERRUPT_BOUND, MARGIN
 
@@ -53,18 +53,18 @@ HELD: dict[str, Any] = {
     "server": lambda: FaultServer([Receive(), Hold()]),
     "model": lambda: FaultServer(fine(show=[Hold()])),
     "load": lambda: FaultServer(fine(show=card(), chat=[Hold()])),
-    "proofs": lambda: FaultServer(fine(show=card(512, "embedding"), embed=[Hold()])),
+    "tests": lambda: FaultServer(fine(show=card(512, "embedding"), embed=[Hold()])),
 }
 
 
 @pytest.mark.parametrize("stage", HELD)
 def test_the_stop_button_ends_a_check_within_a_second(kernel: Any, stage: str) -> None:
     """With one line, what is known stays on the screen, and the server is left."""
-    kind = "embedding" if stage == "proofs" else "chat"
+    kind = "embedding" if stage == "tests" else "chat"
     with HELD[stage]() as server:
         kernel.run(f"%ollama_config --base-url {server.url} --model m --no-probes --type {kind}")
         request = kernel.start("%ollama_check --deep")
-        path = {"server": "/api/version", "model": "/api/show", "load": "/api/chat", "proofs": "/api/embed"}[stage]
+        path = {"server": "/api/version", "model": "/api/show", "load": "/api/chat", "tests": "/api/embed"}[stage]
         assert server.wait_for(path)
         pressed = time.monotonic()
         kernel.process.interrupt_kernel()

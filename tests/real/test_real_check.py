@@ -18,17 +18,17 @@ from ollama_magics.server.client import Client
 
 def deep(url: str, model: str, *abilities: str, **more: Any) -> CheckReport:
     """Return the deep check of a model; every context is of one size, as another one loads the model anew."""
-    question = CheckRequest(url, "notebook", model, abilities or ("completion",), context_length=512, deep=True, **more)
-    return check(question)
+    request = CheckRequest(url, "notebook", model, abilities or ("completion",), context_length=512, deep=True, **more)
+    return check(request)
 
 
-def told(report: CheckReport, stage: str) -> str:
+def sentence_of(report: CheckReport, stage: str) -> str:
     """Return the sentence of a stage."""
     return next(one.sentence for one in report.stages if one.name == stage)
 
 
 @pytest.mark.parametrize(
-    ("model", "ability", "verdict"),
+    ("model", "ability", "result"),
     [
         ("colours", "completion", "vision: works"),
         ("caller", "completion", "tools: function called"),
@@ -37,12 +37,12 @@ def told(report: CheckReport, stage: str) -> str:
         ("parrot", "completion", "no more capabilities to test"),
     ],
 )
-def test_what_a_model_can_do_is_proved(real_url: str, model: str, ability: str, verdict: str) -> None:
-    """Every stage passes, the last with the verdict."""
+def test_what_a_model_can_do_is_proved(real_url: str, model: str, ability: str, result: str) -> None:
+    """Every stage passes, the last with the result."""
     report = deep(real_url, model, ability)
     assert report, report
-    assert told(report, "proofs").startswith(verdict)
-    assert told(report, "load").startswith(f"{model} loaded in")
+    assert sentence_of(report, "tests").startswith(result)
+    assert sentence_of(report, "load").startswith(f"{model} loaded in")
 
 
 def test_a_blind_model_that_takes_pictures_is_found_out(real_url: str) -> None:
@@ -50,14 +50,14 @@ def test_a_blind_model_that_takes_pictures_is_found_out(real_url: str) -> None:
     report = deep(real_url, "parrot", "completion", "vision")
     assert report.error is not None
     assert report.error.code in {"vision-blind", "vision-refused"}
-    assert "vision" in told(report, "abilities")
+    assert "vision" in sentence_of(report, "abilities")
 
 
 def test_the_vectors_of_a_chat_model_are_found_out(real_url: str) -> None:
     """The check stops before it is loaded; asked all the same, its vectors prove to be of no use."""
     report = deep(real_url, "parrot", "embedding")
     assert report.error is not None
-    assert (report.error.code, told(report, "load")) == ("model-wrong-type", "not asked yet")
+    assert (report.error.code, sentence_of(report, "load")) == ("model-wrong-type", "not asked yet")
     client = Client(parse(real_url))
     model = ModelUnderTest(client, CheckRequest(real_url, abilities=("embedding",)), "parrot", client.card("parrot"))
     with pytest.raises(EmbeddingProblem) as caught:
@@ -76,5 +76,5 @@ def test_a_wrong_name_is_answered_with_the_nearest_and_loads_nothing(real_url: s
         assert report.error is not None
         assert report.error.code == "model-missing"
         assert "-m parrot" in report.error.remedy
-        assert told(report, "load") == "not asked yet"
+        assert sentence_of(report, "load") == "not asked yet"
     assert min(spent) < 0.1

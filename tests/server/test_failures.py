@@ -15,7 +15,7 @@ from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.server import wire
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import FailureKind, classify, failure_kind
-from tests.diagnosis.rig import card
+from tests.diagnosis.situations import card
 from tests.faults import FaultServer, Step, fine, whole
 from tests.faults.connection import Connection
 

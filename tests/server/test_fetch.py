@@ -1,4 +1,4 @@
-"""A picture from an address: from public machines only, within limits, without anything about the person."""
+"""A picture from an address: from public machines only, within limits, without anything about the user."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def refused(url: str, limits: Limits | None = None) -> str:
     return caught.value.how_we_know
 
 
-def test_the_bytes_come_as_they_are_and_the_request_tells_nothing() -> None:
+def test_the_bytes_are_unchanged_and_the_request_has_no_private_headers() -> None:
     """No cookie, no key, no referrer, no language: what kind is wanted, and by whom."""
     with FaultServer([Serve({"/a.png": whole(png(), kind="text/plain", extra="Set-Cookie: a=b\r\n")})]) as server:
         for _ in range(2):
@@ -72,7 +72,7 @@ def test_the_bytes_come_as_they_are_and_the_request_tells_nothing() -> None:
         *("ff02::1", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::"),
     ],
 )
-def test_no_machine_but_public_ones_is_connected_to(address: str) -> None:
+def test_only_public_machines_are_connected_to(address: str) -> None:
     """Neither by its number nor by a name; nothing is sent."""
     literal = f"[{address}]" if ":" in address else address
     assert "not a public internet address" in refused(f"http://{literal}:9/a.png")
@@ -88,13 +88,13 @@ def test_another_spelling_of_this_machine_is_this_machine(host: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "93.184.216.34"])
-def test_a_public_machine_is_let_through(address: str) -> None:
+def test_a_public_machine_is_allowed(address: str) -> None:
     """The judgement itself says yes; that there is no network to reach it is another matter."""
     limits = Limits(resolve=answering(address), seconds=0.3, connect=0.3)
     assert "public internet" not in refused("http://pictures.example:9/a.png", limits)
 
 
-def test_a_name_with_one_private_address_is_refused_whole() -> None:
+def test_a_name_with_one_private_address_is_refused() -> None:
     """Whoever mixes them has no good reason."""
 
     def resolve(*_: Any, **__: Any) -> list[Any]:
@@ -103,7 +103,7 @@ def test_a_name_with_one_private_address_is_refused_whole() -> None:
     assert "10.0.0.1" in refused("http://pictures.example/", Limits(resolve=resolve))
 
 
-def test_the_connection_goes_to_the_address_that_was_judged() -> None:
+def test_the_connection_goes_to_the_checked_address() -> None:
     """A name that leads elsewhere when asked a second time (DNS rebinding) is not asked a second time."""
     asked: list[str] = []
 
@@ -147,7 +147,7 @@ def test_a_redirect_is_followed(status: int) -> None:
         ("/loop", "more than 5 times"),
     ],
 )
-def test_a_redirect_is_judged_like_the_address_itself(location: str, said: str) -> None:
+def test_a_redirect_is_checked_like_the_first_address(location: str, said: str) -> None:
     """Each time."""
     with FaultServer([Serve({"/": moved(location), "/loop": moved("/loop")})]) as server:
         assert said in refused(f"{server.url}/", Limits(networks=(ip_network("127.0.0.1/32"),)))
@@ -157,13 +157,13 @@ def test_a_redirect_is_judged_like_the_address_itself(location: str, said: str) 
     "url",
     ["http://", "http:///a.png", "https://ann:hidden@example.org/a.png", "http://[::1/", "http://0177.0.0.1/", "http://a:0/"],
 )
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_address_is_refused(url: str) -> None:
     """Before any look-up."""
     told = refused(url, Limits(resolve=lambda *_, **__: pytest.fail("looked up")))
     assert "hidden" not in told
 
 
-def test_what_is_too_large_is_refused_before_or_while_it_comes() -> None:
+def test_a_file_that_is_too_large_is_refused_before_or_during_the_download() -> None:
     """Whatever its length claims."""
     limits = Limits(networks=HERE, size=1000)
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -174,7 +174,7 @@ def test_what_is_too_large_is_refused_before_or_while_it_comes() -> None:
         assert len(fetch(f"{server.url}/c", NEVER, limits)) == 1000
 
 
-def test_an_answer_that_trickles_or_never_comes_is_given_up() -> None:
+def test_a_slow_or_missing_answer_times_out() -> None:
     """The limit is one for the whole, not for each byte."""
     chunked = Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     drops: list[Step] = [Piece(b"x"), Wait(0.1)]
@@ -194,13 +194,13 @@ def test_an_answer_that_trickles_or_never_comes_is_given_up() -> None:
         ([Send(b"no http at all\r\n\r\n")], "It said"),
     ],
 )
-def test_an_answer_that_is_no_file_is_refused(script: list[Any], said: str) -> None:
+def test_an_error_or_encoded_answer_is_refused(script: list[Any], said: str) -> None:
     """Errors of the server are no pictures."""
     with FaultServer([Serve({"/": script})]) as server:
         assert said in refused(f"{server.url}/", Limits(networks=HERE))
 
 
-def test_the_end_of_a_session_ends_a_fetch() -> None:
+def test_closing_a_session_ends_a_download() -> None:
     """Within a slice."""
     cancelled = threading.Event()
     threading.Timer(0.3, cancelled.set).start()
@@ -208,7 +208,7 @@ def test_the_end_of_a_session_ends_a_fetch() -> None:
         fetch(server.url, cancelled, Limits(networks=HERE))
 
 
-def test_an_address_is_shown_without_what_may_be_secret() -> None:
+def test_an_address_is_shown_without_secrets() -> None:
     """Name, password and query."""
     assert shown("https://ann:word@example.org/a.png?key=1") == "https://example.org/a.png"
 
@@ -239,7 +239,7 @@ def test_a_fetched_file_is_a_picture_or_is_refused(session: Session) -> None:
         assert "web page" in caught.value.how_we_know
 
 
-def test_nothing_is_fetched_unasked_nor_off_a_machine_that_keeps_to_itself(
+def test_nothing_is_downloaded_without_allow_url_with_local_only_or_in_a_replay(
     session: Session, stand_in: FakeServer, record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without --allow-url, with --local-only, and in a replay."""

@@ -132,7 +132,7 @@ def test_a_redirect_says_where_it_leads(status: int) -> None:
     assert "(none given)" in refused(status, b"", {}).how_we_know
 
 
-def test_an_empty_403_is_ollamas_own_guard() -> None:
+def test_an_empty_403_is_ollamas_check_of_the_host_header() -> None:
     """A tunnel or proxy that passes its own name on gets it."""
     error = refused(403, b"")
     assert (type(error), error.code) == (ConnectionProblem, "host-header-refused")
@@ -154,12 +154,12 @@ def test_an_empty_403_is_ollamas_own_guard() -> None:
         (204, b"", None, "request-refused"),
     ],
 )
-def test_a_stranger_is_told_from_ollama(status: int, body: bytes, headers: dict[str, str] | None, code: str) -> None:
+def test_another_server_is_recognised(status: int, body: bytes, headers: dict[str, str] | None, code: str) -> None:
     """What has not the form of Ollama's errors comes from something else, or from something in between."""
     assert refused(status, body, headers).code == code
 
 
-def test_an_answer_without_words_is_called_that() -> None:
+def test_an_empty_answer_is_reported_as_empty() -> None:
     """An empty sentence would look like a mistake of ours."""
     assert refused(500, b"").how_we_know == "It said: nothing (an empty answer)"
     assert refused(500, b'{"error":""}').how_we_know == 'It said: {"error":""}'
@@ -186,13 +186,13 @@ STRANGE_BODIES = [
 @pytest.mark.parametrize("body", STRANGE_BODIES, ids=lambda body: repr(body[:30]))
 @pytest.mark.parametrize("status", [200, 302, 400, 403, 404, 429, 500, 503])
 def test_every_answer_becomes_a_short_error(status: int, body: bytes) -> None:
-    """Whatever a server sends, the message stays one that a person can read."""
+    """Whatever a server sends, the message stays one that a user can read."""
     error = refused(status, body, HTML)
     assert 3 <= len(error.lines()) <= 7
     assert all(len(line) < 700 for line in error.lines())
 
 
-def test_what_a_server_said_cannot_paint() -> None:
+def test_control_characters_of_a_server_are_removed() -> None:
     """Escape sequences, line breaks and direction marks end as spaces."""
     error = refused(500, "a\x1b]0;title\x07\nb\r\n\u202ec\x9b31m")
     assert error.how_we_know == "It said: a ]0;title b c 31m"

@@ -57,13 +57,13 @@ def problem(act: Callable[[], object]) -> ModelProblem:
 
 
 @pytest.mark.parametrize(("ability", "model"), [("vision", "gemma3:4b"), ("embedding", "all-minilm"), ("tools", "llama3.2")])
-def test_the_only_model_that_can_do_it_is_taken(connect: Connect, ability: str, model: str) -> None:
+def test_the_only_model_with_the_ability_is_chosen(connect: Connect, ability: str, model: str) -> None:
     """Nobody has to name it."""
     with FaultServer(having(ALL)) as server:
         assert InstalledModels(connect(server.url)).choose("", ability) == model
 
 
-def test_several_that_can_do_it_are_an_error_that_lists_them(connect: Connect) -> None:
+def test_several_models_with_the_ability_are_an_error_that_lists_them(connect: Connect) -> None:
     """The smallest first, ready to be typed."""
     with FaultServer(having(ALL)) as server:
         error = problem(lambda: InstalledModels(connect(server.url)).choose("", "completion"))
@@ -73,7 +73,7 @@ def test_several_that_can_do_it_are_an_error_that_lists_them(connect: Connect) -
 
 
 @pytest.mark.parametrize(("ability", "pull"), [("vision", "gemma3"), ("embedding", "all-minilm"), ("completion", "llama3.2")])
-def test_where_none_can_do_it_one_is_suggested(connect: Connect, ability: str, pull: str) -> None:
+def test_where_no_model_has_the_ability_one_is_suggested(connect: Connect, ability: str, pull: str) -> None:
     """With the command that gets it."""
     with FaultServer(having({"odd:latest": (1, ["thinking"])}), having({})) as server:
         client = connect(server.url)
@@ -85,7 +85,7 @@ def test_where_none_can_do_it_one_is_suggested(connect: Connect, ability: str, p
         assert "No model is installed there." in str(problem(lambda: InstalledModels(client).choose("", ability)))
 
 
-def test_a_named_model_that_cannot_do_it_is_refused(connect: Connect) -> None:
+def test_a_named_model_without_the_ability_is_refused(connect: Connect) -> None:
     """With what it can, and who could."""
     with FaultServer(having(ALL)) as server:
         models = InstalledModels(connect(server.url))
@@ -97,7 +97,7 @@ def test_a_named_model_that_cannot_do_it_is_refused(connect: Connect) -> None:
         assert "no installed model supports it" in problem(lambda: models.choose("llama3.2", "insert")).remedy
 
 
-def test_a_named_model_that_can_do_it_is_taken_as_it_was_named(connect: Connect) -> None:
+def test_a_named_model_with_the_ability_keeps_its_spelling(connect: Connect) -> None:
     """Also in capitals and with its tag."""
     with FaultServer(having(ALL)) as server:
         models = InstalledModels(connect(server.url))
@@ -105,7 +105,7 @@ def test_a_named_model_that_can_do_it_is_taken_as_it_was_named(connect: Connect)
             assert models.choose(name, "tools") == name
 
 
-def test_a_missing_model_is_named_with_those_that_sound_like_it(connect: Connect) -> None:
+def test_a_missing_model_is_named_with_similar_names(connect: Connect) -> None:
     """And with all that are there."""
     with FaultServer(having(ALL)) as server:
         error = problem(lambda: InstalledModels(connect(server.url)).choose("lama3.2", "completion"))
@@ -124,7 +124,7 @@ def test_a_long_list_is_cut(connect: Connect) -> None:
     assert error.how_we_know.endswith("model-7, ….")
 
 
-def test_a_server_that_lists_no_capabilities_is_believed(connect: Connect) -> None:
+def test_a_server_that_lists_no_capabilities_is_accepted(connect: Connect) -> None:
     """A named model may be able to, and the server will say so if not."""
     with FaultServer(having({"old:latest": (1, None)})) as server:
         models = InstalledModels(connect(server.url))
@@ -132,7 +132,7 @@ def test_a_server_that_lists_no_capabilities_is_believed(connect: Connect) -> No
         assert problem(lambda: models.choose("", "vision")).code == "no-model-able"
 
 
-def test_a_card_is_asked_for_once_under_all_its_spellings(connect: Connect) -> None:
+def test_a_card_is_requested_once_for_all_spellings(connect: Connect) -> None:
     """Until the models are forgotten."""
     with FaultServer(having(ALL)) as server:
         models = InstalledModels(connect(server.url))
@@ -145,8 +145,8 @@ def test_a_card_is_asked_for_once_under_all_its_spellings(connect: Connect) -> N
         assert server.paths() == ["/api/show"] * 2
 
 
-def test_an_old_server_is_refused_and_a_recent_one_asked_once(connect: Connect) -> None:
-    """Before 0.12.6 it cuts long prompts without a word."""
+def test_an_old_server_is_refused_and_the_version_requested_once(connect: Connect) -> None:
+    """Before 0.12.6 it cuts long prompts silently."""
     with FaultServer(having(ALL, version="0.12.5")) as server, pytest.raises(RequestRefused) as caught:
         InstalledModels(connect(server.url)).require_recent()
     assert caught.value.code == "server-too-old"
@@ -169,7 +169,7 @@ SLIPS = {
 
 
 @pytest.mark.parametrize(("typed", "meant"), SLIPS.items())
-def test_a_slip_in_a_name_is_answered_with_the_right_one(connect: Connect, typed: str, meant: str) -> None:
+def test_a_mistyped_name_is_answered_with_the_right_one(connect: Connect, typed: str, meant: str) -> None:
     """Whatever stands for the colon, in any case, with the registry before it."""
     there: dict[str, tuple[int, list[str]]] = {
         "deepseek-r1:32b": (1, []),
@@ -205,7 +205,7 @@ def test_a_model_is_described_by_what_the_server_lists(
     assert ModelRegistry((InstalledModel("m:latest", size, details=details),), {}, memory).describe("M", "en") == text
 
 
-def test_a_server_is_looked_over_the_chosen_model_first(connect: Connect, stand_in: FakeServer) -> None:
+def test_the_registry_is_read_with_the_chosen_model_first(connect: Connect, stand_in: FakeServer) -> None:
     """So that a form need not wait for a hundred others."""
     first, last = read_registry(connect(stand_in.url), "sandbox-vision")
     assert list(first.cards) == ["sandbox-vision:latest"]

@@ -55,7 +55,7 @@ def _write_check(run: Callable[[Callable[[Any], None]], Any]) -> Any:
     written: set[tuple[str, str]] = set()
 
     def write(report: Any, *, waiting: bool = False) -> None:
-        new = [stage for stage in report.stages if waiting or stage.state != "not asked"]
+        new = [stage for stage in report.stages if waiting or stage.state != "not run"]
         new = [stage for stage in new if (stage.name, stage.state) not in written]
         written.update((stage.name, stage.state) for stage in new)
         sys.stdout.write("".join(f"{line}\n" for line in report.lines(new)))

@@ -103,7 +103,7 @@ def test_config_shows_and_sets_the_same_settings(shell: Any, stand_in: FakeServe
 
 def test_the_check_goes_deep_and_speaks_json(shell: Any) -> None:
     """Its two options, one for the model and one for programs."""
-    assert "✓ Proofs" in shell.run("%ollama_check --deep")
+    assert "✓ Tests" in shell.run("%ollama_check --deep")
     assert '"ok": true' in shell.run("%ollama_check --json")
 
 
@@ -114,7 +114,7 @@ def test_a_terminal_gets_each_line_once(shell: Any) -> None:
     assert [line.split()[:2] for line in lines if line[0] == "✓"][::9] == [["✓", "Address"]]
     assert len(lines) == len(set(lines))
     assert shown.count("Answer") == shown.count("✓ Answer") + 1  # asked, and answered
-    assert "– Load, answer, proofs  not asked yet" in shell.run("%ollama_check").splitlines()
+    assert "– Load, answer, tests  not asked yet" in shell.run("%ollama_check").splitlines()
     assert "✓ Server" in shell.run("print(report)")
 
 

@@ -96,7 +96,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("typed", "code"), REFUSALS.items(), ids=lambda value: ascii(value)[:40])
-def test_what_is_no_address_is_refused(typed: str, code: str) -> None:
+def test_an_invalid_address_is_refused(typed: str, code: str) -> None:
     """Every line of the table holds."""
     with pytest.raises(AddressError) as refused:
         parse(typed)
@@ -104,7 +104,7 @@ def test_what_is_no_address_is_refused(typed: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("typed", REFUSALS, ids=lambda value: ascii(value)[:40])
-def test_a_refusal_is_short_whole_and_printable(typed: str) -> None:
+def test_an_error_is_short_complete_and_printable(typed: str) -> None:
     """No fact is missing, no line is endless, and the text can be saved in a notebook."""
     with pytest.raises(AddressError) as refused:
         parse(typed)
@@ -119,14 +119,14 @@ def test_a_refusal_is_short_whole_and_printable(typed: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "named"), [("h:99999", "99999"), ("h:abc", "abc"), ("0", "0"), ("ws://h", "ws"), ("a..b", "a..b"), ("m:7b", "m:7b")]
 )
-def test_a_refusal_names_what_is_wrong(typed: str, named: str) -> None:
+def test_an_error_names_what_is_wrong(typed: str, named: str) -> None:
     """The first sentence begins with or holds the wrong part."""
     with pytest.raises(AddressError) as refused:
         parse(typed)
     assert named in refused.value.what
 
 
-def test_a_refusal_shows_no_second_exception() -> None:
+def test_an_error_shows_no_second_exception() -> None:
     """The exception of the standard library beneath it is not shown."""
     with pytest.raises(AddressError) as refused:
         parse("256.1.1.1")

@@ -228,7 +228,7 @@ def test_a_spelling_leads_to_its_address(typed: str, url: str) -> None:
 
 
 @pytest.mark.parametrize("url", sorted(set(SPELLINGS.values())))
-def test_httpx_reads_the_same_place_in_the_address_as_we_do(url: str) -> None:
+def test_httpx_parses_the_address_alike(url: str) -> None:
     """The client beneath changes nothing in the address and connects to the same host and port."""
     address, read = parse(url), httpx.URL(url)
     assert str(read) == url
@@ -237,12 +237,12 @@ def test_httpx_reads_the_same_place_in_the_address_as_we_do(url: str) -> None:
 
 
 @pytest.mark.parametrize(("typed", "reasons"), REASONS.items())
-def test_each_change_is_told_with_its_reason(typed: str, reasons: list[ChangeReason]) -> None:
+def test_each_change_is_reported_with_its_reason(typed: str, reasons: list[ChangeReason]) -> None:
     """The reasons name exactly what was changed."""
     assert parse(typed).reasons == tuple(reasons)
 
 
-def test_every_reason_is_told_by_some_spelling() -> None:
+def test_every_reason_is_given_for_some_spelling() -> None:
     """No reason stands in the list without a case."""
     assert {why for typed in SPELLINGS for why in parse(typed).reasons} == set(ChangeReason)
 
@@ -261,7 +261,7 @@ def test_the_explanation_is_one_sentence() -> None:
 
 
 def test_nothing_is_explained_where_nothing_was_changed() -> None:
-    """An address in its normal form passes without a word."""
+    """An address in its normal form passes silently."""
     assert parse("http://h:1/ollama").explain() == ""
 
 

@@ -66,7 +66,7 @@ def test_one_connection_carries_many_requests(connect: Connect) -> None:
         assert server.accepted == 1
 
 
-def test_streamed_answers_leave_their_connection_fit_for_the_next(connect: Connect) -> None:
+def test_the_connection_of_a_streamed_answer_is_used_again(connect: Connect) -> None:
     """The end of the body is read too, whether it comes with the last line or just after it."""
     lines = [chunk("Hello"), chunk("", done=True, done_reason="stop")]
     pieces: list[Step] = [Send(CHUNKED), *(Piece(line) for line in lines), Wait(0.05), Piece(b"")]
@@ -105,7 +105,7 @@ def test_a_server_that_was_started_again_is_found_again(connect: Connect) -> Non
         assert client.version() == "0.24.0"
 
 
-def test_requests_ask_for_plain_bytes_and_say_no_more_than_needed(connect: Connect) -> None:
+def test_requests_accept_plain_bytes_and_have_no_further_headers(connect: Connect) -> None:
     """No compression, and no key where none was given."""
     with FaultServer(fine()) as server:
         connect(server.url).card("m")
@@ -116,14 +116,14 @@ def test_requests_ask_for_plain_bytes_and_say_no_more_than_needed(connect: Conne
     assert "cookie" not in headers
 
 
-def test_a_key_goes_out_with_every_request(connect: Connect) -> None:
+def test_a_key_is_sent_with_every_request(connect: Connect) -> None:
     """In the usual header."""
     with FaultServer(fine()) as server:
         connect(server.url, key="sk-1").version()
         assert server.requests[0].headers["authorization"] == "Bearer sk-1"
 
 
-def test_name_and_password_of_the_address_go_out(connect: Connect) -> None:
+def test_name_and_password_of_the_address_are_sent(connect: Connect) -> None:
     """A reverse proxy may want them."""
     with FaultServer(fine()) as server:
         connect(server.url.replace("://", "://me:s3cret@")).version()
@@ -131,7 +131,7 @@ def test_name_and_password_of_the_address_go_out(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed_and_the_key_stays_here(connect: Connect, status: int) -> None:
+def test_a_redirect_is_not_followed_and_the_key_not_sent(connect: Connect, status: int) -> None:
     """A POST would become a GET, and the other server is not the one that the key was given for."""
     with FaultServer(fine()) as other:
         leading = [Serve({"/api/show": whole(b"", status=status, extra=f"Location: {other.url}/api/show\r\n")})]
@@ -217,7 +217,7 @@ def test_an_error_page_without_end_is_not_read_to_its_end(connect: Connect) -> N
         assert server.wait_until_left()
 
 
-def test_nothing_on_the_port_is_said_to_be_nothing(connect: Connect) -> None:
+def test_a_closed_port_is_reported_as_refused(connect: Connect) -> None:
     """With the command that starts a server."""
     port = free_port()
     error = failure(connect(f"http://127.0.0.1:{port}").try_connect)
@@ -226,7 +226,7 @@ def test_nothing_on_the_port_is_said_to_be_nothing(connect: Connect) -> None:
     assert "ollama serve" in error.remedy
 
 
-def test_a_name_that_nobody_knows_is_named() -> None:
+def test_an_unknown_host_is_named() -> None:
     """This one is too long for any name server, so none is asked."""
     client = Client(Address("x", "http", "a" * 64, 11434))
     error = failure(client.version)
@@ -252,7 +252,7 @@ def test_a_missing_file_of_certificates_is_named(connect: Connect, monkeypatch: 
         assert connect(server.url).version() == "0.24.0"
 
 
-def test_a_client_of_a_job_trusts_what_the_first_one_read(tmp_path: Path) -> None:
+def test_a_sibling_client_uses_the_certificates_of_the_first(tmp_path: Path) -> None:
     """Reading all certificates takes as long as a hundred requests; a file that is gone shows that they are read once."""
     options = ConnectionOptions(ca_bundle=trust(tmp_path))
     with tls_server(certificate()) as port, ExitStack() as clients:

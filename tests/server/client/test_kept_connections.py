@@ -25,7 +25,7 @@ def asked_twice(connect: Connect, server: FaultServer) -> str:
 
 
 @pytest.mark.parametrize("end", [Close(), Reset()], ids=["closed", "reset"])
-def test_a_request_that_was_not_heard_goes_out_once_more(connect: Connect, end: Step) -> None:
+def test_a_request_on_a_closed_kept_connection_is_sent_once_more(connect: Connect, end: Step) -> None:
     """On another connection; nobody has to run the cell again."""
     with FaultServer([*ONE_ANSWER, end], fine()) as server:
         assert asked_twice(connect, server) == "Hello"
@@ -33,7 +33,7 @@ def test_a_request_that_was_not_heard_goes_out_once_more(connect: Connect, end: 
         assert server.requests[1].body == server.requests[2].body
 
 
-def test_it_goes_out_no_third_time(connect: Connect) -> None:
+def test_it_is_not_sent_a_third_time(connect: Connect) -> None:
     """Who closes every connection does not want it."""
     with FaultServer([*ONE_ANSWER, Close()], [Receive(), Close()]) as server:
         with pytest.raises(ConnectionProblem) as caught:
@@ -47,7 +47,7 @@ def test_it_goes_out_no_third_time(connect: Connect) -> None:
     [[Wait(0.5), Close()], [Send(b"HTTP/1.1 200 OK\r\nContent-"), Close()]],
     ids=["after a while", "after some bytes"],
 )
-def test_a_request_that_may_have_been_heard_goes_out_once(connect: Connect, rest: Sequence[Step]) -> None:
+def test_a_request_that_may_have_arrived_is_sent_once(connect: Connect, rest: Sequence[Step]) -> None:
     """The server has begun to work on it."""
     with FaultServer([*ONE_ANSWER, *rest], fine()) as server:
         with pytest.raises(ConnectionProblem):

@@ -144,7 +144,7 @@ def test_text_that_the_server_holds_back_may_take_as_long_as_the_first(connect: 
         assert (error.code, error.facts["seconds"]) == ("stream-stalled", "1.5")
 
 
-def test_the_server_says_why_it_broke_off(connect: Connect) -> None:
+def test_an_error_within_a_stream_is_reported(connect: Connect) -> None:
     """In its own words."""
     with FaultServer(fine(chat=[Send(LINES + chunk("a") + ERROR), Close()])) as server:
         _, error = read(connect(server.url))
@@ -173,7 +173,7 @@ def test_a_first_line_that_cannot_be_read_is_a_refusal(connect: Connect, line: b
     assert error.code == "answer-unreadable"
 
 
-def test_a_whole_answer_that_is_not_done_is_cut(connect: Connect) -> None:
+def test_a_whole_answer_that_is_not_done_is_incomplete(connect: Connect) -> None:
     """A real server says so with status 200 when it stopped a model that repeats itself."""
     request = ChatRequest(model="m", messages=(Message("user", "Hi"),), stream=False)
     with FaultServer(fine(chat=whole(chunk("{     ")))) as server:

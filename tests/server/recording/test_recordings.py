@@ -41,7 +41,7 @@ def exchanges(recording: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_exchange_stands_in_the_file_as_it_was(record: Record, stand_in: FakeServer, recording: Path) -> None:
+def test_every_exchange_is_recorded_unchanged(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """In order, with the request as an object and each line of the answer with its milliseconds."""
     reply = record(stand_in.url).ask(Prompt("Hi there", overrides={"seed": 3}))
     text = reply.text
@@ -73,7 +73,7 @@ def test_times_are_those_of_the_stream(record: Record, recording: Path) -> None:
 
 
 def test_a_line_of_a_stream_is_a_line_of_the_file(record: Record, stand_in: FakeServer, recording: Path) -> None:
-    """So that a person reads it from top to bottom, and a difference between two recordings shows where it is."""
+    """So that a user reads it from top to bottom, and a difference between two recordings shows where it is."""
     _ = record(stand_in.url).ask(Prompt("Hi")).text
     lines = recording.read_text(encoding="utf-8").splitlines()
     assert sum(bool(re.match(r"    \[\d+,\{.*\}\],?$", line)) for line in lines) >= 5
@@ -98,7 +98,7 @@ def test_no_key_password_header_or_address_is_kept(record: Record, recording: Pa
     assert not [word for word in ("secret", "127.0.0.1", str(server.port), "uthorization", "oken") if word in text]
 
 
-def test_a_key_that_the_model_repeats_is_not_kept_and_a_word_of_every_answer_is(record: Record, recording: Path) -> None:
+def test_a_repeated_key_is_not_recorded_and_an_ordinary_word_is(record: Record, recording: Path) -> None:
     """A password may be an ordinary word."""
     said = chunk("The key is key-5f2c-secret, and the model is m", done=True, done_reason="stop")
     with FaultServer(fine(chat=whole(said, kind="application/x-ndjson"))) as server:
@@ -112,7 +112,7 @@ def test_a_key_that_the_model_repeats_is_not_kept_and_a_word_of_every_answer_is(
 
 
 def test_an_address_in_a_refusal_is_not_kept(record: Record, recording: Path) -> None:
-    """What stands before Ollama likes to name the machine."""
+    """What stands before Ollama may name the machine."""
     with FaultServer(fine(chat=[])) as server:
         body = f"<h1>Bad gateway</h1> upstream 127.0.0.1:{server.port} is gone".encode()
         server._scripts = (fine(chat=whole(body, status=502, kind="text/html")),)
@@ -133,7 +133,7 @@ def test_an_address_in_an_error_within_an_answer_is_not_kept(record: Record, rec
     assert str(server.port) not in recording.read_text(encoding="utf-8")
 
 
-def test_pictures_stand_there_by_their_hash(record: Record, stand_in: FakeServer, recording: Path) -> None:
+def test_pictures_are_recorded_as_hashes(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """In the messages of a chat; their bytes would be unreadable, and large."""
     session = record(stand_in.url, "sandbox-vision")
     pictures = tuple(session.pictures_of([Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]))
@@ -144,7 +144,7 @@ def test_pictures_stand_there_by_their_hash(record: Record, stand_in: FakeServer
     assert pictures[0].base64[:40] not in recording.read_text(encoding="utf-8")
 
 
-def test_a_picture_is_the_same_whatever_compressed_it() -> None:
+def test_the_hash_of_a_picture_does_not_depend_on_its_compression() -> None:
     """Two builds of zlib write other bytes for the same PNG, and a recording made with the one must serve the other."""
 
     def hashed(data: bytes) -> Any:
@@ -164,7 +164,7 @@ def test_a_picture_is_the_same_whatever_compressed_it() -> None:
     assert hashed(cut) != hashed(cut[:50])
 
 
-def test_an_answer_that_broke_is_kept_as_broken(record: Record, recording: Path) -> None:
+def test_a_broken_answer_is_recorded_as_broken(record: Record, recording: Path) -> None:
     """With what came before."""
     with FaultServer(fine(chat=[Send(LINES), Lines(3), Reset()])) as server, pytest.raises(AnswerCut):
         _ = record(server.url, "m").ask(Prompt("Hi")).text
@@ -173,7 +173,7 @@ def test_an_answer_that_broke_is_kept_as_broken(record: Record, recording: Path)
     assert [line["message"]["content"] for _, line in last["answer"]] == ["0 ", "1 ", "2 "]
 
 
-def test_an_answer_that_was_left_is_kept_as_left(record: Record, stand_in: FakeServer, recording: Path) -> None:
+def test_an_abandoned_answer_is_recorded_as_abandoned(record: Record, stand_in: FakeServer, recording: Path) -> None:
     """A loop that breaks off is no fault of the server."""
     stand_in.delay = 0.01
     with record(stand_in.url).ask(Prompt("never stop")) as reply:
@@ -182,7 +182,7 @@ def test_an_answer_that_was_left_is_kept_as_left(record: Record, stand_in: FakeS
     assert exchanges(recording)[-1]["ended"] == "left"
 
 
-def test_a_line_that_is_no_json_is_kept_as_text(record: Record, recording: Path) -> None:
+def test_a_line_that_is_not_json_is_recorded_as_text(record: Record, recording: Path) -> None:
     """A page of a gateway, an empty answer."""
     with FaultServer(fine(chat=whole(b"<h1>\nNo</h1>\n", status=502, kind="text/html"))) as server:
         with pytest.raises((RequestRefused, ConnectionProblem)):
@@ -198,7 +198,7 @@ def test_batches_in_flight_are_all_kept(record: Record, stand_in: FakeServer, re
     assert sum(len(one["request"]["input"]) for one in found) == len(vectors) == 60
 
 
-def test_while_it_records_the_stores_are_left_alone(record: Record, stand_in: FakeServer) -> None:
+def test_the_stores_are_not_used_while_recording(record: Record, stand_in: FakeServer) -> None:
     """A vector that the store already had would be missing in the recording."""
     texts = ["a", "b"]
     for _ in range(2):
@@ -207,7 +207,7 @@ def test_while_it_records_the_stores_are_left_alone(record: Record, stand_in: Fa
     assert len([path for _, path, _ in stand_in.requests if path == "/api/embed"]) == 4
 
 
-def test_what_is_long_and_about_the_servers_disk_is_left_out(record: Record, recording: Path) -> None:
+def test_long_fields_and_paths_of_the_server_are_omitted(record: Record, recording: Path) -> None:
     """Nobody reads the licence of the model in a recording."""
     card = {"capabilities": ["completion"], "license": "MIT " * 999, "modelfile": "FROM /home/ann/blobs", "tensors": [1]}
     card["details"] = {"parent_model": "/home/ann/blobs", "family": "llama"}  # type: ignore[assignment]
@@ -218,7 +218,7 @@ def test_what_is_long_and_about_the_servers_disk_is_left_out(record: Record, rec
 
 
 @pytest.mark.parametrize("content", ['{"cells": []}', "# Notes", '{"version": 99, "exchanges": []}'])
-def test_a_file_that_is_something_else_is_not_written_over(record: Record, recording: Path, content: str) -> None:
+def test_a_file_that_is_no_recording_is_not_overwritten(record: Record, recording: Path, content: str) -> None:
     """A mistyped name must not cost a notebook."""
     recording.write_text(content)
     with pytest.raises(om.RecordingProblem) as caught:
@@ -238,7 +238,7 @@ def test_a_recording_is_overwritten_and_a_missing_folder_is_named(record: Record
     assert "No such file" in caught.value.how_we_know
 
 
-def test_a_file_that_cannot_be_written_costs_no_answer_and_is_told_with_the_next_request(
+def test_a_file_that_cannot_be_written_is_reported_by_the_next_request(
     record: Record, stand_in: FakeServer, tmp_path: Path
 ) -> None:
     """The answer that could not be written is whole; asking on would record nothing."""
@@ -253,7 +253,7 @@ def test_a_file_that_cannot_be_written_costs_no_answer_and_is_told_with_the_next
     assert caught.value.code == "recording-unwritable"
 
 
-def test_a_large_file_is_not_written_anew_for_each_exchange_and_whole_at_the_end(recording: Path) -> None:
+def test_a_large_file_is_not_rewritten_for_each_exchange(recording: Path) -> None:
     """Otherwise a thousand batches would be written half a million times."""
     written = RecordingFile(recording)
     written._size = 100_000_000

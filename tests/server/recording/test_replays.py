@@ -107,7 +107,7 @@ def test_equal_requests_come_back_in_their_order(record: Record, replay: Record)
     assert "3 times" in caught.value.how_we_know
 
 
-def test_a_request_that_is_not_there_names_the_nearest_and_what_differs(
+def test_a_missing_request_names_the_nearest_and_the_differences(
     record: Record, replay: Record, stand_in: FakeServer, recording: Path
 ) -> None:
     """In three lines, and nothing is sent."""
@@ -136,7 +136,7 @@ def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, sta
     assert "None of its" in caught.value.how_we_know
 
 
-def test_what_is_loaded_may_be_asked_at_any_time(record: Record, replay: Record, stand_in: FakeServer) -> None:
+def test_loaded_models_can_be_requested_at_any_time(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """While a wait is long, which is another one each time: in a replay without an answer nothing is loaded."""
     told(record(stand_in.url), "Hi")
     assert replay().client.loaded() == []
@@ -219,7 +219,7 @@ def test_refusals_are_replayed_as_the_same_errors(record: Record, replay: Record
         (whole(b"<html>502</html>", status=502, kind="text/html"), "gateway-failed"),
     ],
 )
-def test_what_broke_breaks_again(record: Record, replay: Record, chat: Any, code: str) -> None:
+def test_a_broken_answer_is_replayed_as_broken(record: Record, replay: Record, chat: Any, code: str) -> None:
     """In the same place, with the same words."""
     limits = {"first_token_timeout": 0.5, "idle_timeout": 0.5}
     with FaultServer(fine(chat=chat)) as server:
@@ -292,7 +292,7 @@ LINE = st.dictionaries(st.text(), VALUES, max_size=3) | st.text(st.characters(ex
 
 
 @given(st.lists(st.tuples(VALUES, st.lists(st.tuples(st.integers(0, 10**6), LINE), max_size=3)), max_size=3))
-def test_whatever_was_said_is_read_as_it_was_written(said: list[tuple[Any, list[tuple[int, Any]]]]) -> None:
+def test_any_exchange_is_read_as_it_was_written(said: list[tuple[Any, list[tuple[int, Any]]]]) -> None:
     """Any text in any script."""
     import tempfile  # noqa: PLC0415 - hypothesis and tmp_path do not go together
 
@@ -308,7 +308,7 @@ def test_whatever_was_said_is_read_as_it_was_written(said: list[tuple[Any, list[
         ]
 
 
-def test_the_rounds_of_a_turn_with_functions_are_replayed(record: Record, replay: Record, stand_in: FakeServer) -> None:
+def test_the_rounds_of_a_turn_with_tools_are_replayed(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """The functions run again, and what they return is the same or is named as what differs."""
 
     def add(a: int, b: int) -> int:

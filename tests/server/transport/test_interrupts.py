@@ -58,7 +58,7 @@ def seconds_to_stop(act: Callable[[], object]) -> float:
     return time.monotonic() - pressed[0]
 
 
-def test_a_wait_for_a_connection_ends_and_wastes_it(backend: SlicedBackend) -> None:
+def test_an_interrupted_wait_for_a_connection_closes_it(backend: SlicedBackend) -> None:
     """It comes when nobody wants it any more, and is closed."""
     sockets = SlowSockets()
     backend._sockets = sockets  # type: ignore[assignment]
@@ -90,12 +90,12 @@ def unread(backend: SlicedBackend) -> Iterator[httpcore.NetworkStream]:
         stream.close()
 
 
-def test_sending_to_who_does_not_read_ends(unread: httpcore.NetworkStream) -> None:
+def test_an_interrupt_ends_sending_to_a_peer_that_does_not_read(unread: httpcore.NetworkStream) -> None:
     """As soon as the buffers between are full."""
     assert seconds_to_stop(lambda: unread.write(bytes(64 * 1024 * 1024), timeout=PATIENCE)) < SLICE + MARGIN
 
 
-def test_sending_to_who_does_not_read_is_given_up(unread: httpcore.NetworkStream) -> None:
+def test_sending_to_a_peer_that_does_not_read_times_out(unread: httpcore.NetworkStream) -> None:
     """After the time that was allowed, all pieces together."""
     begun = time.monotonic()
     with pytest.raises(httpcore.WriteTimeout):

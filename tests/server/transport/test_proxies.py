@@ -66,7 +66,7 @@ def test_a_proxy_gets_its_password_and_shows_it_to_nobody(connect: Connect, monk
     assert SECRET not in str(error) + error.debug
 
 
-def test_a_dead_proxy_is_blamed_and_not_the_server(connect: Connect, monkeypatch: pytest.MonkeyPatch, dead: str) -> None:
+def test_a_proxy_that_does_not_run_is_reported(connect: Connect, monkeypatch: pytest.MonkeyPatch, dead: str) -> None:
     """The server may well be there."""
     monkeypatch.setenv("http_proxy", dead)
     error = failure(connect(FAR).version)
@@ -75,7 +75,7 @@ def test_a_dead_proxy_is_blamed_and_not_the_server(connect: Connect, monkeypatch
     assert "NO_PROXY=ollama.test" in error.remedy
 
 
-def test_a_proxy_that_refuses_the_way_through_is_blamed(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_refuses_a_tunnel_is_reported(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it said."""
     with FaultServer([Receive(), Send(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), Close()]) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
@@ -85,7 +85,7 @@ def test_a_proxy_that_refuses_the_way_through_is_blamed(connect: Connect, monkey
     assert "407 Proxy Authentication Required" in error.how_we_know
 
 
-def test_the_page_of_a_proxy_is_not_taken_for_an_answer(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_a_proxy_is_not_an_answer(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that does not reach the server says so in HTML."""
     with FaultServer(refusing(502, b"<html>Bad Gateway</html>", "text/html")) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
@@ -113,7 +113,7 @@ def test_odd_exceptions_break_nothing(connect: Connect, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "proxy", ["socks5://127.0.0.1:1080", "http://[::1", "http://127.0.0.1:x", "http://", "ftp://h", "http://h:0"]
 )
-def test_a_proxy_of_no_use_is_named_as_the_cause(connect: Connect, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+def test_an_unusable_proxy_is_reported(connect: Connect, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     """Only for machines that would be reached through it."""
     monkeypatch.setenv("http_proxy", proxy.replace("://", f"://me:{SECRET}@"))
     error = failure(lambda: connect(FAR))

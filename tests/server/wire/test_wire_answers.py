@@ -51,7 +51,7 @@ def test_the_text_of_a_line_is_what_the_server_wrote(text: str) -> None:
         assert wire.chunk(line.encode()).text == text
 
 
-def test_thoughts_are_no_text() -> None:
+def test_thinking_is_not_text() -> None:
     """They come beside it, in the same line or in their own."""
     found = wire.chunk(b'{"message":{"content":"","thinking":"Hm"},"done":false}')
     assert (found.text, found.thinking) == ("", "Hm")
@@ -60,13 +60,13 @@ def test_thoughts_are_no_text() -> None:
     assert wire.chunk(b'{"response":"a","done":false}').text == "a"
 
 
-def test_the_error_of_a_line_is_left_to_who_reads_the_stream() -> None:
+def test_a_line_with_an_error_is_returned() -> None:
     """Only there is it known whether text came before it."""
     assert wire.chunk(b'{"error":"unexpected EOF"}').error == "unexpected EOF"
     assert wire.chunk(b'{"done":true,"done_reason":"load"}').done
 
 
-def test_counts_stand_in_the_last_line() -> None:
+def test_counts_are_in_the_last_line() -> None:
     """Unknown fields do not disturb."""
     found = wire.chunk(b'{"response":"","done":true,"done_reason":"stop","prompt_eval_count":7,"eval_count":3,"new":[1]}')
     assert (found.done_reason, found.prompt_eval_count, found.eval_count) == ("stop", 7, 3)
@@ -140,7 +140,7 @@ def test_a_card_that_says_nothing_claims_nothing(info: Any) -> None:
         ("mine:latest", "https://ollama.com:443", False),
     ],
 )
-def test_models_in_the_cloud_are_told_from_local_ones(name: str, remote: str | None, *, local: bool) -> None:
+def test_cloud_models_are_not_local(name: str, remote: str | None, *, local: bool) -> None:
     """By their tag, or because the server says where they run."""
     assert InstalledModel(name, remote_host=remote).is_local is local
 

@@ -39,7 +39,7 @@ def test_a_line_is_given_as_soon_as_it_is_complete() -> None:
     assert list(lines.rest()) == []
 
 
-def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile server cannot fill the memory with one line."""
     monkeypatch.setattr(wire, "MAX_LINE", 1000)
     lines = Lines()

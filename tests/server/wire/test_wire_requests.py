@@ -26,7 +26,7 @@ def sent(request: msgspec.Struct) -> dict[str, Any]:
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
 def test_every_request_forbids_the_server_to_cut(request_: msgspec.Struct) -> None:
-    """The server would otherwise drop the start of the prompt without a word."""
+    """The server would otherwise drop the start of the prompt silently."""
     assert sent(request_)["truncate"] is False
 
 
@@ -37,7 +37,7 @@ def test_a_request_cannot_be_changed_once_it_is_built(request_: msgspec.Struct) 
         request_.model = "another"  # type: ignore[attr-defined]
 
 
-def test_a_turn_goes_out_with_its_pictures_and_options() -> None:
+def test_a_turn_is_sent_with_its_pictures_and_options() -> None:
     """Messages without pictures say nothing about pictures; an unset format is not sent."""
     messages = (Message("system", "Be brief."), Message("user", "Hi", ("aGk=",)))
     found = sent(ChatRequest(model="m", messages=messages, options={"num_ctx": 8192}))
@@ -50,6 +50,6 @@ def test_a_turn_goes_out_with_its_pictures_and_options() -> None:
     assert "format" not in found
 
 
-def test_a_batch_goes_out_in_order() -> None:
+def test_a_batch_is_sent_in_order() -> None:
     """One list, whatever the texts hold."""
     assert sent(EmbedRequest(model="m", input=("b", "a\nb", "数据")))["input"] == ["b", "a\nb", "数据"]

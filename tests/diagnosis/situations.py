@@ -1,4 +1,4 @@
-"""The situations: what is wrong on the machine, what is asked, and the code that must come first."""
+"""Simulated situations: what is wrong on a machine, what is checked, and the error code that must come first."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ REQUEST_TO_TLS = b"Client sent an HTTP request to an HTTPS server.\n"
 
 
 @dataclass
-class Scene:
-    """The machine as a situation has made it; ``ends`` takes it down again."""
+class Machine:
+    """A machine as a situation sets it up; closing ``ends`` removes it."""
 
     ends: ExitStack
     url: str = ""
@@ -32,26 +32,26 @@ class Scene:
     system: str = "linux"
     port: int = 0
     proxy: dict[str, str] = field(default_factory=dict)
-    question: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)  # of the check
     trusts: bool = False
     programs: dict[str, str] = field(default_factory=dict)
 
     def serve(self, script: Sequence[Step], *, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Run a server and return its port; the first one is what the person typed."""
+        """Run a server and return its port; the first one is what the user typed."""
         server = FaultServer(script, port=port) if host == "127.0.0.1" else _Server6(script, port)
         self.ends.enter_context(server)
         self.url = self.url or server.url
         return server.port
 
     def environment(self) -> Environment:
-        """Return what the check may look at."""
+        """Return what the check may read."""
         port = self.port or closed_port()
         read, run = (lambda path: self.files.get(path, "")), (lambda *words: self.programs.get(" ".join(words), ""))
         return Environment(self.environ, read, self.modules, self.system, self._resolve, port, run)
 
     def request(self) -> CheckRequest:
         """Return what the check is to test."""
-        return CheckRequest(self.url, "notebook", **{"model": "m", **self.question})
+        return CheckRequest(self.url, "notebook", **{"model": "m", **self.options})
 
     def _resolve(self, host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
         found = self.names.get(host, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
@@ -77,20 +77,20 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
-Make = Callable[[Scene], None]
+Make = Callable[[Machine], None]
 
 
-def serving(script: Sequence[Step], **question: Any) -> Make:
+def serving(script: Sequence[Step], **options: Any) -> Make:
     """Return what runs a server with this script."""
 
-    def make(scene: Scene) -> None:
-        scene.serve(script)
-        scene.question |= question
+    def make(machine: Machine) -> None:
+        machine.serve(script)
+        machine.options |= options
 
     return make
 
 
-def closed(  # noqa: PLR0913 - the parts of the surroundings, each by its name
+def closed(  # noqa: PLR0913 - the parts of the environment, by name
     *,
     host: str = "127.0.0.1",
     environ: Mapping[str, str] | None = None,
@@ -100,16 +100,16 @@ def closed(  # noqa: PLR0913 - the parts of the surroundings, each by its name
     system: str = "linux",
     programs: Mapping[str, str] | None = None,
 ) -> Make:
-    """Return what types an address on which nobody listens, in these surroundings."""
+    """Return what types an address on which nobody listens, in this environment."""
 
-    def make(scene: Scene) -> None:
-        scene.url = f"http://{host}:{closed_port()}"
-        scene.environ |= environ or {}
-        scene.files |= files or {}
-        scene.modules |= modules or set()
-        scene.names |= names or {}
-        scene.system = system
-        scene.programs |= programs or {}
+    def make(machine: Machine) -> None:
+        machine.url = f"http://{host}:{closed_port()}"
+        machine.environ |= environ or {}
+        machine.files |= files or {}
+        machine.modules |= modules or set()
+        machine.names |= names or {}
+        machine.system = system
+        machine.programs |= programs or {}
 
     return make
 
@@ -117,10 +117,10 @@ def closed(  # noqa: PLR0913 - the parts of the surroundings, each by its name
 def secured(name: str = "127.0.0.1", *, scheme: str = "https", begins: int = -2, ends: int = 2, trusts: bool = True) -> Make:
     """Return what runs a server that speaks TLS with such a certificate, whose authority is trusted or not."""
 
-    def make(scene: Scene) -> None:
-        port = scene.ends.enter_context(tls_server(certificate(name, begins=begins, ends=ends)))
-        scene.url = f"{scheme}://127.0.0.1:{port}"
-        scene.trusts = trusts
+    def make(machine: Machine) -> None:
+        port = machine.ends.enter_context(tls_server(certificate(name, begins=begins, ends=ends)))
+        machine.url = f"{scheme}://127.0.0.1:{port}"
+        machine.trusts = trusts
 
     return make
 
@@ -128,83 +128,83 @@ def secured(name: str = "127.0.0.1", *, scheme: str = "https", begins: int = -2,
 def by_proxy(script: Sequence[Step] | None, *, scheme: str = "http", value: str = "") -> Make:
     """Return what puts a proxy before a name that only it could know; None: one that does not run."""
 
-    def make(scene: Scene) -> None:
-        scene.url = f"{scheme}://gpu-box.test:11434"
+    def make(machine: Machine) -> None:
+        machine.url = f"{scheme}://gpu-box.test:11434"
         url = value or (f"http://127.0.0.1:{closed_port()}" if script is None else "")
         if script is not None:
             server = FaultServer(script)
-            scene.ends.enter_context(server)
+            machine.ends.enter_context(server)
             url = server.url
-        scene.proxy = {f"{scheme}_proxy": url}
+        machine.proxy = {f"{scheme}_proxy": url}
 
     return make
 
 
-def typed(url: str, names: Mapping[str, list[str] | OSError] | None = None, **question: Any) -> Make:
+def typed(url: str, names: Mapping[str, list[str] | OSError] | None = None, **options: Any) -> Make:
     """Return what types an address, where nothing runs."""
 
-    def make(scene: Scene) -> None:
-        scene.url = url
-        scene.names |= names or {}
-        scene.question |= question
+    def make(machine: Machine) -> None:
+        machine.url = url
+        machine.names |= names or {}
+        machine.options |= options
 
     return make
 
 
-def https_to_http(scene: Scene) -> None:
+def https_to_http(machine: Machine) -> None:
     """Ollama speaks http, and https is typed."""
     plain: list[Step] = [Send(b"HTTP/1.0 400 Bad Request\r\n\r\n"), Close()]
-    server = FaultServer([Hold()], plain, fine())  # the knock, the handshake, the look around
-    scene.ends.enter_context(server)
-    scene.url = f"https://127.0.0.1:{server.port}"
+    server = FaultServer([Hold()], plain, fine())  # the connection, the handshake, the search for other addresses
+    machine.ends.enter_context(server)
+    machine.url = f"https://127.0.0.1:{server.port}"
 
 
-def no_handshake(scene: Scene) -> None:
+def no_handshake(machine: Machine) -> None:
     """Close in the middle of the handshake."""
-    port = scene.serve([Close()])
-    scene.url = f"https://127.0.0.1:{port}"
+    port = machine.serve([Close()])
+    machine.url = f"https://127.0.0.1:{port}"
 
 
-def cloud(scene: Scene) -> None:
+def cloud(machine: Machine) -> None:
     """Play ollama.com, which wants a key."""
     server = FaultServer(page('{"error":"unauthorized"}', 401, "application/json"))
-    scene.ends.enter_context(server)
-    scene.url = f"http://ollama.com:{server.port}"
-    scene.names["ollama.com"] = ["127.0.0.1"]
+    machine.ends.enter_context(server)
+    machine.url = f"http://ollama.com:{server.port}"
+    machine.names["ollama.com"] = ["127.0.0.1"]
 
 
-def only_ipv6(scene: Scene) -> None:
+def only_ipv6(machine: Machine) -> None:
     """Ollama listens on ::1, and 127.0.0.1 is typed."""
-    port = scene.serve(fine(), host="::1")
-    scene.url = f"http://127.0.0.1:{port}"
+    port = machine.serve(fine(), host="::1")
+    machine.url = f"http://127.0.0.1:{port}"
 
 
-def only_ipv4(scene: Scene) -> None:
+def only_ipv4(machine: Machine) -> None:
     """And the reverse."""
-    port = scene.serve(fine())
-    scene.url = f"http://[::1]:{port}"
+    port = machine.serve(fine())
+    machine.url = f"http://[::1]:{port}"
 
 
-def first_is_silent(scene: Scene) -> None:
+def first_is_silent(machine: Machine) -> None:
     """Give a name whose first address leads nowhere, and the second to Ollama."""
-    port = scene.serve(fine())
-    scene.url = f"http://box.test:{port}"
-    scene.names["box.test"] = ["192.0.2.77", "127.0.0.1"]
+    port = machine.serve(fine())
+    machine.url = f"http://box.test:{port}"
+    machine.names["box.test"] = ["192.0.2.77", "127.0.0.1"]
 
 
-def in_container_found(scene: Scene) -> None:
+def in_container_found(machine: Machine) -> None:
     """Put the kernel into a container, around which a machine answers by its name."""
-    port = scene.serve(fine())
-    scene.port = port
-    scene.url = f"http://[::1]:{closed_port()}"
-    scene.files["/proc/1/cgroup"] = "0::/docker/abc"
-    scene.names["host.docker.internal"] = ["127.0.0.1"]
+    port = machine.serve(fine())
+    machine.port = port
+    machine.url = f"http://[::1]:{closed_port()}"
+    machine.files["/proc/1/cgroup"] = "0::/docker/abc"
+    machine.names["host.docker.internal"] = ["127.0.0.1"]
 
 
-def port_slip(scene: Scene) -> None:
+def port_slip(machine: Machine) -> None:
     """Type a wrong port, while Ollama listens on its own."""
-    scene.port = scene.serve(fine())
-    scene.url = f"http://127.0.0.1:{closed_port()}"
+    machine.port = machine.serve(fine())
+    machine.url = f"http://127.0.0.1:{closed_port()}"
 
 
 def loaded(**entry: Any) -> list[Step]:
@@ -218,8 +218,8 @@ def card(context: int = 8192, *capabilities: str) -> list[Step]:
     return whole({"capabilities": list(capabilities or ("completion",)), "model_info": info})
 
 
-def said(status: int, text: str, **more: str) -> list[Step]:
-    """Return the answer of a server that refuses in Ollama's form."""
+def error(status: int, text: str, **more: str) -> list[Step]:
+    """Return an error in the form of Ollama."""
     return whole({"error": text, **more}, status=status)
 
 
@@ -336,22 +336,27 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
     "no list of models": (serving(fine(tags=whole({"data": []}))), "not-ollama", "11434"),
     "404 page not found": (serving(page("404 page not found", 404, "text/plain")), "path-unknown", "/v1"),
     "a cloud model, not signed in": (
-        serving(fine(show=said(401, "unauthorized", signin_url="https://ollama.com/x"))),
+        serving(fine(show=error(401, "unauthorized", signin_url="https://ollama.com/x"))),
         "sign-in-required",
         "ollama signin",
     ),
     "a guard with a password": (serving(page("<html>", 401, extra=ISSUER)), "authentication-required", "NAME:PASSWORD"),
     "a forbidding page": (serving(page("<html>Forbidden", 403)), "authentication-required", "NAME:PASSWORD"),
     "Ollama's own guard": (serving(page("", 403)), "host-header-refused", "Host: localhost:11434"),
-    "the cloud is disabled": (serving(fine(show=said(403, "ollama cloud is disabled: x"))), "cloud-disabled", "OLLAMA_NO_CLOUD"),
+    "the cloud is disabled": (
+        serving(fine(show=error(403, "ollama cloud is disabled: x"))),
+        "cloud-disabled",
+        "OLLAMA_NO_CLOUD",
+    ),
     "a silent port": (serving([Hold()]), "server-silent", "ollama ps"),
     "a gateway that gave up": (serving(page("<html>Gateway Time-out", 504)), "gateway-failed", "proxy_read_timeout"),
-    "a full queue": (serving(fine(show=said(503, "server busy, please try again"))), "server-busy", "wait"),
-    "too many requests": (serving(fine(show=said(429, "slow down"))), "server-busy", "wait"),
+    "a full queue": (serving(fine(show=error(503, "server busy, please try again"))), "server-busy", "wait"),
+    "too many requests": (serving(fine(show=error(429, "slow down"))), "server-busy", "wait"),
     "an old Ollama": (serving(fine(version=whole({"version": "0.11.0"}))), "server-too-old", "upgrade"),
     "a missing model": (
         serving(
-            fine(tags=whole({"models": [{"name": "mistral:latest"}]}), show=said(404, "model 'x' not found")), model="mistrl"
+            fine(tags=whole({"models": [{"name": "mistral:latest"}]}), show=error(404, "model 'x' not found")),
+            model="mistrl",
         ),
         "model-missing",
         "%ollama_pull mistrl",
@@ -371,12 +376,12 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
         "--context 1024",
     ),
     "too little memory": (
-        serving(fine(show=card(), chat=said(500, "model requires more system memory (9 GiB) than is available")), **DEEP),
+        serving(fine(show=card(), chat=error(500, "model requires more system memory (9 GiB) than is available")), **DEEP),
         "model-failed",
         "smaller",
     ),
     "a model for a newer Ollama": (
-        serving(fine(show=card(), chat=said(412, "this model requires a newer version of Ollama")), **DEEP),
+        serving(fine(show=card(), chat=error(412, "this model requires a newer version of Ollama")), **DEEP),
         "model-needs-newer-server",
         "upgrade",
     ),
@@ -387,9 +392,9 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
 
 
 @contextmanager
-def scene_of(make: Make) -> Iterator[Scene]:
+def simulate(make: Make) -> Iterator[Machine]:
     """Make a situation, give it, and take it down."""
     with ExitStack() as ends:
-        scene = Scene(ends)
-        make(scene)
-        yield scene
+        machine = Machine(ends)
+        make(machine)
+        yield machine
