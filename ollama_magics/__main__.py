@@ -1,4 +1,4 @@
-"""The same from a shell: python -m ollama_magics check, models, pull, or sandbox."""
+"""Run the shell command: python -m ollama_magics check, models, pull or sandbox."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def main(words: Sequence[str] | None = None) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m ollama_magics", description="Local models from a shell.")
     commands = parser.add_subparsers(required=True)
-    check = commands.add_parser("check", help="find out what stands between this machine and an answer")
-    check.add_argument("--deep", action="store_true", help="load the model, ask it, and prove what it can do")
+    check = commands.add_parser("check", help="check the way from this machine to an answer")
+    check.add_argument("--deep", action="store_true", help="load the model, ask it, and test what it can do")
     models = commands.add_parser("models", help="list what is installed on the server")
     pull = commands.add_parser("pull", help="let the server download a model")
     pull.add_argument("name", metavar="NAME", help="as in the library: llama3.2, gemma3:4b")
@@ -82,14 +82,14 @@ def _models(options: Namespace) -> int:
 
 def _pull(options: Namespace) -> int:
     _configure(options)
-    told = ""
+    previous = ""
     for step in api.pull(options.name):
         part = f"{10 * (10 * step.completed // step.total)} % of {step.total / 1e9:.2f} GB" if step.total else ""
         line = f"{step.status}  {part}".rstrip()
-        if line != told and not options.json:
+        if line != previous and not options.json:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
-        told = line
+        previous = line
     if options.json:
         sys.stdout.write(json.dumps({"ok": True, "model": options.name}) + "\n")
     return 0

@@ -300,7 +300,7 @@ def sandbox(*, delay: float = 0.02) -> Iterator[str]:
     """
     session = current()
     with FakeServer(delay=delay) as server:
-        with session.resolved.kept():
+        with session.resolved.restored_at_end():
             session.configure(_sandbox_settings(session, server))
             yield server.url
         session.forget_models()

@@ -41,6 +41,7 @@ def embed_rows(
     context: JobContext,
     rows: Any,
     model: str,
+    /,
     *,
     lines: str | Path = "",
     report: Callable[[EmbedReport], None] | None = None,

@@ -6,7 +6,7 @@ import difflib
 import keyword
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -14,7 +14,7 @@ from IPython.core.error import UsageError
 from ollama_magics.errors import SettingError
 from ollama_magics.settings import form, secret_values, values
 
-# a word: pieces without spaces, of which quoted ones may hold any; no escape signs, so that Windows paths survive
+# a word: pieces without spaces, or with spaces in quotes; no escape characters, so that Windows paths survive
 _WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 _CONTRADICTIONS = tuple(
@@ -30,11 +30,15 @@ _CONTRADICTIONS = tuple(
     for other in others
 )
 _SPELLINGS = {"go_on": "--continue", "tools": "--tool", "several": "several -m"}
-_LETTER = 2  # signs of an option that is one letter
-_PROMPT_AFTER_ALL = "  (a prompt that begins so: put -- before it)"
+_LETTER = 2  # characters of an option that is one letter
+_PROMPT_HINT = "  (a prompt that begins so: put -- before it)"
 _OPTION = re.compile(r"--?[^\W\d_]")
 _EMBED_MAGIC_ONLY = ("into", "report", "no_store", "show_store", "forget", "looked_up")
-_DETACHED = {"--think": values.think.words, "--logprobs": tuple(map(str, range(21)))}  # values that go with a "=" only
+# Options whose values follow a "=" only.
+_VALUES_AFTER_EQUALS = {
+    "--think": values.think.words,
+    "--logprobs": tuple(map(str, range(21))),
+}
 _KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
 
 
@@ -85,7 +89,12 @@ def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
 
 def refuse_both(options: Namespace) -> None:
     """Raise UsageError where two options of a prompt contradict each other."""
-    typed = {name for name, value in vars(options).items() if _is_typed(value)}
+    # a value from a variable may be anything, and not every value is true or false
+    typed = {
+        name
+        for name, value in vars(options).items()
+        if not (value is None or value is False or (isinstance(value, str) and not value))
+    }
     if len(options.model or ()) > 1:
         typed.add("several")
     for pair in _CONTRADICTIONS:
@@ -102,14 +111,9 @@ def refuse_detached(line: str, rest: str) -> None:
     """
     option = line[: len(line.rstrip()) - len(rest)].split()[-1:]
     value = re.match(r"(\S+)(?=\s+-|$)", rest)
-    if option and value and value[1] in _DETACHED.get(option[0], ()):
-        message = f"the value is typed with a =: {option[0]}={value[1]}{_PROMPT_AFTER_ALL}"
+    if option and value and value[1] in _VALUES_AFTER_EQUALS.get(option[0], ()):
+        message = f"the value is typed with a =: {option[0]}={value[1]}{_PROMPT_HINT}"
         raise UsageError(message)
-
-
-def _is_typed(value: Any) -> bool:
-    # a value that was looked up may be anything, and not every value is true or false
-    return not (value is None or value is False or (isinstance(value, str) and not value))
 
 
 def assigned_name(name: str | None) -> str | None:
@@ -132,7 +136,8 @@ def pairs(words: Sequence[str] | None, names: Mapping[str, Any]) -> dict[str, An
             message = f"-O takes KEY=VALUE, not {word!r}"
             raise UsageError(message)
         value = _looked_up(value, names)
-        found[key] = [*_listed(found[key]), value] if key in found else value
+        earlier = found.get(key)
+        found[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value] if key in found else value
     return found
 
 
@@ -156,9 +161,9 @@ def named(option: str, expression: Any, shell: Any) -> Any:
         return expression
     try:
         return shell.ev(expression)
-    except Exception as error:  # noqa: BLE001 - whatever the person's own expression raises
-        told = str(error) or type(error).__name__
-        message = f"{option} {expression}: {told} (what holds spaces or quotes stands in double quotes)"
+    except Exception as error:  # noqa: BLE001 - whatever the user's own expression raises
+        reason = str(error) or type(error).__name__
+        message = f"{option} {expression}: {reason} (what holds spaces or quotes stands in double quotes)"
         raise UsageError(message) from None
 
 
@@ -166,7 +171,8 @@ def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str
     words: list[str] = []
     position = 0
     waiting: bool | None = False  # the last option still takes a value; None: it may
-    for word, start, end in _words(line):
+    while match := _WORD.match(line, position):
+        word, start, end = match[1], match.start(1), match.end()
         if word == "--" and not waiting:
             return words, line[end:].strip()
         if waiting is False and not _OPTION.match(word):
@@ -181,13 +187,6 @@ def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str
     return words, ""
 
 
-def _words(line: str) -> Iterator[tuple[str, int, int]]:
-    position = 0
-    while match := _WORD.match(line, position):
-        yield match[1], match.start(1), match.end()
-        position = match.end()
-
-
 def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | None:
     name, has_value, _ = word.partition("=")
     actions = {option: action for action in parser._actions for option in action.option_strings}  # noqa: SLF001 - no public way
@@ -200,12 +199,8 @@ def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | N
     near = [option for option in actions if len(name) == _LETTER and option.startswith(f"-{name}")]
     near = near or difflib.get_close_matches(name, actions, n=1, cutoff=0.5)
     hint = f"; did you mean {', '.join(near)}?" if near else ""
-    message = f"unknown option {name}{hint}{'' if greedy else _PROMPT_AFTER_ALL}"
+    message = f"unknown option {name}{hint}{'' if greedy else _PROMPT_HINT}"
     raise UsageError(message)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _stands_for(value: Any) -> bool:

@@ -88,7 +88,7 @@ class OllamaSettings(Configurable):
         cell=InCell(MODEL, "Model that answers; repeatable: each model answers, in columns", "-m", repeat=True),
     )
     base_url = Setting(
-        secret_values.place,
+        secret_values.address,
         "",
         f"Address of Ollama; empty: OLLAMA_HOST, else {DEFAULT_ADDRESS}",
         acts="address of every request",

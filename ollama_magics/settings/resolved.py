@@ -18,14 +18,14 @@ Notice = tuple[str, dict[str, object]]  # the key of a phrase, and its facts
 
 
 def contradictions(chosen: OllamaSettings) -> list[Notice]:
-    """Return what cannot hold together; nothing is changed for it."""
+    """Return the notices about values that contradict each other; the values stay."""
     if chosen.max_tokens <= chosen.context_length:
         return []
     return [("max_over_context", {"most": chosen.max_tokens, "context": chosen.context_length})]
 
 
 def is_bind(host: str) -> bool:
-    """Return whether an address says where a server listens, as 0.0.0.0 does, and not where one is."""
+    """Return whether an address is one to listen on, such as 0.0.0.0."""
     try:
         return parse(host).from_bind
     except AddressError:
@@ -33,15 +33,15 @@ def is_bind(host: str) -> bool:
 
 
 def variable(name: str, setting: str) -> str:
-    """Return the key that an environment variable holds; raises SettingError where it holds none."""
+    """Return the key in an environment variable; raises SettingError if there is none."""
     held = os.environ.get(name, "").strip()
     if not held:
         raise SettingError("environment-empty", name=name)
     return secret_values.clean_key(held, setting).reveal()
 
 
-def key_told(find: Callable[[], tuple[str, str]]) -> tuple[str, str]:
-    """Return what may be shown of a key and its source, which ``find`` gives, or of why there is none."""
+def describe_key(find: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """Return bullets for the key that ``find`` returns and the source of the key, or the reason why there is none."""
     try:
         key, source = find()
     except SettingError as error:
@@ -57,19 +57,19 @@ def require_known(values: Mapping[str, Any]) -> None:
             raise SettingError("setting-unknown", setting=name, known=known)
 
 
-# This notebook > a profile named in it > the environment > the profile "default" > built in. (What a cell says wins over all of
-# it, and never comes here.) The environment knows two settings: OLLAMA_HOST, and OLLAMA_API_KEY for ollama.com.
+# This notebook > a profile named in it > the environment > the profile "default" > built in. (An option of a cell wins over all
+# of them, and is not handled here.) The environment has two settings: OLLAMA_HOST, and OLLAMA_API_KEY for ollama.com.
 
 
 _CLOUD = "ollama.com"
-_YIELDS = ("model_type",)  # also if it was saved: no model can be what it is not
-_BOUND = ("api_key_env", "headers")  # what holds for one origin only, as the key itself does
+_DETECTED_OVER_SAVED = ("model_type",)  # what the server reports about the model wins over a saved value
+_BOUND = ("api_key_env", "headers")  # valid for one origin only, as the key itself
 
 
 class ResolvedSettings:
-    """The settings of a notebook or script, which holds the merged values, with the source of each.
+    """The settings of a notebook or script: merged values in ``settings``, and the source of each.
 
-    ``notices`` are things that have to be said: (key of a phrase, facts).
+    ``notices`` are to be shown to the user: (key of a phrase, facts).
     """
 
     def __init__(self, chosen: OllamaSettings) -> None:
@@ -79,8 +79,8 @@ class ResolvedSettings:
         self._named: dict[str, Any] = {}
         self._saved: dict[str, Any] = {}
         self._typed = set(chosen.changed())  # with %config, before the first use
-        self._detected: set[str] = set()  # as a server says, until the person types something else
-        self._settling = False
+        self._detected: set[str] = set()  # as the server reports, until the user types another value
+        self._is_merging = False
         self._key: Secret | None = None
         self._parsed: tuple[Secret, Address] | None = None
         self._origins: dict[str, str] = {}
@@ -88,13 +88,13 @@ class ResolvedSettings:
             self._bind(name)
         chosen.observe(self._follow, names=form.form())
 
-    # Where.
+    # The address.
 
     @property
     def address(self) -> Address:
         """Where the requests go; raises AddressError."""
         typed = Secret(self.typed_address()[0])  # with the password in it
-        if self._parsed is None or self._parsed[0] != typed:  # a cell asks several times, and reading takes a while
+        if self._parsed is None or self._parsed[0] != typed:  # a cell needs it several times, and parsing takes a while
             self._parsed = typed, parse(typed.reveal())
         return self._parsed[1]
 
@@ -104,7 +104,7 @@ class ResolvedSettings:
         if chosen and source != "saved":
             return chosen, source.partition(" ")[0]
         host = os.environ.get("OLLAMA_HOST", "").strip()
-        if host and not (chosen and is_bind(host)):  # 0.0.0.0 says where a server listens, not where this one is
+        if host and not (chosen and is_bind(host)):  # 0.0.0.0 is an address to listen on
             return host, "environment"
         return (chosen, "saved") if chosen else (form.DEFAULT_ADDRESS, "default")
 
@@ -113,7 +113,7 @@ class ResolvedSettings:
         """The saved address that the environment overrides, or an empty text."""
         return form.shown(self.settings.base_url) if self.typed_address()[1] == "environment" else ""
 
-    # What the person changes.
+    # Changes.
 
     def configure(self, values: Mapping[str, Any]) -> Sequence[str]:
         """Set all of the values or, if one is refused, none; return the names of those that changed.
@@ -124,52 +124,49 @@ class ResolvedSettings:
         before, origin = {name: getattr(self.settings, name) for name in values}, self._origin()
         typed, origins = set(self._typed), dict(self._origins)
         try:
-            self._take(values)
+            self._assign(values)
             parse(revealed(self.settings.base_url))
         except BaseException:
-            self._take(before)
+            self._assign(before)
             self._typed, self._origins = typed, origins
             raise
         self._typed |= set(values)
         self._detected -= set(values)
-        self._after(origin, values)
-        return [name for name in values if getattr(self.settings, name) != before[name]]
-
-    def fill(self, found: Mapping[str, Any]) -> Sequence[str]:
-        """Set what a server says about a model, but never over what the person typed; return the names of those that changed.
-
-        What was saved stays, too, but for the type, which belongs to the model that was saved with it.
-        """
-        new = {name: value for name, value in found.items() if getattr(self.settings, name) != value}
-        free = {name: value for name, value in new.items() if self._gives_way(name)}
-        changed = self.configure(free)
-        self._detected |= set(free)
-        return changed
-
-    def _gives_way(self, name: str) -> bool:
-        source = self.source(name)
-        return source in ("default", "detected") or (name in _YIELDS and source != "notebook")
-
-    def _take(self, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            setattr(self.settings, name, value)
-
-    def _after(self, origin: str, values: Mapping[str, Any]) -> None:
         for name in _BOUND:
             if name in values:
                 self._bind(name)
         if origin != self._origin():
-            self._drop_strangers()
+            self._drop_foreign_secrets()
         if {"context_length", "max_tokens"} & set(values):
             self.notices += contradictions(self.settings)
+        return [name for name in values if getattr(self.settings, name) != before[name]]
+
+    def fill(self, found: Mapping[str, Any]) -> Sequence[str]:
+        """Set what the server reports about a model, where the user typed nothing; return the names of those that changed.
+
+        Saved values stay, too, except for the type, which belongs to the model that was saved with it.
+        """
+        new = {name: value for name, value in found.items() if getattr(self.settings, name) != value}
+        free = {}
+        for name, value in new.items():
+            source = self.source(name)
+            if source in ("default", "detected") or (name in _DETECTED_OVER_SAVED and source != "notebook"):
+                free[name] = value
+        changed = self.configure(free)
+        self._detected |= set(free)
+        return changed
+
+    def _assign(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            setattr(self.settings, name, value)
 
     def take_notices(self) -> list[Notice]:
-        """Return what has to be said, once."""
+        """Return the notices that were not returned before."""
         found, self.notices = self.notices, []
         return found
 
     def _follow(self, change: Any) -> None:
-        if not self._settling:  # so it was the notebook, perhaps with %config
+        if not self._is_merging:  # it was the notebook, perhaps with %config
             self._typed.add(change["name"])
             self._detected.discard(change["name"])
             if change["name"] in _BOUND:
@@ -181,7 +178,7 @@ class ResolvedSettings:
         """Read the profile ``default``, if there is one; raises SettingError where it cannot be read."""
         if profiles.DEFAULT in profiles.names():
             self._saved = profiles.load(profiles.DEFAULT)
-            self._settle()
+            self._merge()
 
     def use(self, name: str) -> Sequence[str]:
         """Use a profile in this notebook; return the names of the settings that changed. Raises SettingError."""
@@ -189,18 +186,18 @@ class ResolvedSettings:
         parse(revealed(found.get("base_url", "")))
         self.profile, self._named = name.strip(), found
         self._typed, self._detected = self._typed - self._detected, set()
-        self._settle()
+        self._merge()
         for stays in sorted(set(found) & self._typed):
             if getattr(self.settings, stays) != found[stays]:
                 self.notices.append(("stays", {"setting": stays, "value": form.shown(getattr(self.settings, stays))}))
         if origin != self._origin():
-            self._drop_strangers()
+            self._drop_foreign_secrets()
         return [name for name, value in self._values().items() if value != before[name]]
 
     def save(self, name: str, *, verified: bool | None = None) -> Path:
-        """Save what is in force as a profile and return its file; raises SettingError.
+        """Save the resolved settings as a profile and return its file; raises SettingError.
 
-        ``verified`` says whether a check has passed with it; None leaves what the file says about that.
+        ``verified``: whether a check passed with them; None leaves the mark in the file as it is.
         """
         name = name.strip() or profiles.DEFAULT
         kept = {"default": self._saved, self.profile: self._named}.get(name)
@@ -212,15 +209,15 @@ class ResolvedSettings:
         return profiles.save(name, self._portable(changed), removed=gone, whole=False, verified=verified)
 
     def is_unverified(self) -> bool:
-        """Return whether the profile in force was saved without a check that passed; raises SettingError."""
+        """Return whether the profile in use was saved without a successful check; raises SettingError."""
         return profiles.is_unverified(self.profile or profiles.DEFAULT)
 
     def confirm(self) -> None:
-        """Write down that a check has passed, where the profile holds what is in force; raises SettingError."""
+        """Mark the profile in use as verified, if it holds the resolved settings; raises SettingError."""
         profiles.confirm(self.profile or profiles.DEFAULT, self.settings.changed())
 
     def export(self, path: str) -> None:
-        """Write what is in force to a file, without keys; raises SettingError."""
+        """Write the resolved settings to a file, without keys; raises SettingError."""
         profiles.export(Path(path), self._portable(self.settings.changed()))
 
     def read_file(self, path: str) -> Sequence[str]:
@@ -236,24 +233,24 @@ class ResolvedSettings:
             self.notices.append(("secrets_not_saved", {}))
         return values
 
-    def _settle(self) -> None:
+    def _merge(self) -> None:
         merged = {**self._saved, **self._named}
-        self._settling = True
+        self._is_merging = True
         try:
             for name in form.form():
                 if name not in self._typed:
                     setattr(self.settings, name, merged.get(name, form.default(name)))
         finally:
-            self._settling = False
+            self._is_merging = False
         for name in _BOUND:
             if name not in self._typed:
                 layer = self._named if name in self._named else self._saved
                 self._bind(name, parse(revealed(layer.get("base_url", ""))).origin)
 
-    # Keys, each of which is for one origin.
+    # Keys, each valid for one origin.
 
     def hold_key(self, key: Secret | None) -> None:
-        """Keep a key for the address of now; None forgets it. Raises SettingError where it shall be stored and cannot be."""
+        """Keep a key for the current address; None removes it. Raises SettingError if it cannot be stored."""
         origin = self.address.origin
         if self.settings.key_store != "notebook":
             profiles.store_key(self.settings.key_store, origin, key)
@@ -263,7 +260,7 @@ class ResolvedSettings:
             self.notices.append(("key_in_clear", {"host": self.address.host}))
 
     def key(self, address: Address) -> tuple[str, str]:
-        """Return the key that goes to an address and where it is from, both empty where there is none; raises SettingError."""
+        """Return the key for an address and its source, both empty if there is none; raises SettingError."""
         chosen = self.settings
         if self._key and self._origins.get("api_key") == address.origin:
             return self._key.reveal(), "notebook"
@@ -276,7 +273,7 @@ class ResolvedSettings:
         return "", ""
 
     def headers(self, address: Address) -> dict[str, str]:
-        """Return the additional headers that go to an address; raises SettingError where a variable is missing."""
+        """Return the additional headers for an address; raises SettingError if an environment variable is missing."""
         if self._origins.get("headers") != address.origin:
             return {}
         pairs = self.settings.headers
@@ -291,7 +288,7 @@ class ResolvedSettings:
         except AddressError:
             return ""
 
-    def _drop_strangers(self) -> None:
+    def _drop_foreign_secrets(self) -> None:
         here = self._origin()
         if self._key and self._origins["api_key"] != here:
             self._key = None
@@ -301,20 +298,20 @@ class ResolvedSettings:
                 setattr(self.settings, name, form.default(name))
                 self.notices.append(("dropped_secret", {"setting": name, "origin": self._origins[name]}))
 
-    # What is shown.
+    # The settings as a table.
 
     def described(self) -> Iterator[tuple[str, str, str]]:
-        """Yield each setting with the value in force and where it comes from, and the key by its source alone."""
+        """Yield each setting with its value and its source; of the key, the source alone."""
         for name in form.form():
             if name == "base_url":
                 source = f"over {self.overridden}" if self.overridden else self.typed_address()[1]
                 yield name, self.address.url, f"profile {self.profile}" if source == "profile" else source
-                yield "api_key", *key_told(lambda: self.key(self.address))
+                yield "api_key", *describe_key(lambda: self.key(self.address))
             else:
                 yield name, form.shown(getattr(self.settings, name)), self.source(name)
 
     def source(self, name: str) -> str:
-        """Return where a value comes from: notebook, detected, profile and its name, saved or default."""
+        """Return the source of a value: notebook, detected, profile and its name, saved or default."""
         if name in self._detected:
             return "detected"
         if name in self._typed:
@@ -327,13 +324,13 @@ class ResolvedSettings:
         return {name: getattr(self.settings, name) for name in form.form()}
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Put everything back in the end, keys and sources too."""
+    def restored_at_end(self) -> Iterator[None]:
+        """Restore everything at the end of the ``with`` block, keys and sources too."""
         parts = ("profile", "_named", "_saved", "_key")
         before, held = self._values(), {part: getattr(self, part) for part in parts}
         typed, origins = set(self._typed), dict(self._origins)
         try:
             yield
         finally:
-            self._take(before)
+            self._assign(before)
             vars(self).update(held, _typed=typed, _origins=origins, notices=[])

@@ -1,4 +1,4 @@
-"""How a value is read as people write it: numbers, times, words and lists; none of them is a secret."""
+"""Read values as users write them: numbers, times, words and lists."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ollama_magics.messages import Label, Phrase
 FLAGS = {"model_type": "type", "context_length": "context"}
 _WHOLE = re.compile(r"[+-]?\d{1,12}")
 _UNITS = {"k": 1024, "m": 1024 * 1024}
-_LONGEST_TEXT, _LONGEST_NAME = 100_000, 500  # characters
+_MAX_TEXT, _MAX_NAME = 100_000, 500  # characters
 _COMMAND = re.compile(r"^[$>!%\s]*ollama\s+(?:run|pull|show)\s+")
-_HALVES = "\ud800-\udfff"  # of characters, which no file and no request can hold
-_CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_HALVES}]")
+_SURROGATES = "\ud800-\udfff"  # UTF-8 cannot write them
+_CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_SURROGATES}]")
 
 Reader = Callable[[object, Any], Any]
 
@@ -26,7 +26,7 @@ Reader = Callable[[object, Any], Any]
 def refused(
     value: object, setting: str | None, reason: str | Phrase, example: str, magic: str = "%ollama_config"
 ) -> SettingError:
-    """Return the error for a value that a setting cannot take, with the line that would set it."""
+    """Return the error for a value that a setting cannot take, with a line that sets a valid one."""
     option = f"--{FLAGS.get(setting or '', setting or '').replace('_', '-')}"
     shown = repr(str(value)[:60])
     line = f"{magic} {option} {example}"
@@ -68,29 +68,29 @@ def whole(text: object, setting: str) -> int:
 
 
 def any_text(value: object, setting: str | None, example: str = "NAME", magic: str = "%ollama_config") -> str:
-    """Return a text as it is; raises SettingError for what is no text."""
+    """Return the text; raises SettingError for other types."""
     if not isinstance(value, str):
         raise refused(value, setting, Phrase("need_text", kind=type(value).__name__), example, magic)
     return value
 
 
 def plain_text(value: object, setting: str | None) -> str:
-    """Return a text without the spaces around it; raises SettingError for what is no text, is endless, or holds controls."""
+    """Return a text without surrounding spaces; raises SettingError for other types, long text and control characters."""
     text = any_text(value, setting)
-    if len(text) > _LONGEST_TEXT or _CONTROLS.search(text):
-        raise refused(text, setting, Phrase("need_plain", most=f"{_LONGEST_TEXT:,}"), "NAME")
+    if len(text) > _MAX_TEXT or _CONTROLS.search(text):
+        raise refused(text, setting, Phrase("need_plain", most=f"{_MAX_TEXT:,}"), "NAME")
     return text.strip()
 
 
 def name(value: object, setting: str) -> str:
     """Return the name of a model, also from ``ollama run NAME``: one line of at most 500 characters; raises SettingError."""
     text = _COMMAND.sub("", plain_text(value, setting))
-    if len(text) > _LONGEST_NAME or not text.isprintable():
-        raise refused(value, setting, Phrase("need_name", most=_LONGEST_NAME), "llama3.2")
+    if len(text) > _MAX_NAME or not text.isprintable():
+        raise refused(value, setting, Phrase("need_name", most=_MAX_NAME), "llama3.2")
     return text
 
 
-# The readers below are values, so that the form can show their limits.
+# The readers below are objects, so that their limits can be shown.
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class OneOf:
 
 
 context_length = AtLeast(1)
-most_tokens = AtLeast(1, (-1, -2))  # no bound, and the rest of the context
+most_tokens = AtLeast(1, (-1, -2))  # no limit, and the rest of the context
 top_k = AtLeast(0)
 temperature = Between(0, 10)
 top_p = Between(0, 1)
@@ -168,11 +168,14 @@ _LONG_UNITS = (("milliseconds?", "ms"), ("seconds?|secs?", "s"), ("minutes?|mins
 
 
 def keep_alive(value: object, setting: str) -> float | str | None:
-    """Return how long a model stays loaded as Ollama takes it: seconds as a number (negative: for good), or ``1h30m``.
+    """Return how long a model stays loaded as Ollama takes it: seconds as a number (negative: forever), or ``1h30m``.
 
     None leaves it to the server. Raises SettingError for anything else, and for text that Ollama would answer with 400.
     """
-    plain = _short_units(_narrow("" if value is None else value).lower().replace(" ", ""))
+    plain = _narrow("" if value is None else value).lower().replace(" ", "")
+    for unit, short in _LONG_UNITS:
+        plain = re.sub(rf"(?<=\d)(?:{unit})(?=\d|$)", short, plain)
+    plain = re.sub(r"^(\d{1,6})(?:d|days?)$", lambda days: f"{24 * int(days[1])}h", plain)
     if isinstance(value, bool):
         raise _no_time(value, setting)
     if plain in _TIME_WORDS or not plain:
@@ -188,12 +191,6 @@ def keep_alive(value: object, setting: str) -> float | str | None:
     return -1 if time < 0 else int(time) if time.is_integer() else time
 
 
-def _short_units(text: str) -> str:
-    for long, short in _LONG_UNITS:
-        text = re.sub(rf"(?<=\d)(?:{long})(?=\d|$)", short, text)
-    return re.sub(r"^(\d{1,6})(?:d|days?)$", lambda days: f"{24 * int(days[1])}h", text)
-
-
 def _no_time(value: object, setting: str) -> SettingError:
     return refused(value, setting, Phrase("need_time"), "30m")
 
@@ -205,8 +202,8 @@ def stops(value: object, setting: str) -> tuple[str, ...]:
         found = [text for part in found for text in (part if isinstance(part, (list, tuple)) else [part])]
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise refused(value, setting, Phrase("need_texts"), "END")
-    if sum(map(len, found)) > _LONGEST_TEXT or re.search(f"[{_HALVES}]", "".join(found)):
-        raise refused(value, setting, Phrase("need_plain", most=f"{_LONGEST_TEXT:,}"), "END")
+    if sum(map(len, found)) > _MAX_TEXT or re.search(f"[{_SURROGATES}]", "".join(found)):
+        raise refused(value, setting, Phrase("need_plain", most=f"{_MAX_TEXT:,}"), "END")
     return tuple(text for text in found if text)
 
 

@@ -244,7 +244,7 @@ def test_everything_is_put_back_after_a_sandbox(here: ResolvedSettings) -> None:
     here.configure({"base_url": "https://a.test"})
     here.hold_key(Secret(KEY))
     before = sources(here)
-    with here.kept():
+    with here.restored_at_end():
         here.configure({"base_url": "https://b.test", "seed": 1})
     assert (sources(here), here.key(here.address)[0], here.notices) == (before, KEY, [])
 

@@ -1,10 +1,9 @@
-"""%ollama and %%ollama: a cell becomes a prompt, whose reply is shown and bound."""
+"""Send a cell or a line as a prompt, show the reply and bind it: %%ollama, %ollama and %ollama_history."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +11,13 @@ from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import ToolProblem
-from ollama_magics.notebook import arguments, display
+from ollama_magics.notebook import arguments
 from ollama_magics.notebook.magics.localized_errors import localized_errors
 from ollama_magics.notebook.options import history_options, prompt_options
 from ollama_magics.settings import form
 from ollama_magics.settings.values import any_text, count, plain_text
 
 if TYPE_CHECKING:
-    from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.conversation.prompt import Prompt
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
@@ -28,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def confirm(call: Any) -> bool:
-    """Return whether the person lets a function run; raises ToolProblem where nobody can type an answer.
+    """Return whether the user lets a function run; raises ToolProblem if the front end cannot ask.
 
-    ``input()`` works inside of a running cell in every front end and can be interrupted; the click on a button would wait
-    for the cell to end.
+    ``input()`` works inside a running cell in every front end and can be interrupted; a click on a button would be handled only
+    after the cell.
     """
     try:
         return input(f"run {call}? [y/N] ").strip().lower() in ("y", "yes")
@@ -54,11 +52,37 @@ class ChatMagics(Magics):
     def ollama(self, line: str, cell: str | None = None) -> Reply | Replies | None:
         """Ask the model: the cell (%%ollama) or the rest of the line (%ollama) is the prompt.
 
-        The answer is shown as it is written. It is also an object: as a line magic it is returned, as a cell magic it is
-        bound with -o; the last one, complete or not, is _ollama. {{name}} in the prompt stands for a value of the notebook.
+        The answer is shown while it arrives. As a line magic the reply is returned, as a cell magic it is bound with -o; the last
+        one, complete or not, is _ollama. {{name}} in the prompt is replaced by the value of the variable.
         """
         with localized_errors() as session:
-            return self._answer(session, line, cell)
+            from ollama_magics.notebook import display  # noqa: PLC0415 - brings in the renderer
+            from ollama_magics.notebook.display import lines, notebook  # noqa: PLC0415 - as above
+
+            options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
+            arguments.refuse_both(options)
+            arguments.refuse_detached(line, rest)
+            name = arguments.assigned_name(options.into)
+            text = "\n".join(part for part in (rest, cell or "") if part.strip())
+            if options.forget:
+                lines.say("answers_forgotten", session.language, count=session.answers.forget())
+                if not text:
+                    return None
+
+            model = str(options.model[0] if options.model else session.settings.model)
+            language, raw, quiet = session.language, options.raw, options.quiet
+            with display.open_screen(self.shell, model, language, session.watch, raw=raw, quiet=quiet) as screen:
+                reply = self._reply(session, options, text)
+                self._show(reply, screen)
+
+            if options.next_cell:
+                notebook.offer(reply.text, self.shell, language)
+            if options.reuse and (problem := session.answers.problem):
+                session.answers.problem = ""
+                lines.say("store_problem", language, reason=problem)
+            if name:
+                self.shell.user_ns[name] = reply
+            return reply if cell is None else None
 
     @no_var_expand
     @line_magic
@@ -74,42 +98,17 @@ class ChatMagics(Magics):
             if options.export:
                 return conversation.exported()
             if options.clear:
-                return self._clear(session, conversation)
-            from ollama_magics.notebook.display.listings import HistoryTable  # noqa: PLC0415 - brings in the renderer
+                from ollama_magics.notebook.display import lines  # noqa: PLC0415 - brings in the renderer
+
+                count = len(conversation.turns)
+                conversation.clear()
+                return lines.say("turns_cleared", session.language, count=count)
+            from ollama_magics.notebook.display.listings import HistoryTable  # noqa: PLC0415 - as above
 
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
             return HistoryTable(conversation.turns, others, session.language)
 
-    def _answer(self, session: Session, line: str, cell: str | None) -> Reply | Replies | None:
-        options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
-        arguments.refuse_both(options)
-        arguments.refuse_detached(line, rest)
-        name = arguments.assigned_name(options.into)
-        text = "\n".join(part for part in (rest, cell or "") if part.strip())
-        if options.forget:
-            self._forget_answers(session)
-        if options.forget and not text:
-            return None
-        with self._screen(session, options) as screen:
-            reply = self._asked(session, options, text)
-            self._show(reply, screen)
-        self._follow_up(session, reply, options)
-        if name:
-            self.shell.user_ns[name] = reply
-        return reply if cell is None else None
-
-    def _clear(self, session: Session, conversation: Conversation) -> None:
-        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
-
-        count = len(conversation.turns)
-        conversation.clear()
-        lines.say("turns_cleared", session.language, count=count)
-
-    def _screen(self, session: Session, options: Namespace) -> AbstractContextManager[Screen]:
-        model = str(options.model[0] if options.model else session.settings.model)
-        return display.open_screen(self.shell, model, session.language, session.watch, raw=options.raw, quiet=options.quiet)
-
-    def _asked(self, session: Session, options: Namespace, text: str) -> Reply | Replies:
+    def _reply(self, session: Session, options: Namespace, text: str) -> Reply | Replies:
         prompt, models = self._prompt(session, options, text), options.model or ()
         values = None if options.no_fill else self.shell.user_ns
         if len(models) > 1:
@@ -154,18 +153,6 @@ class ChatMagics(Magics):
             return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
         return session.pictures_at(word)
 
-    def _forget_answers(self, session: Session) -> None:
-        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - brings in the renderer
-
-        lines.say("answers_forgotten", session.language, count=session.answers.forget())
-
-    def _tell_of_store(self, session: Session) -> None:
-        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
-
-        if problem := session.answers.problem:
-            session.answers.problem = ""
-            lines.say("store_problem", session.language, reason=problem)
-
     def _show(self, reply: Reply | Replies, screen: Screen) -> None:
         self.shell.user_ns["_ollama"] = reply
         from ollama_magics.conversation.reply import mark_shown  # noqa: PLC0415 - brings in the renderer
@@ -175,16 +162,8 @@ class ChatMagics(Magics):
         with reply:
             screen.show(reply)
 
-    def _follow_up(self, session: Session, reply: Reply | Replies, options: Namespace) -> None:
-        from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - as above
-
-        if options.next_cell:
-            notebook.offer(reply.text, self.shell, session.language)
-        if options.reuse:
-            self._tell_of_store(session)
-
     def forget_painted(self, *_: Any) -> None:
-        """Let replies show themselves again: the cell that painted them is done."""
+        """Let replies show themselves again once their cell is done."""
         for allow in self._painted:
             allow()
         self._painted.clear()

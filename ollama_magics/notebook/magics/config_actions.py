@@ -16,20 +16,20 @@ from ollama_magics.settings import form, profiles, secret_values
 
 
 def run(session: Session, options: Namespace) -> bool:
-    """Do all that the options say, values before what is saved; return whether they said anything. Raises SettingError."""
-    asked = [(name, act) for name, act in _ACTS.items() if getattr(options, name, None) not in (None, False)]
+    """Carry out the options, values before what is saved; return whether there were any. Raises SettingError."""
+    actions = [(name, act) for name, act in _ACTIONS.items() if getattr(options, name, None) not in (None, False)]
     values = {name: getattr(options, name) for name in form.form() if getattr(options, name) is not None}
-    early = [(name, act) for name, act in asked if name in ("profile", "import_file")]
+    early = [(name, act) for name, act in actions if name in ("profile", "import_file")]
     try:
         for name, act in early:
             act(session, getattr(options, name))
         if values:
             _say_changed(session, session.configure(values))
-        for name, act in asked[len(early) :]:
+        for name, act in actions[len(early) :]:
             act(session, getattr(options, name))
     finally:
         lines.say_notices(session.resolved.take_notices(), session.language)
-    return bool(values or asked)
+    return bool(values or actions)
 
 
 def _say_changed(session: Session, names: Iterable[str]) -> None:
@@ -53,15 +53,15 @@ def _import(session: Session, path: str) -> None:
 
 def _hold_key(session: Session, typed: Any) -> None:
     origin = session.address.origin
-    key = _asked(messages.phrase("key_prompt", session.language, origin=origin)) if typed == "?" else _clean(typed)
+    key = _ask_key(messages.phrase("key_prompt", session.language, origin=origin)) if typed == "?" else _clean(typed)
     session.resolved.hold_key(key)
     lines.say("key_set" if key else "key_gone", session.language, origin=origin)
 
 
-def _asked(prompt: str) -> Secret | None:
+def _ask_key(prompt: str) -> Secret | None:
     try:
         return _clean(getpass(prompt))
-    except NotImplementedError:  # ipykernel's word for a front end that cannot ask
+    except NotImplementedError:  # ipykernel raises it if the front end cannot ask
         raise SettingError("key-not-asked", reason=messages.Phrase("cannot_ask")) from None
     except EOFError:
         raise SettingError("key-not-asked", reason=messages.Phrase("no_terminal")) from None
@@ -96,8 +96,8 @@ def _record(session: Session, path: str) -> None:
     lines.say("recording", session.language, path=path)
 
 
-# option: what it does, in the order in which it makes sense
-_ACTS: dict[str, Callable[[Session, Any], None]] = {
+# option: what it does, in the order of execution
+_ACTIONS: dict[str, Callable[[Session, Any], None]] = {
     "profile": _use,
     "import_file": _import,
     "api_key": _hold_key,

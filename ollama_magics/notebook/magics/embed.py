@@ -1,4 +1,4 @@
-"""%embed and %%embed: texts of the notebook become an array."""
+"""Embed texts of the notebook: %embed and %%embed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @magics_class
 class EmbedMagics(Magics):
-    """Embeddings in a line or in a cell."""
+    """The magics %embed and %%embed."""
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.shell: Any = shell
-        self._said: list[Mapping[str, object]] = []  # about the store, in the cell before
+        self._reported: list[Mapping[str, object]] = []  # about the store, in the cell before
 
     @no_var_expand
     @line_cell_magic
@@ -45,7 +45,7 @@ class EmbedMagics(Magics):
             name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
         if options.show_store or options.forget:
             _refuse_texts(expression, cell)
-            self._tell_of_store(forget=options.forget)
+            self._report_store(forget=options.forget)
             return None
         rows = self._rows(options, expression, cell)
         with localized_errors() as session:
@@ -71,30 +71,30 @@ class EmbedMagics(Magics):
             raise UsageError(message)
         return None if options.lines else arguments.evaluated(expression, self.shell)
 
-    def _vectors(self, session: Session, rows: Any, report: str | None, wishes: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    def _vectors(self, session: Session, rows: Any, report: str | None, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
         from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which loading must not
 
         if dask.is_collection(rows):
-            lazy: np.ndarray[Any, Any] = dask.embed(rows, report=report, **wishes)
+            lazy: np.ndarray[Any, Any] = dask.embed(rows, report=report, **options)
             return lazy
-        told: list[EmbedReport] = []
-        vectors = session.embed(rows, report=told.append, **wishes)
-        self._tell_of_rows(told[0], session.language)
+        reports: list[EmbedReport] = []
+        vectors = session.embed(rows, report=reports.append, **options)
+        self._report_rows(reports[0], session.language)
         if report:
-            self.shell.user_ns[report] = told[0]
+            self.shell.user_ns[report] = reports[0]
         return vectors
 
-    def _tell_of_rows(self, report: EmbedReport, language: str) -> None:
+    def _report_rows(self, report: EmbedReport, language: str) -> None:
         from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
 
         for key, facts in report.notes:
-            if key != "store_problem" or facts not in self._said:
+            if key != "store_problem" or facts not in self._reported:
                 lines.say(key, language, **facts)
-        self._said = [facts for key, facts in report.notes if key == "store_problem"]
+        self._reported = [facts for key, facts in report.notes if key == "store_problem"]
         if report.failed or report.truncated or report.reused:
             lines.say_rows(report, language)
 
-    def _tell_of_store(self, *, forget: bool) -> None:
+    def _report_store(self, *, forget: bool) -> None:
         from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
 
         with localized_errors() as session:
