@@ -133,7 +133,7 @@ def test_the_first_block_of_code_becomes_a_new_cell_that_is_not_run(kernel: Any)
     ("source", "allow_stdin", "said"),
     [
         (CODE, False, "this front end cannot add a cell"),
-        ("%ollama --next-cell repeat after me: none", True, "there is no block of code"),
+        ("%ollama --next-cell repeat after me: none", True, "the answer contains no code block"),
     ],
 )
 def test_it_is_said_where_there_is_no_next_cell(kernel: Any, source: str, said: str, *, allow_stdin: bool) -> None:

@@ -12,7 +12,7 @@ from tests.browser.gate import Gate
 from .conftest import until
 from .form_view import FormView
 
-MARK = "never proved"
+MARK = "never tested"
 ANYWAY = "Save anyway (unverified)"
 
 
@@ -47,7 +47,7 @@ def test_a_refused_value_blocks_saving(form: FormView, stand_in: FakeServer) -> 
     """Until it is mended; nothing is asked meanwhile."""
     form.type("context_length", "many")
     form.click("Save")
-    assert "Context length is refused" in form.message
+    assert "Context length is invalid" in form.message
     assert asked(stand_in, "/api/version") == 0
     assert profiles.names() == []
     form.type("context_length", "2k")

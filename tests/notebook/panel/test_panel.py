@@ -36,7 +36,7 @@ def test_the_key_is_taken_and_its_field_is_emptied(form: FormView) -> None:
     until(lambda: "for http://127.0.0.1" in form.message)
     assert current().resolved.key(current().address) == (KEY, "notebook")
     form.type("api_key", f"{KEY} with spaces")
-    until(lambda: "no value for API key" in form.message)
+    until(lambda: "not a valid value for API key" in form.message)
     assert KEY not in state()
 
 
@@ -158,7 +158,7 @@ def test_what_a_person_typed_is_never_filled_over(form: FormView) -> None:
     form.type("model_type", "completion")
     form.type("model", "sandbox-embed")
     until(lambda: "the server lists this model for: embedding" in form.note("model_type"))
-    assert "yours" in form.note("model_type")
+    assert "set by you" in form.note("model_type")
     assert current().settings.model_type == "completion"
 
 
@@ -199,6 +199,6 @@ def test_a_late_answer_for_an_earlier_pick_is_dropped(form: FormView, stand_in: 
 def test_a_server_that_is_gone_takes_its_remarks_with_it(form: FormView) -> None:
     """Nothing is known of what is not there."""
     form.type("base_url", "http://127.0.0.1:1")
-    until(lambda: "no answer yet" in form.models_button)
+    until(lambda: "not known yet" in form.models_button)
     assert form.field("model").options == ()
     assert "auto: detected from the server" in form.note("vision")
