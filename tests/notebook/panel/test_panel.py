@@ -199,6 +199,6 @@ def test_a_late_answer_for_an_earlier_pick_is_dropped(form: FormView, stand_in: 
 def test_a_server_that_is_gone_takes_its_remarks_with_it(form: FormView) -> None:
     """Nothing is known of what is not there."""
     form.type("base_url", "http://127.0.0.1:1")
-    until(lambda: "no answer yet" in form.models_button)
+    until(lambda: "not known yet" in form.models_button)
     assert form.field("model").options == ()
     assert "auto: detected from the server" in form.note("vision")
