@@ -139,7 +139,7 @@ def test_a_check_that_fails_says_what_to_type(form: Notebook) -> None:
 def test_a_wrong_number_is_refused_beside_its_field(form: Notebook) -> None:
     """The reason stands in the same row, and the setting stays what it was."""
     fill(form, "Context length", "many")
-    expect(note(form, "Context length")).to_contain_text("'many' is no value")
+    expect(note(form, "Context length")).to_contain_text("'many' is not a valid value")
     expect(note(form, "Context length")).to_contain_text("A whole number of tokens is needed")
     form.run(2)
     assert re.search(r"Context length\s+4096\s", form.text(2))
