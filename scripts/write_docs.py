@@ -77,7 +77,7 @@ def _settings_table() -> str:
 
 
 def _codes_table() -> str:
-    """Return a row with an anchor for each code; facts are in capitals, as in %ollama_pull MODEL."""
+    """Return a row with an anchor for each code; facts are in capitals, as in ollama pull MODEL."""
     rows = []
     for code in sorted(ERRORS):
         facts = {name: name.upper() for part in ERRORS[code] for _, name, _, _ in Formatter().parse(part) if name}

@@ -207,7 +207,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-missing": (
         "{model} is not installed on {host}.",
         "{installed}",
-        "%ollama_pull {model}{nearest}",
+        "ollama pull {model}{nearest}",
     ),
     "no-model-able": (
         "No installed model on {host} supports this: {ability}.",
@@ -262,22 +262,22 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "vision-blind": (
         "{model} accepts pictures but does not see them.",
         "Asked for the colours of plain pictures, it answered: {said}.",
-        "%ollama_config --vision no, or use a vision model: %ollama_pull gemma3",
+        "%ollama_config --vision no, or use a vision model: ollama pull gemma3",
     ),
     "vision-refused": (
         "{model} refuses pictures.",
         "The server said: {said}",
-        "%ollama_config --vision no, or use a vision model: %ollama_pull gemma3",
+        "%ollama_config --vision no, or use a vision model: ollama pull gemma3",
     ),
     "vectors-useless": (
         "The vectors of {model} are not usable.",
         "{reason}",
-        "use an embedding model: %ollama_pull all-minilm",
+        "use an embedding model: ollama pull all-minilm",
     ),
     "tools-unused": (
         "{model} does not call functions.",
         "Asked to call a function, it answered: {said}",
-        "use a model that calls functions: %ollama_pull llama3.2",
+        "use a model that calls functions: ollama pull llama3.2",
     ),
     "thinking-unused": (
         "{model} does not return its thoughts.",

@@ -207,7 +207,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-missing": (
         "{host} 上未安装 {model}。",
         "{installed}",
-        "%ollama_pull {model}{nearest}",
+        "ollama pull {model}{nearest}",
     ),
     "no-model-able": (
         "{host} 上没有支持该功能的模型：{ability}。",
@@ -262,22 +262,22 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "vision-blind": (
         "{model} 接受图片，但看不到图片内容。",
         "询问纯色图片的颜色时，它回答：{said}。",
-        "%ollama_config --vision no，或使用视觉模型：%ollama_pull gemma3",
+        "%ollama_config --vision no，或使用视觉模型：ollama pull gemma3",
     ),
     "vision-refused": (
         "{model} 拒绝接收图片。",
         "服务器返回：{said}",
-        "%ollama_config --vision no，或使用视觉模型：%ollama_pull gemma3",
+        "%ollama_config --vision no，或使用视觉模型：ollama pull gemma3",
     ),
     "vectors-useless": (
         "{model} 的向量不可用。",
         "{reason}",
-        "使用嵌入模型：%ollama_pull all-minilm",
+        "使用嵌入模型：ollama pull all-minilm",
     ),
     "tools-unused": (
         "{model} 未调用函数。",
         "要求调用函数时，它回答：{said}",
-        "使用支持函数调用的模型：%ollama_pull llama3.2",
+        "使用支持函数调用的模型：ollama pull llama3.2",
     ),
     "thinking-unused": (
         "{model} 不返回思考过程。",

@@ -117,7 +117,7 @@ class InstalledModels:
             error = ModelProblem("model-ambiguous", ability=ability, models=_listed(able), first=able[0])
             raise error.with_repair("model", *able[:_MAX_OFFERED])
         listing = _listing([short(model.name) for model in self._client.installed()])
-        pull = f"%ollama_pull {SUGGESTIONS.get(ability, 'llama3.2')}"
+        pull = f"ollama pull {SUGGESTIONS.get(ability, 'llama3.2')}"
         raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
 
 

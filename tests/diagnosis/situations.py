@@ -359,9 +359,9 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
             model="mistrl",
         ),
         "model-missing",
-        "%ollama_pull mistrl",
+        "ollama pull mistrl",
     ),
-    "an empty server": (serving(fine(tags=whole({"models": []}))), "no-model-able", "%ollama_pull m"),
+    "an empty server": (serving(fine(tags=whole({"models": []}))), "no-model-able", "ollama pull m"),
     "an embedding model for chat": (serving(fine(show=card(8192, "embedding"))), "model-wrong-type", "choose another"),
     "a chat model for embeddings": (serving(fine(show=card()), abilities=("embedding",)), "model-wrong-type", "choose another"),
     "pictures for a blind model": (

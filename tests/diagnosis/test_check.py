@@ -230,7 +230,7 @@ def test_the_text_has_a_line_for_each_stage_and_the_remedy_below() -> None:
     assert [line[0] for line in lines if line[0] != " "] == ["✓", "✓", "✓", "✗", "–"]
     assert lines[3].startswith("✗ Model")
     assert "No installed model on 127.0.0.1 supports this: completion." in lines[3]
-    assert lines[5].strip() == "%ollama_pull llama3.2  [no-model-able]"
+    assert lines[5].strip() == "ollama pull llama3.2  [no-model-able]"
     assert lines[6].endswith("not asked yet")
     assert "ms)" not in lines[6]
 

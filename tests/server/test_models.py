@@ -78,7 +78,7 @@ def test_where_no_model_has_the_ability_one_is_suggested(connect: Connect, abili
     with FaultServer(having({"odd:latest": (1, ["thinking"])}), having({})) as server:
         client = connect(server.url)
         error = problem(lambda: InstalledModels(client).choose("", ability))
-        assert (error.code, error.remedy) == ("no-model-able", f"%ollama_pull {pull}")
+        assert (error.code, error.remedy) == ("no-model-able", f"ollama pull {pull}")
         assert error.how_we_know == "Installed there: odd."
     with FaultServer(having({})) as server:
         client = connect(server.url)
@@ -111,7 +111,7 @@ def test_a_missing_model_is_named_with_similar_names(connect: Connect) -> None:
         error = problem(lambda: InstalledModels(connect(server.url)).choose("lama3.2", "completion"))
     assert (error.code, error.what) == ("model-missing", "lama3.2 is not installed on 127.0.0.1.")
     assert "llama3.2, gemma3:4b, all-minilm" in error.how_we_know
-    assert error.remedy.splitlines()[0] == "%ollama_pull lama3.2"
+    assert error.remedy.splitlines()[0] == "ollama pull lama3.2"
     assert error.remedy.endswith("or use -m llama3.2   ·   for the notebook: %ollama_config --model llama3.2")
     assert error.repairs == (("model", "llama3.2"),)
 
