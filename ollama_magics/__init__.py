@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.conversation.tools import Call as ToolCall
     from ollama_magics.diagnosis.report import CheckReport
-    from ollama_magics.embeddings.report import EmbedReport
+    from ollama_magics.embeddings.output import EmbedReport
     from ollama_magics.errors import (
         AddressError,
         AnswerCut,
@@ -71,7 +71,7 @@ _WITH = {"OllamaEmbedder": "sklearn"}
 _MODULES = {
     "CheckReport": "diagnosis.report",
     "Conversation": "conversation.conversation",
-    "EmbedReport": "embeddings.report",
+    "EmbedReport": "embeddings.output",
     "OllamaEmbedder": "integrations.sklearn",
     "Replies": "conversation.replies",
     "Reply": "conversation.reply",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.conversation.tools import Call
     from ollama_magics.diagnosis.report import CheckReport
-    from ollama_magics.embeddings.report import EmbedReport
+    from ollama_magics.embeddings.output import EmbedReport
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")

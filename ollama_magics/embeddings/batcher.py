@@ -1,4 +1,4 @@
-"""Make batches of the texts that must be embedded."""
+"""Make batches of the texts that must be embedded, and hold what all parts of a job share."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ollama_magics.embeddings.batch import Batch, JobState
-from ollama_magics.embeddings.cache import JobCache
 from ollama_magics.embeddings.decoding import flaws_of
 from ollama_magics.embeddings.inputs import Source, flaw
+from ollama_magics.embeddings.options import EmbedOptions
+from ollama_magics.embeddings.output import JobCache, JobStats, OutputArray
 from ollama_magics.errors import SettingError
+from ollama_magics.jobs.queue import BatchQueue
 
 _SEARCHING = "Represent this sentence for searching relevant passages: "
 
@@ -47,6 +49,60 @@ def task_prefix(model: str, task: str) -> str:
     raise SettingError("setting-invalid", value=f"--{task}", setting=model, reason=reason, example=example)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Texts and the rows they belong to, ascending; ``keys`` are their names in the store.
+
+    ``attempts`` counts how often the server was not available, ``crashes`` how often its runner crashed with these texts.
+    ``had_flaws``: a first answer held vectors that cannot be used. ``exclusive``: nothing else may be sent to the server at the
+    same time, so that a crash can be attributed. ``due``: not before this moment.
+    """
+
+    rows: Sequence[int]
+    texts: tuple[str, ...]
+    keys: tuple[bytes, ...] = ()
+    truncate: bool = False
+    attempts: int = 0
+    crashes: int = 0
+    had_flaws: bool = False
+    exclusive: bool = False
+    due: float = 0.0
+
+    def part(self, positions: Sequence[int]) -> Batch:
+        """Return some of its texts, given by their positions in it; rows still ascend."""
+        chosen = sorted(positions)
+        return replace(
+            self,
+            rows=[self.rows[position] for position in chosen],
+            texts=tuple(self.texts[position] for position in chosen),
+            keys=tuple(self.keys[position] for position in chosen) if self.keys else (),
+        )
+
+
+@dataclass
+class BatchSize:
+    """The most texts in a batch, which shrinks where they are too many for the server."""
+
+    texts: int
+
+    def shrink(self, batch: Batch) -> None:
+        """Make new batches at most half as large as this one."""
+        self.texts = min(self.texts, max(1, len(batch.rows) // 2))
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What the parts of a job work on; ``cache`` is None where nothing is stored."""
+
+    model: str
+    options: EmbedOptions
+    queue: BatchQueue[Batch]
+    size: BatchSize
+    output: OutputArray
+    stats: JobStats
+    cache: JobCache | None
+
+
 _KeyedText = tuple[int, str, bytes]  # row, text, and its name in the store, or nothing without one
 _WINDOW = 100_000  # texts of a generator among which duplicates are found
 _MOST_CHARACTERS = 256 * 1024  # in one batch, unless one text alone has more
@@ -70,7 +126,7 @@ class Batcher:
         self._source, self._state, self._pulling, self._on_text = source, state, pulling, on_text
         self._output, self._stats = state.output, state.stats
         self._prefix = task_prefix(state.model, state.options.task)
-        self._originals = _RecentOriginals() if source.length is None else _AllOriginals()
+        self._originals = _Originals(keeps_all=source.length is not None)
 
     def batches(self) -> Iterator[Batch]:
         """Yield the batches in order; raises what a generator raises."""
@@ -89,13 +145,20 @@ class Batcher:
             yield _batch(waiting)
 
     def _texts_to_embed(self) -> Iterator[_KeyedText]:
+        cache = self._state.cache
         for start, values in self._source.windows(_LOOKED_UP, self._pulling):
             texts = [(row, text) for row, value in enumerate(values, start) if (text := self._original_text(row, value))]
             self._stats.seen = start + len(values)
-            if self._state.cache is None:
+            if cache is None:
                 yield from ((row, text, b"") for row, text in texts)
-            else:
-                yield from self._not_cached(self._state.cache, texts)
+                continue
+            missing = self._reuse(cache, [(row, text, cache.key(text, False)) for row, text in texts])  # noqa: FBT003 - whole
+            if self._state.options.truncate:
+                truncated = [(row, text, cache.key(text, True)) for row, text, _ in missing]  # noqa: FBT003 - truncated
+                left = {row for row, _, _ in self._reuse(cache, truncated)}
+                self._stats.truncated.update(row for row, _, _ in missing if row not in left)
+                missing = [keyed for keyed in missing if keyed[0] in left]
+            yield from missing
 
     def _original_text(self, row: int, value: Any) -> str:
         """Return the text with its prefix, or nothing for a value that is no text or a copy, which is noted."""
@@ -111,16 +174,6 @@ class Batcher:
         if self._on_text:
             self._on_text(row, text)
         return text
-
-    def _not_cached(self, cache: JobCache, texts: Sequence[tuple[int, str]]) -> Iterator[_KeyedText]:
-        missing = self._reuse(cache, [(row, text, cache.key(text, False)) for row, text in texts])  # noqa: FBT003 - whole
-        if not self._state.options.truncate:
-            yield from missing
-            return
-        truncated = [(row, text, cache.key(text, True)) for row, text, _ in missing]  # noqa: FBT003 - truncated
-        left = {row for row, _, _ in self._reuse(cache, truncated)}
-        self._stats.truncated.update(row for row, _, _ in missing if row not in left)
-        yield from (keyed for keyed in missing if keyed[0] in left)
 
     def _reuse(self, cache: JobCache, keyed: Sequence[_KeyedText]) -> list[_KeyedText]:
         """Copy the rows that the cache has into the array; return the others."""
@@ -144,32 +197,23 @@ class Batcher:
         return [entry for entry in keyed if entry[0] not in reused]
 
 
-class _AllOriginals:
-    """The first row of each text."""
+class _Originals:
+    """The first row of each text; unless it ``keeps_all``, hashes of the last hundred thousand texts."""
 
-    def __init__(self) -> None:
-        self._rows: dict[str, int] = {}
-
-    def find(self, text: str, row: int) -> int:
-        """Return the first row with this text, which may be this one."""
-        return self._rows.setdefault(text, row)
-
-
-class _RecentOriginals:
-    """The first row of each text among the last hundred thousand, of which only a hash is kept."""
-
-    def __init__(self) -> None:
-        self._rows: dict[bytes, int] = {}
-        self._order: deque[bytes] = deque()
+    def __init__(self, *, keeps_all: bool) -> None:
+        self._rows: dict[str | bytes, int] = {}
+        self._recent: deque[bytes] | None = None if keeps_all else deque()
 
     def find(self, text: str, row: int) -> int:
         """Return the first row with this text, which may be this one."""
+        if self._recent is None:
+            return self._rows.setdefault(text, row)
         digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
         original = self._rows.setdefault(digest, row)
         if original == row:
-            self._order.append(digest)
-            if len(self._order) > _WINDOW:
-                del self._rows[self._order.popleft()]
+            self._recent.append(digest)
+            if len(self._recent) > _WINDOW:
+                del self._rows[self._recent.popleft()]
         return original
 
 

@@ -10,16 +10,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ollama_magics.embeddings.cache import JobCache, Store
 from ollama_magics.embeddings.inputs import Source, lines_of, named, require_texts, source_of
 from ollama_magics.embeddings.job import Job
 from ollama_magics.embeddings.options import EmbedOptions, read_options
-from ollama_magics.embeddings.output import Array
-from ollama_magics.embeddings.report import EmbedReport, JobStats
+from ollama_magics.embeddings.output import Array, EmbedReport, JobCache, JobStats, Store
 from ollama_magics.embeddings.retrier import TooLong
 from ollama_magics.embeddings.servers import Endpoint, select_servers
 from ollama_magics.errors import EmbeddingProblem, Interrupted, PromptProblem, RequestRefused
-from ollama_magics.jobs.retry import RetryPolicy
+from ollama_magics.jobs.queue import RetryPolicy
 from ollama_magics.messages import Phrase
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels

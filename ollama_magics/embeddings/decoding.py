@@ -114,7 +114,15 @@ class Scanner:
         opened += 1
 
         minus = self._text.take(starts) == _MINUS
-        decimals, odd = self._count_decimals(starts + minus, points, ends)
+
+        # how many decimals each has, and which are not written as 0.… from their first digit on
+        decimals = np.subtract(ends, points, out=self._decimals[:many])
+        decimals -= 1
+        digits = starts + minus
+        usual = (decimals > 0) & (decimals <= _MOST_DECIMALS) & (self._text.take(digits) == 0)
+        digits += 1
+        odd = np.flatnonzero(~(usual & (digits == points)))
+        decimals[odd] = 0
         if len(odd) * _ODD_SHARE > len(ends):
             return None
         values = self._compute_values(ends, decimals)
@@ -126,18 +134,6 @@ class Scanner:
         others = 2 * len(ends) - len(odd) + len(opened) + len(closed) + np.count_nonzero(minus) + sum(map(_count_others, tokens))
         is_sound = others == self._count_others(stop) and (not tokens or _put_odd_numbers(values, odd, tokens))
         return values if is_sound else None
-
-    def _count_decimals(self, digits: Numbers, points: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
-        """Return the counts of decimals, and which numbers are not written as ``0.…`` from their first digit on."""
-        decimals = np.subtract(ends, points, out=self._decimals[: len(ends)])
-        decimals -= 1
-        usual = (decimals > 0) & (decimals <= _MOST_DECIMALS)
-        usual &= self._text.take(digits) == 0
-        digits += 1
-        usual &= digits == points
-        odd = np.flatnonzero(~usual)
-        decimals[odd] = 0
-        return decimals, odd
 
     def _compute_values(self, ends: Numbers, decimals: Numbers) -> Numbers:
         """Return the numbers whose decimals come before the ends."""

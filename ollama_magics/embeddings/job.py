@@ -12,22 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from ollama_magics.embeddings.batch import Batch, BatchSize, JobState
-from ollama_magics.embeddings.batcher import Batcher
-from ollama_magics.embeddings.cache import JobCache
+from ollama_magics.embeddings.batcher import Batch, Batcher, BatchSize, JobState
 from ollama_magics.embeddings.inputs import Source
 from ollama_magics.embeddings.options import EmbedOptions
-from ollama_magics.embeddings.output import OutputArray
-from ollama_magics.embeddings.report import JobStats
-from ollama_magics.embeddings.retrier import BatchRetrier
+from ollama_magics.embeddings.output import JobCache, JobStats, OutputArray
+from ollama_magics.embeddings.retrier import BatchRetrier, SingleTexts
 from ollama_magics.embeddings.servers import ServerPool
-from ollama_magics.embeddings.worker import SingleTexts, Worker
+from ollama_magics.embeddings.worker import Worker
 from ollama_magics.errors import EmbeddingProblem
 from ollama_magics.jobs.interrupt import DeferredInterrupt
 from ollama_magics.jobs.progress import ProgressBar
-from ollama_magics.jobs.queue import BatchQueue, Server
-from ollama_magics.jobs.retry import RetryPolicy
-from ollama_magics.jobs.workers import WorkerThreads
+from ollama_magics.jobs.queue import BatchQueue, RetryPolicy, Server, WorkerThreads
 from ollama_magics.messages import Joined, Phrase
 
 _LEAST_COSINE = 0.999  # of two vectors that are the same but for rounding
@@ -97,7 +92,7 @@ class Job:
         on_text = self._spot_check.add if self._spot_check else None
         self._batcher = Batcher(source, state, self._interrupt.raising_at_once, on_text)
         self._worker = Worker(state, options.dimensions or pool.width)
-        self._single_texts = SingleTexts(self._worker, self._servers, self._threads, retry_policy)
+        self._single_texts = SingleTexts(self._worker.embed_alone, self._servers, self._threads, retry_policy)
         self._retrier = BatchRetrier(state, self._servers, retry_policy, self._single_texts)
 
     @property

@@ -97,22 +97,20 @@ def _read_runner_options(given: Mapping[str, object] | Iterable[str], context: o
         pairs = [(str(name), str(value)) for name, value in given.items()]
     else:
         pairs = [(name, value) for name, _, value in (word.partition("=") for word in given)]
-    options = {name.strip(): _read_runner_option(name.strip(), value.strip()) for name, value in pairs}
+    options: dict[str, Any] = {}
+    for name, value in ((name.strip(), value.strip()) for name, value in pairs):
+        if name not in _RUNNER_OPTIONS:
+            near = difflib.get_close_matches(name, _RUNNER_OPTIONS, n=1, cutoff=0.5)
+            hint = Phrase("near_option", near=near[0]) if near else Phrase("known_options", names=", ".join(_RUNNER_OPTIONS))
+            raise _invalid(name, "option", hint, f"-O {near[0] if near else 'num_ctx'}=2048")
+        try:
+            options[name] = _RUNNER_OPTIONS[name](value)
+        except (ValueError, KeyError):
+            kind = Phrase("need_truth" if name == "use_mmap" else "need_whole")
+            raise _invalid(value, name, kind, f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None
     if context is not None:
         options["num_ctx"] = values.count(context, "context")
     return options
-
-
-def _read_runner_option(name: str, value: str) -> Any:
-    if name not in _RUNNER_OPTIONS:
-        near = difflib.get_close_matches(name, _RUNNER_OPTIONS, n=1, cutoff=0.5)
-        hint = Phrase("near_option", near=near[0]) if near else Phrase("known_options", names=", ".join(_RUNNER_OPTIONS))
-        raise _invalid(name, "option", hint, f"-O {near[0] if near else 'num_ctx'}=2048")
-    try:
-        return _RUNNER_OPTIONS[name](value)
-    except (ValueError, KeyError):
-        kind = Phrase("need_truth" if name == "use_mmap" else "need_whole")
-        raise _invalid(value, name, kind, f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None
 
 
 def _invalid(value: object, setting: str, reason: Phrase, example: str) -> SettingError:

@@ -1,10 +1,12 @@
-"""The array that the vectors of a job are written to, which grows with them."""
+"""Hold what a job produces: the array, the report of its rows, and the rows that it has stored."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +18,8 @@ _FIRST = 64 * 1024 * 1024  # bytes at first, which take memory only as they are 
 _STEP = 8 * 1024 * 1024  # bytes by which it grows at least
 _SHARE = 256  # it grows by this part of itself at least: the time stays linear, the slack small
 _COPIED = 4096  # rows that are copied at a time
+_MOST_SHOWN = 10  # rows
+_KEY = 16  # bytes
 
 
 class OutputArray:
@@ -37,9 +41,9 @@ class OutputArray:
     def put(self, rows: Sequence[int], numbers: Numbers) -> None:
         """Write vectors into their rows, which ascend; raises EmbeddingProblem where their width is not that of the first."""
         with self._lock:
-            array = self._with_room(rows[-1] + 1, numbers.shape[1])
+            matrix = self._with_room(rows[-1] + 1, numbers.shape[1])
             self.require_width(rows[0], numbers.shape[1])
-            array[_index(rows)] = numbers
+            matrix[_index(rows)] = numbers
 
     def require_width(self, row: int, width: int) -> None:
         """Raise EmbeddingProblem where the vector of a row is wider or narrower than those before."""
@@ -60,8 +64,8 @@ class OutputArray:
         for start in range(0, len(copies), _COPIED):
             targets = np.asarray(copies[start : start + _COPIED], np.intp)
             sources = np.asarray(originals[start : start + _COPIED], np.intp)
-            array = self._with_room(int(targets.max()) + 1, self.width)
-            array[targets] = array[sources]
+            matrix = self._with_room(int(targets.max()) + 1, self.width)
+            matrix[targets] = matrix[sources]
 
     def blank(self, rows: Sequence[int]) -> None:
         """Make rows NaN."""
@@ -71,17 +75,17 @@ class OutputArray:
     def drop(self, rows: Sequence[int], length: int) -> np.ndarray[Any, Any]:
         """Remove rows from the first ``length``, in place, and return the positions of those that stay."""
         kept = np.setdiff1d(np.arange(length), np.asarray(rows, np.intp), assume_unique=True)
-        array = self._with_room(length, self.width)
+        matrix = self._with_room(length, self.width)
         for start in range(0, len(kept), _COPIED):  # a row only ever moves up, so nothing is overwritten that is still needed
-            array[start : start + _COPIED][: len(kept) - start] = array[kept[start : start + _COPIED]]
+            matrix[start : start + _COPIED][: len(kept) - start] = matrix[kept[start : start + _COPIED]]
         return kept
 
     def finished(self, length: int) -> Array:
         """Return the first ``length`` rows as an array of their own; nothing may be written after this."""
-        array, self._array = self._with_room(length, self.width), None
-        if len(array) != length:
-            array.resize((length, array.shape[1]), refcheck=False)
-        return array
+        matrix, self._array = self._with_room(length, self.width), None
+        if len(matrix) != length:
+            matrix.resize((length, matrix.shape[1]), refcheck=False)
+        return matrix
 
     def _with_room(self, length: int, width: int) -> Array:
         if self._array is None:
@@ -96,3 +100,125 @@ class OutputArray:
 def _index(rows: Sequence[int]) -> Any:
     is_range = rows[-1] - rows[0] + 1 == len(rows)
     return slice(rows[0], rows[-1] + 1) if is_range else list(rows)
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What happened to the rows of one call; rows are positions in the texts, counted from 0.
+
+    Attributes:
+        index: the index of the Series, or positions: one entry for each row of the array.
+        kept: the position in the texts of each row of the array.
+        failed: rows without a vector, which are NaN in the array or left out.
+        truncated: rows whose vector stands for the beginning of the text only.
+        reused: how many rows came from the store.
+        retried: how many requests were sent again.
+        seconds: the whole time.
+        notes: what should be shown besides: the key of a phrase and its facts.
+
+    Example: ``om.embed(texts, on_error="skip", report=lambda report: print(report.failed))``
+    """
+
+    index: Any
+    kept: Sequence[int]
+    failed: tuple[int, ...] = ()
+    truncated: tuple[int, ...] = ()
+    reused: int = 0
+    retried: int = 0
+    seconds: float = 0.0
+    notes: tuple[tuple[str, Mapping[str, object]], ...] = ()
+
+    def with_note(self, key: str, **facts: object) -> EmbedReport:
+        """Return the report with one more note, unless all its facts are empty."""
+        return replace(self, notes=(*self.notes, (key, facts))) if any(facts.values()) else self
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self.kept)} rows, {self.reused} reused, {self.retried} retried, {self.seconds:.1f} s"]
+        for name, rows in (("failed", self.failed), ("truncated", self.truncated)):
+            if rows:
+                more = f" and {len(rows) - _MOST_SHOWN} more" if len(rows) > _MOST_SHOWN else ""
+                parts.append(f"{name} {', '.join(map(str, rows[:_MOST_SHOWN]))}{more}")
+        return f"<EmbedReport: {', '.join(parts)}>"
+
+
+@dataclass
+class JobStats:
+    """The figures of a job while it runs; one thread writes each of them."""
+
+    seen: int = 0  # rows that the source has given
+    embedded: int = 0  # rows whose vector came from a server
+    reused: int = 0
+    retried: int = 0
+    batches: int = 0
+    flaws: dict[int, Phrase] = field(default_factory=dict)
+    truncated: set[int] = field(default_factory=set)
+    copies: array[int] = field(default_factory=lambda: array("q"))
+    originals: array[int] = field(default_factory=lambda: array("q"))
+    notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
+    last_error: BaseException | None = None  # of the last text that was given up
+
+    @property
+    def done(self) -> int:
+        """Rows that are finished, with a vector or without."""
+        return self.embedded + self.reused + len(self.flaws) + len(self.copies)
+
+    def note(self, key: str, **facts: object) -> None:
+        """Keep a note to be shown, once."""
+        if (key, facts) not in self.notes:
+            self.notes.append((key, facts))
+
+    def settle_copies(self) -> None:
+        """Give rows with the same text as an earlier one its flaw, and whether it was truncated."""
+        copies, originals = array("q"), array("q")
+        for copy, original in zip(self.copies, self.originals, strict=True):
+            if original in self.flaws:
+                self.flaws[copy] = self.flaws[original]
+                continue
+            copies.append(copy)
+            originals.append(original)
+            if original in self.truncated:
+                self.truncated.add(copy)
+        self.copies, self.originals = copies, originals
+
+
+class Store(Protocol):
+    """Where vectors are kept from one job to the next; ``problem`` says in one sentence what is wrong with it, or is empty."""
+
+    problem: str
+
+    def find(self, keys: Sequence[bytes]) -> Mapping[bytes, Any]:
+        """Return the stored rows of those keys that have one."""
+
+    def put(self, keys: Sequence[bytes], rows: bytes, width: int) -> None:
+        """Keep rows, in place of those that the keys had."""
+
+
+@dataclass
+class JobCache:
+    """The store as one job uses it; ``key(text, truncated)`` names a row.
+
+    Rows that were stored since the model was last seen unchanged are unconfirmed.
+    """
+
+    store: Store
+    key: Callable[[str, bool], bytes]
+    _unconfirmed: list[tuple[bytes, int]] = field(default_factory=list)
+
+    def keep(self, keys: Sequence[bytes], rows: bytes, width: int) -> None:
+        """Hand a batch to the store; waits while it has two of them to write."""
+        self.store.put(keys, rows, width)
+        self._unconfirmed.append((b"".join(keys), width))
+
+    def count_unconfirmed(self) -> int:
+        """Return the number of unconfirmed batches."""
+        return len(self._unconfirmed)
+
+    def confirm(self, count: int) -> None:
+        """Confirm the oldest unconfirmed batches."""
+        del self._unconfirmed[:count]
+
+    def take_back(self) -> None:
+        """Overwrite the unconfirmed rows with zeros, which no job accepts as a vector."""
+        for names, width in self._unconfirmed:
+            keys = [names[start : start + _KEY] for start in range(0, len(names), _KEY)]
+            self.store.put(keys, bytes(len(keys) * width * 4), width)

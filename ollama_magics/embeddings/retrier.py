@@ -7,19 +7,64 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from ollama_magics.embeddings.batch import Batch, JobState
-from ollama_magics.embeddings.decoding import FlawedVectors
-from ollama_magics.embeddings.worker import SingleTexts
+import numpy as np
+
+from ollama_magics.embeddings.batcher import Batch, JobState
+from ollama_magics.embeddings.decoding import FlawedVectors, flaws_of
 from ollama_magics.errors import EmbeddingProblem, OllamaMagicsError, PromptTooLong
-from ollama_magics.jobs.queue import BatchFailure, Server
-from ollama_magics.jobs.retry import RetryPolicy
+from ollama_magics.jobs.queue import BatchFailure, RetryPolicy, Server, WorkerThreads
 from ollama_magics.messages import Phrase
 from ollama_magics.server.failures import FailureKind, failure_kind
 
 _MOST_CRASHES = 3  # of the runner with one text alone, after which the text is at fault
 _MOST_FAILURES = 3  # of a server without a success between them, after which it is left out if there is another
 _MOST_FAILED = 40  # texts that failed before a single one succeeded; then a text that any model can embed is tried
+_TEST_TEXT = "a"  # any model can embed it
 _Failure = BatchFailure[Batch]
+_Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+class SingleTexts:
+    """Embeds single texts while the main thread waits: to compare vectors, and to tell a bad text from a bad server."""
+
+    def __init__(
+        self,
+        embed_alone: Callable[[Server[Batch], int, str], _Vector],
+        servers: Sequence[Server[Batch]],
+        threads: WorkerThreads,
+        retry_policy: RetryPolicy,
+    ) -> None:
+        self._embed_alone, self._servers, self._threads, self._retry_policy = embed_alone, servers, threads, retry_policy
+
+    def vector(self, row: int, text: str) -> _Vector:
+        """Return the vector of a text from a server in use; temporary failures are retried."""
+        for attempt in range(1, self._retry_policy.attempts):
+            try:
+                return self._threads.call(lambda: self._embed_alone(self._server(), row, text))
+            except OllamaMagicsError as error:
+                if not failure_kind(error).is_temporary:
+                    raise
+            self._threads.pause(self._retry_policy.delay(attempt))
+        return self._threads.call(lambda: self._embed_alone(self._server(), row, text))
+
+    def any_works(self) -> bool:
+        """Whether a server in use can embed anything at all."""
+        return self._works(self._server(), -1, _TEST_TEXT)
+
+    def works_elsewhere(self, failure: BatchFailure[Batch]) -> bool:
+        """Whether another server embeds the first text with which this one fails."""
+        others = [server for server in self._servers if not (server.left_out or server is failure.server)]
+        return bool(others) and self._works(others[0], failure.batch.rows[0], failure.batch.texts[0])
+
+    def _works(self, server: Server[Batch], row: int, text: str) -> bool:
+        try:
+            vector = self._threads.call(lambda: self._embed_alone(server, row, text))
+        except OllamaMagicsError:
+            return False
+        return not flaws_of(vector[None])
+
+    def _server(self) -> Server[Batch]:
+        return next(server for server in self._servers if not server.left_out)
 
 
 class TooLong(Phrase):

@@ -37,6 +37,23 @@ class Endpoint:
         """Return the number of components of the model's vectors, or 0 where the server does not say."""
         return self.models.card(model).embedding_length or 0
 
+    def choose(self, model: str, options: EmbedOptions) -> str:
+        """Return the model for the job; raises ModelProblem or SettingError where none here fits the options."""
+        if not (model and options.any_model):
+            model = self.models.choose(model, "embedding")
+        if options.local_only and (host := self.models.card(model).remote_host):
+            raise SettingError("local-only", what=host)
+        width = self.width(model)
+        if options.dimensions and width and options.dimensions > width:
+            raise SettingError(
+                "setting-invalid",
+                value=str(options.dimensions),
+                setting="dimensions",
+                reason=Phrase("vectors_have", model=model, width=width),
+                example=f"%embed --dimensions {width} …",
+            )
+        return model
+
 
 @dataclass
 class ServerPool:
@@ -83,7 +100,7 @@ def select_servers(endpoints: Sequence[Endpoint], options: EmbedOptions) -> Serv
 
 def _add(pool: ServerPool | None, endpoint: Endpoint, options: EmbedOptions, *, is_alone: bool) -> ServerPool:
     endpoint.models.require_recent()
-    model = _select_model(endpoint, pool.model if pool else options.model, options)
+    model = endpoint.choose(pool.model if pool else options.model, options)
     digest = endpoint.client.digest(model)
     if not (is_alone or digest):
         host = endpoint.client.address.host
@@ -94,20 +111,3 @@ def _add(pool: ServerPool | None, endpoint: Endpoint, options: EmbedOptions, *, 
         raise EmbeddingProblem("models-differ", model=model, first=pool.endpoints[0].url, second=endpoint.url)
     pool.endpoints.append(endpoint)
     return pool
-
-
-def _select_model(endpoint: Endpoint, model: str, options: EmbedOptions) -> str:
-    if not (model and options.any_model):
-        model = endpoint.models.choose(model, "embedding")
-    if options.local_only and (host := endpoint.models.card(model).remote_host):
-        raise SettingError("local-only", what=host)
-    width = endpoint.width(model)
-    if options.dimensions and width and options.dimensions > width:
-        raise SettingError(
-            "setting-invalid",
-            value=str(options.dimensions),
-            setting="dimensions",
-            reason=Phrase("vectors_have", model=model, width=width),
-            example=f"%embed --dimensions {width} …",
-        )
-    return model

@@ -8,20 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ollama_magics.embeddings.batch import Batch, JobState
-from ollama_magics.embeddings.decoding import Decoder, FlawedVectors, Vectors, flaws_of, mismatch
-from ollama_magics.errors import Cancelled, OllamaMagicsError
+from ollama_magics.embeddings.batcher import Batch, JobState
+from ollama_magics.embeddings.decoding import Decoder, FlawedVectors, Vectors, mismatch
+from ollama_magics.errors import Cancelled
 from ollama_magics.jobs.queue import BatchFailure, Server
-from ollama_magics.jobs.retry import RetryPolicy
-from ollama_magics.jobs.workers import WorkerThreads
 from ollama_magics.messages import Phrase
-from ollama_magics.server.failures import failure_kind
 from ollama_magics.server.wire import Body, EmbedRequest, embed_request
 
 _NUMBER = 13  # bytes that a number of a vector has in JSON, with its comma, on average and a bit more
 _LARGEST_BUFFER = 64 * 1024 * 1024  # bytes for an answer that are taken before it comes
 _SLOW = 60.0  # seconds after which a batch was too large: one request must stay far below the longest wait for an answer
-_TEST_TEXT = "a"  # any model can embed it
 
 
 class Worker:
@@ -110,42 +106,3 @@ class Worker:
             keep_alive=self._state.options.keep_alive,
             options=self._state.options.options,
         )
-
-
-class SingleTexts:
-    """Embeds single texts while the main thread waits: to compare vectors, and to tell a bad text from a bad server."""
-
-    def __init__(
-        self, worker: Worker, servers: Sequence[Server[Batch]], threads: WorkerThreads, retry_policy: RetryPolicy
-    ) -> None:
-        self._worker, self._servers, self._threads, self._retry_policy = worker, servers, threads, retry_policy
-
-    def vector(self, row: int, text: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Return the vector of a text from a server in use; temporary failures are retried."""
-        for attempt in range(1, self._retry_policy.attempts):
-            try:
-                return self._threads.call(lambda: self._worker.embed_alone(self._server(), row, text))
-            except OllamaMagicsError as error:
-                if not failure_kind(error).is_temporary:
-                    raise
-            self._threads.pause(self._retry_policy.delay(attempt))
-        return self._threads.call(lambda: self._worker.embed_alone(self._server(), row, text))
-
-    def any_works(self) -> bool:
-        """Whether a server in use can embed anything at all."""
-        return self._works(self._server(), -1, _TEST_TEXT)
-
-    def works_elsewhere(self, failure: BatchFailure[Batch]) -> bool:
-        """Whether another server embeds the first text with which this one fails."""
-        others = [server for server in self._servers if not (server.left_out or server is failure.server)]
-        return bool(others) and self._works(others[0], failure.batch.rows[0], failure.batch.texts[0])
-
-    def _works(self, server: Server[Batch], row: int, text: str) -> bool:
-        try:
-            vector = self._threads.call(lambda: self._worker.embed_alone(server, row, text))
-        except OllamaMagicsError:
-            return False
-        return not flaws_of(vector[None])
-
-    def _server(self) -> Server[Batch]:
-        return next(server for server in self._servers if not server.left_out)

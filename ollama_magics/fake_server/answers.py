@@ -13,11 +13,14 @@ from math import inf
 from typing import Any
 
 from ollama_magics.fake_server import pictures, responses
+from ollama_magics.fake_server.embeddings import tokenise
 from ollama_magics.fake_server.models import Model
+from ollama_magics.fake_server.requests import Message
 from ollama_magics.fake_server.responses import ApiError
-from ollama_magics.fake_server.tokens import Message, tokenise
 
 _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
+_COMBINING = ("const", "enum", "$ref", "anyOf", "oneOf", "allOf")
+_NULL = {"type": "null"}
 _DEEPEST = 6
 _ITEMS = 2  # of a list, if the schema leaves the number open
 _FORMATS = {
@@ -49,16 +52,12 @@ class _InstanceBuilder:
         self._numbers = chain(numbers, count(1))
 
     def value(self, schema: Any, depth: int) -> Any:
-        if not isinstance(schema, dict):
+        if not isinstance(schema, dict) or ("not" in schema and not schema.keys() & {"type", "properties", *_COMBINING}):
             raise responses.bad_schema()
-        if not schema.keys() & {"type", "properties", "const", "enum", "$ref", "anyOf", "oneOf", "allOf"} and "not" in schema:
-            raise responses.bad_schema()
-        for keyword in ("const", "enum", "$ref", "anyOf", "oneOf", "allOf"):
-            if keyword in schema:
-                return self._combined(keyword, schema, depth)
-        return self._typed(schema, depth)
+        keyword = next((keyword for keyword in _COMBINING if keyword in schema), None)
+        if keyword is None:
+            return self._typed(schema, depth)
 
-    def _combined(self, keyword: str, schema: dict[str, Any], depth: int) -> Any:
         inner = schema[keyword]
         if keyword == "const":
             return inner
@@ -69,9 +68,9 @@ class _InstanceBuilder:
         if keyword == "enum":
             return inner[0]
         if keyword == "allOf":
-            return self.value({key: value for part in inner for key, value in part.items()}, depth)
-        if depth >= _DEEPEST and {"type": "null"} in inner:  # which ends a recursion
-            return None
+            inner = [{key: value for part in inner for key, value in part.items()}]
+        elif depth >= _DEEPEST and _NULL in inner:  # which ends a recursion
+            inner = [_NULL]
         return self.value(inner[0], depth)
 
     def _referred(self, reference: Any, depth: int) -> Any:
@@ -92,11 +91,20 @@ class _InstanceBuilder:
             raise responses.bad_schema()
         match names[0]:
             case "object":
-                return self._object(schema, depth)
+                members, required = schema.get("properties", {}), schema.get("required", [])
+                additional = schema.get("additionalProperties")
+                chosen = {key: part for key, part in members.items() if key in required or depth < _DEEPEST}
+                if not members and isinstance(additional, dict):
+                    chosen = {next(self._words): additional}
+                return {key: self.value(part, depth + 1) for key, part in chosen.items()}
             case "array":
                 return self._array(schema, depth)
             case "string":
-                return self._string(schema)
+                pattern = schema.get("pattern", "^$")
+                if not (pattern.startswith("^") and pattern.endswith("$")):
+                    raise responses.bad_schema()
+                text = _FORMATS.get(schema.get("format", "")) or next(self._words)
+                return text.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
             case "integer":
                 return self._integer(schema)
             case "number":
@@ -104,15 +112,6 @@ class _InstanceBuilder:
                 most = schema.get("maximum", schema.get("exclusiveMaximum"))
                 return float(self._integer(schema) if least is None or most is None else (least + most) / 2)
         return True if names[0] == "boolean" else None
-
-    def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
-        members = schema.get("properties", {})
-        required = schema.get("required", [])
-        names = [name for name in members if name in required or depth < _DEEPEST]
-        additional = schema.get("additionalProperties")
-        if not members and isinstance(additional, dict):
-            return {next(self._words): self.value(additional, depth + 1)}
-        return {name: self.value(members[name], depth + 1) for name in names}
 
     def _array(self, schema: dict[str, Any], depth: int) -> list[Any]:
         items = schema.get("items")
@@ -124,13 +123,6 @@ class _InstanceBuilder:
         if items is None:
             return first
         return first + [self.value(items, depth + 1) for _ in range(length - len(first))]
-
-    def _string(self, schema: dict[str, Any]) -> str:
-        pattern = schema.get("pattern", "^$")
-        if not (pattern.startswith("^") and pattern.endswith("$")):
-            raise responses.bad_schema()
-        text = _FORMATS.get(schema.get("format", "")) or next(self._words)
-        return text.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
 
     def _integer(self, schema: dict[str, Any]) -> int:
         least = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
@@ -145,7 +137,7 @@ _LOOP = 31  # equal tokens: more than Ollama 0.24.0 lets a model say
 _REPEAT = re.compile(r"repeat after me:\s?(.*)", re.IGNORECASE | re.DOTALL)
 _NEVER_STOP = re.compile(r"\bnever stop\b", re.IGNORECASE)
 _LOOP_OVER_SPACES = re.compile(r"\bloop over spaces\b", re.IGNORECASE)
-_SHOWPIECE = re.compile(r"\b(?:table|code|markdown)s?\b", re.IGNORECASE)
+_MARKDOWN = re.compile(r"\b(?:table|code|markdown)s?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -231,8 +223,17 @@ def _text(model: Model, conversation: Conversation, response_format: Any) -> str
         return f"The functions returned: {', '.join(conversation.results)}"
     if conversation.pictures and model.can("vision"):
         return pictures.describe(conversation.pictures)
-    if _SHOWPIECE.search(conversation.prompt):
-        return _showpiece(conversation)
+    if _MARKDOWN.search(conversation.prompt):
+        words = conversation.distinct_words[:_TABLE_ROWS]
+        rows = "\n".join(f"| {word} | {len(word)} |" for word in words)
+        return (
+            f"## What I read in turn {conversation.turn}\n\n"
+            f"I read {_word_count(conversation)}. These are the first:\n\n"
+            f"| Word | Letters |\n|---|---:|\n{rows}\n\n"
+            "The same in Python:\n\n"
+            f"```python\nwords = {json.dumps(words, ensure_ascii=False)}\n"
+            "letters = {word: len(word) for word in words}\nprint(letters)\n```\n"
+        )
     text = f"This is turn {conversation.turn}. I read {_word_count(conversation)}: “{_first_words(conversation.words)}”"
     return f"{text} My instructions are: “{_first_words(conversation.system.split())}”" if conversation.system else text
 
@@ -248,20 +249,6 @@ def _calls(tools: tuple[dict[str, Any], ...], conversation: Conversation) -> Ite
         arguments = instance({"type": "object", "properties": required}, conversation.distinct_words, numbers)
         call = {"index": index, "name": function.get("name", ""), "arguments": arguments}
         yield {"id": f"call_{hashlib.sha256(repr((call, conversation.turn)).encode()).hexdigest()[:8]}", "function": call}
-
-
-def _showpiece(conversation: Conversation) -> str:
-    """Return Markdown with a heading, a table and code."""
-    words = conversation.distinct_words[:_TABLE_ROWS]
-    rows = "\n".join(f"| {word} | {len(word)} |" for word in words)
-    return (
-        f"## What I read in turn {conversation.turn}\n\n"
-        f"I read {_word_count(conversation)}. These are the first:\n\n"
-        f"| Word | Letters |\n|---|---:|\n{rows}\n\n"
-        "The same in Python:\n\n"
-        f"```python\nwords = {json.dumps(words, ensure_ascii=False)}\n"
-        "letters = {word: len(word) for word in words}\nprint(letters)\n```\n"
-    )
 
 
 def _word_count(conversation: Conversation) -> str:

@@ -1,4 +1,4 @@
-"""Embed texts as unit vectors, in which similar texts lie near each other."""
+"""Split texts into tokens, and embed texts as unit vectors, in which similar texts lie near each other."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ollama_magics.fake_server import responses
 from ollama_magics.fake_server.models import EMBEDDING_LENGTH
 from ollama_magics.fake_server.requests import EmbedRequest
 from ollama_magics.fake_server.responses import Response
-from ollama_magics.fake_server.tokens import tokenise
 
+# A word with the space before it; a long word is several tokens, so that any text streams in pieces.
+_TOKEN = re.compile(r"\s*\S{1,12}|\s+")
 _WORD = re.compile(r"\w+")
 _ZEROS = re.compile(r"\.?0+(?=,)")
 _GRAMS = (3, 4, 5)
@@ -27,13 +28,18 @@ _FRAME = 2  # tokens that an embedding model puts around a text
 _LOAD_TIME = 1_000_000  # nanoseconds
 
 
+def tokenise(text: str) -> list[str]:
+    """Return the tokens of a text; joined they are the text again, byte for byte."""
+    return _TOKEN.findall(text)
+
+
 def embed(text: str, length: int) -> list[float]:
     """Return the vector of a text: ``length`` floats of norm 1, the same in every process."""
     vector = [0.0] * length
     vector[0] = _COMMON_WEIGHT
     for word in _WORD.findall(text.lower()):
-        for place, weight in _features(word, length):
-            vector[place] += weight
+        for index, weight in _features(word, length):
+            vector[index] += weight
     return unit(vector)
 
 
@@ -55,7 +61,7 @@ def as_json(vector: list[float]) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _features(word: str, length: int) -> tuple[tuple[int, float], ...]:
-    """Return the places of a word and its character n-grams in the vector, each with a signed weight."""
+    """Return the indices of a word and its character n-grams in the vector, each with a signed weight."""
     marked = f"<{word}>"
     grams = [marked[start : start + size] for size in _GRAMS for start in range(len(marked) - size + 1)]
     scale = _SHORT_WEIGHT if len(word) <= _SHORT_WORD and word.isascii() else 1.0

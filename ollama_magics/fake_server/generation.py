@@ -4,16 +4,56 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import chain
+from typing import Any
 from zlib import crc32
 
-from ollama_magics.fake_server import answers, responses, tokens
+from ollama_magics.fake_server import answers, responses
 from ollama_magics.fake_server.answers import Answer
+from ollama_magics.fake_server.embeddings import tokenise
 from ollama_magics.fake_server.models import Model
-from ollama_magics.fake_server.requests import Options, PromptRequest
+from ollama_magics.fake_server.requests import Message, Options, PromptRequest
 from ollama_magics.fake_server.responses import Line, Lines
-from ollama_magics.fake_server.tokens import Message, tokenise
+
+_PICTURE_TOKENS = 16
+_VOCABULARY = 32_000
+_LOAD_TIME = 1_000_000  # nanoseconds; never zero on a real server either, since it includes the wait
+
+
+def count_tokens(messages: tuple[Message, ...]) -> int:
+    """Return tokens of a prompt: its messages, and one that opens the answer."""
+    return sum(map(_size, messages)) + 1
+
+
+def _size(message: Message) -> int:
+    """Return the tokens of a message: those of the text, one for the role, and a fixed number for each picture."""
+    return len(tokenise(message.content)) + 1 + _PICTURE_TOKENS * len(message.pictures)
+
+
+def fit(messages: tuple[Message, ...], limit: int, *, truncate: bool) -> tuple[Message, ...]:
+    """Return the messages of at most ``limit`` tokens.
+
+    If they do not fit, the oldest messages are left out silently, and then the beginning of the last text;
+    ApiError is raised instead if ``truncate`` is false.
+    """
+    excess = count_tokens(messages) - limit
+    if excess <= 0:
+        return messages
+    if not truncate:
+        raise responses.too_long()
+
+    kept = []
+    for message in messages[:-1]:
+        if excess > 0 and message.role != "system":
+            excess -= _size(message)
+        else:
+            kept.append(message)
+    last = messages[-1]
+    if excess > 0:
+        last = replace(last, content="".join(tokenise(last.content)[excess:]))
+    return (*kept, last)
 
 
 @dataclass(frozen=True)
@@ -44,7 +84,7 @@ class Generation:
 
     def __iter__(self) -> Iterator[Chunk]:
         held = ""  # text that may be the beginning of a stop text
-        for chunk in self._count_tokens():
+        for chunk in self._generate():
             if not chunk.content:
                 yield chunk
                 continue
@@ -60,14 +100,26 @@ class Generation:
         if held:
             yield Chunk(held)
 
-    def durations(self) -> tuple[int, int]:
-        """Return nanoseconds until the first token, and from there to the last."""
-        first = self._first or time.perf_counter_ns()
-        return first - self._started, time.perf_counter_ns() - first if self.tokens > 1 else 0
+    def metrics(self, prompt_tokens: int, started: int) -> dict[str, int]:
+        """Return the figures of a request that was ``started`` then, in nanoseconds and tokens, without zeros as in Go."""
+        now = time.perf_counter_ns()
+        first = self._first or now
+        counts = {
+            "total_duration": now - started + _LOAD_TIME,
+            "load_duration": _LOAD_TIME,
+            "prompt_eval_count": prompt_tokens,
+            "prompt_eval_duration": first - self._started,
+            "eval_count": self.tokens,
+            "eval_duration": now - first if self.tokens > 1 else 0,
+        }
+        return {name: value for name, value in counts.items() if value}
 
-    def _count_tokens(self) -> Iterator[Chunk]:
+    def _generate(self) -> Iterator[Chunk]:
         """Yield one chunk for each token, after the pause, until the longest answer is reached."""
-        for chunk in _chunks(self._answer):
+        thoughts = [Chunk(thinking=token) for token in tokenise(self._answer.thoughts)]
+        tagged = [Chunk(), *thoughts, Chunk()] if thoughts else []
+        calls = [Chunk(calls=self._answer.calls)] if self._answer.calls else []
+        for chunk in chain(tagged, map(Chunk, self._answer.tokens), calls):
             self._pause()
             self._first = self._first or time.perf_counter_ns()
             self.tokens += 1
@@ -79,101 +131,58 @@ class Generation:
         self.done_reason = "stop" if self._answer.done else None
 
 
-def _chunks(answer: Answer) -> Iterator[Chunk]:
-    if answer.thoughts:
-        yield Chunk()
-        yield from (Chunk(thinking=token) for token in tokenise(answer.thoughts))
-        yield Chunk()
-    yield from (Chunk(token) for token in answer.tokens)
-    if answer.calls:
-        yield Chunk(calls=answer.calls)
+class Purpose(Enum):
+    """What an answer is for: its lines are those of chat, or those of generate, which show more."""
 
-
-_VOCABULARY = 32_000
-
-
-class Shape(Protocol):
-    """The form of a line: that of chat or that of generate."""
-
-    purpose: str  # in the error of a model that cannot do it
-    shows_tags: bool  # whether a tag around thoughts has an (empty) line of its own
+    CHAT = "chat"
+    GENERATE = "generate"
 
     def members(self, chunk: Chunk) -> dict[str, Any]:
-        """Return the members that carry a chunk."""
-
-    def last_members(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:
-        """Return the members of the last line besides the counts."""
-
-
-class ChatShape:
-    """Lines with a ``message``."""
-
-    purpose = "chat"
-    shows_tags = False
-
-    def members(self, chunk: Chunk) -> dict[str, Any]:
-        """Return the chunk as a message of the assistant."""
-        optional = {"thinking": chunk.thinking, "tool_calls": list(chunk.calls)}
-        filled = {name: value for name, value in optional.items() if value}
-        return {"message": {"role": "assistant", "content": chunk.content, **filled}}
-
-    def last_members(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:  # noqa: ARG002 - a chat adds nothing
-        """Return nothing."""
-        return {}
-
-
-class GenerateShape:
-    """Lines with a ``response``, and token numbers at the end."""
-
-    purpose = "generate"
-    shows_tags = True
-
-    def members(self, chunk: Chunk) -> dict[str, Any]:
-        """Return the text as it is."""
+        """Return the members of a line that carry a chunk."""
         thinking = {"thinking": chunk.thinking} if chunk.thinking else {}
-        return {"response": chunk.content, **thinking}
-
-    def last_members(self, messages: tuple[Message, ...], content: str) -> dict[str, Any]:
-        """Return the numbers of the tokens of prompt and answer."""
-        found = [token for text in (*(m.content for m in messages), content) for token in tokenise(text)]
-        return {"context": [crc32(token.encode(errors="replace")) % _VOCABULARY for token in found]}
+        if self is Purpose.GENERATE:
+            return {"response": chunk.content, **thinking}
+        calls = {"tool_calls": list(chunk.calls)} if chunk.calls else {}
+        return {"message": {"role": "assistant", "content": chunk.content, **thinking, **calls}}
 
 
-_LOAD_TIME = 1_000_000  # nanoseconds; never zero on a real server either, since it includes the wait
-
-
-def empty_line(request: PromptRequest, shape: Shape, reason: str) -> Line:
+def empty_line(request: PromptRequest, purpose: Purpose, reason: str) -> Line:
     """Return the answer to a request without messages; ``reason`` is "load" or "unload"."""
-    return _line(request.model, shape.members(Chunk()), done=True, done_reason=reason)
+    return _line(request.model, purpose.members(Chunk()), done=True, done_reason=reason)
 
 
-def lines(request: PromptRequest, model: Model, options: Options, shape: Shape, pause: Callable[[], None]) -> Lines:
+def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpose, pause: Callable[[], None]) -> Lines:
     """Yield every line of a stream, or the only one of an answer that is not streamed.
 
     Raises ApiError before the first one for a wrong format, length or picture.
     """
     started = time.perf_counter_ns()
     response_format = answers.check_format(request.format)
-    messages = tokens.fit(request.messages, options.num_ctx, truncate=request.truncate)
+    messages = fit(request.messages, options.num_ctx, truncate=request.truncate)
     think = model.can("thinking") and request.think is not False
     conversation = answers.read_conversation(messages)
     answer = answers.answer(model, conversation, response_format, think=think, tools=request.tools)
     longest = options.num_predict
     if not request.shift:  # the context has to hold prompt and answer
-        longest = min(longest, options.num_ctx - tokens.count(messages) + 1)
+        longest = min(longest, options.num_ctx - count_tokens(messages) + 1)
     generation = Generation(answer, longest, options.stop, pause)
 
     chunks = []
     for chunk in generation:
         chunks.append(chunk)
-        if request.stream and (shape.shows_tags or chunk != Chunk()):
-            yield _line(request.model, shape.members(chunk), done=False)
+        if request.stream and (chunk != Chunk() or purpose is Purpose.GENERATE):  # generate has a line for a tag too
+            yield _line(request.model, purpose.members(chunk), done=False)
 
     calls = tuple(call for chunk in chunks for call in chunk.calls)
     whole = Chunk("".join(chunk.content for chunk in chunks), "".join(chunk.thinking for chunk in chunks), calls)
-    members = shape.members(Chunk() if request.stream else whole)
+    members = purpose.members(Chunk() if request.stream else whole)
     if generation.done_reason:
-        rest = shape.last_members(messages, whole.content) | _counts(generation, messages, started)
+        rest: dict[str, Any] = {}
+        if purpose is Purpose.GENERATE:  # which gives the numbers of the tokens of prompt and answer
+            texts = [*(message.content for message in messages), whole.content]
+            found = [token for text in texts for token in tokenise(text)]
+            rest["context"] = [crc32(token.encode(errors="replace")) % _VOCABULARY for token in found]
+        rest |= generation.metrics(count_tokens(messages), started)
         yield _line(request.model, members, done=True, done_reason=generation.done_reason, **rest)
     elif not request.stream:
         yield _line(request.model, members, done=False)
@@ -181,17 +190,3 @@ def lines(request: PromptRequest, model: Model, options: Options, shape: Shape, 
 
 def _line(model: str, members: dict[str, Any], **rest: Any) -> Line:
     return {"model": model, "created_at": responses.created_at(), **members, **rest}
-
-
-def _counts(generation: Generation, messages: tuple[Message, ...], started: int) -> dict[str, int]:
-    """Return the metrics of the last line, in nanoseconds and tokens; zeros are left out, as Go does."""
-    prompt_duration, eval_duration = generation.durations()
-    counts = {
-        "total_duration": time.perf_counter_ns() - started + _LOAD_TIME,
-        "load_duration": _LOAD_TIME,
-        "prompt_eval_count": tokens.count(messages),
-        "prompt_eval_duration": prompt_duration,
-        "eval_count": generation.tokens,
-        "eval_duration": eval_duration,
-    }
-    return {name: value for name, value in counts.items() if value}

@@ -101,13 +101,7 @@ def details() -> dict[str, Any]:
 def tags() -> dict[str, Any]:
     """Return the answer of /api/tags, which in 0.24.0 does not list capabilities."""
     entries = [
-        {
-            **model.identity(),
-            "modified_at": MODIFIED_AT,
-            "size": model.size,
-            "digest": model.digest(),
-            "details": details(),
-        }
+        {**model.identity(), "modified_at": MODIFIED_AT, "size": model.size, "digest": model.digest(), "details": details()}
         for model in MODELS.values()
     ]
     return {"models": entries}

@@ -6,12 +6,8 @@ import base64
 import io
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from ollama_magics.fake_server.responses import ApiError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 COLOURS = {
     "black": (0, 0, 0),
@@ -87,14 +83,7 @@ def _describe(data: bytes) -> str:
         stopped = "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
         raise ApiError(f"{stopped}check ollama server logs for details", 500) from None
 
-    shares = _main_colours(picture)
-    named = [f"{name} ({share:.0%})" for name, share in shares]
-    colours = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else f"mostly {shares[0][0]}"
-    return f"{picture.width} × {picture.height} pixels, {colours}"
-
-
-def _main_colours(picture: Image) -> list[tuple[str, float]]:
-    """Return the most frequent colours, seen on a white background, with the share of each in the picture."""
+    # count the nearest colours of some pixels, seen on a white background
     raw = picture.resize(_SAMPLE, resample=0).tobytes()  # 0: the nearest pixel, so that no colour is mixed
     counts: Counter[str] = Counter()
     for *channels, alpha in zip(raw[0::4], raw[1::4], raw[2::4], raw[3::4], strict=True):
@@ -102,4 +91,6 @@ def _main_colours(picture: Image) -> list[tuple[str, float]]:
         distances = {name: sum((a - b) ** 2 for a, b in zip(colour, pixel, strict=True)) for name, colour in COLOURS.items()}
         counts[min(distances, key=distances.__getitem__)] += 1
     ranked = [(name, count / counts.total()) for name, count in counts.most_common(_MOST_COLOURS)]
-    return [ranked[0], *((name, share) for name, share in ranked[1:] if share >= _SMALLEST_SHARE)]
+    named = [f"{name} ({share:.0%})" for name, share in ranked if share >= _SMALLEST_SHARE or name == ranked[0][0]]
+    colours = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else f"mostly {ranked[0][0]}"
+    return f"{picture.width} × {picture.height} pixels, {colours}"

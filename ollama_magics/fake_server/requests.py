@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 from ollama_magics.fake_server import pictures, responses
 from ollama_magics.fake_server.responses import ApiError
-from ollama_magics.fake_server.tokens import Message
 
 _KINDS = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
 
@@ -187,6 +186,15 @@ def options(values: dict[str, Any], longest_context: int) -> Options:
 
 
 _LEVELS = ("high", "medium", "low", "max")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation; ``pictures`` are the bytes of image files."""
+
+    role: str
+    content: str
+    pictures: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from ollama_magics.fake_server import embeddings, generation, models, requests, responses
-from ollama_magics.fake_server.generation import ChatShape, GenerateShape, Shape
+from ollama_magics.fake_server.generation import Purpose
 from ollama_magics.fake_server.models import LoadedModels, Model
 from ollama_magics.fake_server.requests import Fields, Options, PromptRequest
 from ollama_magics.fake_server.responses import ApiError, Lines, Response, StreamResponse
@@ -55,14 +55,14 @@ class Endpoints:
         request = requests.chat(fields)
         if not request.model:
             raise ApiError("model is required")
-        return self._answer(request, ChatShape(), pause)
+        return self._answer(request, Purpose.CHAT, pause)
 
     def generate(self, fields: Fields, pause: Pause) -> Response | StreamResponse:
         """Return the continuation of a prompt."""
         request = requests.generate(fields)
         if not request.model:
             raise responses.unknown_model("")
-        return self._answer(request, GenerateShape(), pause)
+        return self._answer(request, Purpose.GENERATE, pause)
 
     def embed(self, fields: Fields, pause: Pause) -> Response:
         """Return the vectors of some texts, in their order."""
@@ -77,25 +77,33 @@ class Endpoints:
         with self._loaded.use(model, context, request.keep_alive), self._count_stream():
             return embeddings.embed_batch(request, texts, context, pause)
 
-    def _answer(self, request: PromptRequest, shape: Shape, pause: Pause) -> Response | StreamResponse:
+    def _answer(self, request: PromptRequest, purpose: Purpose, pause: Pause) -> Response | StreamResponse:
         model = _find_model(request.model)
         if request.unloads:
             self._loaded.unload(model)
-            return responses.json_response(generation.empty_line(request, shape, "unload"))
-        _check_capabilities(request, model, shape)
+            return responses.json_response(generation.empty_line(request, purpose, "unload"))
+
+        # for tools and insert, Ollama writes the name of the model in full
+        if request.think and not model.can("thinking"):
+            raise ApiError(f'"{request.model}" does not support thinking')
+        if not model.can("completion"):
+            raise ApiError(f'"{request.model}" does not support {purpose.value}')
+        if request.capability and not model.can(request.capability):
+            raise ApiError(f"{model.full} does not support {request.capability}")
+
         options = requests.options(request.options, model.context_length)
         if not request.messages:
             with self._loaded.use(model, options.num_ctx, request.keep_alive):
-                return responses.json_response(generation.empty_line(request, shape, "load"))
-        lines = self._lines(request, model, options, shape, pause)
+                return responses.json_response(generation.empty_line(request, purpose, "load"))
+        lines = self._lines(request, model, options, purpose, pause)
         if request.stream:
             return StreamResponse(lines)
         with closing(lines):
             return responses.json_response(next(lines))
 
-    def _lines(self, request: PromptRequest, model: Model, options: Options, shape: Shape, pause: Pause) -> Lines:
+    def _lines(self, request: PromptRequest, model: Model, options: Options, purpose: Purpose, pause: Pause) -> Lines:
         with self._loaded.use(model, options.num_ctx, request.keep_alive), self._count_stream():
-            yield from generation.lines(request, model, options, shape, pause)
+            yield from generation.lines(request, model, options, purpose, pause)
 
     @contextmanager
     def _count_stream(self) -> Iterator[None]:
@@ -113,16 +121,6 @@ def _find_model(name: str) -> Model:
     if model is None:
         raise responses.unknown_model(name)
     return model
-
-
-def _check_capabilities(request: PromptRequest, model: Model, shape: Shape) -> None:
-    """Raise ApiError for a request that the model cannot answer; for tools and insert, Ollama writes its name in full."""
-    if request.think and not model.can("thinking"):
-        raise ApiError(f'"{request.model}" does not support thinking')
-    if not model.can("completion"):
-        raise ApiError(f'"{request.model}" does not support {shape.purpose}')
-    if request.capability and not model.can(request.capability):
-        raise ApiError(f"{model.full} does not support {request.capability}")
 
 
 _READ = "HEAD, GET"

@@ -8,7 +8,6 @@ import socket
 import sys
 import threading
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
@@ -47,15 +46,6 @@ def origin_allowed(origin: str, host: str) -> bool:
     return not origin or _ORIGINS.fullmatch(origin) is not None or origin.partition("://")[2] == host
 
 
-@dataclass
-class State:
-    """What a server keeps while it is stopped; see `FakeServer` for the fields."""
-
-    delay: float
-    requests: list[tuple[str, str, dict[str, Any] | None]] = field(default_factory=list)
-    endpoints: Endpoints = field(default_factory=Endpoints)
-
-
 class Listener(ThreadingHTTPServer):
     """The listening socket and the connections it has taken."""
 
@@ -63,10 +53,10 @@ class Listener(ThreadingHTTPServer):
     request_queue_size = 128
     allow_reuse_address = sys.platform != "win32"  # there it would let two servers share a port
 
-    def __init__(self, host: str, port: int, state: State, handler: type[BaseRequestHandler]) -> None:
+    def __init__(self, host: str, port: int, owner: FakeServer, handler: type[BaseRequestHandler]) -> None:
         if not ipaddress.ip_address(host).is_loopback:
             raise ValueError("the stand-in serves this machine only")
-        self.state = state
+        self.owner = owner
         self.stopping = threading.Event()
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._ended: list[threading.Thread] = []
@@ -155,19 +145,19 @@ class Exchange(BaseHTTPRequestHandler):
         if not host_allowed(host) or not origin_allowed(self.headers.get("Origin", ""), host):
             return Response(b"", HTTPStatus.FORBIDDEN, "")
 
-        state, route, document = self.server.state, routes.find(self.command, target), None
+        owner, route, document = self.server.owner, routes.find(self.command, target), None
         try:
             if self.command == "POST" and isinstance(route, routes.Route):
                 document = requests.document(data)
         except ApiError as error:
             return responses.error_response(error)
         finally:
-            state.requests.append((self.command, target, document if isinstance(document, dict) else None))
+            owner.requests.append((self.command, target, document if isinstance(document, dict) else None))
 
         if isinstance(route, Response):
             return route
         try:
-            return route.endpoint(state.endpoints, requests.fields(document, route.struct), self.pause)
+            return route.endpoint(owner.endpoints, requests.fields(document, route.struct), self.pause)
         except ApiError as error:
             return responses.error_response(error)
 
@@ -176,7 +166,7 @@ class Exchange(BaseHTTPRequestHandler):
 
         Raises ClientGoneError as soon as the client has left.
         """
-        seconds = self.server.state.delay
+        seconds = self.server.owner.delay
         try:
             self.connection.settimeout(seconds)
             if not self.connection.recv(1, socket.MSG_PEEK):
@@ -254,8 +244,9 @@ class FakeServer:
     """
 
     def __init__(self, port: int = 0, *, delay: float = 0.02) -> None:
-        self.port = port
-        self._state = State(delay)
+        self.port, self.delay = port, delay
+        self.requests: list[tuple[str, str, dict[str, Any] | None]] = []
+        self.endpoints = Endpoints()
         self._listener: Listener | None = None
         self._thread: threading.Thread | None = None
 
@@ -265,28 +256,14 @@ class FakeServer:
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
-    def delay(self) -> float:
-        """Seconds before each token."""
-        return self._state.delay
-
-    @delay.setter
-    def delay(self, seconds: float) -> None:
-        self._state.delay = seconds
-
-    @property
-    def requests(self) -> list[tuple[str, str, dict[str, Any] | None]]:
-        """The requests so far."""
-        return self._state.requests
-
-    @property
     def open_streams(self) -> int:
         """The number of answers that are being generated right now."""
-        return self._state.endpoints.open_streams
+        return self.endpoints.open_streams
 
     def start(self) -> Self:
         """Listen, and return itself; OSError if the port is taken."""
         if self._listener is None:
-            self._listener = Listener(LOOPBACK, self.port, self._state, Exchange)
+            self._listener = Listener(LOOPBACK, self.port, self, Exchange)
             self.port = self._listener.server_address[1]
             self._thread = threading.Thread(target=self._listener.serve_forever, args=(_POLL_INTERVAL,), daemon=True)
             self._thread.start()

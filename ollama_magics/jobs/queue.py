@@ -1,4 +1,4 @@
-"""The queue of batches between the thread that makes them and the workers."""
+"""Queue batches between the thread that makes them and the worker threads, and say when to retry."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from ollama_magics.background import SLICE
+from ollama_magics.background import SLICE, BackgroundCall
+from ollama_magics.errors import Cancelled
+from ollama_magics.jobs.interrupt import DeferredInterrupt
 from ollama_magics.server.client import Client
 
 
@@ -33,6 +35,8 @@ class QueuedBatch(Protocol):
 
 
 _Batch = TypeVar("_Batch", bound=QueuedBatch)
+_Result = TypeVar("_Result")
+_SECONDS_TO_END = 1.0  # that the threads get together
 
 
 @dataclass(eq=False)
@@ -135,8 +139,7 @@ class BatchQueue(Generic[_Batch]):
         with self._changed:
             while not self._is_closed and not server.left_out:
                 now = time.monotonic()
-                batch = self._next(server, now)
-                if batch is not None:
+                if batch := self._next(server, now):
                     server.in_flight, self._in_flight = server.in_flight + 1, self._in_flight + 1
                     server.computing.add(batch)
                     server.runs_exclusive = batch.exclusive
@@ -176,3 +179,72 @@ class BatchQueue(Generic[_Batch]):
                 return None
             return heapq.heappop(self._later)[2]
         return self._ready.popleft() if self._ready else None
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Delays double from the ``first`` to the ``longest``, in seconds; ``attempts`` are those of one item.
+
+    ``budget`` is the number of retries of a whole job beyond one for each finished item.
+    """
+
+    first: float = 0.5
+    longest: float = 30.0
+    attempts: int = 5
+    budget: int = 50
+
+    def delay(self, attempts: int) -> float:
+        """Return the seconds to wait after so many attempts."""
+        return min(self.longest, self.first * 2.0 ** (attempts - 1))
+
+    def allows(self, retries: int, finished: int) -> bool:
+        """Whether a job that finished so many items may have so many retries."""
+        return retries <= self.budget + finished
+
+
+class WorkerThreads:
+    """Daemon threads that watch the flag ``cancelled``, which ``stop()`` sets.
+
+    ``is_closing`` says whether the session closes, which ends the waits of the main thread as an interrupt does.
+    """
+
+    def __init__(self, name: str, interrupt: DeferredInterrupt, is_closing: Callable[[], bool]) -> None:
+        self.cancelled = threading.Event()
+        self._name, self._interrupt, self._is_closing = name, interrupt, is_closing
+        self._threads: list[threading.Thread] = []
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt after an interrupt, Cancelled where the session closes."""
+        self._interrupt.check()
+        if self._is_closing():
+            raise Cancelled
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Start a thread."""
+        thread = threading.Thread(target=work, daemon=True, name=self._name)
+        thread.start()
+        self._threads.append(thread)
+
+    def call(self, function: Callable[[], _Result]) -> _Result:
+        """Return the result of a function that is called in a thread, so that no connection is left half used.
+
+        Raises what the function raises, and what check() does.
+        """
+        call = BackgroundCall(function, name=self._name)
+        self._threads.append(call.thread)
+        return call.wait(self.check)
+
+    def pause(self, seconds: float) -> None:
+        """Wait in the main thread; raises what check() does."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.check()
+            self.cancelled.wait(min(SLICE, left))
+
+    def stop(self) -> None:
+        """Tell the threads to stop and wait a moment for them."""
+        self.cancelled.set()
+        deadline = time.monotonic() + _SECONDS_TO_END
+        for thread in self._threads:
+            if thread.ident is not None:  # an interrupt may land before the start
+                thread.join(max(0.0, deadline - time.monotonic()))

@@ -140,17 +140,8 @@ class SqliteFile:
         if self._connection and self._opened_identity == self._identity():
             return self._connection
         self.close()
-        self._create()
-        self._opened_identity = self._identity()  # before: should the file be replaced meanwhile, the next use opens the new one
-        connection = self._connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-        )
-        connection.text_factory = lambda text: text.decode(errors="replace")  # a hostile file is foreign, not unreadable
-        self._prepare(connection)
-        return connection
 
-    def _create(self) -> None:
-        """Create folder and file for this user alone; SQLite gives its other files the mode of the first one."""
+        # folder and file are for this user alone; SQLite gives its other files the mode of the first one
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._own_folder:
             _tighten(self.path.parent, 0o700)
@@ -160,8 +151,13 @@ class SqliteFile:
             with contextlib.suppress(FileNotFoundError):
                 _tighten(part, 0o600)
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Check that the file has our format, and write the format into an empty file."""
+        self._opened_identity = self._identity()  # before: should the file be replaced meanwhile, the next use opens the new one
+        connection = self._connection = sqlite3.connect(
+            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        connection.text_factory = lambda text: text.decode(errors="replace")  # a hostile file is foreign, not unreadable
+
+        # an empty file gets our format, any other must have it
         for pragma in self._format.pragmas:
             connection.execute(f"PRAGMA {pragma}")
         ours = (self._format.application, self._format.version, *self._format.schema)
@@ -172,9 +168,10 @@ class SqliteFile:
         if found == _EMPTY:
             found = self._read_format(connection, "BEGIN IMMEDIATE")
         if found != ours:
-            newer = found[0] == self._format.application and int(found[1]) > self._format.version
+            is_newer = found[0] == self._format.application and int(found[1]) > self._format.version
             content = f"it is no store of {self._format.content}"
-            raise Damaged("a newer version of ollama_magics wrote it" if newer else content)
+            raise Damaged("a newer version of ollama_magics wrote it" if is_newer else content)
+        return connection
 
     def _read_format(self, connection: sqlite3.Connection, begin: str) -> tuple[int | str, ...]:
         """Return application, version and tables of the file; with BEGIN IMMEDIATE an empty file gets ours."""

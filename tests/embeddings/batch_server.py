@@ -14,11 +14,11 @@ import numpy as np
 from ollama_magics.embeddings.collect import embed
 from ollama_magics.embeddings.inputs import source_of
 from ollama_magics.embeddings.options import read_options
-from ollama_magics.embeddings.report import EmbedReport
+from ollama_magics.embeddings.output import EmbedReport
 from ollama_magics.embeddings.servers import Endpoint
 from ollama_magics.errors import EmbeddingProblem
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.jobs.retry import RetryPolicy
+from ollama_magics.jobs.queue import RetryPolicy
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
 from tests.faults import FaultServer, Send, Step, fine, whole

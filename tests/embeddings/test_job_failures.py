@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.jobs.retry import RetryPolicy
+from ollama_magics.jobs.queue import RetryPolicy
 from tests.embeddings.batch_server import (
     EOF,
     LONG,

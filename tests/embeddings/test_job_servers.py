@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ollama_magics import messages
-from ollama_magics.embeddings.report import EmbedReport
+from ollama_magics.embeddings.output import EmbedReport
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.secret import Secret
 from ollama_magics.session.session import Session

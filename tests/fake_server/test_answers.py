@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.fake_server.tokens import Message, fit, tokenise
+from ollama_magics.fake_server.embeddings import tokenise
+from ollama_magics.fake_server.generation import fit
+from ollama_magics.fake_server.requests import Message
 
 HOSTILE = "<script>alert('x')</script> & \x85 \u2028 \u202e \x1b[31m  \n\n```<img src=x onerror=alert(1)>``` 🏳️‍🌈  \n"
 

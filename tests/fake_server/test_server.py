@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from ollama_magics.fake_server.routes import VERSION
-from ollama_magics.fake_server.server import Exchange, FakeServer, Listener, State
+from ollama_magics.fake_server.server import Exchange, FakeServer, Listener
 
 NEVER_STOP = {"model": "sandbox-chat", "messages": [{"role": "user", "content": "never stop"}]}
 LIGHT = """
@@ -36,7 +36,7 @@ def test_it_listens_on_the_loopback_address_only(server: FakeServer) -> None:
     """Its address says so, and no other one can be given to its socket."""
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", server.url)
     with pytest.raises(ValueError, match="this machine only"):
-        Listener("0.0.0.0", 0, State(0), Exchange)  # noqa: S104 - this is what must not be
+        Listener("0.0.0.0", 0, FakeServer(), Exchange)  # noqa: S104 - this is what must not be
 
 
 def test_the_version_is_defined_in_one_place(http: httpx.Client) -> None:

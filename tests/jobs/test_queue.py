@@ -10,9 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from ollama_magics.jobs.interrupt import DeferredInterrupt
-from ollama_magics.jobs.queue import BatchFailure, BatchQueue, Server
-from ollama_magics.jobs.retry import RetryPolicy
-from ollama_magics.jobs.workers import WorkerThreads
+from ollama_magics.jobs.queue import BatchFailure, BatchQueue, RetryPolicy, Server, WorkerThreads
 from ollama_magics.server.client import Client
 
 

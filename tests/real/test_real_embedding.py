@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import ollama_magics as om
-from ollama_magics.embeddings.report import EmbedReport
+from ollama_magics.embeddings.output import EmbedReport
 from ollama_magics.errors import EmbeddingProblem, ModelProblem
 from ollama_magics.session.session import current
 from tests.embeddings.batch_server import BatchRequest, Call, Connect, sent_texts, serving

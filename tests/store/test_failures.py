@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ollama_magics.store import vector_file
-from ollama_magics.store.vector_file import VectorFile
-from ollama_magics.store.vectors import VectorStore
+from ollama_magics.store import vectors
+from ollama_magics.store.vectors import VectorFile, VectorStore
 from tests.store.rows import kept, keys_of, output_lines, put, started
 
 Make = Callable[..., VectorStore]
@@ -200,8 +199,8 @@ def test_a_full_disk_costs_the_rows_that_do_not_fit(path: Path) -> None:
 
 def test_a_full_database_is_a_full_disk(make: Make, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite's own code for a full disk is recognised too."""
-    small = replace(vector_file._FORMAT, pragmas=("max_page_count=20",))
-    monkeypatch.setattr(vector_file, "_FORMAT", small)
+    small = replace(vectors._FORMAT, pragmas=("max_page_count=20",))
+    monkeypatch.setattr(vectors, "_FORMAT", small)
     store = make()
     names = put(store, 1) + put(store, 2, count=100, width=1000)
     assert kept(store, names[:4]) == [True] * 4

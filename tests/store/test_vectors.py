@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ollama_magics.store.vector_file import VectorFile
-from ollama_magics.store.vectors import VectorStore, key
+from ollama_magics.store.vectors import VectorFile, VectorStore, key
 from tests.store.rows import kept, keys_of, put, row_of, rows_of
 
 Make = Callable[..., VectorStore]

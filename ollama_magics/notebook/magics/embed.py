@@ -16,7 +16,7 @@ from ollama_magics.notebook.options import embed_options
 if TYPE_CHECKING:
     import numpy as np
 
-    from ollama_magics.embeddings.report import EmbedReport
+    from ollama_magics.embeddings.output import EmbedReport
     from ollama_magics.session.session import Session
 
 
