@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ollama_magics.conversation.conversation import Conversation, Place
 from ollama_magics.errors import PromptProblem, SettingError
 from ollama_magics.messages import Phrase
-from ollama_magics.settings import form, runner_options, values
+from ollama_magics.settings import form, values
+from ollama_magics.settings.cell_options import runner_options
 from ollama_magics.settings.form import OllamaSettings
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Prompt:
         """Return Ollama's options, without those left to the server; raises SettingError for a bad value."""
         sent = {option: self._encoded(name, chosen) for option, name in form.ollama_options().items()}
         sent = {option: value for option, value in sent.items() if value is not None and value != ()}
-        return sent | runner_options.runner_options(self.extra)
+        return sent | runner_options(self.extra)
 
     def other_fields(self, chosen: OllamaSettings) -> dict[str, Any]:
         """Return the fields beside the options in a request, such as ``think``; raises SettingError for a bad value."""
