@@ -17,7 +17,7 @@ from ollama_magics.errors import AnswerCut, ConnectionProblem, EmbeddingProblem,
 from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
-from ollama_magics.server.http_errors import Refusal, checked, quote, raise_if_error
+from ollama_magics.server.failures import Refusal, checked, quote, raise_if_error, redact
 from ollama_magics.server.sockets import Resolve, SlicedBackend
 from ollama_magics.server.transport import (
     SYSTEM_CONNECTION,
@@ -27,7 +27,6 @@ from ollama_magics.server.transport import (
     basic_auth,
     limit_rest,
     proxy_for,
-    redact,
     request_headers,
     secrets_of,
     without_password,
