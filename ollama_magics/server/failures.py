@@ -13,7 +13,6 @@ import msgspec
 from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import BULLETS
-from ollama_magics.server import wire
 
 # The status alone does not say it: /api/embed answers 400 to a runner that was killed and to a text that gives NaN. The words are
 # those of the versions 0.12 to 0.33, and of the gateways in front of them.
@@ -240,26 +239,6 @@ def _not_ollama(refusal: Refusal) -> OllamaMagicsError | None:
         return None
     answer = Phrase("answered", status=refusal.status, said=refusal.content)
     return ConnectionProblem("not-ollama", url=refusal.url, reason=answer)
-
-
-def checked(chunk: wire.Chunk, secrets: Iterable[str], *, started: bool) -> wire.Chunk:
-    """Return the chunk; raises RequestRefused if the first one is an error, and AnswerCut if a later one is."""
-    if chunk.error is None:
-        return chunk
-    said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
-    said = quote(redact(said.encode(), secrets).decode())
-    if not started:
-        raise RequestRefused("request-refused", status=200, said=said)
-    raise AnswerCut("stream-error", said=said)
-
-
-def raise_if_error(body: bytes, secrets: Iterable[str]) -> None:
-    """Raise RequestRefused where the body is an error."""
-    try:
-        chunk = wire.chunk(body)
-    except RequestRefused:
-        return  # some other content
-    checked(chunk, secrets, started=False)
 
 
 def redact(text: bytes, secrets: Iterable[str]) -> bytes:

@@ -13,7 +13,6 @@ from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRe
 from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address
 from ollama_magics.server.failures import quote
-from ollama_magics.server.transport import without_password
 
 # The class and number of a cause decide wherever they can: the text depends on the language of the system.
 _RESET = {104, 54, 10054}
@@ -25,8 +24,8 @@ _ALERT = r"\x15\x03"  # how a TLS alert begins, as the error message spells it
 _TOO_EARLY, _WRONG_NAMES, _EXPIRED = 9, (62, 63, 64), 10  # OpenSSL's verify codes
 
 
-def translated(error: Exception, address: Address, limit: float, proxy: str | None) -> OllamaMagicsError:
-    """Return our error for one of httpx or httpcore, after ``limit`` seconds of waiting; ``proxy`` is the one in use."""
+def translated(error: Exception, address: Address, limit: float, proxy: str) -> OllamaMagicsError:
+    """Return our error for one of httpx or httpcore; ``limit`` is in seconds, ``proxy`` is the one in use, as it is shown."""
     facts = _facts(error, address)
     causes: list[BaseException] = [error]  # the deepest last
     while cause := causes[-1].__cause__ or causes[-1].__context__:
@@ -36,7 +35,7 @@ def translated(error: Exception, address: Address, limit: float, proxy: str | No
     connecting = isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout))
     is_tls = any(isinstance(cause, ssl.SSLError) for cause in causes)
     if isinstance(error, httpcore.ProxyError) or (connecting and proxy and not is_tls):
-        said = Phrase("named_said", name=without_password(proxy or ""), said=quote(str(causes[-1])))
+        said = Phrase("named_said", name=proxy, said=quote(str(causes[-1])))
         is_refused = isinstance(error, httpcore.ProxyError)
         return ConnectionProblem("proxy-refused" if is_refused else "proxy-failed", **facts, reason=said)
 
