@@ -237,10 +237,7 @@ class Decoder:
         self._reader: _Simdjson | Scanner = _Simdjson() if _Simdjson.is_installed() else Scanner()
 
     def read(self, body: memoryview, count: int, width: int = 0) -> Vectors:
-        """Return ``count`` vectors; ``width`` is what those before had, or 0.
-
-        Raises EmbeddingProblem for another count or for widths that differ, RequestRefused for what cannot be read.
-        """
+        """Return ``count`` vectors of a ``width``, or any (0); raises EmbeddingProblem for other shapes, RequestRefused."""
         with self._lock:  # so that only one thread at a time holds the memory of an answer being read
             numbers = self._reader.answer(body, count)
             if numbers is None:

@@ -162,10 +162,7 @@ class Exchange(BaseHTTPRequestHandler):
             return responses.error_response(error)
 
     def pause(self) -> None:
-        """Wait as long as a token takes.
-
-        Raises ClientGoneError as soon as the client has left.
-        """
+        """Wait as long as a token takes; raises ClientGoneError as soon as the client has left."""
         seconds = self.server.owner.delay
         try:
             self.connection.settimeout(seconds)
