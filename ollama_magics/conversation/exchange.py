@@ -1,4 +1,4 @@
-"""One turn with a model: the request as it is sent, what has come of the answer, and the turn that the conversation keeps."""
+"""One turn with a model: send the request, run the functions that it calls, and collect the answer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
-from ollama_magics.conversation.tool_loop import Sender, ToolLoop
-from ollama_magics.conversation.tools import Toolbox
-from ollama_magics.errors import AnswerCut, FormatProblem
+from ollama_magics.conversation.history_window import Sender
+from ollama_magics.conversation.tools import Call, Toolbox
+from ollama_magics.errors import AnswerCut, FormatProblem, ToolProblem
 from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
+MOST_ROUNDS = 8  # answers of one turn that may end in calls of functions
 _NANO = 1e-9
 
 
@@ -100,6 +101,86 @@ class Value:
         if self._schema is None or not self._schema.is_list:
             return []
         return schema.records(self._decoded[0]) if self._decoded else self._rows.read(text)
+
+
+@dataclass
+class Round:
+    """One answer of the model: its text, its thoughts and the calls in which it ends."""
+
+    calls: list[Call] = field(default_factory=list)
+    _text: list[str] = field(default_factory=list)
+    _thinking: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self._text)
+
+    @property
+    def thinking(self) -> str:
+        """The thoughts so far."""
+        return "".join(self._thinking)
+
+    def add(self, chunk: Chunk) -> None:
+        """Add one piece of the answer."""
+        self._text.append(chunk.text)
+        self._thinking.append(chunk.thinking)
+        self.calls += [Call.from_wire(written) for written in chunk.tool_calls]
+
+    def messages(self) -> Iterator[Message]:
+        """Yield the answer and the results as the next request repeats them."""
+        calls = tuple(call.to_wire() for call in self.calls)
+        yield Message("assistant", self.text, thinking=self.thinking, tool_calls=calls)
+        for call in self.calls:
+            yield Message("tool", call.outcome, tool_name=call.name, tool_call_id=call.id)
+
+
+class ToolLoop:
+    """All answers of one turn as one stream: ``ended`` are the rounds before ``now``, which is the last.
+
+    ``send`` gets the messages between the prompt and the answer, which are kept in ``between``. Without a toolbox there is one
+    round, even if the server writes calls.
+    """
+
+    def __init__(self, send: Callable[[tuple[Message, ...]], Iterator[Chunk]], toolbox: Toolbox | None) -> None:
+        self._send, self._toolbox = send, toolbox
+        self.ended: list[Round] = []
+        self.now = Round()
+        self.between: tuple[Message, ...] = ()
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call so far, in order."""
+        return [call for one in (*self.ended, self.now) for call in one.calls]
+
+    @property
+    def continues(self) -> bool:
+        """Whether the last answer ends in calls, after which the model is asked again."""
+        return self._toolbox is not None and bool(self.now.calls)
+
+    def stream(self) -> Iterator[Chunk]:
+        """Yield the chunks of every round, and an empty one whenever calls have been run, so that this can be shown.
+
+        Raises ToolProblem where the calls may not be run, or do not end.
+        """
+        while True:
+            chunks = self._send(self.between)
+            try:
+                for chunk in chunks:
+                    self.now.add(chunk)
+                    yield chunk
+            finally:
+                if close := getattr(chunks, "close", None):
+                    close()
+            if self._toolbox is None or not self.now.calls:
+                return
+            if len(self.ended) == MOST_ROUNDS:
+                raise ToolProblem("tool-rounds-too-many", most=MOST_ROUNDS)
+            self._toolbox.run(self.now.calls)
+            self.between += tuple(self.now.messages())
+            self.ended.append(self.now)
+            self.now = Round()
+            yield Chunk()
 
 
 class Exchange:
@@ -206,7 +287,7 @@ class Exchange:
         if self._chunks is None:
             self._chunks, self._started, self.asked_at = self.tool_loop.stream(), time.monotonic(), time.time()
         for chunk in self._chunks:
-            self._take(chunk)
+            self._add(chunk)
             yield chunk
         if self._is_full and not self.complete:
             raise AnswerCut("context-full", used=self._used_tokens, limit=self.context.context_length)
@@ -222,7 +303,7 @@ class Exchange:
             if self._has_content and not self.complete:
                 self._keep(complete=False)
 
-    def _take(self, chunk: Chunk) -> None:
+    def _add(self, chunk: Chunk) -> None:
         now = time.monotonic()
         if self._ended_rounds != len(self.tool_loop.ended):
             self._ended_rounds = len(self.tool_loop.ended)

@@ -1,19 +1,19 @@
-"""Choose the earlier turns that fit into the context ahead of a prompt."""
+"""Choose the earlier turns that fit into the context, and send fewer where the server refuses them."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from ollama_magics.conversation.conversation import Conversation, Place, Turn, system_of
-from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import PromptProblem, PromptTooLong
 from ollama_magics.messages import Phrase
-from ollama_magics.server.wire import ChatRequest, Message
+from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 # Earlier turns are known to the token: prompt_eval_count and eval_count of an answer cover everything until then. Only what
 # is new is estimated, and rather too low: after a refusal the server is asked again with fewer turns.
@@ -133,19 +133,20 @@ class HistoryWindow:
         return (*turns, self.continues.prompt, *self.continues.between, *begun)
 
 
-def recall(conversation: Conversation | None, prompt: Prompt) -> HistoryWindow:
-    """Return all earlier turns of a prompt; raises PromptProblem where it should continue an answer and none was cut."""
-    if not prompt.go_on:
-        if conversation is None or prompt.new:
-            return HistoryWindow(conversation, prompt.place)
-        earlier = conversation.history(prompt.place)
-        return HistoryWindow(conversation, prompt.place, _complete(earlier), system_of(earlier))
+def recall(conversation: Conversation | None, place: Place, *, new: bool = False, go_on: bool = False) -> HistoryWindow:
+    """Return all earlier turns of a prompt at a place: none where it begins ``new``, and with ``go_on`` the cut turn to continue.
+
+    Raises PromptProblem (nothing-to-continue) where no answer was cut.
+    """
+    if not go_on:
+        earlier = () if conversation is None or new else conversation.history(place)
+        return HistoryWindow(conversation, place, _complete(earlier), system_of(earlier))
 
     turns = conversation.turns if conversation else ()
     last = turns[-1] if turns else None
     if last is None or not last.cut:
         raise PromptProblem("nothing-to-continue", seen=Phrase("answer_whole" if last else "no_answer"))
-    place = prompt.place if prompt.place.replaces(last.place) else last.place
+    place = place if place.replaces(last.place) else last.place
     return HistoryWindow(conversation, place, _complete(turns[:-1]), system_of(turns), last)
 
 
@@ -172,3 +173,44 @@ def fitted(window: HistoryWindow, request: ChatRequest, context: int, *, strict:
         limit -= free_for_answer(context, request.options.get("num_predict", -1))
     count = left_out(sizes, limit)
     return replace(window, turns=window.turns[count:], sizes=sizes[count:], fixed_tokens=fixed_tokens, left_out=count)
+
+
+class Sender:
+    """Sends one request, and leaves out its oldest turns where the server refuses it as too long.
+
+    ``history`` are the tokens of the turns that go out, the oldest first, and ``left_out`` counts those that a refusal took
+    out. ``context_length`` is the model's context in tokens; with ``strict`` no turn is left out.
+    """
+
+    def __init__(
+        self,
+        request: ChatRequest | GenerateRequest,
+        send: Callable[[Any], Iterator[Chunk]],
+        history: tuple[int, ...],
+        context_length: int,
+        *,
+        strict: bool,
+    ) -> None:
+        self.request, self.history = request, history
+        self._send, self._context_length, self._strict = send, context_length, strict
+        self.left_out = 0
+
+    def __call__(self, between: tuple[Message, ...]) -> Iterator[Chunk]:
+        """Yield the answer to the request and to the messages since: calls of functions and their results."""
+        for refusals in itertools.count(1):
+            request = self.request
+            if between and isinstance(request, ChatRequest):
+                request = msgspec.structs.replace(request, messages=(*request.messages, *between))
+            try:
+                yield from self._send(request)
+            except PromptTooLong as error:
+                if self._strict or not self.history or not isinstance(self.request, ChatRequest):
+                    if error.limit is None and self._context_length:  # servers before 0.30 give no numbers
+                        error.limit = self._context_length
+                        error.facts["said"] = Phrase("too_long_said", said=error.facts["said"], limit=error.limit)
+                    raise
+                count = min(len(self.history), fewer(self.history, error, refusals))
+                self.request, self.history = without_oldest(self.request, count), self.history[count:]
+                self.left_out += count
+            else:
+                return

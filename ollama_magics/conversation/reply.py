@@ -9,8 +9,7 @@ from typing import Any, Self
 from ollama_magics import messages
 from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import message_dict
-from ollama_magics.conversation.exchange import Exchange, ReplyContext, Stats
-from ollama_magics.conversation.tool_loop import Round
+from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round, Stats
 from ollama_magics.conversation.tools import Call
 from ollama_magics.errors import AnswerCut, Interrupted, ToolProblem
 from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView, answer_output

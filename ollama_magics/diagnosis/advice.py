@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from ollama_magics.diagnosis.connectivity import ConnectAttempt, banner, connect, in_parallel, look_up, speaks_tls
+from ollama_magics.diagnosis import probes
 from ollama_magics.diagnosis.environment import LIKELY, Environment, Platform, detect_platform
-from ollama_magics.diagnosis.other_servers import (
-    HOST_NAMES,
-    LOOPBACK,
-    FoundServer,
-    ServerIdentity,
-    find_other_servers,
-    identify,
-)
+from ollama_magics.diagnosis.probes import HOST_NAMES, LOOPBACK, ConnectAttempt, FoundServer, ServerIdentity
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.address import Address
@@ -106,7 +99,7 @@ def explain(failure: Failure, seconds: float) -> OllamaMagicsError:
         return error
     platform = detect_platform(failure.environment)
     examinations = list(_examinations(failure, platform))
-    findings: dict[str, Any] = dict(in_parallel(examinations, lambda one: (one[0], one[1]()), seconds))
+    findings: dict[str, Any] = dict(probes.in_parallel(examinations, lambda one: (one[0], one[1]()), seconds))
     context = FailureContext(error, failure.address, platform, attempts=failure.attempts, **findings)
 
     advice = _ADVICE.get(error.code)
@@ -127,19 +120,19 @@ def _examinations(failure: Failure, platform: Platform) -> Iterator[tuple[str, C
 
     def connect_directly() -> tuple[ConnectAttempt, ...]:
         with suppress(OllamaMagicsError):
-            return tuple(connect(look_up(environment, address, 1), address.port, 1))
+            return tuple(probes.connect(probes.look_up(environment, address, 1), address.port, 1))
         return ()
 
     opened = next((one for one in failure.attempts if one.error is None), None)
     if error.code in ("connection-broken", "not-http", "server-silent") and opened and address.scheme == "http":
-        yield "banner", lambda: banner(opened.address, opened.port)
-        yield "tls", lambda: speaks_tls(opened.address, opened.port)
+        yield "banner", lambda: probes.banner(opened.address, opened.port)
+        yield "tls", lambda: probes.speaks_tls(opened.address, opened.port)
     if error.code == "not-ollama" and client:
-        yield "identity", lambda: identify(client)
+        yield "identity", lambda: probes.identify(client)
     if error.code in ("proxy-answered", "proxy-failed", "proxy-refused"):
         yield "direct", connect_directly
     if failure.probes and error.code in _TRY_OTHER_ADDRESSES:
-        yield "found", lambda: tuple(find_other_servers(address, platform, environment))
+        yield "found", lambda: tuple(probes.find_other_servers(address, platform, environment))
 
 
 def _other_scheme(context: FailureContext) -> OllamaMagicsError | None:

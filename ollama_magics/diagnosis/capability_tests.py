@@ -17,8 +17,7 @@ from ollama_magics.diagnosis.report import CheckRequest
 from ollama_magics.errors import EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase, phrase, strip_controls
 from ollama_magics.server.client import Client
-from ollama_magics.server.failures import FailureKind, failure_kind
-from ollama_magics.server.http_errors import quote
+from ollama_magics.server.failures import FailureKind, failure_kind, quote
 from ollama_magics.server.wire import ChatRequest, Chunk, EmbedRequest, LoadedModel, Message, ModelCard, embeddings, full_name
 
 _POLL_SECONDS = 0.5  # between two reports of progress

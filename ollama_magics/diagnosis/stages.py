@@ -11,8 +11,8 @@ from ollama_magics import messages
 from ollama_magics.diagnosis import capability_tests
 from ollama_magics.diagnosis.advice import Failure, explain
 from ollama_magics.diagnosis.capability_tests import ModelUnderTest
-from ollama_magics.diagnosis.connectivity import ConnectAttempt, connect, look_up
 from ollama_magics.diagnosis.environment import Environment
+from ollama_magics.diagnosis.probes import ConnectAttempt, connect, look_up
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest, Stage
 from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.server.address import Address, address_told, parse

@@ -296,7 +296,7 @@ PHRASES: dict[str, str] = {
     "another_file": "请使用 %ollama_config --export 写出的文件，或可写入的路径",
     "no_probe": "请确认 Ollama 的监听地址；默认端口是 11434",
     "address_changed": "输入 {typed} → 使用 {url}，因为{reasons}",
-    # why an address is changed: the names of address_text.Why
+    # why an address is changed: the names of address.ChangeReason
     "why_blank": "未输入地址，Ollama 默认监听该地址",
     "why_invisible": "去掉了不可见字符",
     "why_edges": "去掉了地址两端的空格、引号和标记",

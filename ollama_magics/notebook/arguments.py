@@ -12,7 +12,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from ollama_magics.errors import SettingError
-from ollama_magics.settings import form, secret_values, values
+from ollama_magics.settings import form, values
 
 # a word: pieces without spaces, or with spaces in quotes; no escape characters, so that Windows paths survive
 _WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
@@ -83,7 +83,7 @@ def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
         raise SettingError("secret-on-line", setting="--api-key", instead="%ollama_config --api-key")
     for name in ("base_url", "proxy"):
         typed = re.search(rf"{form.flag(name)}[=\s]\s*(\S+)", line)
-        if typed and any(map(secret_values.holds_password, typed[1].split(","))):
+        if typed and any(map(values.holds_password, typed[1].split(","))):
             raise SettingError("secret-on-line", setting=form.flag(name), instead=f"{magic} {form.flag(name)} $name")
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from IPython.core.magic_arguments import argument, argument_group, kwds, magic_arguments
 
 from ollama_magics.settings import form
-from ollama_magics.settings.cell_options import EMBED_OPTIONS, GROUPS, PROMPT_OPTIONS, Option
+from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, Option
 
 _Magic = TypeVar("_Magic", bound=Callable[..., Any])
 ASK = "?"  # the value of an --api-key without one
@@ -17,9 +17,9 @@ ASK = "?"  # the value of an --api-key without one
 def prompt_options(magic: _Magic) -> _Magic:
     """Declare the options of %%ollama and %ollama on a magic, group by group."""
     grouped: list[Any] = []
-    for group in GROUPS:
+    for group, options in PROMPT_OPTIONS.items():
         settings = [_cell_setting(name, setting) for name, setting in form.SETTINGS.items() if _is_in(group, setting)]
-        grouped += [argument_group(group), *settings, *map(_option, PROMPT_OPTIONS[group])]
+        grouped += [argument_group(group), *settings, *map(_option, options)]
     return _declared(magic, kwds(usage="%(prog)s [OPTIONS] PROMPT"), *grouped)
 
 

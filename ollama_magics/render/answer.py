@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from ollama_magics.render import markdown, tables
 from ollama_magics.render.cleaning import escape, normalise, plain
-from ollama_magics.render.colours import AMBER, GREY, RULE
+from ollama_magics.render.tables import GREY, RULE
 
+AMBER = "#9d6f1c"  # where the page has no theme; it can be read on white and on black
 _GREY, _AMBER = f"color:var(--jp-content-font-color2,{GREY})", f"color:var(--jp-warn-color0,{AMBER})"
 _SMALL = "font-size:11px;line-height:1.5;margin-top:6px"
 _ANSWER = "font-family:var(--jp-content-font-family,inherit);line-height:1.5;overflow-wrap:break-word"
@@ -167,7 +168,7 @@ def tool_card_html(call: str, outcome: str | None, *, failed: bool) -> str:
 
 
 def footer_html(figures: Sequence[str], warnings: Iterable[str] = ()) -> str:
-    """Return the small grey line of figures, and under it one line for each warning."""
+    """Return a small grey line of figures, or of what is waited for, and under it one line for each warning."""
     line = _line(figures, _GREY) if figures else ""
     return line + "".join(_line([warning], _AMBER) for warning in warnings)
 
@@ -189,11 +190,6 @@ def thumbnails_html(pictures: Iterable[bytes], more: str = "") -> str:
         return ""
     rest = f'<span style="font-size:11px;{_GREY}">{escape(more)}</span>' if more else ""
     return f'<div style="{_THUMBNAILS}">{shown}{rest}</div>'
-
-
-def waiting_html(parts: Sequence[str]) -> str:
-    """Return the line that is shown until the first words of an answer."""
-    return _line(parts, _GREY)
 
 
 def _line(parts: Iterable[str], colour: str) -> str:

@@ -1,10 +1,11 @@
-"""Markdown of a model as HTML made of a short list of tags."""
+"""Markdown of a model as HTML made of a short list of tags, also while it grows."""
 
 from __future__ import annotations
 
 import html
 import re
 from functools import cache, lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from markdown_it import MarkdownIt
@@ -13,7 +14,6 @@ from markdown_it.renderer import RendererHTML
 from ollama_magics import messages
 from ollama_magics.render import cleaning
 from ollama_magics.render.cleaning import normalise
-from ollama_magics.render.colours import coloured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
+    from pygments.token import _TokenType
 
 # The rules of formulas are our own: those of mdit-py-plugins miss \[x\] inside of a line and $$ below a line of text, take
 # "$20, she paid 30$" and all lines after an open $$ for formulas, and need 17 s for 6000 times \begin{align}.
@@ -152,21 +153,71 @@ def first_code(text: str) -> str | None:
     return next((token.content for token in blocks if token.type in ("fence", "code_block")), None)
 
 
+_WORDS = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_WORDS.disable(["html_block", "html_inline", "reference"])
+
+
 def words_only(text: str) -> list[Token]:
     """Return tokens of plain Markdown for a terminal: formulas, HTML and definitions of links are text."""
-    return _words_parser().parse(text)
+    return _WORDS.parse(text)
 
 
-@cache
-def _words_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False})
-    return parser.enable(["table", "strikethrough"]).disable(["html_block", "html_inline", "reference"])
+# Longer code stays uncoloured: spans would make the saved notebook several times as large.
+_MOST_CHARACTERS = 50_000
+
+# Token family: the variable of the theme, and the fallback, which can be read on white and on black too.
+FAMILIES = {
+    "Token.Comment": ("--jp-mirror-editor-comment-color", "#6f7a7a"),
+    "Token.Generic.Deleted": ("--jp-error-color1", "#d1453b"),
+    "Token.Generic.Inserted": ("--jp-success-color1", "#2a8537"),
+    "Token.Keyword": ("--jp-mirror-editor-keyword-color", "#1b8a3a"),
+    "Token.Keyword.Constant": ("--jp-mirror-editor-atom-color", "#3f74d1"),
+    "Token.Literal.Number": ("--jp-mirror-editor-number-color", "#2a8537"),
+    "Token.Literal.String": ("--jp-mirror-editor-string-color", "#cc4444"),
+    "Token.Name.Attribute": ("--jp-mirror-editor-attribute-color", "#3f74d1"),
+    "Token.Name.Builtin": ("--jp-mirror-editor-builtin-color", "#2a8537"),
+    "Token.Name.Class": ("--jp-mirror-editor-def-color", "#3f74d1"),
+    "Token.Name.Decorator": ("--jp-mirror-editor-meta-color", "#a05bd6"),
+    "Token.Name.Function": ("--jp-mirror-editor-def-color", "#3f74d1"),
+    "Token.Name.Tag": ("--jp-mirror-editor-tag-color", "#1b8a3a"),
+    "Token.Operator": ("--jp-mirror-editor-operator-color", "#a05bd6"),
+}
 
 
 def code_html(code: str, language: str) -> str:
     """Return a block of code with the colours of a language."""
     inner = coloured(code, language)
     return f'<pre dir="ltr" style="{_PRE}"><code class="mathjax_ignore" style="{_CODE}">{inner}</code></pre>\n'
+
+
+def coloured(code: str, language: str) -> str:
+    """Return the code as HTML; a language that Pygments does not know is left without colours."""
+    if not language or len(code) > _MOST_CHARACTERS:
+        return html.escape(code)
+
+    from pygments.lexers import get_lexer_by_name  # noqa: PLC0415 - only answers that hold code pay for Pygments
+    from pygments.util import ClassNotFound  # noqa: PLC0415 - as above
+
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return html.escape(code)
+
+    styled = ((_style(kind) if not text.isspace() else "", text) for kind, text in lexer.get_tokens(code))
+    runs = [("".join(text for _, text in run), style) for style, run in groupby(styled, lambda piece: piece[0])]
+    # A lexer may repair its input; what is shown must be what the model wrote.
+    if "".join(text for text, _ in runs) != code:
+        return html.escape(code)
+    return "".join(f'<span style="{style}">{html.escape(text)}</span>' if style else html.escape(text) for text, style in runs)
+
+
+def _style(kind: _TokenType | None) -> str:
+    while kind is not None:
+        if str(kind) in FAMILIES:
+            variable, fallback = FAMILIES[str(kind)]
+            return f"color:var({variable},{fallback})"
+        kind = kind.parent
+    return ""
 
 
 @cache
@@ -202,11 +253,7 @@ class _Renderer(RendererHTML):
     def text(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
         return _text(tokens[idx].content)
 
-    def html_block(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
-        return _text(tokens[idx].content)
-
-    def html_inline(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
-        return _text(tokens[idx].content)
+    html_block = html_inline = text  # type: ignore[assignment] # markdown-it has other names of parameters
 
     def math_inline(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
         tex = html.escape(tokens[idx].content)
@@ -224,8 +271,7 @@ class _Renderer(RendererHTML):
         language = _LANGUAGE.search(tokens[idx].info)
         return code_html(tokens[idx].content, language[0] if language else "")
 
-    def code_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return self.fence(tokens, idx, options, env)
+    code_block = fence  # type: ignore[assignment] # as above
 
     def link_open(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
         address = str(tokens[idx].attrs.get("href", ""))
@@ -258,3 +304,75 @@ class _Renderer(RendererHTML):
         return f'<{tokens[idx].tag} style="{_CELL}{align}">'
 
     td_open = th_open
+
+
+class _Part(NamedTuple):
+    source: str
+    html: str
+
+
+class Markup:
+    """Renders a growing text as ``to_html`` does; finished blocks are rendered once, only the open end again.
+
+    A block is finished when, after a blank line, a complete line begins another block at the top level. Only lists, fences and
+    indented code go on over a blank line, and the next line alone decides whether they do. The target of ``[name]`` may be
+    defined anywhere below: when the definitions change, finished parts that hold a bracket are rendered again.
+    """
+
+    _references: dict[str, Any]  # the targets of links in the finished parts
+    _known: dict[str, str]  # the targets that the finished parts were rendered with: label and address
+
+    def __init__(self, language: str = "en") -> None:
+        self._language = language
+        self._restart()
+
+    def html(self, text: str) -> str:
+        """Return the HTML of the whole text so far; if it is no continuation of the last, start over."""
+        whole = normalise(text)
+        if not whole.startswith(self._finished):
+            self._restart()
+        open_end = whole[len(self._finished) :]
+        references = dict(self._references)
+        tokens = parse(open_end, references)
+
+        known = {label: target["href"] for label, target in references.items()}
+        if known != self._known:
+            self._known = known
+            for place, part in enumerate(self._parts):
+                if "[" in part.source:
+                    again = render(parse(part.source, dict(references)), self._language)
+                    self._parts[place] = part._replace(html=again)
+
+        index, line = _last_boundary(tokens, open_end)
+        if index:
+            source = open_end[: _length(open_end, line)]
+            self._finished += source
+            self._parts.append(_Part(source, render(tokens[:index], self._language)))
+            found = {label: target for label, target in references.items() if target["map"][0] < line}
+            self._references = {**found, **self._references}
+        return "".join((*(part.html for part in self._parts), render(tokens[index:], self._language)))
+
+    def _restart(self) -> None:
+        self._finished, self._parts = "", list[_Part]()
+        self._references, self._known = {}, {}
+
+
+def finished(text: str) -> int:
+    """Return how many characters of a growing text, normalised, are blocks that later text cannot change."""
+    return _length(text, _last_boundary(parse(text, {}), text)[1])
+
+
+def _length(text: str, lines: int) -> int:
+    return sum(len(line) + 1 for line in text.split("\n")[:lines])
+
+
+def _last_boundary(tokens: list[Token], source: str) -> tuple[int, int]:
+    """Return the place among the tokens, and the line, of the last block before which all is finished; else (0, 0)."""
+    lines = source.split("\n")  # the last of them has no line end yet
+    for index in range(len(tokens) - 1, 0, -1):
+        token = tokens[index]
+        if token.level == 0 and token.nesting >= 0 and token.map:
+            line = token.map[0]
+            if 0 < line < len(lines) - 1 and not lines[line - 1].strip(" \t"):
+                return index, line
+    return 0, 0

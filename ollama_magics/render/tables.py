@@ -9,8 +9,9 @@ from typing import Any
 
 from ollama_magics import messages
 from ollama_magics.render.cleaning import escape
-from ollama_magics.render.colours import GREY, RULE
 
+# Fallbacks for a page without a theme; the grey can be read on white and on black.
+GREY, RULE = "#767c83", "rgba(128,128,128,.4)"
 _MOST_ROWS = 100  # shown; of more, the first and the last half
 _LONGEST_CELL = 300  # characters
 _MOST_COLUMNS = 50

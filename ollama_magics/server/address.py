@@ -1,32 +1,178 @@
-"""Parse the address of a server as the user typed it, with a reason for each change."""
+"""Parse the address of a server as the user typed or pasted it, with a reason for each change."""
 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import posixpath
 import re
+import shlex
 import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from urllib.parse import quote, unquote
 
 from ollama_magics import messages
 from ollama_magics.errors import AddressError
-from ollama_magics.secret import Secret
-from ollama_magics.server.address_text import (
-    END_MARKS,
-    TEXT_STEPS,
-    ChangeReason,
-    Step,
-    address_error,
-    apply_steps,
-    only_http,
-    replacing,
-    shown,
-    split_userinfo,
+from ollama_magics.messages import Phrase
+from ollama_magics.secret import BULLETS, Secret
+
+# Each step takes a text and returns it closer to its normal form, or raises AddressError. Tables hold the steps in order, each
+# with the reason that is given when it changed the text. User name and password leave the text between _TEXT_STEPS and
+# _LOCATION_STEPS, so that no later step can show them.
+
+
+class ChangeReason(StrEnum):
+    """Why an address differs from the text that was typed: the name is a stable key, the value an English clause."""
+
+    BLANK = "nothing was typed, and this is Ollama's default address"
+    INVISIBLE = "characters that cannot be seen were left out"
+    EDGES = "spaces, quotes and marks around the address were left out"
+    PICKED = "only the address was taken from the text"
+    NO_ADDRESS = "the command names no address, and this is Ollama's default address"
+    USERINFO = "name and password are kept apart from the address"
+    WIDE = "full-width characters were written as plain ones"
+    QUERY = "the part after ? or # is not used"
+    BRACKETS = "an IPv6 address needs brackets"
+    MACHINE = "no host was typed, so it is the kernel's own machine"
+    NETWORK_NAME = "DNS has such a name in ASCII letters only"
+    BIND = "0.0.0.0, :: and * are addresses to listen on; clients connect to the loopback address"
+    CLOUD = "ollama.com is reached over https"
+    SCHEME = "no http:// was typed"
+    PORT = "no port was typed, and Ollama's own is 11434"
+    PATH = "paths such as /api/chat or /v1 are added with each request"
+    SPELLING = "this is the usual spelling"
+
+
+_Step = tuple[Callable[[str], str], ChangeReason]
+
+
+def apply_steps(text: str, steps: tuple[_Step, ...]) -> tuple[str, list[ChangeReason]]:
+    """Return the text after all steps, and the reasons of those that changed it."""
+    reasons = []
+    for step, reason in steps:
+        before, text = text, step(text)
+        if text != before:
+            reasons.append(reason)
+    return text, reasons
+
+
+def replacing(pattern: str, new: str) -> Callable[[str], str]:
+    """Return a step that replaces every match of the pattern."""
+    compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    return lambda text: compiled.sub(new, text)
+
+
+_MAX_SHOWN = 100
+_TEXT_WITH_SPACES = "a text with spaces"
+_COMMAND_START = r"[$>!%#(& '\"`]*"
+_FETCH = re.compile(_COMMAND_START + r"(curl(?:\.exe)?|wget|https?|i[rw][mr]|invoke-(?:webrequest|restmethod)) ", re.IGNORECASE)
+_OLLAMA = re.compile(_COMMAND_START + r"(ollama(?:_config|_check)?) ", re.IGNORECASE)
+_USERINFO = re.compile(r"([^@＠﹫:：/／]*+[:：][/／\\]{2,}+|)(.*)[@＠﹫](.*)", re.DOTALL)
+
+
+def split_userinfo(text: str) -> tuple[str, str | None, str]:
+    """Return the text before user name and password, these two (None where there are none), and the text after them."""
+    parts = _USERINFO.fullmatch(text)
+    return (parts[1], parts[2], parts[3]) if parts else ("", None, text)
+
+
+def shown(text: str) -> str:
+    """Return the text as it may be shown: on one line, shortened, without user name, password and query."""
+    command = _FETCH.match(text) or _OLLAMA.match(text)
+    if len(text.split()) > 1:
+        return f"{command[1]} …" if command else _TEXT_WITH_SPACES
+    front, userinfo, rest = split_userinfo(text.strip())
+    plain = front + ("" if userinfo is None else f"{BULLETS}@") + re.sub(r"[?#？＃].+", "?…", rest, flags=re.DOTALL)
+    return "".join(char if char.isprintable() else "\ufffd" for char in plain[:_MAX_SHOWN])
+
+
+def address_error(text: str, reason: str, **facts: object) -> AddressError:
+    """Return the error for a text that is no address; ``reason`` is the key of a phrase."""
+    typed: str | Phrase = shown(text)
+    typed = Phrase("spaced_text") if typed == _TEXT_WITH_SPACES else typed
+    return AddressError("address-unusable", typed=typed, reason=Phrase(reason, **facts))
+
+
+DEFAULT_URL = "http://127.0.0.1:11434"
+_MAX_TEXT = 20_000  # encoding makes a path up to three times as long, and httpx takes 65 536 characters
+_QUOTES_AND_SPACES = " '\"`<>()“”„‘’‚«»「」『』《》（）＂＇"
+_END_MARKS = ".,;。，；、"
+_TAKES_VALUE = re.compile(
+    r"-[sSfLkNiv]*[AFHTXbcdemouwx]|--(?:cacert|cert|connect-timeout|cookie|data|data-binary|data-raw|form|header|json|key"
+    r"|max-time|output|proxy|request|retry|user|user-agent|write-out)"
+)
+_OPTION = re.compile(r"-d@.*|-[^@＠﹫]*", re.DOTALL)  # what holds an @ may be the rest of a password
+_NAMED_VALUE = re.compile(
+    r"""(?:^|[\s"'(\[,]|\$env:)(?:(?:OLLAMA_HOST|OLLAMA_BASE_URL|OLLAMA_API_BASE|base_url)["'\]]*\s?[=:,]"""
+    r"""|(?<=\()host=|(?:setx|setenv)\sOLLAMA_HOST\s|--?(?:base-)?ur[il][\s=])\s?"""
+    # up to the last @ of the line: a value cut inside a password would show half of it
+    r"""((?:"[^"]*"|'[^']*')(?!.*[@＠﹫])|(?:.*[@＠﹫])?\S*)""",
+    re.IGNORECASE,
+)
+_URL_WORD = re.compile(r"""["'<(]*https?://""", re.IGNORECASE)
+_HOST_WORD = re.compile(r"[.:/]|localhost")
+_OTHER_SCHEME = re.compile(
+    r"(?!https?:)([a-z](?=:\\)|[a-z][a-z0-9+.-]*(?=://)|(?:data|file|ftp|mailto|sftp|ssh|unix|wss?)(?=:(?!\d)))", re.IGNORECASE
 )
 
+
+def _without_invisible(text: str) -> str:
+    if len(text) > _MAX_TEXT:
+        raise AddressError("address-unusable", typed=Phrase("long_text"), reason=Phrase("longer_than", most=_MAX_TEXT))
+    return "".join(char for char in text if char.isspace() or unicodedata.category(char) not in {"Cc", "Cf"})
+
+
+def _find_address(text: str) -> str:
+    """Return the value of a setting such as OLLAMA_HOST in the text, or the word that is an address."""
+    named = _NAMED_VALUE.search(text)
+    found = named[1] if named else _address_word(text) if " " in text else text
+    # PowerShell's users type (Invoke-WebRequest … -uri URL).Content
+    return text if found == text else _trimmed(re.sub(r"\)[^)@＠﹫]*$", "", found))
+
+
+def _address_word(text: str) -> str:
+    """Return the word that is an address, or the whole text where none is."""
+    words = text.split()
+    is_fetch = bool(_FETCH.match(text))
+    if is_fetch:
+        with suppress(ValueError):  # a quote that is not closed
+            words = shlex.split(text)
+        pairs = itertools.pairwise(words)
+        words = [word for before, word in pairs if not _TAKES_VALUE.fullmatch(before) and not _OPTION.fullmatch(word)]
+    found = list(filter(_URL_WORD.match, words)) or (list(filter(_HOST_WORD.search, words)) if is_fetch else [])
+    if found and re.search("[@＠﹫]", " ".join(words).partition(found[0])[2]):
+        raise AddressError("password-ambiguous")  # the word was cut inside a password
+    return found[0] if found else text
+
+
+def _trimmed(text: str) -> str:
+    return text.strip(_QUOTES_AND_SPACES).rstrip(_QUOTES_AND_SPACES + _END_MARKS)
+
+
+def only_http(text: str) -> str:
+    """Refuse any scheme but http and https."""
+    if scheme := _OTHER_SCHEME.match(text):
+        raise AddressError("scheme-unsupported", scheme=shown(scheme[1]))
+    return text
+
+
+_TEXT_STEPS: tuple[_Step, ...] = (
+    (_without_invisible, ChangeReason.INVISIBLE),
+    (replacing(r"[\\^`]\r?\n", " "), ChangeReason.EDGES),
+    (lambda text: " ".join(text.split()), ChangeReason.EDGES),
+    (_find_address, ChangeReason.PICKED),
+    (_trimmed, ChangeReason.EDGES),
+    (lambda text: DEFAULT_URL if _OLLAMA.match(text) or _FETCH.match(text) else text, ChangeReason.NO_ADDRESS),
+    (lambda text: text or DEFAULT_URL, ChangeReason.BLANK),
+    (only_http, ChangeReason.SPELLING),
+)
+
+
 _OLLAMA_PORT, _LAST_PORT = 11434, 65535
-SCHEME_PORTS = {"http": 80, "https": 443}
+_SCHEME_PORTS = {"http": 80, "https": 443}
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}  # noqa: S104 - never listened on
 _MAX_HOST = 253
 _MODEL = re.compile(
@@ -45,13 +191,9 @@ _API_PATH = re.compile(
 )
 
 
-def _without_spaces(text: str) -> str:
+def _half_width(text: str) -> str:
     if " " in text:
         raise address_error(text, "spaces_inside")
-    return text
-
-
-def _half_width(text: str) -> str:
     # One character for one, so that no compatibility character (℀ would become a/c) can move the end of the host.
     narrow = (unicodedata.normalize("NFKC", char) for char in text)
     return "".join(new if new.isascii() and len(new) == 1 else old for old, new in zip(text, narrow, strict=True))
@@ -79,10 +221,10 @@ def split_location(location: str) -> tuple[str, str, int | None, str]:
 
 def scheme_and_port(scheme: str, host: str, port: int | None) -> tuple[str, int, list[ChangeReason]]:
     """Return the scheme and port to use, and the reasons for those that were not typed."""
-    if host == "ollama.com" and scheme != "https" and port in {None, *SCHEME_PORTS.values()}:
-        return "https", SCHEME_PORTS["https"], [ChangeReason.CLOUD]
+    if host == "ollama.com" and scheme != "https" and port in {None, *_SCHEME_PORTS.values()}:
+        return "https", _SCHEME_PORTS["https"], [ChangeReason.CLOUD]
     if scheme:
-        return scheme, port or SCHEME_PORTS[scheme], []
+        return scheme, port or _SCHEME_PORTS[scheme], []
     return "http", port or _OLLAMA_PORT, [ChangeReason.SCHEME] if port else [ChangeReason.SCHEME, ChangeReason.PORT]
 
 
@@ -120,19 +262,7 @@ def is_numeric(host: str) -> bool:
     return ":" in host or bool(_ENDS_IN_NUMBER.search(host))
 
 
-def _normal_path(path: str) -> str:
-    encoded = re.sub(r"%(?![0-9a-fA-F]{2})", "%25", path).encode(errors="surrogatepass")
-    return posixpath.normpath("/" + quote(encoded, safe="/%:@!$&*+=;.").lstrip("/")).rstrip("/")
-
-
-def _without_api_path(path: str) -> str:
-    while (shorter := _API_PATH.sub("", path).rstrip("/" + END_MARKS)) != path:
-        path = shorter
-    return path
-
-
-LOCATION_STEPS: tuple[Step, ...] = (
-    (_without_spaces, ChangeReason.SPELLING),
+_LOCATION_STEPS: tuple[_Step, ...] = (
     (_half_width, ChangeReason.WIDE),
     (replacing(r"[。｡]", "."), ChangeReason.WIDE),
     (replacing(r"[?#].*", ""), ChangeReason.QUERY),
@@ -146,7 +276,7 @@ LOCATION_STEPS: tuple[Step, ...] = (
 )
 
 
-HOST_STEPS: tuple[Step, ...] = (
+_HOST_STEPS: tuple[_Step, ...] = (
     (str.lower, ChangeReason.SPELLING),
     (_ascii_name, ChangeReason.NETWORK_NAME),
     (replacing(r"\.$", ""), ChangeReason.SPELLING),
@@ -155,7 +285,13 @@ HOST_STEPS: tuple[Step, ...] = (
 )
 
 
-PATH_STEPS: tuple[Step, ...] = ((_normal_path, ChangeReason.SPELLING), (_without_api_path, ChangeReason.PATH))
+def _normal_path(path: str) -> tuple[str, list[ChangeReason]]:
+    """Return the path as it is sent, without the part that each request adds, and the reasons."""
+    encoded = re.sub(r"%(?![0-9a-fA-F]{2})", "%25", path).encode(errors="surrogatepass")
+    whole = prefix = posixpath.normpath("/" + quote(encoded, safe="/%:@!$&*+=;.").lstrip("/")).rstrip("/")
+    while (shorter := _API_PATH.sub("", prefix).rstrip("/" + _END_MARKS)) != prefix:
+        prefix = shorter
+    return prefix, [ChangeReason.SPELLING] * (whole != path) + [ChangeReason.PATH] * (prefix != whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +315,7 @@ class Address:
     @property
     def url(self) -> str:
         """The address in its normal form, without the default port of its scheme."""
-        is_default = self.port == SCHEME_PORTS[self.scheme]
+        is_default = self.port == _SCHEME_PORTS[self.scheme]
         return (self.origin.removesuffix(f":{self.port}") if is_default else self.origin) + self.path
 
     @property
@@ -211,16 +347,16 @@ def parse(typed: str) -> Address:
     An empty text means Ollama's default address. As in OLLAMA_HOST, the default port is 11434, with ``http://`` 80 and with
     ``https://`` 443; but an invalid port is an error, where Ollama silently uses its default.
     """
-    text, changes = apply_steps(typed, TEXT_STEPS)
+    text, changes = apply_steps(typed, _TEXT_STEPS)
     before, userinfo, after = split_userinfo(text)
     if userinfo and re.search(r"[/\\?#\s]", userinfo):
         raise AddressError("password-ambiguous")
     name, colon, password = (userinfo or "").partition(":")
-    location, location_changes = apply_steps(before + after, LOCATION_STEPS)
+    location, location_changes = apply_steps(before + after, _LOCATION_STEPS)
     typed_scheme, typed_host, typed_port, typed_path = split_location(location)
-    host, host_changes = apply_steps(typed_host, HOST_STEPS)
+    host, host_changes = apply_steps(typed_host, _HOST_STEPS)
     scheme, port, defaults = scheme_and_port(typed_scheme, host, typed_port)
-    path, path_changes = apply_steps(typed_path, PATH_STEPS)
+    path, path_changes = _normal_path(typed_path)
     found_inside = ChangeReason.PICKED in changes and ChangeReason.BLANK not in changes
     address = Address(
         typed=f"… {shown(text)}" if found_inside else shown(typed),

@@ -17,7 +17,7 @@ from ollama_magics.errors import AnswerCut, ConnectionProblem, EmbeddingProblem,
 from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
-from ollama_magics.server.http_errors import Refusal, checked, quote, raise_if_error
+from ollama_magics.server.failures import Refusal, error_object, quote, redact
 from ollama_magics.server.sockets import Resolve, SlicedBackend
 from ollama_magics.server.transport import (
     SYSTEM_CONNECTION,
@@ -27,7 +27,6 @@ from ollama_magics.server.transport import (
     basic_auth,
     limit_rest,
     proxy_for,
-    redact,
     request_headers,
     secrets_of,
     without_password,
@@ -133,6 +132,11 @@ class Client:
         )
 
     @property
+    def _shown_proxy(self) -> str:
+        """The proxy in use, without its password, or an empty text."""
+        return without_password(proxy_for(self.address, self._connection) or "")
+
+    @property
     def is_cancelled(self) -> bool:
         """Whether the cancel flag is set."""
         return self._cancelled.is_set()
@@ -143,8 +147,8 @@ class Client:
 
     def try_connect(self) -> str:
         """Return the address and port that accepted a connection, or the proxy, to which no connection is made."""
-        if proxy := proxy_for(self.address, self._connection):
-            return f"proxy {without_password(proxy)}"
+        if self._shown_proxy:
+            return f"proxy {self._shown_proxy}"
         if self._recorder and self._recorder.replays:
             return f"{self.address.host}:{self.address.port}"
         with self._translated(self._timeouts.metadata):
@@ -203,7 +207,7 @@ class Client:
             lines = self._lines(response)
             try:
                 for line in lines:
-                    chunk = checked(wire.chunk(line), self._secrets, started=started)
+                    chunk = self._checked(wire.chunk(line), started=started)
                     started = True
                     yield chunk
                     if chunk.done:
@@ -243,7 +247,11 @@ class Client:
             try:
                 return decode(body)
             except (RequestRefused, EmbeddingProblem):
-                raise_if_error(bytes(body[:_MAX_ERROR]), self._secrets)
+                chunk = None
+                with suppress(RequestRefused):  # it is neither vectors nor an error
+                    chunk = wire.chunk(bytes(body[:_MAX_ERROR]))
+                if chunk:
+                    self._checked(chunk, started=False)
                 raise
 
     def _metadata(self, method: str, path: str, decode: _Decode[_Decoded], request: Any = None) -> _Decoded:
@@ -280,8 +288,15 @@ class Client:
             body = redact(_start_of(response), self._secrets)
         headers = {name: redact(value.encode(), self._secrets).decode() for name, value in response.headers.items()}
         url, host = self.address.url, self.address.host
-        proxy = without_password(proxy_for(self.address, self._connection) or "")
-        raise Refusal(response.status_code, headers, body, url, host, model, proxy).as_error()
+        raise Refusal(response.status_code, headers, body, url, host, model, self._shown_proxy).as_error()
+
+    def _checked(self, chunk: wire.Chunk, *, started: bool) -> wire.Chunk:
+        """Return the chunk; raises RequestRefused if the first one is an error, and AnswerCut if a later one is."""
+        if chunk.error is None:
+            return chunk
+        said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
+        said = quote(redact(said.encode(), self._secrets).decode())
+        raise AnswerCut("stream-error", said=said) if started else RequestRefused("request-refused", status=200, said=said)
 
     def _body(self, response: httpx.Response, buffer: bytearray, most: int) -> memoryview:
         """Return the body as a view of the buffer, which grows where it is too small."""
@@ -316,7 +331,7 @@ class Client:
         except (*_HTTP_FAILURES, httpcore.UnsupportedProtocol, httpx.HTTPError, httpx.InvalidURL) as error:
             connecting = isinstance(error, httpcore.ConnectTimeout)
             limit = self._timeouts.connecting(self.address) if connecting else limit
-            raise translated(error, self.address, limit, proxy_for(self.address, self._connection)) from None
+            raise translated(error, self.address, limit, self._shown_proxy) from None
 
 
 def _start_of(response: httpx.Response) -> bytes:

@@ -16,7 +16,7 @@ import httpx
 
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Phrase
-from ollama_magics.server.http_errors import quote
+from ollama_magics.server.failures import quote
 from ollama_magics.server.sockets import Resolve, SlicedBackend
 from ollama_magics.server.transport import httpcore_url
 

@@ -15,7 +15,7 @@ from ollama_magics import messages
 from ollama_magics.errors import AnswerCut, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase
 from ollama_magics.server.client import Client
-from ollama_magics.server.http_errors import EXTRAS, quote
+from ollama_magics.server.failures import EXTRAS, quote
 from ollama_magics.server.wire import OLDEST_SERVER, InstalledModel, LoadedModel, ModelCard, full_name, version_number
 
 SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}

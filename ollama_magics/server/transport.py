@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ import httpx
 from ollama_magics.background import SLICE
 from ollama_magics.errors import ConnectionProblem, SettingError
 from ollama_magics.messages import Phrase
-from ollama_magics.secret import BULLETS, Secret, revealed
+from ollama_magics.secret import Secret, revealed
 from ollama_magics.server.address import Address
 from ollama_magics.server.sockets import KeptConnectionClosedError, SlicedBackend
 
@@ -62,7 +62,16 @@ class SlicedTransport(httpx.BaseTransport):
         connection: ConnectionOptions = SYSTEM_CONNECTION,
         certificates: ssl.SSLContext | None = None,
     ) -> None:
-        self.certificates = certificates or (_certificates(connection.ca_bundle) if address.scheme == "https" else None)
+        is_https, bundle = address.scheme == "https", connection.ca_bundle
+        try:
+            if bundle and is_https and not certificates:
+                folder = Path(bundle).is_dir()
+                cafile, capath = (None, bundle) if folder else (bundle, None)
+                certificates = ssl.create_default_context(cafile=cafile, capath=capath)
+            self.certificates = certificates or (httpx.create_ssl_context() if is_https else None)
+        except OSError as error:  # ssl.SSLError is one, too
+            reason = Phrase("no_bundle" if bundle else "no_certificates", bundle=bundle, said=error.strerror or error)
+            raise ConnectionProblem("proxy-settings-unusable", reason=reason) from None
         self._pool = _pool(address, backend, connection, self.certificates)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -145,21 +154,7 @@ def _pool(
     return httpcore.HTTPProxy(f"{url.scheme}://{without_password(url.netloc)}", proxy_auth=auth, **options)
 
 
-def _certificates(bundle: str) -> ssl.SSLContext:
-    try:
-        if bundle:
-            folder = Path(bundle).is_dir()
-            return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
-        return httpx.create_ssl_context()
-    except OSError as error:  # ssl.SSLError is one, too
-        key = "no_bundle" if bundle else "no_certificates"
-        reason = Phrase(key, bundle=bundle, said=error.strerror or error)
-        raise ConnectionProblem("proxy-settings-unusable", reason=reason) from None
-
-
 # What goes with every request besides its body
-
-_SHORTEST_REDACTED = 4  # characters; to replace shorter secrets would garble the text and hide nothing
 
 
 def request_headers(key: str, others: Mapping[str, str]) -> httpx.Headers:
@@ -191,11 +186,3 @@ def secrets_of(address: Address, key: str, connection: ConnectionOptions) -> Ite
     yield from (basic_auth(address) or ())[1:]
     yield from connection.headers.values()
     yield revealed(connection.proxy).rpartition("@")[0].rpartition(":")[2]
-
-
-def redact(text: bytes, secrets: Iterable[str]) -> bytes:
-    """Return a text of a server without the secrets in it; some servers repeat a key that they refuse."""
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_REDACTED:
-            text = text.replace(secret.encode(), BULLETS.encode())
-    return text

@@ -12,12 +12,9 @@ import httpcore
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address
-from ollama_magics.server.http_errors import quote
-from ollama_magics.server.transport import without_password
+from ollama_magics.server.failures import quote
 
 # The class and number of a cause decide wherever they can: the text depends on the language of the system.
-
-
 _RESET = {104, 54, 10054}
 _UNREACHABLE = {101, 113, 51, 65, 10051, 10065}
 _NOT_AVAILABLE = {99, 49, 10049}  # an address to listen on, not to connect to
@@ -27,19 +24,18 @@ _ALERT = r"\x15\x03"  # how a TLS alert begins, as the error message spells it
 _TOO_EARLY, _WRONG_NAMES, _EXPIRED = 9, (62, 63, 64), 10  # OpenSSL's verify codes
 
 
-def translated(error: Exception, address: Address, limit: float, proxy: str | None) -> OllamaMagicsError:
-    """Return our error for one of httpx or httpcore.
-
-    ``limit`` is the number of seconds that were waited, ``proxy`` the one in use.
-    """
+def translated(error: Exception, address: Address, limit: float, proxy: str) -> OllamaMagicsError:
+    """Return our error for one of httpx or httpcore; ``limit`` is in seconds, ``proxy`` is the one in use, as it is shown."""
     facts = _facts(error, address)
-    causes = _causes(error)
+    causes: list[BaseException] = [error]  # the deepest last
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
 
     # the proxy failed, not the server: every connection goes to the proxy, and only TLS goes through it
     connecting = isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout))
     is_tls = any(isinstance(cause, ssl.SSLError) for cause in causes)
     if isinstance(error, httpcore.ProxyError) or (connecting and proxy and not is_tls):
-        said = Phrase("named_said", name=without_password(proxy or ""), said=quote(str(causes[-1])))
+        said = Phrase("named_said", name=proxy, said=quote(str(causes[-1])))
         is_refused = isinstance(error, httpcore.ProxyError)
         return ConnectionProblem("proxy-refused" if is_refused else "proxy-failed", **facts, reason=said)
 
@@ -64,16 +60,6 @@ def _facts(error: Exception, address: Address) -> dict[str, Any]:
     return {"url": address.url, "host": address.host, "port": address.port, "debug": type(error).__name__}
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error and its causes, the deepest last."""
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        chain.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    return chain
-
-
 def _connect_timeout(causes: list[BaseException], facts: dict[str, Any], limit: float) -> ConnectionProblem:
     text, seconds = " ".join(str(cause) for cause in causes), f"{limit:g}"
     if "handshake" in text:
@@ -86,9 +72,10 @@ def _connect_timeout(causes: list[BaseException], facts: dict[str, Any], limit: 
 def _connect_error(causes: list[BaseException], facts: dict[str, Any]) -> ConnectionProblem:
     for cause in causes:
         if isinstance(cause, socket.gaierror):
-            return _lookup_error(cause, facts)
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return _certificate_error(cause, facts)
+            reason = quote(cause.strerror or str(cause))
+            if cause.errno == socket.EAI_AGAIN:
+                return ConnectionProblem("lookup-failed", **facts, reason=Phrase("look_up_said", said=reason))
+            return ConnectionProblem("host-unknown", **facts, reason=reason)
         if isinstance(cause, ssl.SSLError):
             return _tls_error(cause, facts)
         if isinstance(cause, OSError) and (error := _error_by_number(cause, facts)):
@@ -108,31 +95,19 @@ def _error_by_number(cause: OSError, facts: dict[str, Any]) -> ConnectionProblem
     return None
 
 
-def _lookup_error(cause: socket.gaierror, facts: dict[str, Any]) -> ConnectionProblem:
-    reason = quote(cause.strerror or str(cause))
-    if cause.errno == socket.EAI_AGAIN:
-        return ConnectionProblem("lookup-failed", **facts, reason=Phrase("look_up_said", said=reason))
-    return ConnectionProblem("host-unknown", **facts, reason=reason)
+def _tls_error(cause: ssl.SSLError, facts: dict[str, Any]) -> ConnectionProblem:
+    if not isinstance(cause, ssl.SSLCertVerificationError):
+        said = quote(str(cause.reason or cause))
+        if cause.reason in _NOT_TLS:
+            return ConnectionProblem("https-to-http", **facts, reason=said)
+        return ConnectionProblem("tls-failed", **facts, reason=Phrase("said", said=said))
 
-
-def _certificate_error(cause: ssl.SSLCertVerificationError, facts: dict[str, Any]) -> ConnectionProblem:
     said = quote(cause.verify_message or str(cause))
     if cause.verify_code == _TOO_EARLY:
         return ConnectionProblem("certificate-not-yet-valid", **facts, said=said)
     kind = "expired" if cause.verify_code == _EXPIRED else "name" if cause.verify_code in _WRONG_NAMES else "unknown"
-    return ConnectionProblem(
-        "certificate-rejected",
-        **facts,
-        reason=Phrase(f"certificate_{kind}", said=said),
-        trust=Phrase(f"trust_{kind}", host=facts["host"]),
-    )
-
-
-def _tls_error(cause: ssl.SSLError, facts: dict[str, Any]) -> ConnectionProblem:
-    said = quote(str(cause.reason or cause))
-    if cause.reason in _NOT_TLS:
-        return ConnectionProblem("https-to-http", **facts, reason=said)
-    return ConnectionProblem("tls-failed", **facts, reason=Phrase("said", said=said))
+    reason, trust = Phrase(f"certificate_{kind}", said=said), Phrase(f"trust_{kind}", host=facts["host"])
+    return ConnectionProblem("certificate-rejected", **facts, reason=reason, trust=trust)
 
 
 def _broken(error: Exception, facts: dict[str, Any]) -> ConnectionProblem:

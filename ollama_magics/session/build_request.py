@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from ollama_magics.conversation import history_window, template, tools
+from ollama_magics.conversation import history_window, tools
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
-from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.prompt import Prompt, fill_template
 from ollama_magics.conversation.replies import Replies
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.schema import Schema, make_schema
@@ -130,8 +130,8 @@ def response_spec(settings: OllamaSettings, prompt: Prompt) -> ResponseSpec:
 
 def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | None) -> Reply:
     """Return the reply to a prompt; nothing is sent yet, except for the request for the model's card."""
-    text = prompt.text if values is None else template.fill_template(prompt.text, values)
-    window = recall(_memory(session, prompt), prompt)
+    text = prompt.text if values is None else fill_template(prompt.text, values)
+    window = recall(_memory(session, prompt), prompt.place, new=prompt.new, go_on=prompt.go_on)
     if turn := window.continues:
         if text.strip() and text.strip() != turn.prompt.content.strip():
             raise PromptProblem("continue-with-prompt")
@@ -214,7 +214,7 @@ def _memory(session: RequestContext, prompt: Prompt) -> Conversation | None:
 def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | None:
     if prompt.system is None or prompt.is_verbatim or values is None:
         return prompt.system
-    return template.fill_template(prompt.system, values)
+    return fill_template(prompt.system, values)
 
 
 def _with_thinking(session: RequestContext, prompt: Prompt, model: str, *, continues: bool) -> tuple[Prompt, tuple[Phrase, ...]]:

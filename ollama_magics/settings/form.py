@@ -11,8 +11,7 @@ from traitlets import TraitType
 from traitlets.config import Configurable
 
 from ollama_magics import messages
-from ollama_magics.settings import secret_values, values
-from ollama_magics.settings.cell_options import ANSWER, MODEL, PROMPT
+from ollama_magics.settings import values
 from ollama_magics.settings.values import FLAGS, OneOf, Reader
 
 # The panel, the flags of %ollama_config and of the shell command, those of %%ollama that a cell may set for itself, the
@@ -21,6 +20,9 @@ from ollama_magics.settings.values import FLAGS, OneOf, Reader
 
 
 DEFAULT_ADDRESS = "127.0.0.1:11434"
+# Groups of the options of %%ollama, in the order of its help.
+MODEL, PROMPT, FUNCTIONS, MEMORY = "model", "prompt", "functions", "memory"
+ANSWER, DISPLAY, RESULT = "answer", "display", "result"
 CHAT, TEXT = ("chat",), ("chat", "completion")  # the model types that use a setting
 
 
@@ -88,13 +90,13 @@ class OllamaSettings(Configurable):
         cell=InCell(MODEL, "Model that answers; repeatable: each model answers, in columns", "-m", repeat=True),
     )
     base_url = Setting(
-        secret_values.address,
+        values.address,
         "",
         f"Address of Ollama; empty: OLLAMA_HOST, else {DEFAULT_ADDRESS}",
         acts="address of every request",
     )
     api_key_env = Setting(
-        secret_values.variable,
+        values.variable,
         "",
         "Environment variable that holds the key; empty: OLLAMA_API_KEY, for ollama.com only",
         acts="header Authorization",
@@ -215,13 +217,13 @@ class OllamaSettings(Configurable):
         values.certificates, "", "File or folder of certificates to trust; empty: the system's", acts="connection of the client"
     )
     headers = Setting(
-        secret_values.headers,
+        values.headers,
         (),
         "Additional headers, as Name: $VARIABLE of the environment; sent to the current address only",
         acts="headers of every request",
     )
     proxy = Setting(
-        secret_values.proxy, "", "Proxy for other machines; none: no proxy; empty: the system's", acts="connection of the client"
+        values.proxy, "", "Proxy for other machines; none: no proxy; empty: the system's", acts="connection of the client"
     )
     key_store = _choice(
         "notebook",

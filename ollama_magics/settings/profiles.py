@@ -20,8 +20,8 @@ from tomlkit.exceptions import TOMLKitError
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret
-from ollama_magics.settings import secret_values
 from ollama_magics.settings.form import OllamaSettings, form
+from ollama_magics.settings.values import clean_key
 
 DEFAULT = "default"
 _LOCK_TIMEOUT = 10.0  # seconds for another kernel that is writing
@@ -294,7 +294,7 @@ def stored_key(where: str, origin: str) -> Secret | None:
         path = folder() / "keys.toml"
         with _file_errors(path):
             found = _keys(path).get(origin)
-    return secret_values.clean_key(str(found)) if found else None
+    return clean_key(str(found)) if found else None
 
 
 def store_key(where: str, origin: str, key: Secret | None) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 from ollama_magics.errors import AddressError, SettingError
 from ollama_magics.secret import Secret, revealed
 from ollama_magics.server.address import Address, parse
-from ollama_magics.settings import form, profiles, secret_values
+from ollama_magics.settings import form, profiles
 from ollama_magics.settings.form import OllamaSettings
+from ollama_magics.settings.values import clean_key
 
 Notice = tuple[str, dict[str, object]]  # the key of a phrase, and its facts
 
@@ -37,7 +38,7 @@ def variable(name: str, setting: str) -> str:
     held = os.environ.get(name, "").strip()
     if not held:
         raise SettingError("environment-empty", name=name)
-    return secret_values.clean_key(held, setting).reveal()
+    return clean_key(held, setting).reveal()
 
 
 def describe_key(find: Callable[[], tuple[str, str]]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 import ollama_magics
 from ollama_magics import messages
-from ollama_magics.server.address_text import ChangeReason
+from ollama_magics.server.address import ChangeReason
 from ollama_magics.settings import form, values
 
 PACKAGE = Path(ollama_magics.__file__).parent
@@ -20,7 +20,7 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "phrases": messages._PHRASES,
     "labels": messages._LABELS,
 }
-# The English of these stands in the code: the reason in server/address_text.py, help and choices in settings/form.py.
+# The English of these stands in the code: the reason in server/address.py, help and choices in settings/form.py.
 ONLY_CHINESE = {
     *(f"why_{why.name.lower()}" for why in ChangeReason),
     *(f"help_{name}" for name in form.form()),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ollama_magics.render import growing, markdown
+from ollama_magics.render import markdown
 from ollama_magics.render.markdown import parse
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ TEXTS = st.lists(
 
 def shown(pieces: list[str]) -> None:
     """Check that each step of a growing text is what the whole text of the step would be."""
-    growing_text = growing.Markup()
+    growing_text = markdown.Markup()
     for text in accumulate(pieces):
         assert growing_text.html(text) == markdown.to_html(text), text
 
@@ -59,7 +59,7 @@ def test_characters_grow_into_the_same_page(text: str) -> None:
 
 def test_a_text_that_is_no_continuation_starts_over() -> None:
     """An answer that is asked for again may differ from its first word on."""
-    growing_text = growing.Markup()
+    growing_text = markdown.Markup()
     growing_text.html("a\n\nb\n\nc\n")
     assert growing_text.html("x\n\ny") == markdown.to_html("x\n\ny")
 
@@ -72,8 +72,8 @@ def test_finished_blocks_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> Non
         parsed.append(len(source))
         return parse(source, references)
 
-    monkeypatch.setattr("ollama_magics.render.growing.parse", counted)
-    growing_text, block = growing.Markup(), "Some words of an answer, and [a] bracket.\n\n"
+    monkeypatch.setattr("ollama_magics.render.markdown.parse", counted)
+    growing_text, block = markdown.Markup(), "Some words of an answer, and [a] bracket.\n\n"
     for text in accumulate([block] * 200):
         growing_text.html(text)
     assert sum(parsed) < 4 * len(block) * 200
@@ -82,4 +82,4 @@ def test_finished_blocks_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_language_is_kept() -> None:
     """A picture in a finished block and one in the open end speak alike."""
     text = "![](https://a.example)\n\n![](https://b.example)\n\nx\n"
-    assert growing.Markup("zh").html(text) == markdown.to_html(text, "zh")
+    assert markdown.Markup("zh").html(text) == markdown.to_html(text, "zh")

@@ -184,7 +184,7 @@ def everything(text: str) -> str:
     """Return an answer that shows the text wherever a text of others can stand."""
     thoughts = answer.thoughts_html(text, text, open=True)
     footer = answer.footer_html([text, text], [text])
-    columns = answer.columns_html([(text, answer.waiting_html([text])), (text, answer.thumbnails_html([b"png"], text))])
+    columns = answer.columns_html([(text, answer.footer_html([text])), (text, answer.thumbnails_html([b"png"], text))])
     return answer.answer_html(thoughts, markdown.to_html(text), footer) + columns
 
 

@@ -8,7 +8,9 @@ import re
 import pytest
 
 from ollama_magics.render import cleaning, markdown
-from ollama_magics.render.colours import AMBER, FAMILIES, GREY, coloured
+from ollama_magics.render.answer import AMBER
+from ollama_magics.render.markdown import FAMILIES, coloured
+from ollama_magics.render.tables import GREY
 
 PEN = "\u202e"
 

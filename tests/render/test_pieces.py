@@ -37,7 +37,7 @@ def test_thoughts_are_folded_unless_open_and_absent_without_text() -> None:
 
 def test_an_answer_is_one_element_of_its_pieces_in_order() -> None:
     """One output in the saved notebook."""
-    page = answer.answer_html("<p>a</p>", answer.waiting_html(["llama3.2", "3 s"]))
+    page = answer.answer_html("<p>a</p>", answer.footer_html(["llama3.2", "3 s"]))
     assert page.startswith('<div class="ollama-magics"')
     assert page.index("<p>a</p>") < page.index("llama3.2 · 3 s")
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ollama_magics.errors import ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
-from ollama_magics.server.http_errors import Refusal, error_object, quote
+from ollama_magics.server.failures import Refusal, error_object, quote
 
 HTML = {"content-type": "text/html; charset=utf-8"}
 PLAIN = {"content-type": "text/plain"}

@@ -12,8 +12,8 @@ from IPython.core.error import UsageError
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import SettingError
 from ollama_magics.notebook import arguments
+from ollama_magics.settings.cell_options import runner_options
 from ollama_magics.settings.form import OllamaSettings
-from ollama_magics.settings.runner_options import runner_options
 
 
 @pytest.mark.parametrize(

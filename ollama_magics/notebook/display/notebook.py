@@ -23,10 +23,10 @@ from ollama_magics.render.answer import (
     body_html,
     columns_html,
     columns_output,
-    waiting_html,
+    footer_html,
     whole_html,
 )
-from ollama_magics.render.growing import Markup
+from ollama_magics.render.markdown import Markup
 
 
 class GrowingView(Protocol):
@@ -87,7 +87,7 @@ class GrowingAnswer:
     def piece(self) -> str:
         """Return the same without what surrounds an output."""
         if self.waits:
-            return waiting_html(self._waiting.parts())
+            return footer_html(self._waiting.parts())
         return body_html(answer_view(self._reply, streaming=True), self.text_html())
 
     def text_html(self) -> str:
@@ -141,7 +141,7 @@ class GrowingColumns:
 
     def page(self) -> str:
         """Return the columns that have ended, and the one that grows."""
-        growing = self._answer.piece() if self._answer else waiting_html(self._waiting.parts())
+        growing = self._answer.piece() if self._answer else footer_html(self._waiting.parts())
         return answer_html(columns_html([*self._columns, (self._replies.models[self._place], growing)]), growing=True)
 
     def render_ahead(self) -> None:
@@ -233,7 +233,7 @@ class Notebook:
             self._handle.update(data, raw=True, metadata=metadata)
 
     def _page(self) -> str:
-        return self._view.page() if self._view else answer_html(waiting_html(self._waiting.parts()))
+        return self._view.page() if self._view else answer_html(footer_html(self._waiting.parts()))
 
 
 def _after_rest(began: float, least: float) -> float:

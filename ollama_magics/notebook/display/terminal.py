@@ -19,7 +19,7 @@ from rich.text import Text
 from ollama_magics.conversation.exchange import Exchange
 from ollama_magics.notebook.display.screens import ForwardScreen
 from ollama_magics.notebook.display.waiting import Waiting
-from ollama_magics.render import cleaning, growing, markdown
+from ollama_magics.render import cleaning, markdown
 
 _FASTEST = 0.1  # seconds between two paints
 _MARGIN = 2  # lines of the window that the open block leaves free
@@ -138,7 +138,7 @@ class Terminal(ForwardScreen):
 
     def _print_finished(self) -> None:
         thoughts = len(self._thoughts) if self._text else self._thoughts.rfind("\n") + 1
-        text = growing.finished(self._text)
+        text = markdown.finished(self._text)
         self._print(self._thoughts[:thoughts], self._text[:text])
         self._thoughts, self._text = self._thoughts[thoughts:], self._text[text:]
 

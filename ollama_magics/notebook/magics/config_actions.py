@@ -12,7 +12,8 @@ from ollama_magics.errors import SettingError
 from ollama_magics.notebook.display import lines
 from ollama_magics.secret import Secret
 from ollama_magics.session.session import Session
-from ollama_magics.settings import form, profiles, secret_values
+from ollama_magics.settings import form, profiles
+from ollama_magics.settings.values import clean_key
 
 
 def run(session: Session, options: Namespace) -> bool:
@@ -69,7 +70,7 @@ def _ask_key(prompt: str) -> Secret | None:
 
 def _clean(typed: Any) -> Secret | None:
     text = typed.reveal() if isinstance(typed, Secret) else str(typed)
-    return secret_values.clean_key(text) if text.strip() else None
+    return clean_key(text) if text.strip() else None
 
 
 def _save(session: Session, name: str) -> None:

@@ -15,7 +15,8 @@ from ollama_magics import messages
 from ollama_magics.errors import Cancelled, OllamaMagicsError
 from ollama_magics.secret import Secret
 from ollama_magics.session.session import Session
-from ollama_magics.settings import form, secret_values
+from ollama_magics.settings import form
+from ollama_magics.settings.values import clean_key
 
 LABEL_WIDTH, FIELD_WIDTH = 190, 300  # pixels
 _GAP = 8  # pixels that ipywidgets puts between a label and its field
@@ -223,7 +224,7 @@ class KeyField:
 
     def _store(self, key: Secret) -> None:
         try:
-            self._session.resolved.hold_key(secret_values.clean_key(key.reveal()))
+            self._session.resolved.hold_key(clean_key(key.reveal()))
         except OllamaMagicsError as error:
             error.language = self._session.language
             self._show_message(f"{error.what} {error.how_we_know}")

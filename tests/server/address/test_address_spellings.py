@@ -5,8 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from ollama_magics.server.address import parse
-from ollama_magics.server.address_text import DEFAULT_URL, ChangeReason
+from ollama_magics.server.address import DEFAULT_URL, ChangeReason, parse
 
 LOCAL = "http://127.0.0.1:11434"
 

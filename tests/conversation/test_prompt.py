@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ollama_magics.conversation.template import as_text, fill_template
+from ollama_magics.conversation.prompt import as_text, fill_template
 from ollama_magics.errors import PromptProblem
 
 CHARACTERS = st.text(alphabet="{}{}{}\\ xy.()[]!:'%$0\n数")
