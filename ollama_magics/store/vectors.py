@@ -274,10 +274,7 @@ class VectorStore:
         with self._file_lock:
             folder = platformdirs.user_cache_path("ollama_magics", appauthor=False)
             file = self._file = self._file or VectorFile(
-                self._path or folder / _NAME,
-                self._limit,
-                own_folder=self._path is None,
-                busy_timeout=self._busy_timeout,
+                self._path or folder / _NAME, self._limit, own_folder=self._path is None, busy_timeout=self._busy_timeout
             )
             try:
                 seconds = 0.0 if self._busy_timeout < BUSY_TIMEOUT else LOCK_TIMEOUT
