@@ -35,10 +35,7 @@ _FAMILIES: tuple[tuple[str, tuple[str, str]], ...] = (
 
 
 def task_prefix(model: str, task: str) -> str:
-    """Return what a model expects before each text for the task: ``query``, ``document``, or none.
-
-    Raises SettingError (setting-invalid) for a model whose prefixes are not known.
-    """
+    """Return the model's prefix for ``query`` or ``document``; raises SettingError (setting-invalid) where none is known."""
     if not task:
         return ""
     for pattern, (query, document) in _FAMILIES:

@@ -13,7 +13,7 @@ import numpy as np
 from ollama_magics.embeddings.inputs import Source, lines_of, named, require_texts, source_of
 from ollama_magics.embeddings.job import Job
 from ollama_magics.embeddings.options import EmbedOptions, read_options
-from ollama_magics.embeddings.output import Array, EmbedReport, JobCache, JobStats, Store
+from ollama_magics.embeddings.output import Array, EmbedReport, JobCache, Store
 from ollama_magics.embeddings.retrier import TooLong
 from ollama_magics.embeddings.servers import Endpoint, select_servers
 from ollama_magics.errors import EmbeddingProblem, Interrupted, PromptProblem, RequestRefused
@@ -108,8 +108,17 @@ def _result(job: Job, source: Source, options: EmbedOptions, started: float) -> 
     if not stats.seen:
         raise EmbeddingProblem("texts-empty")
     stats.settle_copies()
-    failed = tuple(sorted(stats.flaws))
-    _raise_failures(stats, options, keeps=job.keeps)
+
+    # an error with the rows that failed, unless they may be left out
+    failed, last = tuple(sorted(stats.flaws)), stats.last_error
+    all_failed = len(failed) == stats.seen
+    if all_failed and isinstance(last, RequestRefused) and last.code == "answer-unreadable":
+        raise last.with_traceback(None) from None  # no answer could be read at all: no text is at fault
+    if failed and (all_failed or options.on_error == "raise"):
+        are_long = all(isinstance(flaw, TooLong) for flaw in stats.flaws.values())
+        code, remedy = ("texts-too-long", "shorten_rows") if are_long else ("rows-failed", "fix_rows")
+        error = EmbeddingProblem(code, rows=failed, found=named(stats.flaws), count=len(failed), total=stats.seen)
+        raise error.with_advice(remedy=None if job.keeps else Phrase(remedy))
 
     output.repeat(stats.copies, stats.originals)
     kept: Sequence[int] = range(stats.seen)
@@ -132,17 +141,3 @@ def _result(job: Job, source: Source, options: EmbedOptions, started: float) -> 
         notes=tuple(stats.notes),
     )
     return output.finished(len(kept)), report
-
-
-def _raise_failures(stats: JobStats, options: EmbedOptions, *, keeps: bool) -> None:
-    """Raise EmbeddingProblem with the rows that failed, unless they may be left out."""
-    all_failed, last = len(stats.flaws) == stats.seen, stats.last_error
-    if all_failed and isinstance(last, RequestRefused) and last.code == "answer-unreadable":
-        raise last.with_traceback(None) from None  # no answer could be read at all: no text is at fault
-    if not stats.flaws or not (all_failed or options.on_error == "raise"):
-        return
-    are_long = all(isinstance(flaw, TooLong) for flaw in stats.flaws.values())
-    code, remedy = ("texts-too-long", "shorten_rows") if are_long else ("rows-failed", "fix_rows")
-    rows = tuple(sorted(stats.flaws))
-    error = EmbeddingProblem(code, rows=rows, found=named(stats.flaws), count=len(rows), total=stats.seen)
-    raise error.with_advice(remedy=None if keeps else Phrase(remedy))

@@ -234,13 +234,14 @@ class Decoder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._reader: _Simdjson | Scanner = _Simdjson() if _Simdjson.is_installed() else Scanner()
+        self._reader: _Simdjson | Scanner
+        try:
+            self._reader = _Simdjson()
+        except ImportError:
+            self._reader = Scanner()
 
     def read(self, body: memoryview, count: int, width: int = 0) -> Vectors:
-        """Return ``count`` vectors; ``width`` is what those before had, or 0.
-
-        Raises EmbeddingProblem for another count or for widths that differ, RequestRefused for what cannot be read.
-        """
+        """Return ``count`` vectors of a ``width``, or any (0); raises EmbeddingProblem for other shapes, RequestRefused."""
         with self._lock:  # so that only one thread at a time holds the memory of an answer being read
             numbers = self._reader.answer(body, count)
             if numbers is None:
@@ -255,14 +256,6 @@ class _Simdjson:
         import simdjson  # noqa: PLC0415 - only there with the extra
 
         self._parser: Any = simdjson.Parser()
-
-    @staticmethod
-    def is_installed() -> bool:
-        try:
-            import simdjson  # noqa: F401, PLC0415 - as above
-        except ImportError:
-            return False
-        return True
 
     def answer(self, body: memoryview, count: int) -> Numbers | None:
         """Return the vectors of an answer to /api/embed, or None where anything in it is unusual."""

@@ -60,10 +60,7 @@ class Source:
     index: Any = None
 
     def windows(self, size: int, pulling: Callable[[], AbstractContextManager[None]] = nullcontext) -> Iterator[_Window]:
-        """Yield parts of the values with the position of their first; raises what the generator raises.
-
-        The code of a generator runs in a ``with pulling()``.
-        """
+        """Yield parts of the values with the position of their first; the code of a generator runs in a ``with pulling()``."""
         if isinstance(self.values, list):
             for start in range(0, len(self.values), size):
                 yield start, self.values[start : start + size]
@@ -79,10 +76,7 @@ class Source:
 
 
 def source_of(rows: Any) -> Source:
-    """Return the values of a list, tuple, Series, column, array, generator or single string; values are not checked yet.
-
-    Raises EmbeddingProblem for no rows, for a frame, and for kinds without an order.
-    """
+    """Return the unchecked values of a list, column, array, generator or string; EmbeddingProblem for none and other kinds."""
     if isinstance(rows, str):
         return Source([rows], 1, range(1))
     _refuse_other_kinds(rows)
@@ -102,10 +96,7 @@ def source_of(rows: Any) -> Source:
 
 
 def texts_of(rows: Any) -> list[str]:
-    """Return the texts in order.
-
-    Raises EmbeddingProblem for no rows, for rows that are no text (``rows`` names them), and for kinds without an order.
-    """
+    """Return the texts in order; raises EmbeddingProblem for none, for rows that are no text, and for kinds without an order."""
     found = list(source_of(rows).values)
     if not found:
         raise EmbeddingProblem("texts-empty")
@@ -121,16 +112,13 @@ def require_texts(values: Sequence[Any]) -> None:
 
 
 def lines_of(path: str | Path) -> Source:
-    """Return the lines of a UTF-8 file, which is read as they are needed; raises EmbeddingProblem where there is none.
-
-    A byte that is no UTF-8 becomes a lone surrogate, which is reported with its row.
-    """
+    """Return the lines of a UTF-8 file, which is read as needed; raises EmbeddingProblem where there is none."""
     file = Path(path).expanduser()
     if not file.is_file():
         raise _not_texts(str(path), Phrase("no_such_file"), Phrase("use_lines"))
 
     def lines() -> Iterator[str]:
-        # as in a cell, \n and \r\n end a line: a lone \r stands within a text
+        # as in a cell, \n and \r\n end a line, not a lone \r; what is no UTF-8 becomes a lone surrogate, which is reported
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as opened:
             yield from (line.removesuffix("\n").removesuffix("\r") for line in opened)
 

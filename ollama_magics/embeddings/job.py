@@ -106,7 +106,17 @@ class Job:
         most_ready = 2 * len(self._servers) * self._options.parallel
         with self._interrupt, self._running_workers():
             while most_ready or not self._queue.is_empty():
-                self._check()
+                # what ends or delays the job: an interrupt, another model, failures
+                self._threads.check()
+                if time.monotonic() - self._model_checked > _CHECK_INTERVAL:
+                    self._require_same_model()
+                while failure := self._queue.next_failure():
+                    self._retrier.decide(failure)
+
+                if self.stats.batches and not self._queue.is_empty():
+                    self._progress.begin()
+                self._show_progress()
+
                 if not self._queue.has_room(most_ready):
                     self._queue.wait(most_ready)
                 elif batch := next(batches, None):
@@ -134,17 +144,6 @@ class Job:
             for client in [server.client for server in self._servers] + [endpoint.client for endpoint in self._pool.endpoints]:
                 client.close()
             self._progress.end()
-
-    def _check(self) -> None:
-        """Look at what ends or delays the job: an interrupt, another model, failures."""
-        self._threads.check()
-        if time.monotonic() - self._model_checked > _CHECK_INTERVAL:
-            self._require_same_model()
-        while failure := self._queue.next_failure():
-            self._retrier.decide(failure)
-        if self.stats.batches and not self._queue.is_empty():
-            self._progress.begin()
-        self._show_progress()
 
     def _show_progress(self) -> None:
         self._progress.update(self.stats.done, self.stats.reused)

@@ -59,10 +59,7 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
     base_url: str | Iterable[str] = (),
     **switches: bool,
 ) -> EmbedOptions:
-    """Return the checked options; ``switches`` are truncate, verify, any_model, store and local_only.
-
-    Raises SettingError (setting-invalid) for a bad value.
-    """
+    """Return the checked options; ``switches`` are the flags of EmbedOptions. Raises SettingError (setting-invalid)."""
     if query and document:
         raise _invalid("--query --document", "task", Phrase("one_task"), "--query")
     in_flight = _count(parallel, "parallel", "--parallel 2")

@@ -23,10 +23,7 @@ _KEY = 16  # bytes
 
 
 class OutputArray:
-    """Rows of float32 under one lock; ``width`` is 0 before the first vector and never changes after it.
-
-    ``length`` is the number of rows, or None where it is not known yet.
-    """
+    """Rows of float32 under one lock, ``length`` of them if known; ``width`` is 0 before the first, then never changes."""
 
     def __init__(self, length: int | None) -> None:
         self._lock = threading.Lock()
@@ -195,10 +192,7 @@ class Store(Protocol):
 
 @dataclass
 class JobCache:
-    """The store as one job uses it; ``key(text, truncated)`` names a row.
-
-    Rows that were stored since the model was last seen unchanged are unconfirmed.
-    """
+    """The store as one job uses it; a row is unconfirmed until the model is seen unchanged after it was stored."""
 
     store: Store
     key: Callable[[str, bool], bytes]

@@ -92,12 +92,18 @@ class BatchRetrier:
 
     def decide(self, failure: _Failure) -> None:
         """Decide about one failure and let the server go on; raises its error where the job cannot go on."""
-        if isinstance(failure.error, FlawedVectors):
-            pause = self._retry_flawed(failure, failure.error)
+        error, batch, pause = failure.error, failure.batch, 0.0
+        if isinstance(error, FlawedVectors):
+            if not batch.had_flaws:
+                self._retry(replace(batch, had_flaws=True))
+            elif self._leave_out_faulty_server(failure):
+                self._retry(replace(batch, had_flaws=False))
+            else:
+                self._stats.flaws.update(error.flaws)
         elif failure.server.left_out:
-            pause = self._retry(failure.batch)
+            self._retry(batch)
         else:
-            pause = self._decisions[failure_kind(failure.error)](failure)
+            pause = self._decisions[failure_kind(error)](failure)
         self._state.queue.resume(failure.server, pause=pause)
 
     # Each decision returns the seconds for which the server gets nothing.
@@ -159,15 +165,6 @@ class BatchRetrier:
         if not self._leave_out(failure):
             _abort(failure)
         return self._retry(failure.batch)
-
-    def _retry_flawed(self, failure: _Failure, error: FlawedVectors) -> float:
-        batch = failure.batch
-        if not batch.had_flaws:
-            return self._retry(replace(batch, had_flaws=True))
-        if self._leave_out_faulty_server(failure):
-            return self._retry(replace(batch, had_flaws=False))
-        self._stats.flaws.update(error.flaws)
-        return 0.0
 
     # What decisions are made of.
 

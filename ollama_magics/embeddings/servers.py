@@ -66,10 +66,7 @@ class ServerPool:
     notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
     def require_same(self) -> None:
-        """Raise EmbeddingProblem (model-replaced) if the model was replaced on a server.
-
-        A server that cannot be reached or is busy has replaced nothing.
-        """
+        """Raise EmbeddingProblem (model-replaced) if a server that can be reached has another model of this name by now."""
         for endpoint in self.endpoints:
             try:
                 digest = endpoint.client.digest(self.model)
@@ -81,10 +78,7 @@ class ServerPool:
 
 
 def select_servers(endpoints: Sequence[Endpoint], options: EmbedOptions) -> ServerPool:
-    """Return the model and the servers that answer; the others are left out with a note.
-
-    Raises the error of the first server where none is left, and EmbeddingProblem (models-differ) where two models differ.
-    """
+    """Return the model and the servers that have it; raises the first error if none has, EmbeddingProblem if they differ."""
     pool: ServerPool | None = None
     left_out: list[tuple[Endpoint, OllamaMagicsError]] = []
     for endpoint in endpoints:

@@ -21,10 +21,7 @@ _SLOW = 60.0  # seconds after which a batch was too large: one request must stay
 
 
 class Worker:
-    """Does the work of all threads of a job, under a lock wherever it changes something that they share.
-
-    ``width`` is the expected number of components, or 0.
-    """
+    """Does the work of all threads of a job, under a lock for what they share; ``width`` is the expected one, or 0."""
 
     def __init__(self, state: JobState, width: int) -> None:
         self._state, self._width = state, width

@@ -35,11 +35,7 @@ _FORMATS = {
 
 
 def instance(schema: dict[str, Any], words: list[str], numbers: Iterable[int] = ()) -> Any:
-    """Return a value that the schema allows, with the keys in the order of the schema.
-
-    Texts are taken from ``words``; numbers from ``numbers``, then 1, 2, 3 and so on.
-    Raises ApiError if Ollama cannot make a grammar of the schema.
-    """
+    """Return a value that the schema allows, with texts from ``words`` and the ``numbers``; ApiError for a bad schema."""
     return _InstanceBuilder(schema, words, numbers).value(schema, 0)
 
 
@@ -184,11 +180,7 @@ def read_conversation(messages: tuple[Message, ...]) -> Conversation:
 def answer(
     model: Model, conversation: Conversation, response_format: Any, *, think: bool, tools: tuple[dict[str, Any], ...] = ()
 ) -> Answer:
-    """Return what the model answers. ``response_format`` is None, "json" or a JSON schema.
-
-    If there are tools, it calls those that the prompt names, or the first, and then says what they returned.
-    Raises ApiError for a picture or a schema that Ollama cannot use.
-    """
+    """Return the answer or, if there are tools, calls of those that the prompt names; ApiError for a bad picture or schema."""
     thoughts = f"The prompt has {_word_count(conversation)}. I should say what I read." if think else ""
     if tools and not conversation.results:
         return Answer((), thoughts, calls=tuple(_calls(tools, conversation)))
@@ -202,10 +194,7 @@ def answer(
 
 
 def check_format(value: Any) -> Any:
-    """Return the format of a request, or None for "" and None.
-
-    Raises ApiError for anything but "json" and objects.
-    """
+    """Return the format of a request, or None for "" and None; ApiError for anything but "json" and objects."""
     if value in (None, ""):
         return None
     if value == "json" or isinstance(value, dict):

@@ -73,10 +73,7 @@ def _features(word: str, length: int) -> tuple[tuple[int, float], ...]:
 
 
 def embed_batch(request: EmbedRequest, texts: list[str], context_length: int, pause: Callable[[], None]) -> Response:
-    """Return the response with the vectors of the texts; ``pause`` is called once, since a batch is one piece of work.
-
-    An empty batch only loads the model. Raises ApiError if a text is too long and must not be cut.
-    """
+    """Return the vectors of the texts after one ``pause``; raises ApiError if a text is too long and must not be cut."""
     if not texts:
         return responses.json_response({"model": request.model, "embeddings": []})
     started = time.perf_counter_ns()

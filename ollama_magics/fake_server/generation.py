@@ -33,11 +33,7 @@ def _size(message: Message) -> int:
 
 
 def fit(messages: tuple[Message, ...], limit: int, *, truncate: bool) -> tuple[Message, ...]:
-    """Return the messages of at most ``limit`` tokens.
-
-    If they do not fit, the oldest messages are left out silently, and then the beginning of the last text;
-    ApiError is raised instead if ``truncate`` is false.
-    """
+    """Return at most ``limit`` tokens: without the oldest messages, then without the beginning of the last; else ApiError."""
     excess = count_tokens(messages) - limit
     if excess <= 0:
         return messages
@@ -66,11 +62,7 @@ class Chunk:
 
 
 class Generation:
-    """The generation of an answer: iterate over its chunks, then read why it ended and how many tokens it has.
-
-    ``longest`` is the number of tokens after which it is cut, ``stop`` are texts that end it, and ``pause`` is
-    called before every token (it waits, and raises if the client has left).
-    """
+    """Yields at most ``longest`` tokens up to a ``stop`` text, with a ``pause`` before each; then says why it ended."""
 
     def __init__(self, answer: Answer, longest: int, stop: tuple[str, ...], pause: Callable[[], None]) -> None:
         self._answer = answer
@@ -152,10 +144,7 @@ def empty_line(request: PromptRequest, purpose: Purpose, reason: str) -> Line:
 
 
 def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpose, pause: Callable[[], None]) -> Lines:
-    """Yield every line of a stream, or the only one of an answer that is not streamed.
-
-    Raises ApiError before the first one for a wrong format, length or picture.
-    """
+    """Yield the lines of a stream, or the only one; ApiError before the first one for a wrong format, length or picture."""
     started = time.perf_counter_ns()
     response_format = answers.check_format(request.format)
     messages = fit(request.messages, options.num_ctx, truncate=request.truncate)

@@ -74,10 +74,7 @@ MODELS = {
 
 
 def find(name: str) -> Model | None:
-    """Return the model of that name (any case, with or without tag and registry), or None.
-
-    Raises ApiError if it cannot be the name of any model.
-    """
+    """Return the model of that name (any case, with or without tag and registry), or None; ApiError if no model can have it."""
     parts = _NAME.fullmatch(name.strip())
     if parts is None:
         raise ApiError("invalid model name")

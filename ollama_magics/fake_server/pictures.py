@@ -35,10 +35,7 @@ _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 
 
 def decode(text: str) -> bytes:
-    """Return the bytes of a picture from strict base64, in which only line ends are ignored.
-
-    Raises ApiError with the position that Go's decoder would name.
-    """
+    """Return the bytes of strict base64, in which only line ends are ignored; ApiError with the position that Go would name."""
     packed = text.replace("\r", "").replace("\n", "")
     if not _BASE64.fullmatch(packed):
         raise ApiError(f"illegal base64 data at input byte {_fault(text)}")
@@ -62,10 +59,7 @@ def _fault(text: str) -> int:
 
 
 def describe(pictures: tuple[bytes, ...]) -> str:
-    """Return one sentence for each picture, numbered if there are several.
-
-    Raises ApiError for a picture that the runner of 0.24.0 cannot read.
-    """
+    """Return one sentence for each picture; ApiError for a picture that the runner of 0.24.0 cannot read."""
     if len(pictures) == 1:
         return f"The picture is {_describe(pictures[0])}."
     return " ".join(f"Picture {number} is {_describe(data)}." for number, data in enumerate(pictures, start=1))

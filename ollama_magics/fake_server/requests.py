@@ -21,10 +21,7 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def document(data: bytes) -> Any:
-    """Return the first JSON value of a body; what follows it is ignored, as Go does.
-
-    Raises ApiError for an empty body or one that is not JSON; its words after the first two are not those of Go.
-    """
+    """Return the first JSON value of a body and ignore what follows it, as Go does; ApiError if there is none."""
     text = data.decode(errors="replace").strip(" \t\r\n")
     if not text:
         raise ApiError("missing request body")
@@ -36,10 +33,7 @@ def document(data: bytes) -> Any:
 
 
 class Fields:
-    """The members of a JSON object, found in any case; ``null`` counts as absent.
-
-    ``place`` is the name of the object in Go, for instance ``ChatRequest`` or ``ChatRequest.messages``.
-    """
+    """The members of a JSON object, found in any case; null counts as absent, and ``place`` is the name of the object in Go."""
 
     def __init__(self, values: dict[str, Any], place: str) -> None:
         self._values = {name.lower(): value for name, value in values.items() if value is not None}
@@ -102,10 +96,7 @@ _GO_NAMES = {bool: "bool", list: "[]interface {}", dict: "map[string]interface {
 
 
 def keep_alive(value: Any) -> float | None:
-    """Return seconds (0: unload at once; FOREVER for anything negative), or None if the request does not say.
-
-    Raises ApiError for a text without units and for other types.
-    """
+    """Return seconds (0: unload at once; FOREVER if negative) or None; ApiError without a unit and for other types."""
     if value is None:
         return None
     if isinstance(value, bool | list | dict):
@@ -137,20 +128,9 @@ DEFAULT_CONTEXT = 4096
 SMALLEST_CONTEXT = 4
 LONGEST_ANSWER = 10  # times the context length: where Ollama ends an answer that has no other limit
 
-_WHOLE = (
-    "num_ctx",
-    "num_predict",
-    "num_keep",
-    "num_batch",
-    "num_gpu",
-    "main_gpu",
-    "num_thread",
-    "seed",
-    "top_k",
-    "repeat_last_n",
-)
+_INTS = ("num_ctx", "num_predict", "num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "seed", "top_k", "repeat_last_n")
 _FLOATS = ("temperature", "top_p", "min_p", "typical_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
-_NUMBERS = dict.fromkeys(_WHOLE, "type integer") | dict.fromkeys(_FLOATS, "type float32")
+_NUMBERS = dict.fromkeys(_INTS, "type integer") | dict.fromkeys(_FLOATS, "type float32")
 
 
 @dataclass(frozen=True)
@@ -163,10 +143,7 @@ class Options:
 
 
 def options(values: dict[str, Any], longest_context: int) -> Options:
-    """Return the options of a request; unknown names and ``null`` are ignored, the context is clamped.
-
-    Raises ApiError (500) for a value of the wrong type.
-    """
+    """Return the options of a request, with the context in its limits; ApiError (500) for a value of the wrong type."""
     sent = {name: value for name, value in values.items() if value is not None}
     for name, expected in _NUMBERS.items():
         value = sent.get(name, 0)

@@ -16,7 +16,7 @@ PLAIN_TYPE = "text/plain; charset=utf-8"
 _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
 Line = dict[str, Any]
-Lines = Generator[Line, None, None]
+Lines = Generator[Line, None, None]  # sent line by line; an ApiError before the first one sets the status
 
 
 class ApiError(Exception):
@@ -36,13 +36,6 @@ class Response:
     status: int = 200
     content_type: str = JSON_TYPE
     headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class StreamResponse:
-    """A response that is sent line by line; an ApiError before the first line sets its status."""
-
-    lines: Lines
 
 
 def json_response(value: Any) -> Response:

@@ -13,7 +13,7 @@ from ollama_magics.fake_server import embeddings, generation, models, requests, 
 from ollama_magics.fake_server.generation import Purpose
 from ollama_magics.fake_server.models import LoadedModels, Model
 from ollama_magics.fake_server.requests import Fields, Options, PromptRequest
-from ollama_magics.fake_server.responses import ApiError, Lines, Response, StreamResponse
+from ollama_magics.fake_server.responses import ApiError, Lines, Response
 
 VERSION = "0.24.0"  # the Ollama whose behaviour the stand-in server shows and reports
 Pause = Callable[[], None]
@@ -50,14 +50,14 @@ class Endpoints:
             raise ApiError("model is required")
         return responses.json_response(models.show(_find_model(name)))
 
-    def chat(self, fields: Fields, pause: Pause) -> Response | StreamResponse:
+    def chat(self, fields: Fields, pause: Pause) -> Response | Lines:
         """Return the next turn of a conversation."""
         request = requests.chat(fields)
         if not request.model:
             raise ApiError("model is required")
         return self._answer(request, Purpose.CHAT, pause)
 
-    def generate(self, fields: Fields, pause: Pause) -> Response | StreamResponse:
+    def generate(self, fields: Fields, pause: Pause) -> Response | Lines:
         """Return the continuation of a prompt."""
         request = requests.generate(fields)
         if not request.model:
@@ -77,7 +77,7 @@ class Endpoints:
         with self._loaded.use(model, context, request.keep_alive), self._count_stream():
             return embeddings.embed_batch(request, texts, context, pause)
 
-    def _answer(self, request: PromptRequest, purpose: Purpose, pause: Pause) -> Response | StreamResponse:
+    def _answer(self, request: PromptRequest, purpose: Purpose, pause: Pause) -> Response | Lines:
         model = _find_model(request.model)
         if request.unloads:
             self._loaded.unload(model)
@@ -97,7 +97,7 @@ class Endpoints:
                 return responses.json_response(generation.empty_line(request, purpose, "load"))
         lines = self._lines(request, model, options, purpose, pause)
         if request.stream:
-            return StreamResponse(lines)
+            return lines
         with closing(lines):
             return responses.json_response(next(lines))
 
@@ -133,7 +133,7 @@ class Route:
     """An endpoint: its methods as the Allow header lists them, and the name of its request in Go."""
 
     allow: str
-    endpoint: Callable[[Endpoints, Fields, Pause], Response | StreamResponse]
+    endpoint: Callable[[Endpoints, Fields, Pause], Response | Lines]
     struct: str = ""
 
 

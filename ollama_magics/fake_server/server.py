@@ -16,7 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ollama_magics.fake_server import requests, responses, routes
-from ollama_magics.fake_server.responses import ApiError, Response, StreamResponse
+from ollama_magics.fake_server.responses import ApiError, Lines, Response
 from ollama_magics.fake_server.routes import Endpoints
 
 LOOPBACK = "127.0.0.1"
@@ -139,7 +139,7 @@ class Exchange(BaseHTTPRequestHandler):
     # the names are http.server's
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
 
-    def _respond(self, data: bytes) -> Response | StreamResponse:
+    def _respond(self, data: bytes) -> Response | Lines:
         target = self.requestline.split()[1]  # http.server folds slashes at the beginning of self.path
         host = self.headers.get("Host", "")
         if not host_allowed(host) or not origin_allowed(self.headers.get("Origin", ""), host):
@@ -162,10 +162,7 @@ class Exchange(BaseHTTPRequestHandler):
             return responses.error_response(error)
 
     def pause(self) -> None:
-        """Wait as long as a token takes.
-
-        Raises ClientGoneError as soon as the client has left.
-        """
+        """Wait as long as a token takes; raises ClientGoneError as soon as the client has left."""
         seconds = self.server.owner.delay
         try:
             self.connection.settimeout(seconds)
@@ -196,8 +193,8 @@ class Exchange(BaseHTTPRequestHandler):
         head = self._head(response.status, response.content_type, length, *response.headers)
         self.wfile.write(head + (b"" if self.command == "HEAD" else body))
 
-    def _send_stream(self, response: StreamResponse) -> None:
-        with closing(response.lines) as lines:
+    def _send_stream(self, response: Lines) -> None:
+        with closing(response) as lines:
             try:
                 first = next(lines, None)
             except ApiError as error:

@@ -15,10 +15,7 @@ from typing import Self
 
 
 class DeferredInterrupt:
-    """Replaces the handler of SIGINT within a ``with``, in the main thread only.
-
-    A handler that a program has set itself stays in force, unless ``replaces_any`` is true.
-    """
+    """Replaces the default handler of SIGINT, or any if it ``replaces_any``, within a ``with`` in the main thread."""
 
     def __init__(self, *, replaces_any: bool = False) -> None:
         self._replaces_any = replaces_any
@@ -63,9 +60,5 @@ class DeferredInterrupt:
 
 
 def defer_interrupt() -> DeferredInterrupt:
-    """Return a context that lets an interrupt wait for its end; what runs in it must be short.
-
-    An impatient user presses twice: the second interrupt must not keep the first one from closing the connection and keeping
-    the text.
-    """
+    """Return a context that lets interrupts, also a second one, wait for its end; what runs in it must be short."""
     return DeferredInterrupt(replaces_any=True)

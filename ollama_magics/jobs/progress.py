@@ -9,10 +9,7 @@ from typing import Any
 
 
 class ProgressBar:
-    """Shows the finished rows, rows a second and the time left, unless nobody would see it.
-
-    ``length`` is the number of rows, or None where it is not known; ``unit`` is what a row is called.
-    """
+    """Shows finished rows, their speed and the time left (if ``length`` is known), unless nobody would see it."""
 
     def __init__(self, length: int | None, unit: str) -> None:
         self._length, self._unit = length, unit

@@ -19,19 +19,15 @@ from ollama_magics.server.client import Client
 
 
 class QueuedBatch(Protocol):
-    """Rows that are sent in one request.
-
-    ``exclusive``: the server gets no other request at the same time, so that a crash can be attributed. ``due``: not before
-    this moment of time.monotonic().
-    """
+    """Rows that are sent in one request."""
 
     @property
     def exclusive(self) -> bool:
-        """Whether it must be alone on its server."""
+        """Whether its server gets no other request meanwhile, so that a crash can be attributed."""
 
     @property
     def due(self) -> float:
-        """When it may be sent."""
+        """The moment of time.monotonic() before which it is not sent."""
 
 
 _Batch = TypeVar("_Batch", bound=QueuedBatch)
@@ -183,10 +179,7 @@ class BatchQueue(Generic[_Batch]):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Delays double from the ``first`` to the ``longest``, in seconds; ``attempts`` are those of one item.
-
-    ``budget`` is the number of retries of a whole job beyond one for each finished item.
-    """
+    """Delays in seconds, ``attempts`` for one item, and the retries of a job beyond one for each finished item (``budget``)."""
 
     first: float = 0.5
     longest: float = 30.0
@@ -203,10 +196,7 @@ class RetryPolicy:
 
 
 class WorkerThreads:
-    """Daemon threads that watch the flag ``cancelled``, which ``stop()`` sets.
-
-    ``is_closing`` says whether the session closes, which ends the waits of the main thread as an interrupt does.
-    """
+    """Daemon threads that watch the flag ``cancelled``; waits end with an interrupt, and where the session ``is_closing``."""
 
     def __init__(self, name: str, interrupt: DeferredInterrupt, is_closing: Callable[[], bool]) -> None:
         self.cancelled = threading.Event()
@@ -226,10 +216,7 @@ class WorkerThreads:
         self._threads.append(thread)
 
     def call(self, function: Callable[[], _Result]) -> _Result:
-        """Return the result of a function that is called in a thread, so that no connection is left half used.
-
-        Raises what the function raises, and what check() does.
-        """
+        """Return what a function returns in a thread, where no interrupt lands; raises its errors and those of check()."""
         call = BackgroundCall(function, name=self._name)
         self._threads.append(call.thread)
         return call.wait(self.check)

@@ -43,10 +43,7 @@ def is_lock(error: Exception) -> bool:
 
 
 def retry_while_locked(use: Callable[[], _Result], seconds: float) -> _Result:
-    """Return what ``use`` returns, calling it again for up to ``seconds`` while another process holds the file.
-
-    SQLite cannot be interrupted while it waits, so each call should wait for BUSY_TIMEOUT at most.
-    """
+    """Call ``use`` until the file is not locked, for up to ``seconds``; SQLite cannot be interrupted, so a call must be short."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -59,10 +56,7 @@ def retry_while_locked(use: Callable[[], _Result], seconds: float) -> _Result:
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A kind of file: what marks it, its tables, and how to open it.
-
-    ``content`` names what it stores in an error, for instance ``vectors``. ``schema`` are the statements that create it.
-    """
+    """What marks a kind of file, its name in an error, the statements that create its tables, and how to open it."""
 
     content: str
     application: int
@@ -117,10 +111,7 @@ class SqliteFile:
                 connection.close()
 
     def set_aside(self) -> Path | None:
-        """Rename the file and return its new path, so that the next use creates a new file.
-
-        None: another process did so first, and the file that lies there now is not the one that was found damaged.
-        """
+        """Rename the damaged file and return its new path, or None where another process did so first."""
         damaged = self._opened_identity or self._identity()
         self.close()
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")

@@ -189,10 +189,7 @@ class VectorStore:
         return self._attempt_after_writing(lambda file: file.find(keys), {}) if keys else {}
 
     def put(self, keys: Sequence[bytes], rows: bytes, width: int) -> None:
-        """Hand a batch to the store's own thread, which writes it; wait while the previous one is not yet written.
-
-        ``rows`` holds one row of ``width`` float32 numbers for each key; raises ValueError if it does not.
-        """
+        """Hand over a batch to be written after the last; raises ValueError unless ``rows`` fit the keys and the width."""
         if len(rows) != len(keys) * width * 4:
             raise ValueError(f"{len(rows)} bytes are not {len(keys)} rows of {width} float32 numbers")
         if not rows:
@@ -277,10 +274,7 @@ class VectorStore:
         with self._file_lock:
             folder = platformdirs.user_cache_path("ollama_magics", appauthor=False)
             file = self._file = self._file or VectorFile(
-                self._path or folder / _NAME,
-                self._limit,
-                own_folder=self._path is None,
-                busy_timeout=self._busy_timeout,
+                self._path or folder / _NAME, self._limit, own_folder=self._path is None, busy_timeout=self._busy_timeout
             )
             try:
                 seconds = 0.0 if self._busy_timeout < BUSY_TIMEOUT else LOCK_TIMEOUT
