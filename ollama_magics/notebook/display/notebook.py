@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from IPython.display import DisplayHandle
 
 from ollama_magics import messages
 from ollama_magics.conversation.replies import Replies, column_view, column_views
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
-from ollama_magics.notebook.display.waiting import Waiting
+from ollama_magics.notebook.display.screens import Waiting
 from ollama_magics.render import markdown
 from ollama_magics.render.answer import (
     Output,
@@ -27,29 +27,6 @@ from ollama_magics.render.answer import (
     whole_html,
 )
 from ollama_magics.render.growing import Markup
-
-
-class GrowingView(Protocol):
-    """Something that grows and can be shown at any moment."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether something was asked for of which nothing has come yet."""
-
-    def stream(self) -> Iterator[bool]:
-        """Ask for it, and yield whenever there is something new to show; True where that cannot wait."""
-
-    def page(self) -> str:
-        """Return what there is of it as HTML."""
-
-    def render_ahead(self) -> None:
-        """Render what has come, so that the next page costs little."""
-
-    def output(self) -> Output | None:
-        """Return the whole for the last paint; None where nothing came."""
-
-    def close(self) -> None:
-        """End the stream."""
 
 
 class GrowingAnswer:
@@ -173,7 +150,7 @@ class Notebook:
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
-        self._view: GrowingView | None = None
+        self._view: GrowingAnswer | GrowingColumns | None = None
         self._handle = DisplayHandle()
         self._lock = threading.RLock()
         self._next_paint = self._next_rendering = 0.0

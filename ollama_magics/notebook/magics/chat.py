@@ -116,6 +116,7 @@ class ChatMagics(Magics):
         return session.ask(prompt, values)
 
     def _prompt(self, session: Session, options: Namespace, text: str) -> Prompt:
+        from ollama_magics.conversation.conversation import Place  # noqa: PLC0415 - as above
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
 
         is_word = isinstance(options.format, str) and options.format == "json"
@@ -132,7 +133,7 @@ class ChatMagics(Magics):
             format=options.format if kind is None else kind,  # the expression None is no format, which the error says
             tools=[arguments.named("-t", word, self.shell) for word in options.tools or ()],
             confirm=(lambda _: True) if options.yes else confirm,
-            place=session.place(*_cell(self.shell)),
+            place=Place(*_cell(self.shell)),
             new=options.new,
             once=options.once,
             chat=_text(options.chat, "chat"),
