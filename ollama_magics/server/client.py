@@ -37,25 +37,12 @@ from ollama_magics.server.wire import Body, Lines
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Limits in seconds.
+    """Limits in seconds."""
 
-    Attributes
-    ----------
-    connect : float
-        For a connection; on this machine at most 2.
-    first_token : float
-        To the first byte of an answer.
-    idle : float
-        Between two parts of an answer.
-    metadata : float
-        For the answer to a small request, such as the list of models.
-
-    """
-
-    connect: float = 5
-    first_token: float = 600
-    idle: float = 120
-    metadata: float = 10
+    connect: float = 5  # on this machine at most 2
+    first_token: float = 600  # to the first byte of an answer
+    idle: float = 120  # between two parts of an answer
+    metadata: float = 10  # for the answer to a small request, such as the list of models
 
     def for_request(self, address: Address, first: float) -> httpx.Timeout:
         """Return the limits up to the first byte of an answer."""

@@ -73,17 +73,26 @@ class InstalledModels:
 
         Raises ModelProblem where it has not, where none has, and where several have.
         """
-        if not model:
-            return self._only_able(ability)
-        card = self.card(model)
-        if card.capabilities is not None and not card.can(ability):
+        if model:
+            card = self.card(model)
+            if card.capabilities is None or card.can(ability):
+                return model
             found = self.able(ability, _MAX_LISTED + 1)
             able = Phrase("able_to", models=", ".join(found)) if found else Phrase("none_able")
             listed = ", ".join(card.capabilities) or "none"
             code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
             error = ModelProblem(code, model=model, ability=ability, capabilities=listed, installed=able)
             raise error.with_repair("model", *found[:_MAX_OFFERED])
-        return model
+
+        found = self.able(ability, _MAX_LISTED + 1)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            error = ModelProblem("model-ambiguous", ability=ability, models=_listed(found), first=found[0])
+            raise error.with_repair("model", *found[:_MAX_OFFERED])
+        listing = _listing([short(model.name) for model in self._client.installed()])
+        pull = f"%ollama_pull {SUGGESTIONS.get(ability, 'llama3.2')}"
+        raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
 
     def able(self, ability: str, most: int | None = None) -> list[str]:
         """Return the installed local models with the ability, the smallest first, at most so many.
@@ -108,17 +117,6 @@ class InstalledModels:
         """Drop all cards and digests, since a model may have been pulled or replaced."""
         self._cards.clear()
         self._digests.clear()
-
-    def _only_able(self, ability: str) -> str:
-        able = self.able(ability, _MAX_LISTED + 1)
-        if len(able) == 1:
-            return able[0]
-        if able:
-            error = ModelProblem("model-ambiguous", ability=ability, models=_listed(able), first=able[0])
-            raise error.with_repair("model", *able[:_MAX_OFFERED])
-        listing = _listing([short(model.name) for model in self._client.installed()])
-        pull = f"%ollama_pull {SUGGESTIONS.get(ability, 'llama3.2')}"
-        raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
 
 
 def _without_separators(name: str) -> str:

@@ -9,6 +9,7 @@ import zlib
 from base64 import b64decode
 from binascii import Error as NoBase64
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -117,21 +118,15 @@ def _picture_hash(picture: Any) -> str:
     except (NoBase64, ValueError):
         data = str(picture).encode()
     if data.startswith(_PNG):
-        data = _decompressed_png(data)
+        pixels, position = b"", len(_PNG)
+        while position + 8 <= len(data):
+            end = position + 8 + int.from_bytes(data[position : position + 4], "big")
+            if data[position + 4 : position + 8] == b"IDAT":
+                pixels += data[position + 8 : end]
+            position = end + 4  # the checksum
+        with suppress(zlib.error):
+            data = data[len(_PNG) : _PNG_HEADER] + zlib.decompress(pixels)
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def _decompressed_png(data: bytes) -> bytes:
-    chunks, position = b"", len(_PNG)
-    while position + 8 <= len(data):
-        end = position + 8 + int.from_bytes(data[position : position + 4], "big")
-        if data[position + 4 : position + 8] == b"IDAT":
-            chunks += data[position + 8 : end]
-        position = end + 4  # the checksum
-    try:
-        return data[len(_PNG) : _PNG_HEADER] + zlib.decompress(chunks)
-    except zlib.error:
-        return data
 
 
 _MAX_DIFFERENCES = 3  # that are reported
@@ -144,7 +139,12 @@ def nearest(request: Exchange, recorded: Sequence[Exchange]) -> Phrase:
     """Return in words which recorded request is closest and what differs, or that none has its method and path."""
 
     def distance(numbered: tuple[int, Exchange]) -> float:
-        return sum(1 - _similarity(old, new) for _, old, new in _differences(numbered[1].request, request.request))
+        total = 0.0
+        for _, old, new in _differences(numbered[1].request, request.request):
+            total += 1
+            if isinstance(old, str) and isinstance(new, str):
+                total -= difflib.SequenceMatcher(None, old[:_MAX_COMPARED], new[:_MAX_COMPARED]).ratio()
+        return total
 
     same_path = [
         (number, one) for number, one in enumerate(recorded, 1) if (one.method, one.path) == (request.method, request.path)
@@ -159,12 +159,6 @@ def nearest(request: Exchange, recorded: Sequence[Exchange]) -> Phrase:
     if len(differences) > _MAX_DIFFERENCES:
         phrases.append(Phrase("differs", place="…", there="…", here="…"))
     return Phrase("nearest_request", number=number, count=len(recorded), differences=Joined(phrases, "; "))
-
-
-def _similarity(old: Any, new: Any) -> float:
-    if not (isinstance(old, str) and isinstance(new, str)):
-        return 0
-    return difflib.SequenceMatcher(None, old[:_MAX_COMPARED], new[:_MAX_COMPARED]).ratio()
 
 
 def _difference(place: str, old: Any, new: Any) -> Phrase:
