@@ -28,19 +28,15 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 class Exchange(msgspec.Struct, omit_defaults=True):
-    """A request with its answer.
-
-    ``answer`` holds (milliseconds since the request, line); a line is a JSON object, or text where it was none. ``ended`` is
-    empty for a whole answer, else ``interrupted`` (by the user), ``left`` (by the reader), or the names of the errors.
-    """
+    """A request with its answer."""
 
     method: str
     path: str
     request: Any = None
     status: int = 0
     type: str = ""
-    answer: list[tuple[int, Any]] = []
-    ended: str = ""
+    answer: list[tuple[int, Any]] = []  # (milliseconds since the request, line); a line is a JSON object or array, or text
+    ended: str = ""  # "" for a whole answer, "interrupted" by the user, "left" by the reader, or the names of the errors
 
     @property
     def key(self) -> str:
@@ -58,10 +54,7 @@ def new_exchange(method: str, path: str, body: bytes, secrets: Iterable[bytes]) 
 def answer_lines(
     parts: Sequence[tuple[int, bytes]], secrets: Collection[bytes], secrets_of_errors: Collection[bytes]
 ) -> list[tuple[int, Any]]:
-    """Return the lines of an answer that came in these parts, each with the time at which its last byte came.
-
-    An error may come in the middle of an answer, and may name the address: such lines have more secrets.
-    """
+    """Return the lines of an answer, each with the time of its last byte; a line with an error may also name the address."""
     lines: list[tuple[int, Any]] = []
     rest = b""
     for moment, part in parts:

@@ -130,14 +130,12 @@ _LONG_SECRET = 12  # characters
 
 
 class _RecordingTransport(httpx.BaseTransport):
-    """Sends requests with another transport, and records each exchange once its answer has ended in any way.
-
-    ``secrets`` are never written; short ones and ``endpoint``, host and port, are not written in answers that report an error.
-    """
+    """Sends requests with another transport, and records each exchange, without secrets, once its answer has ended."""
 
     def __init__(self, inner: httpx.BaseTransport, recorder: RecordingFile, secrets: Sequence[str], endpoint: str) -> None:
         self._inner, self._recorder = inner, recorder
         self._secrets = _long_secrets(secrets)
+        # only errors are cleared of short secrets, and of host and port
         self._secrets_of_errors = [text.encode() for text in (*secrets, endpoint) if text]
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
