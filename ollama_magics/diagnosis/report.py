@@ -188,7 +188,23 @@ class CheckReport:
 
     def as_html(self) -> str:
         """Return the report as an HTML table; text from servers and settings is escaped."""
-        rows = (self._cells(label, stage) for label, stage in self._rows(self.stages))
+        left = "text-align:left;vertical-align:top;padding:2px"
+        rows: list[tuple[Cell, ...]] = []
+        for label, stage in self._rows(self.stages):
+            time = f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
+            faint = f"color:{_GREY};" if stage.state == "not run" else ""
+            advice = ""
+            for error in stage.problems:
+                what = "" if error is stage.error else f"{escape(error.what)} "
+                advice += f'<br>{what}{escape(error.how_we_know)}<div style="{_BOX}">{escape(error.remedy)}</div>'
+            rows.append(
+                (
+                    Cell(_SIGNS[stage.state], f"color:{_COLOURS[stage.state]};{left} 10px 2px 0"),
+                    Cell(label, f"{faint}{left} 12px 2px 0;max-width:11em"),
+                    Cell(stage.sentence, f"{faint}{left} 12px 2px 0;", html=advice),
+                    Cell(time, f"color:{_GREY};{_MILLISECONDS}"),
+                )
+            )
         font = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1, inherit)"
         codes = " · ".join(dict.fromkeys(error.code for stage in self.stages for error in stage.problems))
         code = f'<div style="color:{_GREY};font-size:11px;margin-top:6px">{codes}</div>' if codes else ""
@@ -201,21 +217,6 @@ class CheckReport:
 
     def _repr_html_(self) -> str | None:
         return None if self.is_json else self.as_html()
-
-    def _cells(self, label: str, stage: Stage) -> tuple[Cell, ...]:
-        time = f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
-        faint = f"color:{_GREY};" if stage.state == "not run" else ""
-        left = "text-align:left;vertical-align:top;padding:2px"
-        advice = ""
-        for error in stage.problems:
-            what = "" if error is stage.error else f"{escape(error.what)} "
-            advice += f'<br>{what}{escape(error.how_we_know)}<div style="{_BOX}">{escape(error.remedy)}</div>'
-        return (
-            Cell(_SIGNS[stage.state], f"color:{_COLOURS[stage.state]};{left} 10px 2px 0"),
-            Cell(label, f"{faint}{left} 12px 2px 0;max-width:11em"),
-            Cell(stage.sentence, f"{faint}{left} 12px 2px 0;", html=advice),
-            Cell(time, f"color:{_GREY};{_MILLISECONDS}"),
-        )
 
     def _label(self, stage: Stage) -> str:
         return messages.label(f"stage_{stage.name}", self.language)

@@ -23,7 +23,6 @@ from ollama_magics.server.transport import httpcore_url
 # The owner of an address decides where it leads: perhaps to a cloud's metadata service, to a router, or to Ollama itself. So
 # names are resolved here, every IP address is checked, and the connection goes to the checked IP address.
 
-
 Network = IPv4Network | IPv6Network
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address behind a translator (RFC 6052)
 _MAX_REDIRECTS, _LAST_PORT = 5, 65535

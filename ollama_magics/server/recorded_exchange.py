@@ -148,19 +148,16 @@ def nearest(request: Exchange, recorded: Sequence[Exchange]) -> Phrase:
     if found.key == request.key:
         return Phrase("asked_too_often", count=sum(one.key == request.key for _, one in same_path))
     differences = _differences(found.request, request.request)
-    phrases = [_difference(place, old, new) for place, old, new in differences[:_MAX_DIFFERENCES]]
+    phrases = []
+    for place, old, new in differences[:_MAX_DIFFERENCES]:
+        start = 0  # a long text is cut around the first character that differs
+        if isinstance(old, str) and isinstance(new, str):
+            common = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+            start = max(0, common - _MAX_VALUE // 2)
+        phrases.append(Phrase("differs", place=place, there=_cut(old, start), here=_cut(new, start)))
     if len(differences) > _MAX_DIFFERENCES:
         phrases.append(Phrase("differs", place="…", there="…", here="…"))
     return Phrase("nearest_request", number=number, count=len(recorded), differences=Joined(phrases, "; "))
-
-
-def _difference(place: str, old: Any, new: Any) -> Phrase:
-    """Return one difference in words; long texts are cut around the first character that differs."""
-    start = 0
-    if isinstance(old, str) and isinstance(new, str):
-        common = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-        start = max(0, common - _MAX_VALUE // 2)
-    return Phrase("differs", place=place, there=_cut(old, start), here=_cut(new, start))
 
 
 def _cut(value: Any, start: int) -> str:
