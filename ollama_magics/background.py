@@ -41,7 +41,12 @@ class BackgroundCall(Generic[_Result]):
         try:
             return self._result(check, time.monotonic() + seconds, interval)
         finally:
-            self._abandon()
+            with self._lock:
+                self._abandoned = True
+                while not self._outcome.empty():
+                    result, error = self._outcome.get()
+                    if error is None:
+                        self._discard(result)  # type: ignore[arg-type] # there is no error, so this is the result
 
     def _result(self, check: Callable[[], object], deadline: float, interval: float) -> _Result:
         while time.monotonic() < deadline:
@@ -52,7 +57,7 @@ class BackgroundCall(Generic[_Result]):
                 continue
             if error is not None:
                 raise error
-            return result  # type: ignore[return-value] # there is no error, so this is the result
+            return result  # type: ignore[return-value] # as above
         raise TimeoutError
 
     def _run(self) -> None:
@@ -66,11 +71,3 @@ class BackgroundCall(Generic[_Result]):
                 self._discard(result)
             else:
                 self._outcome.put((result, None))
-
-    def _abandon(self) -> None:
-        with self._lock:
-            self._abandoned = True
-            while not self._outcome.empty():
-                result, error = self._outcome.get()
-                if error is None:
-                    self._discard(result)  # type: ignore[arg-type] # as above

@@ -38,34 +38,24 @@ class Stats:
 
 @dataclass(frozen=True)
 class ReplyContext:
-    """What a reply knows besides its request.
+    """What a reply knows besides its request; lengths and sizes are in tokens."""
 
-    ``conversation`` keeps the turn at ``place``; where it is ``new``, its earlier turns are dropped first. ``system`` was typed
-    with the prompt. ``continues`` is the cut turn that this answer continues.
-    ``images`` went out with the prompt. ``schema`` is the type of the answer, ``toolbox`` holds the functions that the model may
-    call. ``context_length`` is that of the model in use, ``requested_context`` the one that was set; both in tokens.
-    ``history`` are the tokens of each earlier turn that goes out, the oldest first, ``fixed_tokens`` those of the system prompt
-    and of the functions. ``left_out`` counts the turns that did not fit. ``strict`` forbids to leave out turns, and to reach
-    the end of the context. ``notes`` are shown under the answer. ``stored`` returns the day of an answer that came from the
-    store, else an empty text.
-    """
-
-    conversation: Conversation | None = None
+    conversation: Conversation | None = None  # keeps the turn
     place: Place = field(default_factory=Place)
-    new: bool = False
-    system: str | None = None
-    continues: Turn | None = None
-    images: tuple[Any, ...] = ()
-    schema: schema.Schema | None = None
-    toolbox: Toolbox | None = None
-    context_length: int = 0
-    requested_context: int = 0
-    history: tuple[int, ...] = ()
-    fixed_tokens: int = 0
-    left_out: int = 0
-    strict: bool = False
-    notes: tuple[Phrase, ...] = ()
-    stored: Callable[[], str] | None = None
+    new: bool = False  # the earlier turns are dropped first
+    system: str | None = None  # typed with the prompt
+    continues: Turn | None = None  # the cut turn that this answer continues
+    images: tuple[Any, ...] = ()  # sent with the prompt
+    schema: schema.Schema | None = None  # the type of the answer
+    toolbox: Toolbox | None = None  # the functions that the model may call
+    context_length: int = 0  # of the model in use
+    requested_context: int = 0  # the context length that was set
+    history: tuple[int, ...] = ()  # sizes of the earlier turns that are sent, the oldest first
+    fixed_tokens: int = 0  # size of the system prompt and of the functions
+    left_out: int = 0  # number of earlier turns that did not fit
+    strict: bool = False  # an error, instead of leaving out turns or reaching the end of the context
+    notes: tuple[Phrase, ...] = ()  # shown under the answer
+    stored: Callable[[], str] | None = None  # returns the day of an answer that came from the store, else an empty text
     remote_host: str = ""
     digest: str = ""
     server_version: str = ""
@@ -107,24 +97,24 @@ class Value:
 class Round:
     """One answer of the model: its text, its thoughts and the calls in which it ends."""
 
+    pieces: list[str] = field(default_factory=list)  # of the text
+    thoughts: list[str] = field(default_factory=list)  # in pieces, too
     calls: list[Call] = field(default_factory=list)
-    _text: list[str] = field(default_factory=list)
-    _thinking: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
         """The answer so far."""
-        return "".join(self._text)
+        return "".join(self.pieces)
 
     @property
     def thinking(self) -> str:
         """The thoughts so far."""
-        return "".join(self._thinking)
+        return "".join(self.thoughts)
 
     def add(self, chunk: Chunk) -> None:
         """Add one piece of the answer."""
-        self._text.append(chunk.text)
-        self._thinking.append(chunk.thinking)
+        self.pieces += [chunk.text] if chunk.text else []
+        self.thoughts += [chunk.thinking] if chunk.thinking else []
         self.calls += [Call.from_wire(written) for written in chunk.tool_calls]
 
     def messages(self) -> Iterator[Message]:
@@ -138,14 +128,14 @@ class Round:
 class ToolLoop:
     """All answers of one turn as one stream: ``ended`` are the rounds before ``now``, which is the last.
 
-    ``send`` gets the messages between the prompt and the answer, which are kept in ``between``. Without a toolbox there is one
-    round, even if the server writes calls.
+    ``send`` gets the messages between the prompt and the answer, which are kept in ``between``. The first round begins with the
+    ``start``. Without a toolbox there is one round, even if the server writes calls.
     """
 
-    def __init__(self, send: Callable[[tuple[Message, ...]], Iterator[Chunk]], toolbox: Toolbox | None) -> None:
+    def __init__(self, send: Callable[[tuple[Message, ...]], Iterator[Chunk]], toolbox: Toolbox | None, start: Round) -> None:
         self._send, self._toolbox = send, toolbox
         self.ended: list[Round] = []
-        self.now = Round()
+        self.now = start
         self.between: tuple[Message, ...] = ()
 
     @property
@@ -186,9 +176,8 @@ class ToolLoop:
 class Exchange:
     """Sends the request when ``stream()`` is first read, collects the answer, and puts the turn into the conversation.
 
-    ``partial_text`` and ``thinking`` are what has come so far, ``complete`` says whether the server ended the answer, and
-    ``closed`` whether nothing more will come. ``asked_at`` is a time in seconds since 1970; ``dropped`` counts the later turns
-    that this one made void.
+    ``complete``: the server has ended the answer. ``closed``: nothing more will come. ``asked_at`` is in seconds since 1970.
+    ``dropped`` counts the later turns that this one replaced.
     """
 
     def __init__(
@@ -196,7 +185,8 @@ class Exchange:
     ) -> None:
         self.context = context
         self.sender = Sender(request, send, context.history, context.context_length, strict=context.strict)
-        self.tool_loop = ToolLoop(self.sender, context.toolbox)
+        start = Round([context.continues.answer.content] if context.continues else [])
+        self.tool_loop = ToolLoop(self.sender, context.toolbox, start)
         self.value = Value(context.schema)
         self.stats, self.done_reason = Stats(), ""
         self.logprobs: list[dict[str, Any]] = []
@@ -204,10 +194,7 @@ class Exchange:
         self.complete = self.closed = False
         self.dropped = 0
         self._chunks: Iterator[Chunk] | None = None
-        self._text: list[str] = [context.continues.answer.content] if context.continues else []
-        self._thinking: list[str] = []
         self._has_content = False
-        self._ended_rounds = 0
         self._started = self._thinking_since = 0.0
 
     @property
@@ -233,12 +220,12 @@ class Exchange:
     @property
     def begun(self) -> bool:
         """Whether there is anything of an answer to show."""
-        return bool(self._text or self._thinking or self.tool_loop.calls)
+        return bool(self.tool_loop.now.pieces or self.tool_loop.now.thoughts or self.tool_loop.calls)
 
     @property
     def partial_text(self) -> str:
         """The answer so far; after calls of functions, what the model wrote since."""
-        return "".join(self._text)
+        return self.tool_loop.now.text
 
     @property
     def shown_text(self) -> str:
@@ -249,7 +236,7 @@ class Exchange:
     @property
     def thinking(self) -> str:
         """The thoughts so far."""
-        return "".join(self._thinking)
+        return "".join(one.thinking for one in (*self.tool_loop.ended, self.tool_loop.now))
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -280,7 +267,8 @@ class Exchange:
 
     def new_text(self, known: int) -> tuple[str, int]:
         """Return what has come after the first ``known`` pieces of the text, and the number of pieces now."""
-        return "".join(self._text[known:]), len(self._text)
+        pieces = self.tool_loop.now.pieces
+        return "".join(pieces[known:]), len(pieces)
 
     def stream(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet; raises AnswerCut where the answer is not whole."""
@@ -305,10 +293,6 @@ class Exchange:
 
     def _add(self, chunk: Chunk) -> None:
         now = time.monotonic()
-        if self._ended_rounds != len(self.tool_loop.ended):
-            self._ended_rounds = len(self.tool_loop.ended)
-            self._text.clear()  # it belongs to the round that has ended
-
         has_content = bool(chunk.text or chunk.thinking or chunk.tool_calls)
         if not self._has_content and (has_content or chunk.done):
             self.first_seconds = now - self._started
@@ -320,10 +304,6 @@ class Exchange:
             self.thought_seconds += now - self._thinking_since
             self._thinking_since = 0.0
 
-        if chunk.thinking:
-            self._thinking.append(chunk.thinking)
-        if chunk.text:
-            self._text.append(chunk.text)
         self.logprobs += chunk.logprobs or ()
         if chunk.done:
             self._finish(chunk)

@@ -76,13 +76,10 @@ def free_for_answer(context: int, most_tokens: int) -> int:
 
 
 def fewer(sizes: Sequence[int], error: PromptTooLong, refusals: int) -> int:
-    """Return how many more of the oldest turns to leave out after a refusal.
-
-    Where the server gave its numbers, as many as they ask for. Otherwise a quarter, then half, then three quarters of what is
-    left, then all.
-    """
+    """Return how many more of the oldest turns to leave out after a refusal."""
     if error.tokens and error.limit:
         return max(1, left_out(sizes, sum(sizes) - (error.tokens - error.limit)))
+    # without the server's numbers a quarter of what is left, then half, then three quarters, then all
     return max(1, math.ceil(len(sizes) * min(4, refusals) / 4))
 
 
@@ -109,20 +106,16 @@ def _plain_estimate(text: str) -> float:
 
 @dataclass(frozen=True)
 class HistoryWindow:
-    """What goes out with a prompt: earlier turns, and the system prompt that was typed with them.
-
-    ``sizes`` are the tokens of the turns, ``fixed_tokens`` those of the system prompt and of the functions that may be called,
-    ``left_out`` is the number of turns that do not fit. ``continues`` is the cut turn that is sent instead of a prompt.
-    """
+    """What is sent with a prompt: earlier turns, and the system prompt that was typed with them."""
 
     conversation: Conversation | None = None
     place: Place = field(default_factory=Place)
     turns: tuple[Turn, ...] = ()
     system: str | None = None
-    continues: Turn | None = None
-    sizes: tuple[int, ...] = ()
-    fixed_tokens: int = 0
-    left_out: int = 0
+    continues: Turn | None = None  # the cut turn that is sent instead of a prompt
+    sizes: tuple[int, ...] = ()  # tokens of the turns
+    fixed_tokens: int = 0  # of the system prompt and of the functions that may be called
+    left_out: int = 0  # number of turns that do not fit
 
     def messages(self, text: str, pictures: tuple[str, ...]) -> tuple[Message, ...]:
         """Return the turns, then the new prompt, or the cut answer as the last message."""
@@ -134,10 +127,7 @@ class HistoryWindow:
 
 
 def recall(conversation: Conversation | None, place: Place, *, new: bool = False, go_on: bool = False) -> HistoryWindow:
-    """Return all earlier turns of a prompt at a place: none where it begins ``new``, and with ``go_on`` the cut turn to continue.
-
-    Raises PromptProblem (nothing-to-continue) where no answer was cut.
-    """
+    """Return all earlier turns of a prompt, or with ``go_on`` the cut turn; raises PromptProblem where none was cut."""
     if not go_on:
         earlier = () if conversation is None or new else conversation.history(place)
         return HistoryWindow(conversation, place, _complete(earlier), system_of(earlier))
@@ -155,10 +145,7 @@ def _complete(turns: Sequence[Turn]) -> tuple[Turn, ...]:
 
 
 def fitted(window: HistoryWindow, request: ChatRequest, context: int, *, strict: bool) -> HistoryWindow:
-    """Return the window of a request that holds all turns, without the oldest turns that do not fit into ``context`` tokens.
-
-    Raises PromptTooLong where one would have to be left out and ``strict`` forbids it.
-    """
+    """Return the window without the oldest turns that do not fit into ``context`` tokens; if ``strict``, raise PromptTooLong."""
     ruler = ruler_of(request.model, window.turns)
     sizes = tuple(map(ruler.turn, window.turns))
     new = without_oldest(request, len(sizes)).messages

@@ -21,7 +21,6 @@ from ollama_magics.messages import Phrase
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from ollama_magics.conversation.images import Picture
@@ -34,10 +33,7 @@ _OUTPUT = re.compile(r"_{1,3}|_\d+")  # IPython's names of outputs
 
 
 def from_path(text: str) -> list[Picture]:
-    """Return the pictures of a path or a pattern such as ``plots/*.png``, sorted by name; ``~`` is the home folder.
-
-    Raises PictureProblem: picture-missing, picture-unreadable or picture-too-large.
-    """
+    """Return the pictures of a path or a pattern such as ``~/plots/*.png``, sorted by name; raises PictureProblem."""
     path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for "~nobody"
     if _status(path) is not None or not glob.has_magic(text):
         return [from_file(path)]
@@ -52,7 +48,14 @@ def from_file(path: Path) -> Picture:
     """Return the picture of one file, whatever its name; raises PictureProblem as ``from_path`` does."""
     status = _status(path)
     if status is None:
-        raise PictureProblem("picture-missing", path=str(path), reason=_nearest_name(path))
+        try:
+            names = os.listdir(path.parent)[:10_000]  # noqa: PTH208 - names, not paths
+            near = get_close_matches(path.name, names, n=1)
+            key, facts = ("folder_has", {"near": near[0]}) if near else ("folder_lacks", {})
+        except (OSError, ValueError):
+            key, facts = "no_folder", {}
+        raise PictureProblem("picture-missing", path=str(path), reason=Phrase(key, folder=_folder(path), **facts))
+
     if not stat.S_ISREG(status.st_mode):
         kinds = ((stat.S_ISDIR, "a_folder"), (stat.S_ISFIFO, "a_pipe"), (stat.S_ISSOCK, "a_socket"))
         kind = Phrase(next((key for test, key in kinds if test(status.st_mode)), "a_device"))
@@ -78,16 +81,6 @@ def _status(path: Path) -> os.stat_result | None:
         raise PictureProblem("picture-missing", path=str(path), reason=Phrase("system_says", said=error.strerror)) from None
 
 
-def _nearest_name(path: Path) -> Phrase:
-    folder = _folder(path)
-    try:
-        names = os.listdir(path.parent)  # noqa: PTH208 - names, not paths
-    except (OSError, ValueError):
-        return Phrase("no_folder", folder=folder)
-    near = get_close_matches(path.name, names[:10_000], n=1)
-    return Phrase("folder_has", folder=folder, near=near[0]) if near else Phrase("folder_lacks", folder=folder)
-
-
 def _folder(path: Path) -> str:
     # A relative path begins at the folder in which the kernel runs, which the user may not know.
     return str(path.parent.absolute())
@@ -98,10 +91,9 @@ def _megabytes(size: int) -> str:
 
 
 def collect(value: object, *, name: str = "") -> list[Picture]:
-    """Return the pictures in a ``Path``, bytes, Pillow image, array, figure, IPython image, or in a list or dict of these.
+    """Return the pictures in a value, or in a list or dict of values; ``name`` is its variable. Raises PictureProblem.
 
-    ``name`` is the variable, for errors and for ``Picture.source``. A plain text is refused: a path must be a ``Path``.
-    Raises PictureProblem: picture-is-text, picture-type-unknown, figure-failed, or a code of ``from_path``.
+    A value is a ``Path`` (a plain text is refused), bytes, a Pillow image, an array, a figure, or an IPython image.
     """
     return _collect(value, name or "the picture", _MAX_DEPTH)
 
@@ -116,7 +108,13 @@ def _collect(value: Any, name: str, depth: int) -> list[Picture]:
     # plt.subplots(2, 2) gives an array of axes
     if _is_instance(value, "numpy", "ndarray") and value.dtype.kind == "O" and value.size and _savefig(value.flat[0]):
         return _collect_each(list(value.flat), name, depth)
-    return [_from_value(value, name)]
+    if isinstance(value, Path):
+        return [from_file(value.expanduser())]
+    if _is_instance(value, "PIL.Image", "Image"):
+        return [images.from_image(value, name)]
+    if _is_instance(value, "numpy", "ndarray"):
+        return [from_array(value, name)]
+    return [images.from_bytes(_file_bytes(value, name), name)]
 
 
 def _collect_each(values: list[Any] | tuple[Any, ...] | dict[Any, Any], name: str, depth: int) -> list[Picture]:
@@ -134,20 +132,23 @@ def _collect_each(values: list[Any] | tuple[Any, ...] | dict[Any, Any], name: st
     return pictures
 
 
-def _from_value(value: Any, name: str) -> Picture:
-    if isinstance(value, Path):
-        return from_file(value.expanduser())
-    if _is_instance(value, "PIL.Image", "Image"):
-        return images.from_image(value, name)
-    if _is_instance(value, "numpy", "ndarray"):
-        return from_array(value, name)
+def _file_bytes(value: Any, name: str) -> bytes:
+    """Return the bytes of an image file: given, drawn by a figure, or carried by another object."""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return images.from_bytes(bytes(value), name)
+        return bytes(value)
     if save := _savefig(value):
-        return _from_figure(save, name)
-    # IPython.display.Image, and whatever else carries the bytes of a file
-    if isinstance(data := getattr(value, "data", None), bytes):
-        return images.from_bytes(data, name)
+        buffer = BytesIO()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                save(buffer, format="png")
+        except Exception as error:  # noqa: BLE001 - drawing runs the user's own code and fonts, which may raise anything
+            reason = Phrase("it_says", said=images.last_line(error))
+            raise PictureProblem("figure-failed", source=name, reason=reason, debug=repr(error)) from None
+        return buffer.getvalue()
+    if isinstance(data := getattr(value, "data", None), bytes):  # IPython.display.Image
+        return data
+
     if value is None or isinstance(value, ModuleType):
         raise _unknown_type(name, Phrase("is_none" if value is None else "is_module"))
     if hasattr(value, "url") and hasattr(value, "data"):
@@ -169,18 +170,6 @@ def _savefig(value: object) -> Callable[..., object] | None:
     return save if callable(save) else None
 
 
-def _from_figure(save: Callable[..., object], name: str) -> Picture:
-    buffer = BytesIO()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            save(buffer, format="png")
-    except Exception as error:  # noqa: BLE001 - drawing runs the user's own code and fonts, which may raise anything
-        reason = Phrase("it_says", said=images.last_line(error))
-        raise PictureProblem("figure-failed", source=name, reason=reason, debug=repr(error)) from None
-    return images.from_bytes(buffer.getvalue(), name)
-
-
 def _unknown_type(name: str, reason: Phrase) -> PictureProblem:
     return PictureProblem("picture-type-unknown", source=name, reason=reason)
 
@@ -190,10 +179,8 @@ _CHANNELS = (1, 3, 4)
 
 
 def from_array(array: NDArray[Any], source: str) -> Picture:
-    """Return the picture of an array (height, width[, 1, 3 or 4]) of uint8, bool, or floats from 0 to 1.
-
-    Raises PictureProblem: picture-type-unknown or picture-too-large.
-    """
+    """Return the picture of an array (height, width[, 1, 3 or 4]) of uint8, bool, or floats 0 to 1; raises PictureProblem."""
+    import numpy as np  # noqa: PLC0415 - where there is an array, it is already imported
     from PIL import Image  # noqa: PLC0415 - only a prompt with an image pays for Pillow
 
     shape = array.shape
@@ -204,22 +191,18 @@ def from_array(array: NDArray[Any], source: str) -> Picture:
     if not array.size:
         raise _unknown_array(array, source, "holds_nothing")
     images.require_size(shape[1], shape[0], source)
-    pixels = _to_bytes(array, source)
-    return images.from_image(Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels), source)
-
-
-def _to_bytes(array: NDArray[Any], source: str) -> NDArray[np.uint8]:
-    import numpy as np  # noqa: PLC0415 - where there is an array, it is already imported
 
     if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype.kind != "f":
+        pixels = np.ascontiguousarray(array)
+    elif array.dtype == np.bool_:
+        pixels = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype.kind != "f":
         raise _unknown_array(array, source, "need_uint8")
-    if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+    elif np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1:
+        pixels = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
+    else:
         raise _unknown_array(array, source, "need_unit_floats")
-    return np.rint(array.astype(np.float32) * 255).astype(np.uint8)
+    return images.from_image(Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels), source)
 
 
 def _unknown_array(array: NDArray[Any], source: str, advice: str) -> PictureProblem:

@@ -25,7 +25,7 @@ MAX_PIXELS = 100_000_000
 # Raster formats of daily use. EPS, PSD, WMF and the like run other programs or rarely hold what they seem to.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "WEBP", "TIFF", "ICO", "PPM")
 _JPEG = frozenset({"JPEG", "MPO"})
-_JPEG_QUALITY = 92
+_JPEG_OPTIONS = {"quality": 92, "subsampling": 0}
 # More colours than this: a photograph rather than a plot, so that JPEG may be smaller.
 _PHOTOGRAPH_COLOURS = 4096
 # 16-bit greys: from full scale to full scale.
@@ -74,10 +74,7 @@ class Picture:
 
 
 def from_bytes(data: bytes, source: str) -> Picture:
-    """Return the picture that the bytes hold, whatever their name; errors call it ``source``.
-
-    Raises PictureProblem: picture-unreadable or picture-too-large.
-    """
+    """Return the picture that the bytes hold, which errors call ``source``; raises PictureProblem."""
     from PIL import Image, features  # noqa: PLC0415 - only a prompt with an image pays for Pillow
 
     if not data:
@@ -93,10 +90,7 @@ def from_bytes(data: bytes, source: str) -> Picture:
 
 
 def from_image(image: Image, source: str) -> Picture:
-    """Return the picture that a Pillow image shows; the image itself is not changed.
-
-    Raises PictureProblem: picture-unreadable or picture-too-large.
-    """
+    """Return the picture that a Pillow image shows, without changing the image; raises PictureProblem."""
     if image.format not in (None, *FORMATS):
         raise PictureProblem("picture-unreadable", source=source, reason=Phrase("opened_as", format=image.format))
     require_size(*image.size, source)
@@ -134,7 +128,10 @@ def _pillow_errors(source: str, data: bytes) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise PictureProblem("picture-too-large", source=source, reason=Phrase("bomb"), debug=str(error)) from None
     except UnidentifiedImageError as error:
-        raise PictureProblem("picture-unreadable", source=source, reason=_guess_kind(data), debug=str(error)) from None
+        start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        kinds = (phrase for signatures, phrase in _SIGNATURES if start.startswith(signatures))
+        reason = Phrase("is_film") if data[4:8] == b"ftyp" else next(kinds, Phrase("no_picture"))
+        raise PictureProblem("picture-unreadable", source=source, reason=reason, debug=str(error)) from None
     # Damaged bytes make decoders raise anything: OSError, ValueError, KeyError and so on.
     except Exception as error:  # noqa: BLE001
         reason = Phrase("decoding_stopped", said=last_line(error))
@@ -143,20 +140,18 @@ def _pillow_errors(source: str, data: bytes) -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerates_cuts
 
 
-def _guess_kind(data: bytes) -> Phrase:
-    if data[4:8] == b"ftyp":
-        return Phrase("is_film")
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    kinds = (phrase for signatures, phrase in _SIGNATURES if start.startswith(signatures))
-    return next(kinds, Phrase("no_picture"))
-
-
 def _encode(image: Image, source: str) -> Picture:
     from PIL import Image as Pillow  # noqa: PLC0415 - as above
     from PIL import ImageOps  # noqa: PLC0415 - as above
 
     is_photograph = image.format in _JPEG
-    image = _to_eight_bits(image)
+    # Pillow's own conversion to 8 bits would clip everything above 255 to white.
+    if image.mode.startswith("I;16"):
+        image = image.convert("I").point(lambda value: value / _SIXTEEN_TO_EIGHT).convert("L")
+    elif image.mode == "I" and image.format in ("PNG", "PPM"):
+        image = image.point(lambda value: value / _SIXTEEN_TO_EIGHT).convert("L")
+    elif image.mode in ("I", "F"):
+        raise ValueError("32-bit pixels have no fixed scale; scale them to 0 to 255 and convert to 8 bits")
     with suppress(OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):  # of an orientation that is broken
         image = ImageOps.exif_transpose(image)
 
@@ -172,33 +167,14 @@ def _encode(image: Image, source: str) -> Picture:
     if max(original) > LONGEST_SIDE:
         image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Pillow.Resampling.LANCZOS)
     image.info = {}  # metadata, which would be written again
-    data = _to_jpeg(image) if is_photograph else _to_smaller(image, is_transparent=is_transparent)
+    data = _file(image, "JPEG", **_JPEG_OPTIONS) if is_photograph else _file(image, "PNG")
+    has_many_colours = not is_photograph and not is_transparent and image.getcolors(_PHOTOGRAPH_COLOURS) is None
+    if has_many_colours and 2 * len(jpeg := _file(image, "JPEG", **_JPEG_OPTIONS)) < len(data):
+        data = jpeg
     return Picture(data, *image.size, source, shrunk_from=original if image.size != original else None)
 
 
-def _to_eight_bits(image: Image) -> Image:
-    # Pillow's own conversion would clip everything above 255 to white.
-    if image.mode.startswith("I;16"):
-        return image.convert("I").point(lambda value: value / _SIXTEEN_TO_EIGHT).convert("L")
-    if image.mode == "I" and image.format in ("PNG", "PPM"):
-        return image.point(lambda value: value / _SIXTEEN_TO_EIGHT).convert("L")
-    if image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels have no fixed scale; scale them to 0 to 255 and convert to 8 bits")
-    return image
-
-
-def _to_smaller(image: Image, *, is_transparent: bool) -> bytes:
-    """Return a PNG, or a JPEG where the image has many colours and its JPEG takes less than half the bytes."""
+def _file(image: Image, kind: str, **options: int) -> bytes:
     buffer = BytesIO()
-    image.save(buffer, "PNG")
-    png = buffer.getvalue()
-    if is_transparent or image.getcolors(_PHOTOGRAPH_COLOURS) is not None:
-        return png
-    jpeg = _to_jpeg(image)
-    return jpeg if 2 * len(jpeg) < len(png) else png
-
-
-def _to_jpeg(image: Image) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()

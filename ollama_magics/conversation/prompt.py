@@ -23,23 +23,18 @@ _MOST_ALTERNATIVES = 20  # for each token; a server refuses more
 
 @dataclass(frozen=True)
 class Prompt:
-    """A turn as it was typed; what is None or empty comes from the settings.
-
-    ``overrides`` are settings for this prompt alone, by name: those of ``form.sent()``. ``extra`` are options of Ollama by
-    Ollama's names. ``format`` is "json", a JSON schema or a type; ``tools`` are functions that the model may call if ``confirm``
-    returns true.
-    """
+    """A turn as it was typed; what is None or empty comes from the settings."""
 
     text: str
     model: str = ""
     system: str | None = None
     is_verbatim: bool = False  # the system prompt came from a value, in which braces are not replaced
     images: tuple[Picture, ...] = ()
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    extra: Mapping[str, object] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # settings for this prompt alone, by name: those of form.sent()
+    extra: Mapping[str, object] = field(default_factory=dict)  # options of Ollama by Ollama's names
     local_only: bool = False
-    format: Any = None
-    tools: Any = ()
+    format: Any = None  # "json", a JSON schema or a type
+    tools: Any = ()  # functions that the model may call if confirm returns true
     confirm: Callable[[Any], bool] | None = None
     place: Place = field(default_factory=Place)
     new: bool = False
@@ -102,13 +97,7 @@ _PLACEHOLDER = re.compile(r"(?P<escaped>\\)?\{\{\s*(?P<name>[^\W\d]\w*)\s*\}\}")
 
 
 def fill_template(template: str, values: Mapping[str, Any]) -> str:
-    r"""Return the template with every ``{{name}}`` replaced by its value, in one pass; ``\{{name}}`` keeps its braces.
-
-    Raises PromptProblem: name-unknown, value-is-picture (a picture goes beside the prompt) or value-unprintable.
-
-    >>> fill_template("{{x}} and {{y}}", {"x": 1, "y": "{{x}}"})
-    '1 and {{x}}'
-    """
+    r"""Return the template with every ``{{name}}`` replaced in one pass; ``\{{name}}`` stays. Raises PromptProblem."""
 
     def replace(place: re.Match[str]) -> str:
         if place["escaped"]:
@@ -138,10 +127,7 @@ def is_picture(value: Any) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Return a text as it is, a table or array as a Markdown table, and anything else as Python prints it.
-
-    Whatever is not a text is cut at 4000 characters. The text says so, and which rows and columns are left out.
-    """
+    """Return a text as it is, a table or array as a Markdown table, and anything else as Python prints it, cut if it is long."""
     # The kinds are known by their methods. narwhals would read more libraries, but drop the index of pandas.
     if isinstance(value, str):
         return value

@@ -73,21 +73,14 @@ class Replies(ShownOnce, Sequence[Reply]):
         """The replies as a pandas DataFrame with a row for each: model, text, counts, speeds (seconds, tokens), error."""
         import pandas as pd  # noqa: PLC0415 - only who asks for a frame needs pandas
 
+        names = ("tokens", "seconds", "tokens_per_second", "first_token_seconds")
         rows = []
         for place, reply in enumerate(self._replies):
-            stats, error = reply.stats, self.errors.get(place)
-            rows.append(
-                {
-                    "model": reply.model,
-                    "text": exchange_of(reply).partial_text,
-                    "tokens": stats.tokens,
-                    "seconds": stats.seconds,
-                    "tokens_per_second": stats.tokens_per_second,
-                    "first_token_seconds": stats.first_token_seconds,
-                    "done_reason": reply.done_reason,
-                    "error": f"{error.what} [{error.code}]" if error else None,
-                }
-            )
+            row: dict[str, Any] = {"model": reply.model, "text": exchange_of(reply).partial_text}
+            row |= {name: getattr(reply.stats, name) for name in names}
+            error = self.errors.get(place)
+            row |= {"done_reason": reply.done_reason, "error": f"{error.what} [{error.code}]" if error else None}
+            rows.append(row)
         return pd.DataFrame(rows)
 
     def _not_asked(self, request: Any) -> Iterator[Any]:

@@ -294,23 +294,17 @@ def _warnings(exchange: Exchange) -> list[str]:
     """Return what keeps the answer from being whole and plain, one sentence each."""
     context, request, text = exchange.context, exchange.request, exchange.partial_text
     at_limit = exchange.complete and exchange.done_reason == "length"
-    checks = {
-        "cut": at_limit and bool(text),
-        "only_thoughts": at_limit and not text,
-        "shifted": exchange.shifted,
-        "incomplete": exchange.closed and not exchange.complete,
-        "dropped": bool(exchange.dropped),
-        "left_out": bool(exchange.left_out),
-        "no_logprobs": exchange.complete and request.logprobs is True and not exchange.logprobs,
-        "over_maximum": context.requested_context > context.context_length,
-    }
-    counts = {
-        "cut": request.options.get("num_predict", ""),
-        "dropped": exchange.dropped,
-        "left_out": exchange.left_out,
-        "over_maximum": context.context_length,
-    }
-    warnings = [_phrase(exchange, key, count=counts.get(key, "")) for key, is_true in checks.items() if is_true]
+    checks = (
+        ("cut", at_limit and text, request.options.get("num_predict", "")),
+        ("only_thoughts", at_limit and not text, ""),
+        ("shifted", exchange.shifted, ""),
+        ("incomplete", exchange.closed and not exchange.complete, ""),
+        ("dropped", exchange.dropped, exchange.dropped),
+        ("left_out", exchange.left_out, exchange.left_out),
+        ("no_logprobs", exchange.complete and request.logprobs is True and not exchange.logprobs, ""),
+        ("over_maximum", context.requested_context > context.context_length, context.context_length),
+    )
+    warnings = [_phrase(exchange, key, count=count) for key, is_true, count in checks if is_true]
     return warnings + [note.text(context.language) for note in context.notes]
 
 

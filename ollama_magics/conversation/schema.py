@@ -49,23 +49,21 @@ class Schema:
 
 
 def make_schema(kind: Any) -> Schema:
-    """Return the schema of ``"json"``, a JSON schema (a dict), or a type such as ``list[Person]``.
-
-    Raises FormatProblem: format-invalid, format-unsupported, format-class-unknown, format-class-twice or schema-unsupported.
-
-    >>> make_schema(list[int]).decode("[1, 2]")
-    [1, 2]
-    """
+    """Return the schema of ``"json"``, a JSON schema (a dict), or a type such as ``list[Person]``; raises FormatProblem."""
     if kind is None or isinstance(kind, str):
         if kind == "json":
             return Schema("json", msgspec.json.decode)
         raise FormatProblem("format-invalid", kind=repr(kind)[:80])
     if isinstance(kind, dict):
         adapted = adapt_to_server(kind)
-        return Schema(adapted, _checking_decoder(kind, adapted), _is_list(adapted))
-    schema, decoder = _schema_of_type(kind)
-    adapted = adapt_to_server(schema)
-    return Schema(adapted, decoder, _is_list(adapted))
+        decoder = _checking_decoder(kind, adapted)
+    else:
+        schema, decoder = _schema_of_type(kind)
+        adapted = adapt_to_server(schema)
+
+    properties = list(adapted.get("properties", {}).values())
+    only = properties[0] if len(properties) == 1 else {}
+    return Schema(adapted, decoder, is_list="array" in (adapted.get("type"), only.get("type")))
 
 
 def _checking_decoder(schema: dict[str, Any], adapted: dict[str, Any]) -> Callable[[str], Any]:
@@ -121,12 +119,6 @@ def _pydantic_schema(kind: Any) -> tuple[dict[str, Any], Callable[[str], Any]] |
         return None
 
 
-def _is_list(schema: dict[str, Any]) -> bool:
-    properties = list(schema.get("properties", {}).values())
-    only = properties[0] if len(properties) == 1 else {}
-    return "array" in (schema.get("type"), only.get("type"))
-
-
 # What a server's grammar enforces, refuses or ignores: tests/contract checks it against Ollama 0.24.0.
 
 _TYPES = {"object", "array", "string", "integer", "number", "boolean", "null"}
@@ -171,10 +163,10 @@ def _adapt(node: Any, place: str, root: dict[str, Any]) -> dict[str, Any]:
             raise _unsupported(f"{place}.type", types)
     if "$ref" in node:
         _resolve(node["$ref"], root, place)
-    return dict(_adapt_members(node, place, root))
+    return dict(_adapted_members(node, place, root))
 
 
-def _adapt_members(node: dict[str, Any], place: str, root: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _adapted_members(node: dict[str, Any], place: str, root: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in node.items():
         inner_place = f"{place}.{key}"
         if key in _LEFT_OUT or (key == "items" and value is False and "prefixItems" in node):
@@ -260,7 +252,12 @@ class RowReader:
 
 def records(value: Any) -> list[dict[str, Any]]:
     """Return the rows of a value: its elements, those of its only property, or the value itself as one row."""
-    plain = msgspec.to_builtins(value, builtin_types=_KEPT, str_keys=True, enc_hook=_dump)
+    plain = msgspec.to_builtins(
+        value,
+        builtin_types=_KEPT,
+        str_keys=True,
+        enc_hook=lambda one: one.model_dump() if hasattr(one, "model_dump") else str(one),
+    )
     if isinstance(plain, dict) and len(plain) == 1 and isinstance(only := next(iter(plain.values())), list):
         plain = only
     return [_row(element) for element in (plain if isinstance(plain, list) else [plain])]
@@ -268,11 +265,6 @@ def records(value: Any) -> list[dict[str, Any]]:
 
 def _row(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"value": value}
-
-
-def _dump(value: Any) -> Any:
-    dump = getattr(value, "model_dump", None)  # pydantic's
-    return dump() if dump else str(value)
 
 
 def frame(value: Any) -> Any:

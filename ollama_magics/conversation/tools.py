@@ -63,7 +63,15 @@ def _flatten(functions: Any) -> Iterator[Any]:
 
 
 def _make_tool(function: Any) -> Tool:
-    _require_supported(function)
+    if isinstance(function, type):
+        raise _unsupported(function, Phrase("tool_class"))
+    if not callable(function) or not hasattr(function, "__name__"):
+        raise _unsupported(function, Phrase("tool_nameless"))
+    if not function.__name__.isidentifier():
+        raise _unsupported(function, Phrase("tool_lambda"))
+    unwrapped = inspect.unwrap(function)
+    if inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped) or inspect.isgeneratorfunction(unwrapped):
+        raise _unsupported(function, Phrase("tool_asynchronous"))
     try:
         signature = inspect.signature(function, eval_str=True)
     except ValueError:
@@ -103,19 +111,6 @@ def parse_docstring(docstring: str) -> tuple[str, dict[str, str]]:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:_MAX_DESCRIPTION]
-
-
-def _require_supported(function: Any) -> None:
-    """Raise ToolProblem for a class, an object without a name, a lambda, and whatever is asynchronous or a generator."""
-    if isinstance(function, type):
-        raise _unsupported(function, Phrase("tool_class"))
-    if not callable(function) or not hasattr(function, "__name__"):
-        raise _unsupported(function, Phrase("tool_nameless"))
-    if not function.__name__.isidentifier():
-        raise _unsupported(function, Phrase("tool_lambda"))
-    unwrapped = inspect.unwrap(function)
-    if inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped) or inspect.isgeneratorfunction(unwrapped):
-        raise _unsupported(function, Phrase("tool_asynchronous"))
 
 
 def _struct_field(function: Any, parameter: inspect.Parameter) -> tuple[Any, ...]:
@@ -231,7 +226,9 @@ class Toolbox:
             return
 
         try:
-            if self._is_allowed(call):
+            if self._confirm is None:
+                raise ToolProblem("tool-unconfirmed", call=str(call))  # noqa: TRY301 - the call gets its error below
+            if self._confirm(call):
                 _invoke(tool, values, call)
             else:
                 call.error = "the user did not allow this call"
@@ -241,11 +238,6 @@ class Toolbox:
         except KeyboardInterrupt:
             call.error = "interrupted"
             raise
-
-    def _is_allowed(self, call: Call) -> bool:
-        if self._confirm is None:
-            raise ToolProblem("tool-unconfirmed", call=str(call))
-        return self._confirm(call)
 
 
 def _invoke(tool: Tool, values: dict[str, Any], call: Call) -> None:
@@ -257,21 +249,13 @@ def _invoke(tool: Tool, values: dict[str, Any], call: Call) -> None:
                 result.close()
             call.error = f"TypeError: {tool.name} returned something to be awaited, which is not supported"
         else:
-            call.result = _format_result(result)
+            if not isinstance(result, str):
+                is_data = isinstance(result, _DATA) or hasattr(result, "__dataclass_fields__")
+                result = msgspec.json.encode(result, enc_hook=_to_list_or_text).decode() if is_data else str(result)
+            call.result = _cut(_encodable(result), _MAX_RESULT)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a function of the notebook raises goes to the model
         words = _PASSWORDS.sub("…", _encodable(str(error)))
         call.error = _cut(f"{type(error).__name__}: {words}" if words else type(error).__name__, _MAX_ERROR)
-
-
-def _format_result(result: Any) -> str:
-    """Return data as JSON and anything else as its own text; a text that is cut says so."""
-    if isinstance(result, str):
-        text = result
-    elif isinstance(result, _DATA) or hasattr(result, "__dataclass_fields__"):
-        text = msgspec.json.encode(result, enc_hook=_to_list_or_text).decode()
-    else:
-        text = str(result)
-    return _cut(_encodable(text), _MAX_RESULT)
 
 
 def _to_list_or_text(value: Any) -> Any:

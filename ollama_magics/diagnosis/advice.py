@@ -18,7 +18,6 @@ from ollama_magics.server.client import Client
 
 # A command with an address is offered only for an address that has just answered as Ollama. All other advice is general.
 
-
 _PHRASE_KINDS = {"podman": "container"}  # kinds of platform that share a phrase with another
 _CLOUDS = ("kaggle", "colab", "binder", "codespaces")
 _TRY_OTHER_ADDRESSES = {
@@ -98,20 +97,17 @@ def explain(failure: Failure, seconds: float) -> OllamaMagicsError:
     if not isinstance(error, ConnectionProblem):
         return error
     platform = detect_platform(failure.environment)
-    examinations = list(_examinations(failure, platform))
-    findings: dict[str, Any] = dict(probes.in_parallel(examinations, lambda one: (one[0], one[1]()), seconds))
+    findings: dict[str, Any] = dict(probes.in_parallel(_examinations(failure, platform), lambda one: (one[0], one[1]()), seconds))
     context = FailureContext(error, failure.address, platform, attempts=failure.attempts, **findings)
-
     advice = _ADVICE.get(error.code)
     advised = _other_scheme(context) or (advice(context) if advice else error)
     if not context.found:
         return advised
-    first = context.found[0]
-    urls = [one.address.url for one in context.found[:2]]
+    first, shown = context.found[0], context.found[:2]
     endpoint = first.address.origin.partition("//")[2]
     known = Phrase("answers_too", seen=advised.phrase("how_we_know"), found=endpoint, version=first.version)
-    remedy = Joined([Phrase("use_found", url=one.address.url, version=one.version) for one in context.found[:2]])
-    return advised.with_advice(known, remedy).with_repair("base_url", *urls)
+    remedy = Joined([Phrase("use_found", url=one.address.url, version=one.version) for one in shown])
+    return advised.with_advice(known, remedy).with_repair("base_url", *(one.address.url for one in shown))
 
 
 def _examinations(failure: Failure, platform: Platform) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -154,7 +150,10 @@ def _refused(context: FailureContext) -> OllamaMagicsError:
 
     if not address.is_loopback:
         remedy = [Phrase("start_there", host=address.host)]
-        if _is_private(address.host):
+        is_private = "." not in address.host
+        with suppress(ValueError):
+            is_private = ip_address(address.host).is_private
+        if is_private:
             remedy.append(_how_to_listen(platform))
         error = ConnectionProblem("address-refused", **context.facts)
         return error.with_advice(Phrase("refused_on", where=refused), Joined(remedy))
@@ -211,13 +210,6 @@ def _how_to_reach_host(platform: Platform) -> Phrase:
     if platform.host_system in ("desktop", "mac", "windows"):
         return Joined([Phrase("docker_desktop"), _how_to_listen(platform)])
     return Joined([Phrase("docker_linux"), Phrase("docker_narrow")])
-
-
-def _is_private(host: str) -> bool:
-    try:
-        return ip_address(host).is_private
-    except ValueError:
-        return "." not in host
 
 
 def _silent(context: FailureContext) -> OllamaMagicsError:

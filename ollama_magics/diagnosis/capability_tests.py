@@ -66,10 +66,7 @@ class ModelUnderTest:
 
 
 def load(model: ModelUnderTest, on_progress: _OnProgress) -> tuple[str, OllamaMagicsError | None]:
-    """Load the model; return a sentence, and a note where the model does not run on the GPU.
-
-    ``on_progress`` is called with a sentence and a note, or None, until the model is loaded.
-    """
+    """Load the model, reporting a sentence and perhaps a note; return the last, with a note where it is not on the GPU."""
     start = time.monotonic()
 
     def send() -> None:
@@ -88,11 +85,7 @@ def load(model: ModelUnderTest, on_progress: _OnProgress) -> tuple[str, OllamaMa
         on_progress(model.phrase("loading", model=model.name, seconds=f"{spent:.0f}"), note)
 
     BackgroundCall(send, name="ollama-load").wait(report_progress, interval=_POLL_SECONDS)
-    return _load_summary(model, f"{time.monotonic() - start:.1f}")
-
-
-def _load_summary(model: ModelUnderTest, seconds: str) -> tuple[str, OllamaMagicsError | None]:
-    loaded = _in_memory(model)
+    seconds, loaded = f"{time.monotonic() - start:.1f}", _in_memory(model)
     if loaded is None or not loaded.size:
         return model.phrase("load_done_unseen", model=model.name, seconds=seconds), None
     share = f"{100 * loaded.size_vram / loaded.size:.0f} %"
@@ -154,8 +147,6 @@ _ADD = {
         },
     },
 }
-
-
 _TestResult = tuple[str, OllamaMagicsError | None]  # key of a phrase, and why the test failed
 
 

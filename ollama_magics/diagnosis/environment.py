@@ -15,7 +15,6 @@ from ollama_magics.server.sockets import Resolve
 # /.dockerenv exists on some virtual machines without any container, and COLAB_RELEASE_TAG is set on Kaggle too. The platform
 # only decides the order of the advice; an address counts as working when it has answered.
 
-
 LIKELY = 0.5
 _CONTAINER_GROUPS = ("docker", "containerd", "kubepods", "libpod")
 
@@ -39,18 +38,14 @@ def run_program(*command: str) -> str:
 
 @dataclass(frozen=True)
 class Environment:
-    """What the check may read of this machine; tests pass their own.
-
-    ``read_file`` and ``run_program`` return an empty text where there is no such file or program. ``port`` is Ollama's default
-    port.
-    """
+    """What the check may read of this machine; tests pass their own."""
 
     variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
     read_file: Callable[[str], str] = read_file
     modules: Container[str] = field(default_factory=lambda: sys.modules)
     system: str = sys.platform
     resolve: Resolve = socket.getaddrinfo
-    port: int = 11434
+    port: int = 11434  # Ollama's default
     run_program: Callable[..., str] = run_program
 
 

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, TypeVar
@@ -109,10 +109,7 @@ def speaks_tls(host: str, port: int) -> bool:
 def in_parallel(
     items: Iterable[_Item], act: Callable[[_Item], _Result], seconds: float, stop: threading.Event | None = None
 ) -> list[_Result]:
-    """Return the results that came in time, from one daemon thread for each item; late threads are not waited for.
-
-    Raises Cancelled within a slice of 0.2 s after ``stop`` is set; an interrupt takes effect as soon on every system.
-    """
+    """Return the results that came in time, from one daemon thread for each item; ``stop`` ends the wait with Cancelled."""
     results: queue.SimpleQueue[Any] = queue.SimpleQueue()
     work = list(items)
     for item in work:
@@ -128,7 +125,7 @@ def in_parallel(
 
 
 _PATHS = ("/", "/v1/models", "/api/config")
-_SECONDS = 2.5
+_IDENTIFY_SECONDS = 2.5
 _PROXIES = ("nginx", "caddy", "traefik", "squid", "envoy", "haproxy", "cloudflare", "apache", "varnish")
 _LOGIN_WORDS = ('type="password"', "log in", "login", "sign in", "signin", "登录")
 
@@ -145,12 +142,11 @@ def identify(client: Client) -> ServerIdentity | None:
     """Return which server answers, or None where nothing identifies it."""
 
     def get(path: str) -> Page | None:
-        try:
+        with suppress(OllamaMagicsError, Cancelled):
             return client.get_page(path)
-        except (OllamaMagicsError, Cancelled):
-            return None
+        return None
 
-    pages = [page for page in in_parallel(_PATHS, get, _SECONDS) if page]
+    pages = [page for page in in_parallel(_PATHS, get, _IDENTIFY_SECONDS) if page]
     text = "\n".join(page.body.decode("utf-8", "replace") for page in pages).lower()
     servers = " ".join(page.headers.get("server", "") for page in pages).lower()
     is_login = ("<form" in text or "<input" in text) and any(word in text for word in _LOGIN_WORDS)
@@ -188,18 +184,14 @@ def find_other_servers(address: Address, platform: Platform, environment: Enviro
 
     def try_address(other: Address) -> FoundServer | None:
         limits = Timeouts(_ADDRESS_SECONDS, _ADDRESS_SECONDS, _ADDRESS_SECONDS, _ADDRESS_SECONDS)
-        client = None
-        try:
-            client = Client(other, limits, cancelled=stop, resolve=environment.resolve)
-            version = client.version()
+        with (
+            suppress(OllamaMagicsError, Cancelled),
+            closing(Client(other, limits, cancelled=stop, resolve=environment.resolve)) as client,
+        ):
+            found = FoundServer(other, client.version())
             client.installed()
-        except (OllamaMagicsError, Cancelled):
-            return None
-        else:
-            return FoundServer(other, version)
-        finally:
-            if client:
-                client.close()
+            return found
+        return None
 
     tried = candidates(address, platform, environment.port)
     answers = in_parallel(tried, try_address, 1.5 * _ADDRESS_SECONDS)

@@ -18,52 +18,23 @@ from ollama_magics.server.transport import SYSTEM_CONNECTION, ConnectionOptions,
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What a check tests, and how far it goes.
+    """What a check tests, and how far it goes."""
 
-    Parameters
-    ----------
-    typed, source : str
-        The address as it was typed, and where it comes from: *default*, *environment*, *notebook*, *profile* or *saved*.
-    model : str
-        The model to test; empty: the only installed one that has the ability.
-    abilities : tuple of str
-        First what the model is for (*completion*, *embedding*), then the abilities that the settings claim.
-    timeout : float
-        Seconds for a connection.
-    language : str
-        *en* or *zh*, for all sentences of the report.
-    context_length, options, keep_alive
-        Those of later requests, so that the model does not have to be loaded again.
-    key, connection
-        The API key, and proxy, certificates and headers.
-    deep : bool
-        Whether the model is loaded and tested too.
-    probes : bool
-        Whether other addresses may be tried after a failure.
-    denied : tuple of str
-        Abilities that the settings say the model does not have.
-    overridden : str
-        A saved address that an environment variable replaces.
-    recorder : Recorder, optional
-        Records all exchanges, or replays them.
-
-    """
-
-    typed: str
-    source: str = "default"
-    model: str = ""
-    abilities: tuple[str, ...] = ("completion",)
-    timeout: float = 5
+    typed: str  # the address
+    source: str = "default"  # of the address: default, environment, notebook, profile or saved
+    model: str = ""  # empty: the only installed one that has the ability
+    abilities: tuple[str, ...] = ("completion",)  # what the model is for, then the abilities that the settings claim
+    timeout: float = 5  # seconds for a connection
     language: str = "en"
-    context_length: int = 4096
+    context_length: int = 4096  # this and the next two are those of later requests, so that the model is loaded once
     options: Mapping[str, Any] = field(default_factory=dict)
     keep_alive: Any = None
     key: str = field(default="", repr=False)
     connection: ConnectionOptions = field(default=SYSTEM_CONNECTION, repr=False)
-    deep: bool = False
-    probes: bool = True
-    denied: tuple[str, ...] = ()
-    overridden: str = ""
+    deep: bool = False  # whether the model is loaded and tested too
+    probes: bool = True  # whether other addresses may be tried after a failure
+    denied: tuple[str, ...] = ()  # abilities that the settings say the model does not have
+    overridden: str = ""  # a saved address that an environment variable replaces
     recorder: Recorder | None = field(default=None, repr=False)
 
     @property
@@ -217,7 +188,23 @@ class CheckReport:
 
     def as_html(self) -> str:
         """Return the report as an HTML table; text from servers and settings is escaped."""
-        rows = (self._cells(label, stage) for label, stage in self._rows(self.stages))
+        left = "text-align:left;vertical-align:top;padding:2px"
+        rows: list[tuple[Cell, ...]] = []
+        for label, stage in self._rows(self.stages):
+            time = f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
+            faint = f"color:{_GREY};" if stage.state == "not run" else ""
+            advice = ""
+            for error in stage.problems:
+                what = "" if error is stage.error else f"{escape(error.what)} "
+                advice += f'<br>{what}{escape(error.how_we_know)}<div style="{_BOX}">{escape(error.remedy)}</div>'
+            rows.append(
+                (
+                    Cell(_SIGNS[stage.state], f"color:{_COLOURS[stage.state]};{left} 10px 2px 0"),
+                    Cell(label, f"{faint}{left} 12px 2px 0;max-width:11em"),
+                    Cell(stage.sentence, f"{faint}{left} 12px 2px 0;", html=advice),
+                    Cell(time, f"color:{_GREY};{_MILLISECONDS}"),
+                )
+            )
         font = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1, inherit)"
         codes = " · ".join(dict.fromkeys(error.code for stage in self.stages for error in stage.problems))
         code = f'<div style="color:{_GREY};font-size:11px;margin-top:6px">{codes}</div>' if codes else ""
@@ -231,18 +218,6 @@ class CheckReport:
     def _repr_html_(self) -> str | None:
         return None if self.is_json else self.as_html()
 
-    def _cells(self, label: str, stage: Stage) -> tuple[Cell, ...]:
-        time = f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
-        faint = f"color:{_GREY};" if stage.state == "not run" else ""
-        left = "text-align:left;vertical-align:top;padding:2px"
-        told = "".join(_explained(error, is_note=error is not stage.error) for error in stage.problems)
-        return (
-            Cell(_SIGNS[stage.state], f"color:{_COLOURS[stage.state]};{left} 10px 2px 0"),
-            Cell(label, f"{faint}{left} 12px 2px 0;max-width:11em"),
-            Cell(stage.sentence, f"{faint}{left} 12px 2px 0;", html=told),
-            Cell(time, f"color:{_GREY};{_MILLISECONDS}"),
-        )
-
     def _label(self, stage: Stage) -> str:
         return messages.label(f"stage_{stage.name}", self.language)
 
@@ -250,9 +225,3 @@ class CheckReport:
 def _terminal_width(text: str) -> int:
     """Return the width of the text in a terminal, where Chinese characters take two columns."""
     return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
-
-
-def _explained(error: OllamaMagicsError, *, is_note: bool) -> str:
-    how, remedy = escape(error.how_we_know), escape(error.remedy)
-    what = f"{escape(error.what)} " if is_note else ""
-    return f'<br>{what}{how}<div style="{_BOX}">{remedy}</div>'

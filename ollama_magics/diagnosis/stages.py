@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from ollama_magics import messages
 from ollama_magics.diagnosis import capability_tests
@@ -20,7 +21,7 @@ from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.models import SUGGESTIONS, InstalledModels
 from ollama_magics.server.transport import proxy_for
 from ollama_magics.server.transport_errors import of_socket
-from ollama_magics.server.wire import OLDEST_SERVER, ModelCard, full_name, version_number
+from ollama_magics.server.wire import ModelCard, full_name
 
 DEEP_STAGES = ("load", "answer", "tests")
 # The stages before the load end within 10 s, whatever a server does. After _LAST_REQUEST_SECONDS no request is begun; those
@@ -42,11 +43,7 @@ def check(
     environment: Environment | None = None,
     stop: threading.Event | None = None,
 ) -> CheckReport:
-    """Check the connection to a server and, if the request is deep, its model; return the report.
-
-    ``on_progress`` is called with the report so far after every stage, and repeatedly during a long one. Loads no model unless
-    the request is deep. Setting ``stop`` ends the check within 0.2 s.
-    """
+    """Check a server and, if the request is deep, its model; ``on_progress`` gets each report so far, ``stop`` ends the check."""
     return _Check(request, on_progress or (lambda _: None), environment or Environment(), _Stop(stop)).run()
 
 
@@ -105,15 +102,9 @@ class _Check:
         address = self.parsed
         is_direct = address is not None and not self.request.replays and not proxy_for(address, self.request.connection)
         is_name = address is not None and not address.host.replace(".", "").isdigit() and ":" not in address.host
-        is_encrypted = address is not None and address.scheme != "http"
-        return (
-            *(["name"] if is_direct and is_name else []),
-            "connection",
-            *(["encryption"] if is_direct and is_encrypted else []),
-            "server",
-            "model",
-            "abilities",
-        )
+        name = ["name"] if is_direct and is_name else []
+        encryption = ["encryption"] if is_direct and address and address.scheme != "http" else []
+        return (*name, "connection", *encryption, "server", "model", "abilities")
 
     def report(self, *, complete: bool, running: Stage | None = None) -> CheckReport:
         """Return what is known now."""
@@ -202,11 +193,9 @@ class _Check:
     # Stages that identify the server and its models
 
     def check_server(self) -> str:
-        version = self.client.version()
-        if version_number(version) < OLDEST_SERVER:
-            raise RequestRefused("server-too-old", status=200, version=version, host=self.address.host)
+        self.models.require_recent()
         self.installed_count = len(self.client.installed())
-        sentence = self.phrase("is_ollama", version=version)
+        sentence = self.phrase("is_ollama", version=self.models.server_version)
         has_key = bool(self.request.key or self.address.username or self.address.password)
         return self.phrase("key_sent", sentence=sentence) if has_key else sentence
 
@@ -265,9 +254,7 @@ class _Check:
 
     def check_load(self) -> str:
         self.stop.deadline = _FOREVER  # only the user ends a load
-        sentence, note = capability_tests.load(
-            self.model_under_test(), lambda words, slow: self.report_progress("load", words, slow)
-        )
+        sentence, note = capability_tests.load(self.model_under_test(), partial(self.report_progress, "load"))
         self.notes += [note] if note else []
         return sentence
 
@@ -292,8 +279,7 @@ class _Check:
         if self.stop.deadline < _FOREVER:
             self.stop.deadline = self.started + _TOTAL_SECONDS
             seconds = max(0.1, min(seconds, self.stop.deadline - 0.1 - time.monotonic()))
-        attempts = tuple(self.attempts)
-        client = getattr(self, "client", None)
+        client, attempts = getattr(self, "client", None), tuple(self.attempts)
         return explain(Failure(error, self.parsed, self.environment, client, attempts, self.request.probes), seconds)
 
     def cancelled(self) -> OllamaMagicsError:

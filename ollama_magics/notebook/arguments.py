@@ -1,4 +1,4 @@
-"""Read a magic line into its options and the untouched rest."""
+"""Declare the options of each magic, and read a magic line into its options and the untouched rest."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import keyword
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from IPython.core.error import UsageError
+from IPython.core.magic_arguments import argument, argument_group, kwds, magic_arguments
 
 from ollama_magics.errors import SettingError
 from ollama_magics.settings import form, values
+from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, Option
+
+_Magic = TypeVar("_Magic", bound=Callable[..., Any])
+ASK = "?"  # the value of an --api-key without one
 
 # a word: pieces without spaces, or with spaces in quotes; no escape characters, so that Windows paths survive
 _WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
@@ -40,6 +45,89 @@ _VALUES_AFTER_EQUALS = {
     "--logprobs": tuple(map(str, range(21))),
 }
 _KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
+
+
+def prompt_options(magic: _Magic) -> _Magic:
+    """Declare the options of %%ollama and %ollama on a magic, group by group."""
+    grouped: list[Any] = []
+    for group, options in PROMPT_OPTIONS.items():
+        in_cell = [name for name, setting in form.SETTINGS.items() if setting.cell and setting.cell.group == group]
+        grouped += [argument_group(group), *map(_cell_setting, in_cell), *map(_option, options)]
+    return _declared(magic, kwds(usage="%(prog)s [OPTIONS] PROMPT"), *grouped)
+
+
+def embed_options(magic: _Magic) -> _Magic:
+    """Declare the options of %embed and %%embed on a magic."""
+    shared = [_setting(name) for name, setting in form.SETTINGS.items() if setting.embed]
+    return _declared(magic, *map(_option, EMBED_OPTIONS), *shared)
+
+
+def config_options(magic: _Magic) -> _Magic:
+    """Declare one option for each setting, and those that act on all settings, on a magic."""
+    return _declared(
+        magic,
+        *(_setting(name) for name in form.form()),
+        argument("--no-probes", dest="probes", action="store_const", const="no", help="The same as --probes no"),
+        argument("--api-key", nargs="?", const=ASK, help="Ask for the key, which is sent to the current address only"),
+        argument("--save", metavar="NAME", nargs="?", const="default", help="Save the settings as a profile, without keys"),
+        argument("--profile", metavar="NAME", help="Use a profile in this notebook"),
+        argument("--profiles", action="store_true", help="List the profiles"),
+        argument("--forget", metavar="NAME", help="Remove a profile"),
+        argument("--export", metavar="FILE", help="Write the settings to a file, without keys"),
+        argument("--import", dest="import_file", metavar="FILE", help="Take the settings of a file, for this notebook"),
+        argument("--show", action="store_true", help="Show the settings and where each value comes from"),
+        argument("--record", metavar="FILE", help="Write every exchange to a file; with OLLAMA_MAGICS_REPLAY=1 replay it"),
+        argument("--sandbox", action="store_true", help="Start the built-in stand-in server and use it"),
+    )
+
+
+def history_options(magic: _Magic) -> _Magic:
+    """Declare the options of %ollama_history on a magic."""
+    return _declared(
+        magic,
+        argument("--export", action="store_true", help="Return the messages as a list of dicts with role and content"),
+        argument("--clear", action="store_true", help="Delete the turns"),
+    )
+
+
+def check_options(magic: _Magic) -> _Magic:
+    """Declare the options of %ollama_check on a magic."""
+    return _declared(
+        magic,
+        argument("--deep", action="store_true", help="Load the model, ask it, and test what it can do"),
+        argument("--json", action="store_true", help="Show the report as JSON, for programs"),
+    )
+
+
+def _setting(name: str) -> Callable[[Any], Any]:
+    setting = form.SETTINGS[name]
+    repeat, const = isinstance(setting.default_value, tuple), "yes" if form.words(name) == ("no", "yes") else None
+    return _option(Option(form.flag(name), setting.help, name, setting.metavar, repeat=repeat, const=const))
+
+
+def _cell_setting(name: str) -> Callable[[Any], Any]:
+    setting, cell = form.SETTINGS[name], form.SETTINGS[name].cell
+    flags, metavar = f"{cell.letter} {form.flag(name)}", "" if cell.switch else setting.metavar
+    return _option(Option(flags, cell.help or setting.help, name, metavar, repeat=cell.repeat, const=cell.const))
+
+
+def _option(option: Option) -> Callable[[Any], Any]:
+    flags, about = option.flags.split(), option.help.replace("%", "%%")
+    if not option.metavar:
+        return argument(*flags, dest=option.name, action="store_true", help=about)
+    value = {"action": "append"} if option.repeat else {}
+    if option.const is not None:
+        value = {"nargs": "?", "const": option.const}
+    return argument(*flags, dest=option.name, metavar=option.metavar, help=about, **value)
+
+
+def _declared(magic: _Magic, *options: Callable[[Any], Any]) -> _Magic:
+    # magic_arguments collects decorators from the bottom up
+    for option in reversed(options):
+        magic = option(magic)
+    magic = magic_arguments()(magic)
+    magic.parser.allow_abbrev = False  # type: ignore[attr-defined] # set by magic_arguments
+    return magic
 
 
 def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends: bool = False) -> tuple[Namespace, str]:

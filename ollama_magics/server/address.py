@@ -220,7 +220,7 @@ def split_location(location: str) -> tuple[str, str, int | None, str]:
 
 
 def scheme_and_port(scheme: str, host: str, port: int | None) -> tuple[str, int, list[ChangeReason]]:
-    """Return the scheme and port to use, and the reasons for those that were not typed."""
+    """Return the scheme and port to use, as for OLLAMA_HOST, and the reasons for those that were not typed."""
     if host == "ollama.com" and scheme != "https" and port in {None, *_SCHEME_PORTS.values()}:
         return "https", _SCHEME_PORTS["https"], [ChangeReason.CLOUD]
     if scheme:
@@ -296,21 +296,16 @@ def _normal_path(path: str) -> tuple[str, list[ChangeReason]]:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The address of a server.
+    """The address of a server."""
 
-    ``host`` has no brackets; ``path`` is a prefix such as ``/ollama``, or empty. ``reasons`` says why ``url`` differs from the
-    text that was typed, and is empty where it does not. ``typed`` is for showing: one line, shortened, without user name,
-    password and query.
-    """
-
-    typed: str
+    typed: str  # for showing: one line, shortened, without user name, password and query
     scheme: str
-    host: str
+    host: str  # without brackets
     port: int
-    path: str = ""
+    path: str = ""  # a prefix such as "/ollama"
     username: str | None = field(default=None, repr=False)  # a token is often typed as a user name
     password: Secret | None = None
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()  # why ``url`` differs from the text that was typed
 
     @property
     def url(self) -> str:
@@ -342,11 +337,7 @@ class Address:
 
 
 def parse(typed: str) -> Address:
-    """Return the address that a text means; raises AddressError, and no other error, whatever the text.
-
-    An empty text means Ollama's default address. As in OLLAMA_HOST, the default port is 11434, with ``http://`` 80 and with
-    ``https://`` 443; but an invalid port is an error, where Ollama silently uses its default.
-    """
+    """Return the address that a text means, Ollama's default for an empty one; raises AddressError, and no other error."""
     text, changes = apply_steps(typed, _TEXT_STEPS)
     before, userinfo, after = split_userinfo(text)
     if userinfo and re.search(r"[/\\?#\s]", userinfo):

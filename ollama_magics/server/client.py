@@ -37,25 +37,12 @@ from ollama_magics.server.wire import Body, Lines
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Limits in seconds.
+    """Limits in seconds."""
 
-    Attributes
-    ----------
-    connect : float
-        For a connection; on this machine at most 2.
-    first_token : float
-        To the first byte of an answer.
-    idle : float
-        Between two parts of an answer.
-    metadata : float
-        For the answer to a small request, such as the list of models.
-
-    """
-
-    connect: float = 5
-    first_token: float = 600
-    idle: float = 120
-    metadata: float = 10
+    connect: float = 5  # on this machine at most 2
+    first_token: float = 600  # to the first byte of an answer
+    idle: float = 120  # between two parts of an answer
+    metadata: float = 10  # for the answer to a small request, such as the list of models
 
     def for_request(self, address: Address, first: float) -> httpx.Timeout:
         """Return the limits up to the first byte of an answer."""
@@ -84,11 +71,7 @@ class Page:
 
 
 class Client:
-    """Sends requests to one Ollama server.
-
-    Every failure is an OllamaMagicsError. Setting ``cancelled`` ends all waits of this client within 0.2 s with Cancelled.
-    ``recorder`` records every exchange, or answers instead of the server.
-    """
+    """Sends requests to one Ollama server; every failure is an OllamaMagicsError, and ``cancelled`` ends any wait in 0.2 s."""
 
     def __init__(  # noqa: PLR0913 - the options of a connection, by name
         self,
@@ -196,10 +179,7 @@ class Client:
         return self._metadata("POST", "/api/show", wire.card, {"model": model})
 
     def chat(self, request: wire.ChatRequest | wire.GenerateRequest) -> Iterator[wire.Chunk]:
-        """Yield the chunks of the answer as they come, last the one with ``done``; closing the iterator stops the server.
-
-        Raises RequestRefused or a similar error before the first chunk, AnswerCut for an incomplete answer.
-        """
+        """Yield the chunks of the answer; closing the iterator stops the server. Raises AnswerCut for an incomplete answer."""
         path, limits = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts
         started = False
         with self._sent("POST", path, request, limits.first_token) as response:
@@ -234,11 +214,7 @@ class Client:
         buffer: bytearray | None = None,
         turn: AbstractContextManager[object] | None = None,
     ) -> _Decoded:
-        """Return the answer, decoded by a function such as wire.embeddings.
-
-        ``buffer`` takes the bodies of one request after another. ``turn`` is entered when the answer begins, and held while
-        its body is received and decoded.
-        """
+        """Return the decoded answer; ``buffer`` is reused for its body, ``turn`` is held while it is received and decoded."""
         memory = bytearray() if buffer is None else buffer
         most = _MAX_ANSWER + _MEGABYTE * len(request.input)
         sent = self._sent("POST", "/api/embed", request, self._timeouts.first_token)

@@ -23,7 +23,6 @@ from ollama_magics.server.transport import httpcore_url
 # The owner of an address decides where it leads: perhaps to a cloud's metadata service, to a router, or to Ollama itself. So
 # names are resolved here, every IP address is checked, and the connection goes to the checked IP address.
 
-
 Network = IPv4Network | IPv6Network
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address behind a translator (RFC 6052)
 _MAX_REDIRECTS, _LAST_PORT = 5, 65535
@@ -33,25 +32,12 @@ _HEADERS = [(b"User-Agent", b"ollama-magics"), (b"Accept", b"image/*"), (b"Accep
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a download.
+    """The limits of a download."""
 
-    Attributes
-    ----------
-    size : int
-        Bytes of the picture.
-    seconds : float
-        For the whole download.
-    connect : float
-        Seconds for a connection.
-    networks : sequence of IPv4Network or IPv6Network
-        Networks that are allowed besides the public ones.
-
-    """
-
-    size: int = 32 * 1024 * 1024
-    seconds: float = 30
-    connect: float = 5
-    networks: Sequence[Network] = ()
+    size: int = 32 * 1024 * 1024  # bytes
+    seconds: float = 30  # for the whole download
+    connect: float = 5  # seconds for a connection
+    networks: Sequence[Network] = ()  # that are allowed besides the public ones
     resolve: Resolve = field(default=socket.getaddrinfo, repr=False)
 
 
@@ -70,9 +56,14 @@ class _PublicBackend(SlicedBackend):
     def addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
         """Return the IP addresses of a host; raises PictureProblem where one is not public."""
         found = super().addresses(host, port, timeout)
-        for address in found:
-            if not _is_public(address) and not any(ip_address(address) in network for network in self._networks):
-                raise self._refuse("not_public", host=host, address=address)
+        for text in found:
+            address = ip_address(text)
+            is_public = address.is_global and not address.is_multicast
+            if isinstance(address, IPv6Address):  # that of an IPv4 address leads where the translator is
+                inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None,))[0]
+                is_public = is_public and not inner and address not in _NAT64
+            if not is_public and not any(address in network for network in self._networks):
+                raise self._refuse("not_public", host=host, address=text)
         return found
 
 
@@ -138,15 +129,6 @@ class _Download:
 
     def _refusal(self, key: str, **facts: object) -> PictureProblem:
         return PictureProblem("picture-not-fetched", source=shown(self._url), reason=Phrase(key, **facts))
-
-
-def _is_public(text: str) -> bool:
-    address = ip_address(text)
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None,))[0]
-        if inner or address in _NAT64:
-            return False
-    return address.is_global and not address.is_multicast
 
 
 def _header(answer: httpcore.Response, name: bytes) -> str:

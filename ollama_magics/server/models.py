@@ -69,27 +69,29 @@ class InstalledModels:
         return bool(known and known.remote_host) or not InstalledModel(model).is_local
 
     def choose(self, model: str, ability: str) -> str:
-        """Return the model if it has the ability; where none is named, the only installed one that has.
-
-        Raises ModelProblem where it has not, where none has, and where several have.
-        """
-        if not model:
-            return self._only_able(ability)
-        card = self.card(model)
-        if card.capabilities is not None and not card.can(ability):
-            found = self.able(ability, _MAX_LISTED + 1)
+        """Return the model, or the only installed one with the ability; raises ModelProblem where there is no such model."""
+        card = self.card(model) if model else None
+        if card and (card.capabilities is None or card.can(ability)):
+            return model
+        found = self.able(ability, _MAX_LISTED + 1)
+        if card:
             able = Phrase("able_to", models=", ".join(found)) if found else Phrase("none_able")
-            listed = ", ".join(card.capabilities) or "none"
+            listed = ", ".join(card.capabilities or ()) or "none"
             code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
             error = ModelProblem(code, model=model, ability=ability, capabilities=listed, installed=able)
             raise error.with_repair("model", *found[:_MAX_OFFERED])
-        return model
+
+        if len(found) == 1:
+            return found[0]
+        if found:
+            error = ModelProblem("model-ambiguous", ability=ability, models=_listed(found), first=found[0])
+            raise error.with_repair("model", *found[:_MAX_OFFERED])
+        listing = _listing([short(model.name) for model in self._client.installed()])
+        pull = f"ollama pull {SUGGESTIONS.get(ability, 'llama3.2')}"
+        raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
 
     def able(self, ability: str, most: int | None = None) -> list[str]:
-        """Return the installed local models with the ability, the smallest first, at most so many.
-
-        Each costs a request where its card is not known, so that the search ends when enough are found.
-        """
+        """Return the installed local models with the ability, the smallest first; each may cost a request, up to ``most``."""
         models = sorted((model for model in self._client.installed() if model.is_local), key=lambda model: model.size)
         able = (short(model.name) for model in models if self.card(model.name).can(ability))
         return list(islice(able, most))
@@ -108,17 +110,6 @@ class InstalledModels:
         """Drop all cards and digests, since a model may have been pulled or replaced."""
         self._cards.clear()
         self._digests.clear()
-
-    def _only_able(self, ability: str) -> str:
-        able = self.able(ability, _MAX_LISTED + 1)
-        if len(able) == 1:
-            return able[0]
-        if able:
-            error = ModelProblem("model-ambiguous", ability=ability, models=_listed(able), first=able[0])
-            raise error.with_repair("model", *able[:_MAX_OFFERED])
-        listing = _listing([short(model.name) for model in self._client.installed()])
-        pull = f"ollama pull {SUGGESTIONS.get(ability, 'llama3.2')}"
-        raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
 
 
 def _without_separators(name: str) -> str:
@@ -226,10 +217,7 @@ class PullProgress(msgspec.Struct, frozen=True):
 
 
 def pull(client: Client, model: str) -> Iterator[PullProgress]:
-    """Yield the progress of a download; leaving the iteration stops it, and the server keeps what has come.
-
-    Raises RequestRefused (pull-failed) where the server or the registry refuses, or the answer ends early.
-    """
+    """Yield the progress of a download; leaving the iteration stops it. Raises RequestRefused where it fails or ends early."""
 
     def failed(reason: Phrase) -> RequestRefused:
         return RequestRefused("pull-failed", status=200, model=model, reason=reason)

@@ -9,6 +9,7 @@ import zlib
 from base64 import b64decode
 from binascii import Error as NoBase64
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -27,19 +28,15 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 class Exchange(msgspec.Struct, omit_defaults=True):
-    """A request with its answer.
-
-    ``answer`` holds (milliseconds since the request, line); a line is a JSON object, or text where it was none. ``ended`` is
-    empty for a whole answer, else ``interrupted`` (by the user), ``left`` (by the reader), or the names of the errors.
-    """
+    """A request with its answer."""
 
     method: str
     path: str
     request: Any = None
     status: int = 0
     type: str = ""
-    answer: list[tuple[int, Any]] = []
-    ended: str = ""
+    answer: list[tuple[int, Any]] = []  # (milliseconds since the request, line); a line is a JSON object or array, or text
+    ended: str = ""  # "" for a whole answer, "interrupted" by the user, "left" by the reader, or the names of the errors
 
     @property
     def key(self) -> str:
@@ -57,10 +54,7 @@ def new_exchange(method: str, path: str, body: bytes, secrets: Iterable[bytes]) 
 def answer_lines(
     parts: Sequence[tuple[int, bytes]], secrets: Collection[bytes], secrets_of_errors: Collection[bytes]
 ) -> list[tuple[int, Any]]:
-    """Return the lines of an answer that came in these parts, each with the time at which its last byte came.
-
-    An error may come in the middle of an answer, and may name the address: such lines have more secrets.
-    """
+    """Return the lines of an answer, each with the time of its last byte; a line with an error may also name the address."""
     lines: list[tuple[int, Any]] = []
     rest = b""
     for moment, part in parts:
@@ -117,21 +111,15 @@ def _picture_hash(picture: Any) -> str:
     except (NoBase64, ValueError):
         data = str(picture).encode()
     if data.startswith(_PNG):
-        data = _decompressed_png(data)
+        pixels, position = b"", len(_PNG)
+        while position + 8 <= len(data):
+            end = position + 8 + int.from_bytes(data[position : position + 4], "big")
+            if data[position + 4 : position + 8] == b"IDAT":
+                pixels += data[position + 8 : end]
+            position = end + 4  # the checksum
+        with suppress(zlib.error):
+            data = data[len(_PNG) : _PNG_HEADER] + zlib.decompress(pixels)
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def _decompressed_png(data: bytes) -> bytes:
-    chunks, position = b"", len(_PNG)
-    while position + 8 <= len(data):
-        end = position + 8 + int.from_bytes(data[position : position + 4], "big")
-        if data[position + 4 : position + 8] == b"IDAT":
-            chunks += data[position + 8 : end]
-        position = end + 4  # the checksum
-    try:
-        return data[len(_PNG) : _PNG_HEADER] + zlib.decompress(chunks)
-    except zlib.error:
-        return data
 
 
 _MAX_DIFFERENCES = 3  # that are reported
@@ -144,7 +132,12 @@ def nearest(request: Exchange, recorded: Sequence[Exchange]) -> Phrase:
     """Return in words which recorded request is closest and what differs, or that none has its method and path."""
 
     def distance(numbered: tuple[int, Exchange]) -> float:
-        return sum(1 - _similarity(old, new) for _, old, new in _differences(numbered[1].request, request.request))
+        total = 0.0
+        for _, old, new in _differences(numbered[1].request, request.request):
+            total += 1
+            if isinstance(old, str) and isinstance(new, str):
+                total -= difflib.SequenceMatcher(None, old[:_MAX_COMPARED], new[:_MAX_COMPARED]).ratio()
+        return total
 
     same_path = [
         (number, one) for number, one in enumerate(recorded, 1) if (one.method, one.path) == (request.method, request.path)
@@ -155,25 +148,16 @@ def nearest(request: Exchange, recorded: Sequence[Exchange]) -> Phrase:
     if found.key == request.key:
         return Phrase("asked_too_often", count=sum(one.key == request.key for _, one in same_path))
     differences = _differences(found.request, request.request)
-    phrases = [_difference(place, old, new) for place, old, new in differences[:_MAX_DIFFERENCES]]
+    phrases = []
+    for place, old, new in differences[:_MAX_DIFFERENCES]:
+        start = 0  # a long text is cut around the first character that differs
+        if isinstance(old, str) and isinstance(new, str):
+            common = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+            start = max(0, common - _MAX_VALUE // 2)
+        phrases.append(Phrase("differs", place=place, there=_cut(old, start), here=_cut(new, start)))
     if len(differences) > _MAX_DIFFERENCES:
         phrases.append(Phrase("differs", place="…", there="…", here="…"))
     return Phrase("nearest_request", number=number, count=len(recorded), differences=Joined(phrases, "; "))
-
-
-def _similarity(old: Any, new: Any) -> float:
-    if not (isinstance(old, str) and isinstance(new, str)):
-        return 0
-    return difflib.SequenceMatcher(None, old[:_MAX_COMPARED], new[:_MAX_COMPARED]).ratio()
-
-
-def _difference(place: str, old: Any, new: Any) -> Phrase:
-    """Return one difference in words; long texts are cut around the first character that differs."""
-    start = 0
-    if isinstance(old, str) and isinstance(new, str):
-        common = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-        start = max(0, common - _MAX_VALUE // 2)
-    return Phrase("differs", place=place, there=_cut(old, start), here=_cut(new, start))
 
 
 def _cut(value: Any, start: int) -> str:

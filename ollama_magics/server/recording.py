@@ -29,6 +29,8 @@ from ollama_magics.server.recorded_exchange import (
 )
 from ollama_magics.server.transport import Recorder
 
+Sleep = Callable[[float], None]
+_Clock = Callable[[], int]
 _VERSION = 1
 _ABOUT = "Exchanges with an Ollama server, recorded by ollama_magics. It holds prompts and answers in plain text."
 _HEAD = f'{{\n"about": "{_ABOUT}",\n"version": {_VERSION},\n"exchanges": [\n'.encode()
@@ -56,13 +58,16 @@ def read(path: Path) -> list[Exchange]:
     return found.exchanges
 
 
-class RecordingFile:
-    """A new file of exchanges; it may replace a recording or an empty file. Raises RecordingProblem."""
+class RecordingFile(Recorder):
+    """A recorder to a file, which may replace a recording or an empty file; raises RecordingProblem."""
+
+    replays = False
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._lock = path, threading.Lock()
         self._exchanges: list[bytes] = []
         self._size = self._unwritten = 0  # bytes
+        self._problem = ""
         try:
             if path.exists() and path.stat().st_size:
                 read(path)
@@ -70,17 +75,31 @@ class RecordingFile:
         except OSError as error:
             raise RecordingProblem("recording-unwritable", path=path, reason=Phrase("said", said=error.strerror)) from None
 
+    def transport(self, inner: httpx.BaseTransport, sleep: Sleep, secrets: Sequence[str], endpoint: str) -> httpx.BaseTransport:  # noqa: ARG002
+        """Return a transport that records what the inner one sends."""
+        return _RecordingTransport(inner, self, secrets, endpoint)
+
+    def raise_if_failed(self) -> None:
+        """Raise RecordingProblem where an exchange could not be written, since the recording is incomplete."""
+        if self._problem:
+            raise RecordingProblem("recording-unwritable", path=self.path, reason=Phrase("said", said=self._problem))
+
     def add(self, exchange: Exchange) -> None:
-        """Append an exchange; raises OSError. In a large file it may be written together with a later one."""
-        self._exchanges.append(_encoded(exchange))
-        self._unwritten += len(self._exchanges[-1])
-        if self._size < _LARGE or 10 * self._unwritten > self._size:
-            self._write()
+        """Append an exchange, in a large file perhaps together with a later one; the next request reports a failure."""
+        with self._lock:
+            self._exchanges.append(_encoded(exchange))
+            self._unwritten += len(self._exchanges[-1])
+            if self._size < _LARGE or 10 * self._unwritten > self._size:
+                try:
+                    self._write()
+                except OSError as error:
+                    self._problem = error.strerror or str(error)
 
     def close(self) -> None:
-        """Write what is not written yet; raises OSError."""
-        if self._unwritten:
-            self._write()
+        """Write what is not written yet; a failure cannot be reported any more, since the session ends."""
+        with self._lock, suppress(OSError):
+            if self._unwritten:
+                self._write()
 
     def _write(self) -> None:
         # Written to another file and renamed: a crash cannot leave a part of a file.
@@ -107,25 +126,16 @@ def _encoded(exchange: Exchange) -> bytes:
     return b"{\n" + b",\n".join(fields) + b"\n}"
 
 
-_Clock = Callable[[], int]
 _LONG_SECRET = 12  # characters
 
 
 class _RecordingTransport(httpx.BaseTransport):
-    """Sends requests with another transport, and records each exchange once its answer has ended in any way.
+    """Sends requests with another transport, and records each exchange, without secrets, once its answer has ended."""
 
-    ``secrets`` are never written; short ones and ``endpoint``, host and port, are not written in answers that report an error.
-    """
-
-    def __init__(
-        self,
-        inner: httpx.BaseTransport,
-        recorder: _FileRecorder,
-        secrets: Sequence[str],
-        endpoint: str,
-    ) -> None:
+    def __init__(self, inner: httpx.BaseTransport, recorder: RecordingFile, secrets: Sequence[str], endpoint: str) -> None:
         self._inner, self._recorder = inner, recorder
         self._secrets = _long_secrets(secrets)
+        # only errors are cleared of short secrets, and of host and port
         self._secrets_of_errors = [text.encode() for text in (*secrets, endpoint) if text]
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -186,9 +196,7 @@ class _RecordedStream(httpx.SyncByteStream):
 class _ReplayTransport(httpx.BaseTransport):
     """Answers from a recording; with ``sleep`` about as fast as the server, else at once."""
 
-    def __init__(
-        self, inner: httpx.BaseTransport, replay: _FileReplay, sleep: Callable[[float], None] | None, secrets: Sequence[str]
-    ) -> None:
+    def __init__(self, inner: httpx.BaseTransport, replay: _FileReplay, sleep: Sleep | None, secrets: Sequence[str]) -> None:
         self._inner, self._replay, self._sleep = inner, replay, sleep
         self._secrets = _long_secrets(secrets)
 
@@ -207,7 +215,7 @@ class _ReplayTransport(httpx.BaseTransport):
 
 
 class _ReplayedStream(httpx.SyncByteStream):
-    def __init__(self, exchange: Exchange, sleep: Callable[[float], None] | None) -> None:
+    def __init__(self, exchange: Exchange, sleep: Sleep | None) -> None:
         self._exchange, self._sleep, self._clock = exchange, sleep, _clock()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -259,7 +267,6 @@ def _raise_recorded(ended: str) -> None:
         raise failure
 
 
-Sleep = Callable[[float], None]
 # Requests that are sent as often as they happen to be needed: their last answer is repeated.
 _REPEATABLE = {"/api/ps", "/api/show", "/api/tags", "/api/version"}
 
@@ -268,37 +275,8 @@ def open_recording(path: str) -> Recorder:
     """Return a recorder to a new file, or with OLLAMA_MAGICS_REPLAY=1 its replay; raises RecordingProblem."""
     file = Path(path).expanduser()
     if os.environ.get("OLLAMA_MAGICS_REPLAY", "") in ("", "0"):
-        return _FileRecorder(RecordingFile(file))
+        return RecordingFile(file)
     return _FileReplay(file, read(file), is_fast=os.environ.get("OLLAMA_MAGICS_STREAM") == "off")
-
-
-class _FileRecorder(Recorder):
-    replays = False
-
-    def __init__(self, file: RecordingFile) -> None:
-        self._file, self._lock = file, threading.Lock()
-        self._problem = ""
-
-    def transport(self, inner: httpx.BaseTransport, sleep: Sleep, secrets: Sequence[str], endpoint: str) -> httpx.BaseTransport:  # noqa: ARG002
-        return _RecordingTransport(inner, self, secrets, endpoint)
-
-    def raise_if_failed(self) -> None:
-        """Raise RecordingProblem where an exchange could not be written, since the recording is incomplete."""
-        if self._problem:
-            raise RecordingProblem("recording-unwritable", path=self._file.path, reason=Phrase("said", said=self._problem))
-
-    def add(self, exchange: Exchange) -> None:
-        """Write an exchange; a failure does not cost this answer, but is reported by the next request."""
-        with self._lock:
-            try:
-                self._file.add(exchange)
-            except OSError as error:
-                self._problem = error.strerror or str(error)
-
-    def close(self) -> None:
-        """Write what is not written yet; a failure cannot be reported any more, since the session ends."""
-        with self._lock, suppress(OSError):
-            self._file.close()
 
 
 class _FileReplay(Recorder):

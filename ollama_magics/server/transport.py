@@ -23,14 +23,11 @@ from ollama_magics.server.sockets import KeptConnectionClosedError, SlicedBacken
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """How to connect: a proxy (``none``: no proxy) and a CA bundle; where empty, the system's settings apply.
+    """How to connect; for an empty value, the system's settings apply."""
 
-    ``headers`` go with every request; their values may be secrets.
-    """
-
-    proxy: str | Secret = ""
+    proxy: str | Secret = ""  # "none": no proxy
     ca_bundle: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # of every request; the values may be secrets
 
 
 SYSTEM_CONNECTION = ConnectionOptions()
@@ -75,17 +72,14 @@ class SlicedTransport(httpx.BaseTransport):
         self._pool = _pool(address, backend, connection, self.certificates)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the response as soon as its headers have come; the body streams.
-
-        A request on a kept connection that the server closes at that moment is sent once more, on another connection.
-        """
+        """Return the response as soon as its headers have come; the body streams."""
         url = httpcore_url(request.url)
         sent = httpcore.Request(
             request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
         )
         try:
             answer = self._pool.handle_request(sent)
-        except KeptConnectionClosedError:
+        except KeptConnectionClosedError:  # sent once more, on another connection
             answer = self._pool.handle_request(sent)
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
 

@@ -162,10 +162,7 @@ _DECODERS: dict[type[Any], Any] = {
 
 
 def chunk(line: bytes) -> Chunk:
-    """Return one line of an answer as a value; raises RequestRefused for any other line.
-
-    A line with an ``error`` is returned as well: what it means depends on whether it is the first of the stream.
-    """
+    """Return one line of an answer, which may hold an error, as a value; raises RequestRefused for any other line."""
     found = _decoded(line, Chunk)
     if found.message is None and found.response is None and not found.done and found.error is None:
         raise unreadable(line, "it is neither a piece of an answer nor an error")
@@ -219,8 +216,6 @@ def _decoded(body: Body, kind: type[_Struct]) -> _Struct:
 
 # Every request carries "truncate": false, so that the server refuses a prompt that it would otherwise cut silently. Chat knows
 # the option since 0.12.6, embeddings for much longer.
-
-
 _ENCODER = msgspec.json.Encoder()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from ollama_magics.conversation import history_window, tools
@@ -18,20 +19,21 @@ from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
 from ollama_magics.messages import Phrase
+from ollama_magics.server import wire
 from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
-from ollama_magics.server.wire import ChatRequest, GenerateRequest, Message, ModelCard
-from ollama_magics.session.answer_cache import CachedAnswer
+from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message, ModelCard
 from ollama_magics.settings.form import OllamaSettings
-
-if TYPE_CHECKING:
-    from ollama_magics.store.answers import AnswerStore
+from ollama_magics.store import vectors
+from ollama_magics.store.answers import AnswerStore
 
 _LEVELS = ("low", "medium", "high", "max")
 _ALWAYS = ("gptoss", "gpt-oss")  # architectures that know three levels, and think in any case
 _NAMES_LEVELS = ("ThinkLevel", "reasoning_effort")  # in a template of Go or Jinja: this model tells levels apart
 _NAMES_SWITCH = (".Think", "enable_thinking")
+# None of these changes an answer; the model is in the key by its digest.
+_NOT_IN_KEY = {"model", "keep_alive", "stream"}
 _CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
 
 
@@ -100,6 +102,44 @@ class ResponseSpec:
     def fits(self, text: str, done_reason: str) -> bool:
         """Return whether a whole answer is of the type, and not cut inside of an object."""
         return self.schema is None or (done_reason != "length" and self.schema.accepts(text))
+
+
+class CachedAnswer:
+    """Asks like the client does, unless the answer of an equal request is stored; ``stored`` is the day of one that was.
+
+    Only whole answers that ``fits`` accepts are stored, and none if ``digest`` returns an empty text for the model.
+    """
+
+    def __init__(
+        self,
+        answers: AnswerStore,
+        digest: Callable[[str], str],
+        send: Callable[[Any], Iterator[Chunk]],
+        fits: Callable[[str, str], bool],
+    ) -> None:
+        self._answers, self._digest, self._send, self._fits = answers, digest, send, fits
+        self.stored = ""
+
+    def __call__(self, request: ChatRequest | GenerateRequest) -> Iterator[Chunk]:
+        """Yield the stored answer, or the server's as it comes."""
+        digest = self._digest(request.model)
+        if not digest:
+            yield from self._send(request)
+            return
+
+        fields = {name: value for name, value in json.loads(wire.encode(request)).items() if name not in _NOT_IN_KEY}
+        key = vectors.key(digest, fields)(type(request).__name__)
+        if found := self._answers.find(key):
+            lines, self.stored = found[0].split(b"\n"), found[1]
+            yield from map(wire.chunk, lines)
+            return
+
+        chunks: list[Chunk] = []
+        for chunk in self._send(request):
+            chunks.append(chunk)
+            if chunk.done and self._fits("".join(one.text for one in chunks), chunk.done_reason or ""):
+                self._answers.put(key, b"\n".join(map(wire.encode, chunks)))
+            yield chunk
 
 
 _ANY_TEXT = ResponseSpec()

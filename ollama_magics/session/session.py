@@ -11,21 +11,23 @@ from contextlib import ExitStack, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.conversation.conversation import Conversation, Place
+from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.diagnosis import stages
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest
-from ollama_magics.errors import AddressError, PictureProblem, PromptProblem, SettingError
+from ollama_magics.errors import AddressError, Cancelled, OllamaMagicsError, PictureProblem, PromptProblem, SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.models import InstalledModels
 from ollama_magics.server.transport import ConnectionOptions, Recorder
+from ollama_magics.server.wire import full_name
 from ollama_magics.session import build_request
-from ollama_magics.session.server_status import ServerStatus
 from ollama_magics.settings import form
 from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.settings.resolved import ResolvedSettings
+from ollama_magics.store.answers import AnswerStore
+from ollama_magics.store.vectors import VectorStore
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
@@ -33,8 +35,49 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.embeddings.output import Array
     from ollama_magics.server.fetch import Limits
-    from ollama_magics.store.answers import AnswerStore
-    from ollama_magics.store.vectors import VectorStore
+
+_STATUS_LIMITS = Timeouts(connect=0.5, metadata=0.5)  # seconds for one request; a server that takes longer is not asked again
+
+
+class ServerStatus:
+    """Asks, while a cell waits, what the server is doing: from one thread, over a connection of its own, until a first failure.
+
+    ``connected`` returns the client and the models of the session.
+    """
+
+    def __init__(self, connected: Callable[[], tuple[Client, InstalledModels]]) -> None:
+        self._connected = connected
+        self._ended = threading.Event()
+        self._client: Client | None = None
+        self._failed = False
+
+    def ask(self, model: str) -> str:
+        """Return ``loading`` or ``queue`` (which is also reading the prompt), or an empty text where that is not known.
+
+        A server lists a model once it is loaded (0.24.0). One that was loaded under another name that shares its
+        weights is listed under that name.
+        """
+        if self._failed or not model:
+            return ""
+        try:
+            client, models = self._connected()
+            if models.is_remote(model):
+                return ""
+            self._client = self._client or client.sibling(self._ended, _STATUS_LIMITS)
+            loaded = {full_name(found.name) for found in self._client.loaded()}
+        except (OllamaMagicsError, Cancelled):
+            self._failed = True
+            return ""
+        return "queue" if full_name(model) in loaded else "loading"
+
+    def end(self) -> None:
+        """Cancel a request that is under way."""
+        self._ended.set()
+
+    def close(self) -> None:
+        """Close the connection, once no thread uses it."""
+        if self._client:
+            self._client.close()
 
 
 class Session:
@@ -157,10 +200,6 @@ class Session:
         """Return the object that asks, while a cell waits, what the server is doing."""
         return ServerStatus(self.connected)
 
-    def place(self, cell: str, run: str) -> Place:
-        """Return the place of a prompt: its cell and the run of the cell, by the ids of the front end."""
-        return Place(cell, run)
-
     def pictures_of(self, what: Any, name: str = "") -> list[Picture]:
         """Return the pictures in a value of the notebook; raises PictureProblem."""
         from ollama_magics.conversation import image_sources  # noqa: PLC0415 - brings in Pillow, which text does not need
@@ -194,8 +233,6 @@ class Session:
     @cached_property
     def answers(self) -> AnswerStore:
         """The stored answers of cells with --reuse."""
-        from ollama_magics.store.answers import AnswerStore  # noqa: PLC0415 - brings in SQLite
-
         return AnswerStore()
 
     # Embeddings and the check.
@@ -203,8 +240,6 @@ class Session:
     @property
     def store(self) -> VectorStore:
         """The vectors that are kept from one job to the next; made at first use, and closed with the session."""
-        from ollama_magics.store.vectors import VectorStore  # noqa: PLC0415 - brings in SQLite
-
         with self._lock:  # two threads that begin at once share one, which itself knows a fork when it sees one
             if self._store is None:
                 self._store = VectorStore()

@@ -44,9 +44,9 @@ def test_a_server_says_whether_a_model_is_loaded(session: Session) -> None:
     """Not yet, or it is reading the prompt, or the prompt is in the queue."""
     assert om.chat("Hi", model="parrot", keep_alive=0).text
     watch = session.watch()
-    assert watch.look("colours") in ("loading", "queue")
+    assert watch.ask("colours") in ("loading", "queue")
     assert om.chat("What colour?", model="colours", keep_alive="1m").text is not None
-    assert watch.look("colours") == "queue"
-    assert watch.look("no-such-model") == "loading"
+    assert watch.ask("colours") == "queue"
+    assert watch.ask("no-such-model") == "loading"
     watch.end()
     watch.close()

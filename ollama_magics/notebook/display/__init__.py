@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ollama_magics.notebook.display.screens import Screen
-    from ollama_magics.notebook.display.waiting import ServerStatus
+    from ollama_magics.session.session import ServerStatus
 
 
 def open_screen(  # noqa: PLR0913 - each its own matter, by name
@@ -20,7 +20,7 @@ def open_screen(  # noqa: PLR0913 - each its own matter, by name
 
     ``raw``: plain text; ``quiet``: nothing. With OLLAMA_MAGICS_STREAM=off all is shown once, at the end and without times.
     """
-    from ollama_magics.notebook.display import screens, waiting  # noqa: PLC0415 - these bring in the renderer
+    from ollama_magics.notebook.display import screens  # noqa: PLC0415 - brings in the renderer
 
     in_kernel = getattr(shell, "kernel", None) is not None
     is_window = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -30,7 +30,7 @@ def open_screen(  # noqa: PLR0913 - each its own matter, by name
         return screens.Plain(flush=False, times=False) if raw or not in_kernel else screens.ShownAtEnd()
     if raw or not (in_kernel or is_window):
         return screens.Plain(flush=not in_kernel)
-    line = waiting.Waiting(model, language, status())
+    line = screens.Waiting(model, language, status())
     if in_kernel:
         from ollama_magics.notebook.display.notebook import Notebook  # noqa: PLC0415 - only what the screen needs
 

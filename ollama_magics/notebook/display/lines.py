@@ -1,15 +1,19 @@
-"""Settings, notices and a check as lines of a cell."""
+"""Notices and a check as lines of a cell; the settings, and the turns of a conversation, as tables."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
 from ollama_magics import messages
+from ollama_magics.render.tables import Cell, cells_html
+
+if TYPE_CHECKING:
+    from ollama_magics.conversation.conversation import Turn
 
 _SAMPLING = ("system", "temperature", "top_p", "top_k", "seed")
 # the phrase for a setting without a value
@@ -19,9 +23,15 @@ _EMPTY = {
     **dict.fromkeys(_SAMPLING, "server_decides"),
     "keep_alive": "servers_own",
 }
+_MOST_NAMED = 10  # rows in one line
+_LONGEST = 160  # characters of a text
+_TABLE = "border-collapse:collapse;margin:0;font-size:13px"
+_TURN_CELL = "text-align:left;vertical-align:top;padding:2px 14px 2px 0;white-space:pre-wrap"
+_SETTING_CELL = "text-align:left;padding:1px 14px 1px 0"
+_GREY = "color:var(--jp-content-font-color2, #6e7781)"
 
 
-def resolved_value(name: str, value: str, language: str) -> str:
+def _shown_value(name: str, value: str, language: str) -> str:
     """Return a value of a setting on one line, or what holds where it is empty."""
     if not value:
         return messages.phrase(_EMPTY.get(name, "nothing_set"), language)
@@ -35,23 +45,6 @@ def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any) -> Any:
     """
     if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
         return run(lambda _: None)
-    report = _write_check(run) if getattr(shell, "kernel", None) is None else _paint_check(run)
-    report.painted = True
-    return report
-
-
-def _paint_check(run: Callable[[Callable[[Any], None]], Any]) -> Any:
-    handle = display({"text/plain": "…"}, raw=True, display_id=True)
-
-    def paint(report: Any) -> None:
-        handle.update({"text/html": report.as_html(), "text/plain": str(report)}, raw=True)
-
-    last = run(paint)
-    paint(last)
-    return last
-
-
-def _write_check(run: Callable[[Callable[[Any], None]], Any]) -> Any:
     written: set[tuple[str, str]] = set()
 
     def write(report: Any, *, waiting: bool = False) -> None:
@@ -61,12 +54,18 @@ def _write_check(run: Callable[[Callable[[Any], None]], Any]) -> Any:
         sys.stdout.write("".join(f"{line}\n" for line in report.lines(new)))
         sys.stdout.flush()
 
-    last = run(write)
-    write(last, waiting=True)
-    return last
+    def paint(report: Any) -> None:
+        handle.update({"text/html": report.as_html(), "text/plain": str(report)}, raw=True)
 
-
-_MOST_NAMED = 10  # rows in one line
+    if getattr(shell, "kernel", None) is None:
+        report = run(write)
+        write(report, waiting=True)
+    else:
+        handle = display({"text/plain": "…"}, raw=True, display_id=True)
+        report = run(paint)
+        paint(report)
+    report.painted = True
+    return report
 
 
 def say(key: str, language: str, **facts: object) -> None:
@@ -76,7 +75,7 @@ def say(key: str, language: str, **facts: object) -> None:
 
 def say_set(name: str, value: str, why: str, language: str) -> None:
     """Write what a setting is now, and why it differs from what was typed, if it does."""
-    say("set", language, label=messages.label(name, language), value=why or resolved_value(name, value, language))
+    say("set", language, label=messages.label(name, language), value=why or _shown_value(name, value, language))
 
 
 def say_notices(notices: Iterable[tuple[str, Mapping[str, object]]], language: str) -> None:
@@ -100,3 +99,57 @@ def say_rows(report: Any, language: str) -> None:
             shown = ", ".join(map(str, rows[:_MOST_NAMED])) + (" …" if len(rows) > _MOST_NAMED else "")
             parts.append(messages.phrase(key, language, count=len(rows), rows=shown))
     sys.stdout.write(" · ".join(parts) + "\n")
+
+
+class SettingsTable:
+    """Shows itself as HTML in a notebook and as aligned text in a terminal; ``rows`` are (setting, value, source)."""
+
+    def __init__(self, rows: Sequence[tuple[str, str, str]], language: str) -> None:
+        self.rows = []
+        for name, value, source in rows:
+            kind, _, detail = source.partition(" ")
+            shown_source = messages.phrase(f"source_{kind}", language, detail=detail)
+            self.rows.append((messages.label(name, language), _shown_value(name, value, language), shown_source))
+
+    def __repr__(self) -> str:
+        widths = [max(len(row[column]) for row in self.rows) for column in range(2)]
+        return "\n".join(f"{label:{widths[0]}}  {value:{widths[1]}}  {source}" for label, value, source in self.rows)
+
+    def _repr_html_(self) -> str:
+        styles = (f"{_SETTING_CELL};{_GREY}", _SETTING_CELL, f"{_SETTING_CELL};{_GREY};font-size:11px")
+        return cells_html(([Cell(text, style) for text, style in zip(row, styles, strict=True)] for row in self.rows), _TABLE)
+
+
+class HistoryTable:
+    """Shows itself as HTML in a notebook and as text in a terminal; ``others`` are the names of other conversations."""
+
+    def __init__(self, turns: Sequence[Turn], others: Sequence[str], language: str) -> None:
+        self._language = language
+        self.rows = [self._row(number, turn) for number, turn in enumerate(turns, 1)]
+        names = ", ".join(name for name in others if name)
+        self._notes = [] if self.rows else [self._phrase("no_turns")]
+        self._notes += [self._phrase("other_chats", names=names)] if names else []
+
+    def _row(self, number: int, turn: Turn) -> tuple[str, str, str, str, str]:
+        lines = (" ".join(text.split()) for text in (turn.prompt.content, turn.answer.content))
+        prompt, answer = (line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …" for line in lines)
+        if turn.prompt.images:
+            prompt += f" {self._phrase('turn_pictures', count=len(turn.prompt.images))}"
+        if turn.cut:
+            answer += f" {self._phrase('turn_cut')}"
+        return str(number), prompt, answer, turn.model, str(turn.tokens or "")
+
+    def _phrase(self, key: str, **facts: object) -> str:
+        return messages.phrase(key, self._language, **facts)
+
+    def __repr__(self) -> str:
+        lines = [f"{number}  {prompt}\n   {model}: {answer}" for number, prompt, answer, model, _ in self.rows]
+        return messages.strip_controls("\n".join([*lines, *self._notes]))
+
+    def _repr_html_(self) -> str:
+        from ollama_magics.render.answer import answer_html, footer_html  # noqa: PLC0415 - brings in the renderer
+
+        titles = ("", self._phrase("turn_you"), "", self._phrase("turn_model"), self._phrase("turn_tokens"))
+        head = [Cell(title, f"{_TURN_CELL};{_GREY};font-weight:normal") for title in titles]
+        rows = ([Cell(text, _TURN_CELL, 'class="mathjax_ignore"') for text in row] for row in self.rows)
+        return answer_html((cells_html(rows, _TABLE, head) if self.rows else "") + footer_html([], self._notes))

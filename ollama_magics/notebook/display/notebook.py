@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from IPython.display import DisplayHandle
 
 from ollama_magics import messages
 from ollama_magics.conversation.replies import Replies, column_view, column_views
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
-from ollama_magics.notebook.display.waiting import Waiting
+from ollama_magics.notebook.display.screens import Waiting
 from ollama_magics.render import markdown
 from ollama_magics.render.answer import (
     Output,
@@ -29,30 +29,7 @@ from ollama_magics.render.answer import (
 from ollama_magics.render.markdown import Markup
 
 
-class GrowingView(Protocol):
-    """Something that grows and can be shown at any moment."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether something was asked for of which nothing has come yet."""
-
-    def stream(self) -> Iterator[bool]:
-        """Ask for it, and yield whenever there is something new to show; True where that cannot wait."""
-
-    def page(self) -> str:
-        """Return what there is of it as HTML."""
-
-    def render_ahead(self) -> None:
-        """Render what has come, so that the next page costs little."""
-
-    def output(self) -> Output | None:
-        """Return the whole for the last paint; None where nothing came."""
-
-    def close(self) -> None:
-        """End the stream."""
-
-
-class GrowingAnswer:
+class _GrowingAnswer:
     """One reply; finished blocks of it are rendered once."""
 
     def __init__(self, reply: Reply, waiting: Waiting) -> None:
@@ -63,11 +40,9 @@ class GrowingAnswer:
 
     @property
     def waits(self) -> bool:
-        """Whether nothing has come yet."""
         return not self._exchange.begun
 
     def stream(self) -> Iterator[bool]:
-        """Ask for it, and yield whenever it has grown."""
         return (self.has_new_calls() for _ in self._reply if self._exchange.begun)
 
     def has_new_calls(self) -> bool:
@@ -77,11 +52,9 @@ class GrowingAnswer:
         return self._calls_and_rounds != before
 
     def page(self) -> str:
-        """Return the answer so far, or the line of waiting."""
         return answer_html(self.piece(), growing=True)
 
     def render_ahead(self) -> None:
-        """Render the text so far."""
         self.text_html()
 
     def piece(self) -> str:
@@ -95,33 +68,29 @@ class GrowingAnswer:
         return "" if self._exchange.context.schema else self._markup.html(self._exchange.partial_text)
 
     def output(self) -> Output | None:
-        """Return the whole with its figures."""
         if self.waits and not self._reply.complete:
             return None
         return answer_output(answer_view(self._reply), self.text_html())
 
     def close(self) -> None:
-        """End the stream."""
         self._reply.close()
 
 
-class GrowingColumns:
+class _GrowingColumns:
     """The replies of several models; a column that has ended is rendered once, those to come are not there yet."""
 
     def __init__(self, replies: Replies, waiting: Waiting) -> None:
         self._replies, self._waiting = replies, waiting
         self._place = -1
-        self._answer: GrowingAnswer | None = None
+        self._answer: _GrowingAnswer | None = None
         self._columns: list[tuple[str, str]] = []
         self._stream = replies.stream()
 
     @property
     def waits(self) -> bool:
-        """Whether nothing has come of the present model yet."""
         return self._answer is None or self._answer.waits
 
     def stream(self) -> Iterator[bool]:
-        """Ask one model after another, and yield whenever one begins or has grown."""
         for place in self._stream:
             begins = place != self._place
             if begins:
@@ -129,7 +98,7 @@ class GrowingColumns:
                 self._place, self._answer = place, None
                 self._waiting.begin(self._replies.models[place])
             elif self._answer is None:
-                self._answer = GrowingAnswer(self._replies[place], self._waiting)
+                self._answer = _GrowingAnswer(self._replies[place], self._waiting)
             # the figures of the last answer are shown at once: the next model may take minutes to load
             yield begins or (self._answer is not None and self._answer.has_new_calls())
 
@@ -145,16 +114,13 @@ class GrowingColumns:
         return answer_html(columns_html([*self._columns, (self._replies.models[self._place], growing)]), growing=True)
 
     def render_ahead(self) -> None:
-        """Render the text of the column that grows."""
         if self._answer:
             self._answer.render_ahead()
 
     def output(self) -> Output | None:
-        """Return all columns with their figures."""
         return columns_output(column_views(self._replies)) if self._place >= 0 else None
 
     def close(self) -> None:
-        """End the stream of the present model."""
         self._stream.close()
 
 
@@ -173,7 +139,7 @@ class Notebook:
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
-        self._view: GrowingView | None = None
+        self._view: _GrowingAnswer | _GrowingColumns | None = None
         self._handle = DisplayHandle()
         self._lock = threading.RLock()
         self._next_paint = self._next_rendering = 0.0
@@ -198,9 +164,9 @@ class Notebook:
     def show(self, shown: Reply | Replies) -> None:
         """Ask for it and paint while it comes."""
         if isinstance(shown, Replies):
-            self._view = GrowingColumns(shown, self._waiting)
+            self._view = _GrowingColumns(shown, self._waiting)
         else:
-            self._view = GrowingAnswer(shown, self._waiting)
+            self._view = _GrowingAnswer(shown, self._waiting)
         for cannot_wait in self._view.stream():
             now = time.monotonic()
             if cannot_wait or now >= self._next_paint:

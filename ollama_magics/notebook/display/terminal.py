@@ -17,8 +17,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ollama_magics.conversation.exchange import Exchange
-from ollama_magics.notebook.display.screens import ForwardScreen
-from ollama_magics.notebook.display.waiting import Waiting
+from ollama_magics.notebook.display.screens import ForwardScreen, Waiting
 from ollama_magics.render import cleaning, markdown
 
 _FASTEST = 0.1  # seconds between two paints

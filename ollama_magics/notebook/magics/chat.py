@@ -11,17 +11,15 @@ from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import ToolProblem
-from ollama_magics.notebook import arguments
-from ollama_magics.notebook.magics.localized_errors import localized_errors
-from ollama_magics.notebook.options import history_options, prompt_options
+from ollama_magics.notebook import arguments, display, localized_errors
+from ollama_magics.notebook.arguments import history_options, prompt_options
+from ollama_magics.notebook.display import lines
 from ollama_magics.settings import form
 from ollama_magics.settings.values import any_text, count, plain_text
 
 if TYPE_CHECKING:
-    from ollama_magics.conversation.prompt import Prompt
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
-    from ollama_magics.notebook.display.screens import Screen
     from ollama_magics.session.session import Session
 
 
@@ -56,8 +54,8 @@ class ChatMagics(Magics):
         one, complete or not, is _ollama. {{name}} in the prompt is replaced by the value of the variable.
         """
         with localized_errors() as session:
-            from ollama_magics.notebook import display  # noqa: PLC0415 - brings in the renderer
-            from ollama_magics.notebook.display import lines, notebook  # noqa: PLC0415 - as above
+            from ollama_magics.conversation.reply import mark_shown  # noqa: PLC0415 - brings in the renderer
+            from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - as above
 
             options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
             arguments.refuse_both(options)
@@ -72,8 +70,11 @@ class ChatMagics(Magics):
             model = str(options.model[0] if options.model else session.settings.model)
             language, raw, quiet = session.language, options.raw, options.quiet
             with display.open_screen(self.shell, model, language, session.watch, raw=raw, quiet=quiet) as screen:
-                reply = self._reply(session, options, text)
-                self._show(reply, screen)
+                self.shell.user_ns["_ollama"] = reply = self._reply(session, options, text)
+                mark_shown(reply)
+                self._painted.append(partial(mark_shown, reply, shown=False))
+                with reply:
+                    screen.show(reply)
 
             if options.next_cell:
                 notebook.offer(reply.text, self.shell, language)
@@ -98,29 +99,19 @@ class ChatMagics(Magics):
             if options.export:
                 return conversation.exported()
             if options.clear:
-                from ollama_magics.notebook.display import lines  # noqa: PLC0415 - brings in the renderer
-
                 count = len(conversation.turns)
                 conversation.clear()
                 return lines.say("turns_cleared", session.language, count=count)
-            from ollama_magics.notebook.display.listings import HistoryTable  # noqa: PLC0415 - as above
-
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
-            return HistoryTable(conversation.turns, others, session.language)
+            return lines.HistoryTable(conversation.turns, others, session.language)
 
     def _reply(self, session: Session, options: Namespace, text: str) -> Reply | Replies:
-        prompt, models = self._prompt(session, options, text), options.model or ()
-        values = None if options.no_fill else self.shell.user_ns
-        if len(models) > 1:
-            return session.ask_several(prompt, [_text(model, "model") for model in models], values)
-        return session.ask(prompt, values)
-
-    def _prompt(self, session: Session, options: Namespace, text: str) -> Prompt:
+        from ollama_magics.conversation.conversation import Place  # noqa: PLC0415 - as above
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
 
         is_word = isinstance(options.format, str) and options.format == "json"
         kind = "json" if is_word else arguments.named("-f", options.format, self.shell)
-        return Prompt(
+        prompt = Prompt(
             text=text,
             model=_text(options.model[0], "model") if options.model else "",
             system=None if options.system is None else _typed_text(options.system, "system"),
@@ -132,7 +123,7 @@ class ChatMagics(Magics):
             format=options.format if kind is None else kind,  # the expression None is no format, which the error says
             tools=[arguments.named("-t", word, self.shell) for word in options.tools or ()],
             confirm=(lambda _: True) if options.yes else confirm,
-            place=session.place(*_cell(self.shell)),
+            place=Place(*_cell(self.shell)),
             new=options.new,
             once=options.once,
             chat=_text(options.chat, "chat"),
@@ -143,6 +134,10 @@ class ChatMagics(Magics):
             logprobs=None if options.logprobs is None else count(options.logprobs, "logprobs", least=0),
             reuse=options.reuse,
         )
+        values = None if options.no_fill else self.shell.user_ns
+        if len(options.model or ()) > 1:
+            return session.ask_several(prompt, [_text(model, "model") for model in options.model], values)
+        return session.ask(prompt, values)
 
     def _pictures(self, session: Session, word: Any, options: Namespace) -> list[Any]:
         if not isinstance(word, str):  # -i $name was looked up already
@@ -152,15 +147,6 @@ class ChatMagics(Magics):
         if word.lower().startswith(("http://", "https://")):
             return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
         return session.pictures_at(word)
-
-    def _show(self, reply: Reply | Replies, screen: Screen) -> None:
-        self.shell.user_ns["_ollama"] = reply
-        from ollama_magics.conversation.reply import mark_shown  # noqa: PLC0415 - brings in the renderer
-
-        mark_shown(reply)
-        self._painted.append(partial(mark_shown, reply, shown=False))
-        with reply:
-            screen.show(reply)
 
     def forget_painted(self, *_: Any) -> None:
         """Let replies show themselves again once their cell is done."""

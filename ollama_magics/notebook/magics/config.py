@@ -13,16 +13,14 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import Interrupted, SettingError
 from ollama_magics.messages import Phrase
-from ollama_magics.notebook import arguments
+from ollama_magics.notebook import arguments, localized_errors
+from ollama_magics.notebook.arguments import check_options, config_options
 from ollama_magics.notebook.display import lines
-from ollama_magics.notebook.magics.localized_errors import localized_errors
-from ollama_magics.notebook.options import check_options, config_options
 from ollama_magics.secret import BULLETS
 from ollama_magics.settings import form
 
 if TYPE_CHECKING:
     from ollama_magics.diagnosis.report import CheckReport
-    from ollama_magics.session.session import Session
 
 _NUMBERED = re.compile(r"_i\d+")
 _LAST = ("_i00", "_i", "_ii", "_iii")  # the cells before this one, as IPython calls them
@@ -107,8 +105,7 @@ class FormMagics(Magics):
             raise UsageError(message)
 
         with localized_errors() as session:
-            from ollama_magics.notebook.display.listings import SettingsTable  # noqa: PLC0415 - brings in the session
-            from ollama_magics.notebook.magics import config_actions  # noqa: PLC0415 - as above
+            from ollama_magics.notebook.magics import config_actions  # noqa: PLC0415 - brings in the session
 
             if options.sandbox:
                 from ollama_magics import api  # noqa: PLC0415 - brings in the stand-in server
@@ -117,7 +114,7 @@ class FormMagics(Magics):
             reported = config_actions.run(session, options) or options.sandbox
 
             if options.show or (not reported and getattr(self.shell, "kernel", None) is None):
-                return SettingsTable(list(session.described()), session.language)
+                return lines.SettingsTable(list(session.described()), session.language)
             if reported:
                 return None
             from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
@@ -135,17 +132,13 @@ class FormMagics(Magics):
             raise UsageError(message)
         with localized_errors() as session:
             try:
-                return self._checked(session, deep=options.deep, is_json=options.json)
+                if options.json:
+                    return session.check(deep=options.deep).shown_as_json()
+                report: CheckReport = lines.watch_check(lambda paint: session.check(paint, deep=options.deep), self.shell)
             except KeyboardInterrupt:
                 raise Interrupted(code="interrupted-check") from None
-
-    def _checked(self, session: Session, *, deep: bool, is_json: bool) -> CheckReport:
-        if is_json:
-            return session.check(deep=deep).shown_as_json()
-
-        report: CheckReport = lines.watch_check(lambda paint: session.check(paint, deep=deep), self.shell)
-        self._painted.append(report)
-        return report
+            self._painted.append(report)
+            return report
 
     def forget_painted(self, *_: Any) -> None:
         """Let reports show themselves again: the cell that painted them is done."""

@@ -3,34 +3,68 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from getpass import getpass
 from typing import Any
 
 from ollama_magics import messages
 from ollama_magics.errors import SettingError
+from ollama_magics.notebook.arguments import ASK
 from ollama_magics.notebook.display import lines
 from ollama_magics.secret import Secret
 from ollama_magics.session.session import Session
 from ollama_magics.settings import form, profiles
 from ollama_magics.settings.values import clean_key
 
+_OPTIONS = ("profile", "import_file", "api_key", "record", "save", "export", "forget", "profiles")  # in the order of execution
+_BEFORE_VALUES = ("profile", "import_file")
+
 
 def run(session: Session, options: Namespace) -> bool:
     """Carry out the options, values before what is saved; return whether there were any. Raises SettingError."""
-    actions = [(name, act) for name, act in _ACTIONS.items() if getattr(options, name, None) not in (None, False)]
-    values = {name: getattr(options, name) for name in form.form() if getattr(options, name) is not None}
-    early = [(name, act) for name, act in actions if name in ("profile", "import_file")]
+    typed = {name: value for name in _OPTIONS if (value := getattr(options, name, None)) not in (None, False)}
+    values = {name: value for name in form.form() if (value := getattr(options, name)) is not None}
     try:
-        for name, act in early:
-            act(session, getattr(options, name))
+        for name in [name for name in typed if name in _BEFORE_VALUES]:
+            _carry_out(session, name, typed[name])
         if values:
             _say_changed(session, session.configure(values))
-        for name, act in actions[len(early) :]:
-            act(session, getattr(options, name))
+        for name in [name for name in typed if name not in _BEFORE_VALUES]:
+            _carry_out(session, name, typed[name])
     finally:
         lines.say_notices(session.resolved.take_notices(), session.language)
-    return bool(values or actions)
+    return bool(values or typed)
+
+
+def _carry_out(session: Session, option: str, value: Any) -> None:
+    match option:
+        case "profile":
+            changed = session.resolved.use(value)
+            session.forget_models()
+            lines.say("profile_used", session.language, profile=value)
+            _say_changed(session, changed)
+        case "import_file":
+            changed = session.resolved.read_file(value)
+            session.forget_models()
+            _say_changed(session, changed)
+        case "api_key":
+            origin = session.address.origin
+            key = _ask_key(session.language, origin) if value == ASK else _clean(value)
+            session.resolved.hold_key(key)
+            lines.say("key_set" if key else "key_gone", session.language, origin=origin)
+        case "record":
+            session.record(value)
+            lines.say("recording", session.language, path=value)
+        case "save":
+            lines.say("profile_saved", session.language, path=session.resolved.save(value))
+        case "export":
+            session.resolved.export(value)
+            lines.say("exported", session.language, path=value)
+        case "forget":
+            profiles.forget(value)
+            lines.say("profile_forgotten", session.language, profile=value)
+        case "profiles":
+            lines.say_lines(profiles.names() or [messages.phrase("no_profiles", session.language)])
 
 
 def _say_changed(session: Session, names: Iterable[str]) -> None:
@@ -39,29 +73,9 @@ def _say_changed(session: Session, names: Iterable[str]) -> None:
         lines.say_set(name, form.shown(getattr(session.settings, name)), why, session.language)
 
 
-def _use(session: Session, name: str) -> None:
-    changed = session.resolved.use(name)
-    session.forget_models()
-    lines.say("profile_used", session.language, profile=name)
-    _say_changed(session, changed)
-
-
-def _import(session: Session, path: str) -> None:
-    changed = session.resolved.read_file(path)
-    session.forget_models()
-    _say_changed(session, changed)
-
-
-def _hold_key(session: Session, typed: Any) -> None:
-    origin = session.address.origin
-    key = _ask_key(messages.phrase("key_prompt", session.language, origin=origin)) if typed == "?" else _clean(typed)
-    session.resolved.hold_key(key)
-    lines.say("key_set" if key else "key_gone", session.language, origin=origin)
-
-
-def _ask_key(prompt: str) -> Secret | None:
+def _ask_key(language: str, origin: str) -> Secret | None:
     try:
-        return _clean(getpass(prompt))
+        return _clean(getpass(messages.phrase("key_prompt", language, origin=origin)))
     except NotImplementedError:  # ipykernel raises it if the front end cannot ask
         raise SettingError("key-not-asked", reason=messages.Phrase("cannot_ask")) from None
     except EOFError:
@@ -71,40 +85,3 @@ def _ask_key(prompt: str) -> Secret | None:
 def _clean(typed: Any) -> Secret | None:
     text = typed.reveal() if isinstance(typed, Secret) else str(typed)
     return clean_key(text) if text.strip() else None
-
-
-def _save(session: Session, name: str) -> None:
-    lines.say("profile_saved", session.language, path=session.resolved.save(name))
-
-
-def _forget(session: Session, name: str) -> None:
-    profiles.forget(name)
-    lines.say("profile_forgotten", session.language, profile=name)
-
-
-def _export(session: Session, path: str) -> None:
-    session.resolved.export(path)
-    lines.say("exported", session.language, path=path)
-
-
-def _list(session: Session, _: object) -> None:
-    names = profiles.names()
-    lines.say_lines(names or [messages.phrase("no_profiles", session.language)])
-
-
-def _record(session: Session, path: str) -> None:
-    session.record(path)
-    lines.say("recording", session.language, path=path)
-
-
-# option: what it does, in the order of execution
-_ACTIONS: dict[str, Callable[[Session, Any], None]] = {
-    "profile": _use,
-    "import_file": _import,
-    "api_key": _hold_key,
-    "record": _record,
-    "save": _save,
-    "export": _export,
-    "forget": _forget,
-    "profiles": _list,
-}

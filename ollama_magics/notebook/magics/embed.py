@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from ollama_magics.notebook import arguments
-from ollama_magics.notebook.magics.localized_errors import localized_errors
-from ollama_magics.notebook.options import embed_options
+from ollama_magics.notebook import arguments, localized_errors
+from ollama_magics.notebook.arguments import embed_options
+from ollama_magics.notebook.display import lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,9 @@ class EmbedMagics(Magics):
             arguments.refuse_secrets(line.removesuffix(expression), "%embed")
             name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
         if options.show_store or options.forget:
-            _refuse_texts(expression, cell)
+            if expression or cell is not None:
+                message = "--store and --forget tell of the store and embed nothing: run them alone, and the texts after them"
+                raise UsageError(message)
             self._report_store(forget=options.forget)
             return None
         rows = self._rows(options, expression, cell)
@@ -79,24 +81,18 @@ class EmbedMagics(Magics):
             return lazy
         reports: list[EmbedReport] = []
         vectors = session.embed(rows, report=reports.append, **options)
-        self._report_rows(reports[0], session.language)
+        made = reports[0]
+        for key, facts in made.notes:
+            if key != "store_problem" or facts not in self._reported:
+                lines.say(key, session.language, **facts)
+        self._reported = [facts for key, facts in made.notes if key == "store_problem"]
+        if made.failed or made.truncated or made.reused:
+            lines.say_rows(made, session.language)
         if report:
-            self.shell.user_ns[report] = reports[0]
+            self.shell.user_ns[report] = made
         return vectors
 
-    def _report_rows(self, report: EmbedReport, language: str) -> None:
-        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
-
-        for key, facts in report.notes:
-            if key != "store_problem" or facts not in self._reported:
-                lines.say(key, language, **facts)
-        self._reported = [facts for key, facts in report.notes if key == "store_problem"]
-        if report.failed or report.truncated or report.reused:
-            lines.say_rows(report, language)
-
     def _report_store(self, *, forget: bool) -> None:
-        from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
-
         with localized_errors() as session:
             store = session.store
             store.problem = ""
@@ -107,9 +103,3 @@ class EmbedMagics(Magics):
                 lines.say("store_problem", session.language, reason=store.problem)
             else:
                 lines.say("store_size", session.language, rows=rows, size=f"{size / 1e6:.1f}")
-
-
-def _refuse_texts(expression: str, cell: str | None) -> None:
-    if expression or cell is not None:
-        message = "--store and --forget tell of the store and embed nothing: run them alone, and the texts after them"
-        raise UsageError(message)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
@@ -15,7 +15,9 @@ from ollama_magics.diagnosis import stages
 from ollama_magics.diagnosis.report import CheckReport
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
-from ollama_magics.session.session import Session
+
+if TYPE_CHECKING:
+    from ollama_magics.session.session import Session
 
 OnEnd = Callable[[CheckReport, bool], None]  # the report, and whether the user stopped the check
 
@@ -32,8 +34,7 @@ class CheckControls:
     """Checks the current settings in the background, one check at a time.
 
     ``wait_for_key`` returns when a typed key is stored. ``apply_repair`` sets a setting to a value that fixes a failure.
-    ``show_message`` shows a line below the buttons. ``on_verified`` is called when the model itself has answered without an
-    error.
+    ``show_message`` shows a line below the buttons. ``on_verified`` is called when the model has answered without an error.
     """
 
     def __init__(
@@ -111,7 +112,10 @@ class CheckControls:
             return
 
         self.report.value = report.as_html()
-        self.repairs.children = self._buttons_after(run, report)
+        if report.ok:
+            self.repairs.children = () if run.deep else (self.ask_model,)
+        elif report.error:
+            self.repairs.children = [self._repair_button(run, setting, value) for setting, value in report.error.repairs]
         if run.deep and report.ok:
             self._on_verified()
         if run.on_end:
@@ -130,12 +134,6 @@ class CheckControls:
             self.report.value = fields.note_html(str(error), is_warning=True)
             return None
         return stages.check(question, show, stop=run.stop)
-
-    def _buttons_after(self, run: _Run, report: CheckReport) -> tuple[Any, ...]:
-        if report.ok:
-            return () if run.deep else (self.ask_model,)
-        repairs = report.error.repairs if report.error else ()
-        return tuple(self._repair_button(run, setting, value) for setting, value in repairs)
 
     def _repair_button(self, run: _Run, setting: str, value: str) -> Any:
         def repair(_: object) -> None:

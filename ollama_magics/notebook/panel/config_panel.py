@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
@@ -13,11 +13,12 @@ from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
 from ollama_magics.notebook.panel.checking import CheckControls, SaveControls
 from ollama_magics.notebook.panel.fields import SECRET_FIELDS, Fold, KeyField, Row
-from ollama_magics.notebook.panel.model_list import ModelList, ModelLookup, detected_settings
-from ollama_magics.notebook.panel.notes import make_note, model_notes
+from ollama_magics.notebook.panel.model_list import ModelList, ModelLookup, detected_settings, make_note, model_notes
 from ollama_magics.server.models import ModelRegistry
-from ollama_magics.session.session import Session
 from ollama_magics.settings import form
+
+if TYPE_CHECKING:
+    from ollama_magics.session.session import Session
 
 _MAIN = ("model", "base_url", "model_type", "context_length", "max_tokens", "vision", "tools", "embedding_model")
 _MORE = tuple(name for name in form.form() if name not in (*_MAIN, "language"))

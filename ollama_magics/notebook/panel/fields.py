@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 from traitlets import Unicode
@@ -14,9 +14,11 @@ from traitlets import Unicode
 from ollama_magics import messages
 from ollama_magics.errors import Cancelled, OllamaMagicsError
 from ollama_magics.secret import Secret
-from ollama_magics.session.session import Session
 from ollama_magics.settings import form
 from ollama_magics.settings.values import clean_key
+
+if TYPE_CHECKING:
+    from ollama_magics.session.session import Session
 
 LABEL_WIDTH, FIELD_WIDTH = 190, 300  # pixels
 _GAP = 8  # pixels that ipywidgets puts between a label and its field

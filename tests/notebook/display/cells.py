@@ -70,6 +70,10 @@ class Cell:
         """When the last token was sent, in seconds since 1970."""
         return self._sent[0]
 
+    def run(self, code: str) -> str:
+        """Run other code in the kernel; return what it printed."""
+        return self._kernel.run(code).written
+
     def start(self) -> None:
         """Run it without waiting for its end."""
         self._request = self._kernel.start("%ollama hello")

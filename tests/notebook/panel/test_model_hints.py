@@ -2,8 +2,7 @@
 
 import pytest
 
-from ollama_magics.notebook.panel.model_list import detected_settings
-from ollama_magics.notebook.panel.notes import model_notes
+from ollama_magics.notebook.panel.model_list import detected_settings, model_notes
 from ollama_magics.server.wire import ModelCard
 from ollama_magics.settings.form import OllamaSettings
 
