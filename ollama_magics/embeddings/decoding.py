@@ -65,10 +65,7 @@ class Scanner:
         if text is None:
             return None
         first = bytes(text[:_PIECE])
-        return self._scan(text, count, first.count(b",", 0, first.find(b"]")) + 1)
-
-    def _scan(self, text: memoryview, count: int, width: int) -> Numbers | None:
-        """Return the ``(count, width)`` numbers of ``[0.1,-0.2],[0.3,0.4]``, or None where anything in it is unusual."""
+        width = first.count(b",", 0, first.find(b"]")) + 1
         found, done = np.empty(count * width, np.float32), 0
         characters = np.frombuffer(text, np.uint8)
         while done < len(found):

@@ -18,6 +18,14 @@ from ollama_magics.fake_server.responses import ApiError
 MODIFIED_AT = "2026-01-05T09:00:00.123456789+01:00"
 EMBEDDING_LENGTH = 256
 _ARCHITECTURE = "sandbox"
+_DETAILS = {  # of every model; there is no file behind any of them
+    "parent_model": "",
+    "format": "gguf",
+    "family": _ARCHITECTURE,
+    "families": [_ARCHITECTURE],
+    "parameter_size": "0",
+    "quantization_level": "unknown",
+}
 _TEMPLATE = "{{ range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}"
 
 _PART = r"[A-Za-z0-9_][\w.-]{0,79}"
@@ -83,22 +91,10 @@ def find(name: str) -> Model | None:
     return MODELS.get(parts["model"].lower())
 
 
-def details() -> dict[str, Any]:
-    """Return the details of every model; there is no file behind any of them."""
-    return {
-        "parent_model": "",
-        "format": "gguf",
-        "family": _ARCHITECTURE,
-        "families": [_ARCHITECTURE],
-        "parameter_size": "0",
-        "quantization_level": "unknown",
-    }
-
-
 def tags() -> dict[str, Any]:
     """Return the answer of /api/tags, which in 0.24.0 does not list capabilities."""
     entries = [
-        {**model.identity(), "modified_at": MODIFIED_AT, "size": model.size, "digest": model.digest(), "details": details()}
+        {**model.identity(), "modified_at": MODIFIED_AT, "size": model.size, "digest": model.digest(), "details": _DETAILS}
         for model in MODELS.values()
     ]
     return {"models": entries}
@@ -109,7 +105,7 @@ def show(model: Model) -> dict[str, Any]:
     return {
         "modelfile": f"# A model of the stand-in; it has no file.\nFROM {model.tagged}\nTEMPLATE {_TEMPLATE}\n",
         "template": _TEMPLATE,
-        "details": details(),
+        "details": _DETAILS,
         "model_info": {
             "general.architecture": _ARCHITECTURE,
             "general.parameter_count": 0,
@@ -174,7 +170,7 @@ class LoadedModels:
                     **MODELS[name].identity(),
                     "size": MODELS[name].size,
                     "digest": MODELS[name].digest(),
-                    "details": details(),
+                    "details": _DETAILS,
                     "expires_at": expires.isoformat().replace("+00:00", "Z"),
                     "size_vram": 0,
                     "context_length": loaded.context_length,

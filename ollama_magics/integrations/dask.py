@@ -50,7 +50,16 @@ def embed(texts: Any, model: str = "", *, lengths: bool = False, api_key_env: st
 
     parts = _partitions(texts)
     options = {name: value for name, value in options.items() if value is not None}
-    _refuse_eager_options(options)
+    refused = [name for name in ("report", "lines") if name in options]
+    if refused or options.get("on_error") == "skip":
+        value, reason = ", ".join(refused) or "skip", "A lazy array has no place for a report, a file, or which rows are left."
+        raise SettingError(
+            "setting-invalid", value=value, setting="a dask collection", reason=reason, example='on_error="nan" keeps rows'
+        )
+    servers = options.get("base_url", "")
+    for url in servers.split(",") if isinstance(servers, str) else servers:
+        refuse_secrets(url, "")
+
     remote = describe_session(api_key_env=api_key_env)
     session = remote.open()
     model = model or session.embedding_model() or session.installed.choose("", "embedding")
@@ -96,18 +105,6 @@ def _partitions(texts: Any) -> list[Any]:
         instead = 'om.embed(ddf["text"])   ·   anything else: om.embed(texts.compute())'
         raise EmbeddingProblem("input-not-texts", kind=f"A dask {kind.__name__}", reason=reason, instead=instead)
     return list(texts.to_delayed())
-
-
-def _refuse_eager_options(options: dict[str, Any]) -> None:
-    refused = [name for name in ("report", "lines") if name in options]
-    if refused or options.get("on_error") == "skip":
-        value, reason = ", ".join(refused) or "skip", "A lazy array has no place for a report, a file, or which rows are left."
-        raise SettingError(
-            "setting-invalid", value=value, setting="a dask collection", reason=reason, example='on_error="nan" keeps rows'
-        )
-    servers = options.get("base_url", "")
-    for url in servers.split(",") if isinstance(servers, str) else servers:
-        refuse_secrets(url, "")
 
 
 def _count_rows(texts: Any, parts: Sequence[Any], *, lengths: bool) -> Sequence[float]:
