@@ -39,7 +39,7 @@ def _parser() -> ArgumentParser:
     pull = commands.add_parser("pull", help="let the server download a model")
     pull.add_argument("name", metavar="NAME", help="as in the library: llama3.2, gemma3:4b")
     for command, run in ((check, _check), (models, _models), (pull, _pull)):
-        for name in form.form():
+        for name in form.names():
             about, metavar = form.explain(name).replace("%", "%%"), form.SETTINGS[name].metavar
             command.add_argument(form.flag(name), dest=name, metavar=metavar, help=about)
         command.add_argument("--no-probes", dest="probes", action="store_const", const="no", help="the same as --probes no")
@@ -56,7 +56,7 @@ def _parser() -> ArgumentParser:
 def _configure(options: Namespace) -> None:
     if options.profile:
         api.use_profile(options.profile)
-    api.configure(**{name: value for name in form.form() if (value := getattr(options, name)) is not None})
+    api.configure(**{name: value for name in form.names() if (value := getattr(options, name)) is not None})
 
 
 def _check(options: Namespace) -> int:

@@ -100,7 +100,7 @@ def configure(  # noqa: PLR0913 - one parameter for each setting
     """
     given = dict(locals())
     session = current()
-    session.configure({name: given[name] for name in form.form() if given[name] is not UNCHANGED})
+    session.configure({name: given[name] for name in form.names() if given[name] is not UNCHANGED})
     for key, facts in session.resolved.take_notices():
         warnings.warn(messages.notice(key, facts, session.language), stacklevel=3)
 
@@ -176,7 +176,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
         model=model,
         system=system,
         images=tuple(picture for what in images for picture in session.pictures_of(what)),
-        overrides={name: given[name] for name in form.sent()},
+        overrides={name: given[name] for name in form.request_places()},
         extra=options or {},
         local_only=local_only,
         format=format,

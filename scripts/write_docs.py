@@ -71,7 +71,7 @@ def _settings_table() -> str:
             settings.unit(name),
             settings.explain(name),
         )
-        for name in settings.form()
+        for name in settings.names()
     ]
     return _markdown(("setting", "flag", "default", "range", "unit", "meaning"), rows)
 
@@ -97,7 +97,7 @@ def _options_tables(magic: str) -> str:
 
 def _rows(magic: str, actions: Iterable[Any]) -> list[tuple[str, ...]]:
     """Return the rows of the table; the options that set a setting stand in the table of settings instead."""
-    elsewhere = {settings.flag(name) for name in settings.form()} if magic == "ollama_config" else set()
+    elsewhere = {settings.flag(name) for name in settings.names()} if magic == "ollama_config" else set()
     shown = [action for action in actions if action.option_strings and not elsewhere & set(action.option_strings)]
     return [(_spelling(action), _help(action)) for action in shown]
 

@@ -95,7 +95,7 @@ def has_phrase(key: str, language: str) -> bool:
 
 def notice(key: str, facts: Mapping[str, object], language: str = "en") -> str:
     """Return a phrase in which ``{label}`` is the label of the setting in ``facts["setting"]``."""
-    return phrase(key, language, **{"label": label(str(facts.get("setting", "")), language), **facts})
+    return Phrase(key, **{"label": Label(str(facts.get("setting", ""))), **facts}).text(language)
 
 
 def label(key: str, language: str = "en") -> str:

@@ -66,7 +66,7 @@ def config_options(magic: _Magic) -> _Magic:
     """Declare one option for each setting, and those that act on all settings, on a magic."""
     return _declared(
         magic,
-        *(_setting(name) for name in form.form()),
+        *(_setting(name) for name in form.names()),
         argument("--no-probes", dest="probes", action="store_const", const="no", help="The same as --probes no"),
         argument("--api-key", nargs="?", const=ASK, help="Ask for the key, which is sent to the current address only"),
         argument("--save", metavar="NAME", nargs="?", const="default", help="Save the settings as a profile, without keys"),

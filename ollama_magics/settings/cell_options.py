@@ -19,8 +19,9 @@ class Option:
     """One option of a magic.
 
     ``flags`` are its spellings, with a space between them. Without a ``metavar`` it is a switch. ``name`` is that of its value in
-    the parsed line. ``wire`` is the place of its value in the body of a request; an option without such a place says where it
-    ``acts``. ``repeat``: it may be typed several times. ``const``: its value if none is typed.
+    the parsed line. ``wire`` is the place of its value in the body of a request, and ``options.*`` that of the option it names;
+    an option without such a place says where it ``acts``. ``repeat``: it may be typed several times. ``const``: its value if none
+    is typed.
     """
 
     flags: str
@@ -75,7 +76,7 @@ PROMPT_OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("--forget", "Delete all stored answers", "forget", acts="store", magic_only=True),
         Option("--strict", "Leave out no earlier turns, and refuse an answer longer than the context", "strict", wire="shift"),
     ),
-    ANSWER: (Option("-O", "Any other option of Ollama; repeatable", "options", "KEY=VALUE", wire="options.min_p", repeat=True),),
+    ANSWER: (Option("-O", "Any other option of Ollama; repeatable", "options", "KEY=VALUE", wire="options.*", repeat=True),),
     DISPLAY: (
         Option("--raw", "Show the answer as plain text", "raw", acts=_NOTEBOOK, magic_only=True),
         Option("--quiet", "Show nothing", "quiet", acts=_NOTEBOOK, magic_only=True),
@@ -123,7 +124,7 @@ EMBED_OPTIONS: tuple[Option, ...] = (
     Option("--verify", "Embed some texts again alone, and compare", "verify", acts="additional requests"),
     Option("--any-model", "Accept a model that is not listed as an embedding model", "any_model", acts="check"),
     Option("--context", "Context length, sent as num_ctx; takes 8k", "context", "N", wire="options.num_ctx"),
-    Option("-O", "Another option of Ollama; repeatable", "options", "KEY=VALUE", wire="options.num_thread", repeat=True),
+    Option("-O", "Another option of Ollama; repeatable", "options", "KEY=VALUE", wire="options.*", repeat=True),
     Option("--base-url", "Several servers that share the work", "base_url", "A,B", acts="address of the requests"),
     Option("--no-store", "Do not read or write stored vectors", "no_store", other_name="store", acts="store"),
     Option("--store", "Show the size of the store", "show_store", acts="store", magic_only=True),
@@ -132,7 +133,7 @@ EMBED_OPTIONS: tuple[Option, ...] = (
 
 # Fields of a request that are no options of Ollama, with the option of ours that sets each.
 _ELSEWHERE = {
-    **{wire: form.flag(name) for name, wire in form.sent().items()},
+    **{wire: form.flag(name) for name, wire in form.request_places().items()},
     **{option.wire: option.flags.split()[-1] for group in PROMPT_OPTIONS.values() for option in group},
     "model": "--model",
     "system": "--system",
@@ -157,13 +158,15 @@ def _fraction(text: str) -> float:
     return value
 
 
-_KINDS: dict[str, tuple[Callable[[str], Any], str, str]] = {
+# Each option of Ollama: how its text is read, the phrase that names the kind, and an example. Those that are settings drop out.
+_ALL_KINDS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     **dict.fromkeys(("num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread"), (_whole, "kind_whole", "1")),
     **dict.fromkeys(("repeat_last_n", "draft_num_predict"), (_whole, "kind_whole", "64")),
     **dict.fromkeys(("min_p", "typical_p"), (_fraction, "kind_number", "0.05")),
     **dict.fromkeys(("repeat_penalty", "presence_penalty", "frequency_penalty"), (_fraction, "kind_number", "1.1")),
     "use_mmap": (lambda text: _SWITCHES[text.lower()], "kind_switch", "true"),
 }
+_KINDS = {name: kind for name, kind in _ALL_KINDS.items() if name not in form.ollama_options()}
 
 
 def runner_options(typed: Mapping[str, object]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Setting(TraitType):
     ``wire`` is the place of its value in the body of /api/chat and /api/generate, such as ``options.num_ctx``, and ``encode``
     returns the value as the server takes it, or None to leave it out. A setting without such a place says where it ``acts``.
     ``types`` are the model types that use it; ``cell`` makes it an option of %%ollama, and ``embed`` one of %embed.
+    ``when_empty`` is the key of the phrase that is shown for an empty value.
     """
 
     def __init__(  # noqa: PLR0913 - the declaration of a setting
@@ -60,11 +61,13 @@ class Setting(TraitType):
         types: tuple[str, ...] = (),
         cell: InCell | None = None,
         embed: bool = False,
+        when_empty: str = "nothing_set",
     ) -> None:
         super().__init__(default, help=about)
         self.read, self.unit, self.metavar = read, unit, metavar
         self.wire, self.encode, self.acts = wire, encode, acts
         self.types, self.cell, self.embed = types, cell, embed
+        self.when_empty = when_empty
         self.tag(config=True)
 
     def validate(self, obj: Any, value: Any) -> Any:
@@ -88,6 +91,7 @@ class OllamaSettings(Configurable):
         metavar="NAME",
         acts="model of the request",
         cell=InCell(MODEL, "Model that answers; repeatable: each model answers, in columns", "-m", repeat=True),
+        when_empty="model_chosen",
     )
     base_url = Setting(
         values.address,
@@ -131,6 +135,7 @@ class OllamaSettings(Configurable):
         "Model of %embed; empty: the model above if it embeds, else the only one that does",
         acts="model of the request for embeddings",
         types=TEXT,
+        when_empty="model_chosen",
     )
     system = Setting(
         values.plain_text,
@@ -140,6 +145,7 @@ class OllamaSettings(Configurable):
         acts="first message, or system prompt of a completion",
         types=TEXT,
         cell=InCell(PROMPT, "System prompt; $name takes it from a variable", "-s"),
+        when_empty="models_default",
     )
     temperature = Setting(
         values.temperature,
@@ -149,15 +155,17 @@ class OllamaSettings(Configurable):
         wire="options.temperature",
         types=TEXT,
         cell=InCell(ANSWER),
+        when_empty="models_default",
     )
     top_p = Setting(
-        values.top_p,
+        values.fraction,
         None,
         "Probability mass of the tokens to sample from; empty: the model's default",
         metavar="X",
         wire="options.top_p",
         types=TEXT,
         cell=InCell(ANSWER),
+        when_empty="models_default",
     )
     top_k = Setting(
         values.top_k,
@@ -168,6 +176,7 @@ class OllamaSettings(Configurable):
         wire="options.top_k",
         types=TEXT,
         cell=InCell(ANSWER),
+        when_empty="models_default",
     )
     seed = Setting(
         values.whole,
@@ -177,6 +186,7 @@ class OllamaSettings(Configurable):
         wire="options.seed",
         types=TEXT,
         cell=InCell(ANSWER),
+        when_empty="models_default",
     )
     stop = Setting(
         values.stops,
@@ -205,6 +215,7 @@ class OllamaSettings(Configurable):
         wire="keep_alive",
         cell=InCell(MODEL),
         embed=True,
+        when_empty="servers_default",
     )
     connect_timeout = Setting(
         values.seconds, 5.0, "Longest wait for a connection (at most 2 on this machine)", unit="seconds", acts="client"
@@ -214,7 +225,11 @@ class OllamaSettings(Configurable):
     )
     idle_timeout = Setting(values.seconds, 120.0, "Longest wait between two tokens", unit="seconds", acts="client")
     ca_bundle = Setting(
-        values.certificates, "", "File or folder of certificates to trust; empty: the system's", acts="connection of the client"
+        values.certificates,
+        "",
+        "File or folder of certificates to trust; empty: the system's",
+        acts="connection of the client",
+        when_empty="systems_default",
     )
     headers = Setting(
         values.headers,
@@ -223,7 +238,11 @@ class OllamaSettings(Configurable):
         acts="headers of every request",
     )
     proxy = Setting(
-        values.proxy, "", "Proxy for other machines; none: no proxy; empty: the system's", acts="connection of the client"
+        values.proxy,
+        "",
+        "Proxy for other machines; none: no proxy; empty: the system's",
+        acts="connection of the client",
+        when_empty="systems_default",
     )
     key_store = _choice(
         "notebook",
@@ -251,25 +270,25 @@ class OllamaSettings(Configurable):
 
     def changed(self) -> dict[str, Any]:
         """Return the settings that differ from their defaults, by name."""
-        return {name: getattr(self, name) for name in form() if getattr(self, name) != default(name)}
+        return {name: getattr(self, name) for name in names() if getattr(self, name) != default(name)}
 
 
 SETTINGS: Mapping[str, Any] = {name: trait for name, trait in OllamaSettings.__dict__.items() if isinstance(trait, Setting)}
 
 
-def form() -> list[str]:
+def names() -> list[str]:
     """Return the names of all settings in the order of the panel."""
     return list(SETTINGS)
 
 
-def sent() -> dict[str, str]:
+def request_places() -> dict[str, str]:
     """Return the settings whose values are sent, each with its place in the body of a request, such as ``options.num_ctx``."""
     return {name: setting.wire for name, setting in SETTINGS.items() if setting.wire}
 
 
 def ollama_options() -> dict[str, str]:
     """Return the settings that are options of Ollama, by the names that Ollama gives them."""
-    return {wire.removeprefix("options."): name for name, wire in sent().items() if wire.startswith("options.")}
+    return {wire.removeprefix("options."): name for name, wire in request_places().items() if wire.startswith("options.")}
 
 
 def unused(model_type: str) -> tuple[str, ...]:
@@ -314,6 +333,13 @@ def shown(value: Any) -> str:
     if isinstance(value, (float, int)):
         return f"{value:.12g}"
     return "" if value is None else str(value)
+
+
+def shown_on_line(name: str, value: str) -> str | messages.Phrase:
+    """Return a value that ``shown`` returned on one line, or the phrase for an empty one."""
+    if value:
+        return " · ".join(value.splitlines())
+    return messages.Phrase(SETTINGS[name].when_empty if name in SETTINGS else "nothing_set")
 
 
 _shared: OllamaSettings | None = None

@@ -20,7 +20,8 @@ from tomlkit.exceptions import TOMLKitError
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret
-from ollama_magics.settings.form import OllamaSettings, form
+from ollama_magics.settings import form
+from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.settings.values import clean_key
 
 DEFAULT = "default"
@@ -257,8 +258,8 @@ def _settings(document: Any, path: Path) -> dict[str, Any]:
     settings = OllamaSettings()
     found = document.get("settings", {}).unwrap() if "settings" in document else {}
     for name, value in found.items():
-        if name not in form():
-            near = difflib.get_close_matches(name, form(), n=1)
+        if name not in form.names():
+            near = difflib.get_close_matches(name, form.names(), n=1)
             reason = Phrase("near_setting", near=near[0]) if near else Phrase("unknown_setting")
             raise SettingError("profile-invalid", path=path, name=name, reason=reason)
         pairs = value.items() if name == "headers" and isinstance(value, Mapping) else None

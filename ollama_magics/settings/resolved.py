@@ -53,8 +53,8 @@ def describe_key(find: Callable[[], tuple[str, str]]) -> tuple[str, str]:
 def require_known(values: Mapping[str, Any]) -> None:
     """Raise SettingError for a name that is no setting."""
     for name in values:
-        if name not in form.form():
-            known = ", ".join(form.form())
+        if name not in form.names():
+            known = ", ".join(form.names())
             raise SettingError("setting-unknown", setting=name, known=known)
 
 
@@ -87,7 +87,7 @@ class ResolvedSettings:
         self._origins: dict[str, str] = {}
         for name in _BOUND:
             self._bind(name)
-        chosen.observe(self._follow, names=form.form())
+        chosen.observe(self._follow, names=form.names())
 
     # The address.
 
@@ -189,8 +189,8 @@ class ResolvedSettings:
         self._typed, self._detected = self._typed - self._detected, set()
         self._merge()
         for stays in sorted(set(found) & self._typed):
-            if getattr(self.settings, stays) != found[stays]:
-                self.notices.append(("stays", {"setting": stays, "value": form.shown(getattr(self.settings, stays))}))
+            if (value := getattr(self.settings, stays)) != found[stays]:
+                self.notices.append(("stays", {"setting": stays, "value": form.shown_on_line(stays, form.shown(value))}))
         if origin != self._origin():
             self._drop_foreign_secrets()
         return [name for name, value in self._values().items() if value != before[name]]
@@ -238,7 +238,7 @@ class ResolvedSettings:
         merged = {**self._saved, **self._named}
         self._is_merging = True
         try:
-            for name in form.form():
+            for name in form.names():
                 if name not in self._typed:
                     setattr(self.settings, name, merged.get(name, form.default(name)))
         finally:
@@ -303,7 +303,7 @@ class ResolvedSettings:
 
     def described(self) -> Iterator[tuple[str, str, str]]:
         """Yield each setting with its value and its source; of the key, the source alone."""
-        for name in form.form():
+        for name in form.names():
             if name == "base_url":
                 source = f"over {self.overridden}" if self.overridden else self.typed_address()[1]
                 yield name, self.address.url, f"profile {self.profile}" if source == "profile" else source
@@ -322,7 +322,7 @@ class ResolvedSettings:
         return "saved" if name in self._saved else "default"
 
     def _values(self) -> dict[str, Any]:
-        return {name: getattr(self.settings, name) for name in form.form()}
+        return {name: getattr(self.settings, name) for name in form.names()}
 
     @contextmanager
     def restored_at_end(self) -> Iterator[None]:

@@ -152,7 +152,7 @@ context_length = AtLeast(1)
 most_tokens = AtLeast(1, (-1, -2))  # no limit, and the rest of the context
 top_k = AtLeast(0)
 temperature = Between(0, 10)
-top_p = Between(0, 1)
+fraction = Between(0, 1)
 seconds = Between(0.1, 86_400)
 think = OneOf(("auto", "off", "on", "low", "medium", "high", "max"))
 

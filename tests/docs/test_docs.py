@@ -90,7 +90,7 @@ def test_the_table_of_settings_follows_from_their_declaration() -> None:
     rows = [
         f"| `{name}` | `{settings.flag(name)}` | {settings.shown(settings.default(name))} | {settings.limits(name)} "
         f"| {settings.unit(name)} | {settings.explain(name)} |"
-        for name in settings.form()
+        for name in settings.names()
     ]
     table = "\n".join(rows)
     assert table in _read(ROOT / "docs" / "settings.md"), f"\n{table}"

@@ -23,8 +23,8 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
 # The English of these stands in the code: the reason in server/address.py, help and choices in settings/form.py.
 ONLY_CHINESE = {
     *(f"why_{why.name.lower()}" for why in ChangeReason),
-    *(f"help_{name}" for name in form.form()),
-    *(f"word_{word}" for name in form.form() for word in form.words(name)),
+    *(f"help_{name}" for name in form.names()),
+    *(f"word_{word}" for name in form.names() for word in form.words(name)),
 }
 CHINESE = re.compile("[\u4e00-\u9fff]")
 WORDS = re.compile(r"(?<![{/])\b[a-z]{2,} [a-z]{2,}")
@@ -68,7 +68,7 @@ def test_chinese_texts_are_chinese() -> None:
 def test_every_setting_has_a_label_in_each_language() -> None:
     """On the panel, in the table, in errors."""
     for language in messages.LANGUAGES:
-        assert set(form.form()) <= set(messages._LABELS[language])
+        assert set(form.names()) <= set(messages._LABELS[language])
 
 
 def test_facts_are_shown_in_the_language_of_the_error() -> None:

@@ -43,12 +43,12 @@ GOOD = {
 
 
 @pytest.mark.parametrize("value", NONSENSE.values(), ids=NONSENSE)
-@pytest.mark.parametrize("name", form.form())
+@pytest.mark.parametrize("name", form.names())
 def test_nonsense_is_refused_at_the_place_or_kept_as_it_is(name: str, value: Any) -> None:
     """Whatever the field: one of our errors, short and harmless, and all of the form stays; or a value that can be shown."""
     session = Session(OllamaSettings())
     session.configure(GOOD)
-    before = {one: getattr(session.settings, one) for one in form.form()}
+    before = {one: getattr(session.settings, one) for one in form.names()}
     try:
         session.configure({"seed": 7, name: value})
     except (SettingError, AddressError) as error:
@@ -57,7 +57,7 @@ def test_nonsense_is_refused_at_the_place_or_kept_as_it_is(name: str, value: Any
             assert len(text) < 1000
             assert len(text.splitlines()) <= 7
             assert not set(text) & set("\x00\x1b\x07\x9b\u202e\u2066")
-        assert {one: getattr(session.settings, one) for one in form.form()} == before
+        assert {one: getattr(session.settings, one) for one in form.names()} == before
     else:
         assert len(form.shown(getattr(session.settings, name))) <= 100_000
         assert list(session.described())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, get_args, get_type_hints
 
@@ -13,10 +13,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import ollama_magics as om
+from ollama_magics.embeddings import options as embed_options
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.secret import Secret
 from ollama_magics.session.session import Session, current
-from ollama_magics.settings import form, profiles
+from ollama_magics.settings import cell_options, form, profiles
 from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, Option
 from tests.faults import FaultServer, fine, whole
 
@@ -86,8 +87,8 @@ EXPECTED = {form.SETTINGS[name].wire: value for name, (_, value) in SENT.items()
 
 def test_every_setting_is_sent_or_says_where_it_acts() -> None:
     """One of the two; the tables of this module know them all, with values that are not the defaults."""
-    assert set(SENT) == set(form.sent())
-    assert set(CHECKS) == set(form.form()) - set(form.sent())
+    assert set(SENT) == set(form.request_places())
+    assert set(CHECKS) == set(form.names()) - set(form.request_places())
     both = [name for name, setting in form.SETTINGS.items() if bool(setting.wire) == bool(setting.acts)]
     assert not both
     assert not [name for name in SENT if form.SETTINGS[name].read(SENT[name][0], name) == form.default(name)]
@@ -302,11 +303,17 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
+def example(names: Iterable[str]) -> str:
+    """Return an option of Ollama that takes a whole number and is no setting, for -O."""
+    return next(name for name in names if name.startswith("num_") and name not in form.ollama_options())
+
+
+OF_PROMPT, OF_TEXTS = example(cell_options._KINDS), example(embed_options._RUNNER_OPTIONS)
 # place in a request: what is typed on the line, the parameters of the plain call, and the value there
 PROMPTS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "suffix": ("--suffix END", {"suffix": "END"}, "END"),
     "shift": ("--strict", {"strict": True}, False),
-    "options.min_p": ("-O min_p=0.05", {"options": {"min_p": 0.05}}, 0.05),
+    f"options.{OF_PROMPT}": (f"-O {OF_PROMPT}=3", {"options": {OF_PROMPT: 3}}, 3),
     "format": ("-f json", {"format": "json"}, "json"),
     "top_logprobs": ("--logprobs=2", {"logprobs": 2}, 2),
 }
@@ -314,20 +321,20 @@ TEXTS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "model": ("-m vectors", {"model": "vectors"}, "vectors"),
     "dimensions": ("--dimensions 2", {"dimensions": 2}, 2),
     "options.num_ctx": ("--context 2k", {"context": "2k"}, 2048),
-    "options.num_thread": ("-O num_thread=3", {"options": {"num_thread": 3}}, 3),
+    f"options.{OF_TEXTS}": (f"-O {OF_TEXTS}=3", {"options": {OF_TEXTS: 3}}, 3),
 }
 OPTIONS = [option for group in PROMPT_OPTIONS.values() for option in group]
 
 
-def wires(options: Any) -> set[str]:
-    """Return the places in a request that options have."""
-    return {option.wire for option in options if option.wire}
+def wires(options: Any, example: str) -> set[str]:
+    """Return the places in a request that options have; the example stands for any option of Ollama."""
+    return {option.wire.replace("*", example) for option in options if option.wire}
 
 
 def test_every_option_is_sent_or_says_where_it_acts() -> None:
     """One of the two; a function is sent as its description, which has a test of its own."""
-    assert wires(OPTIONS) - {"tools"} == set(PROMPTS)
-    assert wires(EMBED_OPTIONS) == set(TEXTS)
+    assert wires(OPTIONS, OF_PROMPT) - {"tools"} == set(PROMPTS)
+    assert wires(EMBED_OPTIONS, OF_TEXTS) == set(TEXTS)
     assert not [option.flags for option in (*OPTIONS, *EMBED_OPTIONS) if bool(option.wire) == bool(option.acts)]
 
 
@@ -379,7 +386,7 @@ def test_the_plain_calls_have_a_parameter_for_each_setting_and_option() -> None:
     """What the declarations name, and nothing else but the texts and what is about dask."""
     in_cell = {name for name, setting in form.SETTINGS.items() if setting.cell}
     with_texts = {name for name, setting in form.SETTINGS.items() if setting.embed}
-    assert parameters(om.configure) == set(form.form())
+    assert parameters(om.configure) == set(form.names())
     assert parameters(om.chat) == {"prompt"} | in_cell | declared(OPTIONS)
     assert parameters(om.embed) == {"texts", "lengths", "api_key_env"} | with_texts | declared(EMBED_OPTIONS)
 
@@ -387,7 +394,7 @@ def test_the_plain_calls_have_a_parameter_for_each_setting_and_option() -> None:
 def test_a_parameter_takes_the_words_of_its_setting() -> None:
     """The literal types of configure() are the words of the declaration."""
     hints = get_type_hints(inspect.unwrap(om.configure))
-    differ = [name for name in form.form() if form.words(name) and get_args(hints[name]) != form.words(name)]
+    differ = [name for name in form.names() if form.words(name) and get_args(hints[name]) != form.words(name)]
     assert not differ
 
 

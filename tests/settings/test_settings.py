@@ -144,7 +144,7 @@ def test_a_text_is_a_text(form: OllamaSettings, name: str) -> None:
 def test_every_setting_is_declared_whole() -> None:
     """Label, help and flag belong to each, and its default passes its own check."""
     form = OllamaSettings()
-    for name in form_module.form():
+    for name in form_module.names():
         assert messages.label(name) != name
         assert messages.label(name, "zh")
         assert form_module.explain(name)
@@ -155,8 +155,8 @@ def test_every_setting_is_declared_whole() -> None:
 
 def test_the_form_begins_with_its_main_lines() -> None:
     """In the order of the panel; flags are short where the names are long."""
-    assert form_module.form()[:5] == ["model", "base_url", "api_key_env", "model_type", "context_length"]
-    assert "session" not in form_module.form()
+    assert form_module.names()[:5] == ["model", "base_url", "api_key_env", "model_type", "context_length"]
+    assert "session" not in form_module.names()
     assert (form_module.flag("model_type"), form_module.flag("context_length")) == ("--type", "--context")
     assert form_module.flag("embedding_model") == "--embedding-model"
 

@@ -11,18 +11,11 @@ from IPython.display import display
 
 from ollama_magics import messages
 from ollama_magics.render.tables import Cell, cells_html
+from ollama_magics.settings import form
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.conversation import Turn
 
-_SAMPLING = ("system", "temperature", "top_p", "top_k", "seed")
-# the phrase for a setting without a value
-_EMPTY = {
-    **dict.fromkeys(("model", "embedding_model"), "model_chosen"),
-    **dict.fromkeys(("ca_bundle", "proxy"), "system_decides"),
-    **dict.fromkeys(_SAMPLING, "server_decides"),
-    "keep_alive": "servers_own",
-}
 _MOST_NAMED = 10  # rows in one line
 _LONGEST = 160  # characters of a text
 _TABLE = "border-collapse:collapse;margin:0;font-size:13px"
@@ -33,9 +26,7 @@ _GREY = "color:var(--jp-content-font-color2, #6e7781)"
 
 def _shown_value(name: str, value: str, language: str) -> str:
     """Return a value of a setting on one line, or what holds where it is empty."""
-    if not value:
-        return messages.phrase(_EMPTY.get(name, "nothing_set"), language)
-    return " · ".join(value.splitlines())
+    return messages.format_fact(form.shown_on_line(name, value), language)
 
 
 def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any) -> Any:

@@ -113,7 +113,7 @@ class ChatMagics(Magics):
             system=None if options.system is None else _typed_text(options.system, "system"),
             is_verbatim="system" in options.looked_up,
             images=tuple(picture for word in options.images or () for picture in self._pictures(session, word, options)),
-            overrides={name: getattr(options, name) for name in form.sent()},
+            overrides={name: getattr(options, name) for name in form.request_places()},
             extra=arguments.pairs(options.options, self.shell.user_ns),
             local_only=options.local_only,
             format=options.format if kind is None else kind,  # the expression None is no format, which the error says

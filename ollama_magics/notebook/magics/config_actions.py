@@ -23,7 +23,7 @@ _BEFORE_VALUES = ("profile", "import_file")
 def run(session: Session, options: Namespace) -> bool:
     """Carry out the options, values before what is saved; return whether there were any. Raises SettingError."""
     typed = {name: value for name in _OPTIONS if (value := getattr(options, name, None)) not in (None, False)}
-    values = {name: value for name in form.form() if (value := getattr(options, name)) is not None}
+    values = {name: value for name in form.names() if (value := getattr(options, name)) is not None}
     try:
         for name in [name for name in typed if name in _BEFORE_VALUES]:
             _carry_out(session, name, typed[name])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ollama_magics.session.session import Session
 
 _MAIN = ("model", "base_url", "model_type", "context_length", "max_tokens", "vision", "tools", "embedding_model")
-_MORE = tuple(name for name in form.form() if name not in (*_MAIN, "language"))
+_MORE = tuple(name for name in form.names() if name not in (*_MAIN, "language"))
 _FIELDS = (*_MAIN, *_MORE, "language")
 # settings that a model type does not use
 _HIDDEN = {kind: form.unused(kind) for kind in form.words("model_type")}

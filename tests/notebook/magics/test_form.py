@@ -14,14 +14,14 @@ from ollama_magics.settings import form
 def test_every_line_of_the_form_is_a_flag_and_is_shown(shell: Any) -> None:
     """Each setting can be set by its flag and stands in the table with where it comes from."""
     own = {"base_url": "http://127.0.0.1:11434", "ca_bundle": "/", "headers": '"X-Team: $TEAM"', "proxy": "http://127.0.0.1:3"}
-    values = {name: words[-1] for name in form.form() if (words := form.words(name))} | own | {"language": "en"}
+    values = {name: words[-1] for name in form.names() if (words := form.words(name))} | own | {"language": "en"}
     values |= {"key_store": "notebook", "api_key_env": "A_KEY", "top_p": "0.3"}
-    for name in form.form():
+    for name in form.names():
         value = values.get(name, "3")
         shell.run(f"%ollama_config {form.flag(name)} {value}")
         assert form.shown(getattr(shell.ipython.configurables[-1], name)) == value.strip('"')
     table = shell.run("%ollama_config --show")
-    assert len(table.strip().splitlines()) == len(form.form()) + 2  # the key, and the prompt Out[…]
+    assert len(table.strip().splitlines()) == len(form.names()) + 2  # the key, and the prompt Out[…]
     assert "this notebook" in table
 
 

@@ -84,6 +84,19 @@ def test_a_key_is_asked_for_and_shown_to_nobody(shell: Any, monkeypatch: pytest.
     assert "with spaces" not in told + str(error)
 
 
+def test_a_profile_leaves_an_empty_value_of_the_notebook_and_says_what_it_means(shell: Any) -> None:
+    """By the phrase that the table of settings shows, in the language of the notebook."""
+    shell.run("%ollama_config --system Brief. --temperature 0.5 --ca-bundle /")
+    shell.run("%ollama_config --save g")
+    for language, notes in (
+        ("en", "System prompt is still the model's default: ¦Temperature is still the model's default: "),
+        ("zh", "系统提示词 保持为 模型的默认值：¦温度 保持为 模型的默认值："),
+    ):
+        shell.run(f"%ollama_config --language {language} --system '' --temperature '' --ca-bundle ''")
+        shown = shell.run("%ollama_config --profile g")
+        assert [note for note in notes.split("¦") if note not in shown] == [], shown
+
+
 LINES = [
     f"--api-key {KEY}",
     f"--api-key={KEY}",

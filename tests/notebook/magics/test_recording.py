@@ -7,7 +7,7 @@ import pytest
 
 from ollama_magics.errors import RecordingProblem
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.settings.form import form
+from ollama_magics.settings import form
 
 
 def test_the_same_cells_show_the_same_with_and_without_a_server(
@@ -40,4 +40,4 @@ def test_a_recording_is_no_setting(shell: Any, tmp_path: Path) -> None:
     """It is in no profile, and the next notebook does not go on with it."""
     shell.run(f"%ollama_config --record {tmp_path}/r.json --export {tmp_path}/s.toml")
     assert "record" not in (tmp_path / "s.toml").read_text()
-    assert "record" not in form()
+    assert "record" not in form.names()

@@ -41,11 +41,11 @@ class FormView:
 
     def labels(self) -> list[str]:
         """Return the labels of all fields but the key's."""
-        return [_label(self._row(setting)) for setting in form.form()]
+        return [_label(self._row(setting)) for setting in form.names()]
 
     def hidden(self) -> set[str]:
         """Return the settings whose fields are not shown."""
-        return {setting for setting in form.form() if not _is_shown(self._row(setting))}
+        return {setting for setting in form.names() if not _is_shown(self._row(setting))}
 
     # Buttons.
 

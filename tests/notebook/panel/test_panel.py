@@ -98,7 +98,7 @@ def test_the_whole_form_changes_its_language(form: FormView) -> None:
     assert form.offers("保存")
     assert "已安装的模型" in form.models_button
     assert not [label for label in form.labels() if label.isascii() and not label.startswith("Top")]
-    english = {name for name in settings.form() if not re.search("[一-鿿]", form.note(name))}
+    english = {name for name in settings.names() if not re.search("[一-鿿]", form.note(name))}
     assert english == {"model"}  # the size of the model and what it can do
     assert (form.value("vision"), current().settings.vision) == ("yes", "yes")
     assert dict(form.field("model_type").options)["对话"] == "chat"
