@@ -23,7 +23,6 @@ from ollama_magics.server.transport import proxy_for
 from ollama_magics.server.transport_errors import of_socket
 from ollama_magics.server.wire import ModelCard, full_name
 
-DEEP_STAGES = ("load", "answer", "tests")
 # The stages before the load end within 10 s, whatever a server does. After _LAST_REQUEST_SECONDS no request is begun; those
 # under way end within 2 s (a connection, a handshake); the search for an explanation has the rest.
 _NAME_SECONDS, _CONNECT_SECONDS, _METADATA_SECONDS, _EXPLAIN_SECONDS = 1.5, 2.0, 2.0, 2.5
@@ -86,7 +85,7 @@ class _Check:
         self.stop.deadline = self.started + _LAST_REQUEST_SECONDS
         try:
             passed = self.run_stage("address")
-            for name in (*self.later_stages(), *(DEEP_STAGES if self.request.deep else ())):
+            for name in self.stages_after_address(deep=self.request.deep):
                 passed = passed and self.run_stage(name)
         except BaseException:
             self.stop.set()
@@ -97,21 +96,24 @@ class _Check:
                 self.client.close()
         return self.report(complete=True)
 
-    def later_stages(self) -> tuple[str, ...]:
-        """Return the stages after the first that apply to the address."""
+    def stages_after_address(self, *, deep: bool) -> list[str]:
+        """Return the stages that apply to the address, in order; ``deep`` adds those that run the model."""
         address = self.parsed
         is_direct = address is not None and not self.request.replays and not proxy_for(address, self.request.connection)
         is_name = address is not None and not address.host.replace(".", "").isdigit() and ":" not in address.host
-        name = ["name"] if is_direct and is_name else []
-        encryption = ["encryption"] if is_direct and address and address.scheme != "http" else []
-        return (*name, "connection", *encryption, "server", "model", "abilities")
+        left_out = {"address"}
+        if not (is_direct and is_name):
+            left_out.add("name")
+        if not (is_direct and address and address.scheme != "http"):
+            left_out.add("encryption")
+        return [name for name in (_CHECKS if deep else _PLAIN_CHECKS) if name not in left_out]
 
     def report(self, *, complete: bool, running: Stage | None = None) -> CheckReport:
         """Return what is known now."""
         known = [*self.done.values(), *([running] if running else [])]
         names = {stage.name for stage in known}
         not_asked = self.phrase("not_asked")
-        later = [name for name in ("address", *self.later_stages(), *DEEP_STAGES) if name not in names]
+        later = [name for name in ("address", *self.stages_after_address(deep=True)) if name not in names]
         stages = (*known, *(Stage(name, "not run", not_asked) for name in later))
         return CheckReport(stages, self.request.language, complete)
 
@@ -122,7 +124,7 @@ class _Check:
         error: OllamaMagicsError | None = None
         sentence = ""
         try:
-            sentence = getattr(self, f"check_{name}")()
+            sentence = _CHECKS[name](self)
         except Cancelled:
             error = self.cancelled()
         except OllamaMagicsError as failure:
@@ -298,3 +300,22 @@ class _Check:
 
     def phrase(self, key: str, **facts: object) -> str:
         return messages.phrase(key, self.request.language, **facts)
+
+
+# The check of each stage, in the order in which they run. The deep ones run the model.
+_PLAIN_CHECKS: dict[str, Callable[[_Check], str]] = {
+    "address": _Check.check_address,
+    "name": _Check.check_name,  # where the address holds a host name
+    "connection": _Check.check_connection,
+    "encryption": _Check.check_encryption,  # of https
+    "server": _Check.check_server,
+    "model": _Check.check_model,
+    "abilities": _Check.check_abilities,
+}
+_DEEP_CHECKS: dict[str, Callable[[_Check], str]] = {
+    "load": _Check.check_load,
+    "answer": _Check.check_answer,
+    "tests": _Check.check_tests,
+}
+_CHECKS = {**_PLAIN_CHECKS, **_DEEP_CHECKS}
+PLAIN_STAGES, DEEP_STAGES = tuple(_PLAIN_CHECKS), tuple(_DEEP_CHECKS)
