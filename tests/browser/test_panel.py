@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
+from ollama_magics import messages
+from ollama_magics.diagnosis.stages import DEEP_STAGES, PLAIN_STAGES
 from ollama_magics.fake_server.server import FakeServer
 
 from .conftest import Opening
@@ -14,8 +16,9 @@ from .gate import Gate
 from .lab_notebook import Notebook
 from .the_form import button, choose, chosen, field, fill, note, signs
 
-STAGES = ["Address", "Connection", "Server", "Model", "Capabilities", "Load, answer, tests"]
-GOOD = ["✓"] * 5 + ["–"]  # a plain check ends before the model is loaded
+RUN = [messages.label(f"stage_{name}") for name in PLAIN_STAGES if name not in ("name", "encryption")]
+STAGES = [*RUN, ", ".join(messages.label(f"stage_{name}") for name in DEEP_STAGES).capitalize()]
+GOOD = [*["✓"] * len(RUN), "–"]  # a plain check ends before the model is loaded
 # The pixels that each label lacks for its text.
 MISSING = "labels => labels.map(label => label.scrollWidth - label.clientWidth)"
 # A cell that keeps the kernel busy until the test lets it go: nobody has to guess how long a check takes.
@@ -107,7 +110,7 @@ def test_the_stages_are_named_and_timed(form: Notebook) -> None:
     check_button(form).click()
     expect(signs(form)).to_have_text(GOOD)
     expect(form.cell(1).locator("tr > td:nth-child(2)")).to_have_text(STAGES)
-    expect(form.cell(1).locator("tr > td:last-child")).to_have_text([*[re.compile(r"^\d+ ms$")] * 5, ""])
+    expect(form.cell(1).locator("tr > td:last-child")).to_have_text([*[re.compile(r"^\d+ ms$")] * len(RUN), ""])
 
 
 def test_a_second_click_during_a_check_starts_no_second_one(form: Notebook, gate: Gate, server: FakeServer) -> None:

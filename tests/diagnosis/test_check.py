@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest, Stage
-from ollama_magics.diagnosis.stages import DEEP_STAGES, check
+from ollama_magics.diagnosis.stages import DEEP_STAGES, PLAIN_STAGES, check
 from ollama_magics.fake_server.server import FakeServer
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, refusing, whole
 
-STAGES = ("address", "connection", "server", "model", "abilities")  # of a number and plain http
+STAGES = tuple(name for name in PLAIN_STAGES if name not in ("name", "encryption"))  # of a number and plain http
 LATER = ["not run"] * len(DEEP_STAGES)
 CAPABLE = ["completion", "vision"]
 
@@ -27,30 +27,35 @@ def found_on(script: Sequence[Step], **options: Any) -> CheckReport:
         return report
 
 
+def stage(report: CheckReport, name: str) -> Stage:
+    """Return a stage of a report by its name."""
+    return next(one for one in report.stages if one.name == name)
+
+
 def states(report: CheckReport) -> list[str]:
     """Return how each stage ended."""
     return [stage.state for stage in report.stages]
 
 
-def stopped_at(stage: str) -> list[str]:
+def stopped_at(name: str) -> list[str]:
     """Return the states of a check that stopped there."""
-    before = STAGES.index(stage)
+    before = STAGES.index(name)
     return ["ok"] * before + ["failed"] + ["not run"] * (len(STAGES) - before - 1) + LATER
 
 
 def test_a_good_server_passes_every_stage(stand_in: FakeServer) -> None:
     """And is told with what it can do."""
     report = check(CheckRequest(stand_in.url, "notebook", model="sandbox-chat"))
-    assert states(report) == ["ok"] * 5 + LATER
+    assert states(report) == ["ok"] * len(STAGES) + LATER
     assert (bool(report), report.ok, report.error) == (True, True, None)
-    sentences = [stage.sentence for stage in report.stages]
-    assert sentences[0] == f"{stand_in.url}, set in this notebook"
-    assert sentences[2:5] == [
+    sentences = {one.name: one.sentence for one in report.stages}
+    assert sentences["address"] == f"{stand_in.url}, set in this notebook"
+    assert [sentences[name] for name in ("server", "model", "abilities")] == [
         "Ollama 0.24.0",
         "sandbox-chat is installed (one of 5)",
         "completion, context up to 8\u202f192",
     ]
-    assert all(stage.milliseconds is not None for stage in report.stages[:5])
+    assert all(stage(report, name).milliseconds is not None for name in STAGES)
 
 
 def test_a_check_loads_no_model(stand_in: FakeServer) -> None:
@@ -62,8 +67,8 @@ def test_a_check_loads_no_model(stand_in: FakeServer) -> None:
 def test_the_only_fitting_model_is_found(stand_in: FakeServer) -> None:
     """With the size of its vectors, where it makes some."""
     report = check(CheckRequest(stand_in.url, abilities=("embedding",)))
-    assert report.stages[3].sentence == "sandbox-embed (the only suitable one of 5 installed)"
-    assert "dimension 256" in report.stages[4].sentence
+    assert stage(report, "model").sentence == "sandbox-embed (the only suitable one of 5 installed)"
+    assert "dimension 256" in stage(report, "abilities").sentence
 
 
 @pytest.mark.parametrize(
@@ -73,8 +78,9 @@ def test_the_only_fitting_model_is_found(stand_in: FakeServer) -> None:
 def test_the_report_says_where_the_address_comes_from(source: str, said: str) -> None:
     """So that a forgotten variable is noticed; what was changed in it is told instead."""
     report = check(CheckRequest("http://127.0.0.1:1", source))
-    assert report.stages[0].sentence == f"http://127.0.0.1:1, {said}"
-    assert check(CheckRequest("127.0.0.1:1", source)).stages[0].sentence.startswith("typed 127.0.0.1:1 → used http://127.0.0.1:1")
+    assert stage(report, "address").sentence == f"http://127.0.0.1:1, {said}"
+    completed = stage(check(CheckRequest("127.0.0.1:1", source)), "address").sentence
+    assert completed.startswith("typed 127.0.0.1:1 → used http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize("typed", ["ftp://x", "http://h:99999", "llama3.2:1b"])
@@ -159,13 +165,13 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("answers", "options", "stage", "code"), MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(("answers", "options", "failed", "code"), MODELS.values(), ids=MODELS)
 def test_an_unsuitable_model_stops_where_that_is_known(
-    answers: dict[str, Any], options: dict[str, Any], stage: str, code: str
+    answers: dict[str, Any], options: dict[str, Any], failed: str, code: str
 ) -> None:
     """Missing, or of another kind."""
     report = found_on(fine(**answers), **options)
-    assert states(report) == stopped_at(stage)
+    assert states(report) == stopped_at(failed)
     assert report.error is not None
     assert report.error.code == code
 
@@ -174,14 +180,14 @@ def test_a_server_that_lists_no_capabilities_passes_with_a_question_mark() -> No
     """What it does not say is not known."""
     report = found_on(fine(show=whole({})), model="m")
     assert report
-    assert report.stages[4].sentence == "?"
+    assert stage(report, "abilities").sentence == "?"
 
 
 def test_each_stage_is_reported_as_it_ends(stand_in: FakeServer) -> None:
     """A panel paints from it; before the end it counts as nothing."""
     seen: list[CheckReport] = []
     last = check(CheckRequest(stand_in.url, model="sandbox-chat"), seen.append)
-    assert [states(report).count("ok") for report in seen] == [1, 2, 3, 4, 5]
+    assert [states(report).count("ok") for report in seen] == list(range(1, len(STAGES) + 1))
     assert not any(seen)
     assert last
 
@@ -227,12 +233,14 @@ def test_texts_of_a_server_are_escaped(answers: dict[str, Any]) -> None:
 def test_the_text_has_a_line_for_each_stage_and_the_remedy_below() -> None:
     """Signs and columns, readable in a terminal."""
     lines = str(found_on(fine(tags=whole({"models": []})))).splitlines()
-    assert [line[0] for line in lines if line[0] != " "] == ["✓", "✓", "✓", "✗", "–"]
-    assert lines[3].startswith("✗ Model")
-    assert "No installed model on 127.0.0.1 supports this: completion." in lines[3]
-    assert lines[5].strip() == "ollama pull llama3.2  [no-model-able]"
-    assert lines[6].endswith("not asked yet")
-    assert "ms)" not in lines[6]
+    passed = STAGES.index("model")
+    assert [line[0] for line in lines if line[0] != " "] == [*["✓"] * passed, "✗", "–"]
+    failed, _, remedy, not_run = lines[passed:]
+    assert failed.startswith("✗ Model")
+    assert "No installed model on 127.0.0.1 supports this: completion." in failed
+    assert remedy.strip() == "ollama pull llama3.2  [no-model-able]"
+    assert not_run.endswith("not asked yet")
+    assert "ms)" not in not_run
 
 
 def test_a_report_speaks_one_language() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ollama_magics.diagnosis import capability_tests
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest
-from ollama_magics.diagnosis.stages import check
+from ollama_magics.diagnosis.stages import DEEP_STAGES, PLAIN_STAGES, check
 from ollama_magics.fake_server.server import FakeServer
 from tests.diagnosis.situations import card
 from tests.faults import FaultServer, Hold, Receive, Step, Wait, chunk, fine, whole
@@ -128,12 +128,16 @@ def test_the_report_is_the_same_as_json(stand_in: FakeServer) -> None:
     """With a code for programs, and null where nothing failed."""
     good = json.loads(check(CheckRequest(stand_in.url, model="sandbox-chat")).as_json())
     assert (good["ok"], good["code"]) == (True, None)
-    assert [stage["state"] for stage in good["stages"]] == ["ok"] * 5 + ["not run"] * 3
+    ended = {stage["name"]: stage["state"] for stage in good["stages"]}
+    assert [name for name, state in ended.items() if state == "not run"] == list(DEEP_STAGES)
+    assert {state for name, state in ended.items() if name not in DEEP_STAGES} == {"ok"}
+    assert set(ended) == {*PLAIN_STAGES, *DEEP_STAGES} - {"name", "encryption"}
     bad = check(CheckRequest(stand_in.url, model="nope"))
     found = json.loads(str(bad.shown_as_json()))
     assert bad.error is not None
     assert (found["ok"], found["code"]) == (False, "model-missing")
-    assert found["stages"][3]["error"]["remedy"] == bad.error.remedy
+    model = next(stage for stage in found["stages"] if stage["name"] == "model")
+    assert model["error"]["remedy"] == bad.error.remedy
     assert bad.shown_as_json()._repr_html_() is None
 
 

@@ -93,6 +93,6 @@ def test_a_saved_address_that_the_environment_overrides_is_named(
     session.resolved.begin()
     assert session.address_told().endswith(said)
     assert session.check_request().overridden == "http://saved:1"
-    assert said in str(session.check().stages[0].sentence)
+    assert said in next(stage.sentence for stage in session.check().stages if stage.name == "address")
     session.configure({"language": "zh"})
     assert "覆盖已保存的 http://saved:1" in session.address_told()
