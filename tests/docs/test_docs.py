@@ -102,6 +102,14 @@ def test_every_error_code_has_a_row_that_can_be_linked() -> None:
     assert [anchor for anchor in ANCHOR.findall(page) if f"`{anchor}`" in page] == sorted(ERRORS)
 
 
+def test_every_path_that_the_guide_names_exists() -> None:
+    """Modules and folders, from the root or from the package."""
+    codes = CODE.findall(BLOCK.sub("", _read(ROOT / "CONTRIBUTING.md")))
+    paths = [word for code in codes for word in code.split() if word.endswith((".py", "/"))]
+    assert paths
+    assert not [path for path in paths if not ((ROOT / path).exists() or (ROOT / "ollama_magics" / path).exists())]
+
+
 def test_every_magic_has_its_table(options: dict[str, set[str]]) -> None:
     """No magic and no option is without a page."""
     text = "\n".join(map(_read, PAGES))
