@@ -19,7 +19,10 @@ from ollama_magics.secret import BULLETS
 
 
 class FailureKind(Enum):
-    """Why a request failed, which decides whether and how it is sent again."""
+    """Why a request failed.
+
+    For a batch of embeddings the kind decides whether and how it is sent again. A chat shows the error with its advice instead.
+    """
 
     BUSY = auto()  # the server has too many requests
     UNAVAILABLE = auto()  # the server or its runner is gone, or not there yet
