@@ -179,7 +179,7 @@ class Exchange:
         self.value = Value(context.schema)
         self.stats, self.done_reason = Stats(), ""
         self.logprobs: list[dict[str, Any]] = []
-        self.asked_at = self.first_seconds = self.thought_seconds = 0.0  # asked_at is counted from 1970
+        self.asked_at = self.first_token_seconds = self.thought_seconds = 0.0  # asked_at is counted from 1970
         self.complete = self.closed = False  # the server has ended the answer; nothing more will come
         self.dropped = 0  # number of later turns that this one replaced
         self._chunks: Iterator[Chunk] | None = None
@@ -274,7 +274,7 @@ class Exchange:
         now = time.monotonic()
         has_content = bool(chunk.text or chunk.thinking or chunk.tool_calls)
         if not self._has_content and (has_content or chunk.done):
-            self.first_seconds = now - self._started
+            self.first_token_seconds = now - self._started
         self._has_content = self._has_content or has_content
 
         if chunk.thinking and not self._thinking_since:
@@ -294,7 +294,7 @@ class Exchange:
             tokens=chunk.eval_count,
             seconds=now - self._started,
             load_seconds=chunk.load_duration * _NANO,
-            first_token_seconds=self.first_seconds,
+            first_token_seconds=self.first_token_seconds,
             tokens_per_second=chunk.eval_count / writing if writing else 0.0,
         )
         if self._is_full or self.tool_loop.continues:

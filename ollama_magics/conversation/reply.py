@@ -234,7 +234,7 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
         rows=exchange.value.rows(exchange.partial_text),
         pictures=context.images[:_MOST_THUMBNAILS],
         more_pictures=_phrase(exchange, "more_pictures", count=more) if more > 0 else "",
-        figures=[*_figures(exchange, times=times, in_column=in_column), *_sent_figures(exchange)],
+        figures=[*_footer_parts(exchange, times=times, in_column=in_column), *_footer_parts_of_request(exchange)],
         warnings=_warnings(exchange),
         provenance=_provenance(exchange, times=times),
     )
@@ -250,7 +250,7 @@ def _phrase(exchange: Exchange, key: str, **facts: object) -> str:
     return messages.phrase(key, exchange.context.language, **facts)
 
 
-def _figures(exchange: Exchange, *, times: bool, in_column: bool) -> list[str]:
+def _footer_parts(exchange: Exchange, *, times: bool, in_column: bool) -> list[str]:
     stats, context_length = exchange.stats, exchange.context.context_length
     figures = [] if in_column else [exchange.request.model]
     if exchange.stored and not in_column:
@@ -265,15 +265,15 @@ def _figures(exchange: Exchange, *, times: bool, in_column: bool) -> list[str]:
     if in_column:
         return figures
 
-    if times and exchange.first_seconds:
-        figures.append(_phrase(exchange, "first", seconds=f"{exchange.first_seconds:.1f}"))
+    if times and exchange.first_token_seconds:
+        figures.append(_phrase(exchange, "first", seconds=f"{exchange.first_token_seconds:.1f}"))
     if stats.prompt_tokens and context_length:
         used = messages.group_digits(stats.prompt_tokens + stats.tokens)
         figures.append(_phrase(exchange, "context", used=used, size=messages.group_digits(context_length)))
     return figures
 
 
-def _sent_figures(exchange: Exchange) -> list[str]:
+def _footer_parts_of_request(exchange: Exchange) -> list[str]:
     """Return the host that the prompt was sent to, where it is not this machine, and the pictures that were shrunk."""
     host = exchange.context.remote_host
     figures = [_phrase(exchange, "remote", host=host)] if host else []
