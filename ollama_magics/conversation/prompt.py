@@ -30,9 +30,8 @@ class Prompt:
     system: str | None = None
     is_verbatim: bool = False  # the system prompt came from a value, in which braces are not replaced
     images: tuple[Picture, ...] = ()
-    overrides: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # settings for this prompt alone, by name: those of form.request_places()
+    # settings for this prompt alone, by name: those of form.request_places()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)  # options of Ollama by Ollama's names
     local_only: bool = False
     format: Any = None  # "json", a JSON schema or a type
@@ -61,9 +60,8 @@ class Prompt:
 
     def other_fields(self, chosen: OllamaSettings) -> dict[str, Any]:
         """Return the fields beside the options in a request, such as ``think``; raises SettingError for a bad value."""
-        sent = {
-            wire: self._encoded(name, chosen) for name, wire in form.request_places().items() if not wire.startswith("options.")
-        }
+        places = form.request_places().items()
+        sent = {wire: self._encoded(name, chosen) for name, wire in places if not wire.startswith("options.")}
         sent["shift"] = False if self.strict else None
         if self.logprobs is not None:
             alternatives = values.count(self.logprobs, "logprobs", least=0)

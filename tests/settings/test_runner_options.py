@@ -23,8 +23,8 @@ from ollama_magics.settings.form import OllamaSettings
         ("num_thread", 4, 4),
         ("num_gpu", "-1", -1),
         ("num_keep", "1,024", 1024),
-        ("min_p", "0.05", 0.05),
-        ("min_p", 0, 0.0),
+        ("typical_p", "0.05", 0.05),
+        ("typical_p", 0, 0.0),
         ("repeat_penalty", "1", 1.0),
         ("use_mmap", "false", False),
         ("use_mmap", True, True),
@@ -50,8 +50,8 @@ def test_a_value_gets_the_type_that_the_server_wants(name: str, typed: object, s
         ({"num_batch": "many"}, "A whole number is needed."),
         ({"num_batch": 1.5}, "A whole number is needed."),
         ({"num_batch": True}, "A whole number is needed."),
-        ({"min_p": "nan"}, "A number is needed."),
-        ({"min_p": None}, "A number is needed."),
+        ({"typical_p": "nan"}, "A number is needed."),
+        ({"typical_p": None}, "A number is needed."),
         ({"use_mmap": "perhaps"}, "true or false is needed."),
     ],
 )
@@ -66,13 +66,13 @@ def test_options_of_the_form_may_be_named_as_ollama_does() -> None:
     """They are read by the form's own readers, and win over it."""
     chosen = OllamaSettings()
     chosen.temperature = 1
-    prompt = Prompt("Hi", extra={"num_ctx": "8k", "temperature": 0, "stop": ["a", "b"], "min_p": 0.1})
+    prompt = Prompt("Hi", extra={"num_ctx": "8k", "temperature": 0, "stop": ["a", "b"], "typical_p": 0.1})
     assert prompt.options(chosen) == {
         "num_ctx": 8192,
         "num_predict": 4096,
         "temperature": 0,
         "stop": ("a", "b"),
-        "min_p": 0.1,
+        "typical_p": 0.1,
     }
 
 
