@@ -39,22 +39,18 @@ def _parser() -> ArgumentParser:
     pull = commands.add_parser("pull", help="let the server download a model")
     pull.add_argument("name", metavar="NAME", help="as in the library: llama3.2, gemma3:4b")
     for command, run in ((check, _check), (models, _models), (pull, _pull)):
-        _add_form(command)
+        for name in form.form():
+            about, metavar = form.explain(name).replace("%", "%%"), form.SETTINGS[name].metavar
+            command.add_argument(form.flag(name), dest=name, metavar=metavar, help=about)
+        command.add_argument("--no-probes", dest="probes", action="store_const", const="no", help="the same as --probes no")
+        command.add_argument("--profile", metavar="NAME", help="a saved profile to use")
+        command.add_argument("--json", action="store_true", help="write JSON, for programs")
         command.set_defaults(run=run)
     sandbox = commands.add_parser("sandbox", help="run the stand-in server until it is interrupted")
     sandbox.add_argument("--port", type=int, default=0, help="0: any free one")
     sandbox.add_argument("--delay", type=float, default=0.02, help="seconds between two tokens")
     sandbox.set_defaults(run=_sandbox)
     return parser
-
-
-def _add_form(command: ArgumentParser) -> None:
-    for name in form.form():
-        about, metavar = form.explain(name).replace("%", "%%"), form.SETTINGS[name].metavar
-        command.add_argument(form.flag(name), dest=name, metavar=metavar, help=about)
-    command.add_argument("--no-probes", dest="probes", action="store_const", const="no", help="the same as --probes no")
-    command.add_argument("--profile", metavar="NAME", help="a saved profile to use")
-    command.add_argument("--json", action="store_true", help="write JSON, for programs")
 
 
 def _configure(options: Namespace) -> None:

@@ -126,17 +126,13 @@ class Round:
 
 
 class ToolLoop:
-    """All answers of one turn as one stream: ``ended`` are the rounds before ``now``, which is the last.
-
-    ``send`` gets the messages between the prompt and the answer, which are kept in ``between``. The first round begins with the
-    ``start``. Without a toolbox there is one round, even if the server writes calls.
-    """
+    """All answers of one turn as one stream; without a toolbox there is one round, even if the server writes calls."""
 
     def __init__(self, send: Callable[[tuple[Message, ...]], Iterator[Chunk]], toolbox: Toolbox | None, start: Round) -> None:
         self._send, self._toolbox = send, toolbox
-        self.ended: list[Round] = []
+        self.ended: list[Round] = []  # the rounds before now
         self.now = start
-        self.between: tuple[Message, ...] = ()
+        self.between: tuple[Message, ...] = ()  # the messages between the prompt and the answer, which are sent with each round
 
     @property
     def calls(self) -> list[Call]:
@@ -149,10 +145,7 @@ class ToolLoop:
         return self._toolbox is not None and bool(self.now.calls)
 
     def stream(self) -> Iterator[Chunk]:
-        """Yield the chunks of every round, and an empty one whenever calls have been run, so that this can be shown.
-
-        Raises ToolProblem where the calls may not be run, or do not end.
-        """
+        """Yield the chunks of every round, and an empty one after calls were run; raises ToolProblem."""
         while True:
             chunks = self._send(self.between)
             try:
@@ -174,11 +167,7 @@ class ToolLoop:
 
 
 class Exchange:
-    """Sends the request when ``stream()`` is first read, collects the answer, and puts the turn into the conversation.
-
-    ``complete``: the server has ended the answer. ``closed``: nothing more will come. ``asked_at`` is in seconds since 1970.
-    ``dropped`` counts the later turns that this one replaced.
-    """
+    """Sends the request when ``stream()`` is first read, collects the answer, and puts the turn into the conversation."""
 
     def __init__(
         self, request: ChatRequest | GenerateRequest, send: Callable[[Any], Iterator[Chunk]], context: ReplyContext
@@ -190,9 +179,9 @@ class Exchange:
         self.value = Value(context.schema)
         self.stats, self.done_reason = Stats(), ""
         self.logprobs: list[dict[str, Any]] = []
-        self.asked_at = self.first_seconds = self.thought_seconds = 0.0
-        self.complete = self.closed = False
-        self.dropped = 0
+        self.asked_at = self.first_seconds = self.thought_seconds = 0.0  # asked_at is counted from 1970
+        self.complete = self.closed = False  # the server has ended the answer; nothing more will come
+        self.dropped = 0  # number of later turns that this one replaced
         self._chunks: Iterator[Chunk] | None = None
         self._has_content = False
         self._started = self._thinking_since = 0.0
@@ -237,16 +226,6 @@ class Exchange:
     def thinking(self) -> str:
         """The thoughts so far."""
         return "".join(one.thinking for one in (*self.tool_loop.ended, self.tool_loop.now))
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """The complete rows so far, of an answer that is a list of rows."""
-        return self.value.rows(self.partial_text)
-
-    @property
-    def answer(self) -> Message:
-        """The answer so far as a message."""
-        return Message("assistant", self.partial_text)
 
     @property
     def shifted(self) -> bool:
@@ -305,19 +284,18 @@ class Exchange:
             self._thinking_since = 0.0
 
         self.logprobs += chunk.logprobs or ()
-        if chunk.done:
-            self._finish(chunk)
+        if not chunk.done:
+            return
 
-    def _finish(self, last: Chunk) -> None:
-        writing = last.eval_duration * _NANO
-        self.done_reason = last.done_reason or ""
+        writing = chunk.eval_duration * _NANO
+        self.done_reason = chunk.done_reason or ""
         self.stats = Stats(
-            prompt_tokens=last.prompt_eval_count,
-            tokens=last.eval_count,
-            seconds=time.monotonic() - self._started,
-            load_seconds=last.load_duration * _NANO,
+            prompt_tokens=chunk.prompt_eval_count,
+            tokens=chunk.eval_count,
+            seconds=now - self._started,
+            load_seconds=chunk.load_duration * _NANO,
             first_token_seconds=self.first_seconds,
-            tokens_per_second=last.eval_count / writing if writing else 0.0,
+            tokens_per_second=chunk.eval_count / writing if writing else 0.0,
         )
         if self._is_full or self.tool_loop.continues:
             return
@@ -346,7 +324,7 @@ class Exchange:
 
         turn = Turn(
             prompt=next(message for message in reversed(request.messages) if message.role == "user"),
-            answer=self.answer,
+            answer=Message("assistant", text),
             place=context.place,
             complete=complete,
             model=request.model,

@@ -162,25 +162,16 @@ def fitted(window: HistoryWindow, request: ChatRequest, context: int, *, strict:
     return replace(window, turns=window.turns[count:], sizes=sizes[count:], fixed_tokens=fixed_tokens, left_out=count)
 
 
+@dataclass
 class Sender:
-    """Sends one request, and leaves out its oldest turns where the server refuses it as too long.
+    """Sends one request without its oldest turns, of the sizes in ``history``, if the server refuses it and not ``strict``."""
 
-    ``history`` are the tokens of the turns that go out, the oldest first, and ``left_out`` counts those that a refusal took
-    out. ``context_length`` is the model's context in tokens; with ``strict`` no turn is left out.
-    """
-
-    def __init__(
-        self,
-        request: ChatRequest | GenerateRequest,
-        send: Callable[[Any], Iterator[Chunk]],
-        history: tuple[int, ...],
-        context_length: int,
-        *,
-        strict: bool,
-    ) -> None:
-        self.request, self.history = request, history
-        self._send, self._context_length, self._strict = send, context_length, strict
-        self.left_out = 0
+    request: ChatRequest | GenerateRequest
+    send: Callable[[Any], Iterator[Chunk]]
+    history: tuple[int, ...]
+    context_length: int
+    strict: bool
+    left_out: int = 0
 
     def __call__(self, between: tuple[Message, ...]) -> Iterator[Chunk]:
         """Yield the answer to the request and to the messages since: calls of functions and their results."""
@@ -189,11 +180,11 @@ class Sender:
             if between and isinstance(request, ChatRequest):
                 request = msgspec.structs.replace(request, messages=(*request.messages, *between))
             try:
-                yield from self._send(request)
+                yield from self.send(request)
             except PromptTooLong as error:
-                if self._strict or not self.history or not isinstance(self.request, ChatRequest):
-                    if error.limit is None and self._context_length:  # servers before 0.30 give no numbers
-                        error.limit = self._context_length
+                if self.strict or not self.history or not isinstance(self.request, ChatRequest):
+                    if error.limit is None and self.context_length:  # servers before 0.30 give no numbers
+                        error.limit = self.context_length
                         error.facts["said"] = Phrase("too_long_said", said=error.facts["said"], limit=error.limit)
                     raise
                 count = min(len(self.history), fewer(self.history, error, refusals))

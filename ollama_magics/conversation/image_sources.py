@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
     from ollama_magics.conversation.images import Picture
 
-# 64 MB: more than any camera's JPEG, and a limit for what is read before anything is known of it.
-MAX_BYTES = 64 * 1024 * 1024
-# Lists of lists of images are plausible. Deeper nesting is other data, or a list that holds itself.
-_MAX_DEPTH = 3
+MAX_BYTES = 64 * 1024 * 1024  # more than any camera's JPEG
+_MAX_DEPTH = 3  # deeper lists are other data, or a list that holds itself
 _OUTPUT = re.compile(r"_{1,3}|_\d+")  # IPython's names of outputs
 
 

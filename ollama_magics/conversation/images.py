@@ -18,18 +18,14 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-# Every vision model shrinks to this or below on its own; a longer side only costs time.
-LONGEST_SIDE = 2048
-# 100 megapixels: a decoded image of that size takes 400 MB.
-MAX_PIXELS = 100_000_000
+LONGEST_SIDE = 2048  # every vision model shrinks to this or below on its own; a longer side only costs time
+MAX_PIXELS = 100_000_000  # a decoded image of that size takes 400 MB
 # Raster formats of daily use. EPS, PSD, WMF and the like run other programs or rarely hold what they seem to.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "WEBP", "TIFF", "ICO", "PPM")
 _JPEG = frozenset({"JPEG", "MPO"})
 _JPEG_OPTIONS = {"quality": 92, "subsampling": 0}
-# More colours than this: a photograph rather than a plot, so that JPEG may be smaller.
-_PHOTOGRAPH_COLOURS = 4096
-# 16-bit greys: from full scale to full scale.
-_SIXTEEN_TO_EIGHT = 257
+_PHOTOGRAPH_COLOURS = 4096  # with more, it is a photograph rather than a plot, so that JPEG may be smaller
+_SIXTEEN_TO_EIGHT = 257  # from full scale of 16-bit greys to full scale of 8-bit ones
 _THUMBNAIL_SIZE = (64, 64)  # pixels; smaller images stay as they are
 _THUMBNAIL_COLOURS = 128  # enough for so few pixels, at a third of the bytes
 _MAX_ERROR_TEXT = 200  # characters of another library's error
@@ -68,9 +64,7 @@ class Picture:
         with Image.open(BytesIO(self.data), formats=["PNG", "JPEG"]) as image:
             image.draft("RGB", _THUMBNAIL_SIZE)
             image.thumbnail(_THUMBNAIL_SIZE)
-            small, buffer = image.convert("RGB").quantize(_THUMBNAIL_COLOURS), BytesIO()
-        small.save(buffer, "PNG", optimize=True)
-        return buffer.getvalue()
+            return _file(image.convert("RGB").quantize(_THUMBNAIL_COLOURS), "PNG", optimize=True)
 
 
 def from_bytes(data: bytes, source: str) -> Picture:

@@ -108,7 +108,8 @@ def fill_template(template: str, values: Mapping[str, Any]) -> str:
             nearest = Phrase("nearest_name", near=near[0]) if near else Phrase("none_near")
             raise PromptProblem("name-unknown", name=name, nearest=nearest)
         value = values[name]
-        if is_picture(value):
+        is_image = all(hasattr(value, method) for method in ("getpixel", "mode", "thumbnail"))
+        if not isinstance(value, type) and (is_image or callable(getattr(value, "savefig", None))):
             raise PromptProblem("value-is-picture", name=name, kind=type(value).__name__)
         try:
             return as_text(value)
@@ -117,13 +118,6 @@ def fill_template(template: str, values: Mapping[str, Any]) -> str:
             raise PromptProblem("value-unprintable", name=name, kind=kind, said=said) from None
 
     return _PLACEHOLDER.sub(replace, template)
-
-
-def is_picture(value: Any) -> bool:
-    """Return whether a value is a figure or a Pillow image, by the methods that it has."""
-    if isinstance(value, type):
-        return False
-    return callable(getattr(value, "savefig", None)) or all(hasattr(value, name) for name in ("getpixel", "mode", "thumbnail"))
 
 
 def as_text(value: Any) -> str:

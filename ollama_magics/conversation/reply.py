@@ -130,7 +130,8 @@ class Reply(ShownOnce):
         sent = request.messages if isinstance(request, ChatRequest) else (Message("user", request.prompt),)
         if sent[-1].role == "assistant":  # the beginning of the answer that is continued
             sent = sent[:-1]
-        return [message_dict(message) for message in (*sent, *exchange.tool_loop.between, exchange.answer)]
+        answer = Message("assistant", exchange.partial_text)
+        return [message_dict(message) for message in (*sent, *exchange.tool_loop.between, answer)]
 
     @property
     def logprobs(self) -> list[dict[str, Any]]:
@@ -230,10 +231,10 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
         earlier=[round_view(one) for one in loop.ended],
         calls=round_view(loop.now).calls,
         is_data=context.schema is not None,
-        rows=exchange.rows,
+        rows=exchange.value.rows(exchange.partial_text),
         pictures=context.images[:_MOST_THUMBNAILS],
         more_pictures=_phrase(exchange, "more_pictures", count=more) if more > 0 else "",
-        figures=_column_figures(exchange, times=times) if in_column else _figures(exchange, times=times),
+        figures=[*_figures(exchange, times=times, in_column=in_column), *_sent_figures(exchange)],
         warnings=_warnings(exchange),
         provenance=_provenance(exchange, times=times),
     )
@@ -249,31 +250,27 @@ def _phrase(exchange: Exchange, key: str, **facts: object) -> str:
     return messages.phrase(key, exchange.context.language, **facts)
 
 
-def _figures(exchange: Exchange, *, times: bool) -> list[str]:
+def _figures(exchange: Exchange, *, times: bool, in_column: bool) -> list[str]:
     stats, context_length = exchange.stats, exchange.context.context_length
-    figures = [exchange.request.model]
-    if exchange.stored:
+    figures = [] if in_column else [exchange.request.model]
+    if exchange.stored and not in_column:
         figures.append(_phrase(exchange, "stored_on", day=exchange.stored) if times else _phrase(exchange, "stored"))
         times = False  # they were those of another day
     if stats.tokens:
         figures.append(_phrase(exchange, "tokens", count=messages.group_digits(stats.tokens)))
     if times and stats.tokens_per_second:
         figures.append(_phrase(exchange, "speed", rate=f"{stats.tokens_per_second:.0f}"))
+        if in_column:
+            figures.append(_phrase(exchange, "seconds", seconds=f"{stats.seconds:.1f}"))
+    if in_column:
+        return figures
+
     if times and exchange.first_seconds:
         figures.append(_phrase(exchange, "first", seconds=f"{exchange.first_seconds:.1f}"))
     if stats.prompt_tokens and context_length:
         used = messages.group_digits(stats.prompt_tokens + stats.tokens)
         figures.append(_phrase(exchange, "context", used=used, size=messages.group_digits(context_length)))
-    return figures + _sent_figures(exchange)
-
-
-def _column_figures(exchange: Exchange, *, times: bool) -> list[str]:
-    stats = exchange.stats
-    figures = [_phrase(exchange, "tokens", count=messages.group_digits(stats.tokens))] if stats.tokens else []
-    if times and stats.tokens_per_second:
-        figures.append(_phrase(exchange, "speed", rate=f"{stats.tokens_per_second:.0f}"))
-        figures.append(_phrase(exchange, "seconds", seconds=f"{stats.seconds:.1f}"))
-    return figures + _sent_figures(exchange)
+    return figures
 
 
 def _sent_figures(exchange: Exchange) -> list[str]:

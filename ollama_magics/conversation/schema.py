@@ -23,14 +23,11 @@ class SchemaMismatchError(ValueError):
 
 @dataclass(frozen=True)
 class Schema:
-    """A response format: ``format`` goes into the request, ``decoder`` reads an answer.
-
-    ``is_list``: the value is a list, or an object with a list as its only property, so that rows can be shown as they come.
-    """
+    """A response format: ``format`` goes into the request, ``decoder`` reads an answer."""
 
     format: str | dict[str, Any]
     decoder: Callable[[str], Any]
-    is_list: bool = False
+    is_list: bool = False  # or an object with a list as its only property: its rows can be shown as they come
 
     def decode(self, text: str) -> Any:
         """Return the text as a value of the type; raises SchemaMismatchError for one that is incomplete or of another type."""
@@ -130,10 +127,8 @@ _SCHEMA_LISTS = {"anyOf", "oneOf", "allOf", "prefixItems", "items"}
 
 
 def adapt_to_server(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema without what the server cannot read; raises FormatProblem (schema-unsupported) for what it would ignore.
-
-    A root that is a reference is replaced by its target: the server would enforce nothing below it.
-    """
+    """Return the schema without what the server cannot read; raises FormatProblem for what it would ignore."""
+    # a root that is a reference is replaced by its target: the server would enforce nothing below it
     root, seen = _unwrap_all_of(schema), list[Any]()
     while "$ref" in root:
         reference = root["$ref"]

@@ -29,23 +29,17 @@ class Tool:
     _fields: type[msgspec.Struct]
 
     def convert(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a call as values of the types in the signature; raises msgspec.ValidationError.
-
-        ``"2"`` becomes a number only where the hint takes no text. An argument that the signature lacks is an error.
-        """
+        """Return the arguments of a call as values of the types in the signature; raises msgspec.ValidationError."""
         try:
             found = msgspec.convert(arguments, self._fields)
-        except msgspec.ValidationError:
+        except msgspec.ValidationError:  # "2" becomes a number only where the hint takes no text
             found = msgspec.convert(arguments, self._fields, strict=False)
         values = {name: getattr(found, name) for name in self._fields.__struct_fields__}
         return {name: value for name, value in values.items() if value is not msgspec.UNSET}
 
 
 def make_tools(functions: Any) -> tuple[Tool, ...]:
-    """Return a tool for each function; raises ToolProblem (tool-unsupported) for one that cannot be called by argument names.
-
-    ``functions`` is a function, or a list of functions and lists: ``make_tools([add, [multiply]])``.
-    """
+    """Return a tool for a function, or for each in a list of functions and lists; raises ToolProblem (tool-unsupported)."""
     found: dict[str, Tool] = {}
     for function in _flatten(functions):
         tool = _make_tool(function)
@@ -203,11 +197,7 @@ class Toolbox:
         return tuple(tool.definition for tool in self._tools.values())
 
     def run(self, calls: Sequence[Call]) -> None:
-        """Run the calls one after another and put the result or error into each.
-
-        Raises ToolProblem where no call can be confirmed (tool-unconfirmed) and for more than 8 calls (tool-calls-too-many).
-        An interrupt ends the call that runs, which gets it as its error, and is raised.
-        """
+        """Run the calls one after another, and put the result or error into each; raises ToolProblem."""
         if len(calls) > MAX_CALLS:
             raise ToolProblem("tool-calls-too-many", count=len(calls), most=MAX_CALLS)
         for call in calls:

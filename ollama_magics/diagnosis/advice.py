@@ -132,7 +132,6 @@ def _examinations(failure: Failure, platform: Platform) -> Iterator[tuple[str, C
 
 
 def _other_scheme(context: FailureContext) -> OllamaMagicsError | None:
-    """Return the error where the same port answers with the other scheme."""
     typed = (context.address.host, context.address.port, context.address.path)
     if context.error.code not in ("connection-broken", "not-http", "tls-failed", "server-silent"):
         return None
@@ -196,13 +195,11 @@ def _refused_on_this_machine(context: FailureContext) -> OllamaMagicsError:
 
 
 def _how_to_listen(platform: Platform) -> Phrase:
-    """Return how to make Ollama listen on other addresses, and what that risks."""
     systems = {"desktop": ("mac", "windows")}.get(platform.host_system, (platform.host_system,))
     return Joined([Phrase("bind_warning"), *(Phrase(f"bind_{system}") for system in systems)])
 
 
 def _how_to_reach_host(platform: Platform) -> Phrase:
-    """Return how a container reaches its host."""
     if platform.kind == "kubernetes":
         return Phrase("kubernetes_service")
     if platform.kind == "podman":

@@ -213,7 +213,6 @@ def _raise_if_temporary(error: OllamaMagicsError) -> None:
 
 
 def _server_words(error: OllamaMagicsError) -> str:
-    """Return the words of the server in an error, without those around them."""
     said = error.facts.get("said")
     return quote(str(error.how_we_know if said is None else said))
 
@@ -263,8 +262,6 @@ def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _picture(colour: tuple[int, int, int]) -> str:
-    """Return a picture of one colour, as the base64 text of a PNG file."""
-
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

@@ -193,10 +193,7 @@ def refuse_both(options: Namespace) -> None:
 
 
 def refuse_detached(line: str, rest: str) -> None:
-    """Raise UsageError where the prompt would begin with what was meant as the value of the last option.
-
-    That is one of its values, alone or before another option: ``--think high``, where ``--think=high`` is meant.
-    """
+    """Raise UsageError where the prompt begins with a value of the last option: ``--think high`` instead of ``--think=high``."""
     option = line[: len(line.rstrip()) - len(rest)].split()[-1:]
     value = re.match(r"(\S+)(?=\s+-|$)", rest)
     if option and value and value[1] in _VALUES_AFTER_EQUALS.get(option[0], ()):
@@ -213,10 +210,7 @@ def assigned_name(name: str | None) -> str | None:
 
 
 def pairs(words: Sequence[str] | None, names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was typed as KEY=VALUE, ``$name`` as a value looked up; a key that is typed again gets a list.
-
-    Raises UsageError for a word without its ``=``.
-    """
+    """Return what was typed as KEY=VALUE; a key that is typed again gets a list. Raises UsageError for a word without ``=``."""
     found: dict[str, Any] = {}
     for word in words or ():
         key, equals, value = (part.strip() for part in str(word).partition("="))

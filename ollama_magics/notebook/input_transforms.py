@@ -10,10 +10,7 @@ from IPython.core.inputtransformer2 import TokenTransformBase
 
 
 class QuestionMarkPrompt(TokenTransformBase):
-    """Lets a prompt end with a question mark, which IPython would read as help: ``%ollama What is Python?``.
-
-    This includes ``r = %ollama …?``. ``%ollama?`` stays help.
-    """
+    """Lets a prompt end with a question mark, which IPython reads as help; ``%ollama?`` stays help."""
 
     priority = 4  # before IPython's HelpEnd, which has 5
 

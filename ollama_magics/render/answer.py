@@ -52,30 +52,24 @@ class RoundView:
 
 @dataclass(frozen=True)
 class AnswerView:
-    """What is shown of an answer.
-
-    ``earlier`` are the rounds before ``text``, which ends in ``calls``. ``is_data``: the text is JSON, of which ``rows`` are
-    the complete rows where it is a list of them. ``thinking`` is shown under its title, unfolded with ``is_thinking``. At
-    the end stand the ``pictures`` that were sent with ``more_pictures``, a word about those that are left out, the
-    ``figures``, the ``warnings`` and the lines of an ``error``. ``provenance`` goes into the metadata of the notebook.
-    """
+    """What is shown of an answer."""
 
     model: str
     text: str = ""
     language: str = "en"
-    thinking: str = ""
+    thinking: str = ""  # shown under its title
     thinking_title: str = ""
-    is_thinking: bool = False
-    earlier: Sequence[RoundView] = ()
-    calls: Sequence[CallView] = ()
-    is_data: bool = False
-    rows: Sequence[Mapping[str, Any]] = ()
-    pictures: Sequence[Thumbnail] = ()
-    more_pictures: str = ""
+    is_thinking: bool = False  # the thoughts are unfolded
+    earlier: Sequence[RoundView] = ()  # the rounds before the text
+    calls: Sequence[CallView] = ()  # in which the text ends
+    is_data: bool = False  # the text is JSON
+    rows: Sequence[Mapping[str, Any]] = ()  # the complete rows of data that is a list of them
+    pictures: Sequence[Thumbnail] = ()  # sent with the prompt
+    more_pictures: str = ""  # says how many are left out
     figures: Sequence[str] = ()
     warnings: Sequence[str] = ()
-    error: Sequence[str] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    error: Sequence[str] = ()  # its lines
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # for the metadata of the notebook
 
 
 Output = tuple[dict[str, str], dict[str, Any]]  # data by MIME type, and metadata
@@ -130,16 +124,10 @@ def call_line(call: CallView) -> str:
     return " → ".join(part if len(part) <= _LONGEST_LINE else f"{part[:_LONGEST_LINE]}…" for part in (call.text, outcome))
 
 
-# The parts of the page.
-
-
 def answer_html(*pieces: str, growing: bool = False) -> str:
-    """Return one answer from pieces of HTML.
-
-    A page typesets all formulas again at each paint. So one that is ``growing`` shows the source of its formulas where there
-    are many of them, or the browser would be behind by seconds.
-    """
+    """Return one answer from pieces of HTML; one that is ``growing`` shows many formulas as their source."""
     page = "".join(pieces)
+    # a page typesets all formulas again at each paint: with many of them the browser would be behind by seconds
     untypeset = " mathjax_ignore" if growing and page.count("\\(") + page.count("\\[") > _MOST_FORMULAS else ""
     return f'<div class="ollama-magics{untypeset}" style="{_ANSWER}">{page}</div>'
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 # The rules of formulas are our own: those of mdit-py-plugins miss \[x\] inside of a line and $$ below a line of text, take
 # "$20, she paid 30$" and all lines after an open $$ for formulas, and need 17 s for 6000 times \begin{align}.
 
-# A formula is never longer than this: it bounds the search for the end of one that has none.
-_LONGEST, _MOST_LINES = 4000, 80
+_LONGEST, _MOST_LINES = 4000, 80  # characters and lines of a formula: they bound the search for the end of one that has none
 
 
 class _Form(NamedTuple):
@@ -91,31 +90,29 @@ def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # no
     form = _form_opened_at(state.src, state.bMarks[start] + state.tShift[start])
     if form is None or not form.display or state.is_code_block(start):
         return False
-    found = _whole_lines(state, form, start, end)
-    if found and not silent:
-        token, state.line = state.push("math_block", "", 0), start + found[0].count("\n") + 1
-        token.content, token.info, token.markup, token.map = found[1], "display", found[0], [start, state.line]
-    return found is not None
 
-
-def _whole_lines(state: StateBlock, form: _Form, start: int, end: int) -> re.Match[str] | None:
-    # a formula that fills its lines and ends before a blank one, so that one without an end does not take in the rest
-    source = ""
+    # it fills its lines and ends before a blank one, so that a formula without an end does not take in the rest
+    found, source = None, ""
     for line in range(start, min(end, start + _MOST_LINES)):
         if state.isEmpty(line) or (line > start and state.sCount[line] < state.blkIndent):
-            return None
+            break
         text = state.getLines(line, line + 1, state.blkIndent, keepLastLF=False).strip(" \t")
         source += f"\n{text}" if line > start else text
         if form.closer in text and (found := form.pattern.match(source)):
-            return found if found.end() == len(source) else None
-    return None
+            break
+    if found is None or found.end() != len(source):
+        return False
+
+    if not silent:
+        token, state.line = state.push("math_block", "", 0), start + found[0].count("\n") + 1
+        token.content, token.info, token.markup, token.map = found[1], "display", found[0], [start, state.line]
+    return True
 
 
 # MathJax sees no formula in a dollar or a backslash that stands in a span of its own.
 _DELIMITER = re.compile(r"[$\\]")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-# The first word after a fence: "python", "c++", "{r}", "python title=x.py".
-_LANGUAGE = re.compile(r"[\w+#.-]+")
+_LANGUAGE = re.compile(r"[\w+#.-]+")  # the first word after a fence: "python", "c++", "{r}", "python title=x.py"
 _BLOCKS = frozenset({"paragraph_open", "heading_open", "blockquote_open", "bullet_list_open", "ordered_list_open"})
 _REL = "noopener noreferrer nofollow"
 # The background of JupyterLab's own editor: its token colours were chosen for it.
@@ -343,9 +340,9 @@ class Markup:
                     again = render(parse(part.source, dict(references)), self._language)
                     self._parts[place] = part._replace(html=again)
 
-        index, line = _last_boundary(tokens, open_end)
+        index, line, length = _last_boundary(tokens, open_end)
         if index:
-            source = open_end[: _length(open_end, line)]
+            source = open_end[:length]
             self._finished += source
             self._parts.append(_Part(source, render(tokens[:index], self._language)))
             found = {label: target for label, target in references.items() if target["map"][0] < line}
@@ -359,20 +356,16 @@ class Markup:
 
 def finished(text: str) -> int:
     """Return how many characters of a growing text, normalised, are blocks that later text cannot change."""
-    return _length(text, _last_boundary(parse(text, {}), text)[1])
+    return _last_boundary(parse(text, {}), text)[2]
 
 
-def _length(text: str, lines: int) -> int:
-    return sum(len(line) + 1 for line in text.split("\n")[:lines])
-
-
-def _last_boundary(tokens: list[Token], source: str) -> tuple[int, int]:
-    """Return the place among the tokens, and the line, of the last block before which all is finished; else (0, 0)."""
+def _last_boundary(tokens: list[Token], source: str) -> tuple[int, int, int]:
+    """Return the positions of the last block before which all is finished, as token, line and character; else zeros."""
     lines = source.split("\n")  # the last of them has no line end yet
     for index in range(len(tokens) - 1, 0, -1):
         token = tokens[index]
         if token.level == 0 and token.nesting >= 0 and token.map:
             line = token.map[0]
             if 0 < line < len(lines) - 1 and not lines[line - 1].strip(" \t"):
-                return index, line
-    return 0, 0
+                return index, line, sum(len(one) + 1 for one in lines[:line])
+    return 0, 0, 0

@@ -275,7 +275,7 @@ class Client:
         raise AnswerCut("stream-error", said=said) if started else RequestRefused("request-refused", status=200, said=said)
 
     def _body(self, response: httpx.Response, buffer: bytearray, most: int) -> memoryview:
-        """Return the body as a view of the buffer, which grows where it is too small."""
+        # a view of the buffer, which grows where it is too small
         end = 0
         with self._translated(self._timeouts.first_token):
             for part in response.iter_raw():

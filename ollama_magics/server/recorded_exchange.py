@@ -16,14 +16,12 @@ import msgspec
 
 from ollama_magics.messages import Joined, Phrase
 
-INTERRUPTED = "interrupted"
-ABANDONED = "left"
+INTERRUPTED, ABANDONED = "interrupted", "left"
 # Fields that no module reads: paths on the server, times that would differ in each recording, and most of the bytes.
 _OMITTED = {"created_at", "license", "modelfile", "modified_at", "parent_model", "tensors"}
 _NESTED = {"details", "models"}  # fields that hold such fields
 _PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 33  # signature, and bytes up to the end of the first chunk (size and colour type)
-_ERROR = b'"error"'
-_BULLETS = b"\xe2\x80\xa2" * 5
+_ERROR, _BULLETS = b'"error"', "•••••".encode()
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
+from operator import methodcaller
 from typing import Any
 
 import httpcore
@@ -24,14 +25,6 @@ def raise_if_cancelled(cancelled: threading.Event) -> None:
     """Raise Cancelled where the flag is set."""
     if cancelled.is_set():
         raise Cancelled
-
-
-def wait_until_writable(sock: socket.socket, deadline: float, cancelled: threading.Event) -> None:
-    """Return when something can be sent, or at the deadline; raises Cancelled."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock, selectors.EVENT_WRITE)
-        while not selector.select(SLICE) and time.monotonic() < deadline:
-            raise_if_cancelled(cancelled)
 
 
 Resolve = Callable[..., list[tuple[Any, ...]]]  # the signature of socket.getaddrinfo; tests pass their own
@@ -99,14 +92,17 @@ class _SlicedStream(httpcore.NetworkStream):
         self._written_at = time.monotonic()
         sock, deadline = self._stream.get_extra_info("socket"), self._written_at + _seconds(timeout)
         for start in range(0, len(buffer), _WRITE_SIZE):
-            wait_until_writable(sock, deadline, self._cancelled)
+            with selectors.DefaultSelector() as selector:
+                selector.register(sock, selectors.EVENT_WRITE)
+                while not selector.select(SLICE) and time.monotonic() < deadline:
+                    raise_if_cancelled(self._cancelled)
             self._stream.write(buffer[start : start + _WRITE_SIZE], timeout and max(0.001, deadline - time.monotonic()))
 
     def close(self) -> None:
         self._stream.close()
 
     def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
-        call = BackgroundCall(lambda: self._stream.start_tls(ssl_context, server_hostname, timeout), _close)
+        call = BackgroundCall(lambda: self._stream.start_tls(ssl_context, server_hostname, timeout), methodcaller("close"))
         return _SlicedStream(call.wait(partial(raise_if_cancelled, self._cancelled)), self._cancelled)
 
     def get_extra_info(self, info: str) -> Any:
@@ -134,7 +130,7 @@ class SlicedBackend(httpcore.NetworkBackend):
         for address in self.addresses(host, port, timeout):
             try:
                 connect = partial(self._sockets.connect_tcp, address, port, timeout, local_address, options)
-                stream = BackgroundCall(connect, _close).wait(partial(raise_if_cancelled, self._cancelled))
+                stream = BackgroundCall(connect, methodcaller("close")).wait(partial(raise_if_cancelled, self._cancelled))
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = failure or error
             else:
@@ -174,10 +170,6 @@ class SlicedBackend(httpcore.NetworkBackend):
             failure = httpcore.ConnectError(str(error))
             failure.__context__ = error  # not "from error": the pool raises again "from None", which drops the cause
         raise failure
-
-
-def _close(stream: httpcore.NetworkStream) -> None:
-    stream.close()
 
 
 def _seconds(timeout: float | None) -> float:

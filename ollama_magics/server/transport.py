@@ -154,13 +154,8 @@ def _pool(
 def request_headers(key: str, others: Mapping[str, str]) -> httpx.Headers:
     """Return the headers of a client; raises SettingError for a key that HTTP does not allow."""
     if not (key.isascii() and key.isprintable()):
-        raise SettingError(
-            "setting-invalid",
-            value=Phrase("the_key"),
-            setting="OLLAMA_API_KEY",
-            reason=Phrase("broken_key"),
-            example=Phrase("set_again"),
-        )
+        key_name, reason, example = Phrase("the_key"), Phrase("broken_key"), Phrase("set_again")
+        raise SettingError("setting-invalid", value=key_name, setting="OLLAMA_API_KEY", reason=reason, example=example)
     headers = httpx.Headers({"User-Agent": "ollama-magics", **others})
     headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})
     headers.update({"Authorization": f"Bearer {key}"} if key else {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -13,7 +13,6 @@ from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
 from ollama_magics.conversation.prompt import Prompt, fill_template
-from ollama_magics.conversation.replies import Replies
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
@@ -205,12 +204,6 @@ def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | Non
         return Reply(frozen, session.client.chat, context)
     cached = CachedAnswer(session.answers, session.client.digest, session.client.chat, spec.fits)
     return Reply(frozen, cached, replace(context, stored=lambda: cached.stored))
-
-
-def ask_several(session: RequestContext, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None) -> Replies:
-    """Return the replies of several models to a prompt; nothing is sent yet, and nothing is remembered."""
-    response_spec(session.settings, prompt)  # a mistake in the prompt is reported once, not for each model
-    return Replies(models, lambda model: ask(session, replace(prompt, model=model, once=True), values), session.language)
 
 
 def require_local(session: RequestContext, model: str, *, local_only: bool) -> None:

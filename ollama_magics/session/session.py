@@ -8,11 +8,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.replies import Replies
 from ollama_magics.diagnosis import stages
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest
 from ollama_magics.errors import AddressError, Cancelled, OllamaMagicsError, PictureProblem, PromptProblem, SettingError
@@ -31,7 +33,6 @@ from ollama_magics.store.vectors import VectorStore
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
-    from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.embeddings.output import Array
     from ollama_magics.server.fetch import Limits
@@ -194,7 +195,8 @@ class Session:
 
     def ask_several(self, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None = None) -> Replies:
         """Return the replies of several models to a prompt; nothing is sent yet, and nothing is remembered."""
-        return build_request.ask_several(self, prompt, models, values)
+        build_request.response_spec(self.settings, prompt)  # a mistake in the prompt is reported once, not for each model
+        return Replies(models, lambda model: self.ask(replace(prompt, model=model, once=True), values), self.language)
 
     def watch(self) -> ServerStatus:
         """Return the object that asks, while a cell waits, what the server is doing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
@@ -76,11 +76,6 @@ def say(key: str, language: str, **facts: object) -> None:
 def say_set(name: str, value: str, why: str, language: str) -> None:
     """Write what a setting is now, and why it differs from what was typed, if it does."""
     say("set", language, label=messages.label(name, language), value=why or _shown_value(name, value, language))
-
-
-def say_notices(notices: Iterable[tuple[str, Mapping[str, object]]], language: str) -> None:
-    """Write notices, a line for each: the key of a phrase, and its facts."""
-    say_lines(messages.notice(key, facts, language) for key, facts in notices)
 
 
 def say_lines(lines: Iterable[str]) -> None:

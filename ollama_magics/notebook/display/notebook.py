@@ -15,17 +15,7 @@ from ollama_magics import messages
 from ollama_magics.conversation.replies import Replies, column_view, column_views
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.notebook.display.screens import Waiting
-from ollama_magics.render import markdown
-from ollama_magics.render.answer import (
-    Output,
-    answer_html,
-    answer_output,
-    body_html,
-    columns_html,
-    columns_output,
-    footer_html,
-    whole_html,
-)
+from ollama_magics.render import answer, markdown
 from ollama_magics.render.markdown import Markup
 
 
@@ -43,6 +33,7 @@ class _GrowingAnswer:
         return not self._exchange.begun
 
     def stream(self) -> Iterator[bool]:
+        """Ask for it, and yield whenever there is something new to show: True where that cannot wait."""
         return (self.has_new_calls() for _ in self._reply if self._exchange.begun)
 
     def has_new_calls(self) -> bool:
@@ -52,7 +43,7 @@ class _GrowingAnswer:
         return self._calls_and_rounds != before
 
     def page(self) -> str:
-        return answer_html(self.piece(), growing=True)
+        return answer.answer_html(self.piece(), growing=True)
 
     def render_ahead(self) -> None:
         self.text_html()
@@ -60,17 +51,17 @@ class _GrowingAnswer:
     def piece(self) -> str:
         """Return the same without what surrounds an output."""
         if self.waits:
-            return footer_html(self._waiting.parts())
-        return body_html(answer_view(self._reply, streaming=True), self.text_html())
+            return answer.footer_html(self._waiting.parts())
+        return answer.body_html(answer_view(self._reply, streaming=True), self.text_html())
 
     def text_html(self) -> str:
         """Return the HTML of the text so far; data is no Markdown."""
         return "" if self._exchange.context.schema else self._markup.html(self._exchange.partial_text)
 
-    def output(self) -> Output | None:
+    def output(self) -> answer.Output | None:
         if self.waits and not self._reply.complete:
             return None
-        return answer_output(answer_view(self._reply), self.text_html())
+        return answer.answer_output(answer_view(self._reply), self.text_html())
 
     def close(self) -> None:
         self._reply.close()
@@ -105,20 +96,20 @@ class _GrowingColumns:
     def _end_column(self) -> None:
         if self._place >= 0:
             text_html = self._answer.text_html() if self._answer else ""
-            column = whole_html(column_view(self._replies, self._place), text_html)
+            column = answer.whole_html(column_view(self._replies, self._place), text_html)
             self._columns.append((self._replies.models[self._place], column))
 
     def page(self) -> str:
-        """Return the columns that have ended, and the one that grows."""
-        growing = self._answer.piece() if self._answer else footer_html(self._waiting.parts())
-        return answer_html(columns_html([*self._columns, (self._replies.models[self._place], growing)]), growing=True)
+        growing = self._answer.piece() if self._answer else answer.footer_html(self._waiting.parts())
+        columns = [*self._columns, (self._replies.models[self._place], growing)]
+        return answer.answer_html(answer.columns_html(columns), growing=True)
 
     def render_ahead(self) -> None:
         if self._answer:
             self._answer.render_ahead()
 
-    def output(self) -> Output | None:
-        return columns_output(column_views(self._replies)) if self._place >= 0 else None
+    def output(self) -> answer.Output | None:
+        return answer.columns_output(column_views(self._replies)) if self._place >= 0 else None
 
     def close(self) -> None:
         self._stream.close()
@@ -199,7 +190,7 @@ class Notebook:
             self._handle.update(data, raw=True, metadata=metadata)
 
     def _page(self) -> str:
-        return self._view.page() if self._view else answer_html(footer_html(self._waiting.parts()))
+        return self._view.page() if self._view else answer.answer_html(answer.footer_html(self._waiting.parts()))
 
 
 def _after_rest(began: float, least: float) -> float:

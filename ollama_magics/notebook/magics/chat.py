@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 
 
 def confirm(call: Any) -> bool:
-    """Return whether the user lets a function run; raises ToolProblem if the front end cannot ask.
-
-    ``input()`` works inside a running cell in every front end and can be interrupted; a click on a button would be handled only
-    after the cell.
-    """
-    try:
+    """Return whether the user lets a function run; raises ToolProblem if the front end cannot ask."""
+    try:  # a click on a button would be handled only after the cell
         return input(f"run {call}? [y/N] ").strip().lower() in ("y", "yes")
     except (StdinNotImplementedError, EOFError):
         raise ToolProblem("tool-unconfirmed", call=call) from None

@@ -32,7 +32,7 @@ def run(session: Session, options: Namespace) -> bool:
         for name in [name for name in typed if name not in _BEFORE_VALUES]:
             _carry_out(session, name, typed[name])
     finally:
-        lines.say_notices(session.resolved.take_notices(), session.language)
+        lines.say_lines(messages.notice(key, facts, session.language) for key, facts in session.resolved.take_notices())
     return bool(values or typed)
 
 

@@ -47,22 +47,21 @@ class Panel(widgets.VBox):
         self._checks = CheckControls(session, self._key.wait, self._set, self._show_message, self._verified)
         self._saving = SaveControls(session, self._checks, self._refused_field, self._show_message)
         self._more = Fold(*(self._rows[name].widget for name in _MORE))
-        super().__init__(self._layout_children())
-        self._set_language()
-        session.settings.observe(self._follow, names=list(_FIELDS))
-        self._lookup.begin()
 
-    def __repr__(self) -> str:
-        return "<the form of ollama_magics>"  # an output that notebooks compare: no address, no port
-
-    def _layout_children(self) -> list[Any]:
         main = {name: self._rows[name].widget for name in _MAIN}
         model, base_url = main.pop("model"), main.pop("base_url")
         saving, checks = self._saving, self._checks
         buttons = fields.indented(saving.save, checks.check, checks.stop, saving.save_anyway, saving.mark)
         above = [model, self._models.widget, base_url, self._key.widget, *main.values()]
         below = [self._rows["language"].widget, buttons, fields.indented(self._message)]
-        return [*above, self._more.widget, *below, checks.report, checks.repairs]
+        super().__init__([*above, self._more.widget, *below, checks.report, checks.repairs])
+
+        self._set_language()
+        session.settings.observe(self._follow, names=list(_FIELDS))
+        self._lookup.begin()
+
+    def __repr__(self) -> str:
+        return "<the form of ollama_magics>"  # an output that notebooks compare: no address, no port
 
     # Changes by a field, a choice in the list, a repair, or a line of the notebook.
 
