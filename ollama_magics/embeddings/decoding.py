@@ -129,8 +129,14 @@ class Scanner:
 
         # every character that is no digit must be one of those that were checked
         others = 2 * len(ends) - len(odd) + len(opened) + len(closed) + np.count_nonzero(minus) + sum(map(_count_others, tokens))
-        is_sound = others == self._count_others(stop) and (not tokens or _put_odd_numbers(values, odd, tokens))
-        return values if is_sound else None
+        if others != self._count_others(stop):
+            return None
+        if tokens:  # numbers that are written in another way, of which one may be none
+            try:
+                values[odd] = wire.embeddings(b'{"embeddings":[[%b]]}' % b",".join(map(bytes, tokens)))[0]
+            except (RequestRefused, ValueError):
+                return None
+        return values
 
     def _compute_values(self, ends: Numbers, decimals: Numbers) -> Numbers:
         """Return the numbers whose decimals come before the ends."""
@@ -195,15 +201,6 @@ def _join_digits(words: Numbers) -> None:
 
 def _count_others(token: Numbers) -> int:
     return sum(not ord("0") <= character <= ord("9") for character in token.tolist())
-
-
-def _put_odd_numbers(values: Numbers, odd: Numbers, tokens: list[Numbers]) -> bool:
-    """Put the numbers that are written in another way into their positions; return False where one is no number."""
-    try:
-        values[odd] = wire.embeddings(b'{"embeddings":[[%b]]}' % b",".join(map(bytes, tokens)))[0]
-    except (RequestRefused, ValueError):
-        return False
-    return True
 
 
 NOT_FINITE, ZEROS = Phrase("row_not_finite"), Phrase("row_zeros")

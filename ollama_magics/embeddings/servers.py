@@ -37,12 +37,13 @@ class Endpoint:
         """Return the number of components of the model's vectors, or 0 where the server does not say."""
         return self.models.card(model).embedding_length or 0
 
-    def choose(self, model: str, options: EmbedOptions) -> str:
-        """Return the model for the job; raises ModelProblem or SettingError where none here fits the options."""
+    def choose(self, model: str, options: EmbedOptions, *, must_exist: bool) -> tuple[str, str]:
+        """Return the model for the job and its digest; raises ModelProblem or SettingError where none fits the options."""
+        self.models.require_recent()
         if not (model and options.any_model):
             model = self.models.choose(model, "embedding")
-        if options.local_only and (host := self.models.card(model).remote_host):
-            raise SettingError("local-only", what=host)
+        if options.local_only and (remote := self.models.card(model).remote_host):
+            raise SettingError("local-only", what=remote)
         width = self.width(model)
         if options.dimensions and width and options.dimensions > width:
             raise SettingError(
@@ -52,7 +53,10 @@ class Endpoint:
                 reason=Phrase("vectors_have", model=model, width=width),
                 example=f"%embed --dimensions {width} …",
             )
-        return model
+        digest, host = self.client.digest(model), self.client.address.host
+        if must_exist and not digest:
+            raise ModelProblem("model-missing", model=model, host=host, installed=Phrase("list_there", host=host), nearest="")
+        return model, digest
 
 
 @dataclass
@@ -83,25 +87,18 @@ def select_servers(endpoints: Sequence[Endpoint], options: EmbedOptions) -> Serv
     left_out: list[tuple[Endpoint, OllamaMagicsError]] = []
     for endpoint in endpoints:
         try:
-            pool = _add(pool, endpoint, options, is_alone=len(endpoints) == 1)
+            model, digest = endpoint.choose(pool.model if pool else options.model, options, must_exist=len(endpoints) > 1)
+            width = endpoint.width(model)
         except (ConnectionProblem, RequestRefused, ModelProblem) as error:
             left_out.append((endpoint, error))
+            continue
+        if pool is None:
+            pool = ServerPool(model, digest, [endpoint], width)
+        elif digest == pool.digest:
+            pool.endpoints.append(endpoint)
+        else:
+            raise EmbeddingProblem("models-differ", model=model, first=pool.endpoints[0].url, second=endpoint.url)
     if pool is None:
         raise left_out[0][1]
     pool.notes.extend(("server_left_out", {"url": endpoint.url, "reason": error.phrase("what")}) for endpoint, error in left_out)
-    return pool
-
-
-def _add(pool: ServerPool | None, endpoint: Endpoint, options: EmbedOptions, *, is_alone: bool) -> ServerPool:
-    endpoint.models.require_recent()
-    model = endpoint.choose(pool.model if pool else options.model, options)
-    digest = endpoint.client.digest(model)
-    if not (is_alone or digest):
-        host = endpoint.client.address.host
-        raise ModelProblem("model-missing", model=model, host=host, installed=Phrase("list_there", host=host), nearest="")
-    if pool is None:
-        return ServerPool(model, digest, [endpoint], endpoint.width(model))
-    if digest != pool.digest:
-        raise EmbeddingProblem("models-differ", model=model, first=pool.endpoints[0].url, second=endpoint.url)
-    pool.endpoints.append(endpoint)
     return pool

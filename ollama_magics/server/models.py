@@ -91,7 +91,7 @@ class InstalledModels:
         raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
 
     def able(self, ability: str, most: int | None = None) -> list[str]:
-        """Return the installed local models with the ability, the smallest first; each may cost a request, up to ``most``."""
+        """Return at most so many installed local models with the ability, the smallest first; each may cost a request."""
         models = sorted((model for model in self._client.installed() if model.is_local), key=lambda model: model.size)
         able = (short(model.name) for model in models if self.card(model.name).can(ability))
         return list(islice(able, most))

@@ -18,13 +18,6 @@ from ollama_magics.settings.values import clean_key
 Notice = tuple[str, dict[str, object]]  # the key of a phrase, and its facts
 
 
-def contradictions(chosen: OllamaSettings) -> list[Notice]:
-    """Return the notices about values that contradict each other; the values stay."""
-    if chosen.max_tokens <= chosen.context_length:
-        return []
-    return [("max_over_context", {"most": chosen.max_tokens, "context": chosen.context_length})]
-
-
 def is_bind(host: str) -> bool:
     """Return whether an address is one to listen on, such as 0.0.0.0."""
     try:
@@ -48,14 +41,6 @@ def describe_key(find: Callable[[], tuple[str, str]]) -> tuple[str, str]:
     except SettingError as error:
         return error.what, "default"
     return ("••••" if key else ""), source or "default"
-
-
-def require_known(values: Mapping[str, Any]) -> None:
-    """Raise SettingError for a name that is no setting."""
-    for name in values:
-        if name not in form.names():
-            known = ", ".join(form.names())
-            raise SettingError("setting-unknown", setting=name, known=known)
 
 
 # This notebook > a profile named in it > the environment > the profile "default" > built in. (An option of a cell wins over all
@@ -121,7 +106,8 @@ class ResolvedSettings:
 
         Raises SettingError for an unknown name or a bad value, AddressError for an address that cannot be used.
         """
-        require_known(values)
+        if unknown := [name for name in values if name not in form.names()]:
+            raise SettingError("setting-unknown", setting=unknown[0], known=", ".join(form.names()))
         before, origin = {name: getattr(self.settings, name) for name in values}, self._origin()
         typed, origins = set(self._typed), dict(self._origins)
         try:
@@ -138,8 +124,9 @@ class ResolvedSettings:
                 self._bind(name)
         if origin != self._origin():
             self._drop_foreign_secrets()
-        if {"context_length", "max_tokens"} & set(values):
-            self.notices += contradictions(self.settings)
+        tokens, context = self.settings.max_tokens, self.settings.context_length
+        if {"context_length", "max_tokens"} & set(values) and tokens > context:
+            self.notices.append(("max_over_context", {"most": tokens, "context": context}))
         return [name for name in values if getattr(self.settings, name) != before[name]]
 
     def fill(self, found: Mapping[str, Any]) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,9 @@ TEXTS = [f"text number {number}" for number in range(12)]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Client]:
     """Start two worker processes with one thread each; its pages listen on a free port of this machine."""
+    # IPython's shells put a module of their own in the place of __main__, which new processes need with its __spec__
+    main = sys.modules["__main__"]
+    main.__spec__ = getattr(main, "__spec__", None)
     options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         yield client
