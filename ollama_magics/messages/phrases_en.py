@@ -320,6 +320,7 @@ PHRASES: dict[str, str] = {
     "need_between": "It must be between {least} and {most}.",
     "need_whole": "A whole number is needed.",
     "need_text": "Text is needed, not {kind}.",
+    "need_type": "It must be of type {wanted}, not {kind}.",
     "need_plain": "It contains control characters, or is longer than {most} characters.",
     "need_name": "A name is one line of at most {most} characters.",
     "need_word": "Possible values: {words}.",

@@ -344,6 +344,7 @@ PHRASES: dict[str, str] = {
     "need_between": "必须在 {least} 到 {most} 之间。",
     "need_whole": "需要一个整数。",
     "need_text": "需要文本，而不是 {kind}。",
+    "need_type": "类型必须是 {wanted}，而不是 {kind}。",
     "need_plain": "其中有控制字符，或长度超过 {most} 个字符。",
     "need_name": "名称只占一行，最多 {most} 个字符。",
     "need_word": "可选值：{words}。",
