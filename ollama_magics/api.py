@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, SettingError
+from ollama_magics.errors import PromptProblem, SettingError, in_language
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.messages import Phrase
 from ollama_magics.server import models as models_module
@@ -60,14 +60,8 @@ def _suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Parame
     return call
 
 
-@contextmanager
-def _in_language_of_user() -> Iterator[None]:
-    """Let errors leave in the language of the settings; also a decorator."""
-    try:
-        yield
-    except (OllamaMagicsError, Interrupted) as error:
-        error.language = current().language
-        raise
+def _language() -> str:
+    return current().language
 
 
 def _require(name: str, given: object, wanted: str, example: str, *, fits: bool) -> None:
@@ -78,7 +72,7 @@ def _require(name: str, given: object, wanted: str, example: str, *, fits: bool)
 
 
 @_suggest_names
-@_in_language_of_user()
+@in_language(_language)
 def configure(  # noqa: PLR0913 - one parameter for each setting
     *,
     model: str = UNCHANGED,
@@ -126,7 +120,7 @@ def configure(  # noqa: PLR0913 - one parameter for each setting
 
 
 @_suggest_names
-@_in_language_of_user()
+@in_language(_language)
 def use_profile(name: str) -> None:
     """Use a saved profile; settings that were set here before stay.
 
@@ -138,7 +132,7 @@ def use_profile(name: str) -> None:
 
 
 @_suggest_names
-@_in_language_of_user()
+@in_language(_language)
 def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     prompt: str,
     *,
@@ -238,7 +232,7 @@ def _pictures(session: Session, images: Any) -> Iterator[Picture]:
 
 
 @_suggest_names
-@_in_language_of_user()
+@in_language(_language)
 def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     texts: Any = None,
     *,
@@ -311,7 +305,7 @@ _EMBED_PARAMETERS = {
 
 
 @_suggest_names
-@_in_language_of_user()
+@in_language(_language)
 def check(*, deep: bool = False) -> CheckReport:
     """Return the report of the connectivity check, which is true if every stage passed.
 
@@ -324,7 +318,7 @@ def check(*, deep: bool = False) -> CheckReport:
 
 
 @_suggest_names
-@_in_language_of_user()
+@in_language(_language)
 def models() -> list[dict[str, Any]]:
     """Return what is installed on the server, newest first: ``name``, ``size`` in bytes, and whether it is ``loaded``.
 
@@ -345,7 +339,7 @@ def pull(model: str) -> Iterator[models_module.PullProgress]:
 
     Example: ``for step in om.pull("llama3.2"): print(step.status)``
     """
-    with _in_language_of_user():
+    with in_language(_language):
         yield from models_module.pull(current().client, model)
         current().forget_models()
 

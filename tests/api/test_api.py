@@ -177,6 +177,19 @@ def test_a_parameter_of_a_wrong_type_is_refused(stand_in: FakeServer, call: Any,
     assert stand_in.requests == []
 
 
+def test_a_reply_fails_in_the_language_of_the_settings() -> None:
+    """While it is read as well as at its end."""
+    om.configure(language="zh")
+    with pytest.raises(om.FormatProblem) as caught:
+        _ = om.chat("Hi").value
+    assert caught.value.language == "zh"
+    with FaultServer([*fine(chat=whole({"error": "no"}, status=500))]) as server:
+        om.configure(base_url=server.url, model="m")
+        with pytest.raises(om.RequestRefused) as refused:
+            _ = om.chat("Hi").text
+    assert refused.value.language == "zh"
+
+
 MISSPELT: list[tuple[Any, str, str]] = [
     *((call, "modle", "model") for call in (om.chat, om.embed, om.configure, om.pull)),
     (om.use_profile, "nmae", "name"),
