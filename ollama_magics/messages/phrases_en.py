@@ -344,6 +344,7 @@ PHRASES: dict[str, str] = {
     "bad_number": "It is neither an IPv4 nor an IPv6 address (with a port: [::1]:11434).",
     "zoned": "An address with a zone (%eth0) is valid on one machine only; use a host name or another address.",
     # profiles and keys
+    "not_absolute": "OLLAMA_MAGICS_CONFIG must be an absolute path.",
     "no_home": "This user has no settings folder (HOME is not set).",
     "busy_folder": "Another kernel is writing there.",
     "system_said": "{said}.",
@@ -422,6 +423,8 @@ PHRASES: dict[str, str] = {
     "the_address": "The address",
     "clear_password": "It contains a user name or password, which would be sent to other processes unencrypted.",
     "name_variable": 'set it in the environment of every process that embeds, and pass its name: api_key_env="OLLAMA_KEY"',
+    "no_prefix": "No prefix for --{task} is known for {model}.",
+    "own_prefix": "write the prefix into the texts: x = %embed ['{task}: ' + text for text in texts]",
     "one_task": "A text is a query or a document, not both.",
     "need_most": "It must be at most {most}.",
     "near_option": "Did you mean {near}?",

@@ -368,6 +368,7 @@ PHRASES: dict[str, str] = {
     "bad_number": "既不是 IPv4 地址，也不是 IPv6 地址（带端口：[::1]:11434）。",
     "zoned": "带区域（%eth0）的地址只在一台机器上有效；请使用主机名或其他地址。",
     # profiles and keys
+    "not_absolute": "OLLAMA_MAGICS_CONFIG 必须是绝对路径。",
     "no_home": "该用户没有存放设置的文件夹（未设置 HOME）。",
     "busy_folder": "另一个内核正在写入该文件夹。",
     "system_said": "{said}。",
@@ -446,6 +447,8 @@ PHRASES: dict[str, str] = {
     "the_address": "地址",
     "clear_password": "它含有用户名或密码，会以明文发送到其他进程。",
     "name_variable": '在每个执行嵌入的进程中设置该环境变量，并传入其名称：api_key_env="OLLAMA_KEY"',
+    "no_prefix": "未知 {model} 用于 --{task} 的前缀。",
+    "own_prefix": "请把前缀写入文本：x = %embed ['{task}: ' + text for text in texts]",
     "one_task": "一段文本只能是查询或文档，不能同时是两者。",
     "need_most": "不得大于 {most}。",
     "near_option": "是否想用 {near}？",
