@@ -201,10 +201,10 @@ def refuse_detached(line: str, rest: str) -> None:
         raise UsageError(message)
 
 
-def assigned_name(name: str | None) -> str | None:
-    """Return the name after -o; raises UsageError where it cannot be assigned to."""
+def assigned_name(name: str | None, option: str = "-o") -> str | None:
+    """Return the name after an option; raises UsageError where it cannot be assigned to."""
     if name is not None and not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
-        message = f"-o takes a name of the notebook, not {name!r}"
+        message = f"{option} takes a name of the notebook, not {name!r}"
         raise UsageError(message)
     return name
 
