@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.reply import Reply
-    from ollama_magics.conversation.tools import Call
+    from ollama_magics.conversation.tools import ToolCall
     from ollama_magics.diagnosis.report import CheckReport
     from ollama_magics.embeddings.output import EmbedReport
 
@@ -142,7 +142,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     images: Iterable[Any] = (),
     format: Any = None,  # noqa: A002 - as Ollama calls it
     tools: Iterable[Callable[..., Any]] = (),
-    confirm: Callable[[Call], bool] | None = None,
+    confirm: Callable[[ToolCall], bool] | None = None,
     conversation: str | Conversation | None = None,
     new: bool = False,
     go_on: bool = False,

@@ -10,7 +10,7 @@ from ollama_magics import messages
 from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import message_dict
 from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round, Stats
-from ollama_magics.conversation.tools import Call
+from ollama_magics.conversation.tools import ToolCall
 from ollama_magics.errors import AnswerCut, Interrupted, ToolProblem, in_language
 from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView, answer_output
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
@@ -120,7 +120,7 @@ class Reply(ShownOnce):
         return schema.frame(self.value)
 
     @property
-    def tool_calls(self) -> list[Call]:
+    def tool_calls(self) -> list[ToolCall]:
         """The functions that the model called, in order, each with ``name``, ``arguments``, and ``result`` or ``error``."""
         return self._exchange.tool_loop.calls
 
