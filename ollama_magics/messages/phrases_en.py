@@ -317,6 +317,7 @@ PHRASES: dict[str, str] = {
     # values of settings
     "need_tokens": "A whole number of tokens is needed: 4096, 4k or 4,096.",
     "need_least": "It must be at least {least}.",
+    "need_least_or": "It must be at least {least}, or one of {special}.",
     "need_number": "A number is needed.",
     "need_between": "It must be between {least} and {most}.",
     "need_whole": "A whole number is needed.",
@@ -332,6 +333,7 @@ PHRASES: dict[str, str] = {
     "need_proxy": "The address of an http or https proxy is needed.",
     "need_variable": "The name of an environment variable is needed, not a key.",
     "need_header": "The name of a header is needed, but not one that the connection sets itself.",
+    "need_pair": "A header is its name, a colon and $ with the name of an environment variable.",
     "need_value": "The value of {name} contains a character that HTTP does not allow.",
     # addresses
     "longer_than": "It is longer than {most} characters.",

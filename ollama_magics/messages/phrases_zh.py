@@ -341,6 +341,7 @@ PHRASES: dict[str, str] = {
     # values of settings
     "need_tokens": "需要整数个 token：4096、4k 或 4,096。",
     "need_least": "不能小于 {least}。",
+    "need_least_or": "不能小于 {least}，除非是 {special} 之一。",
     "need_number": "需要一个数字。",
     "need_between": "必须在 {least} 到 {most} 之间。",
     "need_whole": "需要一个整数。",
@@ -356,6 +357,7 @@ PHRASES: dict[str, str] = {
     "need_proxy": "需要 http 或 https 代理的地址。",
     "need_variable": "需要环境变量的名称，而不是密钥本身。",
     "need_header": "需要请求头的名称，且不能是由连接自动设置的请求头。",
+    "need_pair": "请求头的写法：名称、冒号，以及 $ 加环境变量名。",
     "need_value": "{name} 的值中有 HTTP 不允许的字符。",
     # addresses
     "longer_than": "长度超过 {most} 个字符。",
