@@ -347,6 +347,7 @@ PHRASES: dict[str, str] = {
     "zoned": "An address with a zone (%eth0) is valid on one machine only; use a host name or another address.",
     # profiles and keys
     "not_absolute": "OLLAMA_MAGICS_CONFIG must be an absolute path.",
+    "no_file_name": "The name of a file is needed.",
     "no_home": "This user has no settings folder (HOME is not set).",
     "busy_folder": "Another kernel is writing there.",
     "system_said": "{said}.",

@@ -371,6 +371,7 @@ PHRASES: dict[str, str] = {
     "zoned": "带区域（%eth0）的地址只在一台机器上有效；请使用主机名或其他地址。",
     # profiles and keys
     "not_absolute": "OLLAMA_MAGICS_CONFIG 必须是绝对路径。",
+    "no_file_name": "需要文件名。",
     "no_home": "该用户没有存放设置的文件夹（未设置 HOME）。",
     "busy_folder": "另一个内核正在写入该文件夹。",
     "system_said": "{said}。",

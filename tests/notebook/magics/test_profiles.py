@@ -187,3 +187,13 @@ def test_nothing_leaves_this_machine_where_that_is_forbidden(shell: Any, line: s
 def test_words_that_belong_to_nothing_are_a_mistake(shell: Any, line: str) -> None:
     """They are named."""
     assert isinstance(shell.fail(f"%ollama_config {line}")[0], UsageError)
+
+
+def test_an_interrupted_question_for_the_key_says_so(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has nothing to do with an answer."""
+
+    def interrupt(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(config_actions, "getpass", interrupt)
+    assert "the key was not changed" in str(shell.fail("%ollama_config --api-key")[0])
