@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
-    from ollama_magics.conversation.tools import Call as ToolCall
+    from ollama_magics.conversation.tools import ToolCall
     from ollama_magics.diagnosis.report import CheckReport
     from ollama_magics.embeddings.output import EmbedReport
     from ollama_magics.errors import (
@@ -77,7 +77,6 @@ _MODULES = {
     "Reply": "conversation.reply",
     "ToolCall": "conversation.tools",
 }
-_OTHER_NAMES = {"ToolCall": "Call"}  # of classes in their modules
 
 
 def __getattr__(name: str) -> Any:
@@ -86,7 +85,7 @@ def __getattr__(name: str) -> Any:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     module = _MODULES.get(name, "errors" if name[0].isupper() else "api")
-    return getattr(import_module(f"{__name__}.{module}"), _OTHER_NAMES.get(name, name))
+    return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 def __dir__() -> list[str]:

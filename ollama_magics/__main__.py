@@ -8,9 +8,10 @@ import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from ollama_magics import api
+from ollama_magics import api, messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.session.session import current
 from ollama_magics.settings import form
 
 
@@ -20,6 +21,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except OllamaMagicsError as error:
+        if (typed := getattr(options, "language", None)) in messages.LANGUAGES:
+            error.language = typed  # also where other options were refused, so that none was set
         if getattr(options, "json", False):
             found = {"ok": False, "code": error.code, "what": error.what, "how_we_know": error.how_we_know}
             sys.stdout.write(json.dumps({**found, "remedy": error.remedy}, ensure_ascii=False) + "\n")
@@ -92,7 +95,15 @@ def _pull(options: Namespace) -> int:
 
 
 def _sandbox(options: Namespace) -> int:
-    with FakeServer(options.port, delay=options.delay) as server:
+    server = FakeServer(options.port, delay=options.delay)
+    try:
+        server.start()
+    except (OSError, OverflowError) as error:  # OverflowError: no port has this number
+        reason = getattr(error, "strerror", None) or error
+        facts = {"port": options.port, "reason": reason}
+        sys.stderr.write(messages.phrase("sandbox_not_started", current().language, **facts) + "\n")
+        return 1
+    with server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         threading.Event().wait()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.errors import PromptProblem
+from ollama_magics.errors import PromptProblem, SettingError, in_language
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.messages import Phrase
 from ollama_magics.server import models as models_module
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
@@ -23,8 +24,9 @@ from ollama_magics.settings import form
 if TYPE_CHECKING:
     import numpy as np
 
+    from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.reply import Reply
-    from ollama_magics.conversation.tools import Call
+    from ollama_magics.conversation.tools import ToolCall
     from ollama_magics.diagnosis.report import CheckReport
     from ollama_magics.embeddings.output import EmbedReport
 
@@ -58,7 +60,19 @@ def _suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Parame
     return call
 
 
+def _language() -> str:
+    return current().language
+
+
+def _require(name: str, given: object, wanted: str, example: str, *, fits: bool) -> None:
+    """Raise SettingError where a parameter has another type than the ``wanted`` one, which is shown as text."""
+    if not fits:
+        reason = Phrase("need_type", wanted=wanted, kind=type(given).__name__)
+        raise SettingError("setting-invalid", value=repr(str(given)[:60]), setting=name, reason=reason, example=example)
+
+
 @_suggest_names
+@in_language(_language)
 def configure(  # noqa: PLR0913 - one parameter for each setting
     *,
     model: str = UNCHANGED,
@@ -102,9 +116,11 @@ def configure(  # noqa: PLR0913 - one parameter for each setting
     session = current()
     session.configure({name: given[name] for name in form.names() if given[name] is not UNCHANGED})
     for key, facts in session.resolved.take_notices():
-        warnings.warn(messages.notice(key, facts, session.language), stacklevel=3)
+        warnings.warn(messages.notice(key, facts, session.language), stacklevel=4)  # two decorators
 
 
+@_suggest_names
+@in_language(_language)
 def use_profile(name: str) -> None:
     """Use a saved profile; settings that were set here before stay.
 
@@ -116,6 +132,7 @@ def use_profile(name: str) -> None:
 
 
 @_suggest_names
+@in_language(_language)
 def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     prompt: str,
     *,
@@ -125,7 +142,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     images: Iterable[Any] = (),
     format: Any = None,  # noqa: A002 - as Ollama calls it
     tools: Iterable[Callable[..., Any]] = (),
-    confirm: Callable[[Call], bool] | None = None,
+    confirm: Callable[[ToolCall], bool] | None = None,
     conversation: str | Conversation | None = None,
     new: bool = False,
     go_on: bool = False,
@@ -170,12 +187,19 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     given = dict(locals())
     if not isinstance(prompt, str):
         raise PromptProblem("prompt-not-text", kind=type(prompt).__name__)
+    for name, text in (("model", model), ("system", system or ""), ("suffix", suffix)):
+        _require(name, text, "str", f'om.chat(prompt, {name}="…")', fits=isinstance(text, str))
+    _require("values", values, "dict", 'om.chat("Describe {{x}}", values={"x": x})', fits=isinstance(values or {}, Mapping))
+    _require("options", options, "dict", 'om.chat(prompt, options={"min_p": 0.05})', fits=isinstance(options or {}, Mapping))
+    _require("confirm", confirm, "callable", _CONFIRM_EXAMPLE, fits=confirm is None or callable(confirm))
+    is_place = isinstance(conversation, (str, Conversation)) or conversation is None
+    _require("conversation", conversation, "str, Conversation", "om.chat(prompt, conversation=om.Conversation())", fits=is_place)
     session = current()
     frozen = Prompt(
         prompt,
         model=model,
         system=system,
-        images=tuple(picture for what in images for picture in session.pictures_of(what)),
+        images=tuple(_pictures(session, images)),
         overrides={name: given[name] for name in form.request_places()},
         extra=options or {},
         local_only=local_only,
@@ -195,7 +219,20 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     return session.ask(frozen, values)
 
 
+_CONFIRM_EXAMPLE = "om.chat(prompt, tools=functions, confirm=lambda call: True)"
+
+
+def _pictures(session: Session, images: Any) -> Iterator[Picture]:
+    """Yield the pictures in the values; a text, or a value that is no collection, is taken for one picture."""
+    if isinstance(images, (str, bytes)) or not isinstance(images, Iterable):
+        yield from session.pictures_of(images, "images")
+    else:
+        for number, what in enumerate(images):
+            yield from session.pictures_of(what, f"images[{number}]")
+
+
 @_suggest_names
+@in_language(_language)
 def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     texts: Any = None,
     *,
@@ -241,6 +278,11 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     Example: ``om.embed(["a text", "another"], model="all-minilm").shape``
     """
     given = dict(locals())
+    _require("model", model, "str", 'om.embed(texts, model="all-minilm")', fits=isinstance(model, str))
+    _require("lines", lines, "str, Path", 'om.embed(lines="texts.txt")', fits=isinstance(lines, (str, Path)))
+    _require("options", options, "dict", 'om.embed(texts, options={"num_ctx": 2048})', fits=isinstance(options or {}, Mapping))
+    _require("base_url", base_url, "str, list", f'om.embed(texts, base_url="{form.DEFAULT_ADDRESS}")', fits=_is_texts(base_url))
+    _require("report", report, "callable", "om.embed(texts, report=print)", fits=report is None or callable(report))
     chosen = {name: given[name] for name, parameter in _EMBED_PARAMETERS.items() if given[name] is not parameter.default}
     from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which chat does not need
 
@@ -250,12 +292,20 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     return current().embed(texts, model, **chosen)
 
 
+def _is_texts(given: object) -> bool:
+    if isinstance(given, Sequence) and not isinstance(given, bytes):
+        return all(isinstance(one, str) for one in given)
+    return isinstance(given, Iterable) and not isinstance(given, bytes)
+
+
 _NOT_PASSED_ON = ("texts", "model", "lengths", "api_key_env")
 _EMBED_PARAMETERS = {
     name: parameter for name, parameter in inspect.signature(embed).parameters.items() if name not in _NOT_PASSED_ON
 }
 
 
+@_suggest_names
+@in_language(_language)
 def check(*, deep: bool = False) -> CheckReport:
     """Return the report of the connectivity check, which is true if every stage passed.
 
@@ -267,6 +317,8 @@ def check(*, deep: bool = False) -> CheckReport:
     return current().check(deep=deep)
 
 
+@_suggest_names
+@in_language(_language)
 def models() -> list[dict[str, Any]]:
     """Return what is installed on the server, newest first: ``name``, ``size`` in bytes, and whether it is ``loaded``.
 
@@ -279,6 +331,7 @@ def models() -> list[dict[str, Any]]:
     return [{"name": one.name, "size": one.size, "loaded": one.name in loaded} for one in client.installed()]
 
 
+@_suggest_names
 def pull(model: str) -> Iterator[models_module.PullProgress]:
     """Download a model to the server; yield ``status``, ``completed`` and ``total`` (bytes) after every step.
 
@@ -286,10 +339,12 @@ def pull(model: str) -> Iterator[models_module.PullProgress]:
 
     Example: ``for step in om.pull("llama3.2"): print(step.status)``
     """
-    yield from models_module.pull(current().client, model)
-    current().forget_models()
+    with in_language(_language):
+        yield from models_module.pull(current().client, model)
+        current().forget_models()
 
 
+@_suggest_names
 @contextmanager
 def sandbox(*, delay: float = 0.02) -> Iterator[str]:
     """Run a stand-in server, yield its address, and use it until the end of the ``with`` block.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, Self, get_args
 
 from ollama_magics import messages
@@ -218,3 +220,13 @@ def _restored(kind: type[BaseException], code: str, state: dict[str, Any]) -> Ba
     error = kind.__new__(kind, code)
     error.__dict__.update(state)
     return error
+
+
+@contextmanager
+def in_language(language: Callable[[], str]) -> Iterator[None]:
+    """Let errors leave with their texts in a language, which is asked for only then; also a decorator."""
+    try:
+        yield
+    except (OllamaMagicsError, Interrupted) as error:
+        error.language = language()
+        raise

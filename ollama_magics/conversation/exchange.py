@@ -10,7 +10,7 @@ from typing import Any
 from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
 from ollama_magics.conversation.history_window import Sender
-from ollama_magics.conversation.tools import Call, Toolbox
+from ollama_magics.conversation.tools import Toolbox, ToolCall
 from ollama_magics.errors import AnswerCut, FormatProblem, ToolProblem
 from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
@@ -99,7 +99,7 @@ class Round:
 
     pieces: list[str] = field(default_factory=list)  # of the text
     thoughts: list[str] = field(default_factory=list)  # in pieces, too
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -115,7 +115,7 @@ class Round:
         """Add one piece of the answer."""
         self.pieces += [chunk.text] if chunk.text else []
         self.thoughts += [chunk.thinking] if chunk.thinking else []
-        self.calls += [Call.from_wire(written) for written in chunk.tool_calls]
+        self.calls += [ToolCall.from_wire(written) for written in chunk.tool_calls]
 
     def messages(self) -> Iterator[Message]:
         """Yield the answer and the results as the next request repeats them."""
@@ -135,7 +135,7 @@ class ToolLoop:
         self.between: tuple[Message, ...] = ()  # the messages between the prompt and the answer, which are sent with each round
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[ToolCall]:
         """Every call so far, in order."""
         return [call for one in (*self.ended, self.now) for call in one.calls]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,7 @@ class Prompt:
         sent = {wire: self._encoded(name, chosen) for name, wire in places if not wire.startswith("options.")}
         sent["shift"] = False if self.strict else None
         if self.logprobs is not None:
-            alternatives = values.count(self.logprobs, "logprobs", least=0)
-            if alternatives > _MOST_ALTERNATIVES:
-                raise values.refused(alternatives, "logprobs", f"It must be at most {_MOST_ALTERNATIVES}.", "5")
-            sent |= {"logprobs": True, "top_logprobs": alternatives or None}
+            sent |= {"logprobs": True, "top_logprobs": _read_alternatives(self.logprobs) or None}
         return {name: value for name, value in sent.items() if value is not None}
 
     def value(self, name: str, chosen: OllamaSettings) -> Any:
@@ -87,6 +85,15 @@ class Prompt:
     def completes(self, chosen: OllamaSettings) -> bool:
         """Return whether the prompt is a text to be completed, and no turn of a conversation."""
         return self.generate or bool(self.suffix) or chosen.model_type == "completion"
+
+
+def _read_alternatives(given: object) -> int:
+    """Return the number of alternatives for each token; raises SettingError."""
+    with suppress(SettingError):
+        if (alternatives := values.count(given, "logprobs", least=0)) <= _MOST_ALTERNATIVES:
+            return alternatives
+    reason = Phrase("need_between", least=0, most=_MOST_ALTERNATIVES)  # no setting: %ollama_config has no such option
+    raise SettingError("setting-invalid", value=repr(str(given)[:60]), setting="logprobs", reason=reason, example="--logprobs=5")
 
 
 _MAX_LENGTH = 4000  # characters of one value that is not a text

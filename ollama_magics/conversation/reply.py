@@ -10,8 +10,8 @@ from ollama_magics import messages
 from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import message_dict
 from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round, Stats
-from ollama_magics.conversation.tools import Call
-from ollama_magics.errors import AnswerCut, Interrupted, ToolProblem
+from ollama_magics.conversation.tools import ToolCall
+from ollama_magics.errors import AnswerCut, Interrupted, ToolProblem, in_language
 from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView, answer_output
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
@@ -111,7 +111,8 @@ class Reply(ShownOnce):
         end of an answer that is no such object.
         """
         _ = self.text
-        return self._exchange.value.get()
+        with in_language(lambda: self._exchange.context.language):
+            return self._exchange.value.get()
 
     @property
     def frame(self) -> Any:
@@ -119,7 +120,7 @@ class Reply(ShownOnce):
         return schema.frame(self.value)
 
     @property
-    def tool_calls(self) -> list[Call]:
+    def tool_calls(self) -> list[ToolCall]:
         """The functions that the model called, in order, each with ``name``, ``arguments``, and ``result`` or ``error``."""
         return self._exchange.tool_loop.calls
 
@@ -170,7 +171,8 @@ class Reply(ShownOnce):
     def __iter__(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet."""
         try:
-            yield from self._exchange.stream()
+            with in_language(lambda: self._exchange.context.language):
+                yield from self._exchange.stream()
         except (AnswerCut, ToolProblem) as error:
             error.partial = self
             error.facts["characters"] = str(len(self._exchange.partial_text))
@@ -186,7 +188,8 @@ class Reply(ShownOnce):
         except KeyboardInterrupt:
             interrupted = True
         if interrupted and not isinstance(error, Interrupted):
-            raise Interrupted(self if self._exchange.begun else None) from None
+            with in_language(lambda: self._exchange.context.language):
+                raise Interrupted(self if self._exchange.begun else None) from None
 
     def close(self) -> None:
         """Close the connection, so that the server stops writing; a partial turn stays in the conversation, marked as cut."""

@@ -139,7 +139,7 @@ _DATA = (dict, list, tuple, set, frozenset, bool, type(None), msgspec.Struct)
 
 
 @dataclass
-class Call:
+class ToolCall:
     """One call that a model makes: ``name`` and ``arguments``, and then the ``result`` or ``error`` that was sent back."""
 
     name: str
@@ -149,7 +149,7 @@ class Call:
     id: str = ""
 
     @classmethod
-    def from_wire(cls, data: dict[str, Any]) -> Call:
+    def from_wire(cls, data: dict[str, Any]) -> ToolCall:
         """Return the call that an entry of ``tool_calls`` holds; its ``error`` is set where the arguments cannot be used."""
         function = data.get("function")
         function = function if isinstance(function, dict) else {}
@@ -187,7 +187,7 @@ class Call:
 class Toolbox:
     """Runs the calls of a model after ``confirm`` has allowed each; only the functions given here can be called."""
 
-    def __init__(self, tools: Sequence[Tool], confirm: Callable[[Call], bool] | None) -> None:
+    def __init__(self, tools: Sequence[Tool], confirm: Callable[[ToolCall], bool] | None) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._confirm = confirm
 
@@ -196,7 +196,7 @@ class Toolbox:
         """The ``tools`` field of the request."""
         return tuple(tool.definition for tool in self._tools.values())
 
-    def run(self, calls: Sequence[Call]) -> None:
+    def run(self, calls: Sequence[ToolCall]) -> None:
         """Run the calls one after another, and put the result or error into each; raises ToolProblem."""
         if len(calls) > MAX_CALLS:
             raise ToolProblem("tool-calls-too-many", count=len(calls), most=MAX_CALLS)
@@ -204,7 +204,7 @@ class Toolbox:
             if call.error is None:
                 self._run(call)
 
-    def _run(self, call: Call) -> None:
+    def _run(self, call: ToolCall) -> None:
         tool = self._tools.get(call.name)
         if tool is None:
             call.error = f"there is no function {call.name!r}; there are: {', '.join(self._tools)}"
@@ -230,7 +230,7 @@ class Toolbox:
             raise
 
 
-def _invoke(tool: Tool, values: dict[str, Any], call: Call) -> None:
+def _invoke(tool: Tool, values: dict[str, Any], call: ToolCall) -> None:
     """Put the result of the function into the call, or its exception as type and message."""
     try:
         result = tool.function(**values)

@@ -18,6 +18,7 @@ from ollama_magics.embeddings.options import EmbedOptions
 from ollama_magics.embeddings.output import JobCache, JobStats, OutputArray
 from ollama_magics.errors import SettingError
 from ollama_magics.jobs.queue import BatchQueue
+from ollama_magics.messages import Phrase
 
 _SEARCHING = "Represent this sentence for searching relevant passages: "
 
@@ -41,8 +42,7 @@ def task_prefix(model: str, task: str) -> str:
     for pattern, (query, document) in _FAMILIES:
         if re.search(pattern, model.lower()):
             return query if task == "query" else document
-    reason = "No words that it expects there are known."
-    example = f"write them into the texts: x = %embed ['{task}: ' + text for text in texts]"
+    reason, example = Phrase("no_prefix", model=model, task=task), Phrase("own_prefix", task=task)
     raise SettingError("setting-invalid", value=f"--{task}", setting=model, reason=reason, example=example)
 
 

@@ -61,7 +61,7 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
 ) -> EmbedOptions:
     """Return the checked options; ``switches`` are the flags of EmbedOptions. Raises SettingError (setting-invalid)."""
     if query and document:
-        raise _invalid("--query --document", "task", Phrase("one_task"), "--query")
+        raise _invalid("--query --document", "%embed", Phrase("one_task"), "--query")
     in_flight = _count(parallel, "parallel", "--parallel 2")
     if in_flight > _MOST_PARALLEL:
         raise _invalid(parallel, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")

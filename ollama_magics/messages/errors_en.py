@@ -658,6 +658,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-nothing-kept": ("Interrupted; nothing was kept.", "", ""),
     "interrupted-some-kept": ("Interrupted; the vector store failed, so some finished batches were not kept.", "", ""),
     "interrupted-check": ("Interrupted; the check is incomplete.", "", ""),
+    "interrupted-key": ("Interrupted; the key was not changed.", "", ""),
     "interrupted-before-answer": ("Interrupted before the answer began.", "", ""),
     "interrupted-answer-kept": ("Interrupted; the text so far is in _ollama.", "", ""),
 }

@@ -658,6 +658,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-nothing-kept": ("已中断；未保存任何内容。", "", ""),
     "interrupted-some-kept": ("已中断；向量存储出错，部分已完成的批次未保存。", "", ""),
     "interrupted-check": ("已中断；检查未完成。", "", ""),
+    "interrupted-key": ("已中断；密钥未更改。", "", ""),
     "interrupted-before-answer": ("已中断；回答尚未开始。", "", ""),
     "interrupted-answer-kept": ("已中断；已有文本在 _ollama 中。", "", ""),
 }

@@ -201,10 +201,10 @@ def refuse_detached(line: str, rest: str) -> None:
         raise UsageError(message)
 
 
-def assigned_name(name: str | None) -> str | None:
-    """Return the name after -o; raises UsageError where it cannot be assigned to."""
+def assigned_name(name: str | None, option: str = "-o") -> str | None:
+    """Return the name after an option; raises UsageError where it cannot be assigned to."""
     if name is not None and not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
-        message = f"-o takes a name of the notebook, not {name!r}"
+        message = f"{option} takes a name of the notebook, not {name!r}"
         raise UsageError(message)
     return name
 
@@ -279,9 +279,11 @@ def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | N
     if not word.startswith("--") and word[:2] in actions and actions[word[:2]].nargs != 0:
         return False  # -mNAME
     near = [option for option in actions if len(name) == _LETTER and option.startswith(f"-{name}")]
-    near = near or difflib.get_close_matches(name, actions, n=1, cutoff=0.5)
+    plain = {option.lstrip("-"): option for option in actions}  # hyphens are no likeness
+    near = near or [plain[one] for one in difflib.get_close_matches(name.lstrip("-"), plain, n=1)]
     hint = f"; did you mean {', '.join(near)}?" if near else ""
-    message = f"unknown option {name}{hint}{'' if greedy else _PROMPT_HINT}"
+    takes_prompt = "PROMPT" in (parser.usage or "")
+    message = f"unknown option {name}{hint}{_PROMPT_HINT if takes_prompt else ''}"
     raise UsageError(message)
 
 

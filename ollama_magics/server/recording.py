@@ -273,6 +273,8 @@ _REPEATABLE = {"/api/ps", "/api/show", "/api/tags", "/api/version"}
 
 def open_recording(path: str) -> Recorder:
     """Return a recorder to a new file, or with OLLAMA_MAGICS_REPLAY=1 its replay; raises RecordingProblem."""
+    if not path.strip():
+        raise RecordingProblem("recording-unwritable", path=repr(path), reason=Phrase("no_file_name"))
     file = Path(path).expanduser()
     if os.environ.get("OLLAMA_MAGICS_REPLAY", "") in ("", "0"):
         return RecordingFile(file)

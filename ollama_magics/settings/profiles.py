@@ -27,6 +27,7 @@ from ollama_magics.settings.values import clean_key
 DEFAULT = "default"
 _LOCK_TIMEOUT = 10.0  # seconds for another kernel that is writing
 _LOCK_INTERVAL = 0.02  # seconds between two attempts
+_TEMPORARY = ".writing-"  # how the name of a file begins that will replace another
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
 
@@ -38,7 +39,7 @@ def folder() -> Path:
     named = os.environ.get("OLLAMA_MAGICS_CONFIG", "").strip()
     path = Path(named) if named else platformdirs.user_config_path("ollama_magics", appauthor=False)
     if not path.is_absolute():
-        raise SettingError("file-unusable", path=path, reason=Phrase("no_home"))
+        raise SettingError("file-unusable", path=path, reason=Phrase("not_absolute" if named else "no_home"))
     return path
 
 
@@ -71,12 +72,18 @@ def _file_errors(path: Path, remedy: Phrase | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         reason = Phrase("system_said", said=error.strerror or error)
-        raise SettingError("file-unusable", path=error.filename or path, reason=reason).with_advice(remedy=remedy) from None
+        raise SettingError(
+            "file-unusable", path=path if _is_temporary(error.filename) else error.filename or path, reason=reason
+        ).with_advice(remedy=remedy) from None
+
+
+def _is_temporary(name: object) -> bool:
+    return isinstance(name, str) and Path(name).name.startswith(_TEMPORARY)
 
 
 def _write(path: Path, text: str) -> None:
     """Replace a file by one with this text and mode 0600, all at once; an interrupt leaves the old one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")  # with 0600
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)  # with 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -283,8 +283,9 @@ class ResolvedSettings:
             self.notices.append(("dropped_secret", {"setting": "api_key", "origin": self._origins["api_key"]}))
         for name in _BOUND:
             if getattr(self.settings, name) and self._origins[name] != here:
-                setattr(self.settings, name, form.default(name))
-                self.notices.append(("dropped_secret", {"setting": name, "origin": self._origins[name]}))
+                origin = self._origins[name]
+                setattr(self.settings, name, form.default(name))  # which binds it anew, see _follow
+                self.notices.append(("dropped_secret", {"setting": name, "origin": origin}))
 
     # The settings as a table.
 

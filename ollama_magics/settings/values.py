@@ -46,7 +46,8 @@ def count(text: object, setting: str | None, *, least: int = 1, special: tuple[i
         raise refused(text, setting, Phrase("need_tokens"), "8k")
     tokens = int(digits) * unit
     if tokens < least and tokens not in special:
-        raise refused(text, setting, Phrase("need_least", least=least), "8k")
+        known = Phrase("need_least_or", least=least, special=", ".join(map(str, special)))
+        raise refused(text, setting, known if special else Phrase("need_least", least=least), "8k")
     return tokens
 
 
@@ -311,6 +312,8 @@ def headers(value: object, setting: str) -> Headers:
         return headers({name: held.reveal() if isinstance(held, Secret) else held for name, held in value}, setting)
     lines = [line for line in re.split(r"[;\n]", _text(value, setting)) if line.strip()]
     pairs = [(name.strip(), held.strip()) for name, _, held in (line.partition(":") for line in lines)]
+    if any(":" not in line for line in lines):
+        raise _unshown(setting, Phrase("need_pair"), '%ollama_config --headers "X-Token: $VARIABLE"')
     if any(not held.startswith("$") for _, held in pairs):
         raise SettingError("secret-on-line", setting=Label(setting), instead='%ollama_config --headers "X-Token: $VARIABLE"')
     return headers(dict(pairs), setting)

@@ -145,11 +145,64 @@ def test_what_is_installed_is_listed_and_pulled() -> None:
         assert [step.status for step in om.pull("llama3.2")] == ["pulling manifest", "success"]
 
 
-@pytest.mark.parametrize("call", [om.chat, om.embed, om.configure])
-def test_a_misspelt_parameter_is_an_error_with_the_nearest(call: Any) -> None:
+WRONG_TYPES: list[tuple[Any, dict[str, Any], str]] = [
+    (om.chat, {"options": 3}, "of type dict, not int"),
+    (om.chat, {"values": 3}, "of type dict, not int"),
+    (om.chat, {"conversation": 3}, "of type str, Conversation, not int"),
+    (om.chat, {"model": ["a", "b"]}, "of type str, not list"),
+    (om.chat, {"system": 3}, "of type str, not int"),
+    (om.chat, {"suffix": 3}, "of type str, not int"),
+    (om.chat, {"confirm": 3}, "of type callable, not int"),
+    (om.chat, {"images": 3}, "images is not a supported type of picture"),
+    (om.chat, {"images": "x.png"}, "images = Path(images)"),
+    (om.chat, {"images": ["x.png"]}, "images[0] = Path(images[0])"),
+    (om.embed, {"model": 3}, "of type str, not int"),
+    (om.embed, {"lines": 3}, "of type str, Path, not int"),
+    (om.embed, {"options": 3}, "of type dict, not int"),
+    (om.embed, {"base_url": 3}, "of type str, list, not int"),
+    (om.embed, {"base_url": [3]}, "of type str, list, not list"),
+    (om.embed, {"report": 3}, "of type callable, not int"),
+]
+
+
+@pytest.mark.parametrize(("call", "given", "words"), WRONG_TYPES)
+def test_a_parameter_of_a_wrong_type_is_refused(stand_in: FakeServer, call: Any, given: dict[str, Any], words: str) -> None:
+    """With an error of ours, in the language of the settings, before anything is sent."""
+    om.configure(language="zh")
+    with pytest.raises(om.OllamaMagicsError) as caught:
+        call("Hi", **given)
+    assert caught.value.language == "zh"
+    caught.value.language = "en"
+    assert words in str(caught.value)
+    assert stand_in.requests == []
+
+
+def test_a_reply_fails_in_the_language_of_the_settings() -> None:
+    """While it is read as well as at its end."""
+    om.configure(language="zh")
+    with pytest.raises(om.FormatProblem) as caught:
+        _ = om.chat("Hi").value
+    assert caught.value.language == "zh"
+    with FaultServer([*fine(chat=whole({"error": "no"}, status=500))]) as server:
+        om.configure(base_url=server.url, model="m")
+        with pytest.raises(om.RequestRefused) as refused:
+            _ = om.chat("Hi").text
+    assert refused.value.language == "zh"
+
+
+MISSPELT: list[tuple[Any, str, str]] = [
+    *((call, "modle", "model") for call in (om.chat, om.embed, om.configure, om.pull)),
+    (om.use_profile, "nmae", "name"),
+    (om.check, "depe", "deep"),
+    (om.sandbox, "dealy", "delay"),
+]
+
+
+@pytest.mark.parametrize(("call", "typed", "near"), MISSPELT)
+def test_a_misspelt_parameter_is_an_error_with_the_nearest(call: Any, typed: str, near: str) -> None:
     """Python's own TypeError, which names it."""
-    with pytest.raises(TypeError, match="'modle'; did you mean 'model'\\?"):
-        call(modle="x")
+    with pytest.raises(TypeError, match=f"'{typed}'; did you mean '{near}'\\?"):
+        call(**{typed: "x"})
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzzzzzzz'$"):
         call(zzzzzzzz=1)
 

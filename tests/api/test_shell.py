@@ -97,6 +97,19 @@ def test_a_misspelt_word_ends_with_2(capsys: Out) -> None:
     assert "chekc" in capsys.readouterr().err
 
 
+def test_an_error_is_in_the_language_that_was_typed(capsys: Out) -> None:
+    """Also where another option was refused."""
+    assert main(["check", "--language", "zh", "--context", "x"]) == 1
+    assert "不是" in capsys.readouterr().err
+
+
+def test_a_sandbox_on_a_port_in_use_ends_with_1(stand_in: FakeServer, capsys: Out) -> None:
+    """And on a number that is no port."""
+    for port in (stand_in.url.rpartition(":")[2], "99999"):
+        assert main(["sandbox", "--port", port]) == 1
+        assert f"cannot listen on port {port}: " in capsys.readouterr().err
+
+
 def test_the_stop_key_ends_a_command_with_130() -> None:
     """And a running stand-in answers until then."""
     run = subprocess.Popen([sys.executable, "-m", "ollama_magics", "sandbox"], stdout=subprocess.PIPE, text=True)

@@ -85,5 +85,6 @@ def test_families_have_their_own_words(model: str, query: str, document: str) ->
 def test_words_of_an_unknown_family_are_an_error(model: str) -> None:
     """Rather than none without a word."""
     assert task_prefix(model, "") == ""
-    with pytest.raises(SettingError):
+    with pytest.raises(SettingError) as caught:
         task_prefix(model, "query")
+    assert f"No prefix for --query is known for {model}." in str(caught.value)

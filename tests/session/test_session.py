@@ -562,7 +562,9 @@ def test_logprobs_that_do_not_come_are_missed(session: Session, stand_in: FakeSe
 @pytest.mark.parametrize("count", [-1, 21, "many"])
 def test_more_logprobs_than_a_server_tells_are_refused(session: Session, count: Any) -> None:
     """Before it is asked."""
-    assert isinstance(failure(lambda: session.ask(Prompt("Hi", logprobs=count))), SettingError)
+    found = failure(lambda: session.ask(Prompt("Hi", logprobs=count)))
+    assert isinstance(found, SettingError)
+    assert found.remedy == "--logprobs=5"
 
 
 def test_a_text_is_completed_without_memory(session: Session, stand_in: FakeServer) -> None:

@@ -235,11 +235,19 @@ def test_an_export_does_not_replace_what_is_no_profile(tmp_path: Path) -> None:
     """It may be the thesis; nor is a broken file renamed that is not in our folder."""
     path = write(tmp_path / "thesis.tex", "years of work")
     assert failure(lambda: profiles.export(path, {})).code == "profile-unreadable"
+    nowhere = tmp_path / "nowhere" / "x.toml"
+    assert failure(lambda: profiles.export(nowhere, {})).what == f"{nowhere} cannot be used."
     assert failure(lambda: profiles.imported(path)).code == "profile-unreadable"
     assert path.read_text() == "years of work"
     profiles.export(tmp_path / "a.toml", {"seed": 1})
     profiles.export(tmp_path / "a.toml", {"seed": 2})
     assert profiles.imported(tmp_path / "a.toml") == {"seed": 2}
+
+
+def test_a_folder_that_is_a_relative_path_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would depend on the notebook."""
+    monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", "relative/x")
+    assert failure(profiles.folder).how_we_know == "OLLAMA_MAGICS_CONFIG must be an absolute path."
 
 
 def test_a_folder_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

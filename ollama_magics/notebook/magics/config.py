@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import Interrupted, SettingError
-from ollama_magics.messages import Phrase
+from ollama_magics.messages import Joined, Phrase
 from ollama_magics.notebook import arguments, localized_errors
 from ollama_magics.notebook.arguments import check_options, config_options
 from ollama_magics.notebook.display import lines
@@ -92,8 +92,10 @@ class FormMagics(Magics):
         try:
             return self._configure(line)
         except SettingError as error:
-            if error.code == "secret-on-line" and redact_history(self.shell, line):
-                error.with_advice(Phrase("removed_from_history"))
+            is_secret, is_unshown = error.code == "secret-on-line", isinstance(error.facts.get("value"), Phrase)
+            if (is_secret or is_unshown) and redact_history(self.shell, line):  # a value that is not shown may be a secret
+                removed = Phrase("removed_from_history")
+                error.with_advice(removed if is_secret else Joined((error.phrase("how_we_know"), removed), " "))
             with localized_errors():
                 raise
 

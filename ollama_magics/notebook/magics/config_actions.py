@@ -8,7 +8,7 @@ from getpass import getpass
 from typing import Any
 
 from ollama_magics import messages
-from ollama_magics.errors import SettingError
+from ollama_magics.errors import Interrupted, SettingError
 from ollama_magics.notebook.arguments import ASK
 from ollama_magics.notebook.display import lines
 from ollama_magics.secret import Secret
@@ -76,6 +76,8 @@ def _say_changed(session: Session, names: Iterable[str]) -> None:
 def _ask_key(language: str, origin: str) -> Secret | None:
     try:
         return _clean(getpass(messages.phrase("key_prompt", language, origin=origin)))
+    except KeyboardInterrupt:
+        raise Interrupted(code="interrupted-key") from None
     except NotImplementedError:  # ipykernel raises it if the front end cannot ask
         raise SettingError("key-not-asked", reason=messages.Phrase("cannot_ask")) from None
     except EOFError:

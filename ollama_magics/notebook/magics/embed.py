@@ -42,7 +42,7 @@ class EmbedMagics(Magics):
         with localized_errors():
             options, expression = arguments.read(EmbedMagics.embed, line, self.shell.user_ns)
             arguments.refuse_secrets(line.removesuffix(expression), "%embed")
-            name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report)
+            name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report, "--report")
         if options.show_store or options.forget:
             if expression or cell is not None:
                 message = "--store and --forget tell of the store and embed nothing: run them alone, and the texts after them"

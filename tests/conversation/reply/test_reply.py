@@ -13,7 +13,7 @@ from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.image_sources import collect
 from ollama_magics.conversation.replies import Replies
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of, mark_shown
-from ollama_magics.conversation.tools import Call
+from ollama_magics.conversation.tools import ToolCall
 from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
 from ollama_magics.render.answer import answer_output
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message, chunk
@@ -161,7 +161,7 @@ def test_thoughts_and_tool_calls_are_kept_apart_from_the_text() -> None:
     thinking = piece(message={"content": "", "thinking": "Hm"})
     calling = piece(message={"content": "", "tool_calls": [call]})
     reply = finished(thinking, calling, piece("5"), piece(**LAST))
-    assert (reply.thinking, reply.text, reply.tool_calls) == ("Hm", "5", [Call("add", {"a": 2})])
+    assert (reply.thinking, reply.text, reply.tool_calls) == ("Hm", "5", [ToolCall("add", {"a": 2})])
 
 
 def test_messages_are_all_of_the_request_and_the_answer() -> None:

@@ -10,7 +10,7 @@ import pytest
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.reply import Reply, answer_view
-from ollama_magics.conversation.tools import Call, Toolbox, make_tools
+from ollama_magics.conversation.tools import Toolbox, ToolCall, make_tools
 from ollama_magics.errors import Interrupted, PromptTooLong, ToolProblem
 from ollama_magics.render.answer import answer_output
 from ollama_magics.server.wire import ChatRequest, Chunk, Message, chunk
@@ -68,7 +68,7 @@ def test_a_call_is_run_and_its_result_sent_back() -> None:
     model = Model(calling(ADD, text="Let me see.", thinking="Hm"), ANSWER)
     reply = reply_of(model)
     assert reply.text == "It is 5."
-    assert reply.tool_calls == [Call("add", {"a": 2, "b": 3}, "5", id="call_1")]
+    assert reply.tool_calls == [ToolCall("add", {"a": 2, "b": 3}, "5", id="call_1")]
     _, second = model.requests
     sent = {"id": "call_1", "function": {"name": "add", "arguments": {"a": 2, "b": 3}}}
     assert second.messages == (
@@ -177,7 +177,7 @@ def test_a_call_that_has_not_come_back_is_shown_as_waiting() -> None:
     """While the user is asked, the card is there already."""
     seen: list[str] = []
 
-    def confirm(_: Call) -> bool:
+    def confirm(_: ToolCall) -> bool:
         seen.append(shown(reply)["text/html"])
         return True
 

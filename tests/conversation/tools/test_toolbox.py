@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.tools import Call, Toolbox, make_tools
+from ollama_magics.conversation.tools import Toolbox, ToolCall, make_tools
 from ollama_magics.errors import ToolProblem
 
 
@@ -36,9 +36,9 @@ def written_call(name: str = "add", arguments: Any = None) -> dict[str, Any]:
     return {"id": "call_1", "function": {"index": 0, "name": name, "arguments": given}}
 
 
-def run(recorder: Recorder, *, allowed: bool = True) -> Call:
+def run(recorder: Recorder, *, allowed: bool = True) -> ToolCall:
     """Return a call after a toolbox with that one function has run it."""
-    call = Call.from_wire(written_call())
+    call = ToolCall.from_wire(written_call())
     Toolbox(make_tools(recorder.add), lambda _: allowed).run([call])
     return call
 
@@ -63,7 +63,7 @@ def test_nothing_runs_where_nobody_can_be_asked() -> None:
     """The error names the call and the way to allow it."""
     recorder = Recorder()
     with pytest.raises(ToolProblem) as caught:
-        Toolbox(make_tools(recorder.add), None).run([Call.from_wire(written_call())])
+        Toolbox(make_tools(recorder.add), None).run([ToolCall.from_wire(written_call())])
     assert caught.value.code == "tool-unconfirmed"
     assert "add(a=2, b=3)" in caught.value.what
     assert "--yes" in caught.value.remedy
@@ -95,10 +95,10 @@ HOSTILE: list[dict[str, Any]] = [
 @pytest.mark.parametrize("written", HOSTILE, ids=lambda written: str(written)[:60])
 def test_an_unknown_name_or_a_wrong_argument_runs_nothing_and_asks_nobody(written: dict[str, Any]) -> None:
     """Names are looked up among the functions of the cell only; the error goes back to the model, and is short."""
-    recorder, call = Recorder(), Call.from_wire(written)
-    questions: list[Call] = []
+    recorder, call = Recorder(), ToolCall.from_wire(written)
+    questions: list[ToolCall] = []
 
-    def confirm(one: Call) -> bool:
+    def confirm(one: ToolCall) -> bool:
         questions.append(one)
         return True
 
@@ -113,7 +113,7 @@ def test_a_hundred_calls_at_once_are_refused() -> None:
     """More than eight are an error before the first of them runs."""
     recorder = Recorder()
     with pytest.raises(ToolProblem) as caught:
-        Toolbox(make_tools(recorder.add), lambda _: True).run([Call.from_wire(written_call()) for _ in range(100)])
+        Toolbox(make_tools(recorder.add), lambda _: True).run([ToolCall.from_wire(written_call()) for _ in range(100)])
     assert (caught.value.code, recorder.calls) == ("tool-calls-too-many", [])
 
 
@@ -137,7 +137,7 @@ def test_what_would_have_to_be_awaited_is_an_error() -> None:
 
 def test_an_interrupt_goes_through() -> None:
     """It is the user's, not the model's; the call has it as its error."""
-    call = Call.from_wire(written_call())
+    call = ToolCall.from_wire(written_call())
     with pytest.raises(KeyboardInterrupt):
         Toolbox(make_tools(Recorder(error=KeyboardInterrupt()).add), lambda _: True).run([call])
     assert call.error == "interrupted"
@@ -173,7 +173,7 @@ def test_a_long_result_is_cut_and_says_so() -> None:
 @given(st.text(), st.dictionaries(st.text(), st.text()))
 def test_a_call_is_shown_without_anything_that_a_terminal_obeys(name: str, arguments: dict[str, str]) -> None:
     """What is shown in the question is what would run: one line, without controls or marks of direction."""
-    shown = str(Call.from_wire(written_call(name, arguments)))
+    shown = str(ToolCall.from_wire(written_call(name, arguments)))
     assert all(character.isprintable() for character in shown.partition("\n(cut: ")[0])
 
 
@@ -190,7 +190,7 @@ sys.addaudithook(lambda event, _: WATCHED.append(event) if event in ("exec", "co
 @given(NAMES, st.dictionaries(st.sampled_from(["a", "b", "c", "__class__"]), JSON) | JSON)
 def test_no_text_of_a_model_is_evaluated(name: str, arguments: Any) -> None:
     """Whatever it calls: the one function runs with two whole numbers, or nothing does; no code is compiled, no file opened."""
-    recorder, call = Recorder(), Call.from_wire(written_call(name, arguments))
+    recorder, call = Recorder(), ToolCall.from_wire(written_call(name, arguments))
     toolbox = Toolbox(make_tools(recorder.add), lambda _: True)
     WATCHED.clear()
     toolbox.run([call])

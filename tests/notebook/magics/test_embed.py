@@ -123,6 +123,11 @@ def test_texts_that_would_be_left_out_are_refused(shell: Any, cell: str) -> None
     assert isinstance(shell.fail(cell)[0], UsageError)
 
 
+def test_a_report_needs_a_name(shell: Any) -> None:
+    """The option is named that is wrong."""
+    assert "--report takes a name" in str(shell.fail("%embed --report 3x ['a']")[0])
+
+
 def test_the_lines_of_a_file_are_texts(shell: Any, tmp_path: Path) -> None:
     """Each of them."""
     file = tmp_path / "texts.txt"

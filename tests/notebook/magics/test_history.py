@@ -54,6 +54,16 @@ def test_a_refused_line_leaves_the_history(shell: Any, cell: str) -> None:
     assert KEY not in shell.names["_i"] + shell.names["_ii"]
 
 
+def test_a_malformed_header_is_explained_and_leaves_the_history_too(shell: Any) -> None:
+    """It may be a secret whose colon was forgotten."""
+    result = shell.ipython.run_cell(f'%ollama_config --headers "X-Token {KEY}"', store_history=True)
+    error = result.error_in_exec
+    assert error.code == "setting-invalid"
+    assert error.how_we_know.startswith("A header is its name, a colon and $")
+    assert "removed from IPython's history" in error.how_we_know
+    assert not [text for text in texts_of(shell) if KEY in text]
+
+
 def test_a_line_that_was_written_already_is_taken_out_of_the_file(shell: Any) -> None:
     """IPython's own thread may have been faster."""
     cell = f"%ollama_config --api-key {KEY}"

@@ -60,7 +60,7 @@ def test_headers_and_keys_reach_the_server(shell: Any, monkeypatch: pytest.Monke
         assert (got["x-team"], got["authorization"]) == ("blue", f"Bearer {KEY}")
         shown = shell.run("%ollama_config --show") + shell.run("%ollama_config --base-url 127.0.0.1:1")
     assert "environment variable A_KEY" in shown
-    assert "Headers removed: it was for" in shown
+    assert f"Headers removed: it was for {server.url} only" in shown
     assert KEY not in shown
 
 
@@ -200,3 +200,13 @@ def test_nothing_leaves_this_machine_where_that_is_forbidden(shell: Any, line: s
 def test_words_that_belong_to_nothing_are_a_mistake(shell: Any, line: str) -> None:
     """They are named."""
     assert isinstance(shell.fail(f"%ollama_config {line}")[0], UsageError)
+
+
+def test_an_interrupted_question_for_the_key_says_so(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has nothing to do with an answer."""
+
+    def interrupt(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(config_actions, "getpass", interrupt)
+    assert "the key was not changed" in str(shell.fail("%ollama_config --api-key")[0])

@@ -165,6 +165,10 @@ def test_a_failed_new_conversation_does_not_cost_the_old_one(shell: Any, stand_i
 
 BAD = [
     ("%ollama --modle x hi", UsageError, "did you mean --model?"),
+    ("%ollama --nonsense hi", UsageError, "unknown option --nonsense  (a prompt that begins so"),
+    ("%ollama_check --dep", UsageError, "unknown option --dep; did you mean --deep?\n"),
+    ("%ollama_history --exprt", UsageError, "unknown option --exprt; did you mean --export?\n"),
+    ("%embed --nonsense ['a']", UsageError, "unknown option --nonsense\n"),
     ("%ollama -c 4k hi", UsageError, "did you mean --chat, --continue, --context?"),
     ("%%ollama --think high\nhi", UsageError, "--think=high"),
     ("%ollama --think off -m sandbox-chat hi", UsageError, "--think=off"),

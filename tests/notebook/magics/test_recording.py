@@ -41,3 +41,8 @@ def test_a_recording_is_no_setting(shell: Any, tmp_path: Path) -> None:
     shell.run(f"%ollama_config --record {tmp_path}/r.json --export {tmp_path}/s.toml")
     assert "record" not in (tmp_path / "s.toml").read_text()
     assert "record" not in form.names()
+
+
+def test_a_recording_needs_a_file_name(shell: Any) -> None:
+    """An empty one would be the folder of the kernel."""
+    assert "The name of a file is needed." in shell.fail('%ollama_config --record ""')[1]
