@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_magics.background import BackgroundCall
 from ollama_magics.diagnosis.report import CheckRequest
 from ollama_magics.errors import EmbeddingProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase, phrase, strip_controls
+from ollama_magics.server.background import BackgroundCall
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import FailureKind, failure_kind, quote
 from ollama_magics.server.wire import ChatRequest, Chunk, EmbedRequest, LoadedModel, Message, ModelCard, embeddings, full_name

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
-from ollama_magics.background import SLICE
 from ollama_magics.diagnosis.environment import Environment, Platform
 from ollama_magics.errors import Cancelled, ConnectionProblem, OllamaMagicsError
 from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address, parse
+from ollama_magics.server.background import SLICE
 from ollama_magics.server.client import Client, Page, Timeouts
 from ollama_magics.server.transport_errors import of_socket
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from ollama_magics.background import SLICE, BackgroundCall
 from ollama_magics.errors import Cancelled
 from ollama_magics.jobs.interrupt import DeferredInterrupt
+from ollama_magics.server.background import SLICE, BackgroundCall
 from ollama_magics.server.client import Client
 
 

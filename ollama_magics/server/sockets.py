@@ -15,8 +15,8 @@ from typing import Any
 
 import httpcore
 
-from ollama_magics.background import SLICE, BackgroundCall
 from ollama_magics.errors import Cancelled
+from ollama_magics.server.background import SLICE, BackgroundCall
 
 # On Windows a blocking recv, connect or name look-up cannot be interrupted.
 

@@ -13,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 import httpcore
 import httpx
 
-from ollama_magics.background import SLICE
 from ollama_magics.errors import ConnectionProblem, SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret, revealed
 from ollama_magics.server.address import Address
+from ollama_magics.server.background import SLICE
 from ollama_magics.server.sockets import KeptConnectionClosedError, SlicedBackend
 
 

@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import platformdirs
 
-from ollama_magics.background import SLICE
 from ollama_magics.store.sqlite_file import (
     BUSY_TIMEOUT,
     LOCK_TIMEOUT,
@@ -143,6 +142,7 @@ def _read_rows(connection: sqlite3.Connection, batch: int, places: Sequence[_Pla
             yield key, found
 
 
+_WAIT = 0.2  # seconds of one wait: on Windows a longer one could not be interrupted
 _NAME = "vectors.sqlite"
 _LIMIT = 4 * 1024**3
 _MOST_WAITING = 1  # batches, the one that is being written included: what is not written yet is lost when a process is killed
@@ -240,7 +240,7 @@ class VectorStore:
 
     def _wait(self, until: Callable[[], bool]) -> None:
         while not until():
-            self._changed.wait(SLICE)
+            self._changed.wait(_WAIT)
 
     def _write(self) -> None:
         """Write batches until close() names another writer or none."""

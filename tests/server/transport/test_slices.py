@@ -10,8 +10,8 @@ from typing import Any
 import httpcore
 import pytest
 
-from ollama_magics.background import SLICE
 from ollama_magics.errors import Cancelled
+from ollama_magics.server.background import SLICE
 from ollama_magics.server.sockets import SlicedBackend
 from tests.faults import FaultServer, Hold, Send
 

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from ollama_magics.background import SLICE, BackgroundCall
 from ollama_magics.errors import Cancelled
+from ollama_magics.server.background import SLICE, BackgroundCall
 
 
 def no_check() -> None:
