@@ -32,12 +32,11 @@ quick: $(VENV)/has-test ## the tests without browser, real Ollama, notebooks and
 floor: $(VENV)/has-floor ## magics, kernel and panel with the oldest IPython (VENV=.venv-floor PYTHON=python3.11)
 	@$(PYTEST) tests/notebook tests/kernel -m "not slow" $(PYTEST_ARGS)
 
-check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, and the layers (import-linter)
+check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, pyright on the public calls, and the layers (import-linter)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@if command -v pyright >/dev/null; then pyright --pythonpath $(BIN)/python tests/typing/api.py; \
-		else echo "pyright is not installed: tests/typing/api.py was checked by mypy alone"; fi
+	@$(BIN)/basedpyright --level error --pythonpath $(BIN)/python tests/typing/api.py
 	@$(BIN)/lint-imports --no-logo --no-cache
 
 lab: $(VENV)/has-lab ## JupyterLab with the notebooks, on the stand-in

@@ -1,4 +1,4 @@
-"""What a type checker sees of the public calls; read by mypy in ``make check``, and by pyright where there is one."""
+"""What a type checker sees of the public calls; read by mypy and pyright in ``make check``."""
 
 from __future__ import annotations
 
