@@ -167,9 +167,9 @@ def _refused(context: FailureContext) -> OllamaMagicsError:
 
 def _refused_on_this_machine(context: FailureContext) -> OllamaMagicsError:
     platform = context.platform
-    kind, refused, signs = platform.kind, context.refused, context.indication
+    kind, refused, evidence = platform.kind, context.refused, context.indication
     if kind in _CLOUDS:
-        return ConnectionProblem("address-refused-cloud", **context.facts, refused=refused, signs=signs, place=kind.title())
+        return ConnectionProblem("address-refused-cloud", **context.facts, refused=refused, evidence=evidence, place=kind.title())
 
     if kind == "wsl" and platform.is_mirrored:  # 127.0.0.1 is Windows as well, so that the address is right
         remedy = Joined([Phrase("start_windows"), Phrase("start_here"), Phrase("start_none")])
@@ -179,15 +179,15 @@ def _refused_on_this_machine(context: FailureContext) -> OllamaMagicsError:
     if kind == "wsl":
         gateway = Phrase("wsl_gateway", gateway=platform.gateway or "HOST")
         remedy = Joined([Phrase("wsl_mirror"), gateway, _how_to_listen(platform)])
-        error = ConnectionProblem("address-refused-wsl", **context.facts, refused=refused, signs=signs)
+        error = ConnectionProblem("address-refused-wsl", **context.facts, refused=refused, evidence=evidence)
         return error.with_advice(remedy=remedy)
 
     if context.is_container:
-        signs = signs if kind != "plain" else Phrase("in_container")
-        error = ConnectionProblem("address-refused-container", **context.facts, refused=refused, signs=signs)
+        evidence = evidence if kind != "plain" else Phrase("in_container")
+        error = ConnectionProblem("address-refused-container", **context.facts, refused=refused, evidence=evidence)
         return error.with_advice(remedy=_how_to_reach_host(platform))
     if kind in ("ssh", "vscode"):
-        return ConnectionProblem("address-refused-hub", **context.facts, refused=refused, signs=signs)
+        return ConnectionProblem("address-refused-hub", **context.facts, refused=refused, evidence=evidence)
 
     system = platform.host_system if platform.host_system in ("mac", "windows") else "linux"
     remedy = Joined([Phrase(f"start_{system}"), Phrase("start_none")])

@@ -46,12 +46,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "address-refused-container": (
         "Nothing answers at {url}: inside a container, this address is the container itself.",
-        "{refused} refused the connection; {signs}.",
+        "{refused} refused the connection; {evidence}.",
         "%ollama_check",
     ),
     "address-refused-wsl": (
         "Nothing answers at {url}: inside WSL, this address is Linux, and Ollama may run on Windows.",
-        "{refused} refused the connection; {signs}.",
+        "{refused} refused the connection; {evidence}.",
         "%ollama_check",
     ),
     "address-refused-remote": (
@@ -81,12 +81,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "address-refused-cloud": (
         "Nothing answers at {url}: this kernel runs in the cloud ({place}), where Ollama is not running yet.",
-        "{refused} refused the connection; {signs}.",
+        "{refused} refused the connection; {evidence}.",
         '!curl -fsSL https://ollama.com/install.sh | sh\nimport subprocess; subprocess.Popen(["ollama", "serve"])\n!ollama pull llama3.2',
     ),
     "address-refused-hub": (
         "Nothing answers at {url}: this kernel runs on a remote machine, and Ollama may run on yours.",
-        "{refused} refused the connection; {signs}.",
+        "{refused} refused the connection; {evidence}.",
         "on your machine: ssh -N -R 11434:127.0.0.1:11434 USER@SERVER\nor on this machine: ollama serve",
     ),
     "connection-broken": (

@@ -46,12 +46,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "address-refused-container": (
         "{url} 没有响应：在容器中，该地址指容器自身。",
-        "{refused} 拒绝了连接；{signs}。",
+        "{refused} 拒绝了连接；{evidence}。",
         "%ollama_check",
     ),
     "address-refused-wsl": (
         "{url} 没有响应：在 WSL 中，该地址指 Linux，而 Ollama 可能运行在 Windows 上。",
-        "{refused} 拒绝了连接；{signs}。",
+        "{refused} 拒绝了连接；{evidence}。",
         "%ollama_check",
     ),
     "address-refused-remote": (
@@ -81,12 +81,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "address-refused-cloud": (
         "{url} 没有响应：内核运行在云端（{place}），Ollama 尚未在那里启动。",
-        "{refused} 拒绝了连接；{signs}。",
+        "{refused} 拒绝了连接；{evidence}。",
         '!curl -fsSL https://ollama.com/install.sh | sh\nimport subprocess; subprocess.Popen(["ollama", "serve"])\n!ollama pull llama3.2',
     ),
     "address-refused-hub": (
         "{url} 没有响应：内核运行在远程机器上，而 Ollama 可能在您的机器上。",
-        "{refused} 拒绝了连接；{signs}。",
+        "{refused} 拒绝了连接；{evidence}。",
         "在您的机器上：ssh -N -R 11434:127.0.0.1:11434 USER@SERVER\n或在内核所在的机器上：ollama serve",
     ),
     "connection-broken": (

@@ -49,10 +49,10 @@ def test_a_pull_tells_how_far_it_is(capsys: Out) -> None:
     with FaultServer(pulling(*WHOLE)) as server:
         assert main(["pull", "llama3.2", "--base-url", server.url]) == 0
         assert json.loads(server.requests[-1].body) == {"model": "llama3.2"}
-        told = capsys.readouterr().out.splitlines()
+        printed = capsys.readouterr().out.splitlines()
         assert main(["pull", "llama3.2", "--base-url", server.url, "--json"]) == 0
     part = "pulling 8eeb52dfb3bb"
-    assert told == ["pulling manifest", f"{part}  0 % of 2.00 GB", f"{part}  50 % of 2.00 GB", "success"]
+    assert printed == ["pulling manifest", f"{part}  0 % of 2.00 GB", f"{part}  50 % of 2.00 GB", "success"]
     assert json.loads(capsys.readouterr().out) == {"ok": True, "model": "llama3.2"}
 
 
@@ -73,11 +73,11 @@ def test_a_pull_that_fails_says_why_and_ends_with_1(script: Sequence[Step], code
     """On the error output, or as JSON where JSON was asked for."""
     with FaultServer(script) as server:
         assert main(["pull", "nope", "--base-url", server.url]) == 1
-        told = capsys.readouterr().err
+        printed = capsys.readouterr().err
         assert main(["pull", "nope", "--base-url", server.url, "--json"]) == 1
         found = json.loads(capsys.readouterr().out)
-    assert f"[{code}]" in told
-    assert said in told
+    assert f"[{code}]" in printed
+    assert said in printed
     assert (found["ok"], found["code"]) == (False, code)
 
 
@@ -85,8 +85,8 @@ def test_a_pull_that_fails_says_why_and_ends_with_1(script: Sequence[Step], code
 def test_what_cannot_be_done_ends_with_1(words: list[str], capsys: Out) -> None:
     """Whatever is in the way."""
     assert main([*words, "--base-url", "http://127.0.0.1:1", "--no-probes"]) == 1
-    told = capsys.readouterr()
-    assert re.search(r"\[[a-z]+(-[a-z]+)+\]", told.out + told.err)
+    printed = capsys.readouterr()
+    assert re.search(r"\[[a-z]+(-[a-z]+)+\]", printed.out + printed.err)
 
 
 def test_a_misspelt_word_ends_with_2(capsys: Out) -> None:

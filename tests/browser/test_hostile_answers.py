@@ -98,8 +98,8 @@ def test_there_are_enough_payloads() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_of_others_runs_or_calls_home(opened: Opening, escapes: list[str], way: str) -> None:
     """Neither while it comes, nor when it is complete, nor when the saved notebook is opened again."""
-    told, cell = WAYS[way]
-    with FaultServer(fine(chat=[Telling(told())])) as answering:
+    printed, cell = WAYS[way]
+    with FaultServer(fine(chat=[Telling(printed())])) as answering:
         notebook = opened(f"%ollama_config --base-url {answering.url}\n{PREPARE}", cell)
         notebook.run(1)
         notebook.run(2)

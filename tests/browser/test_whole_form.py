@@ -87,41 +87,41 @@ def seeing(server: FakeServer, request: pytest.FixtureRequest) -> Callable[[str]
     return chosen
 
 
-def by_mouse(form: Notebook, wish: Wish) -> None:
+def by_mouse(form: Notebook, options: Wish) -> None:
     """Click into everything; the model is chosen in the list of what is installed."""
-    type_at(form, "base_url", wish, wish.url)
-    type_at(form, "api_key", wish, CANARY)
-    form.cell(1).get_by_role("button", name=re.compile(wish.phrase("installed_models")[:6])).click()
-    form.cell(1).locator("option", has_text=re.compile(rf"^{wish.model}\s")).click()
-    type_at(form, "context_length", wish, "2k")
-    type_at(form, "max_tokens", wish, "1,024")
-    choose(form, wish.label("vision"), wish.yes)
-    button(form, f"▸ {wish.phrase('more')}").click()
-    type_at(form, "seed", wish, "7")
-    button(form, wish.phrase("save")).click()
+    type_at(form, "base_url", options, options.url)
+    type_at(form, "api_key", options, CANARY)
+    form.cell(1).get_by_role("button", name=re.compile(options.phrase("installed_models")[:6])).click()
+    form.cell(1).locator("option", has_text=re.compile(rf"^{options.model}\s")).click()
+    type_at(form, "context_length", options, "2k")
+    type_at(form, "max_tokens", options, "1,024")
+    choose(form, options.label("vision"), options.yes)
+    button(form, f"▸ {options.phrase('more')}").click()
+    type_at(form, "seed", options, "7")
+    button(form, options.phrase("save")).click()
 
 
-def type_at(form: Notebook, setting: str, wish: Wish, text: str) -> None:
+def type_at(form: Notebook, setting: str, options: Wish, text: str) -> None:
     """Click into a field, whose text is selected by that, and type."""
-    field(form, wish.label(setting)).click(click_count=3)
+    field(form, options.label(setting)).click(click_count=3)
     form.page.keyboard.type(text)
 
 
-def by_keyboard(form: Notebook, wish: Wish) -> None:
+def by_keyboard(form: Notebook, options: Wish) -> None:
     """Touch nothing but the keyboard after the first field."""
-    field(form, wish.label("model")).focus()
-    form.page.keyboard.type(wish.model)
-    walk(form, field(form, wish.label("base_url")), wish.url)
-    walk(form, field(form, wish.label("api_key")), CANARY)
-    walk(form, field(form, wish.label("context_length")), "2k")
-    walk(form, field(form, wish.label("max_tokens")), "1,024")
-    walk(form, form.cell(1).get_by_role("button", name=wish.yes, exact=True).first)
+    field(form, options.label("model")).focus()
+    form.page.keyboard.type(options.model)
+    walk(form, field(form, options.label("base_url")), options.url)
+    walk(form, field(form, options.label("api_key")), CANARY)
+    walk(form, field(form, options.label("context_length")), "2k")
+    walk(form, field(form, options.label("max_tokens")), "1,024")
+    walk(form, form.cell(1).get_by_role("button", name=options.yes, exact=True).first)
     form.page.keyboard.press("Space")
-    walk(form, button(form, f"▸ {wish.phrase('more')}"))
+    walk(form, button(form, f"▸ {options.phrase('more')}"))
     form.page.keyboard.press("Enter")
-    expect(field(form, wish.label("seed"))).to_be_visible()
-    walk(form, field(form, wish.label("seed")), "7")
-    walk(form, button(form, wish.phrase("save")))
+    expect(field(form, options.label("seed"))).to_be_visible()
+    walk(form, field(form, options.label("seed")), "7")
+    walk(form, button(form, options.phrase("save")))
     form.page.keyboard.press("Space")
 
 
@@ -157,17 +157,17 @@ def test_the_form_is_filled_proved_and_saved(
     """What was typed stands in the profile, but for the key; the model was asked, and the form says what it can."""
     language, where = case
     url, model = seeing(where)
-    wish = Wish(language, url, model)
+    options = Wish(language, url, model)
     notebook.run(0)
     if language != "en":
         notebook.run(2)
     notebook.run(1)
-    fill_in(notebook, wish)
+    fill_in(notebook, options)
     expect(signs(notebook)).to_have_text(ALL_GOOD)
     expect(notebook.output(1)).to_contain_text("default.toml")
-    expect(note(notebook, wish.label("model"))).to_contain_text("vision")
-    expect(note(notebook, wish.label("vision"))).to_have_text(wish.phrase("yours"))
-    expect(field(notebook, wish.label("api_key"))).to_have_value("")
+    expect(note(notebook, options.label("model"))).to_contain_text("vision")
+    expect(note(notebook, options.label("vision"))).to_have_text(options.phrase("yours"))
+    expect(field(notebook, options.label("api_key"))).to_have_value("")
     found = saved()
     assert "unverified" not in found
     wanted = {"base_url": url, "model": model, "context_length": 2048, "max_tokens": 1024, "vision": "yes", "seed": 7}

@@ -38,15 +38,15 @@ def question_of(kernel: Any) -> str:
     return str(message["content"]["prompt"])
 
 
-@pytest.mark.parametrize(("answer", "ran", "told"), [("y", "[(2, 3)]", "5"), ("", "[]", "did not allow")])
-def test_the_person_is_asked_inside_of_the_running_cell(ready: Any, answer: str, ran: str, told: str) -> None:
+@pytest.mark.parametrize(("answer", "ran", "printed"), [("y", "[(2, 3)]", "5"), ("", "[]", "did not allow")])
+def test_the_person_is_asked_inside_of_the_running_cell(ready: Any, answer: str, ran: str, printed: str) -> None:
     """The question holds the call; the answer decides, and the second answer of the model arrives."""
     request = ready.start(ASK, allow_stdin=True)
     assert question_of(ready) == "run add(a=2, b=3)? [y/N] "
     ready.client.input(answer)
     done = ready.finish(request)
     assert done.status == "ok"
-    assert told in done.plain
+    assert printed in done.plain
     assert "add(a=2, b=3)" in done.html
     assert ready.run("print(ran)").written == f"{ran}\n"
 

@@ -54,13 +54,13 @@ def test_columns_stream_one_after_another(kernel: Any, stand_in: FakeServer) -> 
 def test_the_replies_are_a_sequence_with_a_frame(kernel: Any) -> None:
     """Bound to _ollama and to the name; the cell shows nothing twice, the next one shows the columns again."""
     assert kernel.run(f"{SEVERAL}\nhello").written == ""
-    told = kernel.run(
+    printed = kernel.run(
         "print(type(answers).__name__, len(answers), answers is _ollama, [r.model for r in answers], answers[1].complete)\n"
         "print(list(answers.frame.columns), answers.frame.shape, answers.frame.error.isna().all(), all(answers.frame.tokens))"
     ).written.splitlines()
-    assert told[0] == "Replies 2 True ['sandbox-chat', 'sandbox-think'] True"
+    assert printed[0] == "Replies 2 True ['sandbox-chat', 'sandbox-think'] True"
     columns = ["model", "text", "tokens", "seconds", "tokens_per_second", "first_token_seconds", "done_reason", "error"]
-    assert told[1] == f"{columns} (2, 8) True True"
+    assert printed[1] == f"{columns} (2, 8) True True"
     assert "sandbox-think" in kernel.run("answers").written
 
 
@@ -71,8 +71,8 @@ def test_a_model_that_fails_has_its_error_in_its_column_and_the_others_answer(ke
     assert "nope is not installed" in ran.html
     assert "This is turn 1" in ran.html
     assert "[model-missing]" in ran.plain
-    told = kernel.run("print('failing' in globals(), _ollama.frame.error[0].split()[-1], _ollama[1].text[:12])")
-    assert told.written == "False [model-missing] This is turn\n"
+    printed = kernel.run("print('failing' in globals(), _ollama.frame.error[0].split()[-1], _ollama[1].text[:12])")
+    assert printed.written == "False [model-missing] This is turn\n"
 
 
 def test_a_prompt_that_cannot_be_sent_is_one_error_for_all(kernel: Any, stand_in: FakeServer) -> None:

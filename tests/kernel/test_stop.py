@@ -64,8 +64,8 @@ def test_a_wait_between_two_tokens_ends_and_keeps_the_text(kernel: Any, presses:
         assert "not complete" in ran.html
         assert "interrupted-answer-kept" in ran.traceback[0]
         state = "import ollama_magics.session.session as s; turns = s.current().conversation.turns"
-        told = kernel.run(f"{state}\nprint(_ollama.text, _ollama.complete, [(t.answer.content, t.complete) for t in turns])")
-        assert told.written == "0 1 2  False [('0 1 2 ', False)]\n"
+        output = kernel.run(f"{state}\nprint(_ollama.text, _ollama.complete, [(t.answer.content, t.complete) for t in turns])")
+        assert output.written == "0 1 2  False [('0 1 2 ', False)]\n"
 
 
 def test_a_flood_that_keeps_painting_ends(kernel: Any) -> None:

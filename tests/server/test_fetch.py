@@ -159,8 +159,8 @@ def test_a_redirect_is_checked_like_the_first_address(location: str, said: str) 
 )
 def test_an_invalid_address_is_refused(url: str) -> None:
     """Before any look-up."""
-    told = refused(url, Limits(resolve=lambda *_, **__: pytest.fail("looked up")))
-    assert "hidden" not in told
+    output = refused(url, Limits(resolve=lambda *_, **__: pytest.fail("looked up")))
+    assert "hidden" not in output
 
 
 def test_a_file_that_is_too_large_is_refused_before_or_during_the_download() -> None:

@@ -187,8 +187,8 @@ def test_a_refusal_makes_room_until_the_server_is_content(session: Session, stan
 def test_a_server_that_gives_its_numbers_is_asked_only_once_more(open_session: Open) -> None:
     """Servers from 0.30 on say how much is too much."""
     numbers = {"code": 400, "message": "request (130 tokens) exceeds the available context size (100 tokens)"}
-    told = {"error": {**numbers, "type": "exceed_context_size_error", "n_prompt_tokens": 130, "n_ctx": 100}}
-    refusal = whole({"error": json.dumps(told)}, status=400)
+    output = {"error": {**numbers, "type": "exceed_context_size_error", "n_prompt_tokens": 130, "n_ctx": 100}}
+    refusal = whole({"error": json.dumps(output)}, status=400)
     with FaultServer(*answering(refusal, said("Hi"))) as server:
         session = open_session(base_url=server.url, model="sandbox-chat")
         remembered(session, *(turn(number, 10, words=2) for number in range(10)))

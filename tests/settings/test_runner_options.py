@@ -38,7 +38,7 @@ def test_a_value_gets_the_type_that_the_server_wants(name: str, typed: object, s
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "output"),
     [
         ({"temperatur": 1}, "did you mean temperature?"),
         ({"num-ctx": 1}, "did you mean num_ctx?"),
@@ -55,11 +55,11 @@ def test_a_value_gets_the_type_that_the_server_wants(name: str, typed: object, s
         ({"use_mmap": "perhaps"}, "true or false is needed."),
     ],
 )
-def test_what_a_server_would_pass_over_is_an_error(typed: dict[str, Any], told: str) -> None:
+def test_what_a_server_would_pass_over_is_an_error(typed: dict[str, Any], output: str) -> None:
     """It would ignore an unknown name without a word, and answer 500 to a wrong type."""
     with pytest.raises(SettingError) as caught:
         runner_options(typed)
-    assert told in str(caught.value)
+    assert output in str(caught.value)
 
 
 def test_options_of_the_form_may_be_named_as_ollama_does() -> None:

@@ -50,7 +50,7 @@ def test_the_array_can_be_bound_with_an_option(shell: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "rows", "told"),
+    ("expression", "rows", "output"),
     [
         ("[]", (), "nothing to embed"),
         ("['a', None, 3, float('nan')]", (1, 2, 3), "Row 1 is None"),
@@ -65,14 +65,14 @@ def test_the_array_can_be_bound_with_an_option(shell: Any) -> None:
     ],
 )
 def test_what_is_no_list_of_texts_is_named(
-    shell: Any, stand_in: FakeServer, expression: str, rows: tuple[int, ...], told: str
+    shell: Any, stand_in: FakeServer, expression: str, rows: tuple[int, ...], output: str
 ) -> None:
     """Nothing is sent, the rows are named by position, and the variable is untouched."""
     shell.run("import numpy as np, pandas as pd\ndf = pd.DataFrame({'text': ['p'], 'n': [1]})\nvectors = 'untouched'")
     error, shown = shell.fail(f"vectors = %embed {expression}")
     assert isinstance(error, EmbeddingProblem)
     assert error.rows == rows
-    assert told in shown
+    assert output in shown
     assert shell.names["vectors"] == "untouched"
     assert not [path for _, path, _ in stand_in.requests if path == "/api/embed"]
 
@@ -142,11 +142,11 @@ def test_what_was_left_out_or_cut_or_reused_is_told_and_bound(shell: Any) -> Non
     """In one line; nothing is said where nothing was."""
     shell.run("texts = ['p', None, 'q', 'long ' * 5000]")
     assert shell.run("%embed -o vectors ['p', 'q']") == ""
-    shown = shell.run("%embed -o vectors --report told --on-error skip --truncate texts")
+    shown = shell.run("%embed -o vectors --report output --on-error skip --truncate texts")
     assert shown.splitlines()[-1] == "3 rows · 2 reused · 1 cut (3) · 1 without a vector (1)"
-    told = shell.names["told"]
-    assert (list(told.kept), told.failed, told.truncated, told.reused) == ([0, 2, 3], (1,), (3,), 2)
-    assert "3 rows, 2 reused" in repr(told)
+    output = shell.names["output"]
+    assert (list(output.kept), output.failed, output.truncated, output.reused) == ([0, 2, 3], (1,), (3,), 2)
+    assert "3 rows, 2 reused" in repr(output)
 
 
 def test_the_store_shows_its_size_and_can_be_emptied(shell: Any, stand_in: FakeServer) -> None:
@@ -179,7 +179,7 @@ def test_a_model_that_does_not_embed_is_refused_unless_it_is_wished(shell: Any) 
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "output"),
     [
         ("--on-error ignore", "raise, nan, skip"),
         ("--dimensions 300", "have 256 numbers"),
@@ -188,11 +188,11 @@ def test_a_model_that_does_not_embed_is_refused_unless_it_is_wished(shell: Any) 
         ("--batch 0", "at least 1"),
     ],
 )
-def test_a_bad_value_is_refused(shell: Any, stand_in: FakeServer, options: str, told: str) -> None:
+def test_a_bad_value_is_refused(shell: Any, stand_in: FakeServer, options: str, output: str) -> None:
     """Before anything is embedded."""
     error, shown = shell.fail(f"%embed {options} ['a']")
     assert isinstance(error, SettingError)
-    assert told in shown
+    assert output in shown
     assert not [path for _, path, _ in stand_in.requests if path == "/api/embed"]
 
 
@@ -220,8 +220,8 @@ def test_trouble_with_the_store_is_said_once(shell: Any, tmp_path: Path, monkeyp
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert "not kept" in shell.run("%embed -o vectors ['p', 'q']")
-    assert shell.run("%embed -o vectors --report told ['p', 'q']") == ""
-    assert shell.names["told"].notes
+    assert shell.run("%embed -o vectors --report output ['p', 'q']") == ""
+    assert shell.names["output"].notes
     assert shell.names["vectors"].shape == (2, 256)
     for option in ("--store", "--forget"):
         shown = shell.run(f"%embed {option}")

@@ -130,15 +130,15 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("options", "kind", "told"), BAD, ids=[options for options, _, _ in BAD])
+@pytest.mark.parametrize(("options", "kind", "output"), BAD, ids=[options for options, _, _ in BAD])
 def test_what_cannot_be_asked_is_named_before_anything_is_sent(
-    shell: Any, stand_in: FakeServer, options: str, kind: type[BaseException], told: str
+    shell: Any, stand_in: FakeServer, options: str, kind: type[BaseException], output: str
 ) -> None:
     """Each mistake in its own words; a model without the capability is refused with those that have it."""
     shell.run("import pandas as pd; frame = pd.DataFrame({'a': [1]})")
     error, shown = shell.fail(f"%ollama {options} hello")
     assert type(error) is kind
-    assert told in shown
+    assert output in shown
     assert bodies(stand_in) == []
 
 
@@ -277,8 +277,8 @@ def test_several_models_give_objects_and_call_functions(shell: Any, stand_in: Fa
 def test_the_exported_history_holds_the_calls(shell: Any) -> None:
     """And a conversation that is replayed elsewhere is consistent."""
     shell.run("%ollama -m sandbox-tools -t add --yes What is 2 plus 3?")
-    shell.run("told = %ollama_history --export")
-    prompt, calling, result, answer = shell.names["told"]
+    shell.run("output = %ollama_history --export")
+    prompt, calling, result, answer = shell.names["output"]
     assert prompt == {"role": "user", "content": "What is 2 plus 3?"}
     assert calling["tool_calls"][0]["function"]["arguments"] == {"a": 2, "b": 3}
     assert result == {"role": "tool", "content": "5", "tool_name": "add"}

@@ -78,10 +78,10 @@ def test_a_key_is_asked_for_and_shown_to_nobody(shell: Any, monkeypatch: pytest.
         assert "removed" in shell.run("%ollama_config --api-key")
         shell.run("%ollama hello")
         assert "authorization" not in server.requests[-1].headers
-        error, told = shell.fail("%ollama_config --api-key")
+        error, output = shell.fail("%ollama_config --api-key")
     files = "".join(path.read_text() for path in Path(os.environ["OLLAMA_MAGICS_CONFIG"]).iterdir())
     assert KEY not in shown + files
-    assert "with spaces" not in told + str(error)
+    assert "with spaces" not in output + str(error)
 
 
 def test_a_profile_leaves_an_empty_value_of_the_notebook_and_says_what_it_means(shell: Any) -> None:
@@ -119,10 +119,10 @@ LINES = [
 def test_a_secret_on_the_line_is_refused_and_not_repeated(shell: Any, line: str) -> None:
     """Nothing of the line takes effect."""
     before = form.shared().changed()
-    error, told = shell.fail(f"%ollama_config --seed 7 {line}")
+    error, output = shell.fail(f"%ollama_config --seed 7 {line}")
     assert isinstance(error, SettingError)
     assert "key" in error.remedy
-    assert KEY not in told + str(error) + repr(error) + repr(error.facts)
+    assert KEY not in output + str(error) + repr(error) + repr(error.facts)
     assert form.shared().changed() == before
 
 

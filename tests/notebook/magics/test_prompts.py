@@ -205,15 +205,15 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("cell", "kind", "told"), BAD, ids=[cell for cell, _, _ in BAD])
+@pytest.mark.parametrize(("cell", "kind", "output"), BAD, ids=[cell for cell, _, _ in BAD])
 def test_bad_input_is_named_before_anything_is_asked(
-    shell: Any, stand_in: FakeServer, cell: str, kind: type[BaseException], told: str
+    shell: Any, stand_in: FakeServer, cell: str, kind: type[BaseException], output: str
 ) -> None:
     """Each mistake has its own error, the model hears nothing of it, and the next cell works."""
     shell.run("number = 5")
     error, shown = shell.fail(cell)
     assert type(error) is kind
-    assert told in shown
+    assert output in shown
     assert "Traceback" not in shown
     assert not [path for _, path, _ in stand_in.requests if path in ("/api/chat", "/api/generate")]
     shell.run("%ollama hello")

@@ -117,8 +117,8 @@ def test_the_environment_that_overrides_the_saved_address_is_named(monkeypatch: 
     """A person who saved another one would not understand the form."""
     profiles.save("default", {"base_url": "http://saved:1"}, whole=True)
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
-    told = FormView(Panel(current())).note("base_url")
-    assert "http://127.0.0.1:1, from OLLAMA_HOST, overriding the saved http://saved:1" in told
+    output = FormView(Panel(current())).note("base_url")
+    assert "http://127.0.0.1:1, from OLLAMA_HOST, overriding the saved http://saved:1" in output
     Widget.close_all()
 
 

@@ -56,5 +56,5 @@ def test_no_secret_is_logged(make: Make, script: Any, caplog: pytest.LogCaptureF
         asked.close()
         assert server.requests
     assert any(record.name.startswith("httpcore") for record in caplog.records)
-    told = [record.getMessage() + repr(record.args) for record in caplog.records]
-    assert not [line for line in told if KEY in line]
+    output = [record.getMessage() + repr(record.args) for record in caplog.records]
+    assert not [line for line in output if KEY in line]

@@ -33,7 +33,7 @@ Record = Callable[..., Session]
 NOBODY = "http://127.0.0.1:9"
 
 
-def told(session: Session, prompt: str, **options: Any) -> str:
+def answer_text(session: Session, prompt: str, **options: Any) -> str:
     """Return the answer to a prompt, asked once."""
     return session.ask(Prompt(prompt, once=True, **options)).text
 
@@ -44,10 +44,10 @@ def test_the_same_session_gives_the_same_answers_without_a_server(record: Record
     def live(session: Session) -> list[Any]:
         [red] = session.pictures_of(Image.new("RGB", (9, 9), "red"))
         reply = session.ask(Prompt("Hi"))
-        found = [reply.text, reply.stats.tokens, told(session, "What colour?", images=(red,), model="sandbox-vision")]
+        found = [reply.text, reply.stats.tokens, answer_text(session, "What colour?", images=(red,), model="sandbox-vision")]
         found.append(session.embed([f"text {i}" for i in range(40)], batch=5, parallel=3).tolist())
         session.configure({"model_type": "completion"})
-        found += [told(session, "Once upon"), [model.name for model in session.client.installed()]]
+        found += [answer_text(session, "Once upon"), [model.name for model in session.client.installed()]]
         return [*found, str(session.check(deep=True).ok), len(session.client.loaded())]
 
     said = live(record(stand_in.url))
@@ -97,12 +97,12 @@ def test_equal_requests_come_back_in_their_order(record: Record, replay: Record)
 
         server._scripts = ([Serve(Next())],)
         session = record(server.url, "m")
-        assert [told(session, "Hi") for _ in "abc"] == ["a", "b", "c"]
+        assert [answer_text(session, "Hi") for _ in "abc"] == ["a", "b", "c"]
     session = replay("m")
-    assert [told(session, "Hi") for _ in "abc"] == ["a", "b", "c"]
+    assert [answer_text(session, "Hi") for _ in "abc"] == ["a", "b", "c"]
     assert [session.client.version() for _ in range(3)] == ["0.24.0"] * 3
     with pytest.raises(om.RecordingProblem) as caught:
-        told(session, "Hi")
+        answer_text(session, "Hi")
     assert caught.value.code == "recording-no-match"
     assert "3 times" in caught.value.how_we_know
 
@@ -113,9 +113,9 @@ def test_a_missing_request_names_the_nearest_and_the_differences(
     """In three lines, and nothing is sent."""
     session = record(stand_in.url)
     for prompt in ("A long question about cats and their kittens", "Something else altogether"):
-        told(session, prompt, overrides={"seed": 1})
+        answer_text(session, prompt, overrides={"seed": 1})
     with pytest.raises(om.RecordingProblem) as caught:
-        told(replay(), "A long question about cats and their mittens", overrides={"seed": 2})
+        answer_text(replay(), "A long question about cats and their mittens", overrides={"seed": 2})
     error = caught.value
     assert len(error.lines()) == 3
     assert error.what == f"{recording} has no recording of this request: POST /api/chat."
@@ -130,7 +130,7 @@ def test_a_missing_request_names_the_nearest_and_the_differences(
 
 def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """Where nothing is near, nothing is named."""
-    told(record(stand_in.url), "Hi")
+    answer_text(record(stand_in.url), "Hi")
     with pytest.raises(om.RecordingProblem) as caught:
         replay().client.embed(embed_request("sandbox-embed", ["Hi"]), embeddings)
     assert "None of its" in caught.value.how_we_know
@@ -138,7 +138,7 @@ def test_a_path_that_was_never_asked_says_so(record: Record, replay: Record, sta
 
 def test_loaded_models_can_be_requested_at_any_time(record: Record, replay: Record, stand_in: FakeServer) -> None:
     """While a wait is long, which is another one each time: in a replay without an answer nothing is loaded."""
-    told(record(stand_in.url), "Hi")
+    answer_text(record(stand_in.url), "Hi")
     assert replay().client.loaded() == []
 
 
@@ -161,7 +161,7 @@ def test_neither_the_order_of_keys_nor_the_address_counts(
     record: Record, replay: Record, stand_in: FakeServer, recording: Path
 ) -> None:
     """A recording survives a rewrite by hand and another base path."""
-    text = told(record(stand_in.url), "Hi", overrides={"seed": 1, "top_k": 2})
+    text = answer_text(record(stand_in.url), "Hi", overrides={"seed": 1, "top_k": 2})
     found = json.loads(recording.read_text())
     for exchange in found["exchanges"]:
         if exchange["path"] == "/api/chat":
@@ -169,7 +169,7 @@ def test_neither_the_order_of_keys_nor_the_address_counts(
     recording.write_text(json.dumps(found, indent=1))
     session = replay()
     session.configure({"base_url": "https://ollama.example/ollama"})
-    assert told(session, "Hi", overrides={"top_k": 2, "seed": 1}) == text
+    assert answer_text(session, "Hi", overrides={"top_k": 2, "seed": 1}) == text
 
 
 def test_a_replay_takes_about_the_time_of_the_stream(
@@ -177,16 +177,16 @@ def test_a_replay_takes_about_the_time_of_the_stream(
 ) -> None:
     """So that a reader sees what the author saw; where nothing is painted meanwhile, it takes none."""
     with FakeServer(delay=0.05) as slow:
-        told(record(slow.url), "Hi")
+        answer_text(record(slow.url), "Hi")
     needed = read(recording)[-1].answer[-1][0] / 1000
     session = replay()
     start = time.monotonic()
-    told(session, "Hi")
+    answer_text(session, "Hi")
     assert time.monotonic() - start < needed
     monkeypatch.delenv("OLLAMA_MAGICS_STREAM")
     session.record(str(recording))
     start = time.monotonic()
-    told(session, "Hi")
+    answer_text(session, "Hi")
     assert time.monotonic() - start >= needed - 0.1
 
 
@@ -227,7 +227,7 @@ def test_a_broken_answer_is_replayed_as_broken(record: Record, replay: Record, c
         for start, url in ((record, (server.url,)), (replay, ())):
             session = start(*url, "m", **limits)
             with pytest.raises((AnswerCut, ConnectionProblem, RequestRefused)) as caught:
-                told(session, "Hi")
+                answer_text(session, "Hi")
             found.append(caught.value)
     assert [error.code for error in found] == [code] * 2
     assert found[0].how_we_know == found[1].how_we_know
@@ -238,7 +238,7 @@ def test_a_server_that_was_not_there_is_not_there_again(record: Record, replay: 
     for start, url in ((record, (NOBODY,)), (replay, ())):
         session = start(*url, "m")
         with pytest.raises(ConnectionProblem) as caught:
-            told(session, "Hi")
+            answer_text(session, "Hi")
         assert caught.value.code == "address-refused"
 
 
@@ -317,11 +317,11 @@ def test_the_rounds_of_a_turn_with_tools_are_replayed(record: Record, replay: Re
 
     more = 0
     wishes: dict[str, Any] = {"model": "sandbox-tools", "tools": add, "confirm": lambda _: True}
-    said = told(record(stand_in.url), "2 and 3", **wishes)
+    said = answer_text(record(stand_in.url), "2 and 3", **wishes)
     asked, offline = len(stand_in.requests), replay()
-    assert said == told(offline, "2 and 3", **wishes) == "The functions returned: 5"
+    assert said == answer_text(offline, "2 and 3", **wishes) == "The functions returned: 5"
     assert len(stand_in.requests) == asked
     more = 1
     with pytest.raises(om.RecordingProblem) as caught:
-        told(replay(), "2 and 3", **wishes)
+        answer_text(replay(), "2 and 3", **wishes)
     assert "messages[2].content is '5' in the recording and '6' now" in caught.value.how_we_know
