@@ -190,10 +190,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name the servers, the browser, and the number of tests that ran on each."""
     reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, [])]
     ran = Counter(place for report in reports if report.when == "call" for place in _places(report))
-    printed = {"real": _real_server(), "stand-in": f"as Ollama {VERSION}", "browser": _browser(), "notebooks": "on the stand-in"}
+    servers = {"real": _real_server(), "stand-in": f"as Ollama {VERSION}", "browser": _browser(), "notebooks": "on the stand-in"}
     terminalreporter.section("what ran on what")
     for key, name in _PLACES.items():
-        terminalreporter.write_line(f"{name:12} {ran[key]:5} tests   {printed[key]}")
+        terminalreporter.write_line(f"{name:12} {ran[key]:5} tests   {servers[key]}")
     terminalreporter.write_line(f"canary key   {len(_leaks):5} times found in files, outputs, logs and names of this run")
     for place in _leaks:
         terminalreporter.write_line(f"  {place}", red=True)
@@ -231,5 +231,5 @@ def _browser() -> str:
     found = os.environ.get("OLLAMA_MAGICS_CHROMIUM") or shutil.which("chromium")
     if not found or not Path(found).exists():
         return "none: set OLLAMA_MAGICS_CHROMIUM"
-    printed = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=False)
-    return f"{printed.stdout.strip() or 'unknown version'}, {found}"
+    ran = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    return f"{ran.stdout.strip() or 'unknown version'}, {found}"

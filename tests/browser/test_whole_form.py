@@ -42,7 +42,7 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class Wish:
+class FormInput:
     """What goes into the form, in which language."""
 
     language: str
@@ -87,41 +87,41 @@ def seeing(server: FakeServer, request: pytest.FixtureRequest) -> Callable[[str]
     return chosen
 
 
-def by_mouse(form: Notebook, options: Wish) -> None:
+def by_mouse(form: Notebook, entries: FormInput) -> None:
     """Click into everything; the model is chosen in the list of what is installed."""
-    type_at(form, "base_url", options, options.url)
-    type_at(form, "api_key", options, CANARY)
-    form.cell(1).get_by_role("button", name=re.compile(options.phrase("installed_models")[:6])).click()
-    form.cell(1).locator("option", has_text=re.compile(rf"^{options.model}\s")).click()
-    type_at(form, "context_length", options, "2k")
-    type_at(form, "max_tokens", options, "1,024")
-    choose(form, options.label("vision"), options.yes)
-    button(form, f"▸ {options.phrase('more')}").click()
-    type_at(form, "seed", options, "7")
-    button(form, options.phrase("save")).click()
+    type_at(form, "base_url", entries, entries.url)
+    type_at(form, "api_key", entries, CANARY)
+    form.cell(1).get_by_role("button", name=re.compile(entries.phrase("installed_models")[:6])).click()
+    form.cell(1).locator("option", has_text=re.compile(rf"^{entries.model}\s")).click()
+    type_at(form, "context_length", entries, "2k")
+    type_at(form, "max_tokens", entries, "1,024")
+    choose(form, entries.label("vision"), entries.yes)
+    button(form, f"▸ {entries.phrase('more')}").click()
+    type_at(form, "seed", entries, "7")
+    button(form, entries.phrase("save")).click()
 
 
-def type_at(form: Notebook, setting: str, options: Wish, text: str) -> None:
+def type_at(form: Notebook, setting: str, entries: FormInput, text: str) -> None:
     """Click into a field, whose text is selected by that, and type."""
-    field(form, options.label(setting)).click(click_count=3)
+    field(form, entries.label(setting)).click(click_count=3)
     form.page.keyboard.type(text)
 
 
-def by_keyboard(form: Notebook, options: Wish) -> None:
+def by_keyboard(form: Notebook, entries: FormInput) -> None:
     """Touch nothing but the keyboard after the first field."""
-    field(form, options.label("model")).focus()
-    form.page.keyboard.type(options.model)
-    walk(form, field(form, options.label("base_url")), options.url)
-    walk(form, field(form, options.label("api_key")), CANARY)
-    walk(form, field(form, options.label("context_length")), "2k")
-    walk(form, field(form, options.label("max_tokens")), "1,024")
-    walk(form, form.cell(1).get_by_role("button", name=options.yes, exact=True).first)
+    field(form, entries.label("model")).focus()
+    form.page.keyboard.type(entries.model)
+    walk(form, field(form, entries.label("base_url")), entries.url)
+    walk(form, field(form, entries.label("api_key")), CANARY)
+    walk(form, field(form, entries.label("context_length")), "2k")
+    walk(form, field(form, entries.label("max_tokens")), "1,024")
+    walk(form, form.cell(1).get_by_role("button", name=entries.yes, exact=True).first)
     form.page.keyboard.press("Space")
-    walk(form, button(form, f"▸ {options.phrase('more')}"))
+    walk(form, button(form, f"▸ {entries.phrase('more')}"))
     form.page.keyboard.press("Enter")
-    expect(field(form, options.label("seed"))).to_be_visible()
-    walk(form, field(form, options.label("seed")), "7")
-    walk(form, button(form, options.phrase("save")))
+    expect(field(form, entries.label("seed"))).to_be_visible()
+    walk(form, field(form, entries.label("seed")), "7")
+    walk(form, button(form, entries.phrase("save")))
     form.page.keyboard.press("Space")
 
 
@@ -151,23 +151,23 @@ def test_the_form_is_filled_proved_and_saved(
     notebook: Notebook,
     saved: Callable[[], dict[str, Any]],
     seeing: Callable[[str], tuple[str, str]],
-    fill_in: Callable[[Notebook, Wish], None],
+    fill_in: Callable[[Notebook, FormInput], None],
     case: tuple[str, str],
 ) -> None:
     """What was typed stands in the profile, but for the key; the model was asked, and the form says what it can."""
     language, where = case
     url, model = seeing(where)
-    options = Wish(language, url, model)
+    entries = FormInput(language, url, model)
     notebook.run(0)
     if language != "en":
         notebook.run(2)
     notebook.run(1)
-    fill_in(notebook, options)
+    fill_in(notebook, entries)
     expect(signs(notebook)).to_have_text(ALL_GOOD)
     expect(notebook.output(1)).to_contain_text("default.toml")
-    expect(note(notebook, options.label("model"))).to_contain_text("vision")
-    expect(note(notebook, options.label("vision"))).to_have_text(options.phrase("yours"))
-    expect(field(notebook, options.label("api_key"))).to_have_value("")
+    expect(note(notebook, entries.label("model"))).to_contain_text("vision")
+    expect(note(notebook, entries.label("vision"))).to_have_text(entries.phrase("yours"))
+    expect(field(notebook, entries.label("api_key"))).to_have_value("")
     found = saved()
     assert "unverified" not in found
     wanted = {"base_url": url, "model": model, "context_length": 2048, "max_tokens": 1024, "vision": "yes", "seed": 7}

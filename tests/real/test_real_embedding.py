@@ -33,8 +33,8 @@ def _here(real_url: str) -> None:
 
 def embedded(texts: Any, **options: Any) -> tuple[np.ndarray[Any, Any], EmbedReport]:
     """Return the array and the report."""
-    printed: list[EmbedReport] = []
-    return om.embed(texts, report=printed.append, **options), printed[0]
+    reports: list[EmbedReport] = []
+    return om.embed(texts, report=reports.append, **options), reports[0]
 
 
 def test_related_texts_are_nearer_than_unrelated_ones() -> None:
