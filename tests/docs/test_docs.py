@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
-import ollama_magics
 from ollama_magics.messages.errors_en import ERRORS
 from ollama_magics.settings import form as settings
+from tests.shells import loaded_shell
 
 ROOT = Path(__file__).parents[2]
 READMES = (ROOT / "README.md", ROOT / "README.zh.md")
@@ -38,14 +36,8 @@ SHELL_COMMANDS = ("check", "models", "pull", "sandbox")
 @pytest.fixture
 def shell(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Give a shell with the extension loaded."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # of the shell that started the tests, about which IPython would warn
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
-    ollama_magics.load_ipython_extension(shell)
-    yield shell
-    ollama_magics.unload_ipython_extension(shell)
-    InteractiveShell.clear_instance()
+    with loaded_shell(monkeypatch, tmp_path_factory.mktemp("ipython")) as shell:
+        yield shell
 
 
 @pytest.fixture

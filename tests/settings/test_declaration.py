@@ -9,8 +9,6 @@ from contextlib import suppress
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 import ollama_magics as om
 from ollama_magics.embeddings import options as embed_options
@@ -20,6 +18,7 @@ from ollama_magics.session.session import Session, current
 from ollama_magics.settings import cell_options, form, profiles
 from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, Option
 from tests.faults import FaultServer, fine, whole
+from tests.shells import loaded_shell
 
 ABILITIES = ["completion", "vision", "embedding", "tools", "thinking", "insert"]
 EMBEDDING = {"model": "m", "embeddings": [[1.0, 2.0]]}
@@ -50,14 +49,8 @@ def server() -> Iterator[FaultServer]:
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Any]:
     """Give a shell with the extension loaded."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # of the shell that started the tests, about which IPython would warn
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
-    om.load_ipython_extension(shell)
-    yield shell
-    om.unload_ipython_extension(shell)
-    InteractiveShell.clear_instance()
+    with loaded_shell(monkeypatch, tmp_path) as shell:
+        yield shell
 
 
 def run(shell: Any, line: str) -> None:
