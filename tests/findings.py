@@ -1,0 +1,133 @@
+"""The table that make findings prints: each known way in which data or an answer can go wrong, and the tests that hold it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+TITLES = {
+    "A1": "a value comes from where the line runs: the locals of a function first",
+    "A2": "rows, items and characters that are left out are reported to the user",
+    "A3": "an expression in {{ }} is filled or refused, never sent as it stands",
+    "A4": "constraints of Annotated types are sent and checked",
+    "A5": "no bound of a schema stops a runner",
+    "A6": "all pages of a document go out; of an animation the first frame, reported",
+    "A7": "pictures of more than 8 bits keep their range",
+    "A8": "transparent and dark pictures stay readable",
+    "A9": "pictures of earlier turns never go to a model without vision",
+    "A10": "figures of a turn with tools are totals",
+    "A11": "Save writes what is shown and was proved",
+    "A12": "a broken profile never makes a notebook less safe",
+    "A13": "the address of a sandbox is never saved",
+    "A14": "log probabilities under a schema are marked as unconstrained",
+    "A15": "a path is never taken for a system prompt",
+    "B1": "bars in formulas and code do not cut table cells",
+    "B2": "labels and references in formulas do no harm",
+    "B3": "bare LaTeX environments are typeset",
+    "B4": "emphasis beside CJK punctuation",
+    "B5": "harmless inline HTML, task lists, bare links",
+    "B6": "a fenced or surrounded JSON answer is read",
+    "B7": "thoughts inside the text are thoughts",
+    "B8": "arguments of a tool call are read in every spelling",
+    "B9": "frames, arrays and pictures that a tool returns reach the model",
+    "B10": "dates and times carry their format",
+    "B11": "a name on a line of its own shows its value",
+    "B12": "a reply pickles, contains, iterates and shows itself",
+    "B13": "an error in Python names what to type in Python",
+    "B14": "next cells are replaced, dropped turns can come back",
+    "C1": "a look-alike of Ollama is recognised before it is judged",
+    "C2": "llama.cpp's 404 is not Ollama",
+    "C3": "requests use the full name of a model",
+    "C4": "a forbidden side request never stops the main one",
+    "C5": "401 and 403 have four causes, each with its line to type",
+    "C6": "a usage limit is reported in the server's words and not retried",
+    "C7": "a narrow terminal encoding prints plain characters",
+    "C8": "a bad source of a setting is named and blocks nothing better",
+    "C9": "many models cost few requests",
+    "C10": "a dead proxy is not reported as a connection",
+    "C11": "advice depends on where the server is",
+    "C12": "a click waits for the fields",
+    "C13": "notes stay visible in a narrow window",
+    "C14": "stray white space in an address is understood",
+    "C15": "unreadable profiles and byte order marks are reported",
+    "C16": "a forgotten key is gone",
+    "C17": "option values that begin with a dash are taken",
+    "C18": "a keyring without a backend stops nothing",
+    "C19": "the form says at once that nobody listens",
+    "C20": "a default is called a default",
+    "C21": "a cloud model is named as one",
+    "C22": "every remedy can be typed where it is shown",
+    "C23": "a misspelt model: the nearest installed one comes first",
+    "C24": "refusals of a proxy, of a model and odd rows are told apart",
+    "C25": "a misspelt parameter names the nearest; booleans are taken",
+    "C26": "an embedding job shows something from its first request",
+    "C27": "%embed of a table names its first text column",
+    "F1": "the levels of thinking are the server's own",
+    "F2": "a model that repeats itself is reported as stuck",
+    "F3": "no rate from a handful of tokens",
+    "F4": "an option that the server no longer knows is named",
+    "F5": "the context is the one that the server has",
+    "F6": "a reload is reported only where the server reloads",
+    "F7": "the words, statuses and lists of newer servers are understood",
+    "F8": "the size of embedding batches suits the server",
+}
+_SEEN = {"passed": "✓", "failed": "✗", "skipped": "–"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --findings, which prints the table."""
+    parser.addoption("--findings", action="store_true", help="print a line for each entry of tests/findings.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line("markers", "finding(entry, …): holds these entries of tests/findings.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Write the entries into each test's properties, which the workers of pytest-xdist pass on."""
+    for item in items:
+        for marker in item.iter_markers("finding"):
+            unknown = set(marker.args) - set(TITLES)
+            if unknown:
+                raise pytest.UsageError(f"{item.nodeid}: tests/findings.py has no {', '.join(sorted(unknown))}")
+            item.user_properties.extend(("finding", entry) for entry in marker.args)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print a line for each entry: whether its tests passed, how many they are, and the figures that they recorded."""
+    if not terminalreporter.config.getoption("--findings"):
+        return
+    seen, figures = _results(terminalreporter)
+    terminalreporter.section("findings")
+    for entry, title in TITLES.items():
+        outcomes = seen[entry]
+        sign = "✗" if "failed" in outcomes or "passed" not in outcomes else "✓"
+        told = ", ".join([f"{outcomes.count(kind)} {kind}" for kind in _SEEN if kind in outcomes] + figures[entry])
+        terminalreporter.write_line(f"{sign} {entry:4} {title}  ({told or 'no test'})", red=sign == "✗")
+    held = sum("passed" in seen[entry] and "failed" not in seen[entry] for entry in TITLES)
+    terminalreporter.write_line(f"{held} of {len(TITLES)} hold")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run with --findings in which an entry has no test that passed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--findings") and reporter and not hasattr(session.config, "workerinput"):
+        seen, _ = _results(reporter)
+        if any("passed" not in seen[entry] for entry in TITLES):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _results(terminalreporter: pytest.TerminalReporter) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    seen: dict[str, list[str]] = defaultdict(list)
+    figures: dict[str, list[str]] = defaultdict(list)
+    for outcome, key in [("passed", "passed"), ("failed", "failed"), ("failed", "error"), ("skipped", "skipped")]:
+        for report in terminalreporter.stats.get(key, []):
+            properties = getattr(report, "user_properties", [])
+            for name, entry in properties:
+                if name == "finding":
+                    seen[str(entry)].append(outcome)
+                    figures[str(entry)].extend(str(value) for what, value in properties if what == "figure")
+    return seen, figures
