@@ -174,12 +174,13 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     - ``format`` is "json", a JSON schema or a type; see ``.value`` and ``.frame`` of the reply. ``tools`` are functions that the
       model may call, if ``confirm`` returns true for the call.
     - Nothing is remembered without a ``conversation``: a Conversation, or the name of one of this notebook ("" for that of cells
-      that name none). ``new`` starts it anew, ``go_on`` continues its cut answer, ``strict`` leaves no earlier turn out.
+      that name none). ``new`` starts it anew, ``go_on`` continues its cut answer, ``strict`` leaves nothing out
+      and changes nothing on the way to the model; ``notes`` of the reply list what was.
     - ``reuse`` takes the stored answer of the same request to the same model. ``generate`` completes the prompt instead of
       answering it, up to ``suffix``. ``logprobs`` is a number of alternatives for each token. ``local_only`` refuses to send the
       prompt off this machine.
 
-    Raises PromptProblem (``prompt-not-text``, ``prompt-empty``), SettingError (``setting-invalid``), ModelProblem
+    Raises PromptProblem (``prompt-not-text``, ``prompt-empty``, ``left-out``), SettingError (``setting-invalid``), ModelProblem
     (``model-missing``) and, when the request is sent, ConnectionProblem, RequestRefused or AnswerCut.
 
     Example: ``om.chat("Describe {{x}}", values={"x": x}, images=[fig], temperature=0).text``

@@ -10,6 +10,7 @@ from typing import Any
 from ollama_magics.conversation import schema
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
 from ollama_magics.conversation.history_window import Sender
+from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.tools import Toolbox, ToolCall
 from ollama_magics.errors import AnswerCut, FormatProblem, ToolProblem
 from ollama_magics.jobs.interrupt import defer_interrupt
@@ -49,12 +50,11 @@ class ReplyContext:
     schema: schema.Schema | None = None  # the type of the answer
     toolbox: Toolbox | None = None  # the functions that the model may call
     context_length: int = 0  # of the model in use
-    requested_context: int = 0  # the context length that was set
     history: tuple[int, ...] = ()  # sizes of the earlier turns that are sent, the oldest first
     fixed_tokens: int = 0  # size of the system prompt and of the functions
     left_out: int = 0  # number of earlier turns that did not fit
     strict: bool = False  # an error, instead of leaving out turns or reaching the end of the context
-    notes: tuple[Phrase, ...] = ()  # shown under the answer
+    notes: tuple[Note, ...] = ()  # what was left out or changed on the way to the model
     stored: Callable[[], str] | None = None  # returns the day of an answer that came from the store, else an empty text
     remote_host: str = ""
     digest: str = ""
@@ -195,6 +195,12 @@ class Exchange:
     def left_out(self) -> int:
         """How many of the oldest turns did not go out because they did not fit."""
         return self.context.left_out + self.sender.left_out
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was left out or changed on the way to the model, the oldest turns included."""
+        turns = (Note(Phrase("left_out", count=self.left_out)),) if self.left_out else ()
+        return (*turns, *self.context.notes)
 
     @property
     def stored(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from ollama_magics.conversation.notes import Note
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Phrase
 
@@ -43,7 +44,7 @@ class Picture:
     """PNG or JPEG bytes as they are sent, and where they are from.
 
     ``width`` and ``height`` are those of the sent image, in pixels. ``source`` names a file or a variable. ``shrunk_from`` is
-    the (width, height) of the original where that was larger.
+    the (width, height) of the original where that was larger. ``notes`` say what was lost or converted.
     """
 
     data: bytes = field(repr=False)
@@ -51,6 +52,7 @@ class Picture:
     height: int
     source: str
     shrunk_from: tuple[int, int] | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def base64(self) -> str:
@@ -165,7 +167,11 @@ def _encode(image: Image, source: str) -> Picture:
     has_many_colours = not is_photograph and not is_transparent and image.getcolors(_PHOTOGRAPH_COLOURS) is None
     if has_many_colours and 2 * len(jpeg := _file(image, "JPEG", **_JPEG_OPTIONS)) < len(data):
         data = jpeg
-    return Picture(data, *image.size, source, shrunk_from=original if image.size != original else None)
+    if image.size == original:
+        return Picture(data, *image.size, source)
+    old, new = ("{} × {}".format(*size) for size in (original, image.size))
+    shrunk = Note(Phrase("shrunk", old=old, new=new), loses=False)
+    return Picture(data, *image.size, source, shrunk_from=original, notes=(shrunk,))
 
 
 def _file(image: Image, kind: str, **options: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -16,7 +17,7 @@ from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView,
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 _MOST_THUMBNAILS = 12
-_MOST_SHRUNK = 3  # pictures that are named one by one
+_MOST_NOTES = 4  # lines of notes under an answer
 
 
 class ShownOnce:
@@ -83,6 +84,11 @@ class Reply(ShownOnce):
     def left_out(self) -> int:
         """The number of turns at the start of the conversation that did not go out because they did not fit."""
         return self._exchange.left_out
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out, converted or ignored on the way to the model, one sentence each."""
+        return [note.phrase.text(self._exchange.context.language) for note in self._exchange.notes]
 
     # What came back.
 
@@ -239,7 +245,7 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
         more_pictures=_phrase(exchange, "more_pictures", count=more) if more > 0 else "",
         figures=[*_footer_parts(exchange, times=times, in_column=in_column), *_footer_parts_of_request(exchange)],
         warnings=_warnings(exchange),
-        provenance=_provenance(exchange, times=times),
+        provenance=_provenance(reply, times=times),
     )
 
 
@@ -277,22 +283,22 @@ def _footer_parts(exchange: Exchange, *, times: bool, in_column: bool) -> list[s
 
 
 def _footer_parts_of_request(exchange: Exchange) -> list[str]:
-    """Return the host that the prompt was sent to, where it is not this machine, and the pictures that were shrunk."""
+    """Return the host that the prompt was sent to, where it is not this machine, and what was converted without loss."""
     host = exchange.context.remote_host
-    figures = [_phrase(exchange, "remote", host=host)] if host else []
-    shrunk = [picture for picture in exchange.context.images if picture.shrunk_from]
-    if len(shrunk) > _MOST_SHRUNK:
-        side = max(max(one.width, one.height) for one in shrunk)
-        return [*figures, _phrase(exchange, "many_shrunk", count=len(shrunk), side=side)]
-    for picture in shrunk:
-        old, new = "{} × {}".format(*picture.shrunk_from), f"{picture.width} × {picture.height}"
-        figures.append(_phrase(exchange, "shrunk", old=old, new=new))
-    return figures
+    return [*([_phrase(exchange, "remote", host=host)] if host else []), *_shown_notes(exchange, loses=False)]
+
+
+def _shown_notes(exchange: Exchange, *, loses: bool) -> list[str]:
+    """Return the notes that do or do not lose anything: equal ones once, with their number, and only the first few."""
+    texts = Counter(note.phrase.text(exchange.context.language) for note in exchange.notes if note.loses == loses)
+    shown = [text if count == 1 else _phrase(exchange, "several_times", text=text, count=count) for text, count in texts.items()]
+    more = len(shown) - _MOST_NOTES
+    return shown if more <= 0 else [*shown[:_MOST_NOTES], _phrase(exchange, "more_notes", count=more)]
 
 
 def _warnings(exchange: Exchange) -> list[str]:
     """Return what keeps the answer from being whole and plain, one sentence each."""
-    context, request, text = exchange.context, exchange.request, exchange.partial_text
+    request, text = exchange.request, exchange.partial_text
     at_limit = exchange.complete and exchange.done_reason == "length"
     checks = (
         ("cut", at_limit and text, request.options.get("num_predict", "")),
@@ -300,16 +306,15 @@ def _warnings(exchange: Exchange) -> list[str]:
         ("shifted", exchange.shifted, ""),
         ("incomplete", exchange.closed and not exchange.complete, ""),
         ("dropped", exchange.dropped, exchange.dropped),
-        ("left_out", exchange.left_out, exchange.left_out),
         ("no_logprobs", exchange.complete and request.logprobs is True and not exchange.logprobs, ""),
-        ("over_maximum", context.requested_context > context.context_length, context.context_length),
     )
     warnings = [_phrase(exchange, key, count=count) for key, is_true, count in checks if is_true]
-    return warnings + [note.text(context.language) for note in context.notes]
+    return warnings + _shown_notes(exchange, loses=True)
 
 
-def _provenance(exchange: Exchange, *, times: bool) -> dict[str, Any]:
-    """Return model, digest, the server's version, options, seed and time (UTC) of the request, as far as they are known."""
+def _provenance(reply: Reply, *, times: bool) -> dict[str, Any]:
+    """Return model, digest, the server's version, options, seed, time (UTC) and notes of the request, as far as there are any."""
+    exchange = exchange_of(reply)
     context, options = exchange.context, dict(exchange.request.options)
     asked_at = datetime.fromtimestamp(exchange.asked_at, UTC).isoformat(timespec="seconds") if exchange.asked_at else ""
     facts = {
@@ -319,5 +324,6 @@ def _provenance(exchange: Exchange, *, times: bool) -> dict[str, Any]:
         "options": options,
         "seed": options.get("seed"),
         "time": asked_at if times else "",
+        "notes": reply.notes,
     }
-    return {name: fact for name, fact in facts.items() if fact not in ("", None)}
+    return {name: fact for name, fact in facts.items() if fact not in ("", None, [])}

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from ollama_magics.conversation.notes import Note
 from ollama_magics.errors import FormatProblem
 
 
@@ -23,11 +24,12 @@ class SchemaMismatchError(ValueError):
 
 @dataclass(frozen=True)
 class Schema:
-    """A response format: ``format`` goes into the request, ``decoder`` reads an answer."""
+    """A response format: ``format`` goes into the request, ``decoder`` reads an answer, ``notes`` say what was changed."""
 
     format: str | dict[str, Any]
     decoder: Callable[[str], Any]
     is_list: bool = False  # or an object with a list as its only property: its rows can be shown as they come
+    notes: tuple[Note, ...] = ()
 
     def decode(self, text: str) -> Any:
         """Return the text as a value of the type; raises SchemaMismatchError for one that is incomplete or of another type."""

@@ -347,6 +347,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "With {turns} earlier turns it has about {tokens} tokens; the context has {limit}, and with --strict no turn is left out.",
         "remove --strict, start a new conversation with --new, or set a larger --context N",
     ),
+    "left-out": (
+        "The model would not get all that was given; nothing was sent, because of --strict.",
+        "{notes}",
+        "shorten or convert it first, or remove --strict",
+    ),
     "nothing-to-continue": (
         "There is no cut answer to continue.",
         "{seen}",

@@ -347,6 +347,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "连同之前的 {turns} 轮约有 {tokens} 个 token，上下文为 {limit}；使用 --strict 时不会省略任何一轮。",
         "去掉 --strict，用 --new 开始新对话，或用 --context N 增大上下文",
     ),
+    "left-out": (
+        "模型无法收到全部内容；因为使用了 --strict，所以没有发送。",
+        "{notes}",
+        "先缩短或转换内容，或去掉 --strict",
+    ),
     "nothing-to-continue": (
         "没有可以继续的被截断的回答。",
         "{seen}",

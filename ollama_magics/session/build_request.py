@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -12,12 +12,13 @@ from ollama_magics.conversation import history_window, tools
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
+from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.prompt import Prompt, fill_template
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
-from ollama_magics.messages import Phrase
+from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
@@ -67,21 +68,21 @@ class RequestContext(Protocol):
         """Return whether stored answers may be read and written."""
 
 
-def think_level(word: str, card: ModelCard, model: str) -> tuple[str, tuple[Phrase, ...]]:
+def think_level(word: str, card: ModelCard, model: str) -> tuple[str, tuple[Note, ...]]:
     """Return the thinking level that the model has instead of the requested one, and what to report about it.
 
     A server takes any level for any model that thinks, and does not report that the model only knows on and off.
     """
     if (card.model_info or {}).get("general.architecture") in _ALWAYS:
         if word == "off":
-            return "low", (Phrase("think_always", model=model),)
+            return "low", (Note(Phrase("think_always", model=model)),)
         if word == "max":
-            return "high", (Phrase("think_max", model=model),)
+            return "high", (Note(Phrase("think_max", model=model)),)
         return word, ()
 
     has_levels = card.renderer or any(name in card.template for name in _NAMES_LEVELS)  # a renderer does not show what it knows
     if word in _LEVELS and not has_levels and any(name in card.template for name in _NAMES_SWITCH):
-        return "on", (Phrase("think_no_levels", model=model, level=word),)
+        return "on", (Note(Phrase("think_no_levels", model=model, level=word)),)
     return word, ()
 
 
@@ -184,6 +185,9 @@ def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | Non
     prompt, notes = _with_thinking(session, prompt, model, continues=window.continues is not None)
     frozen = request(session.settings, prompt, model, text, values, window, spec)
     context = _reply_context(session, prompt, frozen.options["num_ctx"], model, spec)
+    context = replace(context, notes=(*notes, *context.notes))
+    if prompt.strict:
+        refuse_losses(context.notes)
     if isinstance(frozen, ChatRequest):
         window = fitted(window, frozen, context.context_length, strict=prompt.strict)
         frozen = history_window.without_oldest(frozen, window.left_out)
@@ -198,12 +202,17 @@ def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | Non
         left_out=window.left_out,
         continues=window.continues,
         system=window.system if typed is None else typed,
-        notes=notes,
     )
     if not (prompt.reuse and session.uses_stores):
         return Reply(frozen, session.client.chat, context)
     cached = CachedAnswer(session.answers, session.client.digest, session.client.chat, spec.fits)
     return Reply(frozen, cached, replace(context, stored=lambda: cached.stored))
+
+
+def refuse_losses(notes: Iterable[Note]) -> None:
+    """Raise PromptProblem, which lists them all, if the model would not get all that was given."""
+    if losses := [note.phrase for note in notes if note.loses]:
+        raise PromptProblem("left-out", notes=Joined(losses))
 
 
 def require_local(session: RequestContext, model: str, *, local_only: bool) -> None:
@@ -250,7 +259,7 @@ def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | Non
     return fill_template(prompt.system, values)
 
 
-def _with_thinking(session: RequestContext, prompt: Prompt, model: str, *, continues: bool) -> tuple[Prompt, tuple[Phrase, ...]]:
+def _with_thinking(session: RequestContext, prompt: Prompt, model: str, *, continues: bool) -> tuple[Prompt, tuple[Note, ...]]:
     """Return the prompt with a thinking level that the model has, and what to report about it."""
     card = session.installed.card(model)
     word = prompt.value("think", session.settings)
@@ -283,11 +292,13 @@ def _able_model(session: RequestContext, prompt: Prompt) -> str:
 def _reply_context(session: RequestContext, prompt: Prompt, requested: int, model: str, spec: ResponseSpec) -> ReplyContext:
     """Return what the reply knows before the earlier turns are chosen; ``requested`` is the context length that is sent."""
     card = session.installed.card(model)
+    context_length = min(requested, card.context_length or requested)
+    clamped = (Note(Phrase("over_maximum", count=context_length), loses=False),) if requested > context_length else ()
+    pictures = (note for picture in prompt.images for note in picture.notes)
     return ReplyContext(
         new=prompt.new,
         images=prompt.images,
-        context_length=min(requested, card.context_length or requested),
-        requested_context=requested,
+        context_length=context_length,
         remote_host=_remote_host(session, model, card),
         language=session.language,
         digest=session.installed.digest(model),
@@ -295,6 +306,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         strict=prompt.strict,
         schema=spec.schema,
         toolbox=spec.toolbox,
+        notes=(*pictures, *(spec.schema.notes if spec.schema else ()), *clamped),
     )
 
 

@@ -74,7 +74,9 @@ PROMPT_OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("--continue", "Continue the cut answer; the cell may be empty", "go_on", acts=_HISTORY),
         Option("--reuse", "Take the stored answer of the same request to the same model", "reuse", acts="store"),
         Option("--forget", "Delete all stored answers", "forget", acts="store", magic_only=True),
-        Option("--strict", "Leave out no earlier turns, and refuse an answer longer than the context", "strict", wire="shift"),
+        Option(
+            "--strict", "Refuse to leave out or change anything, and an answer longer than the context", "strict", wire="shift"
+        ),
     ),
     ANSWER: (Option("-O", "Any other option of Ollama; repeatable", "options", "KEY=VALUE", wire="options.*", repeat=True),),
     DISPLAY: (

@@ -27,8 +27,8 @@ def test_what_a_model_does_not_know_is_translated_and_told(card: ModelCard, word
     found, notes = think_level(word, card, "m")
     assert found == instead
     assert len(notes) == 1
-    assert "m " in notes[0].text("en")
-    assert notes[0].text("zh") != notes[0].text("en")
+    assert "m " in notes[0].phrase.text("en")
+    assert notes[0].phrase.text("zh") != notes[0].phrase.text("en")
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,20 @@ HELLO = (piece("Hel"), piece("lo"), piece(**LAST))
 
 
 PUBLIC = [
-    *("close", "complete", "done_reason", "frame", "images", "left_out", "logprobs", "messages", "model", "request", "shifted"),
+    *(
+        "close",
+        "complete",
+        "done_reason",
+        "frame",
+        "images",
+        "left_out",
+        "logprobs",
+        "messages",
+        "model",
+        "notes",
+        "request",
+        "shifted",
+    ),
     *("stats", "stored", "text", "thinking", "tool_calls", "value"),
 ]
 
@@ -286,7 +299,7 @@ def test_a_shrunk_picture_is_reported() -> None:
     """With both sizes."""
     small, large = picture(10, 10), picture(4000, 3000)
     assert figures(finished(*HELLO, images=(small,)), times=False) == ["m", "1\u202f500 tokens"]
-    shown = figures(finished(*HELLO, images=(small, large)), times=False)
+    shown = figures(finished(*HELLO, images=(small, large), notes=large.notes), times=False)
     assert shown[2].startswith("picture shrunk from 4000 × 3000 to ")
 
 

@@ -83,5 +83,4 @@ def test_many_shrunk_pictures_are_counted(seeing: Any) -> None:
     seeing.run("wide = [Image.new('L', (3000, 30)) for _ in range(5)]")
     assert "picture shrunk from 3000 × 30 to 2048 × 20" in seeing.run("from copy import copy\none = wide[0]\n%ollama -i one Hi")
     shown = seeing.run("%ollama --once -i wide Hi")
-    assert "5 pictures shrunk to at most 2048 pixels a side" in shown
-    assert "3000" not in shown
+    assert shown.count("picture shrunk from 3000 × 30 to 2048 × 20 (5 times)") == shown.count("shrunk") == 1
