@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_magics.conversation import schema
+from ollama_magics.conversation import records
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
 from ollama_magics.conversation.history_window import Sender
 from ollama_magics.conversation.notes import Note
+from ollama_magics.conversation.schema import Schema, SchemaMismatchError
 from ollama_magics.conversation.tools import Toolbox, ToolCall
 from ollama_magics.errors import AnswerCut, FormatProblem, ToolProblem
 from ollama_magics.jobs.interrupt import defer_interrupt
@@ -47,7 +48,7 @@ class ReplyContext:
     system: str | None = None  # typed with the prompt
     continues: Turn | None = None  # the cut turn that this answer continues
     images: tuple[Any, ...] = ()  # sent with the prompt
-    schema: schema.Schema | None = None  # the type of the answer
+    schema: Schema | None = None  # the type of the answer
     toolbox: Toolbox | None = None  # the functions that the model may call
     context_length: int = 0  # of the model in use
     history: tuple[int, ...] = ()  # sizes of the earlier turns that are sent, the oldest first
@@ -65,9 +66,9 @@ class ReplyContext:
 class Value:
     """The object in one growing text; without a schema there is none."""
 
-    def __init__(self, expected: schema.Schema | None) -> None:
+    def __init__(self, expected: Schema | None) -> None:
         self._schema = expected
-        self._rows, self._decoded = schema.RowReader(), list[Any]()
+        self._rows, self._decoded = records.RowReader(), list[Any]()
 
     def decode(self, text: str, done_reason: str, stats: Stats) -> None:
         """Decode the whole text; raises AnswerCut where it is cut or does not fit the schema."""
@@ -77,7 +78,7 @@ class Value:
             raise AnswerCut("object-cut", most=stats.tokens, characters=len(text))
         try:
             self._decoded.append(self._schema.decode(text))
-        except schema.SchemaMismatchError as error:
+        except SchemaMismatchError as error:
             raise AnswerCut("object-invalid", reason=error) from None
 
     def get(self) -> Any:
@@ -90,7 +91,7 @@ class Value:
         """Return the rows that are complete in the text so far, if the object is a list of rows."""
         if self._schema is None or not self._schema.is_list:
             return []
-        return schema.records(self._decoded[0]) if self._decoded else self._rows.read(text)
+        return records.records(self._decoded[0]) if self._decoded else self._rows.read(text)
 
 
 @dataclass
@@ -226,7 +227,7 @@ class Exchange:
     def shown_text(self) -> str:
         """The answer so far; once it is a whole JSON document, in lines with indents."""
         text = self.partial_text
-        return schema.indent_json(text) if self.context.schema and self.complete else text
+        return records.indent_json(text) if self.context.schema and self.complete else text
 
     @property
     def thinking(self) -> str:

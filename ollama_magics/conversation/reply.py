@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from ollama_magics import messages
-from ollama_magics.conversation import schema
+from ollama_magics.conversation import records
 from ollama_magics.conversation.conversation import message_dict
 from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round, Stats
 from ollama_magics.conversation.tools import ToolCall
@@ -123,7 +123,7 @@ class Reply(ShownOnce):
     @property
     def frame(self) -> Any:
         """The value as a pandas DataFrame: a row for each element of a list, or one for an object. Raises as ``value`` does."""
-        return schema.frame(self.value)
+        return records.frame(self.value)
 
     @property
     def tool_calls(self) -> list[ToolCall]:

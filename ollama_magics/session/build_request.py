@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from ollama_magics.conversation import history_window, tools
+from ollama_magics.conversation import history_window
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
@@ -16,6 +16,7 @@ from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.prompt import Prompt, fill_template
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.schema import Schema, make_schema
+from ollama_magics.conversation.tool_definitions import make_tools
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
 from ollama_magics.messages import Joined, Phrase
@@ -151,7 +152,7 @@ def response_spec(settings: OllamaSettings, prompt: Prompt) -> ResponseSpec:
     Raises FormatProblem, ToolProblem, PromptProblem or SettingError before anything is sent.
     """
     schema = None if prompt.format is None else make_schema(prompt.format)
-    offered = tools.make_tools(prompt.tools or ())
+    offered = make_tools(prompt.tools or ())
     if prompt.go_on and (prompt.format is not None or offered):
         # a server begins an object, or its calls, anew: it cannot continue half of one
         other = "tools" if offered else "format"

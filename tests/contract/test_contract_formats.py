@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ollama_magics.conversation.schema import adapt_to_server
+from ollama_magics.conversation.server_schema import adapt_to_server
 from ollama_magics.errors import FormatProblem
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pytest
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.reply import Reply, answer_view
-from ollama_magics.conversation.tools import Toolbox, ToolCall, make_tools
+from ollama_magics.conversation.tool_definitions import make_tools
+from ollama_magics.conversation.tools import Toolbox, ToolCall
 from ollama_magics.errors import Interrupted, PromptTooLong, ToolProblem
 from ollama_magics.render.answer import answer_output
 from ollama_magics.server.wire import ChatRequest, Chunk, Message, chunk

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation import schema
+from ollama_magics.conversation import records
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -26,7 +26,7 @@ LISTS = st.lists(st.dictionaries(st.text(), VALUES, max_size=3) | VALUES, max_si
 def test_rows_come_as_soon_as_they_are_whole_and_never_before(values: list[Any], bare: bool, indent: Any, step: int) -> None:  # noqa: FBT001
     """However the text is cut, the rows are the first ones of the list; at the end they are all."""
     text = json.dumps(values if bare else {"rows": values}, indent=indent)
-    reader, expected = schema.RowReader(), schema.records(values)
+    reader, expected = records.RowReader(), records.records(values)
     for end in range(0, len(text), step):
         found = list(reader.read(text[:end]))
         assert found == expected[: len(found)]
@@ -38,12 +38,12 @@ def test_rows_come_as_soon_as_they_are_whole_and_never_before(values: list[Any],
 )
 def test_a_text_without_a_whole_row_has_none(text: str) -> None:
     """Also a text that can never have one."""
-    assert schema.RowReader().read(text) == []
+    assert records.RowReader().read(text) == []
 
 
 def test_a_number_at_the_end_may_go_on() -> None:
     """12 is no row before something follows it."""
-    reader = schema.RowReader()
+    reader = records.RowReader()
     assert reader.read("[12") == []
     assert reader.read("[123") == []
     assert reader.read("[123, ") == [{"value": 123}]
@@ -79,11 +79,11 @@ class Size(pydantic.BaseModel):
 )
 def test_a_value_becomes_a_frame(value: Any, rows: list[dict[str, Any]]) -> None:
     """A row for each element, or one for an object."""
-    assert schema.frame(value).to_dict("records") == rows
+    assert records.frame(value).to_dict("records") == rows
 
 
 def test_what_is_no_json_stays_as_it_is() -> None:
     """Only white space changes, and only in JSON."""
-    assert schema.indent_json('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
-    assert schema.indent_json("5") == "5"
-    assert schema.indent_json("no json") == "no json"
+    assert records.indent_json('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
+    assert records.indent_json("5") == "5"
+    assert records.indent_json("no json") == "no json"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation import schema
+from ollama_magics.conversation import schema, server_schema
 from ollama_magics.errors import FormatProblem
 
 
@@ -242,10 +242,10 @@ SCHEMAS = st.dictionaries(WORDS, st.recursive(JSON, lambda inner: st.dictionarie
 def test_any_dict_is_adapted_or_refused(kind: dict[str, Any]) -> None:
     """There is no other error, and an adapted schema stays as it is."""
     try:
-        sent = schema.adapt_to_server(kind)
+        sent = server_schema.adapt_to_server(kind)
     except FormatProblem:
         return
-    assert schema.adapt_to_server(sent) == sent
+    assert server_schema.adapt_to_server(sent) == sent
 
 
 def test_a_type_that_raises_as_it_is_made_is_no_value() -> None:

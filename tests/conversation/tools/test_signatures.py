@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.tools import Tool, make_tools, parse_docstring
+from ollama_magics.conversation.tool_definitions import Tool, make_tools, parse_docstring
 from ollama_magics.errors import ToolProblem
 
 

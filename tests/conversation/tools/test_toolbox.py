@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.tools import Toolbox, ToolCall, make_tools
+from ollama_magics.conversation.tool_definitions import make_tools
+from ollama_magics.conversation.tools import Toolbox, ToolCall
 from ollama_magics.errors import ToolProblem
 
 
