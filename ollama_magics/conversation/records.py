@@ -45,14 +45,19 @@ class RowReader:
         return self._rows
 
 
-def records(value: Any) -> list[dict[str, Any]]:
-    """Return the rows of a value: its elements, those of its only property, or the value itself as one row."""
-    plain = msgspec.to_builtins(
+def plain_value(value: Any) -> Any:
+    """Return a value as dicts, lists, texts, numbers and times."""
+    return msgspec.to_builtins(
         value,
         builtin_types=_KEPT,
         str_keys=True,
         enc_hook=lambda one: one.model_dump() if hasattr(one, "model_dump") else str(one),
     )
+
+
+def records(value: Any) -> list[dict[str, Any]]:
+    """Return the rows of a value: its elements, those of its only property, or the value itself as one row."""
+    plain = plain_value(value)
     if isinstance(plain, dict) and len(plain) == 1 and isinstance(only := next(iter(plain.values())), list):
         plain = only
     return [_row(element) for element in (plain if isinstance(plain, list) else [plain])]

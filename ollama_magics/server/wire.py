@@ -59,6 +59,7 @@ class Chunk(msgspec.Struct, frozen=True):
     done: bool = False
     done_reason: str | None = None
     prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
     load_duration: int = 0

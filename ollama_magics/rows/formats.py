@@ -1,0 +1,130 @@
+"""What is asked for each row, and how an answer becomes the columns of the result."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from ollama_magics.conversation.records import plain_value
+from ollama_magics.conversation.schema import Schema, SchemaMismatchError
+from ollama_magics.errors import AnswerCut, FormatProblem
+from ollama_magics.server.wire import ChatRequest, GenerateRequest
+
+Request = ChatRequest | GenerateRequest
+
+
+class RowAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The whole answer to one row, as it is stored; times are in seconds, over all rounds of a turn with tools."""
+
+    text: str = ""
+    done_reason: str = ""
+    logprobs: tuple[dict[str, Any], ...] = ()
+    tokens: int = 0
+    prompt_tokens: int = 0
+    seconds: float = 0.0
+    prompt_seconds: float = 0.0  # that the server needed to read the prompt
+
+
+class RowFormat(Protocol):
+    """What is asked for each row.
+
+    ``columns`` are the names of the result's columns and the types of their values: str, int, float, bool, datetime, date, or
+    object for anything else.
+    """
+
+    @property
+    def columns(self) -> Mapping[str, type]:
+        """The columns that each answer fills."""
+
+    def adapt(self, request: Request) -> Request:
+        """Return the request with the fields that this kind of answer needs."""
+
+    def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
+        """Return the values of the columns; raises AnswerCut for an answer that has none."""
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """The text of the answer in a column ``reply``."""
+
+    columns = {"reply": str}  # noqa: RUF012 - never changed
+
+    def adapt(self, request: Request) -> Request:
+        """Return the request as it is."""
+        return request
+
+    def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
+        """Return the text; raises AnswerCut for an answer that ends at the max tokens."""
+        if answer.done_reason == "length":
+            raise AnswerCut("row-reply-cut", most=answer.tokens, start=answer.text[:60])
+        return {"reply": answer.text}
+
+
+class FieldsFormat:
+    """The fields of a type as columns, or the one value of a type without fields in a column ``reply``.
+
+    Raises FormatProblem (format-is-list) for a list, which would be several rows for each row.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        root: Any = schema.format if isinstance(schema.format, dict) else {}
+        if _kind(root, root) is list:
+            raise FormatProblem("format-is-list")
+        fields = root.get("properties") or {}
+        self.columns: Mapping[str, type] = {name: _column_type(field, root) for name, field in fields.items()}
+        self._has_fields = bool(fields)
+        if not fields:
+            self.columns = {"reply": _column_type(root, root)}
+
+    def adapt(self, request: Request) -> Request:
+        """Return the request as it is: it has the schema already."""
+        return request
+
+    def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
+        """Return the value of each field, None for one that is left out; raises AnswerCut where the answer is of another type."""
+        if answer.done_reason == "length":
+            raise AnswerCut("object-cut", most=answer.tokens, characters=len(answer.text))
+        try:
+            value = plain_value(self._schema.decode(answer.text))
+        except SchemaMismatchError as error:
+            raise AnswerCut("object-invalid", reason=error) from None
+        if not self._has_fields:
+            return {"reply": value}
+        return {name: value.get(name) for name in self.columns}
+
+
+_TYPES: dict[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict}
+_TIMES: dict[str, type] = {"date-time": dt.datetime, "date": dt.date}
+
+
+def _column_type(node: dict[str, Any], root: dict[str, Any]) -> type:
+    """Return the type of a column for a part of a schema; object where values may be of several types, or nested."""
+    found = _kind(node, root)
+    return object if found in (list, dict) else found
+
+
+def _kind(node: Any, root: dict[str, Any]) -> type:
+    if not isinstance(node, dict):
+        return object
+    if isinstance(reference := node.get("$ref"), str):
+        target = root
+        for key in reference.removeprefix("#/").split("/"):
+            target = target.get(key, {})
+        return _kind(target, root)
+    branches = node.get("anyOf") or node.get("oneOf")
+    if branches:
+        kinds = {_kind(branch, root) for branch in branches if branch != {"type": "null"}}
+    elif "enum" in node or "const" in node:
+        kinds = {type(value) for value in node.get("enum", [node.get("const")]) if value is not None}
+    else:
+        names = node.get("type", ())
+        kinds = {_TYPES.get(name, object) for name in ([names] if isinstance(names, str) else names) if name != "null"}
+    if kinds == {int, float}:
+        return float
+    only = kinds.pop() if len(kinds) == 1 else object
+    return _TIMES.get(node.get("format", ""), str) if only is str else only

@@ -1,0 +1,123 @@
+"""Ask a prompt for each row of a table, and return the table with the answers as columns."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ollama_magics.conversation.tools import Toolbox
+from ollama_magics.errors import Interrupted, ModelProblem, OllamaMagicsError
+from ollama_magics.rows.formats import FieldsFormat, Request, RowFormat, TextFormat
+from ollama_magics.rows.job import JobState, RowJob, RowOutcome
+from ollama_magics.rows.prompts import ColumnPicture, RowPrompts
+from ollama_magics.rows.table import Column, Table, table_of
+from ollama_magics.server.client import Client
+
+if TYPE_CHECKING:
+    from ollama_magics.conversation.images import Picture
+    from ollama_magics.conversation.prompt import Prompt
+    from ollama_magics.conversation.schema import Schema
+
+_SAMPLE_SEED = 0
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """The options of one job besides those of its prompt."""
+
+    pictures: Sequence[Picture | ColumnPicture] = ()
+    labels: Sequence[str] = ()
+    parallel: int | None = None  # requests in flight; None: found by measuring
+    sample: int | None = None  # rows that are asked, drawn by a fixed seed; None: all
+    servers: Sequence[str] = ()
+    store: bool = True
+    reuse: bool = False
+
+
+@dataclass(frozen=True)
+class RowTarget:
+    """What a session knows about a prompt before its rows: the model, its servers, and how a request is built."""
+
+    build: Callable[[str, tuple[Picture, ...]], Request]
+    model: str
+    digest: str
+    clients: Sequence[Client]
+    schema: Schema | None = None
+    toolbox: Toolbox | None = None
+    notes: tuple[Any, ...] = ()
+
+
+class RowsContext(Protocol):
+    """What a session gives to a job of rows."""
+
+    def row_target(self, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack) -> RowTarget:
+        """Return the model and servers of a prompt; the stack closes clients that are not the session's own."""
+
+
+@dataclass(frozen=True)
+class RowsResult:
+    """The table with the answers, and what became of the rows."""
+
+    frame: Any
+    state: JobState
+    rows: Sequence[int] = field(repr=False, default=())  # of the data, in the order of the outcomes
+
+
+def map_rows(
+    context: RowsContext,
+    data: Any,
+    prompt: Prompt,
+    names: Mapping[str, Any],
+    options: RowOptions,
+    watch: Callable[[JobState], object] = lambda _: None,
+) -> RowsResult:
+    """Return the data with the columns of the answers, ``error``, ``seconds`` and ``tokens``.
+
+    Raises RowsProblem, PromptProblem or FormatProblem before the first request, the error that ends the job, and Interrupted
+    with the result so far as ``partial``.
+    """
+    table = table_of(data)
+    rows = _drawn(table, options.sample)
+    with ExitStack() as stack:
+        target = context.row_target(prompt, names, options.servers, stack)
+        form: RowFormat = FieldsFormat(target.schema) if target.schema else TextFormat()
+        prompts = RowPrompts(table, prompt.text, names, options.pictures, target.build)
+        job = RowJob(
+            len(rows),
+            lambda position: prompts.request(rows[position]),
+            form,
+            target.clients,
+            toolbox=target.toolbox,
+            parallel=options.parallel,
+            watch=watch,
+        )
+        try:
+            job.run()
+        except KeyboardInterrupt:
+            partial = result_frame(table, form, job.state.outcomes, rows)
+            raise Interrupted(partial, code="interrupted-rows-kept") from None
+    return RowsResult(result_frame(table, form, job.state.outcomes, rows), job.state, rows)
+
+
+def _drawn(table: Table, sample: int | None) -> Sequence[int]:
+    if sample is None or sample >= table.length:
+        return range(table.length)
+    return sorted(random.Random(_SAMPLE_SEED).sample(range(table.length), sample))  # noqa: S311 - which rows are drawn is no secret
+
+
+def result_frame(table: Table, form: RowFormat, outcomes: Sequence[RowOutcome | None], rows: Sequence[int]) -> Any:
+    """Return the rows with their answers; those that were not asked have None."""
+    found = [outcome or RowOutcome() for outcome in outcomes]
+    added = {name: Column([one.values.get(name) for one in found], kind) for name, kind in form.columns.items()}
+    added["error"] = Column([error_words(one.error) for one in found], str)
+    added["seconds"] = Column([one.seconds for one in found], float)
+    added["tokens"] = Column([one.tokens for one in found], int)
+    return table.with_columns(added, None if len(rows) == table.length else rows)
+
+
+def error_words(error: OllamaMagicsError | None) -> str:
+    """Return the code of an error and what is wrong in one line, or an empty text."""
+    return f"{error.code}: {' '.join(f'{error.what} {error.how_we_know}'.split())}" if error else ""

@@ -1,0 +1,95 @@
+"""Make the request of each row: the template filled from its columns, and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from ollama_magics.conversation.prompt import fill_template
+from ollama_magics.errors import PictureProblem, PromptProblem, RowsProblem
+from ollama_magics.rows.formats import Request
+from ollama_magics.rows.table import Table
+
+if TYPE_CHECKING:
+    from ollama_magics.conversation.images import Picture
+
+Build = Callable[[str, "tuple[Picture, ...]"], Request]
+
+
+@dataclass(frozen=True)
+class ColumnPicture:
+    """That each row brings a picture in this column: a path, bytes, an image, an array or a figure."""
+
+    column: str
+
+
+class RowPrompts:
+    """Fills the template for each row of a table, and builds its request.
+
+    ``{{column}}`` comes from the row, other names from ``names``. ``pictures`` are sent with each row. Raises PromptProblem
+    (name-unknown) for a name that is neither, and RowsProblem (column-unknown) for a picture of a column that is not there.
+    """
+
+    def __init__(
+        self, table: Table, template: str, names: Mapping[str, Any], pictures: Sequence[Picture | ColumnPicture], build: Build
+    ) -> None:
+        self._table, self._template, self._names = table, template, names
+        self._pictures, self._build = pictures, build
+        for picture in pictures:
+            if isinstance(picture, ColumnPicture) and picture.column not in table.columns:
+                raise RowsProblem("column-unknown", name=picture.column, columns=", ".join(map(str, table.columns)))
+
+        # filled once with marks, which tells the columns in use and where in the text they stand
+        marks = {name: f"\0{uuid4().hex}" for name in table.columns}
+        filled = fill_template(template, {**names, **marks})
+        self.used = [name for name, mark in marks.items() if mark in filled]
+        if not self.used and not any(isinstance(picture, ColumnPicture) for picture in pictures):
+            raise RowsProblem("rows-unused", columns=", ".join("{{" + name + "}}" for name in list(table.columns)[:8]))
+        self.both = [name for name in self.used if name in names]
+        self.text_behind = _behind(filled, [marks[name] for name in self.used])
+
+    def request(self, row: int) -> Request:
+        """Return the request of a row; raises the error of the row where a value is missing or cannot be sent."""
+        values = self._table.row(row)
+        for name in self.used:
+            if is_missing(values[name]):
+                raise RowsProblem("row-value-missing", name=name, value=repr(values[name])[:40])
+        text = fill_template(self._template, {**self._names, **values})
+        if not text.strip():
+            raise PromptProblem("prompt-empty")
+        pictures = (
+            _picture(values[picture.column], picture.column) if isinstance(picture, ColumnPicture) else (picture,)
+            for picture in self._pictures
+        )
+        return self._build(text, tuple(picture for some in pictures for picture in some))
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value stands for a missing one: None, a NaN, NaT or NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value  # noqa: PLR0124 - only a NaN differs from itself
+
+
+def _picture(value: Any, column: str) -> Sequence[Picture]:
+    from ollama_magics.conversation import image_sources  # noqa: PLC0415 - brings in Pillow, which text does not need
+
+    if is_missing(value):
+        raise RowsProblem("row-value-missing", name=column, value=repr(value)[:40])
+    if isinstance(value, str):
+        if "://" in value[:10]:
+            raise PictureProblem("picture-is-url", source=value[:80])
+        return [image_sources.from_file(Path(value).expanduser())]
+    return image_sources.collect(value, name=column)
+
+
+def _behind(filled: str, marks: Sequence[str]) -> str:
+    """Return the fixed text that stands behind the first value of a row."""
+    starts = [filled.index(mark) for mark in marks]
+    rest = filled[min(starts) :] if starts else ""
+    for mark in marks:
+        rest = rest.replace(mark, "")
+    return rest
