@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ollama_magics.api import chat, check, configure, embed, models, pull, sandbox, use_profile
+    from ollama_magics.api import chat, check, configure, embed, map, models, pull, sandbox, use_profile  # noqa: A004
     from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         PromptTooLong,
         RecordingProblem,
         RequestRefused,
+        RowsProblem,
         SettingError,
         ToolProblem,
     )
@@ -53,6 +54,7 @@ __all__ = [
     "Replies",
     "Reply",
     "RequestRefused",
+    "RowsProblem",
     "SettingError",
     "ToolCall",
     "ToolProblem",
@@ -60,6 +62,7 @@ __all__ = [
     "check",
     "configure",
     "embed",
+    "map",
     "models",
     "pull",
     "sandbox",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.tools import ToolCall
     from ollama_magics.diagnosis.report import CheckReport
     from ollama_magics.embeddings.output import EmbedReport
+    from ollama_magics.rows.prompts import ColumnPicture
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -218,6 +219,104 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
         reuse=reuse,
     )
     return session.ask(frozen, values)
+
+
+@_suggest_names
+@in_language(_language)
+def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one parameter for each option
+    data: Any,
+    prompt: str,
+    *,
+    format: Any = None,  # noqa: A002 - as Ollama calls it
+    system: str | None = None,
+    images: Any = (),
+    labels: Sequence[str] | None = None,
+    values: Mapping[str, Any] | None = None,
+    model: str = "",
+    parallel: int | None = None,
+    sample: int | None = None,
+    tools: Iterable[Callable[..., Any]] = (),
+    confirm: Callable[[ToolCall], bool] | None = None,
+    base_url: str | Iterable[str] = "",
+    store: bool = True,
+    reuse: bool = False,
+    local_only: bool = False,
+    context_length: int | str | None = None,
+    max_tokens: int | str | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    seed: int | None = None,
+    stop: str | Sequence[str] | None = None,
+    think: Literal["auto", "off", "on", "low", "medium", "high", "max"] | None = None,
+    keep_alive: float | str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    r"""Ask the prompt for each row of the data, and return the data with the answers as columns.
+
+    - ``data``: a data frame (pandas, polars, Arrow, dask), a Series, a list, or a dict of columns. The result is of the same kind
+      and has its index; a Series gives a frame, a list gives a list of dicts.
+    - ``{{column}}`` in the ``prompt`` comes from the row (``{{item}}`` for a list), other names from ``values``.
+    - ``format`` is "json", a JSON schema or a type, whose fields become columns of their types; without it there is a column
+      ``reply``. ``images`` are names of columns with a picture in each row, and pictures that are sent with every row.
+    - ``parallel`` is the number of requests in flight for each server; None finds it by measuring. ``base_url`` names several
+      servers, which share the rows. ``sample`` is a number of rows that are drawn by a fixed seed; None asks for all.
+    - Finished rows are kept until the job is finished, so that an interrupted call asks only for the rest. ``reuse`` takes the
+      stored rows of a finished job, too; ``store=False`` keeps none.
+    - The other parameters are those of om.chat.
+
+    The columns ``error`` (a code and words, or an empty text), ``seconds`` and ``tokens`` follow. A column that is there already
+    gets a new one with ``_reply`` behind its name.
+
+    Raises RowsProblem (``rows-missing``, ``rows-mostly-failed``), PromptProblem (``name-unknown``), FormatProblem and the
+    errors of om.chat before the first row; Interrupted, whose ``partial`` is the result so far.
+
+    Example: ``om.map(df, "Fill in the ticket.\n\n{{text}}", format=Ticket)``
+    """
+    given = dict(locals())
+    if not isinstance(prompt, str):
+        raise PromptProblem("prompt-not-text", kind=type(prompt).__name__)
+    from ollama_magics.rows.map_rows import RowOptions  # noqa: PLC0415 - only a job of rows needs it
+
+    session = current()
+    frozen = Prompt(
+        prompt,
+        model=model,
+        system=system,
+        overrides={name: given[name] for name in form.request_places()},
+        extra=options or {},
+        local_only=local_only,
+        format=format,
+        tools=tools,
+        confirm=confirm,
+        once=True,
+    )
+    chosen = RowOptions(
+        pictures=tuple(_row_pictures(session, images)),
+        labels=tuple(labels or ()),
+        parallel=parallel,
+        sample=sample,
+        servers=_addresses(base_url),
+        store=store,
+        reuse=reuse,
+    )
+    return session.map(data, frozen, values, options=chosen).frame
+
+
+def _row_pictures(session: Session, images: Any) -> Iterator[Picture | ColumnPicture]:
+    """Yield a column for each text, with or without braces around it, and the pictures in other values."""
+    from ollama_magics.rows.prompts import ColumnPicture  # noqa: PLC0415 - as above
+
+    for what in images if isinstance(images, (list, tuple)) else (images,):
+        if isinstance(what, str):
+            yield ColumnPicture(what.strip("{} "))
+        else:
+            yield from session.pictures_of(what, "images")
+
+
+def _addresses(base_url: str | Iterable[str]) -> tuple[str, ...]:
+    urls = base_url.split(",") if isinstance(base_url, str) else base_url
+    return tuple(dict.fromkeys(url.strip() for url in urls if url.strip()))
 
 
 _CONFIRM_EXAMPLE = "om.chat(prompt, tools=functions, confirm=lambda call: True)"

@@ -19,6 +19,7 @@ from ollama_magics import messages
 #   ToolProblem         a function that cannot be offered, or calls that cannot be run
 #   PromptTooLong       .tokens and .limit if the server reports them
 #   EmbeddingProblem    wrong count, size or value; .rows are the positions of the texts
+#   RowsProblem         data whose rows cannot be asked for, or a job of rows that cannot go on; .partial holds what is done
 #   PictureProblem      not a picture, too large, unreadable
 #   RecordingProblem    a recording cannot be used, or does not contain the request
 #   SettingError        a value that a setting cannot take
@@ -173,6 +174,12 @@ class EmbeddingProblem(OllamaMagicsError):
     def __init__(self, code: str, /, *, rows: tuple[int, ...] = (), **facts: Any) -> None:
         super().__init__(code, **facts)
         self.rows = rows
+
+
+class RowsProblem(OllamaMagicsError):
+    """Data whose rows cannot be asked for, or a job that cannot go on; ``partial`` is the result so far, or None."""
+
+    partial: Any = None
 
 
 class PictureProblem(OllamaMagicsError):

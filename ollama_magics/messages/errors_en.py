@@ -566,6 +566,57 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "The prompt goes to /api/generate, which does not support functions.",
         "%ollama_config --type chat, or remove --generate",
     ),
+    # rows
+    "rows-missing": (
+        "There are no rows to ask for.",
+        "The {kind} is empty.",
+        "look at the data before the cell runs: len(data)",
+    ),
+    "data-not-rows": (
+        "{kind} has no rows to ask for.",
+        "Rows are those of a data frame, a Series, an Arrow table, a list, or a dict of columns.",
+        "{instead}",
+    ),
+    "columns-unequal": (
+        "The columns of the dict have different lengths.",
+        "{lengths}",
+        "give each column as many values as there are rows",
+    ),
+    "column-twice": (
+        "Two columns of the data have the same name.",
+        "{said}",
+        "frame = frame.loc[:, ~frame.columns.duplicated()]",
+    ),
+    "column-unknown": (
+        "The data has no column {name}.",
+        "Its columns: {columns}.",
+        "use one of these names",
+    ),
+    "rows-unused": (
+        "The prompt uses no column of the data.",
+        "Every row would be asked the same.",
+        "put one of these into the prompt: {columns}",
+    ),
+    "row-value-missing": (
+        "{name} has no value in this row.",
+        "It is {value}; nothing was sent.",
+        'leave such rows out, or fill them: frame.dropna() · frame.fillna("")',
+    ),
+    "row-reply-cut": (
+        "The reply was cut at {most} tokens.",
+        "It begins: {start}",
+        "raise --max-tokens, or ask for a shorter answer",
+    ),
+    "rows-mostly-failed": (
+        "{failed} of the first {first} rows failed, so the others were not asked.",
+        "{count} of them with {same}: {reason}",
+        "try the prompt on one row with %%ollama; then run this cell again with --sample 5",
+    ),
+    "format-is-list": (
+        "A list for each row would give several rows for one.",
+        "Each row of the data gets one row of the result, in which a list can be the value of a field.",
+        'class Answer(TypedDict): items: list[Item]   ·   -f Answer   ·   then out.explode("items")',
+    ),
     # settings and profiles
     "setting-invalid": (
         "{value} is not a valid value for {setting}.",
@@ -662,6 +713,8 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-batches-kept": ("Interrupted; finished batches are kept. Run the cell again to embed the rest.", "", ""),
     "interrupted-nothing-kept": ("Interrupted; nothing was kept.", "", ""),
     "interrupted-some-kept": ("Interrupted; the vector store failed, so some finished batches were not kept.", "", ""),
+    "interrupted-rows-kept": ("Interrupted; finished rows are kept. Run the cell again to ask for the rest.", "", ""),
+    "interrupted-rows-not-kept": ("Interrupted; the rows so far were not kept.", "", ""),
     "interrupted-check": ("Interrupted; the check is incomplete.", "", ""),
     "interrupted-key": ("Interrupted; the key was not changed.", "", ""),
     "interrupted-before-answer": ("Interrupted before the answer began.", "", ""),

@@ -566,6 +566,57 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "提示词会发送到 /api/generate，该接口不支持函数。",
         "%ollama_config --type chat，或去掉 --generate",
     ),
+    # rows
+    "rows-missing": (
+        "没有可提问的行。",
+        "{kind} 是空的。",
+        "运行前先查看数据：len(data)",
+    ),
+    "data-not-rows": (
+        "{kind} 没有可逐行提问的内容。",
+        "支持 DataFrame、Series、Arrow 表、列表，以及由列组成的字典。",
+        "{instead}",
+    ),
+    "columns-unequal": (
+        "字典中各列的长度不同。",
+        "{lengths}",
+        "请让每一列的值与行数一样多",
+    ),
+    "column-twice": (
+        "数据中有两列同名。",
+        "{said}",
+        "frame = frame.loc[:, ~frame.columns.duplicated()]",
+    ),
+    "column-unknown": (
+        "数据中没有列 {name}。",
+        "现有的列：{columns}。",
+        "请使用其中一个列名",
+    ),
+    "rows-unused": (
+        "提示词没有用到数据中的任何一列。",
+        "这样每一行的提问都会相同。",
+        "请在提示词中写入其中之一：{columns}",
+    ),
+    "row-value-missing": (
+        "该行的 {name} 没有值。",
+        "值为 {value}；未发送任何内容。",
+        '去掉这些行，或补上值：frame.dropna() · frame.fillna("")',
+    ),
+    "row-reply-cut": (
+        "回答在 {most} 个 token 处被截断。",
+        "开头是：{start}",
+        "增大 --max-tokens，或要求更短的回答",
+    ),
+    "rows-mostly-failed": (
+        "前 {first} 行中有 {failed} 行失败，其余的行没有提问。",
+        "其中 {count} 行为 {same}：{reason}",
+        "先用 %%ollama 对一行试用该提示词，再加上 --sample 5 运行该单元格",
+    ),
+    "format-is-list": (
+        "若每行返回一个列表，一行会变成多行。",
+        "数据的每一行对应结果的一行；列表可以作为某个字段的值。",
+        'class Answer(TypedDict): items: list[Item]   ·   -f Answer   ·   然后 out.explode("items")',
+    ),
     # settings and profiles
     "setting-invalid": (
         "{value} 不是“{setting}”的有效值。",
@@ -662,6 +713,8 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-batches-kept": ("已中断；已完成的批次已保存。重新运行该单元格即可嵌入其余部分。", "", ""),
     "interrupted-nothing-kept": ("已中断；未保存任何内容。", "", ""),
     "interrupted-some-kept": ("已中断；向量存储出错，部分已完成的批次未保存。", "", ""),
+    "interrupted-rows-kept": ("已中断；已完成的行已保存。重新运行该单元格即可继续其余的行。", "", ""),
+    "interrupted-rows-not-kept": ("已中断；已完成的行未保存。", "", ""),
     "interrupted-check": ("已中断；检查未完成。", "", ""),
     "interrupted-key": ("已中断；密钥未更改。", "", ""),
     "interrupted-before-answer": ("已中断；回答尚未开始。", "", ""),

@@ -53,6 +53,8 @@ PHRASES: dict[str, str] = {
     "other_chats": "others: {names}",
     # embeddings
     "rows": "{count} rows",
+    "column_of_kind": "Column {name}, of type {kind},",
+    "lazy_kind": "{kind}, which is not computed yet,",
     "rows_reused": "{count} reused",
     "rows_truncated": "{count} cut ({rows})",
     "rows_failed": "{count} without a vector ({rows})",

@@ -53,6 +53,8 @@ PHRASES: dict[str, str] = {
     "other_chats": "其他：{names}",
     # embeddings
     "rows": "{count} 行",
+    "column_of_kind": "列 {name}（类型 {kind}）",
+    "lazy_kind": "{kind}（尚未计算）",
     "rows_reused": "复用 {count} 行",
     "rows_truncated": "截断 {count} 行（{rows}）",
     "rows_failed": "{count} 行没有向量（{rows}）",

@@ -80,6 +80,7 @@ class JobState:
     """How far a job is; ``outcomes`` has a place for each row."""
 
     outcomes: list[RowOutcome | None]
+    search: WidthSearch
     started: float = field(default_factory=time.monotonic)
     done: int = 0
     failed: int = 0
@@ -119,17 +120,10 @@ class JobState:
 class RowWorker:
     """Sends the requests of all threads of a job, and puts each answer into the store and its place."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what the threads share
-        self,
-        queue: BatchQueue[QueuedRow],
-        state: JobState,
-        form: RowFormat,
-        cache: RowCache | None,
-        toolbox: Toolbox | None,
-        search: WidthSearch,
+    def __init__(
+        self, queue: BatchQueue[QueuedRow], state: JobState, form: RowFormat, cache: RowCache | None, toolbox: Toolbox | None
     ) -> None:
-        self._queue, self._state, self._form, self._cache = queue, state, form, cache
-        self._toolbox, self._search = toolbox, search
+        self._queue, self._state, self._form, self._cache, self._toolbox = queue, state, form, cache, toolbox
         self._lock = threading.Lock()
 
     def serve(self, server: Server[QueuedRow]) -> None:
@@ -156,7 +150,7 @@ class RowWorker:
                 self._state.prompt_tokens += answer.prompt_tokens
                 if len(self._state.prompt_seconds) < _MOST_PROMPT_TIMES:
                     self._state.prompt_seconds.append(answer.prompt_seconds)
-                self._search.add(answer.tokens)
+                self._state.search.add(answer.tokens)
 
     def fail(self, row: int, error: OllamaMagicsError, *, is_asked: bool) -> None:
         """Put an error into the place of a row."""
@@ -164,11 +158,11 @@ class RowWorker:
             self._state.add(row, RowOutcome(error=error, is_asked=is_asked))
 
     def _outcome(self, answer: RowAnswer, *, is_reused: bool) -> RowOutcome:
-        figures = {"seconds": answer.seconds, "tokens": answer.tokens, "is_reused": is_reused}
+        found = RowOutcome(seconds=answer.seconds, tokens=answer.tokens, is_reused=is_reused)
         try:
-            return RowOutcome(self._form.decode(answer), **figures)
+            return replace(found, values=self._form.decode(answer))
         except OllamaMagicsError as error:
-            return RowOutcome(error=error, is_asked=True, **figures)
+            return replace(found, error=error)
 
 
 def ask(client: Client, request: Request, toolbox: Toolbox | None = None) -> RowAnswer:
@@ -204,11 +198,9 @@ class RowRetrier:
         servers: Sequence[Server[QueuedRow]],
         worker: RowWorker,
         state: JobState,
-        search: WidthSearch,
         policy: RetryPolicy,
     ) -> None:
-        self._queue, self._servers, self._worker, self._state = queue, servers, worker, state
-        self._search, self._policy = search, policy
+        self._queue, self._servers, self._worker, self._state, self._policy = queue, servers, worker, state, policy
         self._decisions: dict[FailureKind, Callable[[BatchFailure[QueuedRow]], float]] = {
             FailureKind.BUSY: self._wait,
             FailureKind.UNAVAILABLE: self._wait,
@@ -255,8 +247,8 @@ class RowRetrier:
         return self._retry(queued, self._policy.first)
 
     def _narrow(self, failure: BatchFailure[QueuedRow]) -> float:
-        if self._search.width > 1:
-            self._search.narrow()
+        if self._state.search.width > 1:
+            self._state.search.narrow()
             return self._retry(failure.batch)
         return self._fail(failure) if self._state.answered else self._leave_out_or_end(failure)
 
@@ -312,19 +304,17 @@ class RowJob:
         watch: Callable[[JobState], object] = lambda _: None,
         policy: RetryPolicy | None = None,
     ) -> None:
-        self.state = JobState([None] * count)
+        self.state = JobState([None] * count, WidthSearch(parallel))
         self._request, self._form, self._cache, self._watch = request, form, cache, watch
         self._interrupt = DeferredInterrupt()
         self._threads = WorkerThreads(_THREAD_NAME, self._interrupt, lambda: any(client.is_cancelled for client in clients))
-        self._search = WidthSearch(parallel)
         self._servers = [
-            Server[QueuedRow](client.sibling(self._threads.cancelled), client.address.url, self._search.width) for client in clients
+            Server[QueuedRow](client.sibling(self._threads.cancelled), client.address.url, self.state.search.width)
+            for client in clients
         ]
         self._queue: BatchQueue[QueuedRow] = BatchQueue()
-        self._worker = RowWorker(self._queue, self.state, form, cache, toolbox, self._search)
-        self._retrier = RowRetrier(
-            self._queue, self._servers, self._worker, self.state, self._search, policy or RetryPolicy()
-        )
+        self._worker = RowWorker(self._queue, self.state, form, cache, toolbox)
+        self._retrier = RowRetrier(self._queue, self._servers, self._worker, self.state, policy or RetryPolicy())
 
     def run(self) -> JobState:
         """Ask for all rows and return the state. Raises the error that ends the job, or KeyboardInterrupt."""
@@ -337,7 +327,7 @@ class RowJob:
                     self._retrier.decide(failure)
                 self._require_some_success()
                 for server in self._servers:
-                    server.parallel = self._search.width
+                    server.parallel = self.state.search.width
                 self._watch(self.state)
 
                 room = _AHEAD * sum(server.parallel for server in self._servers)
@@ -392,7 +382,7 @@ class RowJob:
     def _running_workers(self) -> Iterator[None]:
         try:
             for server in self._servers:
-                for _ in range(self._search.most):
+                for _ in range(self.state.search.most):
                     self._threads.start(partial(self._worker.serve, server))
             yield
         finally:

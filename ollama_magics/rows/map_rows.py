@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_magics.conversation.tools import Toolbox
-from ollama_magics.errors import Interrupted, ModelProblem, OllamaMagicsError
+from ollama_magics.errors import Interrupted, OllamaMagicsError
 from ollama_magics.rows.formats import FieldsFormat, Request, RowFormat, TextFormat
 from ollama_magics.rows.job import JobState, RowJob, RowOutcome
 from ollama_magics.rows.prompts import ColumnPicture, RowPrompts
@@ -53,7 +53,9 @@ class RowTarget:
 class RowsContext(Protocol):
     """What a session gives to a job of rows."""
 
-    def row_target(self, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack) -> RowTarget:
+    def row_target(
+        self, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack, *, sees: bool
+    ) -> RowTarget:
         """Return the model and servers of a prompt; the stack closes clients that are not the session's own."""
 
 
@@ -66,13 +68,14 @@ class RowsResult:
     rows: Sequence[int] = field(repr=False, default=())  # of the data, in the order of the outcomes
 
 
-def map_rows(
+def map_rows(  # noqa: PLR0913 - the parts of a job
     context: RowsContext,
     data: Any,
     prompt: Prompt,
     names: Mapping[str, Any],
+    *,
     options: RowOptions,
-    watch: Callable[[JobState], object] = lambda _: None,
+    watch: Callable[[JobState], object] | None = None,
 ) -> RowsResult:
     """Return the data with the columns of the answers, ``error``, ``seconds`` and ``tokens``.
 
@@ -82,7 +85,7 @@ def map_rows(
     table = table_of(data)
     rows = _drawn(table, options.sample)
     with ExitStack() as stack:
-        target = context.row_target(prompt, names, options.servers, stack)
+        target = context.row_target(prompt, names, options.servers, stack, sees=bool(options.pictures))
         form: RowFormat = FieldsFormat(target.schema) if target.schema else TextFormat()
         prompts = RowPrompts(table, prompt.text, names, options.pictures, target.build)
         job = RowJob(
@@ -92,7 +95,7 @@ def map_rows(
             target.clients,
             toolbox=target.toolbox,
             parallel=options.parallel,
-            watch=watch,
+            watch=watch or (lambda _: None),
         )
         try:
             job.run()

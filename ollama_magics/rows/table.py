@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def _values(name: Any, column: Any) -> Sequence[Any]:
     to_list = next((getattr(column, method) for method in ("to_pylist", "to_list", "tolist") if hasattr(column, method)), None)
     found = to_list() if to_list else column
     if not isinstance(found, (list, tuple, range)):
-        raise _not_rows(Phrase("column_of_kind", name=name, kind=type(column).__name__), "{{'text': [\"first\", \"second\"]}}")
+        raise _not_rows(Phrase("column_of_kind", name=name, kind=type(column).__name__), '{{\'text\': ["first", "second"]}}')
     return found
 
 
@@ -112,8 +113,11 @@ def _list_table(items: list[Any]) -> Table:
 def _frame_table(data: Any) -> Table:
     import narwhals.stable.v2 as nw  # noqa: PLC0415 - 70 ms, which only data of a library pays
 
-    if type(data).__module__.partition(".")[0] == "pyarrow" and hasattr(data, "to_pylist") and not hasattr(data, "chunks"):
-        data = _arrow_frame(data)
+    arrow = sys.modules.get("pyarrow")
+    if arrow and isinstance(data, arrow.RecordBatch):
+        data = arrow.Table.from_batches([data])
+    elif arrow and isinstance(data, arrow.Array):
+        data = arrow.chunked_array([data])
     try:
         found: Any = nw.from_native(data, allow_series=True)
     except TypeError:
@@ -122,40 +126,29 @@ def _frame_table(data: Any) -> Table:
         raise RowsProblem("column-twice", said=" ".join(str(error).split())[:200]) from None
     if isinstance(found, nw.LazyFrame):
         raise _not_rows(Phrase("lazy_kind", kind=type(data).__name__), "om.map(frame.collect(), …)")
-    frame = found.alias(found.name if isinstance(found.name, str) and found.name else ITEM).to_frame() if isinstance(found, nw.Series) else found
-    names = [name for name in frame.columns if isinstance(name, str)]
+    if isinstance(found, nw.Series):
+        name = found.name if isinstance(found.name, str) and found.name else ITEM
+        found = found.alias(name).to_frame()
+    names = [name for name in found.columns if isinstance(name, str)]
 
     def join(rows: Sequence[int] | None, added: Mapping[str, Column]) -> Any:
-        kept = frame if rows is None else frame[list(rows)]
+        kept = found if rows is None else found[list(rows)]
         return _joined(kept, added, nw)
 
-    return Table({name: frame[name].to_list() for name in names}, len(frame), join)
-
-
-def _arrow_frame(data: Any) -> Any:
-    """Return an Arrow array, record batch or struct array as a table or a chunked array, which narwhals can read."""
-    import pyarrow as pa  # noqa: PLC0415 - whoever has such data has imported it
-
-    return pa.Table.from_batches([data]) if isinstance(data, pa.RecordBatch) else pa.chunked_array([data])
+    return Table({name: found[name].to_list() for name in names}, len(found), join)
 
 
 def _joined(frame: Any, added: Mapping[str, Column], nw: Any) -> Any:
     if frame.implementation.is_pandas_like():
         native = frame.to_native()
         library = frame.implementation.to_native_namespace()
-        series = {name: _pandas_series(library, column, native.index) for name, column in added.items()}
-        return native.assign(**series)
+        return native.assign(**{name: _pandas_series(library, column, native.index) for name, column in added.items()})
     series = [_series(name, column, frame.implementation, nw) for name, column in added.items()]
     return frame.with_columns(*series).to_native()
 
 
 # Types with a value for "missing", so that the type of a column does not depend on whether a row has failed.
 _PANDAS_TYPES: dict[type, str] = {int: "Int64", bool: "boolean", float: "float64"}
-
-
-def pandas_type(kind: type) -> Any:
-    """Return the dtype of a column of this type in pandas."""
-    return _PANDAS_TYPES.get(kind, str if kind is str else object)
 
 
 def _pandas_series(library: Any, column: Column, index: Any) -> Any:

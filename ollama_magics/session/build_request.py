@@ -182,8 +182,8 @@ def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | Non
 
     spec = response_spec(session.settings, prompt)
     session.installed.require_recent()
-    model = _able_model(session, prompt)
-    prompt, notes = _with_thinking(session, prompt, model, continues=window.continues is not None)
+    model = able_model(session, prompt, sees=bool(prompt.images))
+    prompt, notes = with_thinking(session, prompt, model, continues=window.continues is not None)
     frozen = request(session.settings, prompt, model, text, values, window, spec)
     context = _reply_context(session, prompt, frozen.options["num_ctx"], model, spec)
     context = replace(context, notes=(*notes, *context.notes))
@@ -260,7 +260,9 @@ def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | Non
     return fill_template(prompt.system, values)
 
 
-def _with_thinking(session: RequestContext, prompt: Prompt, model: str, *, continues: bool) -> tuple[Prompt, tuple[Note, ...]]:
+def with_thinking(
+    session: RequestContext, prompt: Prompt, model: str, *, continues: bool = False
+) -> tuple[Prompt, tuple[Note, ...]]:
     """Return the prompt with a thinking level that the model has, and what to report about it."""
     card = session.installed.card(model)
     word = prompt.value("think", session.settings)
@@ -270,14 +272,17 @@ def _with_thinking(session: RequestContext, prompt: Prompt, model: str, *, conti
     return replace(prompt, overrides={**prompt.overrides, "think": word}), notes
 
 
-def _able_model(session: RequestContext, prompt: Prompt) -> str:
-    """Return the model that answers; raises ModelProblem or SettingError if it cannot do what the prompt needs."""
+def able_model(session: RequestContext, prompt: Prompt, *, sees: bool) -> str:
+    """Return the model that answers; raises ModelProblem or SettingError if it cannot do what the prompt needs.
+
+    ``sees``: pictures are sent.
+    """
     chosen = session.settings
     model = prompt.model or chosen.model
-    ability = "vision" if prompt.images else "tools" if prompt.tools and not model else "completion"
-    if prompt.images and model and chosen.vision == "yes":
+    ability = "vision" if sees else "tools" if prompt.tools and not model else "completion"
+    if sees and model and chosen.vision == "yes":
         ability = "completion"
-    elif prompt.images and chosen.vision == "no":
+    elif sees and chosen.vision == "no":
         raise SettingError("ability-switched-off", setting="vision", what=Phrase("a_picture"))
     model = session.installed.choose(model, ability)
     if prompt.value("think", chosen) not in ("auto", "off"):

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.embeddings.output import Array
+    from ollama_magics.rows.job import JobState
+    from ollama_magics.rows.map_rows import RowOptions, RowsResult, RowTarget
     from ollama_magics.server.fetch import Limits
 
 _STATUS_LIMITS = Timeouts(connect=0.5, metadata=0.5)  # seconds for one request; a server that takes longer is not asked again
@@ -197,6 +199,28 @@ class Session:
         """Return the replies of several models to a prompt; nothing is sent yet, and nothing is remembered."""
         build_request.response_spec(self.settings, prompt)  # a mistake in the prompt is reported once, not for each model
         return Replies(models, lambda model: self.ask(replace(prompt, model=model, once=True), values), self.language)
+
+    def map(
+        self,
+        data: Any,
+        prompt: Prompt,
+        values: Mapping[str, Any] | None = None,
+        *,
+        options: RowOptions,
+        watch: Callable[[JobState], object] | None = None,
+    ) -> RowsResult:
+        """Return the rows of the data with the answers to the prompt, which is asked for each of them; see rows.map_rows."""
+        from ollama_magics.rows.map_rows import map_rows  # noqa: PLC0415 - only a job of rows needs it
+
+        return map_rows(self, data, prompt, values or {}, options=options, watch=watch)
+
+    def row_target(
+        self, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack, *, sees: bool
+    ) -> RowTarget:
+        """Return the model, its servers and how a request is built, for a job of rows."""
+        from ollama_magics.session.row_requests import row_target  # noqa: PLC0415 - as above
+
+        return row_target(self, prompt, values, servers, stack, sees=sees)
 
     def watch(self) -> ServerStatus:
         """Return the object that asks, while a cell waits, what the server is doing."""

@@ -1,0 +1,105 @@
+"""Prepare the requests of a job of rows: the model, the servers that have it, and the fields that all rows share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.errors import ModelProblem
+from ollama_magics.rows.map_rows import RowTarget
+from ollama_magics.server.address import Address
+from ollama_magics.server.client import Client
+from ollama_magics.server.models import InstalledModels
+from ollama_magics.server.wire import ChatRequest, GenerateRequest, Message
+from ollama_magics.session import build_request
+from ollama_magics.settings.form import OllamaSettings
+from ollama_magics.store.answers import AnswerStore
+
+if TYPE_CHECKING:
+    from ollama_magics.conversation.images import Picture
+
+
+class ServerSource(build_request.RequestContext, Protocol):
+    """A session, which also connects to other servers."""
+
+    def connected(self, url: str = "") -> tuple[Client, InstalledModels]:
+        """Return client and models of the address in force, or of another."""
+
+
+@dataclass
+class _OtherServer:
+    """The settings of a session with another server."""
+
+    settings: OllamaSettings
+    language: str
+    answers: AnswerStore
+    client: Client
+    installed: InstalledModels
+    conversations: dict[str, Conversation]
+    uses_stores: bool = False
+
+    @property
+    def address(self) -> Address:
+        return self.client.address
+
+
+def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
+    session: ServerSource, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack, *, sees: bool
+) -> RowTarget:
+    """Return the model, its servers and how a request is built; the stack closes the clients of other ``servers``.
+
+    ``sees``: the rows bring pictures. Raises what a prompt raises before it is sent, and ModelProblem (models-differ) where the
+    servers have different models of the name.
+    """
+    spec = build_request.response_spec(session.settings, prompt)
+    contexts: list[build_request.RequestContext] = [session]
+    if servers:
+        contexts = [_other_server(session, url, stack) for url in servers]
+    digests: dict[str, str] = {}
+    for context in contexts:
+        context.installed.require_recent()
+        model = build_request.able_model(context, prompt, sees=sees)
+        prompt = replace(prompt, model=model)
+        digests[context.client.address.url] = context.client.digest(model)
+    (first, digest), *others = digests.items()
+    for url, other in others:
+        if other != digest:
+            raise ModelProblem("models-differ", model=model, first=first, second=url)
+
+    prompt, notes = build_request.with_thinking(contexts[0], prompt, model)
+    shared = build_request.request(session.settings, replace(prompt, images=()), model, "", values, spec=spec)
+    return RowTarget(
+        build=_builder(shared),
+        model=model,
+        digest=digest,
+        clients=[context.client for context in contexts],
+        schema=spec.schema,
+        toolbox=spec.toolbox,
+        notes=(*notes, *(spec.schema.notes if spec.schema else ())),
+    )
+
+
+def _other_server(session: ServerSource, url: str, stack: ExitStack) -> _OtherServer:
+    client, installed = session.connected(url)
+    stack.callback(client.close)
+    return _OtherServer(session.settings, session.language, session.answers, client, installed, {})
+
+
+def _builder(shared: ChatRequest | GenerateRequest) -> Callable[[str, tuple[Picture, ...]], ChatRequest | GenerateRequest]:
+    """Return a function that puts text and pictures of a row behind what all rows share, which servers read only once."""
+    # whole answers instead of streams: nobody sees them grow
+    shared = msgspec.structs.replace(shared, stream=False)
+
+    def build(text: str, pictures: tuple[Picture, ...]) -> ChatRequest | GenerateRequest:
+        images = tuple(picture.base64 for picture in pictures)
+        if isinstance(shared, GenerateRequest):
+            return msgspec.structs.replace(shared, prompt=text, images=images)
+        return msgspec.structs.replace(shared, messages=(*shared.messages[:-1], Message("user", text, images=images)))
+
+    return build

@@ -1,0 +1,75 @@
+"""A prompt for each row: the result is the data with the answers beside it, whatever kind of data it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import ollama_magics as om
+
+
+@dataclass
+class Ticket:
+    """What is read from a message."""
+
+    kind: Literal["praise", "complaint"]
+    stars: int
+    tags: list[str]
+
+
+@pytest.fixture(autouse=True)
+def sandbox() -> Iterator[None]:
+    """Answer from the stand-in, which repeats the prompt."""
+    with om.sandbox(delay=0):
+        yield
+
+
+TEXTS = ["first", "second"]
+KINDS: dict[str, Any] = {
+    "pandas": pd.DataFrame({"text": TEXTS}, index=[7, 7]),
+    "series": pd.Series(TEXTS, name="text", index=["a", "b"]),
+    "polars": pl.DataFrame({"text": TEXTS}),
+    "polars series": pl.Series("text", TEXTS),
+    "arrow": pa.table({"text": TEXTS}),
+    "dict": {"text": TEXTS},
+    "records": [{"text": text} for text in TEXTS],
+}
+
+
+def listed(frame: Any, name: str) -> list[Any]:
+    """Return a column of a result as a list."""
+    if isinstance(frame, list):
+        return [row[name] for row in frame]
+    column = frame[name]
+    return list(column) if isinstance(column, list) else list(getattr(column, "to_pylist", column.__iter__)())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_answers_stand_beside_the_rows(kind: str) -> None:
+    """Each kind of data gives its own kind back, with the reply, error, seconds and tokens of each row."""
+    out = om.map(KINDS[kind], "Say {{text}}")
+    assert [text in reply for text, reply in zip(TEXTS, listed(out, "reply"), strict=True)] == [True, True]
+    assert listed(out, "error") == ["", ""]
+    assert all(seconds > 0 for seconds in listed(out, "seconds"))
+    assert all(tokens > 0 for tokens in listed(out, "tokens"))
+
+
+def test_fields_become_typed_columns() -> None:
+    """Of the types of the fields, and objects for nested ones; the index stays as it is."""
+    out = om.map(KINDS["pandas"], "Read {{text}}", format=Ticket)
+    assert list(out.index) == [7, 7]
+    assert {name: str(kind) for name, kind in out.dtypes.items()}.items() >= {"stars": "Int64", "tags": "object"}.items()
+    assert list(out.columns) == ["text", "kind", "stars", "tags", "error", "seconds", "tokens"]
+
+
+def test_no_rows_are_an_error_before_the_first_request() -> None:
+    """As are data that have no rows."""
+    for data in ([], {}, "text", 5, None):
+        with pytest.raises(om.RowsProblem):
+            om.map(data, "Say {{item}}")
