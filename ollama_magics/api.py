@@ -7,14 +7,14 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.errors import PromptProblem, SettingError, in_language
+from ollama_magics.errors import OllamaMagicsError, PromptProblem, SettingError, in_language
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.messages import Phrase
 from ollama_magics.server import models as models_module
@@ -427,7 +427,9 @@ def models() -> list[dict[str, Any]]:
     Example: ``[model["name"] for model in om.models()]``
     """
     client = current().client
-    loaded = {model.name for model in client.loaded()}
+    loaded: set[str] = set()
+    with suppress(OllamaMagicsError):  # what is in memory is optional, and some proxies forbid it
+        loaded = {model.name for model in client.loaded()}
     return [{"name": one.name, "size": one.size, "loaded": one.name in loaded} for one in client.installed()]
 
 

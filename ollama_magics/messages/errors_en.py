@@ -207,12 +207,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-missing": (
         "{model} is not installed on {host}.",
         "{installed}",
-        "ollama pull {model}{nearest}",
+        "{nearest}ollama pull {model}",
     ),
     "no-model-able": (
         "No installed model on {host} supports this: {ability}.",
         "{installed}",
         "{pull}",
+    ),
+    "only-cloud-models": (
+        "Only cloud models are installed on {host}.",
+        "They run at ollama.com, where the prompts would go, so none is chosen by itself: {models}.",
+        "to use one: %ollama_config --model {first}\nto get a local one: {pull}",
     ),
     "model-wrong-type": (
         "{model} does not support this: {ability}.",

@@ -207,12 +207,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-missing": (
         "{host} 上未安装 {model}。",
         "{installed}",
-        "ollama pull {model}{nearest}",
+        "{nearest}ollama pull {model}",
     ),
     "no-model-able": (
         "{host} 上没有支持该功能的模型：{ability}。",
         "{installed}",
         "{pull}",
+    ),
+    "only-cloud-models": (
+        "{host} 上只安装了云端模型。",
+        "它们运行在 ollama.com，提示词会发送到那里，因此不会自动选用：{models}。",
+        "使用其中一个：%ollama_config --model {first}\n安装本地模型：{pull}",
     ),
     "model-wrong-type": (
         "{model} 不支持：{ability}。",

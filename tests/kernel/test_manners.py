@@ -36,7 +36,7 @@ def test_several_models_answer_in_columns_of_one_output(kernel: Any, stand_in: F
         assert f"<strong>{model}</strong>" in ran.html
     assert len(re.findall(r"\d+ tokens · \d+ tok/s · \d+\.\d s<", ran.html)) == 2
     asked = [body["model"] for _, path, body in stand_in.requests if path == "/api/chat" and body]
-    assert asked == ["sandbox-chat", "sandbox-think"]
+    assert asked == ["sandbox-chat:latest", "sandbox-think:latest"]
     assert ran.plain.splitlines()[0] == "sandbox-chat"
     assert "This is turn 1" in kernel.run("%ollama hello").plain
 

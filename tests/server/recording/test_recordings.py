@@ -48,8 +48,8 @@ def test_every_exchange_is_recorded_unchanged(record: Record, stand_in: FakeServ
     found = exchanges(recording)
     assert [(one["method"], one["path"]) for one in found] == [
         ("GET", "/api/version"),
-        ("POST", "/api/show"),
         ("GET", "/api/tags"),
+        ("POST", "/api/show"),
         ("POST", "/api/chat"),
     ]
     chat = found[-1]
