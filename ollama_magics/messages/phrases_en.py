@@ -471,6 +471,28 @@ PHRASES: dict[str, str] = {
     "comma": ", ",
     "more_rows": " and {count} more",
     "rows_named": "{rows}{rest}.",
+    # labels and experiments
+    "labels_few": "There are {count} labels; at least two are needed.",
+    "labels_many": "There are {count} labels; at most {most} are possible.",
+    "labels_double": "{label} occurs twice.",
+    "labels_odd": "Each label needs a text of 1 to {most} characters, unlike {label}.",
+    "labels_kind": "A list, a dict, an Enum or a comma-separated text is needed, not {kind}.",
+    "labels_letters": "There are too many labels for {count} letters, which is what the tokenizer of the model has.",
+    "abstain_range": "The threshold is a probability from 0 to 1, not {value}.",
+    "logprobs_old": "The server is Ollama {version}.",
+    "logprobs_none": "The answer came without logprobs.",
+    "figure_accuracy": "accuracy",
+    "figure_macro_f1": "macro F1",
+    "figure_brier": "Brier",
+    "figure_agreement": "repeats agree",
+    "figure_answered": "answered",
+    "figure_abstained": "abstained",
+    "figure_failed": "failed",
+    "figure_seconds_per_row": "s/row",
+    "figure_tokens_per_second": "tok/s",
+    "figure_reliability": "reliability",
+    "figure_probability": "probability of the label",
+    "figure_right": "share that is right",
 }
 
 LABELS: dict[str, str] = {

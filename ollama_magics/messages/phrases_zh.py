@@ -514,6 +514,28 @@ PHRASES: dict[str, str] = {
     "help_key_store": "输入的密钥存放在哪里；文件：只有您可读",
     "help_probes": "检查失败时是否尝试其他常用地址；--no-probes：否",
     "help_local_only": "拒绝向本机之外发送任何内容",
+    # labels and experiments
+    "labels_few": "只有 {count} 个标签；至少需要两个。",
+    "labels_many": "共有 {count} 个标签；最多 {most} 个。",
+    "labels_double": "{label} 出现了两次。",
+    "labels_odd": "每个标签需为 1 到 {most} 个字符的文本，而不是 {label}。",
+    "labels_kind": "需要列表、字典、Enum 或以逗号分隔的文本，而不是 {kind}。",
+    "labels_letters": "标签太多：该模型的分词器只有 {count} 个单 token 字母可用。",
+    "abstain_range": "阈值是 0 到 1 之间的概率，而不是 {value}。",
+    "logprobs_old": "服务器是 Ollama {version}。",
+    "logprobs_none": "回答中没有 logprobs。",
+    "figure_accuracy": "准确率",
+    "figure_macro_f1": "宏平均 F1",
+    "figure_brier": "Brier 分数",
+    "figure_agreement": "重复一致率",
+    "figure_answered": "已回答",
+    "figure_abstained": "未判定",
+    "figure_failed": "失败",
+    "figure_seconds_per_row": "秒/行",
+    "figure_tokens_per_second": "token/秒",
+    "figure_reliability": "可靠性",
+    "figure_probability": "标签的概率",
+    "figure_right": "正确的比例",
 }
 
 LABELS: dict[str, str] = {

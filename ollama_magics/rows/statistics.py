@@ -24,7 +24,7 @@ class Interval:
     high: float
 
 
-def wilson(right: int, count: int, confidence: float = 0.95) -> Interval:
+def wilson(right: float, count: int, confidence: float = 0.95) -> Interval:
     """Return the share ``right / count`` with its Wilson score interval; all are NaN where ``count`` is 0."""
     if not count:
         return Interval(math.nan, math.nan, math.nan)

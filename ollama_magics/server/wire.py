@@ -308,6 +308,7 @@ class GenerateRequest(_ModelRequest, frozen=True, kw_only=True):
     suffix: str | msgspec.UnsetType = msgspec.UNSET
     system: str | msgspec.UnsetType = msgspec.UNSET
     images: tuple[str, ...] = ()
+    raw: bool | msgspec.UnsetType = msgspec.UNSET  # without the model's template
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):

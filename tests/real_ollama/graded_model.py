@@ -6,7 +6,7 @@ import language_model
 import numpy as np
 import vocabulary
 from gguf import TokenType
-from gguf_file import Fact, Matrix, ones, zeros
+from gguf_file import Fact, Matrix, ones
 from vocabulary import SIZE, word
 
 # By the word in the text: the probability of each next token. A letter may come with or without a space before it, and
