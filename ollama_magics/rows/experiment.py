@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ollama_magics import messages
-from ollama_magics.conversation import schema
+from ollama_magics.conversation import records
 from ollama_magics.conversation.reply import ShownOnce
 from ollama_magics.errors import PromptProblem
 from ollama_magics.render.figures import RunFigures, experiment_html
@@ -72,7 +72,7 @@ class Experiment(ShownOnce):
     @property
     def frame(self) -> pd.DataFrame:
         """The answers as a long pandas DataFrame: a line for each row, model, prompt and repeat."""
-        return schema.frame([dict(zip(self._columns, line, strict=True)) for line in zip(*self._columns.values(), strict=True)])
+        return records.frame([dict(zip(self._columns, line, strict=True)) for line in zip(*self._columns.values(), strict=True)])
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -82,7 +82,7 @@ class Experiment(ShownOnce):
         and ``brier`` need the truth; they are of the answered rows alone, whose number is ``answered``. ``agreement`` is the
         share of equal pairs among the repeats of a row. ``abstained`` rows have no label, ``failed`` ones an error.
         """
-        return schema.frame([self._figures(run) for run in self._runs])
+        return records.frame([self._figures(run) for run in self._runs])
 
     def confusion(self, model: str = "", prompt: str = "") -> pd.DataFrame:
         """Return how often each answer (column) was given where another was true (row).
@@ -121,7 +121,7 @@ class Experiment(ShownOnce):
             known = {"truth": true} if "truth" in self._columns else {}
             if len(set(answers.values())) > 1:
                 lines.append({"row": row, **known, **answers})
-        return schema.frame(lines)
+        return records.frame(lines)
 
     def compare(self, first: str, second: str, prompt: str = "") -> PairedComparison:
         """Return McNemar's exact test of two models, or of two prompts of one model, on the rows that both answered.
@@ -145,7 +145,7 @@ class Experiment(ShownOnce):
         )
 
     def plot(self) -> Any:
-        """Return a matplotlib Figure: the accuracies with their intervals and, where there are probabilities, their reliability."""
+        """Return a matplotlib Figure: the accuracies with their intervals and, with labels, their reliability."""
         from matplotlib.figure import Figure  # noqa: PLC0415 - an optional package; its own error says what is missing
 
         figures = [self._figures(run) for run in self._runs]

@@ -122,6 +122,14 @@ def label_set(given: Any, letters: str = CANDIDATES, abstain: object = None) -> 
     return LabelSet(labels, menus, read_threshold(abstain))
 
 
+def require_examples(given: Sequence[Any], labels: LabelSet) -> None:
+    """Raise PromptProblem (labels-invalid) for an example that is no pair of a text and one of the labels."""
+    for example in given:
+        is_pair = isinstance(example, (tuple, list)) and len(example) == 2 and isinstance(example[0], str)
+        if not is_pair or example[1] not in labels.labels:
+            raise PromptProblem("labels-invalid", reason=Phrase("labels_example", example=repr(example)[:60]))
+
+
 def text_of(label: Any) -> str:
     """Return a label as one line of text: the value of an Enum's member, else what str() gives."""
     return " ".join(str(label.value if isinstance(label, Enum) else label).split())
@@ -202,7 +210,7 @@ class LabelsFormat:
     def next_request(self, request: Request, answer: RowAnswer) -> Request | None:
         """Return the next request of a row after the answers so far, or None; ``request`` is that of the row without a menu."""
         menu = self._labels.next_menu(answer.logprobs)
-        return menu and self._with(menu, request)
+        return self._with(menu, request) if menu else None
 
     def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
         """Return the label and the probabilities; raises FormatProblem (label-unknown, labels-need-logprobs)."""
@@ -216,12 +224,12 @@ class LabelsFormat:
             "top_logprobs": ALTERNATIVES,
         }
         if isinstance(request, GenerateRequest):
-            system = f"{request.system}\n\n{menu.text}" if request.system else menu.text
+            system = "\n\n".join(text for text in (request.system, menu.text) if text)
             return msgspec.structs.replace(request, system=system, **fields)
-        given = "\n\n".join(message.content for message in request.messages if message.role == "system")
-        system = Message("system", f"{given}\n\n{menu.text}" if given else menu.text)
+        given = [message.content for message in request.messages if message.role == "system"]
         row = [message for message in request.messages if message.role != "system"]
-        return msgspec.structs.replace(request, messages=(system, *self._turns(menu), *row), **fields)
+        first = Message("system", "\n\n".join([*given, menu.text]))
+        return msgspec.structs.replace(request, messages=(first, *self._turns(menu), *row), **fields)
 
     def _turns(self, menu: Menu) -> Iterator[Message]:
         for text, label in self._examples:
@@ -250,10 +258,12 @@ def single_token_letters(model: str, options: Mapping[str, Any], send: Callable[
             raise ModelProblem("labels-need-logprobs", model=model, seen=Phrase("logprobs_none"))
         return chunks[-1].prompt_eval_count
 
+    first = CANDIDATES[0]
     try:
-        one = length(CANDIDATES[0])
-        if length("\n".join(CANDIDATES)) == one + 2 * (len(CANDIDATES) - 1):  # each newline and letter one token
+        one = length(first)
+        step = length(f"{first}\n{first}") - one  # tokens of a line of one letter
+        if step <= 2 and length("\n".join(CANDIDATES)) == one + step * (len(CANDIDATES) - 1):
             return CANDIDATES
-        return "".join(letter for letter in CANDIDATES if length(f"{CANDIDATES[0]}\n{letter}") == one + 2)
+        return "".join(letter for letter in CANDIDATES if length(f"{first}\n{letter}") == one + min(step, 2))
     except RequestRefused:  # a server without raw prompts, such as a cloud model: the rows will show
         return CANDIDATES

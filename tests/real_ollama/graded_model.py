@@ -19,7 +19,7 @@ GRADES = {
 }
 LETTERS = string.ascii_uppercase
 SURE = 20.0  # the logit of a certain token; all others have 0, which is e^-20 of it
-GAIN = 10_000.0  # what is carried from the text outweighs the last token of the prompt, however long the text is
+GAIN = 1_000_000.0  # what is carried from the text outweighs the last token of the prompt, however long the text is
 
 TOKENS = vocabulary.filled(
     [

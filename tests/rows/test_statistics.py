@@ -66,7 +66,7 @@ def test_mcnemar_as_statsmodels() -> None:
         table = [[np.sum(first & second), np.sum(first & ~second)], [np.sum(~first & second), np.sum(~first & ~second)]]
         ours = statistics.mcnemar(list(first), list(second))
         assert ours.p_value == pytest.approx(mcnemar_of_statsmodels(table, exact=True).pvalue)
-        assert (ours.rows, ours.only_first, ours.only_second) == (count, table[0][1], table[1][0])
+        assert (ours.rows, ours.only_first, ours.only_second) == (count, int(table[0][1]), int(table[1][0]))
     assert statistics.mcnemar([True] * 4, [True] * 4).p_value == 1
 
 
