@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -18,6 +18,8 @@ from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import Cancelled, FormatProblem, OllamaMagicsError, PromptProblem, RowsProblem, ToolProblem
 from ollama_magics.jobs.interrupt import DeferredInterrupt
 from ollama_magics.jobs.queue import BatchFailure, BatchQueue, RetryPolicy, Server, WorkerThreads
+from ollama_magics.messages import Joined
+from ollama_magics.rows.cache import RowCache
 from ollama_magics.rows.formats import Request, RowAnswer, RowFormat
 from ollama_magics.rows.width import WidthSearch
 from ollama_magics.server.client import Client
@@ -31,6 +33,7 @@ _MOST_FAILURES = 3  # of a server without a success between them, after which it
 _AHEAD = 2  # requests that are ready for each one in flight
 _MOST_PROMPT_TIMES = 8
 MOST_LATEST = 8  # rows that are shown while a job runs
+_THREAD_NAME = "ollama-rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +54,11 @@ class QueuedRow:
 
     row: int
     request: Request
-    prompt: Request  # the request before the format has adapted it
     key: bytes = b""
     attempts: int = 0
     crashes: int = 0
     exclusive: bool = False
     due: float = 0.0
-
-
-class RowCache(Protocol):
-    """The stored answers to the rows of this job."""
-
-    def key(self, request: Request) -> bytes:
-        """Return the key of the next row with this request."""
-
-    def find(self, key: bytes) -> RowAnswer | None:
-        """Return the answer of a row that was finished before."""
-
-    def keep(self, key: bytes, answer: RowAnswer) -> None:
-        """Store the answer of a row."""
-
-    def finish(self) -> None:
-        """Note that the job is finished: the next one asks anew."""
 
 
 @dataclass
@@ -131,19 +117,13 @@ class RowWorker:
         while queued := self._queue.take(server):
             failure = None
             try:
-                self.finish(queued, self._ask(server.client, queued))
+                self.finish(queued, ask(server.client, queued.request, self._toolbox))
             except Cancelled:
                 self._queue.finish(server, queued)
                 return
             except BaseException as error:  # noqa: BLE001 - the main thread decides about it, or raises it
                 failure = BatchFailure(server, queued, error)
             self._queue.finish(server, queued, failure)
-
-    def _ask(self, client: Client, queued: QueuedRow) -> RowAnswer:
-        answer = ask(client, queued.request, self._toolbox)
-        while request := self._form.next_request(queued.prompt, answer):
-            answer = answer.followed_by(ask(client, request, self._toolbox))
-        return answer
 
     def finish(self, queued: QueuedRow, answer: RowAnswer, *, is_reused: bool = False) -> None:
         """Decode an answer, keep it if it is what was asked for, and put it into its place."""
@@ -156,7 +136,7 @@ class RowWorker:
                 self._state.prompt_tokens += answer.prompt_tokens
                 if len(self._state.prompt_seconds) < _MOST_PROMPT_TIMES:
                     self._state.prompt_seconds.append(answer.prompt_seconds)
-                self._state.search.add(answer.tokens)
+                self._state.search.add(answer.tokens, time.monotonic())
 
     def fail(self, row: int, error: OllamaMagicsError, *, is_asked: bool) -> None:
         """Put an error into the place of a row."""
@@ -313,7 +293,7 @@ class RowJob:
         self.state = JobState([None] * count, WidthSearch(parallel))
         self._request, self._form, self._cache, self._watch = request, form, cache, watch
         self._interrupt = DeferredInterrupt()
-        self._threads = WorkerThreads("ollama-rows", self._interrupt, lambda: any(client.is_cancelled for client in clients))
+        self._threads = WorkerThreads(_THREAD_NAME, self._interrupt, lambda: any(client.is_cancelled for client in clients))
         self._servers = [
             Server[QueuedRow](client.sibling(self._threads.cancelled), client.address.url, self.state.search.width)
             for client in clients
@@ -361,14 +341,13 @@ class RowJob:
         for row in range(len(self.state.outcomes)):
             try:
                 with self._interrupt.raising_at_once():  # the values of a row may be objects of the user
-                    prompt = self._request(row)
-                    request = self._form.adapt(prompt)
+                    request = self._form.adapt(self._request(row))
                 key = self._cache.key(request) if self._cache else b""
             except OllamaMagicsError as error:
                 self._worker.fail(row, error, is_asked=False)
                 yield None
                 continue
-            queued = QueuedRow(row, request, prompt, key)
+            queued = QueuedRow(row, request, key)
             if self._cache and (answer := self._cache.find(key)):
                 self._worker.finish(queued, answer, is_reused=True)
                 yield None
@@ -382,7 +361,8 @@ class RowJob:
             return
         errors = [outcome.error for outcome in state.outcomes if outcome and outcome.error and outcome.is_asked]
         code, count = Counter(error.code for error in errors).most_common(1)[0]
-        reason = next(error for error in errors if error.code == code).phrase("what")
+        example = next(error for error in errors if error.code == code)
+        reason = Joined((example.phrase("what"), example.phrase("how_we_know")), " ")
         raise RowsProblem("rows-mostly-failed", failed=state.first_failed, first=_FIRST, reason=reason, count=count, same=code)
 
     @contextmanager

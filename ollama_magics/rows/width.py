@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 _MOST_WIDTH = 4  # requests in flight that are tried where the user names no number
 _GAIN = 1.1  # by which twice as many requests have to be faster
 _LEAST_ROWS, _LEAST_SECONDS = 8, 0.25  # of a measurement
@@ -21,16 +19,16 @@ class WidthSearch:
         self._best = 0.0
         self._begin_step()
 
-    def add(self, tokens: int) -> None:
-        """Count an answer that came now, with so many tokens."""
+    def add(self, tokens: int, now: float) -> None:
+        """Count an answer that came at this moment of time.monotonic(), with so many tokens."""
         if self._is_fixed:
             return
         self._rows += 1
         if self._rows <= self.width:  # the first loads the model, and later ones were sent with another width
-            self._since = time.monotonic()
+            self._since = now
             return
         self._work += tokens + 1
-        seconds = time.monotonic() - self._since
+        seconds = now - self._since
         if self._rows - self.width >= max(_LEAST_ROWS, 2 * self.width) and seconds >= _LEAST_SECONDS:
             self._decide(self._work / seconds)
 

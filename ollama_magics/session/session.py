@@ -29,6 +29,7 @@ from ollama_magics.settings import form
 from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.settings.resolved import ResolvedSettings
 from ollama_magics.store.answers import AnswerStore
+from ollama_magics.store.rows import RowStore
 from ollama_magics.store.vectors import VectorStore
 
 if TYPE_CHECKING:
@@ -93,9 +94,9 @@ class Session:
         self._lock = threading.Lock()
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
         self._store: VectorStore | None = None
+        self._rows: RowStore | None = None
         self._cancelled, self._owned = threading.Event(), ExitStack()
         self.recording: Recorder | None = None  # writes every exchange to a file, or replays it
-        self.label_letters: dict[str, str] = {}  # by the digest of a model: the letters that are one token each
         self.others: dict[Any, Session] = {}  # for other addresses, see integrations/remote_session.py; closed with this one
 
     # Where and in which language.
@@ -261,6 +262,15 @@ class Session:
     def answers(self) -> AnswerStore:
         """The stored answers of cells with --reuse."""
         return AnswerStore()
+
+    @property
+    def rows(self) -> RowStore:
+        """The rows that jobs have finished; made at first use, and closed with the session."""
+        with self._lock:
+            if self._rows is None:
+                self._rows = RowStore()
+                self.own(self._rows.close)
+            return self._rows
 
     # Embeddings and the check.
 

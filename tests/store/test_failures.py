@@ -265,8 +265,8 @@ def test_a_folder_where_a_file_lies_leaves_the_job_working(tmp_path: Path, make:
 def test_a_file_that_another_process_locks_is_done_without(filled: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first batch waits a little, what is in the file is found all the same, and later batches are kept again."""
     monkeypatch.setattr("ollama_magics.store.sqlite_file.BUSY_TIMEOUT", 0.1)
-    monkeypatch.setattr("ollama_magics.store.vectors.BUSY_TIMEOUT", 0.1)
-    monkeypatch.setattr("ollama_magics.store.vectors.LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr("ollama_magics.store.background_store.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("ollama_magics.store.background_store.LOCK_TIMEOUT", 0.2)
     store = make()
     with closing(sqlite3.connect(filled, isolation_level=None)) as greedy:
         greedy.execute("BEGIN IMMEDIATE")
@@ -297,8 +297,8 @@ def test_an_interrupt_lands_while_a_lock_is_waited_for(filled: Path, make: Make)
 
 def test_a_file_that_is_locked_from_the_start_is_done_without(path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even its format can be read then; nothing is set aside for that."""
-    monkeypatch.setattr("ollama_magics.store.vectors.BUSY_TIMEOUT", 0.1)
-    monkeypatch.setattr("ollama_magics.store.vectors.LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr("ollama_magics.store.background_store.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("ollama_magics.store.background_store.LOCK_TIMEOUT", 0.2)
     path.parent.mkdir()
     store = make()
     with closing(sqlite3.connect(path, isolation_level=None)) as greedy:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import StdinNotImplementedError
@@ -36,7 +38,7 @@ class ChatMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.shell: Any = shell
-        self.shown = display.ShownValues(shell)
+        self._painted: list[Callable[[], None]] = []  # each lets one reply show itself again
 
     @no_var_expand
     @line_cell_magic
@@ -48,7 +50,8 @@ class ChatMagics(Magics):
         one, complete or not, is _ollama. {{name}} in the prompt is replaced by the value of the variable.
         """
         with localized_errors() as session:
-            from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - brings in the renderer
+            from ollama_magics.conversation.reply import mark_shown  # noqa: PLC0415 - brings in the renderer
+            from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - as above
 
             options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
             arguments.refuse_both(options)
@@ -64,7 +67,8 @@ class ChatMagics(Magics):
             language, raw, quiet = session.language, options.raw, options.quiet
             with display.open_screen(self.shell, model, language, session.watch, raw=raw, quiet=quiet) as screen:
                 self.shell.user_ns["_ollama"] = reply = self._reply(session, options, text)
-                self.shown.add(reply, quiet=quiet)
+                mark_shown(reply)
+                self._painted.append(partial(mark_shown, reply, shown=False))
                 with reply:
                     screen.show(reply)
 
@@ -139,6 +143,12 @@ class ChatMagics(Magics):
         if word.lower().startswith(("http://", "https://")):
             return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
         return session.pictures_at(word)
+
+    def forget_painted(self, *_: Any) -> None:
+        """Let replies show themselves again once their cell is done."""
+        for allow in self._painted:
+            allow()
+        self._painted.clear()
 
 
 def _text(value: Any, setting: str) -> str:

@@ -1,0 +1,118 @@
+"""Keep the answers to rows in one SQLite file, by a hash of request and model, until their job is finished and longer."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ollama_magics.store.background_store import BackgroundStore
+from ollama_magics.store.sqlite_file import Damaged, FileFormat, SqliteFile, used_bytes
+
+_LIMIT = 256 * 1024**2
+# rows: the latest has the highest id; the blob begins with its CRC-32, since SQLite would not notice a flipped bit
+_FORMAT = FileFormat(
+    content="rows",
+    application=0x4F4D5253,  # "OMRS"
+    version=1,
+    schema=(
+        "CREATE TABLE rows (id INTEGER PRIMARY KEY, key BLOB UNIQUE, finished INTEGER, answer BLOB)",
+        "CREATE INDEX rows_by_state ON rows (finished, key)",
+    ),
+    # FULL: a row that is written survives a loss of power. One write takes all rows that have come during the one before.
+    pragmas=("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"),
+    write_ahead_log=True,
+)
+_CHECKSUM_SIZE = 4  # bytes
+_EVICT = "DELETE FROM rows WHERE id IN (SELECT id FROM rows ORDER BY finished DESC, id LIMIT 20)"
+_Row = tuple[bytes, bytes]  # key, answer
+
+
+class RowFile(SqliteFile):
+    """The file of rows at ``path``, at most ``limit`` bytes large."""
+
+    def __init__(self, path: Path, limit: int, *, own_folder: bool, busy_timeout: float) -> None:
+        super().__init__(path, _FORMAT, own_folder=own_folder, busy_timeout=busy_timeout)
+        self._limit = limit
+
+    def keys(self, *, finished: bool) -> set[bytes]:
+        """Return the keys of the rows whose job is not finished, or of all."""
+        query = "SELECT key FROM rows" if finished else "SELECT key FROM rows WHERE finished = 0"
+        with self.transaction() as connection:
+            return {key for (key,) in connection.execute(query)}
+
+    def find(self, key: bytes) -> bytes | None:
+        """Return the answer of a key, checked."""
+        with self.transaction() as connection:
+            row = connection.execute("SELECT answer FROM rows WHERE key = ?", (key,)).fetchone()
+        if not row:
+            return None
+        blob = row[0]
+        if not isinstance(blob, bytes) or _checksum(blob[_CHECKSUM_SIZE:]) != blob[:_CHECKSUM_SIZE]:
+            raise Damaged("a row is not what was written")
+        return blob[_CHECKSUM_SIZE:]
+
+    def put(self, rows: Sequence[_Row]) -> None:
+        """Write rows of jobs that are not finished, and remove the oldest of finished ones while there are too many."""
+        with self.transaction("BEGIN IMMEDIATE") as connection:
+            packed = [(key, _checksum(answer) + answer) for key, answer in rows]
+            connection.executemany("INSERT OR REPLACE INTO rows (key, finished, answer) VALUES (?, 0, ?)", packed)
+            while used_bytes(connection) > self._limit and connection.execute(_EVICT).rowcount:
+                pass
+
+    def finish(self, keys: Iterable[bytes]) -> None:
+        """Note that the job of these rows is finished."""
+        with self.transaction("BEGIN IMMEDIATE") as connection:
+            connection.executemany("UPDATE rows SET finished = 1 WHERE key = ?", ((key,) for key in keys))
+
+    def forget(self) -> int:
+        """Remove every row, give the space back to the disk, and return how many there were."""
+        with self.transaction("BEGIN IMMEDIATE") as connection:
+            count = connection.execute("DELETE FROM rows").rowcount
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
+
+
+class RowStore(BackgroundStore[RowFile, _Row]):
+    """Answers to rows by 16-byte keys; ``limit`` is the largest size of the file in bytes, beyond which old ones are removed."""
+
+    name = "rows.sqlite"
+    content = "Rows"
+    most_waiting = 8
+
+    def __init__(self, path: Path | None = None, *, limit: int = _LIMIT) -> None:
+        super().__init__(path)
+        self._limit = limit
+
+    def keys(self, *, finished: bool) -> set[bytes]:
+        """Return the keys of the rows whose job is not finished, or of all."""
+        return self._attempt_after_writing(lambda file: file.keys(finished=finished), set())
+
+    def find(self, key: bytes) -> bytes | None:
+        """Return the answer of a key that was there when keys() was called, or None."""
+        return self._attempt(lambda file: file.find(key), None)
+
+    def put(self, key: bytes, answer: bytes) -> None:
+        """Hand over the answer of a row to be written."""
+        self._hand_over((key, answer))
+
+    def finish(self, keys: Sequence[bytes]) -> None:
+        """Note that the job of these rows is finished: the next one asks anew."""
+        self._attempt_after_writing(lambda file: file.finish(keys), None)
+
+    def forget(self) -> int:
+        """Remove every row from the disk and return how many there were."""
+        return self._attempt_after_writing(RowFile.forget, 0)
+
+    def open_file(self, path: Path, *, own_folder: bool, busy_timeout: float) -> RowFile:
+        """Return the file of rows at the path."""
+        return RowFile(path, self._limit, own_folder=own_folder, busy_timeout=busy_timeout)
+
+    def write(self, file: RowFile, items: Sequence[_Row]) -> None:
+        """Write rows into the file."""
+        file.put(items)
+
+
+def _checksum(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(_CHECKSUM_SIZE, "big")
