@@ -7,14 +7,14 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.errors import PromptProblem, SettingError, in_language
+from ollama_magics.errors import OllamaMagicsError, PromptProblem, SettingError, in_language
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.messages import Phrase
 from ollama_magics.server import models as models_module
@@ -230,7 +230,9 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     format: Any = None,  # noqa: A002 - as Ollama calls it
     system: str | None = None,
     images: Any = (),
-    labels: Sequence[str] | None = None,
+    labels: Any = None,
+    abstain: float | None = None,
+    examples: Iterable[tuple[str, Any]] = (),
     values: Mapping[str, Any] | None = None,
     model: str = "",
     parallel: int | None = None,
@@ -258,7 +260,11 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
       and has its index; a Series gives a frame, a list gives a list of dicts.
     - ``{{column}}`` in the ``prompt`` comes from the row (``{{item}}`` for a list), other names from ``values``.
     - ``format`` is "json", a JSON schema or a type, whose fields become columns of their types; without it there is a column
-      ``reply``. ``images`` are names of columns with a picture in each row, and pictures that are sent with every row.
+      ``reply``.
+    - ``labels``, a list, a dict of label and description, an Enum or a comma-separated text, ask for one of them instead: the
+      columns are ``label``, the probability of each one as ``p_LABEL``, and ``p_none``, the share of other answers. Below the
+      probability ``abstain`` the label is None. ``examples`` are prompts with their labels, shown to the model first.
+    - ``images`` are names of columns with a picture in each row, and pictures that are sent with every row.
     - ``parallel`` is the number of requests in flight for each server; None finds it by measuring. ``base_url`` names several
       servers, which share the rows. ``sample`` is a number of rows that are drawn by a fixed seed; None asks for all.
     - Finished rows are kept until the job is finished, so that an interrupted call asks only for the rest. ``reuse`` takes the
@@ -293,7 +299,9 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     )
     chosen = RowOptions(
         pictures=tuple(_row_pictures(session, images)),
-        labels=tuple(labels or ()),
+        labels=labels,
+        abstain=abstain,
+        examples=tuple(examples),
         parallel=parallel,
         sample=sample,
         servers=_addresses(base_url),
@@ -427,7 +435,9 @@ def models() -> list[dict[str, Any]]:
     Example: ``[model["name"] for model in om.models()]``
     """
     client = current().client
-    loaded = {model.name for model in client.loaded()}
+    loaded: set[str] = set()
+    with suppress(OllamaMagicsError):  # what is in memory is optional, and some proxies forbid it
+        loaded = {model.name for model in client.loaded()}
     return [{"name": one.name, "size": one.size, "loaded": one.name in loaded} for one in client.installed()]
 
 

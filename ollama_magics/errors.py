@@ -107,7 +107,7 @@ class OllamaMagicsError(Exception):
         return "\n".join(self.lines())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self.code, _picklable_state(self))
+        return _restored, (type(self), self.code, vars(self))
 
 
 class _PartOfError(messages.Phrase):
@@ -145,7 +145,7 @@ class RequestRefused(OllamaMagicsError):
 
 
 class AnswerCut(OllamaMagicsError):
-    """The answer ended early; ``partial`` is the reply so far, or after pickling its text."""
+    """The answer ended early; ``partial`` is the reply so far."""
 
     partial: Any = None
 
@@ -208,18 +208,13 @@ class Interrupted(KeyboardInterrupt):
         self.language = "en"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self.code, _picklable_state(self))
+        return _restored, (type(self), self.code, vars(self))
 
     def __str__(self) -> str:
         return f"{messages.error(self.code, self.language)[0]}  [{self.code}]"
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
-
-
-def _picklable_state(error: BaseException) -> dict[str, Any]:
-    # of a partial reply the text: itself it holds a connection, which cannot be pickled
-    return {name: getattr(value, "text", value) if name == "partial" else value for name, value in vars(error).items()}
 
 
 def _restored(kind: type[BaseException], code: str, state: dict[str, Any]) -> BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ollama_magics.server.wire import Message
@@ -21,13 +21,51 @@ class Place:
         return bool(self.cell) and self.cell == other.cell and self.run != other.run
 
 
+_FEWEST_TOKENS, _SHORTEST_WRITING = 5, 0.01  # below either, in tokens and seconds, a rate would be noise
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts in tokens and times in seconds, over all rounds of a turn with tools; zero where the server gave none.
+
+    ``prompt_tokens`` adds up the prompts of all rounds, each of which repeats the one before. ``seconds`` and
+    ``first_token_seconds`` run from the moment at which the request is sent; ``seconds`` includes the functions that ran.
+    ``load_seconds`` is the time that the server took to load the model, ``writing_seconds`` that in which the model wrote. An
+    answer that was continued has the figures of all its parts, as far as the server gave them.
+    """
+
+    prompt_tokens: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    load_seconds: float = 0.0
+    first_token_seconds: float = 0.0
+    writing_seconds: float = 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """The speed of writing; zero where too few tokens, or too short a time, would make it meaningless."""
+        is_known = self.tokens >= _FEWEST_TOKENS and self.writing_seconds >= _SHORTEST_WRITING
+        return self.tokens / self.writing_seconds if is_known else 0.0
+
+    def __add__(self, later: Stats) -> Stats:
+        """Return the figures of two parts of one turn."""
+        return Stats(
+            self.prompt_tokens + later.prompt_tokens,
+            self.tokens + later.tokens,
+            self.seconds + later.seconds,
+            self.load_seconds + later.load_seconds,
+            self.first_token_seconds or later.first_token_seconds,
+            self.writing_seconds + later.writing_seconds,
+        )
+
+
 @dataclass(frozen=True)
 class Turn:
     """A prompt with its answer; only complete turns are sent again.
 
     ``between`` prompt and answer are calls of functions and their results. ``at_limit``: complete, but cut at the max tokens.
     ``system`` was typed with the prompt, and holds for the turns that follow, too. ``tokens`` are those of the turn as the
-    server counted them for ``model``, 0 where they are not known.
+    server counted them for ``model``, 0 where they are not known; ``stats`` are its figures.
     """
 
     prompt: Message
@@ -39,6 +77,7 @@ class Turn:
     at_limit: bool = False
     tokens: int = 0
     between: tuple[Message, ...] = ()
+    stats: Stats = field(default_factory=Stats, compare=False)
 
     @property
     def cut(self) -> bool:

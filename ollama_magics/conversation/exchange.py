@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ollama_magics.conversation import records
-from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.conversation import Conversation, Place, Stats, Turn
 from ollama_magics.conversation.history_window import Sender
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.schema import Schema, SchemaMismatchError
@@ -20,22 +21,6 @@ from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Messa
 
 MOST_ROUNDS = 8  # answers of one turn that may end in calls of functions
 _NANO = 1e-9
-
-
-@dataclass(frozen=True)
-class Stats:
-    """Counts in tokens and times in seconds, over all rounds of a turn with tools; zero where the server gave none.
-
-    ``seconds`` and ``first_token_seconds`` run from the moment at which the request is sent, ``load_seconds`` is the time that
-    the server took to load the model.
-    """
-
-    prompt_tokens: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    load_seconds: float = 0.0
-    first_token_seconds: float = 0.0
-    tokens_per_second: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,15 +52,23 @@ class Value:
     """The object in one growing text; without a schema there is none."""
 
     def __init__(self, expected: Schema | None) -> None:
+        self.is_expected, self._has_rows = expected is not None, expected is not None and expected.is_list
         self._schema = expected
         self._rows, self._decoded = records.RowReader(), list[Any]()
 
-    def decode(self, text: str, done_reason: str, stats: Stats) -> None:
-        """Decode the whole text; raises AnswerCut where it is cut or does not fit the schema."""
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_schema", "_rows")}  # these decode
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(None)  # type: ignore[misc]
+        vars(self).update(state)
+
+    def decode(self, text: str, done_reason: str, tokens: int) -> None:
+        """Decode the whole text, of so many tokens; raises AnswerCut where it is cut or does not fit the schema."""
         if self._schema is None:
             return
         if done_reason == "length":
-            raise AnswerCut("object-cut", most=stats.tokens, characters=len(text))
+            raise AnswerCut("object-cut", most=tokens, characters=len(text))
         try:
             self._decoded.append(self._schema.decode(text))
         except SchemaMismatchError as error:
@@ -89,7 +82,7 @@ class Value:
 
     def rows(self, text: str) -> list[dict[str, Any]]:
         """Return the rows that are complete in the text so far, if the object is a list of rows."""
-        if self._schema is None or not self._schema.is_list:
+        if not self._has_rows:
             return []
         return records.records(self._decoded[0]) if self._decoded else self._rows.read(text)
 
@@ -134,6 +127,10 @@ class ToolLoop:
         self.ended: list[Round] = []  # the rounds before now
         self.now = start
         self.between: tuple[Message, ...] = ()  # the messages between the prompt and the answer, which are sent with each round
+        self.pieces = list(start.pieces)  # of the texts of all rounds
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_send": None, "_toolbox": None}
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -152,6 +149,7 @@ class ToolLoop:
             try:
                 for chunk in chunks:
                     self.now.add(chunk)
+                    self.pieces += [chunk.text] if chunk.text else []
                     yield chunk
             finally:
                 if close := getattr(chunks, "close", None):
@@ -178,14 +176,24 @@ class Exchange:
         start = Round([context.continues.answer.content] if context.continues else [])
         self.tool_loop = ToolLoop(self.sender, context.toolbox, start)
         self.value = Value(context.schema)
-        self.stats, self.done_reason = Stats(), ""
+        self.stats = context.continues.stats if context.continues else Stats()
+        self.last_round = Stats()  # whose prompt holds everything before it
+        self.done_reason = ""
         self.logprobs: list[dict[str, Any]] = []
         self.asked_at = self.first_token_seconds = self.thought_seconds = 0.0  # asked_at is counted from 1970
         self.complete = self.closed = False  # the server has ended the answer; nothing more will come
         self.dropped = 0  # number of later turns that this one replaced
         self._chunks: Iterator[Chunk] | None = None
         self._has_content = False
-        self._started = self._thinking_since = 0.0
+        self._started = self._counted_until = self._thinking_since = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the data of an answer that has ended: no client, conversation or function of the notebook."""
+        if not (self.complete or self.closed):
+            state = "still being read" if self.is_sent else "not asked yet"
+            raise TypeError(f"a reply that is {state} cannot be pickled: read its .text first")
+        context = replace(self.context, conversation=None, schema=None, toolbox=None, stored=partial(str, self.stored))
+        return vars(self) | {"context": context, "sender": replace(self.sender, send=_nothing), "_chunks": iter(())}
 
     @property
     def request(self) -> ChatRequest | GenerateRequest:
@@ -227,7 +235,7 @@ class Exchange:
     def shown_text(self) -> str:
         """The answer so far; once it is a whole JSON document, in lines with indents."""
         text = self.partial_text
-        return records.indent_json(text) if self.context.schema and self.complete else text
+        return records.indent_json(text) if self.value.is_expected and self.complete else text
 
     @property
     def thinking(self) -> str:
@@ -239,16 +247,17 @@ class Exchange:
         """Whether the answer ran past the context, so that the model forgot the beginning while it wrote."""
         # with shift=False a server ends the answer at the last token of the context, or one later
         limit = self.context.context_length + (self.request.shift is False)
-        return bool(self.context.context_length) and self._used_tokens > limit
+        return bool(self.context.context_length) and self.used_tokens > limit
 
     @property
-    def _used_tokens(self) -> int:
-        return self.stats.prompt_tokens + self.stats.tokens
+    def used_tokens(self) -> int:
+        """The tokens of the context that the last prompt and its answer take up."""
+        return self.last_round.prompt_tokens + self.last_round.tokens
 
     @property
     def _is_full(self) -> bool:
         context = self.context
-        used = self._used_tokens + (self.done_reason == "length")
+        used = self.used_tokens + (self.done_reason == "length")
         return context.strict and bool(context.context_length) and used > context.context_length
 
     def new_text(self, known: int) -> tuple[str, int]:
@@ -259,12 +268,13 @@ class Exchange:
     def stream(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet; raises AnswerCut where the answer is not whole."""
         if self._chunks is None:
-            self._chunks, self._started, self.asked_at = self.tool_loop.stream(), time.monotonic(), time.time()
+            self._chunks, self.asked_at = self.tool_loop.stream(), time.time()
+            self._started = self._counted_until = time.monotonic()
         for chunk in self._chunks:
             self._add(chunk)
             yield chunk
         if self._is_full and not self.complete:
-            raise AnswerCut("context-full", used=self._used_tokens, limit=self.context.context_length)
+            raise AnswerCut("context-full", used=self.used_tokens, limit=self.context.context_length)
 
     def close(self) -> None:
         """Close the connection, so that the server stops; a partial turn is kept as cut."""
@@ -294,19 +304,19 @@ class Exchange:
         if not chunk.done:
             return
 
-        writing = chunk.eval_duration * _NANO
         self.done_reason = chunk.done_reason or ""
-        self.stats = Stats(
+        self.last_round = Stats(
             prompt_tokens=chunk.prompt_eval_count,
             tokens=chunk.eval_count,
-            seconds=now - self._started,
+            seconds=now - self._counted_until,
             load_seconds=chunk.load_duration * _NANO,
             first_token_seconds=self.first_token_seconds,
-            tokens_per_second=chunk.eval_count / writing if writing else 0.0,
+            writing_seconds=chunk.eval_duration * _NANO,
         )
+        self.stats, self._counted_until = self.stats + self.last_round, now
         if self._is_full or self.tool_loop.continues:
             return
-        self.value.decode(self.partial_text, self.done_reason, self.stats)
+        self.value.decode(self.partial_text, self.done_reason, chunk.eval_count)
         with defer_interrupt():
             self.complete = True
             # an answer that ended inside its thoughts has no text that could be sent again
@@ -324,10 +334,10 @@ class Exchange:
         # the server counts everything so far, calls of functions too: what was there before this turn was counted with the
         # earlier ones, and thoughts are not sent again
         tokens = 0
-        if self.stats.prompt_tokens:
+        if self.last_round.prompt_tokens:
             written = len(text) / (len(text) + len(self.tool_loop.now.thinking) or 1)
             earlier = context.fixed_tokens + sum(self.sender.history)
-            tokens = max(0, self.stats.prompt_tokens + round(self.stats.tokens * written) - earlier)
+            tokens = max(0, self.last_round.prompt_tokens + round(self.last_round.tokens * written) - earlier)
 
         turn = Turn(
             prompt=next(message for message in reversed(request.messages) if message.role == "user"),
@@ -338,6 +348,12 @@ class Exchange:
             system=context.system,
             at_limit=complete and self.done_reason == "length",
             tokens=tokens,
+            stats=self.stats,
             between=(*(context.continues.between if context.continues else ()), *self.tool_loop.between),
         )
         context.conversation.keep(turn, instead=context.continues)
+
+
+def _nothing(_: object) -> Iterator[Chunk]:
+    """Send nothing: the answer has ended."""
+    return iter(())

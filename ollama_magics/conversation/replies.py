@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from ollama_magics.conversation.reply import Reply, ShownOnce, answer_view, exchange_of
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.errors import (
     AnswerCut,
     ConnectionProblem,
@@ -17,6 +17,7 @@ from ollama_magics.errors import (
     ToolProblem,
 )
 from ollama_magics.render.answer import AnswerView, Output, columns_output
+from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.server.wire import ChatRequest
 
 if TYPE_CHECKING:
@@ -41,6 +42,17 @@ class Replies(ShownOnce, Sequence[Reply]):
         self._ask, self._language = ask, language
         self._replies = [Reply(ChatRequest(model=model, messages=()), self._not_asked) for model in models]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the replies that were asked for, as data."""
+        asked = {place: reply for place, reply in enumerate(self._replies) if exchange_of(reply).is_sent}
+        return {"models": self.models, "errors": self.errors, "language": self._language, "asked": asked}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["models"], self._not_asked, state["language"])  # type: ignore[misc]
+        self.errors = state["errors"]
+        for place, reply in state["asked"].items():
+            self._replies[place] = reply
+
     def stream(self) -> Generator[int, None, None]:
         """Ask one model after another; yield the position of each before it is asked and whenever its answer has grown."""
         for place, model in enumerate(self.models):
@@ -48,7 +60,7 @@ class Replies(ShownOnce, Sequence[Reply]):
             try:
                 with self._ask(model) as reply:
                     self._replies[place] = reply
-                    for _ in reply:
+                    for _ in reply.chunks():
                         yield place
             except _OF_ONE_MODEL as error:
                 error.language = self._language
@@ -78,6 +90,7 @@ class Replies(ShownOnce, Sequence[Reply]):
         for place, reply in enumerate(self._replies):
             row: dict[str, Any] = {"model": reply.model, "text": exchange_of(reply).partial_text}
             row |= {name: getattr(reply.stats, name) for name in names}
+            row["tokens_per_second"] = row["tokens_per_second"] or float("nan")  # a zero would be wrong
             error = self.errors.get(place)
             row |= {"done_reason": reply.done_reason, "error": f"{error.what} [{error.code}]" if error else None}
             rows.append(row)

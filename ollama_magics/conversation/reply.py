@@ -5,41 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Self
 
 from ollama_magics import messages
 from ollama_magics.conversation import records
-from ollama_magics.conversation.conversation import message_dict
-from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round, Stats
+from ollama_magics.conversation.conversation import Stats, message_dict
+from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round
 from ollama_magics.conversation.tools import ToolCall
 from ollama_magics.errors import AnswerCut, Interrupted, ToolProblem, in_language
 from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView, answer_output
+from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 _MOST_THUMBNAILS = 12
 _MOST_NOTES = 4  # lines of notes under an answer
 
 
-class ShownOnce:
-    """Something that shows nothing as the value of the cell that has shown it already."""
-
-    _is_shown = False
-
-    def _ipython_display_(self) -> None:
-        # IPython's protocol: NotImplementedError means "show me in the ordinary way"
-        if not self._is_shown:
-            raise NotImplementedError
-
-
-def mark_shown(value: ShownOnce, *, shown: bool = True) -> None:
-    """Say that the running cell has shown a value, or that this cell is done."""
-    value._is_shown = shown  # noqa: SLF001 - kept out of what a user sees of a reply
-
-
 class Reply(ShownOnce):
-    """The answer to one prompt; the request is sent at the first iteration, or at ``text``.
+    """The answer to one prompt; the request is sent at the first iteration, at ``text``, or where the reply is shown.
 
-    Iterating yields the chunks of the server as they come, each with its ``text``. A ``with`` block closes the connection.
+    Iterating yields the text in pieces as they come, always from its start; ``chunks()`` yields what the server sends.
+    ``str(reply)``, ``len(reply)`` and ``"word" in reply`` are those of the text; a reply is true, also an empty one. A ``with``
+    block closes the connection. Once the answer has ended, the reply is data: it can be pickled and copied, if its ``value``
+    can. What is pickled holds the request with its pictures, but no client, key or function.
 
     Raises AnswerCut (with the reply as ``.partial``) where the answer ends early or does not fit ``format``, Interrupted
     where the user stops it, and ToolProblem where the functions that the model calls may not be run.
@@ -47,8 +36,8 @@ class Reply(ShownOnce):
     Example::
 
         reply = om.chat("Name three colours.")
-        for chunk in reply:
-            print(chunk.text, end="")
+        for piece in reply:
+            print(piece, end="")
         reply.stats.tokens_per_second
     """
 
@@ -59,6 +48,9 @@ class Reply(ShownOnce):
         context: ReplyContext | None = None,
     ) -> None:
         self._exchange = Exchange(request, send, context or ReplyContext())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_exchange": self._exchange}  # not whether this cell has shown it
 
     # What was sent.
 
@@ -100,7 +92,7 @@ class Reply(ShownOnce):
         """
         if not self._exchange.is_sent:
             with self:
-                for _ in self:
+                for _ in self.chunks():
                     pass
         return self._exchange.partial_text
 
@@ -149,7 +141,7 @@ class Reply(ShownOnce):
 
     @property
     def stats(self) -> Stats:
-        """Token counts, seconds and rates; zeros until the answer has ended."""
+        """Token counts, seconds and rates over all rounds of the turn; zeros until a round has ended."""
         return self._exchange.stats
 
     @property
@@ -174,14 +166,29 @@ class Reply(ShownOnce):
 
     # The stream.
 
-    def __iter__(self) -> Iterator[Chunk]:
-        """Yield the chunks that have not come yet."""
+    def __iter__(self) -> Iterator[str]:
+        """Yield the text in pieces: those that are there, then the others as they come.
+
+        With functions that the model calls, these are the texts of all rounds; ``text`` is the last of them.
+        """
+        pieces, count = self._exchange.tool_loop.pieces, 0
+        for _ in chain((None,), self.chunks()):
+            while count < len(pieces):
+                yield pieces[count]
+                count += 1
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield what the server sends and has not been read yet: pieces of text or thoughts, calls, and at last the counts."""
         try:
             with in_language(lambda: self._exchange.context.language):
                 yield from self._exchange.stream()
-        except (AnswerCut, ToolProblem) as error:
-            error.partial = self
-            error.facts["characters"] = str(len(self._exchange.partial_text))
+        except GeneratorExit:  # it may be read on
+            raise
+        except BaseException as error:
+            if isinstance(error, (AnswerCut, ToolProblem)):
+                error.partial = self
+                error.facts["characters"] = str(len(self._exchange.partial_text))
+            self.__exit__(type(error), error, None)
             raise
 
     def __enter__(self) -> Self:
@@ -204,12 +211,22 @@ class Reply(ShownOnce):
     def __str__(self) -> str:
         return self.text
 
+    def __contains__(self, part: str) -> bool:
+        return part in self.text
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def __bool__(self) -> bool:
+        return True  # asks nothing, as len() would
+
     def __repr__(self) -> str:
         state = "complete" if self.complete else "not complete" if self._exchange.is_sent else "not asked yet"
         return f"<Reply of {self.model}, {len(self._exchange.partial_text)} characters, {state}>"
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str] | Output:
-        return answer_output(answer_view(self)) if self._exchange.is_sent else {"text/plain": repr(self)}
+    def _repr_mimebundle_(self, **_: object) -> Output:
+        str(self)  # asks, if that has not happened yet
+        return answer_output(answer_view(self))
 
 
 def exchange_of(reply: Reply) -> Exchange:
@@ -239,7 +256,7 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
         is_thinking=is_thinking,
         earlier=[round_view(one) for one in loop.ended],
         calls=round_view(loop.now).calls,
-        is_data=context.schema is not None,
+        is_data=exchange.value.is_expected,
         rows=exchange.value.rows(exchange.partial_text),
         pictures=context.images[:_MOST_THUMBNAILS],
         more_pictures=_phrase(exchange, "more_pictures", count=more) if more > 0 else "",
@@ -269,15 +286,13 @@ def _footer_parts(exchange: Exchange, *, times: bool, in_column: bool) -> list[s
         figures.append(_phrase(exchange, "tokens", count=messages.group_digits(stats.tokens)))
     if times and stats.tokens_per_second:
         figures.append(_phrase(exchange, "speed", rate=f"{stats.tokens_per_second:.0f}"))
-        if in_column:
-            figures.append(_phrase(exchange, "seconds", seconds=f"{stats.seconds:.1f}"))
     if in_column:
-        return figures
+        return [*figures, _phrase(exchange, "seconds", seconds=f"{stats.seconds:.1f}")] if times and stats.seconds else figures
 
     if times and exchange.first_token_seconds:
         figures.append(_phrase(exchange, "first", seconds=f"{exchange.first_token_seconds:.1f}"))
-    if stats.prompt_tokens and context_length:
-        used = messages.group_digits(stats.prompt_tokens + stats.tokens)
+    if exchange.last_round.prompt_tokens and context_length:
+        used = messages.group_digits(exchange.used_tokens)
         figures.append(_phrase(exchange, "context", used=used, size=messages.group_digits(context_length)))
     return figures
 

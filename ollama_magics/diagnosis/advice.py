@@ -14,6 +14,7 @@ from ollama_magics.diagnosis.probes import HOST_NAMES, LOOPBACK, ConnectAttempt,
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.address import Address
+from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client
 
 # A command with an address is offered only for an address that has just answered as Ollama. All other advice is general.
@@ -97,7 +98,7 @@ def explain(failure: Failure, seconds: float) -> OllamaMagicsError:
     if not isinstance(error, ConnectionProblem):
         return error
     platform = detect_platform(failure.environment)
-    findings: dict[str, Any] = dict(probes.in_parallel(_examinations(failure, platform), lambda one: (one[0], one[1]()), seconds))
+    findings: dict[str, Any] = dict(in_parallel(_examinations(failure, platform), lambda one: (one[0], one[1]()), seconds))
     context = FailureContext(error, failure.address, platform, attempts=failure.attempts, **findings)
     advice = _ADVICE.get(error.code)
     advised = _other_scheme(context) or (advice(context) if advice else error)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import queue
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, TypeVar
 
 from ollama_magics.diagnosis.environment import Environment, Platform
 from ollama_magics.errors import Cancelled, ConnectionProblem, OllamaMagicsError
 from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address, parse
-from ollama_magics.server.background import SLICE
+from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client, Page, Timeouts
 from ollama_magics.server.transport_errors import of_socket
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 _MAX_ADDRESSES = 4  # addresses of one name that are tried
 _BANNER_SECONDS = 0.4
 
@@ -104,24 +100,6 @@ def speaks_tls(host: str, port: int) -> bool:
         context.wrap_socket(connection).close()
         return True
     return False
-
-
-def in_parallel(
-    items: Iterable[_Item], act: Callable[[_Item], _Result], seconds: float, stop: threading.Event | None = None
-) -> list[_Result]:
-    """Return the results that came in time, from one daemon thread for each item; ``stop`` ends the wait with Cancelled."""
-    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    work = list(items)
-    for item in work:
-        threading.Thread(target=lambda one: results.put(act(one)), args=(item,), daemon=True, name="ollama-check").start()
-    deadline = time.monotonic() + seconds
-    found: list[_Result] = []
-    while len(found) < len(work) and (left := deadline - time.monotonic()) > 0:
-        if stop and stop.is_set():
-            raise Cancelled
-        with suppress(queue.Empty):
-            found.append(results.get(timeout=min(SLICE, left)))
-    return found
 
 
 _PATHS = ("/", "/v1/models", "/api/config")

@@ -12,6 +12,7 @@ from typing import Any
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
+from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.render.tables import Cell, cells_html
 from ollama_magics.server.transport import SYSTEM_CONNECTION, ConnectionOptions, Recorder
 
@@ -93,7 +94,7 @@ class Stage:
 
 
 @dataclass(eq=False)
-class CheckReport:
+class CheckReport(ShownOnce):
     """The result of a connectivity check, stage by stage; true where nothing failed.
 
     Attributes
@@ -117,7 +118,6 @@ class CheckReport:
     language: str = "en"
     complete: bool = True
     is_json: bool = False
-    painted: bool = False  # set while the cell that painted it runs, so that it is not shown twice
 
     @property
     def ok(self) -> bool:
@@ -209,11 +209,6 @@ class CheckReport:
         codes = " · ".join(dict.fromkeys(error.code for stage in self.stages for error in stage.problems))
         code = f'<div style="color:{_GREY};font-size:11px;margin-top:6px">{codes}</div>' if codes else ""
         return cells_html(rows, f"border-collapse:collapse;margin:0;{font}") + code
-
-    def _ipython_display_(self) -> None:
-        # IPython's protocol: NotImplementedError means "show me in the ordinary way"
-        if not self.painted:
-            raise NotImplementedError
 
     def _repr_html_(self) -> str | None:
         return None if self.is_json else self.as_html()

@@ -196,7 +196,7 @@ class _Check:
 
     def check_server(self) -> str:
         self.models.require_recent()
-        self.installed_count = len(self.client.installed())
+        self.installed_count = len(self.models.installed())
         sentence = self.phrase("is_ollama", version=self.models.server_version)
         has_key = bool(self.request.key or self.address.username or self.address.password)
         return self.phrase("key_sent", sentence=sentence) if has_key else sentence

@@ -7,9 +7,9 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count, cycle
-from math import inf
+from math import exp, inf
 from typing import Any
 
 from ollama_magics.fake_server import pictures, responses
@@ -133,17 +133,24 @@ _LOOP = 31  # equal tokens: more than Ollama 0.24.0 lets a model say
 _REPEAT = re.compile(r"repeat after me:\s?(.*)", re.IGNORECASE | re.DOTALL)
 _NEVER_STOP = re.compile(r"\bnever stop\b", re.IGNORECASE)
 _LOOP_OVER_SPACES = re.compile(r"\bloop over spaces\b", re.IGNORECASE)
+_ASKS_FOR_LETTER = re.compile(r"\bletter\b", re.IGNORECASE)
+_MENU = re.compile(r"^(\w): (.+)$", re.MULTILINE)
+_STEM, _SHORTEST_STEM = 5, 3  # letters of a word that are compared, and of the shortest word that says something
 _MARKDOWN = re.compile(r"\b(?:table|code|markdown)s?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The tokens of an answer (perhaps without end) or calls, the thoughts before it, and whether the server says it is done."""
+    """The tokens of an answer (perhaps without end) or calls, the thoughts before it, and whether the server says it is done.
+
+    ``choices`` are the probabilities of what the first token could have been.
+    """
 
     tokens: Iterable[str]
     thoughts: str = ""
     done: bool = True
     calls: tuple[dict[str, Any], ...] = ()
+    choices: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,6 +197,8 @@ def answer(
         return Answer(itertools.cycle([" and", " on"]), thoughts)
     if _LOOP_OVER_SPACES.search(conversation.prompt):
         return Answer(["{", *[" "] * _LOOP], thoughts, done=False)
+    if response_format is None and (choices := _choices(conversation)):
+        return Answer([max(choices, key=lambda letter: choices[letter])], thoughts, choices=choices)
     return Answer(tokenise(_text(model, conversation, response_format)), thoughts)
 
 
@@ -225,6 +234,18 @@ def _text(model: Model, conversation: Conversation, response_format: Any) -> str
         )
     text = f"This is turn {conversation.turn}. I read {_word_count(conversation)}: “{_first_words(conversation.words)}”"
     return f"{text} My instructions are: “{_first_words(conversation.system.split())}”" if conversation.system else text
+
+
+def _choices(conversation: Conversation) -> dict[str, float]:
+    """Return the probability of each letter of a menu in the system prompt: the more words the texts share, the likelier."""
+    options = _MENU.findall(conversation.system) if _ASKS_FOR_LETTER.search(conversation.system) else []
+    words = _stems(conversation.prompt)
+    weights = {letter: exp(2 * len(words & _stems(text))) for letter, text in options}
+    return {letter: 0.99 * weight / sum(weights.values()) for letter, weight in weights.items()}
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM] for word in re.findall(r"\w+", text.lower()) if len(word) >= _SHORTEST_STEM}
 
 
 def _calls(tools: tuple[dict[str, Any], ...], conversation: Conversation) -> Iterator[dict[str, Any]]:

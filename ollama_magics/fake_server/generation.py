@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import chain
+from math import log
 from typing import Any
 from zlib import crc32
 
@@ -59,13 +60,39 @@ class Chunk:
     content: str = ""
     thinking: str = ""
     calls: tuple[dict[str, Any], ...] = ()
+    logprobs: tuple[Line, ...] = ()
+
+
+_LEAST_SURE, _SPREAD = 0.6, 0.39  # the probability of a token is between these, by what it is
+_OTHERS = (" the", " a", ".", ",", " and", " of", " to", " in", " is", "\n", " it", " that", " I", " was", " for", " on", " with")
+
+
+def token_logprobs(token: str, choices: dict[str, float], alternatives: int) -> Line:
+    """Return the log probability of a token and of the likeliest ones in its place, as Ollama writes them.
+
+    ``choices`` are the probabilities in its place; without them they follow from the token itself.
+    """
+    if not choices:
+        share = _LEAST_SURE + _SPREAD * (crc32(token.encode(errors="replace")) % 1000) / 1000
+        others = [other for other in _OTHERS if other != token]
+        choices = {token: share} | {other: (1 - share) / 2 ** (place + 1) for place, other in enumerate(others)}
+    likely = sorted(choices, key=lambda one: -choices[one])[:alternatives]
+    top = {"top_logprobs": [_logprob(one, choices[one]) for one in likely]} if alternatives else {}
+    return _logprob(token, choices[token]) | top
+
+
+def _logprob(token: str, share: float) -> Line:
+    return {"token": token, "logprob": log(share), "bytes": list(token.encode(errors="replace"))}
 
 
 class Generation:
     """Yields at most ``longest`` tokens up to a ``stop`` text, with a ``pause`` before each; then says why it ended."""
 
-    def __init__(self, answer: Answer, longest: int, stop: tuple[str, ...], pause: Callable[[], None]) -> None:
+    def __init__(
+        self, answer: Answer, longest: int, stop: tuple[str, ...], pause: Callable[[], None], alternatives: int | None = None
+    ) -> None:
         self._answer = answer
+        self._alternatives = alternatives
         self._longest = longest
         self._stop = stop
         self._pause = pause
@@ -75,22 +102,23 @@ class Generation:
         self.done_reason: str | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
-        held = ""  # text that may be the beginning of a stop text
+        held, logprobs = "", list[Line]()  # text that may be the beginning of a stop text
         for chunk in self._generate():
             if not chunk.content:
                 yield chunk
                 continue
             held += chunk.content
+            logprobs += chunk.logprobs
             ends = [held.index(text) for text in self._stop if text in held]
             if ends:
                 held = held[: min(ends)]
                 self.done_reason = "stop"
                 break
             if not any(held.endswith(text[:size]) for text in self._stop for size in range(1, len(text))):
-                yield Chunk(held)
-                held = ""
+                yield Chunk(held, logprobs=tuple(logprobs))
+                held, logprobs = "", []
         if held:
-            yield Chunk(held)
+            yield Chunk(held, logprobs=tuple(logprobs))
 
     def metrics(self, prompt_tokens: int, started: int) -> dict[str, int]:
         """Return the figures of a request that was ``started`` then, in nanoseconds and tokens, without zeros as in Go."""
@@ -108,10 +136,14 @@ class Generation:
 
     def _generate(self) -> Iterator[Chunk]:
         """Yield one chunk for each token, after the pause, until the longest answer is reached."""
-        thoughts = [Chunk(thinking=token) for token in tokenise(self._answer.thoughts)]
+        thoughts = [Chunk(thinking=token, logprobs=self._logprobs(token)) for token in tokenise(self._answer.thoughts)]
         tagged = [Chunk(), *thoughts, Chunk()] if thoughts else []
         calls = [Chunk(calls=self._answer.calls)] if self._answer.calls else []
-        for chunk in chain(tagged, map(Chunk, self._answer.tokens), calls):
+        content = (
+            Chunk(token, logprobs=self._logprobs(token, {} if place else self._answer.choices))
+            for place, token in enumerate(self._answer.tokens)
+        )
+        for chunk in chain(tagged, content, calls):
             self._pause()
             self._first = self._first or time.perf_counter_ns()
             self.tokens += 1
@@ -121,6 +153,9 @@ class Generation:
                 return
         self.tokens += 1  # Ollama counts the token that ends an answer too
         self.done_reason = "stop" if self._answer.done else None
+
+    def _logprobs(self, token: str, choices: dict[str, float] | None = None) -> tuple[Line, ...]:
+        return () if self._alternatives is None else (token_logprobs(token, choices or {}, self._alternatives),)
 
 
 class Purpose(Enum):
@@ -154,19 +189,21 @@ def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpo
     longest = options.num_predict
     if not request.shift:  # the context has to hold prompt and answer
         longest = min(longest, options.num_ctx - count_tokens(messages) + 1)
-    generation = Generation(answer, longest, options.stop, pause)
+    generation = Generation(answer, longest, options.stop, pause, request.alternatives)
 
     chunks = []
     for chunk in generation:
         chunks.append(chunk)
         if request.stream and (chunk != Chunk() or purpose is Purpose.GENERATE):  # generate has a line for a tag too
-            yield _line(request.model, purpose.members(chunk), done=False)
+            yield _line(request.model, purpose.members(chunk), done=False, **_logprobs(chunk))
 
     calls = tuple(call for chunk in chunks for call in chunk.calls)
-    whole = Chunk("".join(chunk.content for chunk in chunks), "".join(chunk.thinking for chunk in chunks), calls)
+    logprobs = tuple(one for chunk in chunks for one in chunk.logprobs)
+    whole = Chunk("".join(chunk.content for chunk in chunks), "".join(chunk.thinking for chunk in chunks), calls, logprobs)
     members = purpose.members(Chunk() if request.stream else whole)
+    known = {} if request.stream else _logprobs(whole)
     if generation.done_reason:
-        rest: dict[str, Any] = {}
+        rest: dict[str, Any] = dict(known)
         if purpose is Purpose.GENERATE:  # which gives the numbers of the tokens of prompt and answer
             texts = [*(message.content for message in messages), whole.content]
             found = [token for text in texts for token in tokenise(text)]
@@ -174,7 +211,11 @@ def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpo
         rest |= generation.metrics(count_tokens(messages), started)
         yield _line(request.model, members, done=True, done_reason=generation.done_reason, **rest)
     elif not request.stream:
-        yield _line(request.model, members, done=False)
+        yield _line(request.model, members, done=False, **known)
+
+
+def _logprobs(chunk: Chunk) -> Line:
+    return {"logprobs": list(chunk.logprobs)} if chunk.logprobs else {}
 
 
 def _line(model: str, members: dict[str, Any], **rest: Any) -> Line:

@@ -163,6 +163,7 @@ def options(values: dict[str, Any], longest_context: int) -> Options:
 
 
 _LEVELS = ("high", "medium", "low", "max")
+_MOST_ALTERNATIVES = 20
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,7 @@ class PromptRequest:
     options: dict[str, Any]
     keep_alive: float | None
     think: bool | str | None
+    alternatives: int | None = None  # log probabilities of each token and of so many others; None: none at all
     tools: tuple[dict[str, Any], ...] = ()
     capability: str = ""  # what else the model must be able to do: "tools" or "insert"
 
@@ -255,6 +257,9 @@ def _prompt_request(fields: Fields, messages: list[Message]) -> PromptRequest:
         raise ApiError(f"think must be a boolean or string ({levels})")
     if isinstance(think, str) and think not in _LEVELS:
         raise ApiError(f'invalid think value: "{think}" (must be {levels})')
+    alternatives = fields.whole("top_logprobs")
+    if not 0 <= alternatives <= _MOST_ALTERNATIVES:
+        raise ApiError(f"top_logprobs must be between 0 and {_MOST_ALTERNATIVES}")
     return PromptRequest(
         model=fields.text("model"),
         messages=tuple(messages),
@@ -265,6 +270,7 @@ def _prompt_request(fields: Fields, messages: list[Message]) -> PromptRequest:
         options=fields.mapping("options"),
         keep_alive=keep_alive(fields.any("keep_alive")),
         think=think,
+        alternatives=alternatives if fields.flag("logprobs", default=False) else None,
     )
 
 

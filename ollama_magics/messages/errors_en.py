@@ -207,12 +207,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-missing": (
         "{model} is not installed on {host}.",
         "{installed}",
-        "ollama pull {model}{nearest}",
+        "{nearest}ollama pull {model}",
     ),
     "no-model-able": (
         "No installed model on {host} supports this: {ability}.",
         "{installed}",
         "{pull}",
+    ),
+    "only-cloud-models": (
+        "Only cloud models are installed on {host}.",
+        "They run at ollama.com, where the prompts would go, so none is chosen by itself: {models}.",
+        "to use one: %ollama_config --model {first}\nto get a local one: {pull}",
     ),
     "model-wrong-type": (
         "{model} does not support this: {ability}.",
@@ -376,6 +381,41 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "The prompt is empty.",
         "There is no text after the options.",
         "write the prompt into the cell, or: %ollama What is Python?",
+    ),
+    "labels-invalid": (
+        "These labels cannot be used.",
+        "{reason}",
+        '%%ollama --each df --labels praise,complaint,question   or in Python: labels=["praise", "complaint"]',
+    ),
+    "label-unknown": (
+        "The model chose none of the labels.",
+        "No letter of a label is among the {count} likeliest tokens of its answer.",
+        "describe the labels in the prompt, or choose another model",
+    ),
+    "labels-need-logprobs": (
+        "{model} gives no log probabilities, which labels need.",
+        "{seen}",
+        "use a model that runs on this server, and Ollama 0.12.11 or newer; or -f with an Enum of the labels",
+    ),
+    "labels-need-thinking-off": (
+        "{model} always thinks first, so its first token is no label.",
+        "Labels are read from the probabilities of the first token.",
+        "use a model that answers at once; or -f with an Enum of the labels",
+    ),
+    "experiment-unknown-run": (
+        "The experiment has not exactly one run {name}.",
+        "It has: {known}.",
+        "name one of them: exp.confusion(model, prompt)",
+    ),
+    "experiment-no-truth": (
+        "The experiment does not know which answers are right.",
+        "It was made without a column of true labels, or without --labels.",
+        'om.experiment(df, prompts=…, models=…, labels=[…], truth="column")',
+    ),
+    "experiment-unreadable": (
+        "{path} holds no experiment.",
+        "{said}",
+        'om.Experiment.load reads what exp.save("FILE") has written',
     ),
     "name-unknown": (
         "The prompt contains {{{{{name}}}}}, but the notebook has no {name}.",

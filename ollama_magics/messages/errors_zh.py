@@ -207,12 +207,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-missing": (
         "{host} 上未安装 {model}。",
         "{installed}",
-        "ollama pull {model}{nearest}",
+        "{nearest}ollama pull {model}",
     ),
     "no-model-able": (
         "{host} 上没有支持该功能的模型：{ability}。",
         "{installed}",
         "{pull}",
+    ),
+    "only-cloud-models": (
+        "{host} 上只安装了云端模型。",
+        "它们运行在 ollama.com，提示词会发送到那里，因此不会自动选用：{models}。",
+        "使用其中一个：%ollama_config --model {first}\n安装本地模型：{pull}",
     ),
     "model-wrong-type": (
         "{model} 不支持：{ability}。",
@@ -376,6 +381,41 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "提示词为空。",
         "选项之后没有文本。",
         "在单元格中输入提示词，或：%ollama 什么是 Python？",
+    ),
+    "labels-invalid": (
+        "这些标签无法使用。",
+        "{reason}",
+        '%%ollama --each df --labels praise,complaint,question   或在 Python 中：labels=["praise", "complaint"]',
+    ),
+    "label-unknown": (
+        "模型没有选择任何标签。",
+        "回答中概率最高的 {count} 个 token 里没有任何标签的字母。",
+        "在提示词中说明各标签的含义，或换一个模型",
+    ),
+    "labels-need-logprobs": (
+        "{model} 不返回对数概率，而标签需要它。",
+        "{seen}",
+        "使用在该服务器上运行的模型，以及 Ollama 0.12.11 或更新的版本；或用 -f 加上包含各标签的 Enum",
+    ),
+    "labels-need-thinking-off": (
+        "{model} 总是先思考，因此第一个 token 不是标签。",
+        "标签取自第一个 token 的概率。",
+        "使用直接回答的模型；或用 -f 加上包含各标签的 Enum",
+    ),
+    "experiment-unknown-run": (
+        "实验中没有唯一对应 {name} 的一组结果。",
+        "现有：{known}。",
+        "请指明其中之一：exp.confusion(model, prompt)",
+    ),
+    "experiment-no-truth": (
+        "实验不知道哪些回答是正确的。",
+        "创建时没有给出真实标签所在的列，或没有 --labels。",
+        'om.experiment(df, prompts=…, models=…, labels=[…], truth="column")',
+    ),
+    "experiment-unreadable": (
+        "{path} 中没有实验数据。",
+        "{said}",
+        'om.Experiment.load 只读取 exp.save("FILE") 写出的文件',
     ),
     "name-unknown": (
         "提示词中有 {{{{{name}}}}}，但笔记本中没有 {name}。",

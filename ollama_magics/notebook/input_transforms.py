@@ -1,4 +1,4 @@
-"""Changes to what IPython reads: prompts that end in ``?``, magic lines that show no Out, cells of one line."""
+"""What IPython reads: prompts that end in ``?``, magic lines that show no Out, cells of one line, the last line of a cell."""
 
 from __future__ import annotations
 
@@ -51,6 +51,23 @@ class StatementMagic(ast.NodeTransformer):
             case ast.Call(func=ast.Attribute(attr="run_line_magic") as called, args=[ast.Constant("ollama"), _] as words):
                 called.attr = "run_cell_magic"
                 words.append(ast.copy_location(ast.Constant("\n"), words[-1]))
+        return node
+
+
+class LastStatement(ast.NodeTransformer):
+    """Changes nothing; ``kind`` is what the last line of the running cell is: a ``name``, a ``magic`` line, or empty."""
+
+    kind = ""
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        """Return the cell as it is."""
+        match node.body[-1] if node.body else None:
+            case ast.Expr(value=ast.Name() | ast.Attribute() | ast.Subscript()):
+                self.kind = "name"
+            case ast.Expr(value=ast.Call(func=ast.Attribute(attr="run_line_magic"))):
+                self.kind = "magic"
+            case _:
+                self.kind = ""
         return node
 
 

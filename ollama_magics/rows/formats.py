@@ -28,6 +28,18 @@ class RowAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
     prompt_seconds: float = 0.0  # that the server needed to read the prompt
 
+    def followed_by(self, other: RowAnswer) -> RowAnswer:
+        """Return this answer and another one to the same row as one, with the sums of their figures."""
+        return RowAnswer(
+            text=self.text + other.text,
+            done_reason=other.done_reason,
+            logprobs=(*self.logprobs, *other.logprobs),
+            tokens=self.tokens + other.tokens,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            seconds=self.seconds + other.seconds,
+            prompt_seconds=self.prompt_seconds + other.prompt_seconds,
+        )
+
 
 class RowFormat(Protocol):
     """What is asked for each row.
@@ -43,19 +55,30 @@ class RowFormat(Protocol):
     def adapt(self, request: Request) -> Request:
         """Return the request with the fields that this kind of answer needs."""
 
+    def next_request(self, request: Request, answer: RowAnswer) -> Request | None:
+        """Return what else to ask about a row after the answers so far, or None; ``request`` is that before ``adapt``."""
+
     def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
         """Return the values of the columns; raises AnswerCut for an answer that has none."""
 
 
+class OneRequest:
+    """What needs one request for each row, as the prompt makes it."""
+
+    def adapt(self, request: Request) -> Request:
+        """Return the request as it is; a schema is in it already."""
+        return request
+
+    def next_request(self, request: Request, answer: RowAnswer) -> None:  # noqa: ARG002 - that of the protocol
+        """Ask nothing else."""
+        return
+
+
 @dataclass(frozen=True)
-class TextFormat:
+class TextFormat(OneRequest):
     """The text of the answer in a column ``reply``."""
 
     columns = {"reply": str}  # noqa: RUF012 - never changed
-
-    def adapt(self, request: Request) -> Request:
-        """Return the request as it is."""
-        return request
 
     def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
         """Return the text; raises AnswerCut for an answer that ends at the max tokens."""
@@ -64,7 +87,7 @@ class TextFormat:
         return {"reply": answer.text}
 
 
-class FieldsFormat:
+class FieldsFormat(OneRequest):
     """The fields of a type as columns, or the one value of a type without fields in a column ``reply``.
 
     Raises FormatProblem (format-is-list) for a list, which would be several rows for each row.
@@ -80,10 +103,6 @@ class FieldsFormat:
         self._has_fields = bool(fields)
         if not fields:
             self.columns = {"reply": _column_type(root, root)}
-
-    def adapt(self, request: Request) -> Request:
-        """Return the request as it is: it has the schema already."""
-        return request
 
     def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
         """Return the value of each field, None for one that is left out; raises AnswerCut where the answer is of another type."""

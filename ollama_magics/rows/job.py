@@ -33,7 +33,6 @@ _MOST_FAILURES = 3  # of a server without a success between them, after which it
 _AHEAD = 2  # requests that are ready for each one in flight
 _MOST_PROMPT_TIMES = 8
 MOST_LATEST = 8  # rows that are shown while a job runs
-_THREAD_NAME = "ollama-rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,7 @@ class QueuedRow:
 
     row: int
     request: Request
+    prompt: Request  # the request before the format has adapted it
     key: bytes = b""
     attempts: int = 0
     crashes: int = 0
@@ -117,13 +117,19 @@ class RowWorker:
         while queued := self._queue.take(server):
             failure = None
             try:
-                self.finish(queued, ask(server.client, queued.request, self._toolbox))
+                self.finish(queued, self._ask(server.client, queued))
             except Cancelled:
                 self._queue.finish(server, queued)
                 return
             except BaseException as error:  # noqa: BLE001 - the main thread decides about it, or raises it
                 failure = BatchFailure(server, queued, error)
             self._queue.finish(server, queued, failure)
+
+    def _ask(self, client: Client, queued: QueuedRow) -> RowAnswer:
+        answer = ask(client, queued.request, self._toolbox)
+        while request := self._form.next_request(queued.prompt, answer):
+            answer = answer.followed_by(ask(client, request, self._toolbox))
+        return answer
 
     def finish(self, queued: QueuedRow, answer: RowAnswer, *, is_reused: bool = False) -> None:
         """Decode an answer, keep it if it is what was asked for, and put it into its place."""
@@ -293,7 +299,7 @@ class RowJob:
         self.state = JobState([None] * count, WidthSearch(parallel))
         self._request, self._form, self._cache, self._watch = request, form, cache, watch
         self._interrupt = DeferredInterrupt()
-        self._threads = WorkerThreads(_THREAD_NAME, self._interrupt, lambda: any(client.is_cancelled for client in clients))
+        self._threads = WorkerThreads("ollama-rows", self._interrupt, lambda: any(client.is_cancelled for client in clients))
         self._servers = [
             Server[QueuedRow](client.sibling(self._threads.cancelled), client.address.url, self.state.search.width)
             for client in clients
@@ -341,13 +347,14 @@ class RowJob:
         for row in range(len(self.state.outcomes)):
             try:
                 with self._interrupt.raising_at_once():  # the values of a row may be objects of the user
-                    request = self._form.adapt(self._request(row))
+                    prompt = self._request(row)
+                    request = self._form.adapt(prompt)
                 key = self._cache.key(request) if self._cache else b""
             except OllamaMagicsError as error:
                 self._worker.fail(row, error, is_asked=False)
                 yield None
                 continue
-            queued = QueuedRow(row, request, key)
+            queued = QueuedRow(row, request, prompt, key)
             if self._cache and (answer := self._cache.find(key)):
                 self._worker.finish(queued, answer, is_reused=True)
                 yield None

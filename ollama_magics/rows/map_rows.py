@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_magics.conversation.tools import Toolbox
-from ollama_magics.errors import Interrupted, OllamaMagicsError
+from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem
+from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache, Store
 from ollama_magics.rows.formats import FieldsFormat, Request, RowFormat, TextFormat
 from ollama_magics.rows.job import JobState, RowJob, RowOutcome
+from ollama_magics.rows.labels import LabelsFormat, label_set, require_examples, single_token_letters
 from ollama_magics.rows.prompts import ColumnPicture, RowPrompts
 from ollama_magics.rows.table import Column, Table, table_of
 from ollama_magics.server.client import Client
@@ -30,7 +32,9 @@ class RowOptions:
     """The options of one job besides those of its prompt."""
 
     pictures: Sequence[Picture | ColumnPicture] = ()
-    labels: Sequence[str] = ()
+    labels: Any = None  # a list, a dict with descriptions, an Enum or a comma-separated text; None: no labels are chosen
+    abstain: object = None  # the probability below which a label is left open
+    examples: Sequence[tuple[str, Any]] = ()  # prompts with their labels
     parallel: int | None = None  # requests in flight; None: found by measuring
     sample: int | None = None  # rows that are asked, drawn by a fixed seed; None: all
     servers: Sequence[str] = ()
@@ -53,6 +57,8 @@ class RowTarget:
 
 class RowsContext(Protocol):
     """What a session gives to a job of rows."""
+
+    label_letters: dict[str, str]  # by the digest of a model: the letters that are one token each
 
     @property
     def rows(self) -> Store:
@@ -92,10 +98,11 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     with the result so far as ``partial``.
     """
     table = table_of(data)
+    _require_labels(prompt, options)
     rows = _drawn(table, options.sample)
     with ExitStack() as stack:
         target = context.row_target(prompt, names, options.servers, stack, sees=bool(options.pictures))
-        form: RowFormat = FieldsFormat(target.schema) if target.schema else TextFormat()
+        form = _format(context, target, options)
         prompts = RowPrompts(table, prompt.text, names, options.pictures, target.build)
         cache = None
         if options.store and context.uses_stores and target.digest and not target.toolbox:
@@ -116,6 +123,27 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
             partial = result_frame(table, form, job.state.outcomes, rows)
             raise Interrupted(partial, code="interrupted-rows-kept" if cache else "interrupted-rows-not-kept") from None
     return RowsResult(result_frame(table, form, job.state.outcomes, rows), job.state, rows)
+
+
+def _require_labels(prompt: Prompt, options: RowOptions) -> None:
+    """Raise PromptProblem (labels-invalid) for labels that cannot be chosen, and for options that go with none."""
+    if options.labels is None:
+        if options.abstain is not None or options.examples:
+            raise PromptProblem("labels-invalid", reason=Phrase("labels_missing"))
+        return
+    if prompt.format is not None or prompt.tools:
+        raise PromptProblem("labels-invalid", reason=Phrase("labels_alone"))
+    require_examples(options.examples, label_set(options.labels, abstain=options.abstain))
+
+
+def _format(context: RowsContext, target: RowTarget, options: RowOptions) -> RowFormat:
+    if options.labels is None:
+        return FieldsFormat(target.schema) if target.schema else TextFormat()
+    letters = context.label_letters.get(target.digest)
+    if letters is None:
+        send, options_sent = target.clients[0].chat, target.build("", ()).options
+        letters = context.label_letters[target.digest] = single_token_letters(target.model, options_sent, send)
+    return LabelsFormat(label_set(options.labels, letters, options.abstain), options.examples)
 
 
 def _drawn(table: Table, sample: int | None) -> Sequence[int]:

@@ -1,14 +1,18 @@
-"""Run a function in a thread and wait for its result in slices, so that the wait can be ended."""
+"""Run functions in threads and wait for their results in slices, so that the wait can be ended."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+from ollama_magics.errors import Cancelled
 
 SLICE = 0.2  # seconds that one wait lasts at the most: on Windows a longer one could not be interrupted
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
@@ -71,3 +75,21 @@ class BackgroundCall(Generic[_Result]):
                 self._discard(result)
             else:
                 self._outcome.put((result, None))
+
+
+def in_parallel(
+    items: Iterable[_Item], act: Callable[[_Item], _Result], seconds: float, stop: threading.Event | None = None
+) -> list[_Result]:
+    """Return the results that came in time, from one daemon thread for each item; ``stop`` ends the wait with Cancelled."""
+    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    work = list(items)
+    for item in work:
+        threading.Thread(target=lambda one: results.put(act(one)), args=(item,), daemon=True, name="ollama-parallel").start()
+    deadline = time.monotonic() + seconds
+    found: list[_Result] = []
+    while len(found) < len(work) and (left := deadline - time.monotonic()) > 0:
+        if stop and stop.is_set():
+            raise Cancelled
+        with suppress(queue.Empty):
+            found.append(results.get(timeout=min(SLICE, left)))
+    return found

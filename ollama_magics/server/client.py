@@ -84,8 +84,10 @@ class Client:
         resolve: Resolve = socket.getaddrinfo,
         certificates: ssl.SSLContext | None = None,
         recorder: Recorder | None = None,
+        names: dict[str, str] | None = None,
     ) -> None:
         self.address = address
+        self._names = {} if names is None else names  # of the models that the server listed: by full name that of requests
         self._connection, self._key, self._recorder = connection, key, recorder
         self._timeouts = timeouts or Timeouts()
         self._cancelled = cancelled or threading.Event()
@@ -112,6 +114,7 @@ class Client:
             cancelled=cancelled,
             certificates=self._transport.certificates,  # which are read once
             recorder=self._recorder,
+            names=self._names,
         )
 
     @property
@@ -162,13 +165,17 @@ class Client:
         return self._metadata("GET", "/api/version", wire.version)
 
     def installed(self) -> list[wire.InstalledModel]:
-        """Return the models on the server, newest first."""
-        return self._metadata("GET", "/api/tags", wire.installed)
+        """Return the models on the server, newest first; from then on requests use the names that the server lists."""
+        models = self._metadata("GET", "/api/tags", wire.installed)
+        for model in models:
+            self._names.setdefault(wire.full_name(model.name), model.request_name)
+            self._names[wire.full_name(model.request_name)] = model.request_name
+        return models
 
     def digest(self, model: str) -> str:
         """Return the digest of an installed model as it is now, or an empty text where the server does not list it."""
         name = wire.full_name(model)
-        return next((found.digest for found in self.installed() if wire.full_name(found.name) == name), "")
+        return next((found.digest for found in self.installed() if name in found.full_names), "")
 
     def loaded(self) -> list[wire.LoadedModel]:
         """Return the models that are in the server's memory."""
@@ -239,6 +246,9 @@ class Client:
 
     @contextmanager
     def _sent(self, method: str, path: str, request: Any, first: float) -> Iterator[httpx.Response]:
+        model = str(request.get("model", "") if isinstance(request, dict) else getattr(request, "model", ""))
+        if listed := self._names.get(wire.full_name(model)):
+            request = wire.with_model(request, listed)
         content = None if request is None else wire.encode(request)
         if self._http.is_closed:
             raise ConnectionProblem("connection-broken", url=self.address.url, reason=Phrase("closed_here"))
@@ -247,8 +257,7 @@ class Client:
             sent = self._http.build_request(method, path.lstrip("/"), content=content, timeout=timeout)
             response = self._http.send(sent, stream=True)
         try:
-            model = request.get("model", "") if isinstance(request, dict) else getattr(request, "model", "")
-            self._raise_for_status(response, str(model))
+            self._raise_for_status(response, model)
             yield response
         finally:
             response.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -12,8 +12,9 @@ from itertools import islice
 import msgspec
 
 from ollama_magics import messages
-from ollama_magics.errors import AnswerCut, ModelProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.errors import AnswerCut, Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase
+from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import EXTRAS, quote
 from ollama_magics.server.wire import OLDEST_SERVER, InstalledModel, LoadedModel, ModelCard, full_name, version_number
@@ -21,6 +22,8 @@ from ollama_magics.server.wire import OLDEST_SERVER, InstalledModel, LoadedModel
 SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
 _MAX_LISTED = 8  # models that an error names
 _MAX_OFFERED = 3
+_AT_ONCE = _MAX_LISTED + 1  # cards that are requested at the same time; so many as an error needs
+_CARD_SECONDS = 10.0  # for these
 _UNKNOWN = ("", "0", "unknown")
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -33,7 +36,7 @@ class InstalledModels:
         self._host = client.address.host
         self._cards: dict[str, ModelCard] = {}
         self._digests: dict[str, str] = {}
-        self._is_recent = False
+        self._is_listed = self._is_recent = False
         self.server_version = ""  # known after require_recent()
 
     def require_recent(self) -> None:
@@ -49,19 +52,42 @@ class InstalledModels:
         """Return the card of a model; raises ModelProblem with the closest installed names where it is missing."""
         key = full_name(model)
         if key not in self._cards:
+            self._list_once()  # so that the request has the name that the server lists
             try:
-                self._cards[key] = self._client.card(model)
-            except ModelProblem:
-                raise self.missing(model) from None
+                self._cards[key] = card = self._client.card(model)
+            except ModelProblem as refusal:
+                try:
+                    missing = self.missing(model)
+                except (ConnectionProblem, RequestRefused):  # the list is optional
+                    missing = refusal
+                raise missing from None
+            self._require_version(model, card)
         return self._cards[key]
+
+    def _require_version(self, model: str, card: ModelCard) -> None:
+        """Raise RequestRefused where the model says that it needs a newer server."""
+        own = self.server_version
+        if card.requires and own and version_number(card.requires) > version_number(own):
+            said = Phrase("model_requires", version=quote(card.requires), own=own)
+            raise RequestRefused("model-needs-newer-server", status=200, model=model, said=said)
 
     def digest(self, model: str) -> str:
         """Return the digest of a model, 64 hexadecimal digits; empty where the server does not report it."""
-        key = full_name(model)
-        if key not in self._digests:
-            with suppress(OllamaMagicsError):  # optional
-                self._digests = {full_name(found.name): found.digest for found in self._client.installed()}
-        return self._digests.setdefault(key, "")
+        self._list_once()
+        return self._digests.get(full_name(model), "")
+
+    def _list_once(self) -> None:
+        """Read the list of models where it was not read yet; it is optional, some proxies forbid it."""
+        if not self._is_listed:
+            self._is_listed = True
+            with suppress(OllamaMagicsError):
+                self.installed()
+
+    def installed(self) -> list[InstalledModel]:
+        """Return the installed models as they are now, newest first."""
+        models = self._client.installed()
+        self._is_listed, self._digests = True, {name: found.digest for found in models for name in found.full_names}
+        return models
 
     def is_remote(self, model: str) -> bool:
         """Return whether the server sends prompts for the model on to another, as far as is known without a request."""
@@ -86,19 +112,36 @@ class InstalledModels:
         if found:
             error = ModelProblem("model-ambiguous", ability=ability, models=_listed(found), first=found[0])
             raise error.with_repair("model", *found[:_MAX_OFFERED])
-        listing = _listing([short(model.name) for model in self._client.installed()])
-        pull = f"ollama pull {SUGGESTIONS.get(ability, 'llama3.2')}"
+        installed = self.installed()
+        names, pull = [short(model.name) for model in installed], f"ollama pull {SUGGESTIONS.get(ability, 'llama3.2')}"
+        if installed and not any(model.is_local for model in installed):
+            error = ModelProblem("only-cloud-models", host=self._host, models=_listed(names), first=names[0], pull=pull)
+            raise error.with_repair("model", *names[:_MAX_OFFERED])
+        listing = _listing(names)
         raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
 
     def able(self, ability: str, most: int | None = None) -> list[str]:
-        """Return at most so many installed local models with the ability, the smallest first; each may cost a request."""
-        models = sorted((model for model in self._client.installed() if model.is_local), key=lambda model: model.size)
-        able = (short(model.name) for model in models if self.card(model.name).can(ability))
+        """Return at most so many installed local models with the ability, the smallest first.
+
+        A server before 0.30 lists no capabilities, so that each model costs a request, some of which are sent at once.
+        """
+        models = sorted((model for model in self.installed() if model.is_local), key=lambda model: model.size)
+        able = (short(model.name) for model, card in self._cards_of(models) if card and card.can(ability))
         return list(islice(able, most))
+
+    def _cards_of(self, models: Sequence[InstalledModel]) -> Iterator[tuple[InstalledModel, ModelCard | None]]:
+        """Yield each model with what is known of its abilities; None where the server does not tell."""
+        for part in (models[start : start + _AT_ONCE] for start in range(0, len(models), _AT_ONCE)):
+            known = dict(read_cards(self._client, [one for one in part if not self._known_card(one)]))
+            self._cards |= known
+            yield from ((one, self._known_card(one)) for one in part)
+
+    def _known_card(self, model: InstalledModel) -> ModelCard | None:
+        return self._cards.get(full_name(model.name)) or model.card
 
     def missing(self, model: str) -> ModelProblem:
         """Return the error for a model that is not installed, with what is."""
-        names = [short(installed.name) for installed in self._client.installed()]
+        names = [short(installed.name) for installed in self.installed()]
         plain = {_without_separators(name): name for name in names}
         matches = difflib.get_close_matches(_without_separators(model), plain, n=_MAX_OFFERED, cutoff=0.5)
         near = [plain[match] for match in matches]
@@ -110,6 +153,7 @@ class InstalledModels:
         """Drop all cards and digests, since a model may have been pulled or replaced."""
         self._cards.clear()
         self._digests.clear()
+        self._is_listed = False
 
 
 def _without_separators(name: str) -> str:
@@ -140,7 +184,7 @@ class ModelRegistry:
 
     def has(self, model: str) -> bool:
         """Return whether a model is installed, by any of its names; one that names a registry counts as installed."""
-        return "/" in model or any(full_name(one.name) == full_name(model) for one in self.models)
+        return "/" in model or any(full_name(model) in one.full_names for one in self.models)
 
     @property
     def names(self) -> list[str]:
@@ -187,13 +231,31 @@ def read_registry(client: Client, chosen: str) -> Iterator[ModelRegistry]:
     """Yield the registry of a server, first with the card of the chosen model, last with all; raises ConnectionProblem."""
     chosen = full_name(chosen)
     models = tuple(client.installed())
-    registry = ModelRegistry(models, {}, {full_name(one.name): one for one in client.loaded()})
-    for name in sorted((full_name(one.name) for one in models), key=lambda name: name != chosen):
-        with suppress(OllamaMagicsError):  # a model that was removed meanwhile
-            registry = replace(registry, cards={**registry.cards, name: client.card(name)})
-        if name == chosen:
+    loaded: list[LoadedModel] = []
+    with suppress(OllamaMagicsError):  # what is in memory is optional, and some proxies forbid it
+        loaded = client.loaded()
+    listed = {full_name(one.name): card for one in models if (card := one.card)}
+    registry = ModelRegistry(models, listed, {full_name(one.name): one for one in loaded})
+    for part in ([one for one in models if full_name(one.name) == chosen], models):
+        unknown = [one for one in part if full_name(one.name) not in registry.cards]
+        for start in range(0, len(unknown), _AT_ONCE):
+            cards = dict(read_cards(client, unknown[start : start + _AT_ONCE]))
+            registry = replace(registry, cards={**registry.cards, **cards})
+        if part:
             yield registry
-    yield registry
+
+
+def read_cards(client: Client, models: Sequence[InstalledModel]) -> Iterator[tuple[str, ModelCard]]:
+    """Yield (full name, card) of each model, all requested at once, without those that the server does not tell."""
+
+    def request(model: InstalledModel) -> tuple[str, ModelCard] | None:
+        with suppress(OllamaMagicsError, Cancelled):  # removed meanwhile, or forbidden
+            return full_name(model.name), client.card(model.name)
+        return None
+
+    yield from filter(None, in_parallel(models, request, _CARD_SECONDS))
+    if client.is_cancelled:
+        raise Cancelled
 
 
 class PullProgress(msgspec.Struct, frozen=True):

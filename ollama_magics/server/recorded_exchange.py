@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ollama_magics.messages import Joined, Phrase
+from ollama_magics.server.wire import full_name
 
 INTERRUPTED, ABANDONED = "interrupted", "left"
 # Fields that no module reads: paths on the server, times that would differ in each recording, and most of the bytes.
@@ -38,8 +39,11 @@ class Exchange(msgspec.Struct, omit_defaults=True):
 
     @property
     def key(self) -> str:
-        """A text that is the same for equal requests."""
-        return f"{self.method} {self.path} {_CANONICAL.encode(self.request)}"
+        """A text that is the same for equal requests; ``m`` and ``m:latest`` are the same model."""
+        request = self.request
+        if isinstance(request, dict) and isinstance(model := request.get("model"), str):
+            request = {**request, "model": full_name(model)}
+        return f"{self.method} {self.path} {_CANONICAL.encode(request)}"
 
 
 def new_exchange(method: str, path: str, body: bytes, secrets: Iterable[bytes]) -> Exchange:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -82,15 +83,39 @@ class Chunk(msgspec.Struct, frozen=True):
         return (self.message.tool_calls if self.message else None) or []
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what is larger cannot be divided
+
+
 class InstalledModel(msgspec.Struct, frozen=True):
     """One entry of /api/tags; ``size`` is in bytes on disk, ``details`` is as the server sends it."""
 
     name: str
-    size: int = 0
+    size: _Count = 0
     digest: str = ""
     remote_host: str | None = None
     capabilities: list[str] | None = None  # newer servers only
     details: Any = None  # {parameter_size, quantization_level, …}, unchecked
+    model: str = ""  # what requests call it, where that differs from its name
+
+    @property
+    def request_name(self) -> str:
+        """The name that requests to this server use."""
+        return self.model or self.name
+
+    @property
+    def full_names(self) -> set[str]:
+        """The names that mean the model, as servers compare them."""
+        return {full_name(self.name), full_name(self.request_name)}
+
+    @property
+    def card(self) -> ModelCard | None:
+        """What the entry says of the model, or None where it lists no capabilities, as before version 0.30."""
+        if self.capabilities is None:
+            return None
+        details = self.details if isinstance(self.details, dict) else {}
+        family = str(details.get("family", ""))
+        figures = {f"{family}.{name}": details.get(name) for name in ("context_length", "embedding_length")}
+        return ModelCard(self.capabilities, {"general.architecture": family, **figures}, self.remote_host)
 
     @property
     def is_local(self) -> bool:
@@ -103,9 +128,9 @@ class LoadedModel(msgspec.Struct, frozen=True):
     """One entry of /api/ps; sizes are in bytes, ``context_length`` is the number of tokens it was loaded with, or 0."""
 
     name: str
-    size: int = 0
-    size_vram: int = 0
-    context_length: int = 0
+    size: _Count = 0
+    size_vram: _Count = 0
+    context_length: _Count = 0
 
 
 class ModelCard(msgspec.Struct, frozen=True):
@@ -116,6 +141,7 @@ class ModelCard(msgspec.Struct, frozen=True):
     remote_host: str | None = None
     template: str = ""
     renderer: str = ""
+    requires: str = ""  # the oldest version of Ollama that runs it, or empty
 
     @property
     def context_length(self) -> int | None:
@@ -144,12 +170,8 @@ class Embeddings(msgspec.Struct, frozen=True):
     embeddings: list[list[float]] | None = None
 
 
-class _Tags(msgspec.Struct, frozen=True):
-    models: list[InstalledModel] | None
-
-
-class _Loaded(msgspec.Struct, frozen=True):
-    models: list[LoadedModel] | None
+class _Models(msgspec.Struct, frozen=True):
+    models: list[msgspec.Raw] | None
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -157,9 +179,7 @@ class _Version(msgspec.Struct, frozen=True):
 
 
 _Struct = TypeVar("_Struct")
-_DECODERS: dict[type[Any], Any] = {
-    kind: msgspec.json.Decoder(kind) for kind in (Chunk, ModelCard, Embeddings, _Tags, _Loaded, _Version)
-}
+_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (Chunk, ModelCard, Embeddings, _Models, _Version)}
 
 
 def chunk(line: bytes) -> Chunk:
@@ -172,12 +192,12 @@ def chunk(line: bytes) -> Chunk:
 
 def installed(body: Body) -> list[InstalledModel]:
     """Return the models of an /api/tags answer."""
-    return _decoded(body, _Tags).models or []
+    return _entries(body, InstalledModel)
 
 
 def loaded(body: Body) -> list[LoadedModel]:
     """Return the models of an /api/ps answer."""
-    return _decoded(body, _Loaded).models or []
+    return _entries(body, LoadedModel)
 
 
 def card(body: Body) -> ModelCard:
@@ -205,6 +225,34 @@ def full_name(name: str) -> str:
     """Return the name as servers compare it: lower case, with its tag."""
     lower = name.strip().lower()
     return lower if ":" in lower.rpartition("/")[2] else f"{lower}:latest"
+
+
+def _entries(body: Body, kind: type[_Struct]) -> list[_Struct]:
+    """Return the entries of a list of models, of odd ones what can be used; raises RequestRefused where none can be."""
+    entries = _decoded(body, _Models).models or []
+    found = list(filter(None, (_entry(entry, kind) for entry in entries)))
+    if entries and not found:
+        raise unreadable(body, "none of its models has a name")
+    return found
+
+
+def _entry(entry: msgspec.Raw, kind: type[_Struct]) -> _Struct | None:
+    """Return one entry without the fields that have another type than Ollama's, or None where it has no name."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(entry, type=kind)
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
+        fields = msgspec.json.decode(entry)
+        fields["name"] = fields.get("name") or fields.get("model")
+        return msgspec.convert({name: value for name, value in fields.items() if _fits(name, value, kind)}, kind)
+    return None
+
+
+def _fits(name: str, value: Any, kind: type[Any]) -> bool:
+    try:
+        msgspec.convert({"name": "m", name: value}, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _decoded(body: Body, kind: type[_Struct]) -> _Struct:
@@ -260,6 +308,7 @@ class GenerateRequest(_ModelRequest, frozen=True, kw_only=True):
     suffix: str | msgspec.UnsetType = msgspec.UNSET
     system: str | msgspec.UnsetType = msgspec.UNSET
     images: tuple[str, ...] = ()
+    raw: bool | msgspec.UnsetType = msgspec.UNSET  # without the model's template
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -296,6 +345,11 @@ def embed_request(  # noqa: PLR0913 - one for each field
 def is_buffered(request: ChatRequest | GenerateRequest) -> bool:
     """Whether the server may hold text back until it is complete, as it does with tool calls and formats."""
     return request.format is not msgspec.UNSET or (isinstance(request, ChatRequest) and request.tools is not msgspec.UNSET)
+
+
+def with_model(request: Any, model: str) -> Any:
+    """Return the request with another name of its model."""
+    return {**request, "model": model} if isinstance(request, dict) else msgspec.structs.replace(request, model=model)
 
 
 def encode(request: msgspec.Struct | Mapping[str, Any]) -> bytes:

@@ -97,6 +97,7 @@ class Session:
         self._rows: RowStore | None = None
         self._cancelled, self._owned = threading.Event(), ExitStack()
         self.recording: Recorder | None = None  # writes every exchange to a file, or replays it
+        self.label_letters: dict[str, str] = {}  # by the digest of a model: the letters that are one token each
         self.others: dict[Any, Session] = {}  # for other addresses, see integrations/remote_session.py; closed with this one
 
     # Where and in which language.

@@ -42,7 +42,7 @@ def test_a_chat_is_asked_for_at_its_first_look(stand_in: FakeServer) -> None:
 def test_a_chat_can_be_read_as_it_comes() -> None:
     """Piece by piece, and whole in the end."""
     reply = om.chat("repeat after me: one two three")
-    assert "".join(piece.text for piece in reply) == reply.text == "one two three"
+    assert "".join(reply) == reply.text == "one two three"
     assert reply.complete
 
 

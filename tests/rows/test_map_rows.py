@@ -70,7 +70,7 @@ def test_fields_become_typed_columns() -> None:
 
 def test_no_rows_are_an_error_before_the_first_request() -> None:
     """As are data that have no rows."""
-    nothing: list[Any] = [[], {}, "text", 5, None]
+    nothing: tuple[Any, ...] = ([], {}, "text", 5, None)
     for data in nothing:
         with pytest.raises(om.RowsProblem):
             om.map(data, "Say {{item}}")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+import ollama_magics as om
 from ollama_magics.errors import ModelProblem, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels, ModelRegistry, read_registry
-from ollama_magics.server.wire import InstalledModel, LoadedModel
-from tests.faults import FaultServer, Serve, Step, whole
+from ollama_magics.server.wire import ChatRequest, InstalledModel, LoadedModel, embed_request, embeddings
+from tests.faults import FaultServer, Serve, Step, fine, whole
 from tests.faults.connection import Connection
 
 Connect = Callable[..., Client]
@@ -111,8 +113,8 @@ def test_a_missing_model_is_named_with_similar_names(connect: Connect) -> None:
         error = problem(lambda: InstalledModels(connect(server.url)).choose("lama3.2", "completion"))
     assert (error.code, error.what) == ("model-missing", "lama3.2 is not installed on 127.0.0.1.")
     assert "llama3.2, gemma3:4b, all-minilm" in error.how_we_know
-    assert error.remedy.splitlines()[0] == "ollama pull lama3.2"
-    assert error.remedy.endswith("or use -m llama3.2   ·   for the notebook: %ollama_config --model llama3.2")
+    assert error.remedy.splitlines()[0].endswith("%ollama_config --model llama3.2")
+    assert error.remedy.splitlines()[-1].endswith("ollama pull lama3.2")
     assert error.repairs == (("model", "llama3.2"),)
 
 
@@ -139,10 +141,10 @@ def test_a_card_is_requested_once_for_all_spellings(connect: Connect) -> None:
         models.card("llama3.2")
         models.card("llama3.2:latest")
         models.card(" Llama3.2")
-        assert server.paths() == ["/api/show"]
+        assert server.paths() == ["/api/tags", "/api/show"]
         models.forget()
         models.card("llama3.2")
-        assert server.paths() == ["/api/show"] * 2
+        assert server.paths() == ["/api/tags", "/api/show"] * 2
 
 
 def test_an_old_server_is_refused_and_the_version_requested_once(connect: Connect) -> None:
@@ -168,6 +170,7 @@ SLIPS = {
 }
 
 
+@pytest.mark.finding("C23")
 @pytest.mark.parametrize(("typed", "meant"), SLIPS.items())
 def test_a_mistyped_name_is_answered_with_the_right_one(connect: Connect, typed: str, meant: str) -> None:
     """Whatever stands for the colon, in any case, with the registry before it."""
@@ -178,7 +181,7 @@ def test_a_mistyped_name_is_answered_with_the_right_one(connect: Connect, typed:
     }
     with FaultServer(having(there)) as server:
         error = InstalledModels(connect(server.url)).missing(typed)
-    assert f"or use -m {meant} " in error.remedy
+    assert f"%ollama_config --model {meant}\n" in error.remedy
 
 
 DETAILS = {"parameter_size": "4.3B", "quantization_level": "Q4_K_M"}
@@ -215,3 +218,161 @@ def test_the_registry_is_read_with_the_chosen_model_first(connect: Connect, stan
     assert first.able("embedding") == ["sandbox-chat", "sandbox-embed", "sandbox-think", "sandbox-tools"]  # three may be
     assert last.has("SANDBOX-CHAT")
     assert not last.has("sandbox")
+
+
+# Names: those of requests are the server's own, those on the screen are short.
+
+# typed, the entry of /api/tags, the name in requests; Open WebUI gives servers behind it a prefix, and ollama.com uses no tags
+NAMES = [
+    ("llama3.2", {"name": "llama3.2:latest", "model": "llama3.2:latest"}, "llama3.2:latest"),
+    ("Llama3.2:LATEST", {"name": "llama3.2:latest", "model": "llama3.2:latest"}, "llama3.2:latest"),
+    ("parrot", {"name": "Parrot:latest"}, "Parrot:latest"),
+    ("llama3.2", {"name": "llama3.2:latest", "model": "gpu.llama3.2:latest"}, "gpu.llama3.2:latest"),
+    ("gpu.llama3.2", {"name": "llama3.2:latest", "model": "gpu.llama3.2:latest"}, "gpu.llama3.2:latest"),
+    ("glm-4.6", {"name": "glm-4.6", "model": "glm-4.6"}, "glm-4.6"),
+    ("hf.co/a/B-GGUF", {"name": "hf.co/a/B-GGUF:latest", "model": "hf.co/a/B-GGUF:latest"}, "hf.co/a/B-GGUF:latest"),
+    ("not-listed", {"name": "other:latest"}, "not-listed"),
+]
+
+
+@pytest.mark.finding("C3")
+@pytest.mark.parametrize(("typed", "entry", "name"), NAMES)
+def test_requests_use_the_name_that_the_server_lists(connect: Connect, typed: str, entry: dict[str, str], name: str) -> None:
+    """In /api/show, chat, embeddings and pulls, also over a sibling's connection."""
+    with FaultServer(fine(tags=whole({"models": [entry]}))) as server:
+        client = connect(server.url)
+        assert InstalledModels(client).choose(typed, "completion") == typed
+        sibling = client.sibling(threading.Event())
+        assert [chunk.done for chunk in sibling.chat(ChatRequest(model=typed, messages=()))] == [True]
+        assert client.embed(embed_request(typed, ["a"]), embeddings) == [[1.0, 2.0]]
+        sibling.close()
+        sent = {request.path: json.loads(request.body)["model"] for request in server.requests if request.body}
+    assert sent == dict.fromkeys(["/api/show", "/api/chat", "/api/embed"], name)
+
+
+def test_a_list_that_is_forbidden_leaves_the_typed_name(connect: Connect) -> None:
+    """It is read once; the error of a missing model is then the server's own."""
+    forbidden, missing = whole({"error": "no"}, status=403), whole({"error": "model 'x' not found"}, status=404)
+    with FaultServer(fine(tags=forbidden)) as server:
+        models = InstalledModels(connect(server.url))
+        assert (models.choose("m", "completion"), models.digest("m"), models.choose("n", "vision")) == ("m", "", "n")
+        assert server.paths() == ["/api/tags", "/api/show", "/api/show"]
+    with FaultServer(fine(tags=forbidden, show=missing)) as server:
+        assert problem(lambda: InstalledModels(connect(server.url)).card("x")).code == "model-missing"
+
+
+# Side requests: /api/ps, odd entries, the cards of other models.
+
+ODD_PS = {
+    "forbidden": whole({"error": "no"}, status=403),
+    "a page": whole(b"<html>", kind="text/html"),
+    "unknown": whole(b"404 page not found", status=404, kind="text/plain"),
+    "broken": whole({"error": "boom"}, status=500),
+    "of another form": whole({"models": 7}),
+    "with odd entries": whole({"models": [7, {"name": None}, {"size": 1}]}),
+}
+
+
+@pytest.mark.finding("C4")
+@pytest.mark.parametrize("ps", ODD_PS.values(), ids=ODD_PS)
+def test_what_is_in_memory_is_optional(connect: Connect, monkeypatch: pytest.MonkeyPatch, ps: list[Step]) -> None:
+    """The list of models, the panel's registry and a chat go on without it."""
+    monkeypatch.setenv("LANG", "C")
+    with FaultServer(fine(ps=ps)) as server:
+        *_, registry = read_registry(connect(server.url), "m")
+        assert (registry.names, registry.loaded, list(registry.cards)) == (["m"], {}, ["m:latest"])
+        om.configure(base_url=server.url, model="m")
+        assert om.models() == [{"name": "m:latest", "size": 1, "loaded": False}]
+        assert om.chat("Hi").text == "Hello"
+
+
+@pytest.mark.finding("C4", "C24")
+def test_an_odd_entry_leaves_the_others(connect: Connect) -> None:
+    """Fields of another type are left out, and entries without a name."""
+    entries = [
+        {"name": "a:latest", "size": "", "digest": "", "capabilities": ""},  # as llama.cpp writes them
+        {"model": "b:latest", "size": 10**400, "details": [], "remote_host": 7},
+        {"name": None, "model": "c:latest", "size": None},
+        {"size": 1},
+        {"name": 7},
+        {},
+        7,
+        None,
+        [],
+        {"name": "d:latest", "size": 5},
+    ]
+    with FaultServer(fine(tags=whole({"models": entries}))) as server:
+        found = connect(server.url).installed()
+    assert [(one.name, one.size) for one in found] == [("a:latest", 0), ("b:latest", 0), ("c:latest", 0), ("d:latest", 5)]
+
+
+# Many models
+
+MANY = [{"name": f"model-{number}:latest", "size": number} for number in range(58)]
+EMBEDS = {"name": "all-minilm:latest", "size": 99}
+LISTED = {"family": "bert", "context_length": 512, "embedding_length": 384}
+
+
+@pytest.mark.finding("C9", "F7")
+def test_capabilities_of_the_list_save_requests(connect: Connect, record_property: Callable[[str, object], None]) -> None:
+    """59 models cost one request where the server lists what they can, and else one each, a few at once."""
+    models = [{**one, "capabilities": ["completion"], "details": {"family": "llama"}} for one in MANY]
+    newer = [*models, {**EMBEDS, "capabilities": ["embedding"], "details": LISTED}]
+    with FaultServer(fine(tags=whole({"models": newer}))) as server:
+        client = connect(server.url)
+        assert InstalledModels(client).choose("", "embedding") == "all-minilm"
+        *_, registry = read_registry(client, "")
+        assert registry.able("embedding") == ["all-minilm"]
+        card = registry.card("all-minilm")
+        assert card
+        assert (card.context_length, card.embedding_length, card.can("vision")) == (512, 384, False)
+        assert server.paths() == ["/api/tags", "/api/tags", "/api/ps"]
+    named: Any = {one["name"]: (one["size"], ["completion"]) for one in MANY} | {"all-minilm:latest": (99, ["embedding"])}
+    with FaultServer(having(named)) as server:
+        client = connect(server.url)
+        assert InstalledModels(client).choose("", "embedding") == "all-minilm"
+        older = server.paths().count("/api/show")
+        assert (older, server.paths().count("/api/tags")) == (59, 1)
+        assert 1 < server.accepted <= 10  # connections at once
+    record_property("figure", f"59 models: 0 cards from a newer server, {older} from an older one")
+
+
+@pytest.mark.finding("C9")
+def test_a_model_whose_card_cannot_be_read_is_passed_over(connect: Connect) -> None:
+    """Removed meanwhile, or forbidden; the others are chosen from."""
+    named: Any = {"all-minilm:latest": (99, ["embedding"])}
+    listed = whole({"models": [*MANY[:5], EMBEDS]})
+    shown: Any = [Serve({"/api/version": whole({"version": "0.24.0"}), "/api/tags": listed, "/api/show": [Show(named)]})]
+    with FaultServer(shown) as server:
+        assert InstalledModels(connect(server.url)).choose("", "embedding") == "all-minilm"
+
+
+@pytest.mark.finding("C21")
+@pytest.mark.parametrize("ability", ["completion", "embedding", "vision"])
+def test_only_cloud_models_are_named_as_such(connect: Connect, ability: str) -> None:
+    """None is chosen by itself, since prompts would leave the server; a local one among them is."""
+    cloud = [{"name": "gpt-oss:120b-cloud", "size": 384}, {"name": "glm-5:cloud"}, {"name": "k2", "remote_host": "https://x"}]
+    with FaultServer(fine(tags=whole({"models": cloud}))) as server:
+        error = problem(lambda: InstalledModels(connect(server.url)).choose("", ability))
+    assert (error.code, error.repairs[0]) == ("only-cloud-models", ("model", "gpt-oss:120b-cloud"))
+    assert "gpt-oss:120b-cloud, glm-5:cloud, k2" in error.how_we_know
+    assert "%ollama_config --model gpt-oss:120b-cloud" in error.remedy
+    with FaultServer(fine(tags=whole({"models": [*cloud, {"name": "m:latest"}]}))) as server:
+        assert InstalledModels(connect(server.url)).choose("", "completion") == "m"
+
+
+@pytest.mark.finding("C24")
+@pytest.mark.parametrize(("requires", "accepted"), [("", True), ("0.24.0", True), ("0.9.1", True), ("0.30.0", False)])
+def test_a_model_that_requires_a_newer_server_says_so(connect: Connect, requires: str, accepted: bool) -> None:  # noqa: FBT001
+    """Before anything is sent to it."""
+    with FaultServer(fine(show=whole({"capabilities": ["completion"], "requires": requires}))) as server:
+        models = InstalledModels(connect(server.url))
+        models.require_recent()
+        if accepted:
+            assert models.choose("m", "completion") == "m"
+            return
+        with pytest.raises(RequestRefused) as caught:
+            models.choose("m", "completion")
+    assert caught.value.code == "model-needs-newer-server"
+    assert "0.30.0" in caught.value.how_we_know
+    assert "0.24.0" in caught.value.how_we_know

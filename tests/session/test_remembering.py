@@ -316,7 +316,7 @@ def test_the_model_of_the_cut_answer_goes_on(session: Session, stand_in: FakeSer
     assert session.ask(Prompt("never stop", model="sandbox-think", overrides={"max_tokens": 20})).text
     assert session.ask(Prompt("", go_on=True, overrides={"max_tokens": 4})).text
     body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
-    assert (body["model"], body["think"]) == ("sandbox-think", False)
+    assert (body["model"], body["think"]) == ("sandbox-think:latest", False)
 
 
 def test_there_must_be_an_answer_to_go_on_with(session: Session) -> None:

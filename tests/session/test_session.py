@@ -280,7 +280,7 @@ def test_the_embedding_model_comes_from_the_form_or_is_the_only_one(
 ) -> None:
     """Its own field, or the model if that is its type."""
     assert open_session(base_url=stand_in.url, **values).embed(["a", "b"]).shape == (2, 256)
-    assert sent(stand_in, "/api/embed")[0]["model"] == "sandbox-embed"
+    assert sent(stand_in, "/api/embed")[0]["model"] == "sandbox-embed:latest"
 
 
 def test_a_chat_model_does_not_embed(session: Session, stand_in: FakeServer) -> None:

@@ -8,6 +8,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from IPython.display import display
+
+from ollama_magics.notebook.input_transforms import LastStatement
+from ollama_magics.render.shown_once import ShownOnce, hide_while
+
 if TYPE_CHECKING:
     from ollama_magics.notebook.display.screens import Screen
     from ollama_magics.session.session import ServerStatus
@@ -38,3 +43,35 @@ def open_screen(  # noqa: PLR0913 - each its own matter, by name
     from ollama_magics.notebook.display.terminal import Terminal  # noqa: PLC0415 - brings in rich
 
     return Terminal(line)
+
+
+class ShownValues:
+    """Hides what a cell has shown where it is also the value of that cell; ``display()`` and a name on the last line show it."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._values: list[ShownOnce] = []
+
+    def add(self, value: ShownOnce, *, quiet: bool = False) -> None:
+        """Hide the value until the cell is done; one that is ``quiet``, so not shown, only where the magic is the last line."""
+        transformers = self._shell.ast_transformers
+        last = next((found.kind for found in transformers if isinstance(found, LastStatement)), "")
+        if last == "magic" or (last != "name" and not quiet):
+            self._values.append(value)
+            hide_while(value, _is_value_of_cell)
+
+    def forget(self, *_: Any) -> None:
+        """Let all values show themselves again: their cell is done."""
+        for value in self._values:
+            hide_while(value, None)
+        self._values.clear()
+
+
+def _is_value_of_cell() -> bool:
+    """Return whether a value is asked to show itself by something else than display()."""
+    frame = sys._getframe()  # noqa: SLF001 - IPython does not say who asks
+    while frame.f_back:
+        frame = frame.f_back
+        if frame.f_code is display.__code__:
+            return False
+    return True

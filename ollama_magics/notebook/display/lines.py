@@ -15,6 +15,7 @@ from ollama_magics.settings import form
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.conversation import Turn
+    from ollama_magics.notebook.display import ShownValues
 
 _MOST_NAMED = 10  # rows in one line
 _LONGEST = 160  # characters of a text
@@ -29,10 +30,11 @@ def _shown_value(name: str, value: str, language: str) -> str:
     return messages.format_fact(form.shown_on_line(name, value), language)
 
 
-def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any) -> Any:
+def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any, shown: ShownValues) -> Any:
     """Return the report of a check, which is shown while it runs.
 
-    ``run`` makes the check and calls its argument with each state of the report. With OLLAMA_MAGICS_STREAM=off nothing is shown.
+    ``run`` makes the check and calls its argument with each state of the report; ``shown`` then gets the report. With
+    OLLAMA_MAGICS_STREAM=off nothing is shown.
     """
     if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
         return run(lambda _: None)
@@ -55,7 +57,7 @@ def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any) -> Any:
         handle = display({"text/plain": "…"}, raw=True, display_id=True)
         report = run(paint)
         paint(report)
-    report.painted = True
+    shown.add(report)
     return report
 
 

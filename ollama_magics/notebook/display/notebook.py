@@ -34,7 +34,7 @@ class _GrowingAnswer:
 
     def stream(self) -> Iterator[bool]:
         """Ask for it, and yield whenever there is something new to show: True where that cannot wait."""
-        return (self.has_new_calls() for _ in self._reply if self._exchange.begun)
+        return (self.has_new_calls() for _ in self._reply.chunks() if self._exchange.begun)
 
     def has_new_calls(self) -> bool:
         """Whether functions were called or have returned since the last time: the user may be asked, or a function be slow."""
@@ -56,7 +56,7 @@ class _GrowingAnswer:
 
     def text_html(self) -> str:
         """Return the HTML of the text so far; data is no Markdown."""
-        return "" if self._exchange.context.schema else self._markup.html(self._exchange.partial_text)
+        return "" if self._exchange.value.is_expected else self._markup.html(self._exchange.partial_text)
 
     def output(self) -> answer.Output | None:
         if self.waits and not self._reply.complete:

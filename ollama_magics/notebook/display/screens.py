@@ -82,7 +82,7 @@ class Quiet:
 
     def show(self, shown: Reply | Replies) -> None:
         """Ask for it to its end."""
-        for _ in shown.stream() if isinstance(shown, Replies) else shown:
+        for _ in shown.stream() if isinstance(shown, Replies) else shown.chunks():
             pass
 
 
@@ -122,7 +122,7 @@ class ForwardScreen(ABC):
     def show(self, shown: Reply | Replies) -> None:
         """Ask for it, and write while it comes; the end of the last answer is written when the screen is left."""
         self._shown = shown
-        for place in shown.stream() if isinstance(shown, Replies) else (0 for _ in shown):
+        for place in shown.stream() if isinstance(shown, Replies) else (0 for _ in shown.chunks()):
             reply = shown[place] if isinstance(shown, Replies) else shown
             if place != self._place:
                 self._end()

@@ -77,12 +77,12 @@ class Terminal(ForwardScreen):
             self._take(exchange)
             if calls:
                 self._print_rest()
-            elif exchange.context.schema is None:
+            elif not exchange.value.is_expected:
                 self._print_finished()
             if not self._text:
                 open_end: RenderableType = _dim(self._thoughts)
             else:
-                open_end = _markdown(self._text) if exchange.context.schema is None else Text(self._text)
+                open_end = _markdown(self._text) if not exchange.value.is_expected else Text(self._text)
             self._live.update(_Tail(open_end), refresh=True)
         self._due = time.monotonic() + _FASTEST
 
@@ -97,7 +97,7 @@ class Terminal(ForwardScreen):
         with self._lock:
             self._is_waiting = False
             self._take(exchange)
-            if exchange.context.schema is None:
+            if not exchange.value.is_expected:
                 self._print_rest()
             else:
                 self._print(self._thoughts + self._cleaned_thoughts.rest(), "")

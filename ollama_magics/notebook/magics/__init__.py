@@ -19,8 +19,9 @@ def register(shell: Any) -> None:
     shell.register_magics(*_MAGICS)
     shell.configurables.append(form.shared())
     for kind in _PAINTING:
-        shell.events.register("post_run_cell", _of(shell, kind).forget_painted)
+        shell.events.register("post_run_cell", _of(shell, kind).shown.forget)
     shell.input_transformer_manager.token_transformers.append(input_transforms.QuestionMarkPrompt)
+    shell.ast_transformers.append(input_transforms.LastStatement())
     if getattr(shell, "kernel", None) is None:  # a notebook shows no "Out" where there is nothing in it
         shell.ast_transformers.append(input_transforms.StatementMagic())
     shell.input_transformer_manager.cleanup_transforms.append(input_transforms.add_empty_body)
@@ -29,7 +30,7 @@ def register(shell: Any) -> None:
 def unregister(shell: Any) -> None:
     """Remove all of it from the shell and close the session."""
     for painting in _PAINTING:
-        shell.events.unregister("post_run_cell", _of(shell, painting).forget_painted)
+        shell.events.unregister("post_run_cell", _of(shell, painting).shown.forget)
     for kind in _MAGICS:
         magics = shell.magics_manager.registry.pop(kind.__name__)
         shell.configurables.remove(magics)  # IPython's Magics adds itself
@@ -37,9 +38,8 @@ def unregister(shell: Any) -> None:
             for name in names:
                 shell.magics_manager.magics[line_or_cell].pop(name, None)
     shell.input_transformer_manager.token_transformers.remove(input_transforms.QuestionMarkPrompt)
-    shell.ast_transformers[:] = [
-        found for found in shell.ast_transformers if not isinstance(found, input_transforms.StatementMagic)
-    ]
+    ours = (input_transforms.LastStatement, input_transforms.StatementMagic)
+    shell.ast_transformers[:] = [found for found in shell.ast_transformers if not isinstance(found, ours)]
     shell.input_transformer_manager.cleanup_transforms.remove(input_transforms.add_empty_body)
     shell.configurables.remove(form.shared())
     if form.shared().session is not None:

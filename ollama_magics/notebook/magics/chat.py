@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import StdinNotImplementedError
@@ -38,7 +36,7 @@ class ChatMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.shell: Any = shell
-        self._painted: list[Callable[[], None]] = []  # each lets one reply show itself again
+        self.shown = display.ShownValues(shell)
 
     @no_var_expand
     @line_cell_magic
@@ -50,8 +48,7 @@ class ChatMagics(Magics):
         one, complete or not, is _ollama. {{name}} in the prompt is replaced by the value of the variable.
         """
         with localized_errors() as session:
-            from ollama_magics.conversation.reply import mark_shown  # noqa: PLC0415 - brings in the renderer
-            from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - as above
+            from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - brings in the renderer
 
             options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
             arguments.refuse_both(options)
@@ -67,8 +64,7 @@ class ChatMagics(Magics):
             language, raw, quiet = session.language, options.raw, options.quiet
             with display.open_screen(self.shell, model, language, session.watch, raw=raw, quiet=quiet) as screen:
                 self.shell.user_ns["_ollama"] = reply = self._reply(session, options, text)
-                mark_shown(reply)
-                self._painted.append(partial(mark_shown, reply, shown=False))
+                self.shown.add(reply, quiet=quiet)
                 with reply:
                     screen.show(reply)
 
@@ -143,12 +139,6 @@ class ChatMagics(Magics):
         if word.lower().startswith(("http://", "https://")):
             return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
         return session.pictures_at(word)
-
-    def forget_painted(self, *_: Any) -> None:
-        """Let replies show themselves again once their cell is done."""
-        for allow in self._painted:
-            allow()
-        self._painted.clear()
 
 
 def _text(value: Any, setting: str) -> str:

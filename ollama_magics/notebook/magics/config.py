@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -15,7 +16,7 @@ from ollama_magics.errors import Interrupted, SettingError
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.notebook import arguments, localized_errors
 from ollama_magics.notebook.arguments import check_options, config_options
-from ollama_magics.notebook.display import lines
+from ollama_magics.notebook.display import ShownValues, lines
 from ollama_magics.secret import BULLETS
 from ollama_magics.settings import form
 
@@ -82,7 +83,7 @@ class FormMagics(Magics):
         super().__init__(shell)
         self.shell: Any = shell
         self.settings = form.shared()
-        self._painted: list[CheckReport] = []
+        self.shown = ShownValues(shell)
 
     @no_var_expand
     @line_magic
@@ -136,14 +137,8 @@ class FormMagics(Magics):
             try:
                 if options.json:
                     return session.check(deep=options.deep).shown_as_json()
-                report: CheckReport = lines.watch_check(lambda paint: session.check(paint, deep=options.deep), self.shell)
+                check = partial(session.check, deep=options.deep)
+                report: CheckReport = lines.watch_check(check, self.shell, self.shown)
             except KeyboardInterrupt:
                 raise Interrupted(code="interrupted-check") from None
-            self._painted.append(report)
             return report
-
-    def forget_painted(self, *_: Any) -> None:
-        """Let reports show themselves again: the cell that painted them is done."""
-        for report in self._painted:
-            report.painted = False
-        self._painted.clear()

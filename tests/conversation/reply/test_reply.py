@@ -11,11 +11,12 @@ from PIL import Image
 from ollama_magics.conversation.conversation import Conversation, Place, Turn
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.image_sources import collect
-from ollama_magics.conversation.replies import Replies
-from ollama_magics.conversation.reply import Reply, answer_view, exchange_of, mark_shown
+from ollama_magics.conversation.replies import Replies, column_view
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.conversation.tools import ToolCall
 from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
 from ollama_magics.render.answer import answer_output
+from ollama_magics.render.shown_once import hide_while
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message, chunk
 from tests import faults
 
@@ -82,7 +83,7 @@ def finished(*pieces: Chunk | BaseException, **context: Any) -> Reply:
 def stop_after_one_piece(reply: Reply, error: BaseException) -> None:
     """Read one piece, as a display does, and raise the error there."""
     with reply:
-        for _ in reply:
+        for _ in reply.chunks():
             raise error
 
 
@@ -91,6 +92,7 @@ HELLO = (piece("Hel"), piece("lo"), piece(**LAST))
 
 PUBLIC = [
     *(
+        "chunks",
         "close",
         "complete",
         "done_reason",
@@ -130,27 +132,62 @@ def test_no_request_is_sent_before_the_text_is_read() -> None:
     reply = Reply(REQUEST, server.chat)
     assert (exchange_of(reply).partial_text, reply.complete, server.requests) == ("", False, 0)
     assert "not asked yet" in repr(reply)
-    assert reply._repr_mimebundle_() == {"text/plain": repr(reply)}
     assert (reply.text, reply.text, str(reply)) == ("Hello",) * 3
     assert (server.requests, server.closed, reply.complete) == (1, True, True)
 
 
-def test_a_reply_is_read_piece_by_piece_and_once() -> None:
-    """A second loop continues where the first stopped."""
-    server = Server(*HELLO)
+@pytest.mark.finding("B12")
+def test_a_reply_yields_its_text_in_pieces_and_is_read_once() -> None:
+    """Every loop begins at the start of the text; the server is asked once."""
+    server = Server(piece("Hel"), piece(message={"content": "", "thinking": "Hm"}), piece("lo"), piece(**LAST))
     reply = Reply(REQUEST, server.chat)
     for one in reply:
-        assert one.text == exchange_of(reply).partial_text == "Hel"
+        assert one == exchange_of(reply).partial_text == "Hel"
         break
-    assert [one.text for one in reply] == ["lo", ""]
-    assert list(reply) == []
-    assert (server.requests, reply.text) == (1, "Hello")
+    assert [list(reply), list(reply), "".join(reply)] == [["Hel", "lo"], ["Hel", "lo"], "Hello"]
+    assert (server.requests, reply.text, reply.thinking) == (1, "Hello", "Hm")
+    assert list(reply.chunks()) == []
+
+
+@pytest.mark.finding("B12")
+def test_chunks_are_what_the_server_sent_and_come_once() -> None:
+    """A second loop goes on where the first stopped."""
+    reply = reply_of(*HELLO)
+    assert next(reply.chunks()) is HELLO[0]
+    assert list(reply.chunks()) == list(HELLO[1:])
+    assert list(reply.chunks()) == []
+
+
+@pytest.mark.finding("B12")
+def test_a_reply_behaves_like_its_text() -> None:
+    """Each of them asks once; only bool() asks nothing, and is true for an empty answer, too."""
+    assert ["ell" in reply_of(*HELLO), "x" in reply_of(*HELLO), len(reply_of(*HELLO)), str(reply_of(*HELLO))] == [
+        True, False, 5, "Hello",
+    ]  # fmt: skip
+    server = Server(piece(**LAST))
+    reply = Reply(REQUEST, server.chat)
+    assert (bool(reply), server.requests) == (True, 0)
+    assert (len(reply), list(reply), bool(reply), server.requests) == (0, [], True, 1)
+
+
+@pytest.mark.finding("B12")
+@pytest.mark.parametrize("error", [AnswerCut("stream-incomplete"), RequestRefused("request-refused", status=500, said="x")])
+def test_after_an_error_the_pieces_so_far_are_there(error: Exception) -> None:
+    """The error is raised where the stream ends, once; the connection is closed."""
+    server = Server(piece("Hel"), piece("lo"), error)
+    reply = Reply(REQUEST, server.chat)
+    pieces = iter(reply)
+    assert [next(pieces), next(pieces)] == ["Hel", "lo"]
+    with pytest.raises(type(error)):
+        next(pieces)
+    assert (list(reply), reply.text, server.closed) == (["Hel", "lo"], "Hello", True)
+    assert (reply.complete, server.requests) == (False, 1)
 
 
 def test_text_while_streaming_is_what_has_come() -> None:
     """Inside of a loop it reads nothing ahead."""
     reply = reply_of(*HELLO)
-    assert [reply.text for _ in reply] == ["Hel", "Hello", "Hello"]
+    assert [reply.text for _ in reply.chunks()] == ["Hel", "Hello", "Hello"]
 
 
 def test_figures_of_the_server_become_stats() -> None:
@@ -254,7 +291,7 @@ def test_a_cut_answer_is_kept_as_cut_and_once() -> None:
     memory = Conversation()
     reply = reply_of(piece("Hel"), AnswerCut("stream-incomplete"), conversation=memory)
     with pytest.raises(AnswerCut), reply:
-        list(reply)
+        list(reply.chunks())
     reply.close()
     assert [turn.complete for turn in memory.turns] == [False]
     assert memory.messages == ()
@@ -331,7 +368,7 @@ def test_an_answer_within_the_context_is_not_shifted() -> None:
 def test_an_incomplete_answer_says_so() -> None:
     """Once the stream is closed, not while it runs."""
     reply = reply_of(piece("Hel"), piece("lo"))
-    next(iter(reply))
+    next(reply.chunks())
     assert warnings(reply) == []
     reply.close()
     assert warnings(reply) == ["the answer is not complete"]
@@ -357,6 +394,31 @@ def test_a_finished_answer_shows_itself_in_two_forms() -> None:
     assert "\x1b" not in shown["text/plain"]
 
 
+RATES = {
+    "usual": (1500, 10**9, 1500.0),
+    "one token": (1, 1000, 0.0),
+    "a handful": (4, 10**9, 0.0),
+    "no time": (1500, 1000, 0.0),
+    "a slow one": (5, 10**10, 0.5),
+    "none": (1500, 0, 0.0),
+}
+
+
+@pytest.mark.finding("F3")
+@pytest.mark.parametrize(("tokens", "nanoseconds", "rate"), RATES.values(), ids=RATES)
+def test_a_rate_needs_tokens_and_time(tokens: int, nanoseconds: int, rate: float) -> None:
+    """Else there is none: in the stats, under the answer, in columns and in a frame."""
+    last = piece(**{**LAST, "eval_count": tokens, "eval_duration": nanoseconds})
+    reply = finished(piece("a"), last)
+    assert reply.stats.tokens_per_second == rate
+    replies = Replies(["m"], lambda _: reply_of(piece("a"), last), "en")
+    list(replies.stream())
+    shown = [*figures(reply), *column_view(replies, 0).figures]
+    assert sum("tok/s" in figure for figure in shown) == (2 if rate else 0)
+    (framed,) = replies.frame.tokens_per_second
+    assert framed == pytest.approx(rate or float("nan"), nan_ok=True)
+
+
 def test_figures_without_times_are_the_same_in_every_run() -> None:
     """For notebooks whose outputs are compared."""
     first, second = (bundle(finished(*HELLO), times=False) for _ in range(2))
@@ -376,9 +438,9 @@ def test_thoughts_are_shown_folded_before_the_answer() -> None:
 def test_a_reply_that_its_cell_painted_is_not_shown_twice() -> None:
     """IPython's protocol: an error means, show it in the ordinary way."""
     reply = finished(*HELLO)
-    mark_shown(reply)
+    hide_while(reply, lambda: True)
     assert reply._ipython_display_() is None  # type: ignore[func-returns-value]
-    mark_shown(reply, shown=False)
+    hide_while(reply, None)
     with pytest.raises(NotImplementedError):
         reply._ipython_display_()
 

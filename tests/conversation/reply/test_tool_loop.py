@@ -9,6 +9,7 @@ import pytest
 
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
+from ollama_magics.conversation.replies import Replies
 from ollama_magics.conversation.reply import Reply, answer_view
 from ollama_magics.conversation.tool_definitions import make_tools
 from ollama_magics.conversation.tools import Toolbox, ToolCall
@@ -232,5 +233,47 @@ def test_calls_are_kept_when_a_cut_answer_is_continued() -> None:
 def test_an_empty_chunk_comes_when_calls_have_been_run() -> None:
     """So that the result can be shown before the model has read it."""
     reply = reply_of(Model(calling(ADD), ANSWER))
-    results = [reply.tool_calls[0].result for chunk in reply if chunk == Chunk()]
+    results = [reply.tool_calls[0].result for chunk in reply.chunks() if chunk == Chunk()]
     assert results == ["5"]
+
+
+FIGURES: tuple[dict[str, Any], ...] = (
+    {"prompt_eval_count": 100, "eval_count": 20, "eval_duration": 2 * 10**9, "load_duration": 5 * 10**9},
+    {"prompt_eval_count": 130, "eval_count": 30, "eval_duration": 10**9, "load_duration": 10**6},
+    {"prompt_eval_count": 170, "eval_count": 10, "eval_duration": 10**9},
+)
+
+
+@pytest.mark.finding("A10")
+def test_figures_are_totals_of_all_rounds() -> None:
+    """Tokens, prompts, loading and the rate, also in columns and frames; the context is that of the last round."""
+    rounds = [(piece(message={"content": "", "tool_calls": [ADD]}), piece(**LAST, **figures)) for figures in FIGURES[:2]]
+    answers = (*rounds, (piece("5"), piece(**LAST, **FIGURES[2])))
+    reply = reply_of(Model(*answers), context_length=4096)
+    assert reply.text == "5"
+    stats = reply.stats
+    assert (stats.prompt_tokens, stats.tokens, stats.writing_seconds, stats.tokens_per_second) == (400, 60, 4.0, 15.0)
+    assert stats.load_seconds == pytest.approx(5.001)
+    assert 0 < stats.first_token_seconds <= stats.seconds
+    assert answer_view(reply, times=False).figures == ["m", "60 tokens", "context 180 of 4\u202f096"]
+    assert "15 tok/s" in answer_view(reply).figures
+
+    replies = Replies(["m"], lambda _: reply_of(Model(*answers), context_length=4096), "en")
+    assert list(replies.stream())
+    assert replies.frame[["tokens", "tokens_per_second"]].to_numpy().tolist() == [[60, 15.0]]
+
+
+@pytest.mark.finding("A10")
+def test_a_continued_answer_has_the_figures_of_all_its_parts() -> None:
+    """As its text has; what the server did not count is not made up."""
+    memory = Conversation()
+    first = reply_of(Model((piece("One two"), piece(**{**LAST, "done_reason": "length"}, **FIGURES[0]))), conversation=memory)
+    assert first.text == "One two"
+    request = ChatRequest(model="m", messages=(Message("user", "2 + 3?"), Message("assistant", "One two")))
+    model = Model((piece(" three"), piece(**LAST, **FIGURES[1])))
+    whole = Reply(request, model.chat, ReplyContext(conversation=memory, continues=memory.turns[0], context_length=4096))
+    assert (whole.text, "".join(whole)) == ("One two three",) * 2
+    assert (whole.stats.tokens, whole.stats.writing_seconds, whole.stats.prompt_tokens) == (50, 3.0, 230)
+    assert whole.stats.seconds > first.stats.seconds
+    assert "context 160 of 4\u202f096" in answer_view(whole).figures
+    assert [turn.stats.tokens for turn in memory.turns] == [50]

@@ -75,7 +75,7 @@ def test_the_table_grows_as_rows_come() -> None:
     """A row is there when it is whole, and stays; everything is escaped."""
     reply = reply_of(TWO)
     counts = []
-    for _ in reply:
+    for _ in reply.chunks():
         page = body_html(answer_view(reply, streaming=True), "")
         assert "<b>" not in page
         counts.append(page.count("<tr") - 1 if "<table" in page else 0)
@@ -87,7 +87,7 @@ def test_the_table_grows_as_rows_come() -> None:
 def test_a_single_object_is_shown_as_json_in_lines() -> None:
     """Coloured in a notebook, plain in a terminal; while it is written, as it is."""
     reply = reply_of('{"name": "<script>", "age": 36}', Person)
-    seen = [body_html(answer_view(reply), "") for _ in reply]
+    seen = [body_html(answer_view(reply), "") for _ in reply.chunks()]
     assert "<pre" in seen[5]
     shown = answer_output(answer_view(reply))[0]
     assert shown["text/plain"] == '{\n  "name": "<script>",\n  "age": 36\n}'

@@ -34,7 +34,7 @@ def test_markdown_is_written_with_styles_and_one_small_line_under_it(window: Win
     assert "\x1b[1mbold\x1b[0m" in written
     answer, figures, *rest = left(written)
     assert answer == "some bold words"
-    assert re.match(r"sandbox-chat · \d+ tokens · \d+ tok/s", figures)
+    assert re.match(r"sandbox-chat · \d+ tokens", figures)
     assert rest == [f"In [{window._count}]:"]
     assert "\x1b[2msandbox-chat · waiting" in written
 
@@ -69,7 +69,7 @@ def test_several_models_answer_one_after_the_other(window: Window) -> None:
     lines = left(window.enter("%ollama -m sandbox-chat -m sandbox-think repeat after me: w"))
     assert lines[0] == "sandbox-chat"
     assert lines[1] == "w"
-    assert re.fullmatch(r"\d+ tokens · \d+ tok/s · \d+\.\d s", lines[2])
+    assert re.fullmatch(r"\d+ tokens( · \d+ tok/s)? · \d+\.\d s", lines[2])
     assert lines[3] == "sandbox-think"
 
 

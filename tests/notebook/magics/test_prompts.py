@@ -99,7 +99,7 @@ def test_a_dollar_takes_a_value_from_the_notebook(shell: Any, stand_in: FakeServ
     shell.run("rule = 'Answer in rhymes, please.'\nname = 'sandbox-think'")
     shell.run("%ollama -m $name -s $rule hi")
     body = sent(stand_in)
-    assert (body["model"], body["messages"][0]["content"]) == ("sandbox-think", "Answer in rhymes, please.")
+    assert (body["model"], body["messages"][0]["content"]) == ("sandbox-think:latest", "Answer in rhymes, please.")
     error, _ = shell.fail("%ollama -s $missing hi")
     assert isinstance(error, SettingError)
 

@@ -76,7 +76,7 @@ def test_a_cut_answer_is_not_stored(shell: Any, stand_in: FakeServer) -> None:
     """Half an answer is none."""
     stand_in.delay = 0.05
     shell.run("from ollama_magics.session.session import current\nfrom ollama_magics.conversation.prompt import Prompt")
-    shell.run("with current().ask(Prompt('Tell me more', reuse=True)) as r:\n    for _ in r: break")
+    shell.run("with current().ask(Prompt('Tell me more', reuse=True)) as r:\n    for _ in r.chunks(): break")
     stand_in.delay = 0
     shell.run("%ollama --once --reuse Tell me more")
     assert (asked(stand_in), shell.names["_ollama"].complete) == (2, True)

@@ -48,8 +48,8 @@ def test_every_exchange_is_recorded_unchanged(record: Record, stand_in: FakeServ
     found = exchanges(recording)
     assert [(one["method"], one["path"]) for one in found] == [
         ("GET", "/api/version"),
-        ("POST", "/api/show"),
         ("GET", "/api/tags"),
+        ("POST", "/api/show"),
         ("POST", "/api/chat"),
     ]
     chat = found[-1]
@@ -177,7 +177,7 @@ def test_an_abandoned_answer_is_recorded_as_abandoned(record: Record, stand_in: 
     """A loop that breaks off is no fault of the server."""
     stand_in.delay = 0.01
     with record(stand_in.url).ask(Prompt("never stop")) as reply:
-        for _ in reply:
+        for _ in reply.chunks():
             break
     assert exchanges(recording)[-1]["ended"] == "left"
 
@@ -291,7 +291,7 @@ def test_a_kernel_that_is_killed_leaves_a_whole_file(stand_in: FakeServer, recor
 def read_slowly(reply: Reply) -> None:
     """Read an answer with pauses, in which an interrupt may land as well."""
     with reply:
-        for _ in reply:
+        for _ in reply.chunks():
             time.sleep(0.02)
 
 

@@ -1,0 +1,304 @@
+"""Answers of several models and prompts to the same rows, with the figures that compare them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ollama_magics import messages
+from ollama_magics.conversation import records
+from ollama_magics.conversation.reply import ShownOnce
+from ollama_magics.errors import PromptProblem
+from ollama_magics.render.figures import RunFigures, experiment_html
+from ollama_magics.rows import statistics
+from ollama_magics.rows.statistics import Interval, PairedComparison, ReliabilityBin
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FILE_FORMAT = 1
+_LARGEST_FILE = 1_000_000_000  # bytes
+_COMMON = ("row", "model", "prompt", "repeat", "error", "seconds", "tokens")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model with a prompt: the positions of its answers in the columns of an experiment."""
+
+    model: str
+    prompt: str
+    places: tuple[int, ...]
+
+
+class Experiment(ShownOnce):
+    """All answers of an experiment; it shows itself as its summary.
+
+    Parameters:
+        columns: equally long lists by name: row, model, prompt, repeat, error, seconds, tokens, the columns of the answer and,
+            where they are known, truth, p_LABEL for each label, and p_none.
+        answer: the name of the column that holds the label or answer.
+        labels: the labels, in the order of the probabilities; empty where the answers are free.
+        facts: how it was made: digests, server version, options, number of rows.
+        language: of the words in the summary as HTML.
+
+    Example: ``exp.compare("llama3.2", "gemma3").p_value``
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, Sequence[Any]],
+        *,
+        answer: str,
+        labels: Sequence[Any] = (),
+        facts: Mapping[str, Any] | None = None,
+        language: str = "en",
+    ) -> None:
+        self._columns = {name: list(values) for name, values in columns.items()}
+        self._answer, self.labels, self.facts, self._language = answer, tuple(labels), dict(facts or {}), language
+        places: dict[tuple[str, str], list[int]] = {}
+        for place, run in enumerate(zip(self._columns["model"], self._columns["prompt"], strict=True)):
+            places.setdefault(run, []).append(place)
+        self._runs = [Run(model, prompt, tuple(where)) for (model, prompt), where in places.items()]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The answers as a long pandas DataFrame: a line for each row, model, prompt and repeat."""
+        return records.frame([dict(zip(self._columns, line, strict=True)) for line in zip(*self._columns.values(), strict=True)])
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row for each model and prompt, as a pandas DataFrame.
+
+        ``accuracy`` with its 95 % Wilson interval (``low``, ``high``; repeats of a row count as one observation), ``macro_f1``
+        and ``brier`` need the truth; they are of the answered rows alone, whose number is ``answered``. ``agreement`` is the
+        share of equal pairs among the repeats of a row. ``abstained`` rows have no label, ``failed`` ones an error.
+        """
+        return records.frame([self._figures(run) for run in self._runs])
+
+    def confusion(self, model: str = "", prompt: str = "") -> pd.DataFrame:
+        """Return how often each answer (column) was given where another was true (row).
+
+        Raises PromptProblem (experiment-unknown-run, experiment-no-truth).
+        """
+        import pandas as pd  # noqa: PLC0415 - only who asks for a frame needs pandas
+
+        truth, given = self._judged(self._run(model, prompt))
+        labels = list(self.labels) or sorted({*truth, *given}, key=str)
+        table = statistics.confusion(truth, given, labels)
+        return pd.DataFrame(table, pd.Index(labels, name="truth"), pd.Index(labels, name=self._answer))
+
+    @property
+    def agreement(self) -> pd.DataFrame:
+        """Cohen's kappa between each two models and prompts, on the rows that both answered; 1 on the diagonal."""
+        import pandas as pd  # noqa: PLC0415 - as above
+
+        names, votes = [self._name(run) for run in self._runs], [self._votes(run) for run in self._runs]
+        table = np.eye(len(votes))
+        for first, second in combinations(range(len(votes)), 2):
+            rows = [row for row in votes[first] if row in votes[second]]
+            kappa = statistics.cohen_kappa([votes[first][row] for row in rows], [votes[second][row] for row in rows])
+            table[first, second] = table[second, first] = kappa
+        return pd.DataFrame(table, names, names)
+
+    @property
+    def disagreements(self) -> pd.DataFrame:
+        """The rows to which models or prompts gave different answers, with a column for each of them."""
+        votes = {self._name(run): self._votes(run) for run in self._runs}
+        rows = self._columns["row"]
+        truth = dict(zip(map(_hashable, rows), self._columns.get("truth", [None] * len(rows)), strict=True))
+        lines = []
+        for row, true in truth.items():
+            answers = {name: given.get(row) for name, given in votes.items()}
+            known = {"truth": true} if "truth" in self._columns else {}
+            if len(set(answers.values())) > 1:
+                lines.append({"row": row, **known, **answers})
+        return records.frame(lines)
+
+    def compare(self, first: str, second: str, prompt: str = "") -> PairedComparison:
+        """Return McNemar's exact test of two models, or of two prompts of one model, on the rows that both answered.
+
+        Raises PromptProblem (experiment-unknown-run, experiment-no-truth).
+        """
+        pair = [self._votes(self._named(name, prompt)) for name in (first, second)]
+        truth = dict(zip(self._columns["row"], self._truth(), strict=True))
+        rows = [row for row in pair[0] if row in pair[1]]
+        right = [[given[row] == truth[row] for row in rows] for given in pair]
+        return statistics.mcnemar(*right)
+
+    def reliability(self, model: str = "", prompt: str = "", bins: int = 10) -> list[ReliabilityBin]:
+        """Return how often labels of about the same probability are right. Raises PromptProblem as ``confusion`` does."""
+        run, truth = self._run(model, prompt), self._truth()
+        places = [place for place in run.places if self._columns[self._answer][place] is not None]
+        given = [self._columns[self._answer][place] for place in places]
+        confidence = [self._columns[self._probability(label)][place] for label, place in zip(given, places, strict=True)]
+        return statistics.reliability(
+            confidence, [truth[place] == label for place, label in zip(places, given, strict=True)], bins
+        )
+
+    def plot(self) -> Any:
+        """Return a matplotlib Figure: the accuracies with their intervals and, with labels, their reliability."""
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an optional package; its own error says what is missing
+
+        figures = [self._figures(run) for run in self._runs]
+        calibrated = bool(self.labels) and "truth" in self._columns
+        drawing = Figure(figsize=(9 if calibrated else 5, 1 + 0.5 * len(figures)), layout="constrained")
+        axes = drawing.subplots(1, 1 + calibrated, squeeze=False)[0]
+        shares = [one.get("accuracy", math.nan) for one in figures]
+        below = [share - one.get("low", math.nan) for share, one in zip(shares, figures, strict=True)]
+        above = [one.get("high", math.nan) - share for share, one in zip(shares, figures, strict=True)]
+        axes[0].errorbar(shares, [self._name(run) for run in self._runs], xerr=[below, above], fmt="o", capsize=3)
+        axes[0].set(xlim=(0, 1), xlabel=self._phrase("figure_accuracy"))
+        axes[0].invert_yaxis()
+        if calibrated:
+            axes[1].plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+            for run in self._runs:
+                bins = self.reliability(run.model, run.prompt)
+                axes[1].plot([one.confidence for one in bins], [one.accuracy.share for one in bins], "o-", label=self._name(run))
+            axes[1].set(xlim=(0, 1), ylim=(0, 1), xlabel=self._phrase("figure_probability"), ylabel=self._phrase("figure_right"))
+            axes[1].legend(frameon=False, fontsize="small")
+        return drawing
+
+    def save(self, path: str | Path) -> None:
+        """Write everything into a JSON file."""
+        content = {"experiment": _FILE_FORMAT, "answer": self._answer, "labels": self.labels, "facts": self.facts}
+        text = json.dumps(content | {"columns": self._columns}, ensure_ascii=False, default=_plain)
+        Path(path).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Return the experiment that ``save`` wrote; raises PromptProblem (experiment-unreadable) for any other file."""
+        try:
+            return cls._read(Path(path))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PromptProblem("experiment-unreadable", path=str(path), said=str(error)[:200]) from None
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
+        if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
+            raise ValueError("It is no regular file, or too large.")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        columns = {str(name): list(values) for name, values in content["columns"].items()}
+        is_whole = {*_COMMON, content["answer"]} <= set(columns) and len({len(values) for values in columns.values()}) == 1
+        if content["experiment"] != _FILE_FORMAT or not is_whole:
+            raise ValueError("Columns are missing or of different lengths.")
+        return cls(columns, answer=content["answer"], labels=content["labels"], facts=content["facts"])
+
+    def __repr__(self) -> str:
+        rows = len(set(map(_hashable, self._columns["row"])))
+        return f"<Experiment of {rows} rows, {', '.join(self._name(run) for run in self._runs)}>"
+
+    def _repr_html_(self) -> str:
+        shown = [RunFigures(self._name(run), self._figures(run), self._bins(run)) for run in self._runs]
+        return experiment_html(shown, self._language)
+
+    # Figures.
+
+    def _figures(self, run: Run) -> dict[str, Any]:
+        columns, answers = self._columns, [self._columns[self._answer][place] for place in run.places]
+        failed = sum(bool(columns["error"][place]) for place in run.places)
+        answered = sum(answer is not None for answer in answers)
+        figures: dict[str, Any] = {"model": run.model, "prompt": run.prompt, "answered": answered}
+        if "truth" in columns:
+            truth, given = self._judged(run)
+            accuracy = self._accuracy(run)
+            figures |= {"accuracy": accuracy.share, "low": accuracy.low, "high": accuracy.high}
+            figures["macro_f1"] = statistics.macro_f1(truth, given)
+            if self.labels:
+                figures["brier"] = self._brier(run)
+        if max(columns["repeat"], default=0) > 0:
+            figures["agreement"] = statistics.repeat_agreement(list(self._repeats(run).values()))
+        if self.labels:
+            figures["abstained"] = len(answers) - answered - failed
+        seconds = sum(columns["seconds"][place] or 0.0 for place in run.places)
+        tokens = sum(columns["tokens"][place] or 0 for place in run.places)
+        figures |= {"failed": failed, "seconds_per_row": seconds / len(answers) if answers else math.nan}
+        return figures | {"tokens_per_second": tokens / seconds if seconds else math.nan}
+
+    def _accuracy(self, run: Run) -> Interval:
+        """Return the mean share of right answers of the rows; repeats do not make the interval narrower."""
+        truth = dict(zip(self._columns["row"], self._truth(), strict=True))
+        repeats = self._repeats(run)
+        shares = [sum(given == truth[row] for given in answers) / len(answers) for row, answers in repeats.items()]
+        return statistics.wilson(sum(shares), len(shares))
+
+    def _brier(self, run: Run) -> float:
+        names, truth = [self._probability(label) for label in self.labels], self._truth()
+        places = [place for place in run.places if self._columns[names[0]][place] is not None]
+        shares = np.array([[self._columns[name][place] for name in names] for place in places], float).reshape(-1, len(names))
+        return statistics.brier([truth[place] for place in places], shares, self.labels)
+
+    def _bins(self, run: Run) -> list[ReliabilityBin]:
+        return self.reliability(run.model, run.prompt) if self.labels and "truth" in self._columns else []
+
+    def _judged(self, run: Run) -> tuple[list[Any], list[Any]]:
+        """Return truth and answer of each row that has an answer."""
+        truth, answers = self._truth(), self._columns[self._answer]
+        places = [place for place in run.places if answers[place] is not None]
+        return [_hashable(truth[place]) for place in places], [_hashable(answers[place]) for place in places]
+
+    def _repeats(self, run: Run) -> dict[Hashable, list[Any]]:
+        """Return the answers to each row."""
+        found: dict[Hashable, list[Any]] = {}
+        for place in run.places:
+            if (answer := self._columns[self._answer][place]) is not None:
+                found.setdefault(_hashable(self._columns["row"][place]), []).append(_hashable(answer))
+        return found
+
+    def _votes(self, run: Run) -> dict[Hashable, Any]:
+        """Return for each row the answer that most of its repeats gave, the first one where two are equal."""
+        return {row: Counter(answers).most_common(1)[0][0] for row, answers in self._repeats(run).items()}
+
+    def _truth(self) -> list[Any]:
+        if "truth" not in self._columns:
+            raise PromptProblem("experiment-no-truth")
+        return self._columns["truth"]
+
+    # Names.
+
+    def _run(self, model: str, prompt: str) -> Run:
+        found = [run for run in self._runs if model in ("", run.model) and prompt in ("", run.prompt)]
+        if len(found) != 1:
+            name = " ".join(filter(None, (model, prompt))) or "–"
+            raise PromptProblem("experiment-unknown-run", name=name, known=", ".join(map(self._name, self._runs)))
+        return found[0]
+
+    def _named(self, name: str, prompt: str) -> Run:
+        models = {run.model for run in self._runs}
+        return self._run(name, prompt) if name in models else self._run("" if len(models) == 1 else prompt, name)
+
+    def _name(self, run: Run) -> str:
+        prompts = len({one.prompt for one in self._runs})
+        return run.model if prompts == 1 else f"{run.model} · {run.prompt}"
+
+    def _probability(self, label: Any) -> str:
+        if (name := f"p_{label}") not in self._columns:
+            raise PromptProblem("experiment-no-truth")
+        return name
+
+    def _phrase(self, key: str) -> str:
+        return messages.phrase(key, self._language)
+
+
+def _hashable(value: Any) -> Hashable:
+    """Return a value that can be compared and counted: itself, or for nested data its JSON text."""
+    try:
+        hash(value)
+    except TypeError:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return value  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a column as JSON has it: numbers of NumPy as numbers, dates and anything else as text."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return value.isoformat() if isinstance(value, date) else str(value)
