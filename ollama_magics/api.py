@@ -484,6 +484,7 @@ SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think, sa
 
 
 def _sandbox_settings(session: Session, server: FakeServer) -> dict[str, str]:
+    session.resolved.sandboxes.add(server.url)
     # a type that nobody set follows the model that is picked in the panel
     kind = {} if session.settings.model_type == "chat" else {"model_type": "chat"}
     return {"base_url": server.url, "model": "sandbox-chat", "embedding_model": "sandbox-embed", **kind}

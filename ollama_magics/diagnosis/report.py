@@ -36,6 +36,8 @@ class CheckRequest:
     probes: bool = True  # whether other addresses may be tried after a failure
     denied: tuple[str, ...] = ()  # abilities that the settings say the model does not have
     overridden: str = ""  # a saved address that an environment variable replaces
+    refused: OllamaMagicsError | None = None  # why nothing may be sent
+    local_only: bool = False  # whether nothing may leave this machine
     recorder: Recorder | None = field(default=None, repr=False)
 
     @property

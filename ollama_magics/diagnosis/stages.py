@@ -15,7 +15,7 @@ from ollama_magics.diagnosis.capability_tests import ModelUnderTest
 from ollama_magics.diagnosis.environment import Environment
 from ollama_magics.diagnosis.probes import ConnectAttempt, connect, look_up
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest, Stage
-from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused, SettingError
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.models import SUGGESTIONS, InstalledModels
@@ -147,6 +147,8 @@ class _Check:
     # Stages that find the server
 
     def check_address(self) -> str:
+        if self.request.refused:
+            raise self.request.refused
         address = self.parsed = parse(self.request.typed)
         if address.from_bind:
             self.notes.append(ConnectionProblem("address-is-wildcard", host=address.typed, port=address.port))
@@ -208,7 +210,9 @@ class _Check:
             none = messages.Phrase("none_installed")
             raise ModelProblem("no-model-able", host=self.address.host, ability=ability, installed=none, pull=pull)
         self.model = requested or self.models.choose("", ability)
-        self.models.card(self.model)
+        card = self.models.card(self.model)
+        if self.request.deep and self.request.local_only and self.models.is_remote(self.model):
+            raise SettingError("local-only", what=card.remote_host or "ollama.com")
         return self.phrase("model_installed" if requested else "model_only", model=self.model, count=self.installed_count)
 
     def check_abilities(self) -> str:
@@ -282,7 +286,8 @@ class _Check:
             self.stop.deadline = self.started + _TOTAL_SECONDS
             seconds = max(0.1, min(seconds, self.stop.deadline - 0.1 - time.monotonic()))
         client, attempts = getattr(self, "client", None), tuple(self.attempts)
-        return explain(Failure(error, self.parsed, self.environment, client, attempts, self.request.probes), seconds)
+        probes = self.request.probes and not self.request.local_only
+        return explain(Failure(error, self.parsed, self.environment, client, attempts, probes), seconds)
 
     def cancelled(self) -> OllamaMagicsError:
         """Return the error of a check that was stopped, or whose time is over."""

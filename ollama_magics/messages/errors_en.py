@@ -695,13 +695,13 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "profile-unreadable": (
         "The profile {path} could not be read.",
-        "{reason}.",
-        "it was kept as {kept}: fix it there, or continue without it and save again",
+        "{reason} Nothing is sent, as it may hold settings that forbid it.",
+        "fix the file and run the cell again, or replace it: %ollama_config --save {profile}\nwithout it: %ollama_config --forget {profile}   ·   another one: %ollama_config --profile NAME",
     ),
     "profile-too-new": (
         "The profile {path} is newer than this version of ollama_magics.",
-        "Its format is {version}; it was not changed.",
-        "upgrade ollama_magics, or save under another name: %ollama_config --save NAME",
+        "Its format is {version}. Nothing is sent, as it may hold settings that forbid it.",
+        "upgrade ollama_magics\nwithout it: %ollama_config --forget {profile}   ·   another one: %ollama_config --profile NAME",
     ),
     "file-unusable": (
         "{path} cannot be used.",
@@ -710,8 +710,8 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "profile-invalid": (
         "The profile {path} cannot be used: {name} is invalid.",
-        "{reason}",
-        "fix that line, or use another profile: %ollama_config --profiles",
+        "{reason} Nothing is sent, as the line may forbid it.",
+        "fix that line and run the cell again, or replace the file: %ollama_config --save {profile}\nwithout it: %ollama_config --forget {profile}   ·   another one: %ollama_config --profile NAME",
     ),
     "environment-empty": (
         "The environment variable {name} is not set, or is empty.",

@@ -695,13 +695,13 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "profile-unreadable": (
         "无法读取配置 {path}。",
-        "{reason}。",
-        "已保留为 {kept}：可在该文件中修正，或不用它而重新保存",
+        "{reason}其中可能有禁止发送的设置，因此未发送任何内容。",
+        "修正该文件后重新运行单元格，或替换它：%ollama_config --save {profile}\n不使用它：%ollama_config --forget {profile}   ·   使用其他配置：%ollama_config --profile NAME",
     ),
     "profile-too-new": (
         "配置 {path} 由更新版本的 ollama_magics 创建。",
-        "其格式为 {version}；文件未作改动。",
-        "升级 ollama_magics，或以其他名称保存：%ollama_config --save NAME",
+        "其格式为 {version}。其中可能有禁止发送的设置，因此未发送任何内容。",
+        "升级 ollama_magics\n不使用它：%ollama_config --forget {profile}   ·   使用其他配置：%ollama_config --profile NAME",
     ),
     "file-unusable": (
         "无法使用 {path}。",
@@ -710,8 +710,8 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "profile-invalid": (
         "无法使用配置 {path}：{name} 无效。",
-        "{reason}",
-        "修正该行，或使用其他配置：%ollama_config --profiles",
+        "{reason}该行可能禁止发送，因此未发送任何内容。",
+        "修正该行后重新运行单元格，或替换该文件：%ollama_config --save {profile}\n不使用它：%ollama_config --forget {profile}   ·   使用其他配置：%ollama_config --profile NAME",
     ),
     "environment-empty": (
         "环境变量 {name} 未设置或为空。",

@@ -306,6 +306,8 @@ class Address:
     username: str | None = field(default=None, repr=False)  # a token is often typed as a user name
     password: Secret | None = None
     reasons: tuple[str, ...] = ()  # why ``url`` differs from the text that was typed
+    known: Phrase | None = field(default=None, repr=False, compare=False)  # where it is from, for errors
+    drop: Phrase | None = field(default=None, repr=False, compare=False)  # what to type to drop it
 
     @property
     def url(self) -> str:
@@ -365,15 +367,16 @@ def parse(typed: str) -> Address:
 
 
 def address_told(address: Address, source: str, saved: str, language: str) -> str:
-    """Return one line about an address and its source; ``saved`` is an address that an environment variable replaces."""
+    """Return one line about an address and its source, such as ``profile gpu``; the environment replaces a ``saved`` one."""
+    source, _, profile = source.partition(" ")
     source = "over" if saved else source
-    if not address.reasons:
-        return messages.phrase(f"address_{source}", language, url=address.url, saved=saved)
+    if not address.reasons or source == "default":
+        return messages.phrase(f"address_{source}", language, url=address.url, saved=saved, profile=profile)
     changed = address.explain()
     if language != "en":
         names = (f"why_{getattr(reason, 'name', 'spelling').lower()}" for reason in address.reasons)
         reasons = "；".join(messages.phrase(name, language) for name in names)
         changed = messages.phrase("address_changed", language, typed=address.typed, url=address.url, reasons=reasons)
-    if source in ("default", "notebook"):
+    if source == "notebook":
         return changed
-    return f"{changed} · {messages.phrase(f'from_{source}', language, saved=saved)}"
+    return f"{changed} · {messages.phrase(f'from_{source}', language, saved=saved, profile=profile)}"

@@ -10,7 +10,7 @@ from typing import Any
 import httpcore
 
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.messages import Phrase
+from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.address import Address
 from ollama_magics.server.failures import quote
 
@@ -24,8 +24,23 @@ _ALERT = r"\x15\x03"  # how a TLS alert begins, as the error message spells it
 _TOO_EARLY, _WRONG_NAMES, _EXPIRED = 9, (62, 63, 64), 10  # OpenSSL's verify codes
 
 
+_NOBODY_THERE = ("host-unknown", "lookup-failed", "address-refused", "address-silent", "address-is-wildcard")
+
+
 def translated(error: Exception, address: Address, limit: float, proxy: str) -> OllamaMagicsError:
     """Return our error for one of httpx or httpcore; ``limit`` is in seconds, ``proxy`` is the one in use, as it is shown."""
+    return _with_source(_translated(error, address, limit, proxy), address)
+
+
+def _with_source(error: OllamaMagicsError, address: Address) -> OllamaMagicsError:
+    """Return the error, which says where the address is from if nobody is there."""
+    if error.code not in _NOBODY_THERE or address.known is None or address.drop is None:
+        return error
+    known, remedy = Joined((error.phrase("how_we_know"), address.known), " "), Joined((error.phrase("remedy"), address.drop))
+    return error.with_advice(known, remedy)
+
+
+def _translated(error: Exception, address: Address, limit: float, proxy: str) -> OllamaMagicsError:
     facts = _facts(error, address)
     causes: list[BaseException] = [error]  # the deepest last
     while cause := causes[-1].__cause__ or causes[-1].__context__:
@@ -53,7 +68,8 @@ def translated(error: Exception, address: Address, limit: float, proxy: str) -> 
 def of_socket(error: OSError, address: Address, limit: float) -> OllamaMagicsError:
     """Return our error for one of a plain socket or of a look-up."""
     facts = _facts(error, address)
-    return _connect_timeout([error], facts, limit) if isinstance(error, TimeoutError) else _connect_error([error], facts)
+    is_late = isinstance(error, TimeoutError)
+    return _with_source(_connect_timeout([error], facts, limit) if is_late else _connect_error([error], facts), address)
 
 
 def _facts(error: Exception, address: Address) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.replies import Replies
 from ollama_magics.diagnosis import stages
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest
-from ollama_magics.errors import AddressError, Cancelled, OllamaMagicsError, PictureProblem, PromptProblem, SettingError
+from ollama_magics.errors import Cancelled, OllamaMagicsError, PictureProblem, PromptProblem, SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
@@ -108,7 +108,7 @@ class Session:
         return self.resolved.address
 
     def typed_address(self) -> tuple[str, str]:
-        """Return the address as it was typed and its source: notebook, profile, environment, saved or default."""
+        """Return the address as it was typed and its source: notebook, profile and its name, environment, saved or default."""
         return self.resolved.typed_address()
 
     def address_told(self) -> str:
@@ -150,9 +150,9 @@ class Session:
 
     def connected(self, url: str = "") -> tuple[Client, InstalledModels]:
         """Return the kept client and models of the session's address, or new ones for another address, to be closed."""
+        self.resolved.require_profiles()
         chosen, address = self.settings, parse(url) if url else self.address
-        if chosen.local_only == "yes" and not address.is_loopback:
-            raise SettingError("local-only", what=address.host)
+        self._require_local(address)
         timeouts = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
         connection, key = self._connection(address)
 
@@ -171,10 +171,14 @@ class Session:
                 self._client = (identity, *new())
             return self._client[1], self._client[2]
 
+    def _require_local(self, address: Address) -> None:
+        if self.settings.local_only == "yes" and not address.is_loopback:
+            raise SettingError("local-only", what=address.host)
+
     def _connection(self, address: Address) -> tuple[ConnectionOptions, str]:
         chosen = self.settings
-        options = ConnectionOptions(chosen.proxy, chosen.ca_bundle, self.resolved.headers(address))
-        return options, self.resolved.key(address)[0]
+        options = ConnectionOptions(chosen.proxy, chosen.ca_bundle, self.resolved.secrets.headers(address))
+        return options, self.resolved.secrets.key(address)[0]
 
     # Chat.
 
@@ -248,6 +252,7 @@ class Session:
 
         if not allowed:
             raise PictureProblem("picture-is-url", source=fetch.shown(url))
+        self.resolved.require_profiles()
         if local_only or self.settings.local_only == "yes":
             raise SettingError("local-only", what=fetch.shown(url))
         if self.recording and self.recording.replays:
@@ -300,18 +305,34 @@ class Session:
         chosen = self.settings
         return str(chosen.embedding_model or (chosen.model if chosen.model_type == "embedding" else ""))
 
-    def check(self, report: stages.OnProgress | None = None, *, deep: bool = False) -> CheckReport:
-        """Return the connectivity check; ``report`` gets the result after every stage, ``deep`` asks the model too."""
+    def check(
+        self, report: stages.OnProgress | None = None, *, deep: bool = False, stop: threading.Event | None = None
+    ) -> CheckReport:
+        """Return the connectivity check; ``report`` gets the result after every stage, ``deep`` asks the model too.
+
+        A profile that holds the settings with which the model has answered is not marked as unverified any more.
+        """
         self.forget_models()
-        return stages.check(self.check_request(deep=deep), report, stop=self._cancelled)
+        shown, request = self.resolved.shown(), self.check_request(deep=deep)
+        found = stages.check(request, report, stop=stop or self._cancelled)
+        if found.ok and deep and not request.replays:
+            with suppress(OllamaMagicsError):  # the mark stays, and the next --save says why
+                self.resolved.confirm(shown)
+        return found
 
     def check_request(self, *, deep: bool = False) -> CheckRequest:
         """Return what to check, frozen, so that a thread may work on it while settings change."""
+        more: dict[str, Any] = {"deep": deep}
+        try:
+            self.resolved.require_profiles()
+            self._require_local(self.address)
+            more["connection"], more["key"] = self._connection(self.address)
+        except OllamaMagicsError as error:  # the first stage reports it
+            more["refused"] = error
         chosen = self.settings
         typed, source = self.typed_address()
-        more: dict[str, Any] = {"language": self.language, "context_length": chosen.context_length, "deep": deep}
-        with suppress(AddressError):  # which the check explains
-            more["connection"], more["key"] = self._connection(self.address)
+        more |= {"language": self.language, "context_length": chosen.context_length}
+        more["local_only"] = chosen.local_only == "yes"
         more |= {"options": Prompt("").options(chosen), "keep_alive": chosen.keep_alive, "probes": chosen.probes == "yes"}
         more |= {"denied": tuple(self._abilities("no")), "overridden": self.resolved.overridden, "recorder": self.recording}
         embeds = chosen.model_type == "embedding"
@@ -358,7 +379,7 @@ class Session:
 def current() -> Session:
     """Return the session of this notebook or script; made from the shared settings, and the saved ones, at first use.
 
-    Raises SettingError, once, if the saved ones cannot be read; the next call does without them.
+    Where the saved ones cannot be read, every request raises SettingError until they can.
     """
     chosen = form.shared()
     if chosen.session is None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ollama_magics.errors import AddressError, SettingError
+from ollama_magics.messages import Joined, Phrase
 from ollama_magics.secret import Secret, revealed
 from ollama_magics.server.address import Address, parse
-from ollama_magics.settings import form, profiles
+from ollama_magics.settings import config_folder, form, keys, profiles
 from ollama_magics.settings.form import OllamaSettings
-from ollama_magics.settings.values import clean_key
+from ollama_magics.settings.layers import ProfileLayers
+from ollama_magics.settings.origin_secrets import BOUND, OriginSecrets, describe_key
 
 Notice = tuple[str, dict[str, object]]  # the key of a phrase, and its facts
 
@@ -26,30 +29,22 @@ def is_bind(host: str) -> bool:
         return False
 
 
-def variable(name: str, setting: str) -> str:
-    """Return the key in an environment variable; raises SettingError if there is none."""
-    held = os.environ.get(name, "").strip()
-    if not held:
-        raise SettingError("environment-empty", name=name)
-    return clean_key(held, setting).reveal()
-
-
-def describe_key(find: Callable[[], tuple[str, str]]) -> tuple[str, str]:
-    """Return bullets for the key that ``find`` returns and the source of the key, or the reason why there is none."""
+def _origin_of(values: Mapping[str, Any]) -> str:
+    """Return the origin of the address in a profile, or an empty text where that cannot be used."""
     try:
-        key, source = find()
-    except SettingError as error:
-        return error.what, "default"
-    return ("••••" if key else ""), source or "default"
+        return parse(revealed(values.get("base_url", ""))).origin
+    except AddressError:
+        return ""
 
 
 # This notebook > a profile named in it > the environment > the profile "default" > built in. (An option of a cell wins over all
 # of them, and is not handled here.) The environment has two settings: OLLAMA_HOST, and OLLAMA_API_KEY for ollama.com.
 
 
-_CLOUD = "ollama.com"
 _DETECTED_OVER_SAVED = ("model_type",)  # what the server reports about the model wins over a saved value
-_BOUND = ("api_key_env", "headers")  # valid for one origin only, as the key itself
+_OF_SERVER = ("base_url", "model", "model_type", "embedding_model")  # which mean nothing without a sandbox's address
+
+Shown = tuple[dict[str, Any], Secret]  # the values of the settings and the address, for comparison
 
 
 class ResolvedSettings:
@@ -60,35 +55,48 @@ class ResolvedSettings:
 
     def __init__(self, chosen: OllamaSettings) -> None:
         self.settings = chosen
-        self.profile = ""  # the one that this notebook named
         self.notices: list[Notice] = []
-        self._named: dict[str, Any] = {}
-        self._saved: dict[str, Any] = {}
+        self.sandboxes: set[str] = set()  # origins of servers that end with this process
+        self._layers = ProfileLayers()
+        self._proved: Shown | None = None  # with which a model has answered
         self._typed = set(chosen.changed())  # with %config, before the first use
         self._detected: set[str] = set()  # as the server reports, until the user types another value
         self._is_merging = False
-        self._key: Secret | None = None
-        self._parsed: tuple[Secret, Address] | None = None
-        self._origins: dict[str, str] = {}
-        for name in _BOUND:
-            self._bind(name)
+        self._parsed: tuple[tuple[Secret, str], Address] | None = None
+        self.secrets = OriginSecrets(chosen, lambda: self.address, self._notify)
+        for name in BOUND:
+            self.secrets.bind(name, self._origin())
         chosen.observe(self._follow, names=form.names())
 
     # The address.
 
     @property
     def address(self) -> Address:
-        """Where the requests go; raises AddressError."""
-        typed = Secret(self.typed_address()[0])  # with the password in it
-        if self._parsed is None or self._parsed[0] != typed:  # a cell needs it several times, and parsing takes a while
-            self._parsed = typed, parse(typed.reveal())
+        """Where the requests go; raises AddressError, which says where the address is from."""
+        typed, source = self.typed_address()
+        state = Secret(typed), source  # with the password in it
+        if self._parsed is None or self._parsed[0] != state:  # a cell needs it several times, and parsing takes a while
+            known, drop = self._address_source(source)
+            try:
+                self._parsed = state, replace(parse(typed), known=known, drop=drop)
+            except AddressError as error:
+                raise error.with_advice(Joined((error.phrase("how_we_know"), known), " "), drop) from None
         return self._parsed[1]
 
+    def _address_source(self, source: str) -> tuple[Phrase | None, Phrase | None]:
+        """Return where the address is from, and what to type to drop it; None for the built-in one."""
+        kind, _, name = source.partition(" ")
+        if kind == "default":
+            return None, None
+        name = name or profiles.DEFAULT
+        path = profiles.path_of(name) if kind in ("saved", "profile") else ""
+        return Phrase(f"address_is_from_{kind}", profile=name, path=path), Phrase(f"drop_address_{kind}", profile=name)
+
     def typed_address(self) -> tuple[str, str]:
-        """Return the address as it was typed and its source: notebook, profile, environment, saved or default."""
+        """Return the address as it was typed and its source: notebook, profile and its name, environment, saved or default."""
         source, chosen = self.source("base_url"), revealed(self.settings.base_url)
         if chosen and source != "saved":
-            return chosen, source.partition(" ")[0]
+            return chosen, source
         host = os.environ.get("OLLAMA_HOST", "").strip()
         if host and not (chosen and is_bind(host)):  # 0.0.0.0 is an address to listen on
             return host, "environment"
@@ -109,24 +117,25 @@ class ResolvedSettings:
         if unknown := [name for name in values if name not in form.names()]:
             raise SettingError("setting-unknown", setting=unknown[0], known=", ".join(form.names()))
         before, origin = {name: getattr(self.settings, name) for name in values}, self._origin()
-        typed, origins = set(self._typed), dict(self._origins)
+        typed, secrets = set(self._typed), self.secrets.state()
         try:
             self._assign(values)
-            parse(revealed(self.settings.base_url))
+            parse(revealed(self.settings.base_url if "base_url" in values else ""))
         except BaseException:
             self._assign(before)
-            self._typed, self._origins = typed, origins
+            self._typed = typed
+            self.secrets.restore(secrets)
             raise
         self._typed |= set(values)
         self._detected -= set(values)
-        for name in _BOUND:
+        for name in BOUND:
             if name in values:
-                self._bind(name)
+                self.secrets.bind(name, self._origin())
         if origin != self._origin():
-            self._drop_foreign_secrets()
+            self.secrets.drop_foreign(self._origin())
         tokens, context = self.settings.max_tokens, self.settings.context_length
         if {"context_length", "max_tokens"} & set(values) and tokens > context:
-            self.notices.append(("max_over_context", {"most": tokens, "context": context}))
+            self._notify("max_over_context", most=tokens, context=context)
         return [name for name in values if getattr(self.settings, name) != before[name]]
 
     def fill(self, found: Mapping[str, Any]) -> Sequence[str]:
@@ -157,72 +166,171 @@ class ResolvedSettings:
         if not self._is_merging:  # it was the notebook, perhaps with %config
             self._typed.add(change["name"])
             self._detected.discard(change["name"])
-            if change["name"] in _BOUND:
-                self._bind(change["name"])
+            if change["name"] in BOUND:
+                self.secrets.bind(change["name"], self._origin())
+
+    def unset(self, names: Iterable[str]) -> Sequence[str]:
+        """Let settings of this notebook go back to the profile, the environment or the built-in value.
+
+        ``names`` are settings, or ``api_key``. Returns the names of those that changed; raises SettingError for an unknown name.
+        """
+        plain = {form.flag(name)[2:].replace("-", "_"): name for name in form.names()} | {"api_key": "api_key"}
+        plain |= {name: name for name in form.names()}
+        found = {name: plain.get(name.strip().lstrip("-").replace("-", "_")) for name in names}
+        if unknown := [name for name, setting in found.items() if setting is None]:
+            raise SettingError("setting-unknown", setting=unknown[0], known=", ".join(form.names()))
+        origin, dropped = self._origin(), {setting for setting in found.values() if setting}
+        self._typed -= dropped
+        self._detected -= dropped
+        if "api_key" in dropped:
+            self.secrets.forget_typed_key()
+        return self._merge(origin)
 
     # Profiles.
 
+    @property
+    def profile(self) -> str:
+        """The name of the profile in use, which need not exist."""
+        return self._layers.profile
+
     def begin(self) -> None:
-        """Read the profile ``default``, if there is one; raises SettingError where it cannot be read."""
-        if profiles.DEFAULT in profiles.names():
-            self._saved = profiles.load(profiles.DEFAULT)
-            self._merge()
+        """Read the profile ``default``, if there is one."""
+        config_folder.sweep()
+        self._layers.read(profiles.DEFAULT)
+        self._merge(self._origin())
+
+    def require_profiles(self) -> None:
+        """Raise SettingError where a profile in use cannot be read, as it may forbid what is about to happen.
+
+        One that has been fixed or deleted meanwhile is read now.
+        """
+        origin = self._origin()
+        if self._layers.read_broken():
+            self._merge(origin)
+        if self._layers.error:
+            raise self._layers.error
 
     def use(self, name: str) -> Sequence[str]:
-        """Use a profile in this notebook; return the names of the settings that changed. Raises SettingError."""
-        found, before, origin = profiles.load(name), self._values(), self._origin()
-        parse(revealed(found.get("base_url", "")))
-        self.profile, self._named = name.strip(), found
-        self._typed, self._detected = self._typed - self._detected, set()
-        self._merge()
-        for stays in sorted(set(found) & self._typed):
-            if (value := getattr(self.settings, stays)) != found[stays]:
-                self.notices.append(("stays", {"setting": stays, "value": form.shown_on_line(stays, form.shown(value))}))
-        if origin != self._origin():
-            self._drop_foreign_secrets()
-        return [name for name, value in self._values().items() if value != before[name]]
+        """Use a profile in this notebook; return the names of the settings that changed. Raises SettingError.
 
-    def save(self, name: str, *, verified: bool | None = None) -> Path:
-        """Save the resolved settings as a profile and return its file; raises SettingError.
-
-        ``verified``: whether a check passed with them; None leaves the mark in the file as it is.
+        One that cannot be read is in use as well, and stops every request until it is fixed or another one is used.
         """
-        name = name.strip() or profiles.DEFAULT
-        kept = {"default": self._saved, self.profile: self._named}.get(name)
-        if kept is None or name not in profiles.names():
-            return profiles.save(name, self._portable(self.settings.changed()), whole=True, verified=verified)
-        # Only what was typed here: another kernel may have changed the rest since this one read it.
-        changed = {one: value for one, value in self.settings.changed().items() if one in self._typed}
-        gone = self._typed - set(changed)
-        return profiles.save(name, self._portable(changed), removed=gone, whole=False, verified=verified)
+        if not profiles.exists(name := name.strip()):
+            profiles.load(name)  # which raises
+        origin = self._origin()
+        for skipped in self._layers.use(name):
+            self._notify("profile_skipped", profile=skipped)
+        self._typed, self._detected = self._typed - self._detected, set()
+        changed = self._merge(origin)
+        self.require_profiles()
+        for stays in sorted(set(self._layers.settings) & self._typed):
+            value = getattr(self.settings, stays)
+            if self._layers.source(stays) != "saved" and value != self._layers.settings[stays]:
+                self._notify("stays", setting=stays, value=form.shown_on_line(stays, form.shown(value)))
+        self.address  # noqa: B018 - raises AddressError, which names the file
+        return changed
 
-    def is_unverified(self) -> bool:
-        """Return whether the profile in use was saved without a successful check; raises SettingError."""
-        return profiles.is_unverified(self.profile or profiles.DEFAULT)
+    def shown(self) -> Shown:
+        """Return what the settings are now, the language aside."""
+        return {**self._values(), "language": ""}, Secret(self.typed_address()[0])
 
-    def confirm(self) -> None:
-        """Mark the profile in use as verified, if it holds the resolved settings; raises SettingError."""
-        profiles.confirm(self.profile or profiles.DEFAULT, self.settings.changed())
+    def save(self, name: str = "") -> Path:
+        """Save what is shown, wherever each value is from, to a profile (empty: the one in use), which is in use then.
+
+        Returns its file. It is marked as unverified unless a model has answered with these very settings. The address of a
+        sandbox, which ends with this process, is not saved. Raises SettingError and AddressError.
+        """
+        name = name.strip() or self.profile
+        values, kept = self._to_save(name)
+        self._note_secrets()
+        verified = self._proved == self.shown() and not kept
+        path, aside = profiles.save(name, values, kept=kept, verified=verified)
+        if aside:
+            self._notify("profile_kept", path=aside)
+        if kept:
+            self._notify("sandbox_not_saved")
+        if name == self.profile:
+            self._layers.read(name)
+        elif profiles.DEFAULT in self._layers.use(name):
+            self._layers.read(profiles.DEFAULT)  # one that cannot be read still stops every request
+        return path
+
+    def _to_save(self, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return the settings with which a profile gives what is shown, and those that stay in it as they are."""
+        below = {}
+        if name != profiles.DEFAULT:  # which another kernel may have changed
+            with suppress(SettingError):
+                below = profiles.load(profiles.DEFAULT)
+        values = {one: value for one, value in self._values().items() if value != form.default(one) or one in below}
+        if self._origin() in self.sandboxes:
+            return {one: value for one, value in values.items() if one not in _OF_SERVER}, _OF_SERVER
+        # a name of a key goes nowhere without its address
+        if name != profiles.DEFAULT or self.typed_address()[1] != "default" or {*BOUND, "key_store"} & set(values):
+            values["base_url"] = self.address.url
+        return values, ()
+
+    def _note_secrets(self) -> None:
+        if isinstance(proxy := self.settings.proxy, Secret):
+            self._notify("proxy_not_saved", proxy=proxy)
+        if any(isinstance(held, Secret) for _, held in self.settings.headers) or self.address.password or self.secrets.has_key:
+            self._notify("secrets_not_saved")
+
+    def confirm(self, shown: Shown) -> None:
+        """Keep in mind that a model has answered with these settings, and mark the profile in use as verified if it holds them.
+
+        Raises SettingError.
+        """
+        self._proved = shown
+        if shown == self.shown():
+            profiles.confirm(self.profile, self._to_save(self.profile)[0])
+
+    def forget(self, name: str) -> Sequence[str]:
+        """Delete a profile with the stored key of its address, unless another profile has that address.
+
+        Returns the names of the settings that changed; raises SettingError if there is no such profile.
+        """
+        origin, name, found = self._origin(), name.strip(), {}
+        with suppress(SettingError):
+            found = profiles.load(name)
+        profiles.forget(name)
+        self._forget_key_of(found)
+        self._layers.leave(name)
+        return self._merge(origin)
+
+    def _forget_key_of(self, forgotten: Mapping[str, Any]) -> None:
+        store = forgotten.get("key_store", "notebook")
+        others = []
+        for name in profiles.names():
+            with suppress(SettingError):
+                others.append(_origin_of(profiles.load(name)))
+        if store == "notebook" or (origin := _origin_of(forgotten)) in others:
+            return
+        try:
+            keys.forget_key(origin, (store,))
+        except SettingError as error:
+            self._notify("key_stays", origin=origin, reason=error.how_we_know)
 
     def export(self, path: str) -> None:
         """Write the resolved settings to a file, without keys; raises SettingError."""
-        profiles.export(Path(path), self._portable(self.settings.changed()))
+        values = self.settings.changed()
+        if self._origin() in self.sandboxes:
+            values = {name: value for name, value in values.items() if name not in _OF_SERVER}
+            self._notify("sandbox_not_saved")
+        elif isinstance(values.get("base_url"), Secret):
+            values["base_url"] = self.address.url
+        self._note_secrets()
+        profiles.export(Path(path), values)
 
     def read_file(self, path: str) -> Sequence[str]:
         """Take the settings of a file for this notebook; return the names of those that changed. Raises SettingError."""
         return self.configure(profiles.imported(Path(path)))
 
-    def _portable(self, values: dict[str, Any]) -> dict[str, Any]:
-        if isinstance(values.get("base_url"), Secret) or {*_BOUND, "key_store"} & set(values):
-            values = {**values, "base_url": self.address.url}  # a name of a key goes nowhere without its address
-        if isinstance(proxy := values.get("proxy"), Secret):
-            self.notices.append(("proxy_not_saved", {"proxy": proxy}))
-        if any(isinstance(held, Secret) for _, held in values.get("headers", ())) or self.address.password or self._key:
-            self.notices.append(("secrets_not_saved", {}))
-        return values
+    def _merge(self, origin: str) -> Sequence[str]:
+        """Set the values of the layers where this notebook typed none; return the names of those that changed.
 
-    def _merge(self) -> None:
-        merged = {**self._saved, **self._named}
+        ``origin`` is that of the address before; secrets for it are dropped where it is another one now.
+        """
+        before, merged = self._values(), self._layers.settings
         self._is_merging = True
         try:
             for name in form.names():
@@ -230,72 +338,36 @@ class ResolvedSettings:
                     setattr(self.settings, name, merged.get(name, form.default(name)))
         finally:
             self._is_merging = False
-        for name in _BOUND:
+        for name in BOUND:
             if name not in self._typed:
-                layer = self._named if name in self._named else self._saved
-                self._bind(name, parse(revealed(layer.get("base_url", ""))).origin)
-
-    # Keys, each valid for one origin.
-
-    def hold_key(self, key: Secret | None) -> None:
-        """Keep a key for the current address; None removes it. Raises SettingError if it cannot be stored."""
-        origin = self.address.origin
-        if self.settings.key_store != "notebook":
-            profiles.store_key(self.settings.key_store, origin, key)
-        self._key = key
-        self._origins["api_key"] = origin
-        if key and self.address.scheme == "http" and not self.address.is_loopback:
-            self.notices.append(("key_in_clear", {"host": self.address.host}))
-
-    def key(self, address: Address) -> tuple[str, str]:
-        """Return the key for an address and its source, both empty if there is none; raises SettingError."""
-        chosen = self.settings
-        if self._key and self._origins.get("api_key") == address.origin:
-            return self._key.reveal(), "notebook"
-        if chosen.api_key_env and self._origins.get("api_key_env") == address.origin:
-            return variable(chosen.api_key_env, "api_key_env"), f"variable {chosen.api_key_env}"
-        if chosen.key_store != "notebook" and (found := profiles.stored_key(chosen.key_store, address.origin)):
-            return found.reveal(), chosen.key_store
-        if address.host == _CLOUD and os.environ.get("OLLAMA_API_KEY", "").strip():
-            return variable("OLLAMA_API_KEY", "OLLAMA_API_KEY"), "variable OLLAMA_API_KEY"
-        return "", ""
-
-    def headers(self, address: Address) -> dict[str, str]:
-        """Return the additional headers for an address; raises SettingError if an environment variable is missing."""
-        if self._origins.get("headers") != address.origin:
-            return {}
-        pairs = self.settings.headers
-        return {name: held.reveal() if isinstance(held, Secret) else variable(held[1:], "headers") for name, held in pairs}
-
-    def _bind(self, name: str, origin: str | None = None) -> None:
-        self._origins[name] = self._origin() if origin is None else origin
+                self.secrets.bind(name, _origin_of(self._layers.layer(name)))
+        if origin != self._origin():
+            self.secrets.drop_foreign(self._origin())
+        return [name for name, value in self._values().items() if value != before[name]]
 
     def _origin(self) -> str:
+        """Return the origin of the address, or an empty text where that cannot be used."""
         try:
             return self.address.origin
         except AddressError:
             return ""
 
-    def _drop_foreign_secrets(self) -> None:
-        here = self._origin()
-        if self._key and self._origins["api_key"] != here:
-            self._key = None
-            self.notices.append(("dropped_secret", {"setting": "api_key", "origin": self._origins["api_key"]}))
-        for name in _BOUND:
-            if getattr(self.settings, name) and self._origins[name] != here:
-                origin = self._origins[name]
-                setattr(self.settings, name, form.default(name))  # which binds it anew, see _follow
-                self.notices.append(("dropped_secret", {"setting": name, "origin": origin}))
+    def _notify(self, key: str, **facts: object) -> None:
+        self.notices.append((key, facts))
 
     # The settings as a table.
 
     def described(self) -> Iterator[tuple[str, str, str]]:
-        """Yield each setting with its value and its source; of the key, the source alone."""
+        """Yield the profile and each setting with its value and its source; of the key, the source alone."""
+        yield "profile", self.profile, self._layers.state(self.profile)
         for name in form.names():
             if name == "base_url":
                 source = f"over {self.overridden}" if self.overridden else self.typed_address()[1]
-                yield name, self.address.url, f"profile {self.profile}" if source == "profile" else source
-                yield "api_key", *describe_key(lambda: self.key(self.address))
+                try:
+                    yield name, self.address.url, source
+                except AddressError as error:
+                    yield name, error.what, source
+                yield "api_key", *describe_key(lambda: self.secrets.key(self.address))
             else:
                 yield name, form.shown(getattr(self.settings, name)), self.source(name)
 
@@ -305,9 +377,7 @@ class ResolvedSettings:
             return "detected"
         if name in self._typed:
             return "notebook"
-        if name in self._named:
-            return f"profile {self.profile}"
-        return "saved" if name in self._saved else "default"
+        return self._layers.source(name)
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self.settings, name) for name in form.names()}
@@ -315,11 +385,11 @@ class ResolvedSettings:
     @contextmanager
     def restored_at_end(self) -> Iterator[None]:
         """Restore everything at the end of the ``with`` block, keys and sources too."""
-        parts = ("profile", "_named", "_saved", "_key")
-        before, held = self._values(), {part: getattr(self, part) for part in parts}
-        typed, origins = set(self._typed), dict(self._origins)
+        before, layers, proved = self._values(), self._layers.copy(), self._proved
+        typed, secrets = set(self._typed), self.secrets.state()
         try:
             yield
         finally:
             self._assign(before)
-            vars(self).update(held, _typed=typed, _origins=origins, notices=[])
+            self._layers, self._proved, self._typed, self.notices = layers, proved, typed, []
+            self.secrets.restore(secrets)

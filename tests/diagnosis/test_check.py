@@ -71,16 +71,17 @@ def test_the_only_fitting_model_is_found(stand_in: FakeServer) -> None:
     assert "dimension 256" in stage(report, "abilities").sentence
 
 
+@pytest.mark.finding("C20")
 @pytest.mark.parametrize(
     ("source", "said"),
     [("default", "the default"), ("environment", "from OLLAMA_HOST"), ("notebook", "set in this notebook")],
 )
 def test_the_report_says_where_the_address_comes_from(source: str, said: str) -> None:
-    """So that a forgotten variable is noticed; what was changed in it is told instead."""
+    """So that a forgotten variable is noticed; what was changed in it is told instead. Nobody typed the default."""
     report = check(CheckRequest("http://127.0.0.1:1", source))
     assert stage(report, "address").sentence == f"http://127.0.0.1:1, {said}"
     completed = stage(check(CheckRequest("127.0.0.1:1", source)), "address").sentence
-    assert completed.startswith("typed 127.0.0.1:1 → used http://127.0.0.1:1")
+    assert completed.startswith("typed 127.0.0.1:1 → used http://127.0.0.1:1") == (source != "default")
 
 
 @pytest.mark.parametrize("typed", ["ftp://x", "http://h:99999", "llama3.2:1b"])

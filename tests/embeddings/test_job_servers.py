@@ -166,7 +166,7 @@ def test_each_of_two_servers_gets_its_own_key() -> None:
     with serving(healthy) as one, serving(healthy) as two:
         for server, key in ((one, "key-of-one"), (two, "key-of-two")):
             session.configure({"base_url": server.url, "key_store": "file"})
-            session.resolved.hold_key(Secret(key))
+            session.resolved.secrets.hold_key(Secret(key))
         session.configure({"base_url": "http://gpu-box"})
         vectors_of_both = session.embed(TEXTS, "m", batch=5, store=False, base_url=f"{one.url},{two.url}")
         session.close()

@@ -15,7 +15,7 @@ from ollama_magics.embeddings import options as embed_options
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.secret import Secret
 from ollama_magics.session.session import Session, current
-from ollama_magics.settings import cell_options, form, profiles
+from ollama_magics.settings import cell_options, config_folder, form
 from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, Option
 from tests.faults import FaultServer, fine, whole
 from tests.shells import loaded_shell
@@ -254,8 +254,8 @@ def checks_proxy(_: FaultServer) -> None:
 def checks_key_store(_: FaultServer) -> None:
     """Expect a typed key in a file."""
     om.configure(key_store="file")
-    current().resolved.hold_key(Secret("a-key"))
-    assert (profiles.folder() / "keys.toml").exists()
+    current().resolved.secrets.hold_key(Secret("a-key"))
+    assert (config_folder.folder() / "keys.toml").exists()
 
 
 def checks_local_only(_: FaultServer) -> None:

@@ -13,15 +13,16 @@ import pytest
 
 from ollama_magics.errors import SettingError
 from ollama_magics.secret import Secret
-from ollama_magics.settings import profiles
+from ollama_magics.settings import config_folder, profiles
 from tests.canary import KEPT_KEY, KEY
 
 WRITER = """
 import sys
 from ollama_magics.settings import profiles
+name, others = sys.argv[1], ("seed", "top_k", "context_length")
 for number in range(20):
-    profiles.save("shared", {sys.argv[1]: number + 1}, whole=False)
-    profiles.save(f"own-{sys.argv[1]}", {"seed": number}, whole=True)
+    profiles.save("shared", {name: number + 1}, kept=others)
+    profiles.save(f"own-{name}", {"seed": number})
 """
 
 
@@ -57,7 +58,7 @@ VALUES: dict[str, Any] = {
 
 def test_what_is_saved_is_loaded() -> None:
     """Every kind of value."""
-    profiles.save("work 1", VALUES, whole=True)
+    profiles.save("work 1", VALUES)
     assert profiles.load("work 1") == VALUES
     assert profiles.names() == ["work 1"]
     profiles.forget("work 1")
@@ -69,13 +70,13 @@ def test_nobody_else_may_read_a_profile(folder: Path) -> None:
     """Whatever the umask, and also where an older file was open to all."""
     before = os.umask(0)
     try:
-        path = profiles.save("work", VALUES, whole=True)
+        path, _ = profiles.save("work", VALUES)
     finally:
         os.umask(before)
     assert (folder.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
     path.chmod(0o644)
     folder.chmod(0o755)
-    profiles.save("work", VALUES, whole=True)
+    profiles.save("work", VALUES)
     assert (folder.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
@@ -91,8 +92,8 @@ def test_two_processes_that_write_at_once_lose_nothing(folder: Path) -> None:
 
 HOLDER = """
 import sys
-from ollama_magics.settings import profiles
-with profiles._locked():
+from ollama_magics.settings import config_folder
+with config_folder.locked():
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -102,16 +103,16 @@ def test_a_kernel_that_writes_too_long_is_an_error_and_one_that_is_killed_leaves
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     """The wait is bounded, the error says why, and the lock ends with its process."""
-    monkeypatch.setattr(profiles, "_LOCK_TIMEOUT", 0.3)
+    monkeypatch.setattr(config_folder, "_LOCK_TIMEOUT", 0.3)
     with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "locked\n"
-        error = failure(lambda: profiles.save("work", {"seed": 1}, whole=True))
+        error = failure(lambda: profiles.save("work", {"seed": 1}))
         assert (error.code, error.facts["path"]) == ("file-unusable", str(folder))
         assert "Another kernel" in error.how_we_know
         assert not (folder / "work.toml").exists()
         holder.kill()
-    profiles.save("work", {"seed": 1}, whole=True)
+    profiles.save("work", {"seed": 1})
     assert profiles.load("work") == {"seed": 1}
 
 
@@ -121,7 +122,7 @@ def test_a_lock_file_that_only_its_owner_can_read_is_used(folder: Path) -> None:
     before = os.umask(0)
     try:
         for seed in (1, 2):
-            profiles.save("work", {"seed": seed}, whole=True)
+            profiles.save("work", {"seed": seed})
             assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     finally:
         os.umask(before)
@@ -129,9 +130,9 @@ def test_a_lock_file_that_only_its_owner_can_read_is_used(folder: Path) -> None:
 
 
 def test_what_a_user_wrote_beside_the_values_stays(folder: Path) -> None:
-    """Comments, and settings that this kernel did not change."""
+    """The comments beside it; the settings are those that are saved."""
     write(folder / "work.toml", 'format = 1\n[settings]\nmodel = "a"  # the small one\nseed = 7\ntop_k = 3\n')
-    profiles.save("work", {"seed": 8}, removed=["top_k"], whole=False)
+    profiles.save("work", {"seed": 8, "model": "a"})
     assert "# the small one" in (folder / "work.toml").read_text()
     assert profiles.load("work") == {"model": "a", "seed": 8}
 
@@ -142,50 +143,20 @@ NAMES = ["", " ", "../x", "a/b", "a\\b", ".x", "x.", "-x", "con", "LPT1.x", "key
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_is_no_file_of_the_folder_is_refused(folder: Path, name: str) -> None:
     """For whatever it is used."""
-    for act in (lambda: profiles.save(name, {}, whole=True), lambda: profiles.load(name), lambda: profiles.forget(name)):
+    for act in (lambda: profiles.save(name, {}), lambda: profiles.load(name), lambda: profiles.forget(name)):
         assert failure(act).code == "profile-name-invalid"
     assert not folder.exists()
-
-
-BROKEN = [
-    "",
-    "not toml",
-    "format = 1\n[settings",
-    "format = 1\nsettings = 3\n",
-    'format = "1"\n',
-    "format = true\n",
-    "\x00",
-    "{}",
-]
-
-
-@pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_file_is_set_aside_and_never_overwritten(folder: Path, text: str) -> None:
-    """Whether it is to be read or written."""
-    for act in (lambda: profiles.load("work"), lambda: profiles.save("work", {"seed": 1}, whole=True)):
-        path = write(folder / "work.toml", text)
-        error = failure(act)
-        assert error.code == "profile-unreadable"
-        kept = Path(error.facts["kept"])
-        assert kept.read_text() == text
-        assert not path.exists()
-    assert len(list(folder.glob("*.unreadable-*"))) == 2
-
-
-def test_bytes_that_are_no_text_are_set_aside(folder: Path) -> None:
-    """As everything that cannot be read."""
-    write(folder / "work.toml", "").write_bytes(b"\xff\xfe" * 100)
-    assert failure(lambda: profiles.load("work")).code == "profile-unreadable"
 
 
 def test_a_newer_file_stays_as_it_is(folder: Path) -> None:
     """The newer version still needs it."""
     path = write(folder / "work.toml", "format = 2\n[settings]\nnew = 1\n")
-    for act in (lambda: profiles.load("work"), lambda: profiles.save("work", {"seed": 1}, whole=True)):
+    for act in (lambda: profiles.load("work"), lambda: profiles.save("work", {"seed": 1})):
         assert failure(act).code == "profile-too-new"
     assert path.read_text() == "format = 2\n[settings]\nnew = 1\n"
 
 
+@pytest.mark.finding("A12")
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -209,7 +180,7 @@ def test_a_wrong_line_is_named_and_the_file_stays(folder: Path, line: str, said:
 
 def test_a_profile_that_is_not_there_is_an_error_that_lists_the_others() -> None:
     """For loading and forgetting."""
-    profiles.save("work", {}, whole=True)
+    profiles.save("work", {})
     for act in (lambda: profiles.load("wrok"), lambda: profiles.forget("wrok")):
         error = failure(act)
         assert error.code == "profile-unknown"
@@ -219,7 +190,7 @@ def test_a_profile_that_is_not_there_is_an_error_that_lists_the_others() -> None
 def test_secrets_are_never_written(folder: Path) -> None:
     """Neither a hidden header nor a hidden proxy."""
     values = {"headers": (("X-Token", Secret(KEY)),), "proxy": Secret(f"http://me:{KEY}@p", "p"), "seed": 1}
-    path = profiles.save("work", values, whole=True)
+    path, _ = profiles.save("work", values)
     profiles.export(folder / "out.toml", values)
     assert profiles.load("work") == {"seed": 1}
     assert KEY not in path.read_text() + (folder / "out.toml").read_text()
@@ -247,67 +218,22 @@ def test_an_export_does_not_replace_what_is_no_profile(tmp_path: Path) -> None:
 def test_a_folder_that_is_a_relative_path_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would depend on the notebook."""
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", "relative/x")
-    assert failure(profiles.folder).how_we_know == "OLLAMA_MAGICS_CONFIG must be an absolute path."
+    assert failure(config_folder.folder).how_we_know == "OLLAMA_MAGICS_CONFIG must be an absolute path."
 
 
 def test_a_folder_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file in its place, and a path that would begin in the folder of the notebook."""
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", str(write(tmp_path / "file", "x") / "below"))
-    assert failure(lambda: profiles.save("work", {}, whole=True)).code == "file-unusable"
+    assert failure(lambda: profiles.save("work", {})).code == "file-unusable"
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", "here")
-    assert failure(lambda: profiles.save("work", {}, whole=True)).code == "file-unusable"
+    assert failure(lambda: profiles.save("work", {})).code == "file-unusable"
     assert failure(profiles.names).code == "file-unusable"
 
 
-def test_a_key_in_a_file_is_for_one_origin_and_one_reader(folder: Path) -> None:
-    """And gone when it is forgotten."""
-    profiles.store_key("file", "http://a:1", Secret(KEY))
-    profiles.store_key("file", "http://b:1", Secret("other"))
-    path = folder / "keys.toml"
-    path.chmod(0o644)
-    assert profiles.stored_key("file", "http://a:1") == Secret(KEY)
-    assert os.name != "posix" or path.stat().st_mode & 0o777 == 0o600
-    profiles.store_key("file", "http://a:1", None)
-    assert profiles.stored_key("file", "http://a:1") is None
-    assert profiles.stored_key("file", "http://b:1") == Secret("other")
-    assert profiles.names() == []
-
-
-def test_a_broken_file_of_keys_is_not_quoted(folder: Path) -> None:
-    """What TOML cannot read may be the key."""
-    write(folder / "keys.toml", f"http://a = {KEPT_KEY}")
-    error = failure(lambda: profiles.stored_key("file", "http://a:1"))
-    assert error.code == "file-unusable"
-    assert KEPT_KEY not in str(error)
-
-
-def test_a_keyring_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package of the same three functions; without it, or with one that fails, the error says so."""
-    kept: dict[tuple[str, str], str] = {}
-    ring = type(sys)("keyring")
-    vars(ring).update(
-        get_password=lambda service, name: kept.get((service, name)),
-        set_password=lambda service, name, key: kept.update({(service, name): key}),
-        delete_password=lambda service, name: kept.pop((service, name)),
-    )
-    monkeypatch.setitem(sys.modules, "keyring", ring)
-    profiles.store_key("keyring", "http://a:1", Secret(KEY))
-    assert kept == {("ollama_magics", "http://a:1"): KEY}
-    assert profiles.stored_key("keyring", "http://a:1") == Secret(KEY)
-    profiles.store_key("keyring", "http://a:1", None)
-    profiles.store_key("keyring", "http://a:1", None)
-    assert kept == {}
-    vars(ring).clear()
-    error = failure(lambda: profiles.store_key("keyring", "http://a:1", Secret(KEY)))
-    assert (error.code, KEY in str(error)) == ("key-not-stored", False)
-    monkeypatch.setitem(sys.modules, "keyring", None)
-    assert "not installed" in failure(lambda: profiles.stored_key("keyring", "http://a:1")).how_we_know
-
-
 def test_a_profile_that_no_check_has_proved_says_so_in_its_file(folder: Path) -> None:
-    """Before its settings, so that the file stays what it is; saving it without a word about that leaves the mark."""
-    profiles.save("default", {"seed": 1}, whole=True, verified=False)
-    profiles.save("default", {"seed": 2}, whole=False)
+    """Before its settings, so that the file stays what it is."""
+    profiles.save("default", {"seed": 1})
+    profiles.save("default", {"seed": 2}, verified=False)
     text = (folder / "default.toml").read_text()
     assert text.index("unverified = true") < text.index("[settings]")
     assert profiles.is_unverified("default")
@@ -317,7 +243,7 @@ def test_a_profile_that_no_check_has_proved_says_so_in_its_file(folder: Path) ->
     profiles.confirm("default", {"seed": 2})
     assert not profiles.is_unverified("default")
     assert "unverified" not in (folder / "default.toml").read_text()
-    profiles.save("default", {"seed": 2}, whole=True, verified=False)
-    profiles.save("default", {"seed": 2}, whole=True, verified=True)
+    profiles.save("default", {"seed": 2}, verified=False)
+    profiles.save("default", {"seed": 2}, verified=True)
     assert not profiles.is_unverified("default")
     assert not profiles.is_unverified("never saved")

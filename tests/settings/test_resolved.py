@@ -11,9 +11,8 @@ import pytest
 
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.secret import Secret
-from ollama_magics.session.session import current
 from ollama_magics.settings.form import OllamaSettings
-from ollama_magics.settings.profiles import load, names, save
+from ollama_magics.settings.profiles import load, save
 from ollama_magics.settings.resolved import ResolvedSettings
 from tests.canary import KEPT_KEY, KEY
 
@@ -44,8 +43,8 @@ def said(here: ResolvedSettings) -> list[str]:
 def test_the_order_of_those_who_may_say_something(here: ResolvedSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Built in, the profile default, the environment, a named profile, the notebook: the later wins."""
     assert sources(here)["base_url"] == ("http://127.0.0.1:11434", "default")
-    save("default", {"base_url": "http://saved:1", "seed": 1, "top_k": 1}, whole=True)
-    save("work", {"base_url": "http://named:1", "seed": 2}, whole=True)
+    save("default", {"base_url": "http://saved:1", "seed": 1, "top_k": 1})
+    save("work", {"base_url": "http://named:1", "seed": 2})
     here.begin()
     assert sources(here)["base_url"] == ("http://saved:1", "saved")
     monkeypatch.setenv("OLLAMA_HOST", "far:2")
@@ -68,15 +67,15 @@ def test_an_address_to_listen_on_ranks_below_the_profile(
     """It says where a server of this machine listens; without a profile it is the best there is."""
     monkeypatch.setenv("OLLAMA_HOST", host)
     assert here.typed_address() == (host, "environment")
-    save("default", {"base_url": "http://saved:1"}, whole=True)
+    save("default", {"base_url": "http://saved:1"})
     here.begin()
     assert (here.typed_address(), here.overridden) == (("http://saved:1", "saved"), "")
 
 
 def test_another_profile_takes_the_place_of_the_first(here: ResolvedSettings) -> None:
     """What only the first one said falls back."""
-    save("a", {"seed": 1, "top_k": 1}, whole=True)
-    save("b", {"seed": 2}, whole=True)
+    save("a", {"seed": 1, "top_k": 1})
+    save("b", {"seed": 2})
     assert set(here.use("a")) == {"seed", "top_k"}
     here.use("b")
     assert (here.settings.seed, here.settings.top_k) == (2, None)
@@ -84,41 +83,11 @@ def test_another_profile_takes_the_place_of_the_first(here: ResolvedSettings) ->
 
 def test_what_the_notebook_set_stays_under_a_profile_and_is_named(here: ResolvedSettings) -> None:
     """Also where it was set with %config, before anything was read."""
-    save("a", {"seed": 1, "top_k": 1}, whole=True)
+    save("a", {"seed": 1, "top_k": 1})
     here.settings.seed = 7
     here.use("a")
     assert (here.settings.seed, here.settings.top_k) == (7, 1)
     assert here.take_notices() == [("stays", {"setting": "seed", "value": "7"})]
-
-
-def test_a_profile_that_cannot_be_used_changes_nothing(here: ResolvedSettings) -> None:
-    """All of it, or none."""
-    here.configure({"seed": 1})
-    path = save("a", {"seed": 2}, whole=True)
-    path.write_text('format = 1\n[settings]\ntop_k = 3\nbase_url = "ftp://x"\n')
-    assert failure(lambda: here.use("a")).code == "scheme-unsupported"
-    assert (here.settings.changed(), here.profile) == ({"seed": 1}, "")
-
-
-def test_saving_keeps_what_another_kernel_saved_meanwhile() -> None:
-    """Each writes what was typed in it."""
-    first, second = ResolvedSettings(OllamaSettings()), ResolvedSettings(OllamaSettings())
-    save("default", {"seed": 1, "top_k": 1}, whole=True)
-    first.begin()
-    second.begin()
-    first.configure({"seed": 2})
-    second.configure({"top_p": 0.5, "top_k": None})
-    first.save("")
-    second.save("")
-    assert load("default") == {"seed": 2, "top_p": 0.5}
-
-
-def test_a_first_use_reads_the_saved_settings_once() -> None:
-    """A broken file is said once and set aside; the notebook goes on without it."""
-    path = save("default", {"seed": 1}, whole=True)
-    path.write_text("broken")
-    assert failure(current).code == "profile-unreadable"
-    assert current().settings.changed() == {}
 
 
 def test_nothing_is_read_from_the_folder_of_the_notebook(
@@ -131,7 +100,8 @@ def test_nothing_is_read_from_the_folder_of_the_notebook(
     here.begin()
     assert here.address.host == "127.0.0.1"
     monkeypatch.setenv("OLLAMA_MAGICS_CONFIG", ".")
-    assert failure(here.begin).code == "file-unusable"
+    here.begin()
+    assert failure(here.require_profiles).code == "file-unusable"
 
 
 # Keys.
@@ -140,16 +110,16 @@ def test_nothing_is_read_from_the_folder_of_the_notebook(
 def test_a_key_is_for_one_origin(here: ResolvedSettings) -> None:
     """Another address does not get it, and that is said."""
     here.configure({"base_url": "https://a.test"})
-    here.hold_key(Secret(KEY))
+    here.secrets.hold_key(Secret(KEY))
     here.configure({"headers": {"X-Token": KEY}})
-    assert here.key(here.address) == (KEY, "notebook")
-    assert here.headers(here.address) == {"X-Token": KEY}
+    assert here.secrets.key(here.address) == (KEY, "notebook")
+    assert here.secrets.headers(here.address) == {"X-Token": KEY}
     here.configure({"base_url": "https://a.test/below"})
     assert said(here) == []
     here.configure({"base_url": "https://b.test"})
     assert said(here) == ["dropped_secret", "dropped_secret"]
     here.configure({"base_url": "https://a.test"})
-    assert (here.key(here.address), here.headers(here.address)) == (("", ""), {})
+    assert (here.secrets.key(here.address), here.secrets.headers(here.address)) == (("", ""), {})
 
 
 def test_a_variable_is_for_the_address_of_its_profile(here: ResolvedSettings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,10 +129,10 @@ def test_a_variable_is_for_the_address_of_its_profile(here: ResolvedSettings, mo
     here.save("default")
     other = ResolvedSettings(OllamaSettings())
     other.begin()
-    assert other.key(other.address) == (KEY, "variable TEAM_KEY")
+    assert other.secrets.key(other.address) == (KEY, "variable TEAM_KEY")
     monkeypatch.setenv("OLLAMA_HOST", "https://b.test")
     assert other.address.host == "b.test"
-    assert other.key(other.address) == ("", "")
+    assert other.secrets.key(other.address) == ("", "")
 
 
 def test_an_address_of_the_environment_is_saved_with_the_key_that_is_for_it(
@@ -186,15 +156,15 @@ def test_the_key_of_the_cloud_is_for_the_cloud(
     """Unless it is named."""
     monkeypatch.setenv("OLLAMA_API_KEY", KEY)
     here.configure({"base_url": f"https://{address}"})
-    assert here.key(here.address)[0] == key
+    assert here.secrets.key(here.address)[0] == key
     here.configure({"api_key_env": "OLLAMA_API_KEY"})
-    assert here.key(here.address)[0] == KEY
+    assert here.secrets.key(here.address)[0] == KEY
 
 
 def test_a_missing_variable_is_an_error(here: ResolvedSettings) -> None:
     """Without its key, a request would be refused by the server for no visible reason."""
     here.configure({"api_key_env": "TEAM_KEY", "headers": "X-Team: $TEAM"})
-    for act in (lambda: here.key(here.address), lambda: here.headers(here.address)):
+    for act in (lambda: here.secrets.key(here.address), lambda: here.secrets.headers(here.address)):
         assert failure(act).code == "environment-empty"
     assert "TEAM_KEY" in sources(here)["api_key"][0]
 
@@ -202,22 +172,22 @@ def test_a_missing_variable_is_an_error(here: ResolvedSettings) -> None:
 def test_a_key_is_kept_where_the_form_says(here: ResolvedSettings) -> None:
     """And found there by another notebook, for that address alone."""
     here.configure({"base_url": "https://a.test", "key_store": "file"})
-    here.hold_key(Secret(KEPT_KEY))
+    here.secrets.hold_key(Secret(KEPT_KEY))
     here.save("")
     other = ResolvedSettings(OllamaSettings())
     other.begin()
-    assert other.key(other.address) == (KEPT_KEY, "file")
+    assert other.secrets.key(other.address) == (KEPT_KEY, "file")
     other.configure({"base_url": "https://b.test"})
-    assert other.key(other.address) == ("", "")
+    assert other.secrets.key(other.address) == ("", "")
 
 
 def test_a_key_in_clear_is_said(here: ResolvedSettings) -> None:
     """Everybody on the way can read it; on this machine there is nobody."""
-    here.hold_key(Secret(KEY))
+    here.secrets.hold_key(Secret(KEY))
     assert said(here) == []
     here.configure({"base_url": "http://a.test"})
     said(here)
-    here.hold_key(Secret(KEY))
+    here.secrets.hold_key(Secret(KEY))
     assert said(here) == ["key_in_clear"]
 
 
@@ -225,7 +195,7 @@ def test_secrets_are_in_nothing_that_is_shown_or_saved(here: ResolvedSettings) -
     """Neither the table, nor a profile, nor the settings themselves."""
     address = f"https://me:{KEY}@a.test/?token={KEY}"
     here.configure({"base_url": address, "proxy": f"http://me:{KEY}@p.test:1", "headers": {"X": KEY}})
-    here.hold_key(Secret(KEY))
+    here.secrets.hold_key(Secret(KEY))
     here.save("")
     here.export(str(Path(os.environ["OLLAMA_MAGICS_CONFIG"]) / "out.txt"))
     files = "".join(path.read_text() for path in Path(os.environ["OLLAMA_MAGICS_CONFIG"]).iterdir())
@@ -242,11 +212,11 @@ def test_secrets_are_in_nothing_that_is_shown_or_saved(here: ResolvedSettings) -
 def test_everything_is_put_back_after_a_sandbox(here: ResolvedSettings) -> None:
     """Values, sources and keys."""
     here.configure({"base_url": "https://a.test"})
-    here.hold_key(Secret(KEY))
+    here.secrets.hold_key(Secret(KEY))
     before = sources(here)
     with here.restored_at_end():
         here.configure({"base_url": "https://b.test", "seed": 1})
-    assert (sources(here), here.key(here.address)[0], here.notices) == (before, KEY, [])
+    assert (sources(here), here.secrets.key(here.address)[0], here.notices) == (before, KEY, [])
 
 
 @pytest.mark.parametrize(
@@ -273,7 +243,7 @@ def test_a_refused_value_leaves_sources_and_keys(here: ResolvedSettings) -> None
     assert failure(lambda: here.configure({"base_url": "https://b.test", "seed": "x"})).code == "setting-invalid"
     assert failure(lambda: here.configure({"seed": 3, "base_url": "ftp://x"})).code == "scheme-unsupported"
     assert sources(here) == before
-    assert here.headers(here.address) == {"X": KEY}
+    assert here.secrets.headers(here.address) == {"X": KEY}
 
 
 # What a server says.
@@ -281,7 +251,7 @@ def test_a_refused_value_leaves_sources_and_keys(here: ResolvedSettings) -> None
 
 def test_what_is_detected_gives_way_to_everything_that_was_typed(here: ResolvedSettings) -> None:
     """Here or in a profile, but for the type: no model can be what it is not."""
-    save("default", {"context_length": 16384, "model_type": "embedding"}, whole=True)
+    save("default", {"context_length": 16384, "model_type": "embedding"})
     here.begin()
     here.configure({"max_tokens": 99})
     assert here.fill({"context_length": 2048, "max_tokens": 2048, "model_type": "chat", "think": "low"}) == [
@@ -296,28 +266,12 @@ def test_what_is_detected_gives_way_to_everything_that_was_typed(here: ResolvedS
     assert sources(here)["think"] == ("low", "notebook")
 
 
-def test_what_is_detected_is_saved_and_leaves_with_another_profile(here: ResolvedSettings) -> None:
+def test_what_is_detected_is_saved(here: ResolvedSettings) -> None:
     """It belongs to the model of the moment."""
-    save("chat", {"model": "llama3.2"}, whole=True)
+    save("chat", {"model": "llama3.2"})
     here.configure({"model": "all-minilm"})
     here.fill({"model_type": "embedding"})
     here.save("")
     assert load("default") == {"model": "all-minilm", "model_type": "embedding"}
     here.use("chat")
-    assert sources(here)["model_type"] == ("chat", "default")
-
-
-def test_a_check_that_passed_is_written_down_for_what_was_checked(here: ResolvedSettings) -> None:
-    """The mark stays where something else is in force than what is saved."""
-    assert not here.is_unverified()
-    here.confirm()
-    assert names() == []
-    here.configure({"model": "llama3.2", "language": "zh"})
-    here.save("", verified=False)
-    assert here.is_unverified()
-    here.configure({"seed": 1})
-    here.confirm()
-    assert here.is_unverified()
-    here.configure({"seed": "", "language": "en"})
-    here.confirm()
-    assert not here.is_unverified()
+    assert sources(here)["model_type"] == ("embedding", "saved")

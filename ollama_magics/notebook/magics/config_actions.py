@@ -16,8 +16,9 @@ from ollama_magics.session.session import Session
 from ollama_magics.settings import form, profiles
 from ollama_magics.settings.values import clean_key
 
-_OPTIONS = ("profile", "import_file", "api_key", "record", "save", "export", "forget", "profiles")  # in the order of execution
-_BEFORE_VALUES = ("profile", "import_file")
+# In the order of execution; the first ones before values are set.
+_OPTIONS = ("unset", "profile", "import_file", "api_key", "record", "save", "export", "forget", "profiles")
+_BEFORE_VALUES = ("unset", "profile", "import_file")
 
 
 def run(session: Session, options: Namespace) -> bool:
@@ -47,22 +48,30 @@ def _carry_out(session: Session, option: str, value: Any) -> None:
             changed = session.resolved.read_file(value)
             session.forget_models()
             _say_changed(session, changed)
+        case "unset":
+            changed = session.resolved.unset(value)
+            session.forget_models()
+            _say_changed(session, changed)
         case "api_key":
             origin = session.address.origin
             key = _ask_key(session.language, origin) if value == ASK else _clean(value)
-            session.resolved.hold_key(key)
+            session.resolved.secrets.hold_key(key)
             lines.say("key_set" if key else "key_gone", session.language, origin=origin)
         case "record":
             session.record(value)
             lines.say("recording", session.language, path=value)
         case "save":
-            lines.say("profile_saved", session.language, path=session.resolved.save(value))
+            path = session.resolved.save(value)
+            is_proved = not profiles.is_unverified(session.resolved.profile)
+            lines.say("profile_saved" if is_proved else "saved_unverified", session.language, path=path)
         case "export":
             session.resolved.export(value)
             lines.say("exported", session.language, path=value)
         case "forget":
-            profiles.forget(value)
+            changed = session.resolved.forget(value)
+            session.forget_models()
             lines.say("profile_forgotten", session.language, profile=value)
+            _say_changed(session, changed)
         case "profiles":
             lines.say_lines(profiles.names() or [messages.phrase("no_profiles", session.language)])
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from ollama_magics import messages
-from ollama_magics.diagnosis import stages
 from ollama_magics.diagnosis.report import CheckReport
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
+from ollama_magics.settings import profiles
 
 if TYPE_CHECKING:
     from ollama_magics.session.session import Session
@@ -121,19 +121,12 @@ class CheckControls:
         if run.on_end:
             run.on_end(report, run.is_stopped)
 
-    def _make_report(self, run: _Run) -> CheckReport | None:
+    def _make_report(self, run: _Run) -> CheckReport:
         def show(report: CheckReport) -> None:
             if self._run is run:
                 self.report.value = report.as_html()
 
-        self._session.forget_models()
-        try:
-            question = self._session.check_request(deep=run.deep)
-        except OllamaMagicsError as error:  # for example, the variable that should hold the key is not set
-            error.language = self._session.language
-            self.report.value = fields.note_html(str(error), is_warning=True)
-            return None
-        return stages.check(question, show, stop=run.stop)
+        return self._session.check(show, deep=run.deep, stop=run.stop)
 
     def _repair_button(self, run: _Run, setting: str, value: str) -> Any:
         def repair(_: object) -> None:
@@ -169,37 +162,32 @@ class SaveControls:
         self.save_anyway = widgets.Button(layout=widgets.Layout(display="none", width="auto"))
         self.mark = widgets.HTML()
         self.save.on_click(lambda _: self._check_and_save())
-        self.save_anyway.on_click(lambda _: fields.start(lambda: self._save("profile_saved", verified=False)))
+        self.save_anyway.on_click(lambda _: fields.start(lambda: self._save("saved_unverified")))
 
     def set_language(self) -> None:
         """Name the buttons in the current language."""
         language = self._session.language
         self.save.description, self.save_anyway.description = (messages.phrase(key, language) for key in ("save", "save_anyway"))
-        self._update_mark()
+        self.update_mark()
 
     def hide_save_anyway(self) -> None:
         """Hide the button that saves without a check: it was about other settings, or another check."""
         self.save_anyway.layout.display = "none"
 
-    def confirm(self) -> None:
-        """Record that the saved profile is verified, and remove the mark."""
-        with suppress(OllamaMagicsError):  # the mark stays, and the next Save says why
-            self._session.resolved.confirm()
-        self._update_mark()
-
-    def _update_mark(self) -> None:
+    def update_mark(self) -> None:
+        """Show whether the profile in use was saved without proof."""
         is_unverified = False
         with suppress(OllamaMagicsError):  # a file that cannot be read was reported when it was to be used
-            is_unverified = self._session.resolved.is_unverified()
+            is_unverified = profiles.is_unverified(self._session.resolved.profile)
         words = (messages.phrase(key, self._session.language) for key in ("unverified", "unverified_why"))
         self.mark.value = fields.badge_html(*words) if is_unverified else ""
 
     def _check_and_save(self) -> None:
         def save(report: CheckReport, is_stopped: bool) -> None:  # noqa: FBT001 - an OnEnd
             if report.ok:
-                self._save("profile_saved", verified=True)
+                self._save("profile_saved")
             elif is_stopped:
-                self._save("stopped_saved", verified=False)
+                self._save("stopped_saved")
             else:
                 self._show_message(messages.phrase("not_verified", self._session.language))
                 self.save_anyway.layout.display = ""
@@ -210,13 +198,13 @@ class SaveControls:
         else:
             self._checks.begin(deep=True, on_end=save)
 
-    def _save(self, key: str, *, verified: bool) -> None:
+    def _save(self, key: str) -> None:
         self.hide_save_anyway()
         try:
-            path = self._session.resolved.save("", verified=verified)
+            path = self._session.resolved.save()
         except OllamaMagicsError as error:
             error.language = self._session.language
             self._show_message(str(error))
         else:
             self._show_message(messages.phrase(key, self._session.language, path=path))
-        self._update_mark()
+        self.update_mark()

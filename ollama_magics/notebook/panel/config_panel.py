@@ -123,7 +123,7 @@ class Panel(widgets.VBox):
         self._lookup.begin()
 
     def _verified(self) -> None:
-        self._saving.confirm()
+        self._saving.update_mark()
         self._lookup.begin()  # the model is in memory now
 
     # Answers of the server.

@@ -226,7 +226,7 @@ class KeyField:
 
     def _store(self, key: Secret) -> None:
         try:
-            self._session.resolved.hold_key(clean_key(key.reveal()))
+            self._session.resolved.secrets.hold_key(clean_key(key.reveal()))
         except OllamaMagicsError as error:
             error.language = self._session.language
             self._show_message(f"{error.what} {error.how_we_know}")

@@ -21,7 +21,7 @@ def test_every_line_of_the_form_is_a_flag_and_is_shown(shell: Any) -> None:
         shell.run(f"%ollama_config {form.flag(name)} {value}")
         assert form.shown(getattr(shell.ipython.configurables[-1], name)) == value.strip('"')
     table = shell.run("%ollama_config --show")
-    assert len(table.strip().splitlines()) == len(form.names()) + 2  # the key, and the prompt Out[…]
+    assert len(table.strip().splitlines()) == len(form.names()) + 3  # the profile, the key, and the prompt Out[…]
     assert "this notebook" in table
 
 

@@ -139,7 +139,7 @@ def test_profiles_come_and_go(shell: Any, tmp_path: Path) -> None:
     """Saved, used, listed, exported, imported, forgotten."""
     assert "no profile" in shell.run("%ollama_config --profiles")
     assert "saved as" in shell.run("%ollama_config --context 8k --save work")
-    shell.run("%ollama_config --save")
+    shell.run("%ollama_config --save default")
     assert shell.run("%ollama_config --profiles").split() == ["default", "work"]
     shell.run(f"%ollama_config --export {tmp_path / 'x.toml'}")
     shell.run("%ollama_config --context 2k")
@@ -148,6 +148,8 @@ def test_profiles_come_and_go(shell: Any, tmp_path: Path) -> None:
     assert "profile default" in shell.run("%ollama_config --show")
     shell.run("%ollama_config --top-k 9")
     assert "profile work" in shell.run("%ollama_config --profile work --show")
+    assert "Top K: 9" in shell.run("%ollama_config --top-k 8 --unset top_k --top-k 9")
+    assert "Top K: the model's default" in shell.run("%ollama_config --unset top-k")
     assert "forgotten" in shell.run("%ollama_config --forget work")
     assert shell.run("%ollama_config --profiles").split() == ["default"]
     for line in ("--profile work", "--forget work", "--save ../x", "--import nowhere.toml"):
@@ -163,16 +165,23 @@ def test_the_table_says_what_the_environment_overrides(shell: Any, monkeypatch: 
     assert "environment, overriding the saved http://saved:1" in shell.run("%ollama_config --show")
 
 
-def test_a_broken_profile_stops_one_cell_and_not_the_extension(bare: Any, stand_in: FakeServer) -> None:
-    """Loading reads nothing; the first use says it."""
+@pytest.mark.finding("A12", "C8")
+def test_a_broken_profile_stops_every_cell_and_not_the_extension(bare: Any, stand_in: FakeServer) -> None:
+    """Until it is replaced, for example; loading reads nothing, and settings can be shown and changed."""
     folder = Path(os.environ["OLLAMA_MAGICS_CONFIG"])
     folder.mkdir()
     (folder / "default.toml").write_text("broken")
     bare.run("%load_ext ollama_magics")
-    error, _ = bare.fail("%ollama hello")
-    assert isinstance(error, OllamaMagicsError)
-    assert error.code == "profile-unreadable"
-    bare.run(f"%ollama_config --base-url {stand_in.url} --model sandbox-chat --save")
+    bare.run(f"%ollama_config --base-url {stand_in.url} --model sandbox-chat")
+    for line in ("%ollama hello", "%ollama --once hello", "%embed -m sandbox-embed ['a']"):
+        error, _ = bare.fail(line)
+        assert isinstance(error, OllamaMagicsError)
+        assert error.code == "profile-unreadable"
+    shown = bare.run("%ollama_check") + bare.run("%ollama_config --show")
+    assert shown.count("profile-unreadable") == 1
+    assert "cannot be used, so nothing is sent" in shown
+    assert stand_in.requests == []
+    assert "the former file could not be read" in bare.run("%ollama_config --save")
     bare.run("%ollama hello")
     bare.run("%unload_ext ollama_magics")
 

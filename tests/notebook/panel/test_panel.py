@@ -34,7 +34,7 @@ def test_the_key_is_taken_and_its_field_is_emptied(form: FormView) -> None:
     form.type("api_key", f" {KEY} ")
     assert form.value("api_key") == ""
     until(lambda: "for http://127.0.0.1" in form.message)
-    assert current().resolved.key(current().address) == (KEY, "notebook")
+    assert current().resolved.secrets.key(current().address) == (KEY, "notebook")
     form.type("api_key", f"{KEY} with spaces")
     until(lambda: "not a valid value for API key" in form.message)
     assert KEY not in state()
@@ -115,7 +115,7 @@ def test_stop_texts_are_lines_of_their_field(form: FormView, lines: tuple[str, .
 
 def test_the_environment_that_overrides_the_saved_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person who saved another one would not understand the form."""
-    profiles.save("default", {"base_url": "http://saved:1"}, whole=True)
+    profiles.save("default", {"base_url": "http://saved:1"})
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     output = FormView(Panel(current())).note("base_url")
     assert "http://127.0.0.1:1, from OLLAMA_HOST, overriding the saved http://saved:1" in output

@@ -103,7 +103,7 @@ def test_a_repeated_key_is_not_recorded_and_an_ordinary_word_is(record: Record, 
     said = chunk("The key is key-5f2c-secret, and the model is m", done=True, done_reason="stop")
     with FaultServer(fine(chat=whole(said, kind="application/x-ndjson"))) as server:
         session = record(server.url.replace("//", "//ann:model@"), "m")
-        session.resolved.hold_key(Secret("key-5f2c-secret"))
+        session.resolved.secrets.hold_key(Secret("key-5f2c-secret"))
         _ = session.ask(Prompt("Is it key-5f2c-secret?")).text
     assert server.requests[-1].headers["authorization"]
     last = exchanges(recording)[-1]
