@@ -13,6 +13,7 @@ from ollama_magics.conversation.conversation import Conversation, Place, Stats, 
 from ollama_magics.conversation.history_window import Sender
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.schema import Schema, SchemaMismatchError
+from ollama_magics.conversation.thoughts import Split, ThoughtSplitter
 from ollama_magics.conversation.tools import Toolbox, ToolCall
 from ollama_magics.errors import AnswerCut, FormatProblem, ToolProblem
 from ollama_magics.jobs.interrupt import defer_interrupt
@@ -94,6 +95,9 @@ class Round:
     pieces: list[str] = field(default_factory=list)  # of the text
     thoughts: list[str] = field(default_factory=list)  # in pieces, too
     calls: list[ToolCall] = field(default_factory=list)
+    late_thoughts: int = 0  # number of pieces that were taken for text first
+    is_thinking: bool = False  # the last piece was thoughts
+    _splitter: ThoughtSplitter = field(default_factory=ThoughtSplitter)
 
     @property
     def text(self) -> str:
@@ -105,11 +109,27 @@ class Round:
         """The thoughts so far."""
         return "".join(self.thoughts)
 
-    def add(self, chunk: Chunk) -> None:
-        """Add one piece of the answer."""
-        self.pieces += [chunk.text] if chunk.text else []
-        self.thoughts += [chunk.thinking] if chunk.thinking else []
+    def add(self, chunk: Chunk) -> str:
+        """Add one piece of the answer, and return what is new in the text; thoughts inside the text become thoughts."""
+        new = self._take(self._splitter.feed(chunk.text), chunk.thinking)
         self.calls += [ToolCall.from_wire(written) for written in chunk.tool_calls]
+        return new + self.end() if chunk.done or chunk.tool_calls else new
+
+    def end(self) -> str:
+        """Return what was held back of the text and is part of it now."""
+        return self._take(self._splitter.end())
+
+    def _take(self, split: Split, thinking: str = "") -> str:
+        if split.is_late:
+            split = split._replace(thoughts="".join((*self.pieces, split.thoughts)).rstrip())
+            self.late_thoughts += len(self.pieces)
+            self.pieces.clear()
+        thoughts = [part for part in (thinking, split.thoughts) if part]
+        self.thoughts += thoughts
+        self.pieces += [split.text] if split.text else []
+        if thoughts or split.text:
+            self.is_thinking = not split.text
+        return split.text
 
     def messages(self) -> Iterator[Message]:
         """Yield the answer and the results as the next request repeats them."""
@@ -148,10 +168,10 @@ class ToolLoop:
             chunks = self._send(self.between)
             try:
                 for chunk in chunks:
-                    self.now.add(chunk)
-                    self.pieces += [chunk.text] if chunk.text else []
+                    self._add(self.now.add(chunk))
                     yield chunk
             finally:
+                self._add(self.now.end())
                 if close := getattr(chunks, "close", None):
                     close()
             if self._toolbox is None or not self.now.calls:
@@ -163,6 +183,9 @@ class ToolLoop:
             self.ended.append(self.now)
             self.now = Round()
             yield Chunk()
+
+    def _add(self, text: str) -> None:
+        self.pieces += [text] if text else []
 
 
 class Exchange:
@@ -261,9 +284,12 @@ class Exchange:
         return context.strict and bool(context.context_length) and used > context.context_length
 
     def new_text(self, known: int) -> tuple[str, int]:
-        """Return what has come after the first ``known`` pieces of the text, and the number of pieces now."""
-        pieces = self.tool_loop.now.pieces
-        return "".join(pieces[known:]), len(pieces)
+        """Return what has come after the first ``known`` pieces of the text, and the number of pieces now.
+
+        The number never falls, although pieces may turn out to be thoughts.
+        """
+        pieces, late = self.tool_loop.now.pieces, self.tool_loop.now.late_thoughts
+        return "".join(pieces[max(0, known - late) :]), late + len(pieces)
 
     def stream(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet; raises AnswerCut where the answer is not whole."""
@@ -294,9 +320,10 @@ class Exchange:
             self.first_token_seconds = now - self._started
         self._has_content = self._has_content or has_content
 
-        if chunk.thinking and not self._thinking_since:
+        is_thinking = self.tool_loop.now.is_thinking
+        if is_thinking and not self._thinking_since:
             self._thinking_since = now
-        if self._thinking_since and (chunk.text or chunk.tool_calls or chunk.done):
+        if self._thinking_since and (not is_thinking or chunk.tool_calls or chunk.done):
             self.thought_seconds += now - self._thinking_since
             self._thinking_since = 0.0
 

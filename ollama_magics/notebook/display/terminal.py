@@ -90,7 +90,8 @@ class Terminal(ForwardScreen):
         """Print the calls."""
         with self._lock:
             self._print_small(lines)
-            self._cleaned_text, self._seen_text, self._has_printed = cleaning.Cleaned(), 0, True
+            self._cleaned_text, self._has_printed = cleaning.Cleaned(), True
+            self._seen_text = self._late_thoughts = 0
 
     def finish(self, exchange: Exchange, lines: list[str]) -> None:
         """Print the rest for good, and the lines small."""
@@ -126,11 +127,15 @@ class Terminal(ForwardScreen):
     def _start_answer(self) -> None:
         self._cleaned_thoughts, self._cleaned_text = cleaning.Cleaned(), cleaning.Cleaned()
         self._thoughts = self._text = ""
-        self._seen_thoughts = self._seen_text = 0
+        self._seen_thoughts = self._seen_text = self._late_thoughts = 0
         self._has_printed = False
 
     def _take(self, exchange: Exchange) -> None:
-        thoughts, text = exchange.thinking, exchange.partial_text
+        thoughts, text, late = exchange.thinking, exchange.partial_text, exchange.tool_loop.now.late_thoughts
+        if late != self._late_thoughts:  # the text so far was thoughts; what is printed of it stays
+            self._thoughts, self._text = self._text, ""
+            self._cleaned_thoughts, self._cleaned_text = self._cleaned_text, cleaning.Cleaned()
+            self._seen_thoughts, self._seen_text, self._late_thoughts = self._seen_text, 0, late
         self._thoughts += self._cleaned_thoughts.feed(thoughts[self._seen_thoughts :])
         self._text += self._cleaned_text.feed(text[self._seen_text :])
         self._seen_thoughts, self._seen_text = len(thoughts), len(text)
