@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
+Weights = NDArray[np.floating[Any]]
 Fact = bool | int | float | str | Sequence[Any]
 
 # GGUF numbers have a width: the loaders expect 32 bits. A bool is an int to Python, so the exact type decides.
@@ -21,8 +22,8 @@ ADD: dict[type, Callable[[gguf.GGUFWriter, str, Any], None]] = {
 }
 
 
-def write(path: Path, architecture: str, facts: Mapping[str, Fact], tensors: Mapping[str, Matrix]) -> None:
-    """Write a GGUF file with all weights in 32 bits."""
+def write(path: Path, architecture: str, facts: Mapping[str, Fact], tensors: Mapping[str, Weights]) -> None:
+    """Write a GGUF file; the weights stay in 32 or 16 bits as they are."""
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     for key, fact in facts.items():

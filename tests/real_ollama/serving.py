@@ -125,6 +125,7 @@ def environment_of(store: Path, port: int, state: State) -> dict[str, str]:
         "OLLAMA_HOST": f"{HOST}:{port}",
         "OLLAMA_MODELS": str(store),
         "OLLAMA_NOPRUNE": "1",  # another server may be running on the same store
+        "OLLAMA_NO_CLOUD": "1",  # it talks to nobody
     }
 
 

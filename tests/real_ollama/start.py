@@ -14,10 +14,12 @@ def main() -> int:
     """Print the address, the pid and the log of a running server; return 0, or 1 after a readable error."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="a free one by default")
-    port = parser.parse_args().port or serving.free_port()
+    parser.add_argument("--version", choices=program.VERSIONS, default=program.OLDER, help="%(default)s by default")
+    parser.add_argument("--nice", type=int, default=0, help="how far builds stand back behind other programs, up to 19")
+    chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started for the build ends too
     try:
-        server = start(State.from_environment(), port)
+        server = start(chosen.version, chosen.port or serving.free_port(), State.from_environment(chosen.nice))
     except StartError as error:
         print(f"No real Ollama: {error}", file=sys.stderr)
         return 1
@@ -25,10 +27,10 @@ def main() -> int:
     return 0
 
 
-def start(state: State, port: int) -> serving.Server:
-    """Return a server whose models are all there; one start at a time, as they share the state folder."""
-    with state.locked():
-        found = program.find_or_build(state)
+def start(version: str, port: int, state: State) -> serving.Server:
+    """Return a server whose models are all there; one start of a version at a time."""
+    with state.locked(version):
+        found = program.find_or_build(version, state)
         store = state.folder / f"store-{found.version}-{models.fingerprint()}"
         server = serving.serve(found.path, store, port, state)
         with server.stopped_on_error():

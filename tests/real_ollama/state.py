@@ -22,16 +22,17 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """Where downloads, the built server, the models and the logs are."""
+    """Where downloads, the built servers, the models and the logs are; ``niceness`` is that of all that is run here."""
 
     folder: Path
+    niceness: int = 0
 
     @classmethod
-    def from_environment(cls) -> "State":
+    def from_environment(cls, niceness: int = 0) -> "State":
         """Return the folder named by OLLAMA_MAGICS_TEST_STATE, else the default one; it exists afterwards."""
         folder = Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER).expanduser().resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder)
+        return cls(folder, niceness)
 
     @property
     def log(self) -> Path:
@@ -39,9 +40,9 @@ class State:
         return self.folder / "build.log"
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Wait for other starts that use this folder; the system frees the lock of one that was killed."""
-        with (self.folder / "lock").open("w") as file:
+    def locked(self, part: str) -> Iterator[None]:
+        """Wait for other starts that need the same part of this folder; the system frees the lock of one that was killed."""
+        with (self.folder / f"lock-{part}").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -52,7 +53,7 @@ class State:
             log.write(f"\n{purpose}\n$ {shlex.join(command)}\n")
             log.flush()
             done = subprocess.run(
-                command,
+                ["nice", "-n", str(self.niceness), *command] if self.niceness else command,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -65,15 +66,21 @@ class State:
 
     def python(self) -> str:
         """Return the interpreter of an environment with pip, gguf and numpy, made on first use."""
+        return str(self.install("writer of model files", "gguf>=0.17,<1", "numpy") / "python")
+
+    def install(self, purpose: str, *requirements: str) -> Path:
+        """Return the folder with the programs of an environment, in which these packages are after the first use."""
         folder = self.folder / "venv"
-        ready = folder / "ready"
-        interpreter = str(folder / "bin" / "python")
-        if not ready.exists():
-            self._make_environment(folder)
-            pip = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            self.run("Installing the writer of model files", [*pip, "gguf>=0.17,<1", "numpy"])
-            ready.touch()
-        return interpreter
+        ready = folder / f"has {purpose}"
+        programs = folder / "bin"
+        with self.locked("venv"):
+            if not (folder / "made").exists():
+                self._make_environment(folder)
+            if not ready.exists():
+                pip = [str(programs / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+                self.run(f"Installing {purpose}", [*pip, *requirements])
+                ready.touch()
+        return programs
 
     def _make_environment(self, folder: Path) -> None:
         try:
@@ -81,15 +88,17 @@ class State:
         except (subprocess.CalledProcessError, ImportError) as error:
             message = f"{sys.executable} cannot make an environment with pip. Debian: apt-get install python3-venv"
             raise StartError(message) from error
+        (folder / "made").touch()
 
     def download(self, requirement: str, *options: str) -> Path:
         """Return the one file of a package, from the index that pip uses, fetched on first use."""
-        folder = self.folder / "downloads" / requirement
-        if not folder.is_dir():
-            arriving = folder.with_name(f"{requirement}.arriving")
-            pip = [self.python(), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            self.run(f"Fetching {requirement}", [*pip, *options, "--dest", str(arriving), requirement])
-            arriving.rename(folder)
+        folder, python = self.folder / "downloads" / requirement, self.python()
+        with self.locked("downloads"):
+            if not folder.is_dir():
+                arriving = folder.with_name(f"{requirement}.arriving")
+                pip = [python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+                self.run(f"Fetching {requirement}", [*pip, *options, "--dest", str(arriving), requirement])
+                arriving.rename(folder)
         return next(folder.iterdir())
 
 
@@ -100,5 +109,5 @@ def last_lines(log: Path) -> str:
 
 
 def say(sentence: str) -> None:
-    """Tell the person who waits; standard output is for the address alone."""
+    """Report to who waits; standard output is for the address alone."""
     print(f"{sentence} ...", file=sys.stderr, flush=True)
