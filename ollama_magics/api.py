@@ -91,7 +91,7 @@ def configure(  # noqa: PLR0913 - one parameter for each setting
     top_k: int | None = UNCHANGED,
     seed: int | None = UNCHANGED,
     stop: str | Sequence[str] = UNCHANGED,
-    think: Literal["auto", "off", "on", "low", "medium", "high", "max"] = UNCHANGED,
+    think: str | bool = UNCHANGED,
     keep_alive: float | str | None = UNCHANGED,
     connect_timeout: float = UNCHANGED,
     first_token_timeout: float = UNCHANGED,
@@ -160,7 +160,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     top_k: int | None = None,
     seed: int | None = None,
     stop: str | Sequence[str] | None = None,
-    think: Literal["auto", "off", "on", "low", "medium", "high", "max"] | None = None,
+    think: str | bool | None = None,
     keep_alive: float | str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Reply:
@@ -346,7 +346,7 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     *,
     model: str = "",
     lines: str | Path = "",
-    batch: int = 256,
+    batch: int | None = None,
     parallel: int = 2,
     dimensions: int | None = None,
     query: bool = False,
@@ -368,8 +368,9 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
 
     - ``texts``: a list, tuple, Series, column, array, generator or one string; or ``lines``, a file with a text on each line.
     - ``model``: the embedding model; empty for that of the settings.
-    - ``batch`` texts go into one request, ``parallel`` requests are sent at a time, to several servers if ``base_url`` names
-      them. ``dimensions`` is the length of the vectors, where the model can shorten them.
+    - ``batch`` texts go into one request; without it about as many as take a second, at most 256. ``parallel`` requests are sent
+      at a time, to several servers if ``base_url`` names them. ``dimensions`` is the length of the vectors, where the model can
+      shorten them.
     - ``query`` and ``document`` put the model family's prefix before each text.
     - ``on_error``: rows that cannot be embedded raise after all others, become nan, or are left out. ``truncate`` lets the server
       cut texts that are too long. ``verify`` embeds some texts again alone and compares. ``any_model`` accepts a model that is

@@ -76,15 +76,32 @@ class Batch:
         )
 
 
-@dataclass
-class BatchSize:
-    """The most texts in a batch, which shrinks where they are too many for the server."""
+_FIRST_TEXTS, MOST_TEXTS = 16, 256  # in a batch
+_BATCH_SECONDS = 1.0  # that a batch should take: worth a request, and soon seen, stored or stopped
+_GROWTH = 4  # times as many texts as in the batch that was measured
 
-    texts: int
+
+class BatchSize:
+    """The number of texts in the next batch: what the user ``chose``, or as many as a server embeds in about a second.
+
+    Without a choice the first batches are small, since a large one takes 20 seconds on a slow machine, and grow as measured.
+    """
+
+    def __init__(self, chosen: int | None) -> None:
+        self.texts, self.most = chosen or _FIRST_TEXTS, chosen or MOST_TEXTS
+        self.is_known = self._is_chosen = chosen is not None
+
+    def measure(self, count: int, seconds: float) -> None:
+        """Learn from a batch of so many texts that took this long, waiting for its turn included."""
+        if not self._is_chosen:
+            in_time = int(count * _BATCH_SECONDS / max(seconds, 1e-9))
+            self.texts = max(1, min(in_time, _GROWTH * count, self.most))
+            self.is_known = True
 
     def shrink(self, batch: Batch) -> None:
-        """Make new batches at most half as large as this one."""
-        self.texts = min(self.texts, max(1, len(batch.rows) // 2))
+        """Make new batches at most half as large as this one, which was too large for the server."""
+        self.most = min(self.most, max(1, len(batch.rows) // 2))
+        self.texts = min(self.texts, self.most)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ class Job:
         self._pool = replace(pool, endpoints=checked)
 
         self._queue: BatchQueue[Batch] = BatchQueue()
-        state = JobState(pool.model, options, self._queue, BatchSize(options.batch), self.output, self.stats, cache)
+        self._size = BatchSize(options.batch)
+        state = JobState(pool.model, options, self._queue, self._size, self.output, self.stats, cache)
         self._progress = ProgressBar(source.length, "texts")
         self._spot_check = SpotCheck() if options.verify else None
         on_text = self._spot_check.add if self._spot_check else None
@@ -117,8 +118,10 @@ class Job:
                     self._progress.begin()
                 self._show_progress()
 
-                if not self._queue.has_room(most_ready):
-                    self._queue.wait(most_ready)
+                # until the first answer only as many as are sent at once: the next ones may be larger
+                ready = most_ready if self._size.is_known else min(1, most_ready)
+                if not self._queue.has_room(ready):
+                    self._queue.wait(ready)
                 elif batch := next(batches, None):
                     self._queue.add(batch)
                 else:

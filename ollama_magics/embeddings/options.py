@@ -26,10 +26,10 @@ _RUNNER_OPTIONS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """The options of one job; empty values leave the choice to the server."""
+    """The options of one job; empty values leave the choice to the server, and None for ``batch`` to what is measured."""
 
     model: str = ""
-    batch: int = 256
+    batch: int | None = None
     parallel: int = 2
     dimensions: int | None = None
     task: str = ""
@@ -47,7 +47,7 @@ class EmbedOptions:
 def read_options(  # noqa: PLR0913 - one for each option of %embed
     model: str = "",
     *,
-    batch: object = 256,
+    batch: object = None,
     parallel: object = 2,
     dimensions: object = None,
     query: bool = False,
@@ -70,7 +70,7 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
     urls = base_url.split(",") if isinstance(base_url, str) else map(str, base_url)
     return EmbedOptions(
         model=values.plain_text(model, "model"),
-        batch=_count(batch, "batch", "--batch 64"),
+        batch=None if batch is None else _count(batch, "batch", "--batch 64"),
         parallel=in_flight,
         dimensions=None if dimensions is None else _count(dimensions, "dimensions", "--dimensions 256"),
         task="query" if query else "document" if document else "",

@@ -56,7 +56,7 @@ class Worker:
         with self._lock:
             # whole from the start: a buffer that grows leaves holes in the memory
             if not server.buffer:
-                server.buffer = bytearray(min(self._state.options.batch * self._width * _NUMBER, _LARGEST_BUFFER))
+                server.buffer = bytearray(min(self._state.size.most * self._width * _NUMBER, _LARGEST_BUFFER))
         vectors = server.client.embed(
             self._request(batch),
             lambda body: self._decode(body, count),
@@ -72,8 +72,11 @@ class Worker:
             self._keep(batch.part(sound), Vectors(vectors.numbers[sound]))
             raise FlawedVectors({batch.rows[position]: found for position, found in vectors.flaws.items()})
         self._keep(batch, vectors)
-        if time.monotonic() - started > _SLOW:
-            self._state.size.shrink(batch)
+        seconds = time.monotonic() - started
+        with self._lock:
+            self._state.size.measure(count, seconds)
+            if seconds > _SLOW:
+                self._state.size.shrink(batch)
 
     def _keep(self, batch: Batch, vectors: Vectors) -> None:
         if not batch.rows:

@@ -57,7 +57,7 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         base_url: str = "",
         api_key_env: str = "",
         dimensions: int | None = None,
-        batch: int = 256,
+        batch: int | None = None,
         query: bool = False,
         document: bool = False,
         truncate: bool = False,

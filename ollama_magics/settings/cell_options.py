@@ -105,7 +105,7 @@ EMBED_OPTIONS: tuple[Option, ...] = (
     Option("-o --into", "Bind the array to this name", "into", "NAME", acts=_NOTEBOOK, magic_only=True),
     Option("--report", "Bind the EmbedReport to this name", "report", "NAME", acts=_NOTEBOOK),
     Option("--lines", "Embed the lines of a text file", "lines", "FILE", acts="input of the requests"),
-    Option("--batch", "Texts in one request (default 256)", "batch", "N", acts="length of input"),
+    Option("--batch", "Texts in one request; else about one second of work, at most 256", "batch", "N", acts="length of input"),
     Option("--parallel", "Requests at a time (default 2)", "parallel", "N", acts="number of connections"),
     Option("--dimensions", "Length of the vectors, where the model can shorten them", "dimensions", "N", wire="dimensions"),
     Option("--query", "Put the model family's prefix for a query before each text", "query", acts="prefix of input"),

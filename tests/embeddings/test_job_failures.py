@@ -65,7 +65,7 @@ def test_one_bad_text_among_256_is_named_and_the_others_kept(
     """At most 2 log2(256) further requests find it."""
     with serving(poisoned({TEXTS[row]}, answer)) as server:
         call = Call(connect, [server])
-        found = call(TEXTS, on_error="nan")
+        found = call(TEXTS, on_error="nan", batch=256)
         assert len(sent_texts(server)) <= 1 + MOST
     assert call.last_report().failed == (row,)
     assert np.isnan(found[row]).all()

@@ -60,7 +60,7 @@ def test_batches_keep_the_order_and_lose_nothing(connect: Connect, stand_in: Fak
     """Whatever their size, the array is the same."""
     texts = [f"text number {number}" for number in range(23)]
     client = connect(stand_in.url)
-    together = embed(client, "sandbox-embed", texts)
+    together = embed(client, "sandbox-embed", texts, batch=256)
     assert batches(stand_in) == [texts]
     stand_in.requests.clear()
     apart = embed(client, "sandbox-embed", texts, batch=5)
@@ -70,9 +70,9 @@ def test_batches_keep_the_order_and_lose_nothing(connect: Connect, stand_in: Fak
 
 
 @pytest.mark.parametrize(("count", "requests"), [(1, 1), (256, 1), (257, 2), (512, 2)])
-def test_a_batch_holds_256_texts(connect: Connect, stand_in: FakeServer, count: int, requests: int) -> None:
+def test_a_batch_holds_as_many_texts_as_chosen(connect: Connect, stand_in: FakeServer, count: int, requests: int) -> None:
     """Neither a request too many nor one too large."""
-    assert len(embed(connect(stand_in.url), "sandbox-embed", list(map(str, range(count))))) == count
+    assert len(embed(connect(stand_in.url), "sandbox-embed", list(map(str, range(count))), batch=256)) == count
     assert len(batches(stand_in)) == requests
 
 
