@@ -142,6 +142,7 @@ class ModelCard(msgspec.Struct, frozen=True):
     template: str = ""
     renderer: str = ""
     requires: str = ""  # the oldest version of Ollama that runs it, or empty
+    thinking: Any = None  # {"values": [false, "low", …], "default": "low"}, unchecked; servers from 0.34 only
 
     @property
     def context_length(self) -> int | None:
@@ -153,6 +154,17 @@ class ModelCard(msgspec.Struct, frozen=True):
         """The number of dimensions of its vectors, if the server reports it."""
         return self._figure("embedding_length")
 
+    @property
+    def think_words(self) -> tuple[str, ...]:
+        """The values that ``think`` may have for the model, as words (off, on, or a level); empty where the server lists none."""
+        values = self.thinking.get("values") if isinstance(self.thinking, dict) else None
+        return tuple(word for value in values if (word := _think_word(value))) if isinstance(values, list) else ()
+
+    @property
+    def think_default(self) -> str:
+        """What the model does if a request does not say, as such a word; empty where the server does not report it."""
+        return _think_word(self.thinking.get("default")) if isinstance(self.thinking, dict) else ""
+
     def can(self, ability: str) -> bool:
         """Whether the card lists the ability (completion, vision, embedding, tools, thinking); old servers list none."""
         return ability in (self.capabilities or ())
@@ -162,6 +174,12 @@ class ModelCard(msgspec.Struct, frozen=True):
         info = self.model_info or {}
         figure = info.get(f"{info.get('general.architecture')}.{name}")
         return figure if isinstance(figure, int) else None
+
+
+def _think_word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value if isinstance(value, str) else ""
 
 
 class Embeddings(msgspec.Struct, frozen=True):

@@ -25,14 +25,11 @@ from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message, ModelCard
+from ollama_magics.session.thinking import think_level
 from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.store import vectors
 from ollama_magics.store.answers import AnswerStore
 
-_LEVELS = ("low", "medium", "high", "max")
-_ALWAYS = ("gptoss", "gpt-oss")  # architectures that know three levels, and think in any case
-_NAMES_LEVELS = ("ThinkLevel", "reasoning_effort")  # in a template of Go or Jinja: this model tells levels apart
-_NAMES_SWITCH = (".Think", "enable_thinking")
 # None of these changes an answer; the model is in the key by its digest.
 _NOT_IN_KEY = {"model", "keep_alive", "stream"}
 _CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
@@ -67,24 +64,6 @@ class RequestContext(Protocol):
     @property
     def uses_stores(self) -> bool:
         """Return whether stored answers may be read and written."""
-
-
-def think_level(word: str, card: ModelCard, model: str) -> tuple[str, tuple[Note, ...]]:
-    """Return the thinking level that the model has instead of the requested one, and what to report about it.
-
-    A server takes any level for any model that thinks, and does not report that the model only knows on and off.
-    """
-    if (card.model_info or {}).get("general.architecture") in _ALWAYS:
-        if word == "off":
-            return "low", (Note(Phrase("think_always", model=model)),)
-        if word == "max":
-            return "high", (Note(Phrase("think_max", model=model)),)
-        return word, ()
-
-    has_levels = card.renderer or any(name in card.template for name in _NAMES_LEVELS)  # a renderer does not show what it knows
-    if word in _LEVELS and not has_levels and any(name in card.template for name in _NAMES_SWITCH):
-        return "on", (Note(Phrase("think_no_levels", model=model, level=word)),)
-    return word, ()
 
 
 @dataclass(frozen=True)
@@ -182,13 +161,11 @@ def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | Non
 
     spec = response_spec(session.settings, prompt)
     session.installed.require_recent()
-    sent_pictures = window.continues.prompt.images if window.continues else prompt.images
-    model = able_model(session, prompt, sees=bool(sent_pictures))
-    window = _readable(session, window, model)
+    model = able_model(session, prompt, sees=bool(prompt.images))
     prompt, notes = with_thinking(session, prompt, model, continues=window.continues is not None)
     frozen = request(session.settings, prompt, model, text, values, window, spec)
     context = _reply_context(session, prompt, frozen.options["num_ctx"], model, spec)
-    context = replace(context, notes=(*notes, *context.notes, *window.notes))
+    context = replace(context, notes=(*notes, *context.notes))
     if prompt.strict:
         refuse_losses(context.notes)
     if isinstance(frozen, ChatRequest):
@@ -262,17 +239,6 @@ def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | Non
     return fill_template(prompt.system, values)
 
 
-def _readable(session: RequestContext, window: HistoryWindow, model: str) -> HistoryWindow:
-    """Return the window with what the model can read, by the settings, else by what the server lists for the model."""
-    card = session.installed.card(model)
-
-    def can(ability: str) -> bool:
-        setting = getattr(session.settings, ability)
-        return setting == "yes" or (setting == "auto" and (card.capabilities is None or card.can(ability)))
-
-    return history_window.readable(window, model, sees=can("vision"), calls=can("tools"))
-
-
 def with_thinking(
     session: RequestContext, prompt: Prompt, model: str, *, continues: bool = False
 ) -> tuple[Prompt, tuple[Note, ...]]:
@@ -312,7 +278,6 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
     """Return what the reply knows before the earlier turns are chosen; ``requested`` is the context length that is sent."""
     card = session.installed.card(model)
     context_length = min(requested, card.context_length or requested)
-    unconstrained = (Note(Phrase("logprobs_unconstrained"), loses=False),) if spec.schema and prompt.logprobs is not None else ()
     clamped = (Note(Phrase("over_maximum", count=context_length), loses=False),) if requested > context_length else ()
     pictures = (note for picture in prompt.images for note in picture.notes)
     return ReplyContext(
@@ -326,7 +291,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         strict=prompt.strict,
         schema=spec.schema,
         toolbox=spec.toolbox,
-        notes=(*pictures, *(spec.schema.notes if spec.schema else ()), *unconstrained, *clamped),
+        notes=(*pictures, *(spec.schema.notes if spec.schema else ()), *clamped),
     )
 
 

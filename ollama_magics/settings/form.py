@@ -205,7 +205,7 @@ class OllamaSettings(Configurable):
         wire="think",
         encode=values.think_field,
         types=TEXT,
-        cell=InCell(ANSWER, "Thinking: off, on, low, medium, high or max, as --think=high", const="on"),
+        cell=InCell(ANSWER, "Thinking: off, on, or a level such as low, high or max, as --think=high", const="on"),
     )
     keep_alive = Setting(
         values.keep_alive,

@@ -19,6 +19,7 @@ _WHOLE = re.compile(r"[+-]?\d{1,12}")
 _UNITS = {"k": 1024, "m": 1024 * 1024}
 _MAX_TEXT, _MAX_NAME = 100_000, 500  # characters
 _COMMAND = re.compile(r"^[$>!%\s]*ollama\s+(?:run|pull|show)\s+")
+_WORD = re.compile(r"[a-z][\w.-]{0,39}")
 _SURROGATES = "\ud800-\udfff"  # UTF-8 cannot write them
 _CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_SURROGATES}]")
 
@@ -149,13 +150,28 @@ class OneOf:
         return ", ".join(self.words)
 
 
+@dataclass(frozen=True)
+class OneOfOrOther(OneOf):
+    """Reads one of a few words, or another single word, which only a server can know; True is on, False is off."""
+
+    def __call__(self, value: object, setting: str) -> str:
+        """Return the value as it is kept; raises SettingError."""
+        word = {"true": "on", "false": "off"}.get(str(value).strip().lower(), str(value).strip().lower())
+        return word if _WORD.fullmatch(word) else super().__call__(value, setting)
+
+    @property
+    def limits(self) -> str:
+        """The range, as text."""
+        return f"{super().limits}, or another word that the server lists for the model"
+
+
 context_length = AtLeast(1)
 most_tokens = AtLeast(1, (-1, -2))  # no limit, and the rest of the context
 top_k = AtLeast(0)
 temperature = Between(0, 10)
 fraction = Between(0, 1)
 seconds = Between(0.1, 86_400)
-think = OneOf(("auto", "off", "on", "low", "medium", "high", "max"))
+think = OneOfOrOther(("auto", "off", "on", "low", "medium", "high", "max"))
 
 
 def think_field(word: str) -> bool | str | None:

@@ -44,7 +44,7 @@ def misuse() -> Iterator[object]:
     """Use them wrongly; each line is an error of its own, and an ignored one that is none is reported."""
     yield om.chat("Hi", temperatur=0.5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     yield om.chat("Hi", temperature="warm")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    yield om.chat("Hi", think="a lot")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    yield om.chat("Hi", think=3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     yield om.embed(["a"], on_error="ignore")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     yield om.check(depth=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     om.configure(vision="perhaps")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
