@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 
 from ollama_magics.conversation.conversation import Conversation, Place, Turn, system_of
+from ollama_magics.conversation.notes import Note
 from ollama_magics.errors import PromptProblem, PromptTooLong
 from ollama_magics.messages import Phrase
+from ollama_magics.server.failures import quote
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 # Earlier turns are known to the token: prompt_eval_count and eval_count of an answer cover everything until then. Only what
@@ -21,6 +23,7 @@ _PER_MESSAGE = 4  # tokens that a template puts around a message
 _PER_PICTURE = 256  # tokens, for the models that need few
 _ASCII_PER_TOKEN = 4  # characters, on average of the usual vocabularies; other characters are about one token each
 _LEAST, _MOST = 0.5, 8.0  # bounds of what a model needs for one estimated token: 8 where it reads byte by byte
+_LONGEST_NAME = 60  # characters of the prompt that names a turn
 _ANSWER_SHARE = 4  # at most a quarter of the context is left free for the answer
 
 
@@ -116,6 +119,7 @@ class HistoryWindow:
     sizes: tuple[int, ...] = ()  # tokens of the turns
     fixed_tokens: int = 0  # of the system prompt and of the functions that may be called
     left_out: int = 0  # number of turns that do not fit
+    notes: tuple[Note, ...] = ()  # what of the turns the model cannot read
 
     def messages(self, text: str, pictures: tuple[str, ...]) -> tuple[Message, ...]:
         """Return the turns, then the new prompt, or the cut answer as the last message."""
@@ -142,6 +146,25 @@ def recall(conversation: Conversation | None, place: Place, *, new: bool = False
 
 def _complete(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     return tuple(turn for turn in turns if turn.complete)
+
+
+def readable(window: HistoryWindow, model: str, *, sees: bool, calls: bool) -> HistoryWindow:
+    """Return the window without pictures, and calls of functions, in earlier turns if the model cannot see, or call.
+
+    Some servers refuse a picture that the model cannot see, the others ignore it; calls become bare text or nothing.
+    """
+    turns, notes = [], list[Note]()
+    for turn in window.turns:
+        kept, facts = turn, {"model": model, "turn": quote(turn.prompt.content)[:_LONGEST_NAME]}
+        if kept.between and not calls:
+            kept = replace(kept, between=())
+            notes.append(Note(Phrase("turn_without_calls", **facts)))
+        if not sees and any(message.images for message in kept.messages):
+            prompt, *between = (msgspec.structs.replace(message, images=()) for message in (kept.prompt, *kept.between))
+            kept = replace(kept, prompt=prompt, between=tuple(between))
+            notes.append(Note(Phrase("turn_without_pictures", **facts)))
+        turns.append(kept)
+    return replace(window, turns=tuple(turns), notes=tuple(notes))
 
 
 def fitted(window: HistoryWindow, request: ChatRequest, context: int, *, strict: bool) -> HistoryWindow:

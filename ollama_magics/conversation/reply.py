@@ -134,7 +134,10 @@ class Reply(ShownOnce):
 
     @property
     def logprobs(self) -> list[dict[str, Any]]:
-        """The log probabilities of the tokens as the server sent them; empty where they were not asked for."""
+        """The log probabilities of the tokens as the server sent them; empty where they were not asked for.
+
+        With a ``format`` they are those of the model without it: a token that only the format allows has a low one.
+        """
         return self._exchange.logprobs
 
     # How it ended.

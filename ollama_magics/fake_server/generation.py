@@ -64,17 +64,39 @@ class Chunk:
 
 
 _LEAST_SURE, _SPREAD = 0.6, 0.39  # the probability of a token is between these, by what it is
-_OTHERS = (" the", " a", ".", ",", " and", " of", " to", " in", " is", "\n", " it", " that", " I", " was", " for", " on", " with")
+_FORCED = 1e-9
+_OTHERS = (
+    " the",
+    "",
+    " a",
+    ".",
+    ",",
+    " and",
+    " of",
+    " to",
+    " in",
+    " is",
+    "\n",
+    " it",
+    " that",
+    " I",
+    " was",
+    " for",
+    " on",
+    " with",
+)
 
 
-def token_logprobs(token: str, choices: dict[str, float], alternatives: int) -> Line:
+def token_logprobs(token: str, choices: dict[str, float], alternatives: int, *, forced: bool = False) -> Line:
     """Return the log probability of a token and of the likeliest ones in its place, as Ollama writes them.
 
-    ``choices`` are the probabilities in its place; without them they follow from the token itself.
+    ``choices`` are the probabilities in its place; without them they follow from the token itself. A ``forced`` token was
+    allowed by a format: the values are those of the model without it.
     """
     if not choices:
         share = _LEAST_SURE + _SPREAD * (crc32(token.encode(errors="replace")) % 1000) / 1000
         others = [other for other in _OTHERS if other != token]
+        share = _FORCED if forced else share
         choices = {token: share} | {other: (1 - share) / 2 ** (place + 1) for place, other in enumerate(others)}
     likely = sorted(choices, key=lambda one: -choices[one])[:alternatives]
     top = {"top_logprobs": [_logprob(one, choices[one]) for one in likely]} if alternatives else {}
@@ -82,17 +104,19 @@ def token_logprobs(token: str, choices: dict[str, float], alternatives: int) -> 
 
 
 def _logprob(token: str, share: float) -> Line:
-    return {"token": token, "logprob": log(share), "bytes": list(token.encode(errors="replace"))}
+    # a token without a text has no bytes
+    data = {"bytes": list(token.encode(errors="replace"))} if token else {}
+    return {"token": token, "logprob": log(share), **data}
 
 
 class Generation:
     """Yields at most ``longest`` tokens up to a ``stop`` text, with a ``pause`` before each; then says why it ended."""
 
     def __init__(
-        self, answer: Answer, longest: int, stop: tuple[str, ...], pause: Callable[[], None], alternatives: int | None = None
+        self, answer: Answer, longest: int, stop: tuple[str, ...], pause: Callable[[], None], request: PromptRequest
     ) -> None:
         self._answer = answer
-        self._alternatives = alternatives
+        self._alternatives, self._has_format = request.alternatives, request.format is not None
         self._longest = longest
         self._stop = stop
         self._pause = pause
@@ -155,7 +179,9 @@ class Generation:
         self.done_reason = "stop" if self._answer.done else None
 
     def _logprobs(self, token: str, choices: dict[str, float] | None = None) -> tuple[Line, ...]:
-        return () if self._alternatives is None else (token_logprobs(token, choices or {}, self._alternatives),)
+        if self._alternatives is None:
+            return ()
+        return (token_logprobs(token, choices or {}, self._alternatives, forced=self._has_format),)
 
 
 class Purpose(Enum):
@@ -189,7 +215,7 @@ def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpo
     longest = options.num_predict
     if not request.shift:  # the context has to hold prompt and answer
         longest = min(longest, options.num_ctx - count_tokens(messages) + 1)
-    generation = Generation(answer, longest, options.stop, pause, request.alternatives)
+    generation = Generation(answer, longest, options.stop, pause, request)
 
     chunks = []
     for chunk in generation:
@@ -203,12 +229,13 @@ def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpo
     members = purpose.members(Chunk() if request.stream else whole)
     known = {} if request.stream else _logprobs(whole)
     if generation.done_reason:
-        rest: dict[str, Any] = dict(known)
+        rest: dict[str, Any] = {}
         if purpose is Purpose.GENERATE:  # which gives the numbers of the tokens of prompt and answer
             texts = [*(message.content for message in messages), whole.content]
             found = [token for text in texts for token in tokenise(text)]
             rest["context"] = [crc32(token.encode(errors="replace")) % _VOCABULARY for token in found]
         rest |= generation.metrics(count_tokens(messages), started)
+        rest = known | rest if purpose is Purpose.CHAT else rest | known
         yield _line(request.model, members, done=True, done_reason=generation.done_reason, **rest)
     elif not request.stream:
         yield _line(request.model, members, done=False, **known)

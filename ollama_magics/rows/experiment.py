@@ -16,9 +16,9 @@ import numpy as np
 
 from ollama_magics import messages
 from ollama_magics.conversation import records
-from ollama_magics.conversation.reply import ShownOnce
 from ollama_magics.errors import PromptProblem
 from ollama_magics.render.figures import RunFigures, experiment_html
+from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.rows import statistics
 from ollama_magics.rows.statistics import Interval, PairedComparison, ReliabilityBin
 

@@ -161,11 +161,13 @@ def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | Non
 
     spec = response_spec(session.settings, prompt)
     session.installed.require_recent()
-    model = able_model(session, prompt, sees=bool(prompt.images))
+    sent_pictures = window.continues.prompt.images if window.continues else prompt.images
+    model = able_model(session, prompt, sees=bool(sent_pictures))
+    window = _readable(session, window, model)
     prompt, notes = with_thinking(session, prompt, model, continues=window.continues is not None)
     frozen = request(session.settings, prompt, model, text, values, window, spec)
     context = _reply_context(session, prompt, frozen.options["num_ctx"], model, spec)
-    context = replace(context, notes=(*notes, *context.notes))
+    context = replace(context, notes=(*notes, *context.notes, *window.notes))
     if prompt.strict:
         refuse_losses(context.notes)
     if isinstance(frozen, ChatRequest):
@@ -239,6 +241,17 @@ def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | Non
     return fill_template(prompt.system, values)
 
 
+def _readable(session: RequestContext, window: HistoryWindow, model: str) -> HistoryWindow:
+    """Return the window with what the model can read, by the settings, else by what the server lists for the model."""
+    card = session.installed.card(model)
+
+    def can(ability: str) -> bool:
+        setting = getattr(session.settings, ability)
+        return setting == "yes" or (setting == "auto" and (card.capabilities is None or card.can(ability)))
+
+    return history_window.readable(window, model, sees=can("vision"), calls=can("tools"))
+
+
 def with_thinking(
     session: RequestContext, prompt: Prompt, model: str, *, continues: bool = False
 ) -> tuple[Prompt, tuple[Note, ...]]:
@@ -278,6 +291,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
     """Return what the reply knows before the earlier turns are chosen; ``requested`` is the context length that is sent."""
     card = session.installed.card(model)
     context_length = min(requested, card.context_length or requested)
+    unconstrained = (Note(Phrase("logprobs_unconstrained"), loses=False),) if spec.schema and prompt.logprobs is not None else ()
     clamped = (Note(Phrase("over_maximum", count=context_length), loses=False),) if requested > context_length else ()
     pictures = (note for picture in prompt.images for note in picture.notes)
     return ReplyContext(
@@ -291,7 +305,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         strict=prompt.strict,
         schema=spec.schema,
         toolbox=spec.toolbox,
-        notes=(*pictures, *(spec.schema.notes if spec.schema else ()), *clamped),
+        notes=(*pictures, *(spec.schema.notes if spec.schema else ()), *unconstrained, *clamped),
     )
 
 

@@ -124,6 +124,60 @@ def test_a_loop_ends_a_stream_without_a_last_line(server: Server, lines: Lines) 
     assert not any(line["done"] for line in answer)
 
 
+@pytest.mark.finding("A14")
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+def test_log_probabilities_are_a_list_beside_the_message(server: Server, lines: Lines, path: str) -> None:
+    """An entry for each token, with as many alternatives as were asked for, the likeliest first; whole answers join them."""
+    ask = server.chat if path == "/api/chat" else server.generate
+    fields: dict[str, Any] = {
+        "logprobs": True,
+        "top_logprobs": 3,
+        "options": {"num_ctx": 512, "temperature": 0, "num_predict": 3},
+    }
+    *streamed, last = lines(ask(stream=True, **fields))
+    assert all(list(line)[-1] == "logprobs" for line in streamed)
+    assert "logprobs" not in last
+    found = [entry for line in streamed for entry in line["logprobs"]]
+    text = "".join(line["message"]["content"] if "message" in line else line["response"] for line in streamed)
+    assert "".join(entry["token"] for entry in found).split() == text.split()
+    for entry in found:
+        assert set(entry) == {"token", "logprob", "bytes", "top_logprobs"}
+        assert bytes(entry["bytes"]).decode() == entry["token"]
+        top = entry["top_logprobs"]
+        assert len(top) == 3
+        assert top[0]["token"] == entry["token"]
+        assert [one["logprob"] for one in top] == sorted((one["logprob"] for one in top), reverse=True)
+        assert all(set(one) <= {"token", "logprob", "bytes"} for one in top)
+    whole = ask(**fields).json()
+    assert [entry["token"] for entry in whole["logprobs"]] == [entry["token"] for entry in found]
+    before = "done_reason" if path == "/api/chat" else "eval_count"
+    assert list(whole).index("logprobs") > list(whole).index(before)
+
+
+@pytest.mark.finding("A14")
+def test_log_probabilities_with_a_format_are_those_without_it(server: Server) -> None:
+    """What the format made the model say is not among what it would have said."""
+    fields: dict[str, Any] = {
+        "logprobs": True,
+        "top_logprobs": 2,
+        "options": {"num_ctx": 512, "temperature": 0, "num_predict": 1},
+    }
+    (entry,) = server.chat(format={"type": "object"}, **fields).json()["logprobs"]
+    assert entry["token"].strip().startswith("{")
+    assert entry["token"] not in [one["token"] for one in entry["top_logprobs"]]
+    assert entry["logprob"] < -5
+
+
+@pytest.mark.finding("A14")
+def test_log_probabilities_have_to_be_asked_for(server: Server, refusal: Callable[[Any], Any]) -> None:
+    """Alternatives alone are ignored, and more than twenty of them refused."""
+    assert "logprobs" not in server.chat(top_logprobs=2).json()
+    assert "top_logprobs" not in server.chat(logprobs=True).json()["logprobs"][0]
+    for number in (-1, 21):
+        answer = server.chat(logprobs=True, top_logprobs=number)
+        assert refusal(answer) == (400, "top_logprobs must be between 0 and 20")
+
+
 @pytest.mark.parametrize("fields", [{"format": "yaml"}, {"truncate": False}])
 def test_an_error_before_the_first_line_has_its_status_and_no_charset(server: Server, fields: dict[str, Any]) -> None:
     """What goes wrong while generating is sent like a stream: in chunks, as plain JSON without a line end."""

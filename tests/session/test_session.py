@@ -549,11 +549,13 @@ def test_logprobs_are_asked_for_and_kept(open_session: Open) -> None:
     assert answer_view(reply).warnings == []
 
 
-def test_logprobs_that_do_not_come_are_missed(session: Session, stand_in: FakeServer) -> None:
+def test_logprobs_that_do_not_come_are_missed(session: Session, open_session: Open, stand_in: FakeServer) -> None:
     """A server before 0.12.11 passes over the wish; one that nobody has is not sent."""
-    reply = session.ask(Prompt("Hi", logprobs=0))
-    assert reply.text
-    assert "0.12.11" in answer_view(reply).warnings[0]
+    with FaultServer(fine()) as server:
+        reply = open_session(base_url=server.url, model="m").ask(Prompt("Hi", logprobs=0))
+        assert reply.text
+        assert "0.12.11" in answer_view(reply).warnings[0]
+    assert session.ask(Prompt("Hi", logprobs=0)).text
     assert session.ask(Prompt("Hi")).text
     first, second = sent(stand_in)
     assert (first["logprobs"], "top_logprobs" in first, "logprobs" in second) == (True, False, False)
