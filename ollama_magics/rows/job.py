@@ -68,6 +68,7 @@ class JobState:
     outcomes: list[RowOutcome | None]
     search: WidthSearch
     started: float = field(default_factory=time.monotonic)
+    ended: float = 0.0
     done: int = 0
     failed: int = 0
     reused: int = 0
@@ -96,6 +97,11 @@ class JobState:
         if self.first_asked < _FIRST:
             self.first_asked += 1
             self.first_failed += outcome.error is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long the job has run."""
+        return (self.ended or time.monotonic()) - self.started
 
     @property
     def is_finished(self) -> bool:
@@ -146,6 +152,7 @@ class RowWorker:
 
     def fail(self, row: int, error: OllamaMagicsError, *, is_asked: bool) -> None:
         """Put an error into the place of a row."""
+        error = error.with_traceback(None)  # which holds the request
         with self._lock:
             self._state.add(row, RowOutcome(error=error, is_asked=is_asked))
 
@@ -331,7 +338,7 @@ class RowJob:
             self._cache.finish()
         for row in [row for row, outcome in enumerate(self.state.outcomes) if outcome is None]:
             self.state.outcomes[row] = RowOutcome(error=self.state.ended_early)
-        self._watch(self.state)
+        self.state.ended = time.monotonic()
         return self.state
 
     def _feed(self, rows: Iterator[QueuedRow | None]) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem
 from ollama_magics.messages import Phrase
@@ -15,6 +16,7 @@ from ollama_magics.rows.cache import RowCache, Store
 from ollama_magics.rows.formats import FieldsFormat, Request, RowFormat, TextFormat
 from ollama_magics.rows.job import JobState, RowJob, RowOutcome
 from ollama_magics.rows.labels import LabelsFormat, label_set, require_examples, single_token_letters
+from ollama_magics.rows.progress import RowsView
 from ollama_magics.rows.prompts import ColumnPicture, RowPrompts
 from ollama_magics.rows.table import Column, Table, table_of
 from ollama_magics.server.client import Client
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.schema import Schema
 
 _SAMPLE_SEED = 0
+_FEW_TOKENS = 50  # of fixed text behind the text of a row, which are not worth a word
+_CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,10 @@ class RowsContext(Protocol):
 
 @dataclass(frozen=True)
 class RowsResult:
-    """The table with the answers, and what became of the rows."""
+    """The table with the answers, and what is shown of the job."""
 
     frame: Any
-    state: JobState
-    rows: Sequence[int] = field(repr=False, default=())  # of the data, in the order of the outcomes
+    view: RowsView
 
 
 def map_rows(  # noqa: PLR0913 - the parts of a job
@@ -90,12 +93,12 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     names: Mapping[str, Any],
     *,
     options: RowOptions,
-    watch: Callable[[JobState], object] | None = None,
+    watch: Callable[[RowsView], object] | None = None,
 ) -> RowsResult:
     """Return the data with the columns of the answers, ``error``, ``seconds`` and ``tokens``.
 
-    Raises RowsProblem, PromptProblem or FormatProblem before the first request, the error that ends the job, and Interrupted
-    with the result so far as ``partial``.
+    ``watch`` is called several times a second while the job runs. Raises RowsProblem, PromptProblem or FormatProblem before the
+    first request, the error that ends the job, and Interrupted with the result so far as ``partial``.
     """
     table = table_of(data)
     _require_labels(prompt, options)
@@ -115,14 +118,25 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
             cache=cache,
             toolbox=target.toolbox,
             parallel=options.parallel,
-            watch=watch or (lambda _: None),
+            watch=lambda _: watch(view) if watch else None,
         )
+        view = RowsView(job.state, table, rows, prompts.used)
         try:
             job.run()
         except KeyboardInterrupt:
             partial = result_frame(table, form, job.state.outcomes, rows)
             raise Interrupted(partial, code="interrupted-rows-kept" if cache else "interrupted-rows-not-kept") from None
-    return RowsResult(result_frame(table, form, job.state.outcomes, rows), job.state, rows)
+    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state)))
+    return RowsResult(result_frame(table, form, job.state.outcomes, rows), view)
+
+
+def _text_behind(prompts: RowPrompts, state: JobState) -> Iterator[Note]:
+    """Yield what it costs that fixed text stands behind the text of the row: a server keeps only what is alike from the start."""
+    tokens = len(prompts.text_behind) // _CHARACTERS_PER_TOKEN
+    if tokens > _FEW_TOKENS and len(state.prompt_seconds) > 1:
+        # the first prompt is read in any case
+        milliseconds = 1000 * sum(state.prompt_seconds[1:]) / len(state.prompt_seconds[1:])
+        yield Note(Phrase("rows_text_behind", tokens=tokens, time=f"{milliseconds:.0f} ms"), loses=False)
 
 
 def _require_labels(prompt: Prompt, options: RowOptions) -> None:

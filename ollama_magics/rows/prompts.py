@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ollama_magics.conversation.prompt import fill_template
+from ollama_magics.conversation.notes import Note
 from ollama_magics.errors import PictureProblem, PromptProblem, RowsProblem
+from ollama_magics.messages import Phrase
 from ollama_magics.rows.formats import Request
 from ollama_magics.rows.table import Table
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
 
+_MOST_NOTES = 5
 Build = Callable[[str, "tuple[Picture, ...]"], Request]
 
 
@@ -48,7 +52,9 @@ class RowPrompts:
         self.used = [name for name, mark in marks.items() if mark in filled]
         if not self.used and not any(isinstance(picture, ColumnPicture) for picture in pictures):
             raise RowsProblem("rows-unused", columns=", ".join("{{" + name + "}}" for name in list(table.columns)[:8]))
-        self.both = [name for name in self.used if name in names]
+        self._both = [name for name in self.used if name in names]
+        self._changed: dict[str, Phrase] = {}
+        self._changed_rows: Counter[str] = Counter()
         self.text_behind = _behind(filled, [marks[name] for name in self.used])
 
     def request(self, row: int) -> Request:
@@ -60,11 +66,24 @@ class RowPrompts:
         text = fill_template(self._template, {**self._names, **values})
         if not text.strip():
             raise PromptProblem("prompt-empty")
-        pictures = (
+        found = (
             _picture(values[picture.column], picture.column) if isinstance(picture, ColumnPicture) else (picture,)
             for picture in self._pictures
         )
-        return self._build(text, tuple(picture for some in pictures for picture in some))
+        pictures = tuple(picture for some in found for picture in some)
+        self._note(note for picture in pictures for note in picture.notes)
+        return self._build(text, pictures)
+
+    def notes(self) -> Iterator[Note]:
+        """Yield which columns hide a variable, and what was changed or left out in how many rows."""
+        yield from (Note(Phrase("rows_name_both", name="{{" + name + "}}"), loses=False) for name in self._both)
+        for words, count in self._changed_rows.most_common(_MOST_NOTES):
+            yield Note(Phrase("rows_cut", count=count, note=self._changed[words]))
+
+    def _note(self, notes: Iterable[Note]) -> None:
+        phrases = {str(note.phrase): note.phrase for note in notes}
+        self._changed |= phrases
+        self._changed_rows.update(phrases)
 
 
 def is_missing(value: Any) -> bool:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.embeddings.output import Array
-    from ollama_magics.rows.job import JobState
     from ollama_magics.rows.map_rows import RowOptions, RowsResult, RowTarget
+    from ollama_magics.rows.progress import RowsView
     from ollama_magics.server.fetch import Limits
 
 _STATUS_LIMITS = Timeouts(connect=0.5, metadata=0.5)  # seconds for one request; a server that takes longer is not asked again
@@ -214,7 +214,7 @@ class Session:
         values: Mapping[str, Any] | None = None,
         *,
         options: RowOptions,
-        watch: Callable[[JobState], object] | None = None,
+        watch: Callable[[RowsView], object] | None = None,
     ) -> RowsResult:
         """Return the rows of the data with the answers to the prompt, which is asked for each of them; see rows.map_rows."""
         from ollama_magics.rows.map_rows import map_rows  # noqa: PLC0415 - only a job of rows needs it

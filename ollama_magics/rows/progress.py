@@ -1,0 +1,114 @@
+"""What is shown of a job of rows while it runs and when it is done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ollama_magics import messages
+from ollama_magics.conversation.notes import Note
+from ollama_magics.messages import Phrase
+from ollama_magics.rows.job import MOST_LATEST, JobState, RowOutcome
+from ollama_magics.rows.table import Table
+
+_LONGEST_CELL = 80  # characters
+_MOST_COLUMNS = 8
+_MINUTE, _HOUR = 60, 3600
+
+
+@dataclass(frozen=True)
+class RowsView:
+    """A job as it is shown; ``used`` are the columns that the prompt uses, ``rows`` the places of the job's rows in the table."""
+
+    state: JobState
+    table: Table
+    rows: Sequence[int]
+    used: Sequence[str]
+    notes: tuple[Note, ...] = field(default=())
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that are done, from 0 to 1."""
+        return self.state.done / len(self.state.outcomes)
+
+    def latest(self) -> list[dict[str, Any]]:
+        """Return the rows that were done last, in their order in the data."""
+        return [self._shown(position) for position in sorted(self.state.latest)]
+
+    def head(self) -> list[dict[str, Any]]:
+        """Return the first rows."""
+        return [self._shown(position) for position in range(min(MOST_LATEST, len(self.rows)))]
+
+    def figures(self, *, times: bool = True) -> list[Phrase]:
+        """Return how far the job is: rows, rows a second, time left, failed and reused rows; at its end time and tokens."""
+        state, total = self.state, len(self.state.outcomes)
+        asked = state.done - state.reused
+        rate = asked / state.seconds if state.seconds else 0.0
+        found = [Phrase("rows_done", done=messages.group_digits(state.done), total=messages.group_digits(total))]
+        if times and rate and not state.ended:
+            found.append(Phrase("rows_rate", rate=f"{rate:.3g}"))
+            found.append(Phrase("rows_time_left", time=_duration((total - state.done) / rate)))
+        if times and state.ended:
+            found.append(_duration(state.seconds))
+        if state.ended:
+            found.append(Phrase("rows_tokens", count=messages.group_digits(state.tokens)))
+        if state.reused:
+            found.append(Phrase("rows_reused", count=messages.group_digits(state.reused)))
+        if state.failed:
+            found.append(Phrase("rows_with_errors", count=messages.group_digits(state.failed)))
+        return found
+
+    def warnings(self, *, times: bool = True) -> Iterator[Phrase]:
+        """Yield at the end the errors by their codes, why the job ended early, what was left out, and the estimate for all."""
+        state = self.state
+        errors = Counter(one.error.code for one in state.outcomes if one and one.error)
+        if errors:
+            yield Phrase("rows_errors", codes=", ".join(f"{code} ({count})" for code, count in errors.most_common()))
+        if state.ended_early:
+            asked = sum(one is not None and one.is_asked for one in state.outcomes)
+            yield Phrase(
+                "rows_ended_early", count=len(state.outcomes) - state.done, reason=state.ended_early.phrase("what"), asked=asked
+            )
+        yield from (Phrase("rows_server_left_out", url=url) for url in state.left_out)
+        yield from (note.phrase for note in self.notes)
+        if len(self.rows) < self.table.length and (asked := state.done - state.reused):
+            factor = self.table.length / asked
+            facts = {
+                "count": messages.group_digits(self.table.length),
+                "tokens": messages.group_digits(round(state.tokens * factor)),
+            }
+            yield (
+                Phrase("rows_estimate", **facts, time=_duration(state.seconds * factor))
+                if times
+                else Phrase("rows_estimate_tokens", **facts)
+            )
+
+    def _shown(self, position: int) -> dict[str, Any]:
+        row, outcome = self.rows[position], self.state.outcomes[position] or RowOutcome()
+        inputs = {name: self.table.columns[name][row] for name in self.used}
+        found: Mapping[str, Any] = outcome.values
+        if outcome.error:
+            found = {"error": outcome.error.code}
+        shown = {"": row, **inputs, **{f"{name}_reply" if name in inputs else name: value for name, value in found.items()}}
+        return {name: _short(value) for name, value in list(shown.items())[:_MOST_COLUMNS]}
+
+
+def _short(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    try:
+        text = str(value[:1000] if isinstance(value, (str, bytes)) else value)
+    except Exception:  # noqa: BLE001 - an object of the user; the error of its row says more
+        text = type(value).__name__
+    text = " ".join(text[:1000].split())
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
+
+
+def _duration(seconds: float) -> Phrase:
+    if seconds < _MINUTE:
+        return Phrase("duration_seconds", seconds=f"{seconds:.3g}" if seconds < 10 else f"{seconds:.0f}")
+    if seconds < _HOUR:
+        return Phrase("duration_minutes", minutes=round(seconds / _MINUTE))
+    return Phrase("duration_hours", hours=int(seconds // _HOUR), minutes=round(seconds % _HOUR / _MINUTE))
