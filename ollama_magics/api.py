@@ -242,6 +242,7 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     base_url: str | Iterable[str] = "",
     store: bool = True,
     reuse: bool = False,
+    api_key_env: str = "",
     local_only: bool = False,
     context_length: int | str | None = None,
     max_tokens: int | str | None = None,
@@ -282,7 +283,8 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     given = dict(locals())
     if not isinstance(prompt, str):
         raise PromptProblem("prompt-not-text", kind=type(prompt).__name__)
-    from ollama_magics.rows.map_rows import RowOptions  # noqa: PLC0415 - only a job of rows needs it
+    from ollama_magics.rows.options import read_row_options  # noqa: PLC0415 - only a job of rows needs it
+    from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - as above
 
     session = current()
     frozen = Prompt(
@@ -297,18 +299,28 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
         confirm=confirm,
         once=True,
     )
-    chosen = RowOptions(
+    chosen = read_row_options(
         pictures=tuple(_row_pictures(session, images)),
         labels=labels,
         abstain=abstain,
         examples=tuple(examples),
         parallel=parallel,
         sample=sample,
-        servers=_addresses(base_url),
+        base_url=base_url,
         store=store,
         reuse=reuse,
     )
-    return session.map(data, frozen, values, options=chosen).frame
+    from ollama_magics.integrations import dask, dask_rows  # noqa: PLC0415 - brings in numpy
+
+    if dask.is_collection(data):
+        return dask_rows.map_rows(data, frozen, values or {}, chosen, api_key_env)
+    bar = RowsBar()
+    try:
+        result = session.map(data, frozen, values, options=chosen, watch=bar.update)
+        bar.update(result.view)
+        return result.frame
+    finally:
+        bar.end()
 
 
 def _row_pictures(session: Session, images: Any) -> Iterator[Picture | ColumnPicture]:
@@ -320,11 +332,6 @@ def _row_pictures(session: Session, images: Any) -> Iterator[Picture | ColumnPic
             yield ColumnPicture(what.strip("{} "))
         else:
             yield from session.pictures_of(what, "images")
-
-
-def _addresses(base_url: str | Iterable[str]) -> tuple[str, ...]:
-    urls = base_url.split(",") if isinstance(base_url, str) else base_url
-    return tuple(dict.fromkeys(url.strip() for url in urls if url.strip()))
 
 
 _CONFIRM_EXAMPLE = "om.chat(prompt, tools=functions, confirm=lambda call: True)"

@@ -67,7 +67,6 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
         raise _invalid(parallel, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")
     if on_error not in _ON_ERROR:
         raise _invalid(on_error, "on-error", Phrase("need_word", words=", ".join(_ON_ERROR)), "--on-error nan")
-    urls = base_url.split(",") if isinstance(base_url, str) else map(str, base_url)
     return EmbedOptions(
         model=values.plain_text(model, "model"),
         batch=None if batch is None else _count(batch, "batch", "--batch 64"),
@@ -77,7 +76,7 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
         on_error=str(on_error),
         keep_alive=values.keep_alive(keep_alive, "keep_alive"),
         options=_read_runner_options(options, context),
-        servers=tuple(dict.fromkeys(url.strip() for url in urls if url.strip())),
+        servers=values.addresses(base_url),
         **switches,
     )
 

@@ -628,8 +628,8 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "frame = frame.loc[:, ~frame.columns.duplicated()]",
     ),
     "column-unknown": (
-        "The data has no column {name}.",
-        "Its columns: {columns}.",
+        "The data has no column {name}, and nothing else has that name.",
+        "Its columns: {columns}. {nearest}",
         "use one of these names",
     ),
     "rows-unused": (
@@ -651,6 +651,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{failed} of the first {first} rows failed, so the others were not asked.",
         "{count} of them with {same}: {reason}",
         "try the prompt on one row with %%ollama; then run this cell again with --sample 5",
+    ),
+    "tools-need-yes": (
+        "Functions that the model calls for each row run without a question.",
+        "{count} rows would ask many times: {functions}.",
+        "%%ollama --each … --yes   ·   om.map(…, confirm=lambda call: True)",
     ),
     "format-is-list": (
         "A list for each row would give several rows for one.",

@@ -628,9 +628,9 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "frame = frame.loc[:, ~frame.columns.duplicated()]",
     ),
     "column-unknown": (
-        "数据中没有列 {name}。",
-        "现有的列：{columns}。",
-        "请使用其中一个列名",
+        "数据中没有列 {name}，也没有同名的变量。",
+        "现有的列：{columns}。{nearest}",
+        "请使用其中一个名称",
     ),
     "rows-unused": (
         "提示词没有用到数据中的任何一列。",
@@ -651,6 +651,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "前 {first} 行中有 {failed} 行失败，其余的行没有提问。",
         "其中 {count} 行为 {same}：{reason}",
         "先用 %%ollama 对一行试用该提示词，再加上 --sample 5 运行该单元格",
+    ),
+    "tools-need-yes": (
+        "逐行提问时，模型调用函数不会逐次询问。",
+        "否则 {count} 行会询问很多次：{functions}。",
+        "%%ollama --each … --yes   ·   om.map(…, confirm=lambda call: True)",
     ),
     "format-is-list": (
         "若每行返回一个列表，一行会变成多行。",

@@ -14,7 +14,7 @@ from IPython.core.magic_arguments import argument, argument_group, kwds, magic_a
 
 from ollama_magics.errors import SettingError
 from ollama_magics.settings import form, values
-from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, Option
+from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, ROW_OPTIONS, Option
 
 _Magic = TypeVar("_Magic", bound=Callable[..., Any])
 ASK = "?"  # the value of an --api-key without one
@@ -31,10 +31,17 @@ _CONTRADICTIONS = tuple(
         "suffix": ("new", "chat"),
         "several": ("new", "chat", "go_on"),
         "reuse": ("tools",),
+        "each": ("new", "chat", "go_on", "several", "logprobs", "next_cell", "no_fill"),
     }.items()
     for other in others
 )
-_SPELLINGS = {"go_on": "--continue", "tools": "--tool", "several": "several -m"}
+_SPELLINGS = {
+    "go_on": "--continue",
+    "next_cell": "--next-cell",
+    "no_fill": "--no-fill",
+    "tools": "--tool",
+    "several": "several -m",
+}
 _LETTER = 2  # characters of an option that is one letter
 _PROMPT_HINT = "  (a prompt that begins so: put -- before it)"
 _OPTION = re.compile(r"--?[^\W\d_]")
@@ -53,6 +60,7 @@ def prompt_options(magic: _Magic) -> _Magic:
     for group, options in PROMPT_OPTIONS.items():
         in_cell = [name for name, setting in form.SETTINGS.items() if setting.cell and setting.cell.group == group]
         grouped += [argument_group(group), *map(_cell_setting, in_cell), *map(_option, options)]
+    grouped += [argument_group(form.ROWS), *map(_option, ROW_OPTIONS)]
     return _declared(magic, kwds(usage="%(prog)s [OPTIONS] PROMPT"), *grouped)
 
 

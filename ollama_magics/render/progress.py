@@ -17,7 +17,9 @@ def progress_html(
     share: float, figures: Sequence[str], rows: Sequence[Mapping[str, Any]], warnings: Iterable[str] = (), *, language: str = "en"
 ) -> str:
     """Return a bar that is filled by its share from 0 to 1, a line of figures, rows as a table, and a line for each warning."""
-    bar = f'<div style="{_BAR}"><div style="{_DONE};width:{100 * min(1.0, max(0.0, share)):.1f}%"></div></div>' if share < 1 else ""
+    bar = (
+        f'<div style="{_BAR}"><div style="{_DONE};width:{100 * min(1.0, max(0.0, share)):.1f}%"></div></div>' if share < 1 else ""
+    )
     table = table_html(rows, language) if rows else ""
     return answer_html(bar + footer_html(figures) + table + footer_html([], warnings))
 

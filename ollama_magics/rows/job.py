@@ -317,6 +317,17 @@ class RowJob:
 
     def run(self) -> JobState:
         """Ask for all rows and return the state. Raises the error that ends the job, or KeyboardInterrupt."""
+        try:
+            self._ask_all()
+        finally:
+            self.state.ended = time.monotonic()
+        if self._cache and self.state.is_finished:
+            self._cache.finish()
+        for row in [row for row, outcome in enumerate(self.state.outcomes) if outcome is None]:
+            self.state.outcomes[row] = RowOutcome(error=self.state.ended_early, is_asked=False)
+        return self.state
+
+    def _ask_all(self) -> None:
         rows = self._queued_rows()
         is_fed = False
         with self._interrupt, self._running_workers():
@@ -334,12 +345,6 @@ class RowJob:
                     self._queue.wait(0 if is_fed else room)
                 else:
                     is_fed = not self._feed(rows)
-        if self._cache and self.state.is_finished:
-            self._cache.finish()
-        for row in [row for row, outcome in enumerate(self.state.outcomes) if outcome is None]:
-            self.state.outcomes[row] = RowOutcome(error=self.state.ended_early)
-        self.state.ended = time.monotonic()
-        return self.state
 
     def _feed(self, rows: Iterator[QueuedRow | None]) -> bool:
         """Put the next row into the queue, unless it has its outcome already; return whether there was one."""

@@ -9,41 +9,27 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_magics.conversation.notes import Note
+from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
-from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem
+from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, ToolProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache, Store
 from ollama_magics.rows.formats import FieldsFormat, Request, RowFormat, TextFormat
 from ollama_magics.rows.job import JobState, RowJob, RowOutcome
 from ollama_magics.rows.labels import LabelsFormat, label_set, require_examples, single_token_letters
+from ollama_magics.rows.options import RowOptions
 from ollama_magics.rows.progress import RowsView
-from ollama_magics.rows.prompts import ColumnPicture, RowPrompts
-from ollama_magics.rows.table import Column, Table, table_of
+from ollama_magics.rows.prompts import RowPrompts
+from ollama_magics.rows.table import Column, Table, read_table, table_of
 from ollama_magics.server.client import Client
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.prompt import Prompt
-    from ollama_magics.conversation.schema import Schema
 
 _SAMPLE_SEED = 0
 _FEW_TOKENS = 50  # of fixed text behind the text of a row, which are not worth a word
 _CHARACTERS_PER_TOKEN = 4
-
-
-@dataclass(frozen=True)
-class RowOptions:
-    """The options of one job besides those of its prompt."""
-
-    pictures: Sequence[Picture | ColumnPicture] = ()
-    labels: Any = None  # a list, a dict with descriptions, an Enum or a comma-separated text; None: no labels are chosen
-    abstain: object = None  # the probability below which a label is left open
-    examples: Sequence[tuple[str, Any]] = ()  # prompts with their labels
-    parallel: int | None = None  # requests in flight; None: found by measuring
-    sample: int | None = None  # rows that are asked, drawn by a fixed seed; None: all
-    servers: Sequence[str] = ()
-    store: bool = True
-    reuse: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +88,9 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     """
     table = table_of(data)
     _require_labels(prompt, options)
+    if prompt.tools and prompt.confirm is None:
+        functions = ", ".join(str(getattr(tool, "__name__", tool)) for tool in prompt.tools)
+        raise ToolProblem("tools-need-yes", count=table.length, functions=functions)
     rows = _drawn(table, options.sample)
     with ExitStack() as stack:
         target = context.row_target(prompt, names, options.servers, stack, sees=bool(options.pictures))
@@ -117,7 +106,7 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
             target.clients,
             cache=cache,
             toolbox=target.toolbox,
-            parallel=options.parallel,
+            parallel=1 if target.toolbox else options.parallel,  # functions of the user are not made for threads
             watch=lambda _: watch(view) if watch else None,
         )
         view = RowsView(job.state, table, rows, prompts.used)
@@ -158,6 +147,16 @@ def _format(context: RowsContext, target: RowTarget, options: RowOptions) -> Row
         send, options_sent = target.clients[0].chat, target.build("", ()).options
         letters = context.label_letters[target.digest] = single_token_letters(target.model, options_sent, send)
     return LabelsFormat(label_set(options.labels, letters, options.abstain), options.examples)
+
+
+def empty_result(data: Any, prompt: Prompt, options: RowOptions) -> Any:
+    """Return data without rows with the columns that the answers would have, in their types."""
+    _require_labels(prompt, options)
+    if options.labels is not None:
+        form: RowFormat = LabelsFormat(label_set(options.labels, abstain=options.abstain), options.examples)
+    else:
+        form = TextFormat() if prompt.format is None else FieldsFormat(make_schema(prompt.format))
+    return result_frame(read_table(data), form, [], [])
 
 
 def _drawn(table: Table, sample: int | None) -> Sequence[int]:

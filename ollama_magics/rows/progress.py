@@ -9,6 +9,7 @@ from typing import Any
 
 from ollama_magics import messages
 from ollama_magics.conversation.notes import Note
+from ollama_magics.jobs.progress import ProgressBar
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.job import MOST_LATEST, JobState, RowOutcome
 from ollama_magics.rows.table import Table
@@ -93,6 +94,26 @@ class RowsView:
             found = {"error": outcome.error.code}
         shown = {"": row, **inputs, **{f"{name}_reply" if name in inputs else name: value for name, value in found.items()}}
         return {name: _short(value) for name, value in list(shown.items())[:_MOST_COLUMNS]}
+
+
+class RowsBar:
+    """The bar of a job, as a widget or as text; it appears with the first answer."""
+
+    def __init__(self) -> None:
+        self._bar: ProgressBar | None = None
+
+    def update(self, view: RowsView) -> None:
+        """Move the bar to the rows that are done."""
+        if self._bar is None:
+            self._bar = ProgressBar(len(view.rows), "rows")
+        if view.state.done:
+            self._bar.begin()
+        self._bar.update(view.state.done, view.state.reused)
+
+    def end(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar:
+            self._bar.end()
 
 
 def _short(value: Any) -> Any:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ollama_magics.conversation.prompt import fill_template
 from ollama_magics.conversation.notes import Note
+from ollama_magics.conversation.prompt import fill_template
 from ollama_magics.errors import PictureProblem, PromptProblem, RowsProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.formats import Request
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
 
 _MOST_NOTES = 5
+_MOST_NAMED = 20  # columns
 Build = Callable[[str, "tuple[Picture, ...]"], Request]
 
 
@@ -44,18 +45,30 @@ class RowPrompts:
         self._pictures, self._build = pictures, build
         for picture in pictures:
             if isinstance(picture, ColumnPicture) and picture.column not in table.columns:
-                raise RowsProblem("column-unknown", name=picture.column, columns=", ".join(map(str, table.columns)))
+                raise self._unknown(picture.column, Phrase("none_near"))
 
         # filled once with marks, which tells the columns in use and where in the text they stand
         marks = {name: f"\0{uuid4().hex}" for name in table.columns}
-        filled = fill_template(template, {**names, **marks})
+        filled = self._filled_with_marks(marks)
         self.used = [name for name, mark in marks.items() if mark in filled]
         if not self.used and not any(isinstance(picture, ColumnPicture) for picture in pictures):
-            raise RowsProblem("rows-unused", columns=", ".join("{{" + name + "}}" for name in list(table.columns)[:8]))
+            raise RowsProblem("rows-unused", columns=", ".join("{{" + name + "}}" for name in list(table.columns)[:_MOST_NAMED]))
         self._both = [name for name in self.used if name in names]
         self._changed: dict[str, Phrase] = {}
         self._changed_rows: Counter[str] = Counter()
         self.text_behind = _behind(filled, [marks[name] for name in self.used])
+
+    def _filled_with_marks(self, marks: Mapping[str, str]) -> str:
+        try:
+            return fill_template(self._template, {**self._names, **marks})
+        except PromptProblem as error:
+            if error.code != "name-unknown":
+                raise
+            raise self._unknown(error.facts["name"], error.facts["nearest"]) from None
+
+    def _unknown(self, name: str, nearest: object) -> RowsProblem:
+        columns = ", ".join(list(self._table.columns)[:_MOST_NAMED])
+        return RowsProblem("column-unknown", name=name, columns=columns, nearest=nearest)
 
     def request(self, row: int) -> Request:
         """Return the request of a row; raises the error of the row where a value is missing or cannot be sent."""

@@ -56,13 +56,14 @@ def table_of(data: Any) -> Table:
 
     Raises RowsProblem: data-not-rows for anything else, rows-missing for none, columns-unequal, column-twice.
     """
-    table = _table(data)
+    table = read_table(data)
     if not table.length:
         raise RowsProblem("rows-missing", kind=type(data).__name__)
     return table
 
 
-def _table(data: Any) -> Table:
+def read_table(data: Any) -> Table:
+    """Return the rows of data, of which there may be none."""
     if isinstance(data, Mapping):
         return _dict_table(data)
     if isinstance(data, (list, tuple, range)):

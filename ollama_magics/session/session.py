@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.embeddings.output import Array
-    from ollama_magics.rows.map_rows import RowOptions, RowsResult, RowTarget
+    from ollama_magics.rows.map_rows import RowsResult, RowTarget
+    from ollama_magics.rows.options import RowOptions
     from ollama_magics.rows.progress import RowsView
     from ollama_magics.server.fetch import Limits
 

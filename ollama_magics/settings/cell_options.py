@@ -73,7 +73,7 @@ PROMPT_OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option("--continue", "Continue the cut answer; the cell may be empty", "go_on", acts=_HISTORY),
         Option("--reuse", "Take the stored answer of the same request to the same model", "reuse", acts="store"),
-        Option("--forget", "Delete all stored answers", "forget", acts="store", magic_only=True),
+        Option("--forget", "Delete all stored answers and rows", "forget", acts="store", magic_only=True),
         Option(
             "--strict", "Refuse to leave out or change anything, and an answer longer than the context", "strict", wire="shift"
         ),
@@ -99,6 +99,25 @@ PROMPT_OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
     ),
 }
+
+ROW_OPTIONS: tuple[Option, ...] = (
+    Option(
+        "--each",
+        "Ask for each row of a data frame, Series, list or dict of columns; {{column}} comes from the row",
+        "each",
+        "DATA",
+        other_name="data",
+        acts="number of requests",
+    ),
+    Option("--labels", "Ask for one of these labels, with its probability", "labels", "A,B,C", acts="columns of the result"),
+    Option("--abstain", "Probability below which a label is left open", "abstain", "P", acts="columns of the result"),
+    Option(
+        "--sample", "Ask for so many rows only, and estimate time and tokens for all", "sample", "N", acts="number of requests"
+    ),
+    Option("--parallel", "Requests at a time (default: found by measuring)", "parallel", "N", acts="number of connections"),
+    Option("--base-url", "Several servers that share the rows", "base_url", "A,B", acts="address of the requests"),
+    Option("--no-store", "Do not read or keep stored rows", "no_store", other_name="store", acts="store"),
+)
 
 EMBED_OPTIONS: tuple[Option, ...] = (
     Option("-m --model", "Embedding model", "model", "NAME", wire="model"),

@@ -22,7 +22,7 @@ from ollama_magics.settings.values import FLAGS, OneOf, Reader
 DEFAULT_ADDRESS = "127.0.0.1:11434"
 # Groups of the options of %%ollama, in the order of its help.
 MODEL, PROMPT, FUNCTIONS, MEMORY = "model", "prompt", "functions", "memory"
-ANSWER, DISPLAY, RESULT = "answer", "display", "result"
+ANSWER, DISPLAY, RESULT, ROWS = "answer", "display", "result", "rows"
 CHAT, TEXT = ("chat",), ("chat", "completion")  # the model types that use a setting
 
 

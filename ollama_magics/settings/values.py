@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,12 @@ def refused(
     shown = repr(str(value)[:60])
     line = f"{magic} {option} {example}"
     return SettingError("setting-invalid", value=shown, setting=Label(setting or ""), reason=reason, example=line)
+
+
+def addresses(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return several addresses, each once, from a list or a text with commas between them."""
+    urls = given.split(",") if isinstance(given, str) else map(str, given)
+    return tuple(dict.fromkeys(url.strip() for url in urls if url.strip()))
 
 
 def count(text: object, setting: str | None, *, least: int = 1, special: tuple[int, ...] = ()) -> int:

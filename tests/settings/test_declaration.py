@@ -16,7 +16,7 @@ from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.secret import Secret
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import cell_options, config_folder, form
-from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, Option
+from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, ROW_OPTIONS, Option
 from ollama_magics.settings.values import OneOf
 from tests.faults import FaultServer, fine, whole
 from tests.shells import loaded_shell
@@ -329,7 +329,7 @@ def test_every_option_is_sent_or_says_where_it_acts() -> None:
     """One of the two; a function is sent as its description, which has a test of its own."""
     assert wires(OPTIONS, OF_PROMPT) - {"tools"} == set(PROMPTS)
     assert wires(EMBED_OPTIONS, OF_TEXTS) == set(TEXTS)
-    assert not [option.flags for option in (*OPTIONS, *EMBED_OPTIONS) if bool(option.wire) == bool(option.acts)]
+    assert not [option.flags for option in (*OPTIONS, *ROW_OPTIONS, *EMBED_OPTIONS) if bool(option.wire) == bool(option.acts)]
 
 
 def test_options_of_a_prompt_are_sent(server: FaultServer, shell: Any) -> None:
@@ -382,6 +382,9 @@ def test_the_plain_calls_have_a_parameter_for_each_setting_and_option() -> None:
     with_texts = {name for name, setting in form.SETTINGS.items() if setting.embed}
     assert parameters(om.configure) == set(form.names())
     assert parameters(om.chat) == {"prompt"} | in_cell | declared(OPTIONS)
+    of_rows = {"prompt", "model", "system", "format", "images", "tools", "confirm", "options", "values", "reuse", "local_only"}
+    of_rows |= {"examples", "api_key_env"}
+    assert parameters(om.map) == of_rows | {name for name in in_cell if name in form.request_places()} | declared(ROW_OPTIONS)
     assert parameters(om.embed) == {"texts", "lengths", "api_key_env"} | with_texts | declared(EMBED_OPTIONS)
 
 
@@ -396,6 +399,8 @@ def test_the_options_of_the_magics_are_those_declared(shell: Any) -> None:
     """None is added beside the declaration."""
     magics = shell.magics_manager.magics["line"]
     names = {action.dest for action in magics["ollama"].parser._actions} - {"help"}
-    assert names == {name for name, setting in form.SETTINGS.items() if setting.cell} | {option.name for option in OPTIONS}
+    assert names == {name for name, setting in form.SETTINGS.items() if setting.cell} | {
+        option.name for option in (*OPTIONS, *ROW_OPTIONS)
+    }
     names = {action.dest for action in magics["embed"].parser._actions} - {"help"}
     assert names == {name for name, setting in form.SETTINGS.items() if setting.embed} | {o.name for o in EMBED_OPTIONS}

@@ -5,49 +5,40 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Protocol
+from typing import Any, Self
 
 from IPython.display import DisplayHandle, display
 
-from ollama_magics.jobs.progress import ProgressBar
 from ollama_magics.messages import strip_controls
 from ollama_magics.render.progress import progress_html, progress_text
-from ollama_magics.rows.progress import RowsView
+from ollama_magics.rows.progress import RowsBar, RowsView
 
 _FASTEST = 0.25  # seconds between two paints
 _BYTES_A_SECOND = 60_000  # that go to the browser while a job runs
 _SHORT = "…"  # the plain text of a paint that is not the last
 
 
-class RowsScreen(Protocol):
-    """Where a job is shown."""
+class RowsScreen:
+    """Shows nothing; also where a job is shown that ends by itself, by an error or by an interrupt."""
+
+    _view: RowsView | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._view:
+            self.end(self._view)
 
     def update(self, view: RowsView) -> None:
-        """Show how far it is."""
+        """Show how far a job is; the last view is shown at the end."""
+        self._view = view
 
     def end(self, view: RowsView) -> None:
-        """Show its first rows, its errors and figures."""
+        """Show the first rows of a job, its errors and figures."""
 
 
-def rows_screen(shell: Any, language: str, *, quiet: bool = False) -> RowsScreen:
-    """Return the screen of the shell for a job; with OLLAMA_MAGICS_STREAM=off there is only the end, without times."""
-    in_kernel = getattr(shell, "kernel", None) is not None
-    if quiet:
-        return _Nothing()
-    if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
-        return _Text(language, times=False, in_kernel=in_kernel)
-    return _Notebook(language) if in_kernel else _Text(language)
-
-
-class _Nothing:
-    def update(self, view: RowsView) -> None:
-        pass
-
-    def end(self, view: RowsView) -> None:
-        pass
-
-
-class _Notebook:
+class _Notebook(RowsScreen):
     """One output of the cell, which is painted again as often as its size allows."""
 
     def __init__(self, language: str) -> None:
@@ -56,6 +47,7 @@ class _Notebook:
         self._next_paint = 0.0
 
     def update(self, view: RowsView) -> None:
+        super().update(view)
         now = time.monotonic()
         if now < self._next_paint or not view.state.done:
             return
@@ -74,28 +66,35 @@ class _Notebook:
             self._handle.update(data, raw=True)
 
 
-class _Text:
+class _Text(RowsScreen):
     """A bar of tqdm, then lines of text."""
 
     def __init__(self, language: str, *, times: bool = True, in_kernel: bool = False) -> None:
         self._language, self._times, self._in_kernel = language, times, in_kernel
-        self._bar: ProgressBar | None = None
+        self._bar = RowsBar()
 
     def update(self, view: RowsView) -> None:
-        if self._bar is None:
-            self._bar = ProgressBar(len(view.rows), "rows")
-            self._bar.begin()
-        self._bar.update(view.state.done, view.state.reused)
+        super().update(view)
+        self._bar.update(view)
 
     def end(self, view: RowsView) -> None:
-        if self._bar:
-            self.update(view)
-            self._bar.end()
+        self._bar.update(view)
+        self._bar.end()
         data = _whole(view, self._language, times=self._times)
         if self._in_kernel:
             display(data, raw=True)
         else:
             sys.stdout.write(f"{data['text/plain']}\n")
+
+
+def rows_screen(shell: Any, language: str, *, quiet: bool = False) -> RowsScreen:
+    """Return the screen of the shell for a job; with OLLAMA_MAGICS_STREAM=off there is only the end, without times."""
+    in_kernel = getattr(shell, "kernel", None) is not None
+    if quiet:
+        return RowsScreen()
+    if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
+        return _Text(language, times=False, in_kernel=in_kernel)
+    return _Notebook(language) if in_kernel else _Text(language)
 
 
 def _whole(view: RowsView, language: str, *, times: bool = True) -> dict[str, str]:

@@ -12,10 +12,12 @@ from ollama_magics.errors import ToolProblem
 from ollama_magics.notebook import arguments, display, localized_errors
 from ollama_magics.notebook.arguments import history_options, prompt_options
 from ollama_magics.notebook.display import lines
+from ollama_magics.notebook.magics import rows
 from ollama_magics.settings import form
 from ollama_magics.settings.values import any_text, count, plain_text
 
 if TYPE_CHECKING:
+    from ollama_magics.conversation.prompt import Prompt
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.session.session import Session
@@ -56,9 +58,18 @@ class ChatMagics(Magics):
             name = arguments.assigned_name(options.into)
             text = "\n".join(part for part in (rest, cell or "") if part.strip())
             if options.forget:
-                lines.say("answers_forgotten", session.language, count=session.answers.forget())
+                count = session.answers.forget() + session.rows.forget()
+                lines.say("answers_forgotten", session.language, count=count)
                 if not text:
                     return None
+
+            rows.refuse_without_rows(options)
+            if options.each is not None:
+                prompt = self._prompt(session, options, text)
+                self.shell.user_ns["_ollama"] = frame = rows.ask_rows(self.shell, session, options, prompt, self.shell.user_ns)
+                if name:
+                    self.shell.user_ns[name] = frame
+                return frame if cell is None else None
 
             model = str(options.model[0] if options.model else session.settings.model)
             language, raw, quiet = session.language, options.raw, options.quiet
@@ -98,12 +109,18 @@ class ChatMagics(Magics):
             return lines.HistoryTable(conversation.turns, others, session.language)
 
     def _reply(self, session: Session, options: Namespace, text: str) -> Reply | Replies:
+        prompt, values = self._prompt(session, options, text), None if options.no_fill else self.shell.user_ns
+        if len(options.model or ()) > 1:
+            return session.ask_several(prompt, [_text(model, "model") for model in options.model], values)
+        return session.ask(prompt, values)
+
+    def _prompt(self, session: Session, options: Namespace, text: str) -> Prompt:
         from ollama_magics.conversation.conversation import Place  # noqa: PLC0415 - as above
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
 
         is_word = isinstance(options.format, str) and options.format == "json"
         kind = "json" if is_word else arguments.named("-f", options.format, self.shell)
-        prompt = Prompt(
+        return Prompt(
             text=text,
             model=_text(options.model[0], "model") if options.model else "",
             system=None if options.system is None else _typed_text(options.system, "system"),
@@ -126,12 +143,10 @@ class ChatMagics(Magics):
             logprobs=None if options.logprobs is None else count(options.logprobs, "logprobs", least=0),
             reuse=options.reuse,
         )
-        values = None if options.no_fill else self.shell.user_ns
-        if len(options.model or ()) > 1:
-            return session.ask_several(prompt, [_text(model, "model") for model in options.model], values)
-        return session.ask(prompt, values)
 
     def _pictures(self, session: Session, word: Any, options: Namespace) -> list[Any]:
+        if options.each is not None and rows.column_of(word):
+            return []  # each row brings its own
         if not isinstance(word, str):  # -i $name was looked up already
             return session.pictures_of(word, "the picture")
         if word in self.shell.user_ns:

@@ -1,0 +1,80 @@
+"""Ask the prompt of a cell for each row of a table: %%ollama --each."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+
+from ollama_magics.errors import Interrupted
+from ollama_magics.notebook import arguments
+from ollama_magics.notebook.display import lines
+from ollama_magics.settings.cell_options import ROW_OPTIONS
+from ollama_magics.settings.values import plain_text
+
+if TYPE_CHECKING:
+    from ollama_magics.conversation.prompt import Prompt
+    from ollama_magics.rows.options import RowOptions
+    from ollama_magics.session.session import Session
+
+_COLUMN = re.compile(r"\{\{\s*(?P<name>[^{}]+?)\s*\}\}")
+
+
+def refuse_without_rows(options: Namespace) -> None:
+    """Raise UsageError for an option that needs --each where there is none."""
+    for option in ROW_OPTIONS:
+        if getattr(options, option.name) not in (None, False) and options.each is None:
+            message = f"{option.flags} needs rows: %%ollama --each data {option.flags} …"
+            raise UsageError(message)
+
+
+def column_of(word: object) -> str:
+    """Return the column that ``-i {{column}}`` names, or an empty text."""
+    found = _COLUMN.fullmatch(word) if isinstance(word, str) else None
+    return found["name"] if found else ""
+
+
+def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, names: Mapping[str, Any]) -> Any:
+    """Return the data with the answers to the prompt, shown while they come; the columns of -i are those of its options."""
+    from ollama_magics.integrations import dask, dask_rows  # noqa: PLC0415 - brings in numpy, which loading must not
+    from ollama_magics.notebook.display.rows import rows_screen  # noqa: PLC0415 - brings in the renderer
+
+    data = arguments.named("--each", options.each, shell)
+    if not options.yes:
+        prompt = replace(prompt, confirm=None)  # nobody is asked for each call of each row
+    chosen = _row_options(options, prompt)
+    prompt = replace(prompt, images=(), once=True, reuse=False)
+    if dask.is_collection(data):
+        return dask_rows.map_rows(data, prompt, names, chosen)
+    with rows_screen(shell, session.language, quiet=options.quiet) as screen:
+        try:
+            result = session.map(data, prompt, names, options=chosen, watch=screen.update)
+        except Interrupted as interrupt:
+            shell.user_ns["_ollama"] = interrupt.partial
+            raise
+        screen.update(result.view)
+    if problem := session.rows.problem:
+        session.rows.problem = ""
+        lines.say("store_problem", session.language, reason=problem)
+    return result.frame
+
+
+def _row_options(options: Namespace, prompt: Prompt) -> RowOptions:
+    from ollama_magics.rows.options import read_row_options  # noqa: PLC0415 - only a job of rows needs it
+    from ollama_magics.rows.prompts import ColumnPicture  # noqa: PLC0415 - as above
+
+    columns = [ColumnPicture(name) for word in options.images or () if (name := column_of(word))]
+    return read_row_options(
+        pictures=(*columns, *prompt.images),
+        labels=options.labels,
+        abstain=options.abstain,
+        parallel=options.parallel,
+        sample=options.sample,
+        base_url=plain_text(options.base_url, "base_url") if options.base_url else "",
+        store=not options.no_store,
+        reuse=options.reuse,
+    )
