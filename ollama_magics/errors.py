@@ -137,11 +137,11 @@ class PromptProblem(OllamaMagicsError):
 
 
 class RequestRefused(OllamaMagicsError):
-    """The server refused the request; ``status`` is the HTTP status, an int."""
+    """The server refused the request; ``status`` is the HTTP status, ``retry_after`` the seconds that it asks to wait, or 0."""
 
-    def __init__(self, code: str, /, *, status: int, **facts: Any) -> None:
+    def __init__(self, code: str, /, *, status: int, retry_after: float = 0.0, **facts: Any) -> None:
         super().__init__(code, status=status, **facts)
-        self.status = status
+        self.status, self.retry_after = status, retry_after
 
 
 class AnswerCut(OllamaMagicsError):

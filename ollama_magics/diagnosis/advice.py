@@ -10,7 +10,7 @@ from typing import Any
 
 from ollama_magics.diagnosis import probes
 from ollama_magics.diagnosis.environment import LIKELY, Environment, Platform, detect_platform
-from ollama_magics.diagnosis.probes import HOST_NAMES, LOOPBACK, ConnectAttempt, FoundServer, ServerIdentity
+from ollama_magics.diagnosis.probes import HOST_NAMES, LOOPBACK, ConnectAttempt, FoundServer
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.address import Address
@@ -63,7 +63,6 @@ class FailureContext:
     found: tuple[FoundServer, ...] = ()
     attempts: tuple[ConnectAttempt, ...] = ()
     direct: tuple[ConnectAttempt, ...] = ()
-    identity: ServerIdentity | None = None
     banner: str = ""
     tls: bool = False
 
@@ -113,7 +112,7 @@ def explain(failure: Failure, seconds: float) -> OllamaMagicsError:
 
 def _examinations(failure: Failure, platform: Platform) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield (field of FailureContext, function that finds its value) for what may explain the failure."""
-    error, address, client, environment = failure.error, failure.address, failure.client, failure.environment
+    error, address, environment = failure.error, failure.address, failure.environment
 
     def connect_directly() -> tuple[ConnectAttempt, ...]:
         with suppress(OllamaMagicsError):
@@ -124,8 +123,6 @@ def _examinations(failure: Failure, platform: Platform) -> Iterator[tuple[str, C
     if error.code in ("connection-broken", "not-http", "server-silent") and opened and address.scheme == "http":
         yield "banner", lambda: probes.banner(opened.address, opened.port)
         yield "tls", lambda: probes.speaks_tls(opened.address, opened.port)
-    if error.code == "not-ollama" and client:
-        yield "identity", lambda: probes.identify(client)
     if error.code in ("proxy-answered", "proxy-failed", "proxy-refused"):
         yield "direct", connect_directly
     if failure.probes and error.code in _TRY_OTHER_ADDRESSES:
@@ -236,19 +233,6 @@ def _broken(context: FailureContext) -> OllamaMagicsError:
     return context.error
 
 
-def _not_ollama(context: FailureContext) -> OllamaMagicsError:
-    if context.identity is None:
-        return context.error
-    kind, name = context.identity.kind, context.identity.name
-    if kind == "openwebui":
-        remedy = Phrase("use_openwebui", url=context.address.url)
-    elif kind == "login":
-        remedy = Phrase("use_login")
-    else:
-        remedy = Phrase("use_other", name=name) if name and kind != "proxy" else Phrase("no_probe")
-    return context.error.with_advice(Phrase(f"looks_{kind}", name=name), remedy)
-
-
 def _proxy_failed(context: FailureContext) -> OllamaMagicsError:
     opened = [one.endpoint for one in context.direct if one.error is None]
     if not opened:
@@ -266,7 +250,9 @@ def _redirected(context: FailureContext) -> OllamaMagicsError:
         return context.error
     if scheme in ("http", "https") and host == context.address.host and path.endswith("/api/version"):
         return context.error.with_advice(remedy=Phrase("redirect_same", url=location.removesuffix("/api/version")))
-    return context.error.with_advice(remedy=Phrase("use_login")) if "log" in location or "sign" in location else context.error
+    if rest or not ("log" in location or "sign" in location):  # what a known program asks for was said with the error
+        return context.error
+    return context.error.with_advice(remedy=Phrase("use_login_page", host=context.address.host))
 
 
 _ADVICE: dict[str, Callable[[FailureContext], OllamaMagicsError]] = {
@@ -280,6 +266,5 @@ _ADVICE: dict[str, Callable[[FailureContext], OllamaMagicsError]] = {
     "proxy-failed": _proxy_failed,
     "proxy-refused": _proxy_failed,
     "redirect-refused": _redirected,
-    "not-ollama": _not_ollama,
     "server-silent": _broken,
 }

@@ -1,4 +1,4 @@
-"""Probe the network: look up names, connect, identify a server, and find Ollama at other addresses."""
+"""Probe the network: look up names, connect, and find Ollama at other addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ollama_magics.errors import Cancelled, ConnectionProblem, OllamaMagicsError
 from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address, parse
 from ollama_magics.server.background import in_parallel
-from ollama_magics.server.client import Client, Page, Timeouts
+from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.transport_errors import of_socket
 
 _MAX_ADDRESSES = 4  # addresses of one name that are tried
@@ -100,46 +100,6 @@ def speaks_tls(host: str, port: int) -> bool:
         context.wrap_socket(connection).close()
         return True
     return False
-
-
-_PATHS = ("/", "/v1/models", "/api/config")
-_IDENTIFY_SECONDS = 2.5
-_PROXIES = ("nginx", "caddy", "traefik", "squid", "envoy", "haproxy", "cloudflare", "apache", "varnish")
-_LOGIN_WORDS = ('type="password"', "log in", "login", "sign in", "signin", "登录")
-
-
-@dataclass(frozen=True)
-class ServerIdentity:
-    """Which server answers: ``kind`` is the key of its description, ``name`` its name where it has one."""
-
-    kind: str
-    name: str = ""
-
-
-def identify(client: Client) -> ServerIdentity | None:
-    """Return which server answers, or None where nothing identifies it."""
-
-    def get(path: str) -> Page | None:
-        with suppress(OllamaMagicsError, Cancelled):
-            return client.get_page(path)
-        return None
-
-    pages = [page for page in in_parallel(_PATHS, get, _IDENTIFY_SECONDS) if page]
-    text = "\n".join(page.body.decode("utf-8", "replace") for page in pages).lower()
-    servers = " ".join(page.headers.get("server", "") for page in pages).lower()
-    is_login = ("<form" in text or "<input" in text) and any(word in text for word in _LOGIN_WORDS)
-    proxy = next((name for name in _PROXIES if name in servers or f"<center>{name}" in text), "")
-    identities: list[tuple[ServerIdentity, bool]] = [
-        (ServerIdentity("openwebui", "Open WebUI"), "open webui" in text or "open-webui" in text),
-        (ServerIdentity("lmstudio", "LM Studio"), "unexpected endpoint or method" in text or "lmstudio" in text),
-        (ServerIdentity("lmstudio", "LM Studio"), '"organization_owner"' in text),
-        (ServerIdentity("vllm", "vLLM"), '"owned_by":"vllm"' in text.replace(" ", "")),
-        (ServerIdentity("llamacpp", "llama.cpp"), "llama.cpp" in servers or "llamacpp" in text or "llama.cpp" in text),
-        (ServerIdentity("login"), is_login),
-        (ServerIdentity("proxy", proxy), bool(proxy)),
-        (ServerIdentity("page"), "<html" in text or "<!doctype" in text),
-    ]
-    return next((identity for identity, matches in identities if matches), None)
 
 
 _ADDRESS_SECONDS = 1.0

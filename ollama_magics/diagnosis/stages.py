@@ -18,6 +18,7 @@ from ollama_magics.diagnosis.report import CheckReport, CheckRequest, Stage
 from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused, SettingError
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
+from ollama_magics.server.identity import identified, identify
 from ollama_magics.server.models import SUGGESTIONS, InstalledModels
 from ollama_magics.server.transport import proxy_for
 from ollama_magics.server.transport_errors import of_socket
@@ -198,7 +199,10 @@ class _Check:
 
     def check_server(self) -> str:
         self.models.require_recent()
-        self.installed_count = len(self.models.installed())
+        try:
+            self.installed_count = len(self.models.installed())
+        except ConnectionProblem as error:
+            raise identified(error, identify(self.client), self.client) from None
         sentence = self.phrase("is_ollama", version=self.models.server_version)
         has_key = bool(self.request.key or self.address.username or self.address.password)
         return self.phrase("key_sent", sentence=sentence) if has_key else sentence

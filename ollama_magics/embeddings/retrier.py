@@ -87,6 +87,7 @@ class BatchRetrier:
             FailureKind.TOO_LONG: self._find_long_texts,
             FailureKind.INPUT: self._find_bad_texts,
             FailureKind.LOAD_FAILED: self._leave_out_or_abort,
+            FailureKind.LIMITED: self._leave_out_or_abort,
             FailureKind.FATAL: self._leave_out_or_abort,
         }
 
@@ -117,7 +118,7 @@ class BatchRetrier:
 
         attempts = batch.attempts + 1
         if attempts < self._policy.attempts:
-            delay = self._policy.delay(attempts)
+            delay = max(self._policy.delay(attempts), getattr(failure.error, "retry_after", 0.0))
             self._retry(replace(batch, attempts=attempts), delay)
             return delay
         if server.failures >= attempts:  # nothing else succeeded meanwhile

@@ -152,17 +152,32 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "path-unknown": (
         "{url} is not the address of the Ollama API.",
         "It answered 404 page not found.",
-        "remove what follows the port (/v1, /api); if nothing follows it, upgrade Ollama",
+        "without what follows the port: %ollama_config --base-url {origin}\nif nothing follows it, look for the port of Ollama itself (11434), or upgrade Ollama",
     ),
     "sign-in-required": (
         "Ollama on {host} is not signed in to ollama.com, where this model runs.",
-        "It returned a link to sign in: {link}",
-        "on the server: ollama signin",
+        "{seen}",
+        "on that machine: ollama signin",
     ),
     "authentication-required": (
         "{url} requires authentication.",
         "It answered {status}: {asked}",
-        '%ollama_config --api-key\nuser name and password: from getpass import getpass; url = getpass("http://NAME:PASSWORD@HOST: ")\nthen: %ollama_config --base-url $url',
+        "%ollama_config --api-key",
+    ),
+    "password-required": (
+        "{url} requires a user name and a password.",
+        "It answered {status}: {asked}",
+        "import getpass, urllib.parse; quote = urllib.parse.quote\nurl = f\"{scheme}://{{quote(input('user name: '), '')}}:{{quote(getpass.getpass(), '')}}@{place}\"\n%ollama_config --base-url $url",
+    ),
+    "key-refused": (
+        "{url} refused the key.",
+        "A key was sent, and it answered {status}: {asked}",
+        "%ollama_config --api-key",
+    ),
+    "subscription-required": (
+        "{model} requires a subscription at ollama.com.",
+        "The server said: {said}",
+        "another model: %ollama_config --model NAME\nplans: https://ollama.com/upgrade",
     ),
     "host-header-refused": (
         "Ollama at {url} refuses the host name {host}.",
@@ -190,9 +205,24 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "wait, or interrupt the cell\nOLLAMA_LOAD_TIMEOUT on the server limits the wait; --keep-alive 1h avoids the next load",
     ),
     "gateway-failed": (
-        "A gateway in front of Ollama at {url} timed out or could not reach it.",
+        "A gateway at {url} could not reach Ollama.",
         "It answered {status}: {said}.",
-        "nginx: proxy_read_timeout 600s; proxy_buffering off;\nor bypass it: ssh -N -L 11434:127.0.0.1:11434 USER@SERVER",
+        "on the machine behind it: ollama serve\nto bypass the gateway: ssh -N -L 11434:127.0.0.1:11434 USER@SERVER",
+    ),
+    "gateway-timeout": (
+        "A gateway at {url} did not wait for Ollama's answer.",
+        "It answered {status}: {said}.",
+        "a longer wait in nginx: proxy_read_timeout 600s; proxy_buffering off;\nto bypass the gateway: ssh -N -L 11434:127.0.0.1:11434 USER@SERVER",
+    ),
+    "request-too-large": (
+        "A gateway at {url} does not accept so large a request.",
+        "It answered {status}: {said}.",
+        "a higher limit in nginx: client_max_body_size 100m;\nor send smaller or fewer pictures, a shorter prompt, or fewer texts at once (--batch 16)",
+    ),
+    "usage-limit-reached": (
+        "A usage limit of the server is reached.",
+        "The server said: {said}",
+        "wait until it is renewed, or use a local model: %ollama_config --model NAME",
     ),
     "server-busy": (
         "The server is busy.",

@@ -152,17 +152,32 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "path-unknown": (
         "{url} 不是 Ollama API 的地址。",
         "它返回 404 page not found。",
-        "去掉端口之后的部分（/v1、/api）；若本来就没有，请升级 Ollama",
+        "去掉端口之后的部分：%ollama_config --base-url {origin}\n若本来就没有，请确认 Ollama 自身的端口（11434），或升级 Ollama",
     ),
     "sign-in-required": (
         "{host} 上的 Ollama 未登录 ollama.com，而该模型在云端运行。",
-        "它返回了登录链接：{link}",
-        "在服务器上：ollama signin",
+        "{seen}",
+        "在那台机器上：ollama signin",
     ),
     "authentication-required": (
         "{url} 需要身份验证。",
         "它返回 {status}：{asked}",
-        '%ollama_config --api-key\n用户名和密码：from getpass import getpass; url = getpass("http://NAME:PASSWORD@HOST: ")\n然后：%ollama_config --base-url $url',
+        "%ollama_config --api-key",
+    ),
+    "password-required": (
+        "{url} 需要用户名和密码。",
+        "它返回 {status}：{asked}",
+        "import getpass, urllib.parse; quote = urllib.parse.quote\nurl = f\"{scheme}://{{quote(input('user name: '), '')}}:{{quote(getpass.getpass(), '')}}@{place}\"\n%ollama_config --base-url $url",
+    ),
+    "key-refused": (
+        "{url} 拒绝了密钥。",
+        "请求带有密钥，它返回 {status}：{asked}",
+        "%ollama_config --api-key",
+    ),
+    "subscription-required": (
+        "{model} 需要 ollama.com 的订阅。",
+        "服务器返回：{said}",
+        "使用其他模型：%ollama_config --model NAME\n订阅方案：https://ollama.com/upgrade",
     ),
     "host-header-refused": (
         "{url} 上的 Ollama 拒绝主机名 {host}。",
@@ -190,9 +205,24 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "请等待，或中断单元格\n服务器上的 OLLAMA_LOAD_TIMEOUT 限制加载时间；--keep-alive 1h 可避免下次重新加载",
     ),
     "gateway-failed": (
-        "{url} 前面的网关超时或无法连接上游。",
+        "{url} 的网关无法连接 Ollama。",
         "它返回 {status}：{said}。",
-        "nginx: proxy_read_timeout 600s; proxy_buffering off;\n或绕过网关：ssh -N -L 11434:127.0.0.1:11434 USER@SERVER",
+        "在网关后面的机器上：ollama serve\n绕过网关：ssh -N -L 11434:127.0.0.1:11434 USER@SERVER",
+    ),
+    "gateway-timeout": (
+        "{url} 的网关没有等到 Ollama 的回答。",
+        "它返回 {status}：{said}。",
+        "在 nginx 中延长等待：proxy_read_timeout 600s; proxy_buffering off;\n绕过网关：ssh -N -L 11434:127.0.0.1:11434 USER@SERVER",
+    ),
+    "request-too-large": (
+        "{url} 的网关不接受这么大的请求。",
+        "它返回 {status}：{said}。",
+        "在 nginx 中提高上限：client_max_body_size 100m;\n或减小、减少图片，缩短提示词，或减少每批文本数（--batch 16）",
+    ),
+    "usage-limit-reached": (
+        "已达到服务器的用量上限。",
+        "服务器返回：{said}",
+        "等待额度恢复，或使用本地模型：%ollama_config --model NAME",
     ),
     "server-busy": (
         "服务器繁忙。",

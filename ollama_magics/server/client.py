@@ -273,7 +273,8 @@ class Client:
             body = redact(_start_of(response), self._secrets)
         headers = {name: redact(value.encode(), self._secrets).decode() for name, value in response.headers.items()}
         url, host = self.address.url, self.address.host
-        raise Refusal(response.status_code, headers, body, url, host, model, self._shown_proxy).as_error()
+        has_key = bool(self._key or basic_auth(self.address) or self._connection.headers)
+        raise Refusal(response.status_code, headers, body, url, host, model, self._shown_proxy, has_key).as_error()
 
     def _checked(self, chunk: wire.Chunk, *, started: bool) -> wire.Chunk:
         """Return the chunk; raises RequestRefused if the first one is an error, and AnswerCut if a later one is."""

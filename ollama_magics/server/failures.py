@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Any
 
@@ -13,6 +16,7 @@ import msgspec
 from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import BULLETS
+from ollama_magics.server.wire import readable
 
 # The status alone does not say it: /api/embed answers 400 to a runner that was killed and to a text that gives NaN. The words are
 # those of the versions 0.12 to 0.33, and of the gateways in front of them.
@@ -31,6 +35,7 @@ class FailureKind(Enum):
     TOO_LONG = auto()  # the input does not fit the context
     INPUT = auto()  # something in the request cannot be processed
     LOAD_FAILED = auto()  # the model's files cannot be loaded
+    LIMITED = auto()  # a quota is used up; nothing succeeds before it is renewed
     FATAL = auto()  # no request of this kind to this server and model would succeed
 
     @property
@@ -63,8 +68,12 @@ _STATUSES = {
     408: FailureKind.UNAVAILABLE,
     **dict.fromkeys((401, 403, 404, 405, 412, 501), FailureKind.FATAL),
 }
-# refused, no connection in time, broken, a proxy whose Ollama does not answer
-_UNAVAILABLE_CODES = {"address-refused", "address-silent", "connection-broken", "gateway-failed"}
+# refused, no connection in time, broken, a gateway whose Ollama does not answer
+_UNAVAILABLE_CODES = {"address-refused", "address-silent", "connection-broken", "gateway-failed", "gateway-timeout"}
+_CODES = {"usage-limit-reached": FailureKind.LIMITED, "request-too-large": FailureKind.TOO_LONG}
+_LIMIT = re.compile(r"usage limit|quota|insufficient (?:credit|balance)", re.IGNORECASE)
+_LONGEST_RETRY_AFTER = 120.0  # seconds; a server that asks for a longer wait is not asked again
+_OTHER_SCHEMES = ("digest", "negotiate", "ntlm", "kerberos")
 EMPTY_ANSWER = "nothing (an empty answer)"  # what an answer without words is quoted as
 
 
@@ -84,6 +93,8 @@ def failure_kind(error: BaseException) -> FailureKind:
         return FailureKind.TOO_LONG
     if isinstance(error, ConnectionProblem) and error.code in _UNAVAILABLE_CODES:
         return FailureKind.UNAVAILABLE
+    if isinstance(error, RequestRefused) and error.code in _CODES:
+        return _CODES[error.code]
     if isinstance(error, (RequestRefused, AnswerCut)):
         return classify(getattr(error, "status", 200), str(error.facts.get("said", "")))
     return FailureKind.FATAL
@@ -109,12 +120,23 @@ class Refusal:
     host: str
     model: str = ""
     proxy: str = ""
+    has_key: bool = False  # whether the request had a key or a password
 
     @property
     def said(self) -> str:
         """The error message of the server in one line."""
-        message = str(self.error_body().get("message") or "") or self.body.decode("utf-8", "replace")
+        found = _json(self.body)
+        detail = found.get("detail") if isinstance(found, dict) else None  # of Open WebUI and other FastAPI programs
+        message = str(self.error_body().get("message") or detail or "") or readable(self.body)
         return quote(message) or EMPTY_ANSWER
+
+    @property
+    def retry_after(self) -> float:
+        """The seconds after which the server may be asked again; 0 where it does not say."""
+        text = self.headers.get("retry-after", "").strip()
+        with suppress(ValueError, TypeError, OverflowError):
+            return max(0.0, min(float(text), 1e9)) if text.isdecimal() else _seconds_until(text)
+        return 0.0
 
     @property
     def kind(self) -> FailureKind:
@@ -125,7 +147,7 @@ class Refusal:
     def content(self) -> str:
         """The media type and the first words, for a response that is not Ollama's."""
         kind = self.headers.get("content-type", "?").partition(";")[0]
-        return f"{kind}: {quote(self.body[:120].decode('utf-8', 'replace'))!r}"
+        return f"{kind}: {quote(readable(self.body))[:120]!r}"
 
     def as_error(self) -> OllamaMagicsError:
         """Return the error that fits best."""
@@ -144,8 +166,9 @@ class Refusal:
 
     @property
     def is_ollamas(self) -> bool:
-        """Whether the body is an error in Ollama's form."""
-        return bool(self.error_body())
+        """Whether the body is an error in Ollama's form: other servers send an object instead of a text."""
+        found = _json(self.body)
+        return isinstance(found, dict) and isinstance(found.get("error"), str)
 
 
 def error_object(found: Any) -> dict[str, Any]:
@@ -165,6 +188,10 @@ def quote(text: str) -> str:
     return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
 
 
+def _seconds_until(date: str) -> float:
+    return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
+
+
 def _json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
@@ -178,7 +205,8 @@ def _model_error(refusal: Refusal) -> OllamaMagicsError | None:
         tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
         known = Phrase("prompt_has", tokens=tokens, limit=limit) if tokens and limit else Phrase("server_said", said=refusal.said)
         return PromptTooLong("prompt-too-long", tokens=tokens, limit=limit, model=refusal.model, said=known)
-    if refusal.status == 404 and refusal.is_ollamas and refusal.model:
+    is_open_webuis = refusal.status == 400 and refusal.said.endswith("was not found")
+    if refusal.model and (is_open_webuis or (refusal.status == 404 and refusal.is_ollamas)):
         known = Phrase("server_said", said=refusal.said)
         return ModelProblem("model-missing", model=refusal.model, host=refusal.host, installed=known, nearest="")
     if refusal.is_ollamas and (match := _CANNOT.search(refusal.said)):
@@ -194,7 +222,10 @@ def _model_error(refusal: Refusal) -> OllamaMagicsError | None:
 def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
     kind = refusal.kind
     if kind is FailureKind.BUSY and (refusal.status == 429 or refusal.is_ollamas):
-        return RequestRefused("server-busy", status=refusal.status, said=refusal.said)
+        is_short = 0 < refusal.retry_after <= _LONGEST_RETRY_AFTER
+        is_limit = refusal.retry_after > _LONGEST_RETRY_AFTER or (_LIMIT.search(refusal.said) and not is_short)
+        code = "usage-limit-reached" if refusal.status == 429 and is_limit else "server-busy"
+        return RequestRefused(code, status=refusal.status, said=refusal.said, retry_after=refusal.retry_after)
     if refusal.status == 412 and refusal.is_ollamas:
         return RequestRefused("model-needs-newer-server", status=412, model=refusal.model, said=refusal.said)
     if refusal.is_ollamas and kind in _RUNNER_FAILURES:
@@ -202,11 +233,17 @@ def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
     return None
 
 
+# 52x and 530 are Cloudflare's
+_GATEWAY_STATUSES = {"gateway-failed": (502, 503, 520, 521, 523, 530), "gateway-timeout": (408, 504, 522, 524)}
+
+
 def _gateway_error(refusal: Refusal) -> OllamaMagicsError | None:
     url, host, status, said = refusal.url, refusal.host, refusal.status, refusal.content
     if 300 <= status < 400:
         location = quote(refusal.headers.get("location", "")) or "(none given)"
         return ConnectionProblem("redirect-refused", url=url, status=status, location=location)
+    if status == 413:
+        return RequestRefused("request-too-large", status=status, url=url, said=said)
     if refusal.is_ollamas:
         return None
     if status == 407:
@@ -214,30 +251,52 @@ def _gateway_error(refusal: Refusal) -> OllamaMagicsError | None:
         return ConnectionProblem("proxy-refused", url=url, host=host, reason=reason)
     if refusal.proxy and status in (403, 502, 503, 504):
         return ConnectionProblem("proxy-answered", url=url, host=host, status=status, said=said, proxy=refusal.proxy)
-    return ConnectionProblem("gateway-failed", url=url, status=status, said=said) if status in (502, 504, 524) else None
+    code = next((code for code, statuses in _GATEWAY_STATUSES.items() if status in statuses), "")
+    return ConnectionProblem(code, url=url, status=status, said=said) if code else None
 
 
 def _access_denied(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status not in (401, 403):
         return None
-    if "cloud is disabled" in refusal.said:
-        return ConnectionProblem("cloud-disabled", host=refusal.host, said=refusal.said)
-    if refusal.host == "ollama.com":
-        return ConnectionProblem("cloud-key-required", said=refusal.said)
+    host, said, is_cloud = refusal.host, refusal.said, refusal.host == "ollama.com"
+    if "cloud is disabled" in said:
+        return ConnectionProblem("cloud-disabled", host=host, said=said)
+    if refusal.model and "subscription" in said:
+        return RequestRefused("subscription-required", status=refusal.status, model=refusal.model, said=said)
     found = _json(refusal.body)
-    if isinstance(found, dict) and found.get("signin_url"):
-        return ConnectionProblem("sign-in-required", host=refusal.host, link=quote(str(found["signin_url"])))
-    if refusal.status == 403 and not refusal.body:
-        return ConnectionProblem("host-header-refused", url=refusal.url, host=refusal.host)
-    challenge = quote(refusal.headers.get("www-authenticate", "")) or refusal.content
-    return ConnectionProblem("authentication-required", url=refusal.url, status=refusal.status, asked=challenge)
+    link = found.get("signin_url") if isinstance(found, dict) else None
+    is_models = refusal.is_ollamas and refusal.model and not is_cloud  # the server itself asks for no key
+    if link or (is_models and said.lower() == "unauthorized"):
+        known = Phrase("sign_in_link", link=quote(str(link))) if link else Phrase("server_said", said=said)
+        return ConnectionProblem("sign-in-required", host=host, seen=known)
+    if is_cloud and not refusal.has_key:
+        return ConnectionProblem("cloud-key-required", said=said)
+    return _credentials_refused(refusal)
+
+
+def _credentials_refused(refusal: Refusal) -> OllamaMagicsError:
+    """Return the error of a server, or a proxy before it, that wants a key, a user name and a password, or others."""
+    url, status = refusal.url, refusal.status
+    challenge = quote(refusal.headers.get("www-authenticate", ""))
+    scheme = challenge.partition(" ")[0].lower()
+    if status == 403 and not refusal.body and not challenge:
+        return ConnectionProblem("host-header-refused", url=url, host=refusal.host)
+    asked = challenge or refusal.content
+    if scheme == "basic":
+        before, _, place = url.partition("://")
+        return ConnectionProblem("password-required", url=url, status=status, asked=asked, scheme=before, place=place)
+    if refusal.has_key:
+        return ConnectionProblem("key-refused", url=url, status=status, asked=asked)
+    error = ConnectionProblem("authentication-required", url=url, status=status, asked=asked)
+    return error.with_advice(remedy=Phrase("scheme_unsupported", scheme=scheme)) if scheme in _OTHER_SCHEMES else error
 
 
 def _not_ollama(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status == 400 and _TLS_WANTED.search(refusal.said):
         return ConnectionProblem("http-to-https", url=refusal.url, said=refusal.said)
     if refusal.status == 404 and refusal.body.strip() == b"404 page not found":
-        return ConnectionProblem("path-unknown", url=refusal.url)
+        origin = "/".join(refusal.url.split("/")[:3])
+        return ConnectionProblem("path-unknown", url=refusal.url, origin=origin)
     if refusal.is_ollamas or refusal.status not in (200, 404, 405):
         return None
     answer = Phrase("answered", status=refusal.status, said=refusal.content)

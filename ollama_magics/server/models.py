@@ -17,7 +17,8 @@ from ollama_magics.messages import Phrase
 from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import EXTRAS, quote
-from ollama_magics.server.wire import OLDEST_SERVER, InstalledModel, LoadedModel, ModelCard, full_name, version_number
+from ollama_magics.server.identity import require_ollama
+from ollama_magics.server.wire import InstalledModel, LoadedModel, ModelCard, full_name, version_number
 
 SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
 _MAX_LISTED = 8  # models that an error names
@@ -37,16 +38,15 @@ class InstalledModels:
         self._cards: dict[str, ModelCard] = {}
         self._digests: dict[str, str] = {}
         self._is_listed = self._is_recent = False
+        self._unread: OllamaMagicsError | None = None  # why a card could not be read
         self.server_version = ""  # known after require_recent()
 
     def require_recent(self) -> None:
-        """Raise RequestRefused where the server is older than 0.12.6, the first that can refuse a prompt that is too long."""
+        """Raise an error where the server is not Ollama, or older than 0.12.6, the first that can refuse a prompt."""
         if self._is_recent:
             return
-        version = self._client.version()
-        if version_number(version) < OLDEST_SERVER:
-            raise RequestRefused("server-too-old", status=200, version=version, host=self._host)
-        self._is_recent, self.server_version = True, version
+        self.server_version = require_ollama(self._client)
+        self._is_recent = True
 
     def card(self, model: str) -> ModelCard:
         """Return the card of a model; raises ModelProblem with the closest installed names where it is missing."""
@@ -109,6 +109,8 @@ class InstalledModels:
 
         if len(found) == 1:
             return found[0]
+        if not found and self._unread:
+            raise self._unread
         if found:
             error = ModelProblem("model-ambiguous", ability=ability, models=_listed(found), first=found[0])
             raise error.with_repair("model", *found[:_MAX_OFFERED])
@@ -125,6 +127,7 @@ class InstalledModels:
 
         A server before 0.30 lists no capabilities, so that each model costs a request, some of which are sent at once.
         """
+        self._unread = None
         models = sorted((model for model in self.installed() if model.is_local), key=lambda model: model.size)
         able = (short(model.name) for model, card in self._cards_of(models) if card and card.can(ability))
         return list(islice(able, most))
@@ -132,8 +135,11 @@ class InstalledModels:
     def _cards_of(self, models: Sequence[InstalledModel]) -> Iterator[tuple[InstalledModel, ModelCard | None]]:
         """Yield each model with what is known of its abilities; None where the server does not tell."""
         for part in (models[start : start + _AT_ONCE] for start in range(0, len(models), _AT_ONCE)):
-            known = dict(read_cards(self._client, [one for one in part if not self._known_card(one)]))
-            self._cards |= known
+            for name, card in read_cards(self._client, [one for one in part if not self._known_card(one)]):
+                if isinstance(card, ModelCard):
+                    self._cards[name] = card
+                elif not isinstance(card, ModelProblem):  # which was removed meanwhile
+                    self._unread = card
             yield from ((one, self._known_card(one)) for one in part)
 
     def _known_card(self, model: InstalledModel) -> ModelCard | None:
@@ -239,19 +245,23 @@ def read_registry(client: Client, chosen: str) -> Iterator[ModelRegistry]:
     for part in ([one for one in models if full_name(one.name) == chosen], models):
         unknown = [one for one in part if full_name(one.name) not in registry.cards]
         for start in range(0, len(unknown), _AT_ONCE):
-            cards = dict(read_cards(client, unknown[start : start + _AT_ONCE]))
+            read = read_cards(client, unknown[start : start + _AT_ONCE])
+            cards = {name: card for name, card in read if isinstance(card, ModelCard)}
             registry = replace(registry, cards={**registry.cards, **cards})
         if part:
             yield registry
 
 
-def read_cards(client: Client, models: Sequence[InstalledModel]) -> Iterator[tuple[str, ModelCard]]:
-    """Yield (full name, card) of each model, all requested at once, without those that the server does not tell."""
+def read_cards(client: Client, models: Sequence[InstalledModel]) -> Iterator[tuple[str, ModelCard | OllamaMagicsError]]:
+    """Yield (full name, card or why it cannot be read) of each model, all requested at once."""
 
-    def request(model: InstalledModel) -> tuple[str, ModelCard] | None:
-        with suppress(OllamaMagicsError, Cancelled):  # removed meanwhile, or forbidden
+    def request(model: InstalledModel) -> tuple[str, ModelCard | OllamaMagicsError] | None:
+        try:
             return full_name(model.name), client.card(model.name)
-        return None
+        except OllamaMagicsError as error:
+            return full_name(model.name), error
+        except Cancelled:
+            return None
 
     yield from filter(None, in_parallel(models, request, _CARD_SECONDS))
     if client.is_cancelled:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from html import unescape
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -34,9 +36,18 @@ class Lines:
             yield last
 
 
+def readable(body: Body) -> str:
+    """Return the text of a body, of a web page its title, or its words without tags."""
+    text = bytes(body).decode("utf-8", "replace")
+    if not re.match(r"\s*<", text):
+        return text
+    title = re.search(r"<title[^>]*>([^<]+)", text, re.IGNORECASE)
+    return unescape(title[1] if title else re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>|<[^>]*$", " ", text)).strip()
+
+
 def unreadable(line: Body, reason: str) -> RequestRefused:
     """Return the error for an answer that is not in the form of the API."""
-    start = bytes(line[:80]).decode("utf-8", "replace")
+    start = " ".join(readable(line[:1000]).split())[:80]
     return RequestRefused("answer-unreadable", status=200, reason=f"{reason}; it begins: {start!r}")
 
 
@@ -192,8 +203,8 @@ class _Models(msgspec.Struct, frozen=True):
     models: list[msgspec.Raw] | None
 
 
-class _Version(msgspec.Struct, frozen=True):
-    version: str
+class _Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: str  # and nothing else: another program that has a version tells more
 
 
 _Struct = TypeVar("_Struct")

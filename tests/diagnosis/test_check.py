@@ -215,7 +215,7 @@ class Tags(HTMLParser):
     "answers",
     [
         {"version": whole({"version": HOSTILE})},
-        {"version": whole(HOSTILE.encode(), kind="text/html")},
+        {"version": whole(f"x {HOSTILE}".encode(), kind="text/plain")},
         {"show": whole({"capabilities": [HOSTILE, "completion"]})},
         {"tags": whole({"models": [{"name": HOSTILE}]}), "show": whole({"error": HOSTILE}, status=404)},
         {"tags": whole({"error": HOSTILE}, status=500)},

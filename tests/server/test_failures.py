@@ -139,7 +139,7 @@ def test_all_kinds_of_requests_agree_on_each_text_of_a_server(connect: Connect) 
         (whole(b"", status=408), FailureKind.UNAVAILABLE),
         (whole(b"<html>Bad Gateway</html>", status=502, kind="text/html"), FailureKind.UNAVAILABLE),
         (whole(b"slow down", status=429, kind="text/plain"), FailureKind.BUSY),
-        (whole(b"<html>maintenance</html>", status=503, kind="text/html"), FailureKind.BUSY),
+        (whole(b"<html>maintenance</html>", status=503, kind="text/html"), FailureKind.UNAVAILABLE),
         (whole(b"404 page not found", status=404, kind="text/plain"), FailureKind.FATAL),
         (whole(b"", status=302, extra="Location: http://elsewhere/\r\n"), FailureKind.FATAL),
     ],

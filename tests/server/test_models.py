@@ -149,7 +149,7 @@ def test_a_card_is_requested_once_for_all_spellings(connect: Connect) -> None:
 
 def test_an_old_server_is_refused_and_the_version_requested_once(connect: Connect) -> None:
     """Before 0.12.6 it cuts long prompts silently."""
-    with FaultServer(having(ALL, version="0.12.5")) as server, pytest.raises(RequestRefused) as caught:
+    with FaultServer(fine(version=whole({"version": "0.12.5"}))) as server, pytest.raises(RequestRefused) as caught:
         InstalledModels(connect(server.url)).require_recent()
     assert caught.value.code == "server-too-old"
     assert "0.12.5" in caught.value.what
