@@ -68,7 +68,7 @@ class Stage:
     Attributes
     ----------
     name : str
-        *address*, *name*, *connection*, *encryption*, *server*, *model*, *abilities*, *load*, *answer* or *tests*.
+        *address*, *name*, *proxy*, *connection*, *encryption*, *server*, *model*, *abilities*, *load*, *answer* or *tests*.
     state : str
         *ok*, *failed*, *not run* or, before it ends, *running*.
     sentence : str

@@ -102,7 +102,7 @@ class _Check:
         address = self.parsed
         is_direct = address is not None and not self.request.replays and not proxy_for(address, self.request.connection)
         is_name = address is not None and not address.host.replace(".", "").isdigit() and ":" not in address.host
-        left_out = {"address"}
+        left_out = {"address", "proxy" if is_direct or self.request.replays else "connection"}
         if not (is_direct and is_name):
             left_out.add("name")
         if not (is_direct and address and address.scheme != "http"):
@@ -159,7 +159,25 @@ class _Check:
         self.addresses = look_up(self.environment, self.address, _NAME_SECONDS, self.stop)
         return self.phrase("name_is", host=self.address.host, addresses=", ".join(self.addresses))
 
+    def check_proxy(self) -> str:
+        self.open_client()
+        return self.phrase("reached", where=self.client.try_connect())
+
     def check_connection(self) -> str:
+        limits, address = self.open_client(), self.address
+        if self.request.replays:
+            return self.phrase("reached", where=self.client.try_connect())
+
+        self.attempts = connect(self.addresses or [address.host], address.port, limits.connect, self.stop)
+        if not any(one.error is None for one in self.attempts):
+            error = next((one for one in self.attempts if one.is_refused), self.attempts[0]).error
+            raise of_socket(error or OSError(), address, limits.connect)
+        self.note_slow_address()
+        outcomes = ["accepts" if one.error is None else "refuses" if one.is_refused else "silent" for one in self.attempts]
+        return "; ".join(self.phrase(key, where=one.endpoint) for key, one in zip(outcomes, self.attempts, strict=True))
+
+    def open_client(self) -> Timeouts:
+        """Make the client of the later stages, and return its limits."""
         request, address = self.request, self.address
         limits = Timeouts(min(request.timeout, _CONNECT_SECONDS), _LOADING_SECONDS, metadata=_METADATA_SECONDS)
         self.client = Client(
@@ -172,16 +190,7 @@ class _Check:
             recorder=request.recorder,
         )
         self.models = InstalledModels(self.client)
-        if request.replays or proxy_for(address, request.connection):
-            return self.phrase("reached", where=self.client.try_connect())
-
-        self.attempts = connect(self.addresses or [address.host], address.port, limits.connect, self.stop)
-        if not any(one.error is None for one in self.attempts):
-            error = next((one for one in self.attempts if one.is_refused), self.attempts[0]).error
-            raise of_socket(error or OSError(), address, limits.connect)
-        self.note_slow_address()
-        outcomes = ["accepts" if one.error is None else "refuses" if one.is_refused else "silent" for one in self.attempts]
-        return "; ".join(self.phrase(key, where=one.endpoint) for key, one in zip(outcomes, self.attempts, strict=True))
+        return limits
 
     def note_slow_address(self) -> None:
         """Note where the first address of a name costs time, and a later one works."""
@@ -315,6 +324,7 @@ class _Check:
 _PLAIN_CHECKS: dict[str, Callable[[_Check], str]] = {
     "address": _Check.check_address,
     "name": _Check.check_name,  # where the address holds a host name
+    "proxy": _Check.check_proxy,  # where there is one, instead of the connection to the server
     "connection": _Check.check_connection,
     "encryption": _Check.check_encryption,  # of https
     "server": _Check.check_server,

@@ -122,22 +122,22 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "proxy-answered": (
         "The proxy answered instead of {host}.",
         "{proxy} answered {status}: {said}.",
-        "NO_PROXY=localhost,127.0.0.1,::1,{host}\nset it before the kernel starts",
+        "without the proxy: %ollama_config --proxy none\nfor all programs, before the kernel starts: export NO_PROXY={host}",
     ),
     "proxy-failed": (
         "The proxy between this kernel and {url} failed.",
         "{reason}",
-        "bypass the proxy for this host: NO_PROXY={host}",
+        "without the proxy: %ollama_config --proxy none\nanother proxy: %ollama_config --proxy http://HOST:PORT",
     ),
     "proxy-refused": (
         "The proxy refused the connection to {url}.",
         "{reason}",
-        "give the proxy a user name and password (HTTPS_PROXY=http://NAME:PASSWORD@PROXY), or bypass it: NO_PROXY={host}",
+        "without the proxy: %ollama_config --proxy none\nwith a user name and a password:\nimport getpass, urllib.parse; quote = urllib.parse.quote\nproxy = f\"http://{{quote(input('user name: '), '')}}:{{quote(getpass.getpass(), '')}}@HOST:PORT\"\n%ollama_config --proxy $proxy",
     ),
     "proxy-settings-unusable": (
         "The proxy or certificate settings of this kernel cannot be used.",
         "{reason}",
-        "check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE",
+        "without a proxy: %ollama_config --proxy none\nor correct HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE in the environment, before the kernel starts",
     ),
     "redirect-refused": (
         "{url} redirects to another address; redirects are not followed.",
@@ -192,7 +192,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "cloud-key-required": (
         "ollama.com requires an API key.",
         "It said: {said}",
-        "create a key at https://ollama.com/settings/keys, then set OLLAMA_API_KEY before the kernel starts",
+        "a key from https://ollama.com/settings/keys: %ollama_config --api-key",
     ),
     "server-silent": (
         "{url} accepted the request but did not answer.",

@@ -122,22 +122,22 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "proxy-answered": (
         "返回响应的是代理，而不是 {host}。",
         "{proxy} 返回 {status}：{said}。",
-        "NO_PROXY=localhost,127.0.0.1,::1,{host}\n在内核启动前设置",
+        "不使用代理：%ollama_config --proxy none\n对所有程序，在内核启动前：export NO_PROXY={host}",
     ),
     "proxy-failed": (
         "内核与 {url} 之间的代理出错。",
         "{reason}",
-        "对该主机绕过代理：NO_PROXY={host}",
+        "不使用代理：%ollama_config --proxy none\n使用其他代理：%ollama_config --proxy http://HOST:PORT",
     ),
     "proxy-refused": (
         "代理拒绝了到 {url} 的连接。",
         "{reason}",
-        "为代理提供用户名和密码（HTTPS_PROXY=http://NAME:PASSWORD@PROXY），或绕过代理：NO_PROXY={host}",
+        "不使用代理：%ollama_config --proxy none\n使用用户名和密码：\nimport getpass, urllib.parse; quote = urllib.parse.quote\nproxy = f\"http://{{quote(input('user name: '), '')}}:{{quote(getpass.getpass(), '')}}@HOST:PORT\"\n%ollama_config --proxy $proxy",
     ),
     "proxy-settings-unusable": (
         "内核的代理或证书设置不可用。",
         "{reason}",
-        "检查 HTTP_PROXY、HTTPS_PROXY、ALL_PROXY、NO_PROXY 和 SSL_CERT_FILE",
+        "不使用代理：%ollama_config --proxy none\n或在内核启动前更正环境变量 HTTP_PROXY、HTTPS_PROXY、ALL_PROXY 和 SSL_CERT_FILE",
     ),
     "redirect-refused": (
         "{url} 重定向到了其他地址；不会跟随重定向。",
@@ -192,7 +192,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "cloud-key-required": (
         "ollama.com 需要 API 密钥。",
         "它返回：{said}",
-        "在 https://ollama.com/settings/keys 创建，然后在内核启动前设置 OLLAMA_API_KEY",
+        "使用 https://ollama.com/settings/keys 的密钥：%ollama_config --api-key",
     ),
     "server-silent": (
         "{url} 接受了请求，但没有响应。",

@@ -29,6 +29,7 @@ from ollama_magics.server.transport import (
     proxy_for,
     request_headers,
     secrets_of,
+    split_proxy,
     without_password,
 )
 from ollama_magics.server.transport_errors import translated
@@ -132,13 +133,16 @@ class Client:
         self._http.close()
 
     def try_connect(self) -> str:
-        """Return the address and port that accepted a connection, or the proxy, to which no connection is made."""
-        if self._shown_proxy:
-            return f"proxy {self._shown_proxy}"
+        """Return the address and port that accepted a connection: of the proxy if there is one, else of the server."""
         if self._recorder and self._recorder.replays:
             return f"{self.address.host}:{self.address.port}"
+        host, port = self.address.host, self.address.port
+        if proxy := proxy_for(self.address, self._connection):
+            url = split_proxy(proxy)
+            host, port = str(url.hostname), url.port or (443 if url.scheme == "https" else 80)
         with self._translated(self._timeouts.metadata):
-            return self._backend.try_connect(self.address.host, self.address.port, self._timeouts.connecting(self.address))
+            accepted = self._backend.try_connect(host, port, self._timeouts.connecting(self.address))
+        return f"proxy {self._shown_proxy}" if self._shown_proxy else accepted
 
     def tls_version(self) -> str:
         """Return the version of TLS that the server speaks, after checking its certificate; no request is sent."""

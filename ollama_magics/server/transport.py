@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpcore
 import httpx
@@ -122,6 +122,17 @@ def proxy_for(address: Address, connection: ConnectionOptions = SYSTEM_CONNECTIO
     return proxies.get(address.scheme) or proxies.get("all")
 
 
+def split_proxy(proxy: str) -> SplitResult:
+    """Return the parts of the address of a proxy; raises ConnectionProblem where it cannot be used."""
+    try:
+        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        if url.scheme in ("http", "https") and url.hostname and url.port != 0:  # .port raises for an invalid one
+            return url
+    except ValueError:
+        pass
+    raise ConnectionProblem("proxy-settings-unusable", reason=Phrase("no_proxy_address", proxy=without_password(proxy)))
+
+
 def without_password(proxy: str) -> str:
     """Return the address of a proxy as it may be shown."""
     return proxy.rpartition("@")[2]
@@ -136,14 +147,7 @@ def _pool(
     if not proxy:
         return httpcore.ConnectionPool(**options)
 
-    try:
-        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0  # .port raises for an invalid one
-    except ValueError:
-        usable = False
-    if not usable:
-        reason = Phrase("no_proxy_address", proxy=without_password(proxy))
-        raise ConnectionProblem("proxy-settings-unusable", reason=reason)
+    url = split_proxy(proxy)
     auth = (unquote(url.username), unquote(url.password or "")) if url.username else None
     return httpcore.HTTPProxy(f"{url.scheme}://{without_password(url.netloc)}", proxy_auth=auth, **options)
 

@@ -14,7 +14,7 @@ from ollama_magics.diagnosis.stages import DEEP_STAGES, PLAIN_STAGES, check
 from ollama_magics.fake_server.server import FakeServer
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, refusing, whole
 
-STAGES = tuple(name for name in PLAIN_STAGES if name not in ("name", "encryption"))  # of a number and plain http
+STAGES = tuple(name for name in PLAIN_STAGES if name not in ("name", "proxy", "encryption"))  # of a number and plain http
 LATER = ["not run"] * len(DEEP_STAGES)
 CAPABLE = ["completion", "vision"]
 
@@ -103,13 +103,39 @@ def test_a_refused_port_stops_at_the_connection() -> None:
     assert "ollama serve" in str(report)
 
 
-def test_an_unusable_proxy_stops_at_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is found out when the way is looked for."""
-    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
-    report = check(CheckRequest("http://gpu-box.test:11434"))
-    assert states(report) == stopped_at("connection")
+@pytest.mark.finding("C10")
+@pytest.mark.parametrize(
+    ("proxy", "code"),
+    [
+        ("socks5://127.0.0.1:1", "proxy-settings-unusable"),
+        ("http://127.0.0.1:1", "proxy-failed"),
+        ("127.0.0.1:1", "proxy-failed"),
+        ("http://me:pa55word@127.0.0.1:1", "proxy-failed"),
+        ("http://no-such-proxy.test:3128", "proxy-failed"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_is_a_stage_of_its_own(monkeypatch: pytest.MonkeyPatch, proxy: str, code: str, scheme: str) -> None:
+    """A dead one is not reported as a connection to the server."""
+    monkeypatch.setenv(f"{scheme}_proxy", proxy)
+    report = check(CheckRequest(f"{scheme}://gpu-box.test:11434", probes=False))
+    assert [(one.name, one.state) for one in report.stages[:3]] == [("address", "ok"), ("proxy", "failed"), ("server", "not run")]
     assert report.error is not None
-    assert report.error.code == "proxy-settings-unusable"
+    assert report.error.code == code, report
+    assert "%ollama_config --proxy none" in report.error.remedy
+    assert "accepts connections" not in str(report)
+    assert "pa55word" not in str(report)
+
+
+@pytest.mark.finding("C10")
+def test_a_proxy_that_works_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection behind it cannot be tested."""
+    with FaultServer(fine()) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        report = check(CheckRequest("http://gpu-box.test:11434", model="m"))
+    assert report, report
+    assert stage(report, "proxy").sentence == f"proxy {proxy.url} accepts connections"
+    assert "connection" not in [one.name for one in report.stages]
 
 
 SERVERS: dict[str, tuple[Sequence[Step], str]] = {

@@ -131,7 +131,7 @@ def test_the_report_is_the_same_as_json(stand_in: FakeServer) -> None:
     ended = {stage["name"]: stage["state"] for stage in good["stages"]}
     assert [name for name, state in ended.items() if state == "not run"] == list(DEEP_STAGES)
     assert {state for name, state in ended.items() if name not in DEEP_STAGES} == {"ok"}
-    assert set(ended) == {*PLAIN_STAGES, *DEEP_STAGES} - {"name", "encryption"}
+    assert set(ended) == {*PLAIN_STAGES, *DEEP_STAGES} - {"name", "proxy", "encryption"}
     bad = check(CheckRequest(stand_in.url, model="nope"))
     found = json.loads(str(bad.shown_as_json()))
     assert bad.error is not None

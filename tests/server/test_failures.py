@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+import ollama_magics as om
 from ollama_magics.diagnosis.report import CheckRequest
 from ollama_magics.diagnosis.stages import check
 from ollama_magics.embeddings.decoding import Decoder
-from ollama_magics.errors import OllamaMagicsError
+from ollama_magics.errors import OllamaMagicsError, RequestRefused
 from ollama_magics.server import wire
 from ollama_magics.server.client import Client
-from ollama_magics.server.failures import FailureKind, classify, failure_kind
+from ollama_magics.server.failures import FailureKind, Refusal, classify, failure_kind
 from tests.diagnosis.situations import card
-from tests.faults import FaultServer, Step, fine, whole
+from tests.faults import FaultServer, Receive, Step, fine, whole
 from tests.faults.connection import Connection
 
 Connect = Callable[..., Client]
@@ -95,6 +96,11 @@ SAID: list[tuple[FailureKind, int, str]] = [
     (FailureKind.FATAL, 403, "ollama cloud is disabled: remote model is unavailable"),
     (FailureKind.FATAL, 412, "this model requires a newer version of Ollama"),
 ]
+
+
+def body(found: Any) -> bytes:
+    """Return an error of Ollama, or a JSON object."""
+    return json.dumps(found if isinstance(found, dict) else {"error": found}).encode()
 
 
 def failure(ask: Callable[[], object]) -> OllamaMagicsError:
@@ -186,3 +192,120 @@ def test_a_crash_during_a_capability_test_is_no_refusal_of_the_model() -> None:
         report = check(CheckRequest(server.url, model="m", abilities=("completion", "vision"), deep=True))
     assert report.error is not None
     assert report.error.code == "model-failed"
+
+
+# What a request says that was refused for want of a key, a login, a subscription, or of what a quota allows.
+
+SUBSCRIPTION = "this model requires a subscription, upgrade for access: https://ollama.com/upgrade (ref: b7b9f6f9)"
+SIGN_IN = {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=box&key=abc"}
+LOCALS, CLOUD, KEY = "http://gpu-box:11434", "https://ollama.com", "%ollama_config --api-key"
+# of ollama/ollama issues 15990, 16773 and 13028, continuedev/continue issues 9233 and 11444, NousResearch/hermes-agent 68832
+LIMITS = [
+    "you've reached your hourly usage limit, please wait or upgrade to continue",
+    "you (name) have reached your session usage limit, upgrade for higher limits: https://ollama.com/upgrade",
+    "you (name) have reached your weekly usage limit, upgrade for higher limits: https://ollama.com/upgrade or add extra usage",
+]
+
+
+def headers(challenge: str) -> dict[str, str]:
+    """Return the headers of a 401."""
+    return {"www-authenticate": challenge}
+
+
+# (what was refused, code, a line to type)
+DENIED: list[tuple[Refusal, str, str]] = [
+    (Refusal(403, {}, body(SUBSCRIPTION), LOCALS, "gpu-box", "kimi:cloud"), "subscription-required", "--model NAME"),
+    (Refusal(403, {}, body(SUBSCRIPTION), CLOUD, "ollama.com", "kimi", has_key=True), "subscription-required", "--model NAME"),
+    (Refusal(401, {}, body(SIGN_IN), LOCALS, "gpu-box", "kimi:cloud"), "sign-in-required", "ollama signin"),
+    (Refusal(401, {}, body("unauthorized"), LOCALS, "gpu-box", "kimi:cloud"), "sign-in-required", "ollama signin"),
+    (Refusal(401, {}, body("unauthorized"), LOCALS, "gpu-box", "kimi:cloud", has_key=True), "sign-in-required", "ollama signin"),
+    (Refusal(401, {}, body("unauthorized"), CLOUD, "ollama.com", "kimi"), "cloud-key-required", KEY),
+    (
+        Refusal(401, {}, body("unauthorized"), CLOUD, "ollama.com", "kimi", has_key=True),
+        "key-refused",
+        KEY,
+    ),
+    (Refusal(401, {}, b"invalid api key", LOCALS, "gpu-box", has_key=True), "key-refused", KEY),
+    (Refusal(401, headers("Bearer"), b"", LOCALS, "gpu-box"), "authentication-required", KEY),
+    (Refusal(401, headers('bearer realm="x"'), b"", LOCALS, "gpu-box", has_key=True), "key-refused", KEY),
+    (Refusal(401, headers('Basic realm="x"'), b"", LOCALS, "gpu-box"), "password-required", "%ollama_config --base-url $url"),
+    (Refusal(401, headers("BASIC"), b"", LOCALS + "/o", "gpu-box", has_key=True), "password-required", "@gpu-box:11434/o"),
+    (Refusal(401, headers("NTLM"), b"", LOCALS, "gpu-box"), "authentication-required", "address of Ollama itself"),
+    (Refusal(401, headers('Digest qop="auth"'), b"", LOCALS, "gpu-box"), "authentication-required", "address of Ollama itself"),
+    (Refusal(403, {}, b"<html>Forbidden</html>", LOCALS, "gpu-box"), "authentication-required", KEY),
+    (Refusal(403, {}, b"", LOCALS, "gpu-box"), "host-header-refused", "Host localhost:11434"),
+]
+
+
+@pytest.mark.finding("C5")
+@pytest.mark.parametrize("case", DENIED, ids=lambda case: f"{case[0].status} {case[1]}")
+def test_each_cause_of_a_denied_access_has_its_line(case: tuple[Refusal, str, str]) -> None:
+    """And none advises what the notebook refuses, a password on a line."""
+    refusal, code, line = case
+    error = refusal.as_error()
+    assert error.code == code
+    assert line in error.remedy
+    assert "NAME:PASSWORD" not in error.remedy
+    assert failure_kind(error) is FailureKind.FATAL
+
+
+@pytest.mark.finding("C6")
+@pytest.mark.parametrize("said", LIMITS)
+def test_a_usage_limit_is_said_in_the_servers_words_and_not_tried_again(connect: Connect, said: str) -> None:
+    """Of a chat, a completion and a batch of texts; one request each."""
+    answer = whole({"error": said}, status=429)
+    with FaultServer(fine(chat=answer, generate=answer, embed=answer)) as server:
+        found = failures(connect(server.url))
+        with pytest.raises(RequestRefused) as caught:
+            om.embed(["a", "b"], model="m", base_url=server.url, store=False)
+        assert server.paths().count("/api/embed") == 2
+    for error in (*found.values(), caught.value):
+        assert error.code == "usage-limit-reached"
+        assert said in error.how_we_know
+        assert failure_kind(error) is FailureKind.LIMITED
+
+
+AFTER = [
+    ("", FailureKind.BUSY, 0.0),
+    ("0", FailureKind.BUSY, 0.0),
+    ("3", FailureKind.BUSY, 3.0),
+    (" 120 ", FailureKind.BUSY, 120.0),
+    ("121", FailureKind.LIMITED, 121.0),
+    ("9" * 400, FailureKind.LIMITED, 1e9),
+    ("-5", FailureKind.BUSY, 0.0),
+    ("soon", FailureKind.BUSY, 0.0),
+    ("Wed, 21 Oct 2015 07:28:00 GMT", FailureKind.BUSY, 0.0),
+]
+
+
+@pytest.mark.finding("C6")
+@pytest.mark.parametrize(("after", "kind", "seconds"), AFTER)
+def test_a_short_retry_after_is_waited_for(after: str, kind: FailureKind, seconds: float) -> None:
+    """A long one is not: the job ends with the server's words."""
+    error = Refusal(429, {"retry-after": after}, b"slow down", LOCALS, "gpu-box").as_error()
+    assert isinstance(error, RequestRefused)
+    assert (failure_kind(error), error.retry_after) == (kind, seconds)
+    limited = Refusal(429, {"retry-after": after}, body(LIMITS[0]), LOCALS, "gpu-box").as_error()
+    assert failure_kind(limited) is (FailureKind.BUSY if 0 < seconds <= 120 else FailureKind.LIMITED)
+
+
+@pytest.mark.finding("C6")
+def test_a_batch_is_sent_again_after_the_wait_that_the_server_asks_for() -> None:
+    """Once; the job ends as if nothing had been."""
+    busy = whole({"error": "slow down"}, status=429, extra="Retry-After: 1\r\n")
+    embedded = whole({"model": "m", "embeddings": [[1.0, 2.0]]})
+    with FaultServer(fine(embed=[*busy, Receive(), *embedded])) as server:
+        assert om.embed(["a"], model="m", base_url=server.url, store=False).shape == (1, 2)
+        assert server.paths().count("/api/embed") == 2
+
+
+@pytest.mark.finding("C24")
+def test_a_proxy_that_takes_no_large_requests_gets_smaller_batches(connect: Connect) -> None:
+    """A 413 is about the size, and never shows the tags of its page."""
+    page = whole(b"<html><head><title>413 Request Entity Too Large</title></head><center>nginx</center>", status=413)
+    with FaultServer(fine(chat=page, generate=page, embed=page)) as server:
+        found = failures(connect(server.url))
+    for error in found.values():
+        assert (error.code, failure_kind(error)) == ("request-too-large", FailureKind.TOO_LONG)
+        assert "413 Request Entity Too Large" in error.how_we_know
+        assert "<" not in str(error)
