@@ -109,17 +109,18 @@ class Round:
         """The thoughts so far."""
         return "".join(self.thoughts)
 
-    def add(self, chunk: Chunk) -> str:
-        """Add one piece of the answer, and return what is new in the text; thoughts inside the text become thoughts."""
-        new = self._take(self._splitter.feed(chunk.text), chunk.thinking)
+    def add(self, chunk: Chunk) -> None:
+        """Add one piece of the answer; thoughts inside the text become thoughts."""
+        self._take(self._splitter.feed(chunk.text), chunk.thinking)
         self.calls += [ToolCall.from_wire(written) for written in chunk.tool_calls]
-        return new + self.end() if chunk.done or chunk.tool_calls else new
+        if chunk.done or chunk.tool_calls:
+            self.end()
 
-    def end(self) -> str:
-        """Return what was held back of the text and is part of it now."""
-        return self._take(self._splitter.end())
+    def end(self) -> None:
+        """Add what was held back of the text and is part of it now."""
+        self._take(self._splitter.end())
 
-    def _take(self, split: Split, thinking: str = "") -> str:
+    def _take(self, split: Split, thinking: str = "") -> None:
         if split.is_late:
             split = split._replace(thoughts="".join((*self.pieces, split.thoughts)).rstrip())
             self.late_thoughts += len(self.pieces)
@@ -129,7 +130,13 @@ class Round:
         self.pieces += [split.text] if split.text else []
         if thoughts or split.text:
             self.is_thinking = not split.text
-        return split.text
+
+    def pieces_after(self, known: int) -> tuple[list[str], int]:
+        """Return the pieces of the text after the first ``known`` ones, and the number of pieces now.
+
+        The number never falls, although pieces may turn out to be thoughts.
+        """
+        return self.pieces[max(0, known - self.late_thoughts) :], self.late_thoughts + len(self.pieces)
 
     def messages(self) -> Iterator[Message]:
         """Yield the answer and the results as the next request repeats them."""
@@ -147,7 +154,6 @@ class ToolLoop:
         self.ended: list[Round] = []  # the rounds before now
         self.now = start
         self.between: tuple[Message, ...] = ()  # the messages between the prompt and the answer, which are sent with each round
-        self.pieces = list(start.pieces)  # of the texts of all rounds
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_send": None, "_toolbox": None}
@@ -168,10 +174,10 @@ class ToolLoop:
             chunks = self._send(self.between)
             try:
                 for chunk in chunks:
-                    self._add(self.now.add(chunk))
+                    self.now.add(chunk)
                     yield chunk
             finally:
-                self._add(self.now.end())
+                self.now.end()
                 if close := getattr(chunks, "close", None):
                     close()
             if self._toolbox is None or not self.now.calls:
@@ -183,9 +189,6 @@ class ToolLoop:
             self.ended.append(self.now)
             self.now = Round()
             yield Chunk()
-
-    def _add(self, text: str) -> None:
-        self.pieces += [text] if text else []
 
 
 class Exchange:
@@ -282,14 +285,6 @@ class Exchange:
         context = self.context
         used = self.used_tokens + (self.done_reason == "length")
         return context.strict and bool(context.context_length) and used > context.context_length
-
-    def new_text(self, known: int) -> tuple[str, int]:
-        """Return what has come after the first ``known`` pieces of the text, and the number of pieces now.
-
-        The number never falls, although pieces may turn out to be thoughts.
-        """
-        pieces, late = self.tool_loop.now.pieces, self.tool_loop.now.late_thoughts
-        return "".join(pieces[max(0, known - late) :]), late + len(pieces)
 
     def stream(self) -> Iterator[Chunk]:
         """Yield the chunks that have not come yet; raises AnswerCut where the answer is not whole."""

@@ -174,11 +174,13 @@ class Reply(ShownOnce):
 
         With functions that the model calls, these are the texts of all rounds; ``text`` is the last of them.
         """
-        pieces, count = self._exchange.tool_loop.pieces, 0
+        loop, ended, known = self._exchange.tool_loop, 0, 0
         for _ in chain((None,), self.chunks()):
-            while count < len(pieces):
-                yield pieces[count]
-                count += 1
+            while ended < len(loop.ended):
+                yield from loop.ended[ended].pieces_after(known)[0]
+                ended, known = ended + 1, 0
+            pieces, known = loop.now.pieces_after(known)
+            yield from pieces
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield what the server sends and has not been read yet: pieces of text or thoughts, calls, and at last the counts."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from ollama_magics.conversation.tool_arguments import read_arguments
 from ollama_magics.conversation.tool_definitions import Tool
 from ollama_magics.errors import ToolProblem
 
@@ -31,20 +32,19 @@ class ToolCall:
     result: str | None = None
     error: str | None = None
     id: str = ""
+    written: Any = field(default=None, repr=False, compare=False)  # the arguments before they were read
 
     @classmethod
     def from_wire(cls, data: dict[str, Any]) -> ToolCall:
-        """Return the call that an entry of ``tool_calls`` holds; its ``error`` is set where the arguments cannot be used."""
+        """Return the call that an entry of ``tool_calls`` holds; its ``error`` is set where the arguments are too large."""
         function = data.get("function")
         function = function if isinstance(function, dict) else {}
         name, arguments = str(function.get("name", ""))[:200], function.get("arguments", {})
         call = cls(name, {}, id=str(data.get("id") or "")[:200])
-        if not isinstance(arguments, dict):
-            call.error = "the arguments are not a JSON object"
-        elif len(msgspec.json.encode(arguments)) > _MAX_ARGUMENTS:
+        if len(msgspec.json.encode(arguments)) > _MAX_ARGUMENTS:
             call.error = f"the arguments are larger than {_MAX_ARGUMENTS // 1024} kB"
         else:
-            call.arguments = arguments
+            call.arguments, call.written = (arguments if isinstance(arguments, dict) else {}), arguments
         return call
 
     def to_wire(self) -> dict[str, Any]:
@@ -94,8 +94,9 @@ class Toolbox:
             call.error = f"there is no function {call.name!r}; there are: {', '.join(self._tools)}"
             return
         try:
+            call.arguments = read_arguments(call.written, tool.definition["function"]["parameters"])
             values = tool.convert(call.arguments)
-        except (msgspec.ValidationError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             call.error = f"wrong arguments: {error}"
             return
 

@@ -184,8 +184,8 @@ class Plain(ForwardScreen):
 
     def grow(self, exchange: Exchange) -> None:
         """Write what is new."""
-        new, self._known = exchange.new_text(self._known)
-        sys.stdout.write(self._cleaned.feed(new))
+        new, self._known = exchange.tool_loop.now.pieces_after(self._known)
+        sys.stdout.write(self._cleaned.feed("".join(new)))
         if self._flush:
             sys.stdout.flush()
 

@@ -85,7 +85,7 @@ HOSTILE: list[dict[str, Any]] = [
     written_call(arguments={"a": [2], "b": 3}),
     written_call(arguments={"self": None, "a": 2, "b": 3}),
     written_call(arguments={"a": 2, "b": "3" * 10_000_000}),
-    written_call(arguments='{"a": 2, "b": 3}'),
+    written_call(arguments='{"a": 2, "b": 3'),
     written_call(arguments=[2, 3]),
     {"function": "add"},
     {"function": {"name": {"x": 1}}},
