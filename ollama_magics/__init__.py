@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ollama_magics.api import chat, check, configure, embed, map, models, pull, sandbox, use_profile  # noqa: A004
+    from ollama_magics.api import chat, check, configure, embed, experiment, map, models, pull, sandbox, use_profile  # noqa: A004
     from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
         SettingError,
         ToolProblem,
     )
+    from ollama_magics.integrations.sklearn import OllamaClassifier as OllamaClassifier
     from ollama_magics.integrations.sklearn import OllamaEmbedder as OllamaEmbedder
+    from ollama_magics.rows.experiment import Experiment
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Conversation",
     "EmbedReport",
     "EmbeddingProblem",
+    "Experiment",
     "FormatProblem",
     "Interrupted",
     "ModelProblem",
@@ -62,6 +65,7 @@ __all__ = [
     "check",
     "configure",
     "embed",
+    "experiment",
     "map",
     "models",
     "pull",
@@ -69,12 +73,14 @@ __all__ = [
     "use_profile",
 ]
 # Listed only where its package is installed: `from ollama_magics import *` must not ask for it.
-_WITH = {"OllamaEmbedder": "sklearn"}
+_WITH = {"OllamaClassifier": "sklearn", "OllamaEmbedder": "sklearn"}
 # Where the names stand that are neither errors nor calls.
 _MODULES = {
     "CheckReport": "diagnosis.report",
     "Conversation": "conversation.conversation",
     "EmbedReport": "embeddings.output",
+    "Experiment": "rows.experiment",
+    "OllamaClassifier": "integrations.sklearn",
     "OllamaEmbedder": "integrations.sklearn",
     "Replies": "conversation.replies",
     "Reply": "conversation.reply",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.tools import ToolCall
     from ollama_magics.diagnosis.report import CheckReport
     from ollama_magics.embeddings.output import EmbedReport
+    from ollama_magics.rows.experiment import Experiment
     from ollama_magics.rows.prompts import ColumnPicture
 
 _Parameters = ParamSpec("_Parameters")
@@ -321,6 +322,83 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
         return result.frame
     finally:
         bar.end()
+
+
+@_suggest_names
+@in_language(_language)
+def experiment(  # noqa: PLR0913 - one parameter for each option
+    data: Any,
+    prompts: str | Mapping[str, str],
+    *,
+    models: str | Sequence[str] = (),
+    labels: Any = None,
+    truth: str = "",
+    repeat: int = 1,
+    format: Any = None,  # noqa: A002 - as Ollama calls it
+    system: str | None = None,
+    images: Any = (),
+    abstain: float | None = None,
+    examples: Iterable[tuple[str, Any]] = (),
+    values: Mapping[str, Any] | None = None,
+    parallel: int | None = None,
+    sample: int | None = None,
+    base_url: str | Iterable[str] = "",
+    store: bool = True,
+    reuse: bool = False,
+    local_only: bool = False,
+    context_length: int | str | None = None,
+    max_tokens: int | str | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Experiment:
+    r"""Ask several models and prompts for each row of the data, and return their answers with figures that compare them.
+
+    - ``prompts`` are templates by name, or one template. ``models`` are asked one after another, so that each is loaded once;
+      empty: the model of the settings. ``repeat`` asks each row so many times, with another seed each time.
+    - ``truth`` is the column with the right answers: one of the ``labels``, or with ``format`` the field of the same name.
+    - Every sampling option is sent, and kept in ``facts`` of the result, so that two servers or versions can be compared: what
+      you or the model's own file do not set has a fixed value.
+    - The other parameters are those of om.map. An interrupted experiment that is made again asks only for the rest.
+
+    Raises what om.map raises, and PromptProblem (``experiment-invalid``) before the first request. Interrupted has the
+    experiment so far as ``partial``. A model that fails has errors instead of answers, as long as another has some.
+
+    Example: ``om.experiment(df, "{{text}}", models=["a", "b"], labels=["yes", "no"], truth="kind").summary``
+    """
+    given = dict(locals())
+    from ollama_magics.rows.options import read_row_options  # noqa: PLC0415 - only a job of rows needs it
+    from ollama_magics.rows.run_experiment import ExperimentPlan, run_experiment  # noqa: PLC0415 - as above
+
+    session = current()
+    places = [name for name in form.request_places() if name in given]
+    frozen = Prompt(
+        "",
+        system=system,
+        overrides={name: given[name] for name in places},
+        extra=options or {},
+        local_only=local_only,
+        format=format,
+        once=True,
+    )
+    chosen = read_row_options(
+        pictures=tuple(_row_pictures(session, images)),
+        labels=labels,
+        abstain=abstain,
+        examples=tuple(examples),
+        parallel=parallel,
+        sample=sample,
+        base_url=base_url,
+        store=store,
+        reuse=reuse,
+    )
+    plan = ExperimentPlan(
+        models=(models,) if isinstance(models, str) else tuple(models),
+        prompts={"prompt": prompts} if isinstance(prompts, str) else dict(prompts),
+        repeat=repeat,
+        truth=truth,
+    )
+    return run_experiment(session, data, plan, frozen, values or {}, options=chosen, language=session.language)
 
 
 def _row_pictures(session: Session, images: Any) -> Iterator[Picture | ColumnPicture]:

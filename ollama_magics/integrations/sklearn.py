@@ -1,32 +1,62 @@
-"""Embed texts in a scikit-learn pipeline."""
+"""Embed and label texts in scikit-learn: a transformer and a classifier."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 
+from ollama_magics.conversation.prompt import Prompt, fill_template
 from ollama_magics.embeddings.inputs import texts_of
-from ollama_magics.errors import EmbeddingProblem
+from ollama_magics.errors import EmbeddingProblem, PromptProblem, RowsProblem
 from ollama_magics.integrations.remote_session import describe_session, refuse_secrets
+from ollama_magics.messages import Phrase
+from ollama_magics.rows.labels import label_set, text_of
+from ollama_magics.rows.options import RowOptions
 from ollama_magics.session.session import Session, current
 
 try:
-    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     from sklearn.utils.validation import check_is_fitted
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "sklearn":
         raise
-    message = "OllamaEmbedder needs scikit-learn: pip install 'ollama-magics[sklearn]'"
+    message = "OllamaEmbedder and OllamaClassifier need scikit-learn: pip install 'ollama-magics[sklearn]'"
     raise ImportError(message) from None
 
 _SAMPLE = "How many numbers has a vector?"
 _OPTIONS = ("dimensions", "batch", "query", "document", "truncate", "store")  # of om.embed
 
 
-class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class _UsesServer(BaseEstimator):
+    """An estimator with ``base_url`` and ``api_key_env``; the settings of the notebook are pickled and cloned with it."""
+
+    _carried_settings: Mapping[str, Any] = MappingProxyType({})
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name and return the estimator; raises SettingError (setting-invalid) where one holds a secret."""
+        refuse_secrets(params.get("base_url"), params.get("api_key_env"))
+        return super().set_params(**params)  # type: ignore[no-any-return]
+
+    def _session(self) -> Session:
+        if self.base_url or self.api_key_env or self._carried_settings:
+            return describe_session(self.base_url, self.api_key_env, self._carried_settings).open()
+        return current()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_carried_settings": dict(describe_session(before=self._carried_settings).settings)}
+
+    def __sklearn_clone__(self) -> Self:
+        copy: Self = super().__sklearn_clone__()
+        if self._carried_settings:
+            copy._carried_settings = self._carried_settings
+        return copy
+
+
+class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _UsesServer):
     """Turns texts into float32 vectors of shape ``(n, d)`` with a model that Ollama serves, as om.embed does.
 
     Parameters:
@@ -74,11 +104,6 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.truncate = truncate
         self.store = store
 
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters by name and return the estimator; raises SettingError (setting-invalid) where one holds a secret."""
-        refuse_secrets(params.get("base_url"), params.get("api_key_env"))
-        return super().set_params(**params)  # type: ignore[no-any-return]
-
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803 - scikit-learn's names
         """Fix the model and the number of features, for which one short text is embedded; nothing is learnt from ``X``.
 
@@ -108,11 +133,6 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         options = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
         return self._session().embed(texts, self.model_, **options)
 
-    def _session(self) -> Session:
-        if self.base_url or self.api_key_env or self._carried_settings:
-            return describe_session(self.base_url, self.api_key_env, self._carried_settings).open()
-        return current()
-
     # For scikit-learn.
 
     @property
@@ -126,15 +146,134 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    # The settings of the notebook are pickled with the estimator, and copied where such an estimator is cloned.
 
-    _carried_settings: Mapping[str, Any] = MappingProxyType({})
+class OllamaClassifier(ClassifierMixin, _UsesServer):
+    """Gives each text one of some labels, and a probability to each of them, with a model that Ollama serves.
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_carried_settings": dict(describe_session(before=self._carried_settings).settings)}
+    Parameters:
+        labels: the labels: a list, or a dict of label and description; None takes them from ``y``.
+        model: name of the model; empty means the setting of the notebook.
+        prompt: what is asked about a text, which stands in it as ``{{item}}``.
+        system: a system prompt.
+        examples: how many texts of ``X`` are shown to the model with their labels: about the same number for each label.
+        seed: an int, by which the examples are drawn.
+        parallel: requests in flight; None finds the number by measuring.
+        base_url, api_key_env, store: as for OllamaEmbedder. Rows in the store are not requested again.
 
-    def __sklearn_clone__(self) -> Self:
-        copy: Self = super().__sklearn_clone__()
-        if self._carried_settings:
-            copy._carried_settings = self._carried_settings
-        return copy
+    Attributes:
+        classes_: the labels, sorted; the columns of ``predict_proba``.
+        model_: the model that ``fit`` has fixed.
+        examples_: the texts that are shown, with their labels.
+
+    No weights are learnt. One token is requested for each text; its probabilities are those of the labels. Where scikit-learn
+    passes positions of classes instead of their names, as cross_val_predict does for probabilities, they are understood as
+    positions among the sorted ``labels``.
+
+    Example: ``om.OllamaClassifier(["praise", "complaint"], "llama3.2", examples=4).fit(texts, y).predict_proba(more)``
+    """
+
+    def __init__(  # noqa: PLR0913 - scikit-learn wants every parameter by its name
+        self,
+        labels: Any = None,
+        model: str = "",
+        *,
+        prompt: str = "{{item}}",
+        system: str = "",
+        examples: int = 0,
+        seed: int = 0,
+        parallel: int | None = None,
+        base_url: str = "",
+        api_key_env: str = "",
+        store: bool = True,
+    ) -> None:
+        refuse_secrets(base_url, api_key_env)
+        self.labels = labels
+        self.model = model
+        self.prompt = prompt
+        self.system = system
+        self.examples = examples
+        self.seed = seed
+        self.parallel = parallel
+        self.base_url = base_url
+        self.api_key_env = api_key_env
+        self.store = store
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's names
+        """Fix the model and the classes, and draw the examples; no text is sent.
+
+        Raises PromptProblem (labels-invalid) for labels that cannot be used or are not those of ``y``, EmbeddingProblem
+        (input-not-texts, rows-not-text) where ``X`` holds no texts.
+        """
+        refuse_secrets(self.base_url, self.api_key_env)
+        texts = texts_of(X)
+        given = None if y is None else np.asarray(y)
+        if given is not None and given.shape != (len(texts),):
+            raise PromptProblem("labels-invalid", reason=Phrase("labels_of_texts", texts=len(texts), shape=given.shape))
+        self._names = self._named_classes(given)
+        self.classes_ = np.array(list(self._names))
+        label_set(self._names.values())
+        session = self._session()
+        self.model_ = self.model or session.settings.model or session.installed.choose("", "completion")
+        self.examples_ = [] if given is None else self._drawn(texts, given.tolist())
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803 - scikit-learn's name
+        """Return the float64 array of shape ``(n, k)`` with the probability of each class; each row sums to 1.
+
+        Raises NotFittedError before fit, and RowsProblem (rows-without-label) where a text got no label.
+        """
+        check_is_fitted(self)
+        asked = texts_of(X)
+        descriptions = self.labels if isinstance(self.labels, Mapping) else {}
+        labels = {name: descriptions.get(name, "") for name in self._names.values()}
+        prompt = Prompt(self.prompt, model=self.model_, system=self.system or None, overrides={"think": "off"}, once=True)
+        options = RowOptions(
+            labels=labels,
+            examples=[(fill_template(self.prompt, {"item": text}), self._names[label]) for text, label in self.examples_],
+            parallel=self.parallel,
+            store=self.store,
+            reuse=True,
+        )
+        outcomes = self._session().map(asked, prompt, options=options).view.state.outcomes
+        failed = [(row, one.error) for row, one in enumerate(outcomes) if one and one.error]
+        if failed:
+            row, error = failed[0]
+            raise RowsProblem("rows-without-label", count=len(failed), total=len(asked), row=row, reason=error.phrase("what"))
+        names = [f"p_{text_of(name)}" for name in labels]
+        return np.array([[one.values[name] for name in names] for one in outcomes if one], float)
+
+    def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803 - scikit-learn's name
+        """Return the likeliest class of each text; raises what predict_proba raises."""
+        shares = self.predict_proba(X)
+        labels: np.ndarray[Any, Any] = self.classes_[np.argmax(shares, axis=1)]
+        return labels
+
+    def _named_classes(self, given: np.ndarray[Any, Any] | None) -> dict[Any, Any]:
+        """Return the classes, sorted, each with the label that the model sees."""
+        if self.labels is None:
+            if given is None:
+                raise PromptProblem("labels-invalid", reason=Phrase("labels_few", count=0))
+            return {label: label for label in np.unique(given).tolist()}
+        labels = np.unique(np.array(list(self.labels))).tolist()
+        found = labels if given is None else np.unique(given).tolist()
+        if set(found) <= set(labels):
+            return {label: label for label in labels}
+        if found == list(range(len(labels))):
+            return dict(zip(found, labels, strict=True))
+        raise PromptProblem(
+            "labels-invalid", reason=Phrase("labels_differ", label=next(one for one in found if one not in labels))
+        )
+
+    def _drawn(self, texts: list[str], y: list[Any]) -> list[tuple[str, Any]]:
+        """Return examples of all classes in turn, in an order that the seed decides."""
+        random = np.random.default_rng(self.seed)
+        rows = random.permutation(len(texts)).tolist()
+        by_class = [[row for row in rows if y[row] == label] for label in self._names]
+        turns = [row for turn in zip_longest(*by_class) for row in turn if row is not None]
+        return [(texts[row], y[row]) for row in turns[: self.examples]]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        return tags

@@ -412,6 +412,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "There is no text after the options.",
         "write the prompt into the cell, or: %ollama What is Python?",
     ),
+    "rows-without-label": (
+        "{count} of {total} texts have no label.",
+        "Row {row}: {reason}",
+        "the others are kept: fix these and call it again, or use om.map(texts, prompt, labels=…), which has a column error",
+    ),
+    "experiment-invalid": (
+        "This experiment cannot be made.",
+        "{reason}",
+        'om.experiment(df, prompts={{"short": "… {{{{text}}}}"}}, models=["a", "b"], labels=[…], truth="kind")',
+    ),
     "labels-invalid": (
         "These labels cannot be used.",
         "{reason}",

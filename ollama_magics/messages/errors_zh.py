@@ -412,6 +412,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "选项之后没有文本。",
         "在单元格中输入提示词，或：%ollama 什么是 Python？",
     ),
+    "rows-without-label": (
+        "{total} 个文本中有 {count} 个没有标签。",
+        "第 {row} 行：{reason}",
+        "其余结果已保留：修正这些文本后重新调用，或使用 om.map(texts, prompt, labels=…)，其结果含有 error 列",
+    ),
+    "experiment-invalid": (
+        "无法进行这个实验。",
+        "{reason}",
+        'om.experiment(df, prompts={{"short": "… {{{{text}}}}"}}, models=["a", "b"], labels=[…], truth="kind")',
+    ),
     "labels-invalid": (
         "这些标签无法使用。",
         "{reason}",

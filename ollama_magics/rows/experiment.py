@@ -20,6 +20,7 @@ from ollama_magics.errors import PromptProblem
 from ollama_magics.render.figures import RunFigures, experiment_html
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.rows import statistics
+from ollama_magics.rows.labels import text_of
 from ollama_magics.rows.statistics import Interval, PairedComparison, ReliabilityBin
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class Experiment(ShownOnce):
         """
         import pandas as pd  # noqa: PLC0415 - only who asks for a frame needs pandas
 
-        truth, given = self._judged(self._run(model, prompt))
+        judged = self._judged(self._run(model, prompt))
+        truth, given = [true for _, true, _ in judged], [answer for _, _, answer in judged]
         labels = list(self.labels) or sorted({*truth, *given}, key=str)
         table = statistics.confusion(truth, given, labels)
         return pd.DataFrame(table, pd.Index(labels, name="truth"), pd.Index(labels, name=self._answer))
@@ -129,15 +131,17 @@ class Experiment(ShownOnce):
         Raises PromptProblem (experiment-unknown-run, experiment-no-truth).
         """
         pair = [self._votes(self._named(name, prompt)) for name in (first, second)]
-        truth = dict(zip(self._columns["row"], self._truth(), strict=True))
-        rows = [row for row in pair[0] if row in pair[1]]
+        known = zip(map(_hashable, self._columns["row"]), self._truth(), strict=True)
+        truth = {row: _hashable(true) for row, true in known if true is not None}
+        rows = [row for row in pair[0] if row in pair[1] and row in truth]
         right = [[given[row] == truth[row] for row in rows] for given in pair]
         return statistics.mcnemar(*right)
 
     def reliability(self, model: str = "", prompt: str = "", bins: int = 10) -> list[ReliabilityBin]:
         """Return how often labels of about the same probability are right. Raises PromptProblem as ``confusion`` does."""
         run, truth = self._run(model, prompt), self._truth()
-        places = [place for place in run.places if self._columns[self._answer][place] is not None]
+        answers = self._columns[self._answer]
+        places = [place for place in run.places if answers[place] is not None and truth[place] is not None]
         given = [self._columns[self._answer][place] for place in places]
         confidence = [self._columns[self._probability(label)][place] for label, place in zip(given, places, strict=True)]
         return statistics.reliability(
@@ -208,10 +212,9 @@ class Experiment(ShownOnce):
         answered = sum(answer is not None for answer in answers)
         figures: dict[str, Any] = {"model": run.model, "prompt": run.prompt, "answered": answered}
         if "truth" in columns:
-            truth, given = self._judged(run)
-            accuracy = self._accuracy(run)
+            judged, accuracy = self._judged(run), self._accuracy(run)
             figures |= {"accuracy": accuracy.share, "low": accuracy.low, "high": accuracy.high}
-            figures["macro_f1"] = statistics.macro_f1(truth, given)
+            figures["macro_f1"] = statistics.macro_f1([true for _, true, _ in judged], [given for _, _, given in judged])
             if self.labels:
                 figures["brier"] = self._brier(run)
         if max(columns["repeat"], default=0) > 0:
@@ -225,25 +228,26 @@ class Experiment(ShownOnce):
 
     def _accuracy(self, run: Run) -> Interval:
         """Return the mean share of right answers of the rows; repeats do not make the interval narrower."""
-        truth = dict(zip(self._columns["row"], self._truth(), strict=True))
-        repeats = self._repeats(run)
-        shares = [sum(given == truth[row] for given in answers) / len(answers) for row, answers in repeats.items()]
+        right: dict[Hashable, list[bool]] = {}
+        for row, true, given in self._judged(run):
+            right.setdefault(row, []).append(given == true)
+        shares = [sum(answers) / len(answers) for answers in right.values()]
         return statistics.wilson(sum(shares), len(shares))
 
     def _brier(self, run: Run) -> float:
-        names, truth = [self._probability(label) for label in self.labels], self._truth()
-        places = [place for place in run.places if self._columns[names[0]][place] is not None]
-        shares = np.array([[self._columns[name][place] for name in names] for place in places], float).reshape(-1, len(names))
+        columns, names, truth = self._columns, [self._probability(label) for label in self.labels], self._truth()
+        places = [place for place in run.places if truth[place] is not None and columns[names[0]][place] is not None]
+        shares = np.array([[columns[name][place] for name in names] for place in places], float).reshape(-1, len(names))
         return statistics.brier([truth[place] for place in places], shares, self.labels)
 
     def _bins(self, run: Run) -> list[ReliabilityBin]:
         return self.reliability(run.model, run.prompt) if self.labels and "truth" in self._columns else []
 
-    def _judged(self, run: Run) -> tuple[list[Any], list[Any]]:
-        """Return truth and answer of each row that has an answer."""
-        truth, answers = self._truth(), self._columns[self._answer]
-        places = [place for place in run.places if answers[place] is not None]
-        return [_hashable(truth[place]) for place in places], [_hashable(answers[place]) for place in places]
+    def _judged(self, run: Run) -> list[tuple[Hashable, Hashable, Hashable]]:
+        """Return row, truth and answer of what has both."""
+        rows, truth, answers = self._columns["row"], self._truth(), self._columns[self._answer]
+        places = [place for place in run.places if truth[place] is not None and answers[place] is not None]
+        return [(_hashable(rows[place]), _hashable(truth[place]), _hashable(answers[place])) for place in places]
 
     def _repeats(self, run: Run) -> dict[Hashable, list[Any]]:
         """Return the answers to each row."""
@@ -280,7 +284,7 @@ class Experiment(ShownOnce):
         return run.model if prompts == 1 else f"{run.model} · {run.prompt}"
 
     def _probability(self, label: Any) -> str:
-        if (name := f"p_{label}") not in self._columns:
+        if (name := f"p_{text_of(label)}") not in self._columns:
             raise PromptProblem("experiment-no-truth")
         return name
 
@@ -289,12 +293,12 @@ class Experiment(ShownOnce):
 
 
 def _hashable(value: Any) -> Hashable:
-    """Return a value that can be compared and counted: itself, or for nested data its JSON text."""
+    """Return a value that can be compared and counted: a text without space around it, nested data as JSON, anything else."""
     try:
         hash(value)
     except TypeError:
         return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return value  # type: ignore[no-any-return]
+    return value.strip() if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:

@@ -321,8 +321,6 @@ class RowJob:
             self._ask_all()
         finally:
             self.state.ended = time.monotonic()
-        if self._cache and self.state.is_finished:
-            self._cache.finish()
         for row in [row for row, outcome in enumerate(self.state.outcomes) if outcome is None]:
             self.state.outcomes[row] = RowOutcome(error=self.state.ended_early, is_asked=False)
         return self.state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_magics.conversation.notes import Note
@@ -22,6 +22,7 @@ from ollama_magics.rows.progress import RowsView
 from ollama_magics.rows.prompts import RowPrompts
 from ollama_magics.rows.table import Column, Table, read_table, table_of
 from ollama_magics.server.client import Client
+from ollama_magics.settings.form import OllamaSettings
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
@@ -42,12 +43,14 @@ class RowTarget:
     clients: Sequence[Client]
     schema: Schema | None = None
     toolbox: Toolbox | None = None
+    defaults: Mapping[str, float] = field(default_factory=dict)  # options that the model itself brings
     notes: tuple[Any, ...] = ()
 
 
 class RowsContext(Protocol):
     """What a session gives to a job of rows."""
 
+    settings: OllamaSettings
     label_letters: dict[str, str]  # by the digest of a model: the letters that are one token each
 
     @property
@@ -70,6 +73,9 @@ class RowsResult:
 
     frame: Any
     view: RowsView
+    target: RowTarget
+    columns: Mapping[str, type]  # of the answers
+    cache: RowCache | None = None
 
 
 def map_rows(  # noqa: PLR0913 - the parts of a job
@@ -91,6 +97,8 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     if prompt.tools and prompt.confirm is None:
         functions = ", ".join(str(getattr(tool, "__name__", tool)) for tool in prompt.tools)
         raise ToolProblem("tools-need-yes", count=table.length, functions=functions)
+    if options.labels is not None:  # the first token is the label
+        prompt = replace(prompt, overrides={"think": "off", **{k: v for k, v in prompt.overrides.items() if v is not None}})
     rows = _drawn(table, options.sample)
     with ExitStack() as stack:
         target = context.row_target(prompt, names, options.servers, stack, sees=bool(options.pictures))
@@ -115,8 +123,10 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
         except KeyboardInterrupt:
             partial = result_frame(table, form, job.state.outcomes, rows)
             raise Interrupted(partial, code="interrupted-rows-kept" if cache else "interrupted-rows-not-kept") from None
+    if cache and job.state.is_finished and not options.is_part:
+        cache.finish()
     view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state)))
-    return RowsResult(result_frame(table, form, job.state.outcomes, rows), view)
+    return RowsResult(result_frame(table, form, job.state.outcomes, rows), view, target, form.columns, cache)
 
 
 def _text_behind(prompts: RowPrompts, state: JobState) -> Iterator[Note]:

@@ -30,6 +30,7 @@ class RowOptions:
     servers: Sequence[str] = ()
     store: bool = True
     reuse: bool = False
+    is_part: bool = False  # of a larger job, which says when the rows are finished
 
 
 def read_row_options(

@@ -152,6 +152,7 @@ class ModelCard(msgspec.Struct, frozen=True):
     remote_host: str | None = None
     template: str = ""
     renderer: str = ""
+    parameters: str = ""  # of the Modelfile: a name and a value on each line
     requires: str = ""  # the oldest version of Ollama that runs it, or empty
     thinking: Any = None  # {"values": [false, "low", …], "default": "low"}, unchecked; servers from 0.34 only
 
@@ -175,6 +176,16 @@ class ModelCard(msgspec.Struct, frozen=True):
     def think_default(self) -> str:
         """What the model does if a request does not say, as such a word; empty where the server does not report it."""
         return _think_word(self.thinking.get("default")) if isinstance(self.thinking, dict) else ""
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The parameters of the Modelfile that are numbers, such as a temperature."""
+        found = {}
+        for line in self.parameters.splitlines():
+            name, _, value = line.strip().partition(" ")
+            with suppress(ValueError):
+                found[name] = float(value)
+        return found
 
     def can(self, ability: str) -> bool:
         """Whether the card lists the ability (completion, vision, embedding, tools, thinking); old servers list none."""

@@ -81,6 +81,7 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
         clients=[context.client for context in contexts],
         schema=spec.schema,
         toolbox=spec.toolbox,
+        defaults=contexts[0].installed.card(model).numbers,
         notes=(*notes, *(spec.schema.notes if spec.schema else ())),
     )
 

@@ -13,6 +13,7 @@ REASONS: dict[str, str] = {
     "api.py": "the public calls on one page, most of it typed parameters and docstrings",
     "api.py:chat": "a typed parameter for each option of a prompt, and the docstring that explains them",
     "api.py:map": "a typed parameter for each option of a job of rows, and the docstring that explains them",
+    "api.py:experiment": "a typed parameter for each option, and the docstring that explains them",
     "api.py:embed": "a typed parameter for each option of %embed, and the docstring that explains them",
 }
 

@@ -235,4 +235,4 @@ def test_without_scikit_learn_it_says_what_to_install() -> None:
         "except ImportError as error: print(error)"
     )
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert output == "OllamaEmbedder needs scikit-learn: pip install 'ollama-magics[sklearn]'\n"
+    assert output == "OllamaEmbedder and OllamaClassifier need scikit-learn: pip install 'ollama-magics[sklearn]'\n"

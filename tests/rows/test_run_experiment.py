@@ -1,0 +1,132 @@
+"""An experiment on the stand-in: what is asked in which order, what is kept, and what is wrong before the first request."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, Literal, TypedDict
+
+import pandas as pd
+import pytest
+
+import ollama_magics as om
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.rows.options import RowOptions
+from ollama_magics.rows.progress import RowsView
+from ollama_magics.rows.run_experiment import PINNED, ExperimentPlan, Step, run_experiment
+from ollama_magics.settings import form
+
+LABELS = {"praise": "the writer is happy", "complaint": "something is broken"}
+FRAME = pd.DataFrame({"text": ["I am happy!", "It is broken.", "Happy, not broken: fine"], "kind": ["praise", "complaint", None]})
+MODELS = ["sandbox-chat", "sandbox-vision"]
+PROMPTS = {"short": "{{text}}", "long": "What is this?\n\n{{text}}"}
+
+
+@pytest.fixture(autouse=True)
+def server() -> Iterator[FakeServer]:
+    """Answer from a stand-in."""
+    with FakeServer(delay=0) as server:
+        om.configure(base_url=server.url)
+        yield server
+
+
+def asked(server: FakeServer) -> list[dict[str, Any]]:
+    """Return the requests for rows."""
+    return [body for _, path, body in server.requests if path == "/api/chat" and body]
+
+
+def test_each_model_prompt_and_repeat(server: FakeServer) -> None:
+    """Model by model, so that each is loaded once; the frame has a line for each, the summary one for each model and prompt."""
+    found = om.experiment(FRAME, PROMPTS, models=MODELS, labels=LABELS, truth="kind", repeat=2)
+    requests = asked(server)
+    assert len(requests) == 3 * 2 * 2 * 2
+    assert [model for model, _ in itertools.groupby(one["model"].split(":")[0] for one in requests)] == MODELS
+    assert found.frame.groupby(["model", "prompt", "repeat"], sort=False).size().to_dict() == {
+        (model, prompt, repeat): 3 for model in MODELS for prompt in PROMPTS for repeat in (0, 1)
+    }
+    summary = found.summary
+    assert len(summary) == 4
+    assert summary.accuracy.tolist() == [1] * 4
+    assert summary.answered.tolist() == [6] * 4
+    assert found.compare("sandbox-chat", "sandbox-vision", "short").rows == 2
+    assert set(found.facts["models"]) == {f"{name}:latest" for name in MODELS} or set(found.facts["models"]) == set(MODELS)
+
+
+def test_every_sampling_option_is_sent_and_recorded(server: FakeServer) -> None:
+    """With the value of the cell, the settings or the model's file, else a fixed one; each repeat has its own seed."""
+    om.configure(top_k=7)
+    found = om.experiment(FRAME, PROMPTS["short"], models=MODELS[:1], repeat=2, temperature=0.5, seed=11, options={"min_p": 0.2})
+    sent = [one["options"] for one in asked(server)]
+    assert all(set(PINNED) | {"num_ctx", "num_predict", "seed"} <= set(one) for one in sent)
+    assert {(one["temperature"], one["top_k"], one["min_p"], one["repeat_penalty"]) for one in sent} == {(0.5, 7, 0.2, 1.0)}
+    assert sorted({one["seed"] for one in sent}) == [11, 12]
+    assert found.facts["options"]["sandbox-chat · prompt · 1"]["seed"] == 12
+
+
+class Fields(TypedDict):
+    """What is read from a message."""
+
+    kind: Literal["praise", "complaint"]
+    words: int
+
+
+def test_a_field_is_compared_with_the_column_of_its_name() -> None:
+    """Free answers are compared as they are; fields with the truth by name."""
+    found = om.experiment(FRAME, "Read {{text}}", models=MODELS, format=Fields, truth="kind")
+    assert found.summary.accuracy.tolist() == [0.5, 0.5]
+    assert list(found.confusion("sandbox-chat").columns) == ["complaint", "praise"]
+    replies = om.experiment(FRAME, "repeat after me: {{kind}}", models=MODELS[:1], truth="kind", sample=2)
+    assert replies.summary.accuracy.tolist() == [1]
+
+
+def test_an_interrupted_experiment_asks_only_for_the_rest(server: FakeServer) -> None:
+    """All jobs of it stay unfinished until the last one is; then everything is asked anew."""
+
+    def make() -> om.Experiment:
+        return om.experiment(FRAME, PROMPTS, models=MODELS, labels=LABELS, parallel=1)
+
+    session = form.shared().session
+    assert session
+    steps: list[str] = []
+
+    def stop(step: Step, view: RowsView) -> None:
+        if step.model == MODELS[1] and view.state.done == 1:
+            steps.append(step.model)
+            raise KeyboardInterrupt
+
+    plan, options = ExperimentPlan(MODELS, PROMPTS), RowOptions(labels=LABELS, parallel=1)
+    with pytest.raises(om.Interrupted) as caught:
+        run_experiment(session, FRAME, plan, Prompt("", once=True), {}, options=options, watch=stop)
+    assert len(caught.value.partial.frame) == 6
+    before = len(asked(server))
+    assert 7 <= before <= 8
+    make()
+    assert len(asked(server)) in (12, 13)  # the row in flight is asked again
+    done = len(asked(server))
+    make()
+    assert len(asked(server)) == done + 12
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"prompts": {}}, "experiment-invalid", "no prompt"),
+    ({"models": ["sandbox-chat", "sandbox-chat"]}, "experiment-invalid", "twice"),
+    ({"repeat": 0}, "experiment-invalid", "1 to 100"),
+    ({"repeat": 101}, "experiment-invalid", "1 to 100"),
+    ({"truth": "none"}, "experiment-invalid", "no column none"),
+    ({"labels": ["praise", "other"], "truth": "kind"}, "experiment-invalid", "'complaint'"),
+    ({"models": ["sandbox-chat", "missing"]}, "model-missing", "missing"),
+    ({"prompts": {"good": "{{text}}", "bad": "{{nothing}}"}}, "column-unknown", "nothing"),
+    ({"labels": ["praise"]}, "labels-invalid", "two"),
+    ({"data": FRAME[:0]}, "rows-missing", "empty"),
+]
+
+
+def test_bad_experiments_send_nothing(server: FakeServer) -> None:
+    """Each is an error before the first row is asked."""
+    for changes, code, words in BAD:
+        given: dict[str, Any] = {"data": FRAME, "prompts": PROMPTS, "models": MODELS, **changes}
+        with pytest.raises(om.OllamaMagicsError, match=words) as caught:
+            om.experiment(given.pop("data"), given.pop("prompts"), **given)
+        assert caught.value.code == code, changes
+    assert not asked(server)
