@@ -88,6 +88,11 @@ def phrase(key: str, language: str = "en", **facts: object) -> str:
     return fill(template, {name: str(value) for name, value in facts.items()})
 
 
+def capability(word: str, language: str) -> str:
+    """Return what a server calls a capability of a model in a language; a word that is not known stays as it is."""
+    return _PHRASES[language].get(f"can_{word}", word)
+
+
 def has_phrase(key: str, language: str) -> bool:
     """Return whether a language has a phrase of its own."""
     return key in _PHRASES[language]

@@ -208,7 +208,7 @@ class ModelRegistry:
         if entry := next((one for one in self.models if full_name(one.name) == full_name(model)), None):
             parts += _size_and_kind(entry)
         if card := self.card(model):
-            parts.append(", ".join(card.capabilities or ()))
+            parts.append(", ".join(messages.capability(one, language) for one in card.capabilities or ()))
             if card.can("embedding") and card.embedding_length:
                 parts.append(messages.phrase("dimension", language, count=card.embedding_length))
         if loaded := self.loaded.get(full_name(model)):

@@ -193,6 +193,10 @@ class ResolvedSettings:
         """The name of the profile in use, which need not exist."""
         return self._layers.profile
 
+    def profile_state(self) -> str:
+        """Return what is known of it: ``broken`` and why, ``unsaved``, or ``unverified`` or ``path`` with its file."""
+        return self._layers.state(self.profile)
+
     def begin(self) -> None:
         """Read the profile ``default``, if there is one."""
         config_folder.sweep()
@@ -359,7 +363,7 @@ class ResolvedSettings:
 
     def described(self) -> Iterator[tuple[str, str, str]]:
         """Yield the profile and each setting with its value and its source; of the key, the source alone."""
-        yield "profile", self.profile, self._layers.state(self.profile)
+        yield "profile", self.profile, self.profile_state()
         for name in form.names():
             if name == "base_url":
                 source = f"over {self.overridden}" if self.overridden else self.typed_address()[1]

@@ -165,7 +165,7 @@ def test_the_form_is_filled_proved_and_saved(
     fill_in(notebook, entries)
     expect(signs(notebook)).to_have_text(ALL_GOOD)
     expect(notebook.output(1)).to_contain_text("default.toml")
-    expect(note(notebook, entries.label("model"))).to_contain_text("vision")
+    expect(note(notebook, entries.label("model"))).to_contain_text(messages.capability("vision", language))
     expect(note(notebook, entries.label("vision"))).to_have_text(entries.phrase("yours"))
     expect(field(notebook, entries.label("api_key"))).to_have_value("")
     found = saved()

@@ -84,6 +84,7 @@ class FormMagics(Magics):
         self.shell: Any = shell
         self.settings = form.shared()
         self.shown = ShownValues(shell)
+        self._panel: Any = None  # the form that is in use
 
     @no_var_expand
     @line_magic
@@ -122,7 +123,11 @@ class FormMagics(Magics):
                 return None
             from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
 
-            return Panel(session)
+            if self._panel is not None:
+                self._panel.freeze()
+            self._panel = Panel(session)
+            self._panel.show()
+            return None
 
     @no_var_expand
     @line_magic

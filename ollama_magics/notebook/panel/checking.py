@@ -1,10 +1,10 @@
-"""The Check and Save buttons, the report of a check, and the mark of a profile without one."""
+"""The Check button and the report of a check."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,15 @@ import ipywidgets as widgets
 
 from ollama_magics import messages
 from ollama_magics.diagnosis.report import CheckReport
-from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
-from ollama_magics.settings import profiles
 
 if TYPE_CHECKING:
     from ollama_magics.session.session import Session
 
 OnEnd = Callable[[CheckReport, bool], None]  # the report, and whether the user stopped the check
+# A front end holds back what was typed into a field while the kernel is busy with an earlier text of that field, but not a
+# click. What arrives so soon after the click was typed before it.
+_HELD_BACK = 2.0  # seconds
 
 
 @dataclass
@@ -28,13 +29,15 @@ class _Run:
     on_end: OnEnd | None  # of Save
     stop: threading.Event = field(default_factory=threading.Event)
     is_stopped: bool = False  # by the user
+    is_waiting: bool = True  # for the key; the settings are read after that
+    began: float = field(default_factory=time.monotonic)
 
 
 class CheckControls:
     """Checks the current settings in the background, one check at a time.
 
     ``wait_for_key`` returns when a typed key is stored. ``apply_repair`` sets a setting to a value that fixes a failure.
-    ``show_message`` shows a line below the buttons. ``on_verified`` is called when the model has answered without an error.
+    ``show_message`` shows a line below the buttons. ``on_passed`` is called after a check without an error.
     """
 
     def __init__(
@@ -43,10 +46,10 @@ class CheckControls:
         wait_for_key: Callable[[], None],
         apply_repair: Callable[[str, str], None],
         show_message: Callable[[str], None],
-        on_verified: Callable[[], None],
+        on_passed: Callable[[], None],
     ) -> None:
         self._session, self._wait_for_key, self._apply_repair = session, wait_for_key, apply_repair
-        self._show_message, self._on_verified = show_message, on_verified
+        self._show_message, self._on_passed = show_message, on_passed
         self._lock = threading.Lock()
         self._run: _Run | None = None
         self.check, self.stop, self.ask_model = widgets.Button(), widgets.Button(), widgets.Button()
@@ -77,20 +80,27 @@ class CheckControls:
         if running:  # it would end before the model is asked
             running.stop.set()
         self._show_running(is_running=True)
-        self.repairs.children = ()
+        self._offer()
         self.report.value = fields.note_html(messages.phrase("checking", self._session.language))
         fields.start(lambda: self._check(run))
 
     def settings_changed(self, *, by_server: bool = False) -> None:
-        """Drop the report and stop the check of the former settings; where the server changed them, check again."""
+        """Drop the report and stop the check of the former settings.
+
+        It begins again where the server changed them, or where the change was typed before the click.
+        """
         with self._lock:
-            run, self._run = self._run, None
-        self.report.value, self.repairs.children = "", ()
+            run = self._run
+            if run and run.is_waiting:
+                return
+            self._run = None
+        self.report.value = ""
+        self._offer()
         if run is None:
             return
         run.stop.set()
         self._show_running(is_running=False)
-        if by_server:
+        if by_server or time.monotonic() - run.began < _HELD_BACK:
             self.begin(deep=run.deep, on_end=run.on_end)
         else:
             key = "changed_not_saved" if run.on_end else "changed_meanwhile"
@@ -100,6 +110,8 @@ class CheckControls:
         report = None
         try:
             self._wait_for_key()
+            with self._lock:
+                run.is_waiting = False
             report = self._make_report(run)
         finally:
             with self._lock:
@@ -113,11 +125,10 @@ class CheckControls:
 
         self.report.value = report.as_html()
         if report.ok:
-            self.repairs.children = () if run.deep else (self.ask_model,)
+            self._offer(*(() if run.deep else (self.ask_model,)))
+            self._on_passed()
         elif report.error:
-            self.repairs.children = [self._repair_button(run, setting, value) for setting, value in report.error.repairs]
-        if run.deep and report.ok:
-            self._on_verified()
+            self._offer(*(self._repair_button(run, setting, value) for setting, value in report.error.repairs))
         if run.on_end:
             run.on_end(report, run.is_stopped)
 
@@ -138,6 +149,18 @@ class CheckControls:
         button.on_click(repair)
         return button
 
+    def _offer(self, *buttons: Any) -> None:
+        """Show these buttons below the report, and close those that they replace."""
+        former, self.repairs.children = self.repairs.children, buttons
+        for button in former:
+            if button not in (*buttons, self.ask_model):
+                fields.close_tree(button)
+
+    def close(self) -> None:
+        """End the check and its widgets."""
+        self._stop(by_user=False)
+        fields.close_tree(self.ask_model)
+
     def _stop(self, *, by_user: bool) -> None:
         if run := self._run:
             run.is_stopped = by_user
@@ -146,65 +169,3 @@ class CheckControls:
     def _show_running(self, *, is_running: bool) -> None:
         self.check.disabled = is_running
         self.stop.layout.display = "" if is_running else "none"
-
-
-class SaveControls:
-    """Saves the settings after a check, or without one on request, and marks a profile that no check has verified.
-
-    ``refused_field`` returns the label of a field with a refused value, which prevents saving.
-    """
-
-    def __init__(
-        self, session: Session, checks: CheckControls, refused_field: Callable[[], str], show_message: Callable[[str], None]
-    ) -> None:
-        self._session, self._checks, self._refused_field, self._show_message = session, checks, refused_field, show_message
-        self.save = widgets.Button(button_style="primary")
-        self.save_anyway = widgets.Button(layout=widgets.Layout(display="none", width="auto"))
-        self.mark = widgets.HTML()
-        self.save.on_click(lambda _: self._check_and_save())
-        self.save_anyway.on_click(lambda _: fields.start(lambda: self._save("saved_unverified")))
-
-    def set_language(self) -> None:
-        """Name the buttons in the current language."""
-        language = self._session.language
-        self.save.description, self.save_anyway.description = (messages.phrase(key, language) for key in ("save", "save_anyway"))
-        self.update_mark()
-
-    def hide_save_anyway(self) -> None:
-        """Hide the button that saves without a check: it was about other settings, or another check."""
-        self.save_anyway.layout.display = "none"
-
-    def update_mark(self) -> None:
-        """Show whether the profile in use was saved without proof."""
-        is_unverified = False
-        with suppress(OllamaMagicsError):  # a file that cannot be read was reported when it was to be used
-            is_unverified = profiles.is_unverified(self._session.resolved.profile)
-        words = (messages.phrase(key, self._session.language) for key in ("unverified", "unverified_why"))
-        self.mark.value = fields.badge_html(*words) if is_unverified else ""
-
-    def _check_and_save(self) -> None:
-        def save(report: CheckReport, is_stopped: bool) -> None:  # noqa: FBT001 - an OnEnd
-            if report.ok:
-                self._save("profile_saved")
-            elif is_stopped:
-                self._save("stopped_saved")
-            else:
-                self._show_message(messages.phrase("not_verified", self._session.language))
-                self.save_anyway.layout.display = ""
-
-        self.hide_save_anyway()
-        if label := self._refused_field():
-            self._show_message(messages.phrase("fix_first", self._session.language, label=label))
-        else:
-            self._checks.begin(deep=True, on_end=save)
-
-    def _save(self, key: str) -> None:
-        self.hide_save_anyway()
-        try:
-            path = self._session.resolved.save()
-        except OllamaMagicsError as error:
-            error.language = self._session.language
-            self._show_message(str(error))
-        else:
-            self._show_message(messages.phrase(key, self._session.language, path=path))
-        self.update_mark()

@@ -7,13 +7,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+from IPython.display import display
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
+from ollama_magics.notebook.display.lines import SettingsTable
 from ollama_magics.notebook.panel import fields
-from ollama_magics.notebook.panel.checking import CheckControls, SaveControls
-from ollama_magics.notebook.panel.fields import SECRET_FIELDS, Fold, KeyField, Row
+from ollama_magics.notebook.panel.checking import CheckControls
+from ollama_magics.notebook.panel.fields import SECRET_FIELDS, Fold, Row
+from ollama_magics.notebook.panel.key_field import KeyField
 from ollama_magics.notebook.panel.model_list import ModelList, ModelLookup, detected_settings, make_note, model_notes
+from ollama_magics.notebook.panel.saving import ProfileField, SaveControls
 from ollama_magics.server.models import ModelRegistry
 from ollama_magics.settings import form
 
@@ -31,34 +35,60 @@ _SHOWN_AS_NOTES = ("max_over_context",)  # notices that stand beside their field
 
 
 class Panel(widgets.VBox):
-    """The form of a session; a changed field takes effect at once, and a refused value says why beside its field."""
+    """The form of a session; a changed field takes effect at once, and a refused value says why beside its field.
+
+    One form is live in a kernel: ``freeze`` leaves a still picture of it.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lock = threading.RLock()  # a field, a line of the notebook, or the server's answer: one at a time
         self._changing = ""  # the setting that its own field changes
         self._is_detecting = False  # while detected settings are set
-        self._registry: ModelRegistry | None = None
-        self._rows = {name: Row(name, self._text(name), self._take) for name in _FIELDS}
+        self._found: ModelRegistry | OllamaMagicsError | None = None  # what is installed, or why it is not known
+        self._handle: Any = None  # of the output that shows the form
+        self._rows = {name: Row(name, self._text(name), self._take, self._lock) for name in _FIELDS}
         self._message = widgets.HTML()
         self._lookup = ModelLookup(session, self._lock, self._update_models)
         self._models = ModelList(lambda name: self._set("model", name))
         self._key = KeyField(session, self._show_message, self._connection_changed)
-        self._checks = CheckControls(session, self._key.wait, self._set, self._show_message, self._verified)
-        self._saving = SaveControls(session, self._checks, self._refused_field, self._show_message)
+        self._checks = CheckControls(session, self._key.wait, self._set, self._show_message, self._passed)
+        self._profile = ProfileField(session, self._lock, self._profile_changed)
+        self._saving = SaveControls(session, self._checks, self._profile, self._refused_field, self._show_message)
         self._more = Fold(*(self._rows[name].widget for name in _MORE))
 
         main = {name: self._rows[name].widget for name in _MAIN}
         model, base_url = main.pop("model"), main.pop("base_url")
         saving, checks = self._saving, self._checks
         buttons = fields.indented(saving.save, checks.check, checks.stop, saving.save_anyway, saving.mark)
-        above = [model, self._models.widget, base_url, self._key.widget, *main.values()]
-        below = [self._rows["language"].widget, buttons, fields.indented(self._message)]
-        super().__init__([*above, self._more.widget, *below, checks.report, checks.repairs])
+        above = [self._profile.widget, model, self._models.widget, base_url, self._key.widget, *main.values()]
+        below = [self._rows["language"].widget, buttons, fields.indented(saving.hint, self._message)]
+        style = widgets.HTML(fields.STYLE, layout=widgets.Layout(display="none"))
+        super().__init__([style, *above, self._more.widget, *below, checks.report, checks.repairs])
+        self.add_class(fields.FORM_CLASS)
 
         self._set_language()
         session.settings.observe(self._follow, names=list(_FIELDS))
-        self._lookup.begin()
+        session.own(self.freeze)
+        self._look_up()
+
+    def show(self) -> None:
+        """Show the form as an output of the cell."""
+        self._handle = display(self, display_id=True)
+
+    def freeze(self) -> None:
+        """Put a still picture in place of the form, and close all of its widgets; does nothing the second time."""
+        if self.comm is None:
+            return
+        session = self._session
+        session.settings.unobserve(self._follow, names=list(_FIELDS))
+        self._lookup.cancel()
+        self._checks.close()
+        if self._handle is not None:
+            table = SettingsTable(list(session.described()), session.language)
+            caption = fields.note_html(messages.phrase("form_replaced", session.language))
+            self._handle.update({"text/html": table._repr_html_() + caption, "text/plain": repr(table)}, raw=True)
+        fields.close_tree(self)
 
     def __repr__(self) -> str:
         return "<the form of ollama_magics>"  # an output that notebooks compare: no address, no port
@@ -115,23 +145,37 @@ class Panel(widgets.VBox):
         self._saving.hide_save_anyway()
         self._update_notes()
         if name == "model" or name in _CONNECTION:
-            self._lookup.begin()
+            self._look_up()
 
     def _connection_changed(self) -> None:
         self._checks.settings_changed()
         self._saving.hide_save_anyway()
-        self._lookup.begin()
+        self._look_up()
 
-    def _verified(self) -> None:
-        self._saving.update_mark()
-        self._lookup.begin()  # the model is in memory now
+    def _profile_changed(self) -> None:
+        self._show_message()
+        self._saving.update()
+        self._connection_changed()
+
+    def _passed(self) -> None:
+        self._saving.update()
+        self._look_up()  # the server answers, and perhaps the model is in memory now
+
+    def _look_up(self) -> None:
+        with self._lock:
+            if isinstance(self._found, OllamaMagicsError):
+                self._found = None
+            self._lookup.begin()
+            self._list_models()
+            self._update_notes()
 
     # Answers of the server.
 
-    def _update_models(self, registry: ModelRegistry | None) -> None:
+    def _update_models(self, found: ModelRegistry | OllamaMagicsError) -> None:
         """Show what is installed, and set what follows from the chosen model; called under the lock."""
-        self._registry = registry
+        self._found = found
         self._list_models()
+        registry = self._registry
         card = registry.card(str(self._session.settings.model)) if registry else None
         self._is_detecting = True
         try:
@@ -143,9 +187,13 @@ class Panel(widgets.VBox):
             self._saving.hide_save_anyway()
         self._update_notes()
 
+    @property
+    def _registry(self) -> ModelRegistry | None:
+        return self._found if isinstance(self._found, ModelRegistry) else None
+
     def _list_models(self) -> None:
         registry, settings = self._registry, self._session.settings
-        self._models.show(registry, str(settings.model), self._session.language)
+        self._models.show(registry, str(settings.model), self._session.language, is_asked=self._found is None)
         self._rows["embedding_model"].set_options(tuple(registry.able("embedding")) if registry else ())
         self._rows["model"].set_options(tuple(registry.names) if registry else ())
 
@@ -156,8 +204,9 @@ class Panel(widgets.VBox):
         for row in self._rows.values():
             row.set_language(language)
         self._more.set_text(messages.phrase("more", language))
-        for part in (self._key, self._checks, self._saving):
-            part.set_language()
+        self._key.set_language()
+        self._checks.set_language()
+        self._saving.update()
         self._list_models()
         self._update_notes()
 
@@ -168,7 +217,7 @@ class Panel(widgets.VBox):
         for name, row in self._rows.items():
             row.set_hidden(is_hidden=name in _HIDDEN.get(settings.model_type, ()))
             if not row.is_refused:
-                text, is_warning = make_note(name, self._session, registry, of_model.get(name))
+                text, is_warning = make_note(name, self._session, self._found, of_model.get(name))
                 row.set_note(text, is_warning=is_warning)
         address = ""
         with suppress(OllamaMagicsError):  # its note says why it cannot be used

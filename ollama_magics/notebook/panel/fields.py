@@ -1,27 +1,41 @@
-"""The fields of the form: labels, inputs, the key, a part that folds, and their style."""
+"""The fields of the form: labels, inputs, notes, a part that folds, and their style."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 from traitlets import Unicode
 
 from ollama_magics import messages
-from ollama_magics.errors import Cancelled, OllamaMagicsError
-from ollama_magics.secret import Secret
+from ollama_magics.errors import Cancelled
 from ollama_magics.settings import form
-from ollama_magics.settings.values import clean_key
-
-if TYPE_CHECKING:
-    from ollama_magics.session.session import Session
 
 LABEL_WIDTH, FIELD_WIDTH = 190, 300  # pixels
 _GAP = 8  # pixels that ipywidgets puts between a label and its field
+_NARROW, _VERY_NARROW = 700, 420  # pixels of the form below which notes, and below which fields, stand on a line of their own
+# By the width of the form, not of the window: a side bar takes its part. Without container queries the notes wrap, too.
+FORM_CLASS = "ollama-form"
+STYLE = f"""<style>
+.{FORM_CLASS} {{ container-type: inline-size; width: 100%; }}
+.{FORM_CLASS} .ollama-row {{ flex-flow: row wrap; max-width: 100%; }}
+.{FORM_CLASS} .ollama-note .widget-html-content {{ line-height: 1.4; overflow-wrap: anywhere; }}
+@container (max-width: {_NARROW}px) {{
+  .ollama-row > .ollama-note {{ flex-basis: 100% !important; margin: 0 0 4px {LABEL_WIDTH + _GAP}px !important; }}
+  .ollama-row > .ollama-note .widget-html-content > div {{ padding: 0 !important; }}
+  .ollama-row > .widget-toggle-buttons {{ flex: 1 1 0 !important; min-width: 0; }}
+}}
+@container (max-width: {_VERY_NARROW}px) {{
+  .ollama-row > .ollama-note, .ollama-indented {{ margin-left: 2px !important; }}
+  .ollama-row .widget-label {{ width: 100% !important; justify-content: flex-start !important; text-align: left; }}
+  .ollama-row > .widget-text, .ollama-row > .widget-textarea, .ollama-row > .widget-combobox {{ flex-wrap: wrap; height: auto; }}
+  .ollama-row input, .ollama-row textarea {{ flex: 1 1 100% !important; }}
+}}
+</style>"""
 _GREY, _RED = "--jp-content-font-color2, #6e7781", "--jp-error-color1, #cf222e"
 
 
@@ -40,12 +54,28 @@ def badge_html(word: str, reason: str) -> str:
 
 def indented(*children: Any) -> Any:
     """Return the widgets side by side, aligned with the fields of the form."""
-    return widgets.HBox(children, layout=widgets.Layout(margin=f"2px 0 0 {LABEL_WIDTH + _GAP}px", flex_flow="row wrap"))
+    box = widgets.HBox(children, layout=widgets.Layout(margin=f"2px 0 0 {LABEL_WIDTH + _GAP}px", flex_flow="row wrap"))
+    return box.add_class("ollama-indented")
+
+
+def row_of(*children: Any) -> Any:
+    """Return a field and its note side by side, or one below the other where the form is narrow."""
+    return widgets.HBox(children).add_class("ollama-row")
 
 
 def note_widget() -> Any:
-    """Return an empty note, which takes the space beside a field."""
-    return widgets.HTML(layout=widgets.Layout(flex="1 1 0%", min_width="140px"))
+    """Return an empty note, which takes the space beside a field, or below it."""
+    return widgets.HTML(layout=widgets.Layout(flex="1 1 140px", min_width="140px")).add_class("ollama-note")
+
+
+def close_tree(widget: Any) -> None:
+    """Close a widget with all that it consists of, so that nothing of it is left in the kernel."""
+    for child in getattr(widget, "children", ()):
+        close_tree(child)
+    for part in (getattr(widget, "layout", None), getattr(widget, "style", None)):
+        if isinstance(part, widgets.Widget):
+            part.close()
+    widget.close()
 
 
 def start(work: Callable[[], object]) -> threading.Thread:
@@ -68,14 +98,6 @@ SECRET_FIELDS = ("base_url", "proxy", "headers")  # a password may be typed into
 
 
 # ipywidgets 8 sends back to all front ends what one of them has sent; a secret must not go out again.
-
-
-class KeyInput(widgets.Password):
-    """The field of a key."""
-
-    value = Unicode().tag(sync=True, echo_update=False)
-
-
 class _AddressInput(widgets.Text):
     value = Unicode().tag(sync=True, echo_update=False)
 
@@ -85,28 +107,26 @@ class _HeadersInput(widgets.Textarea):
 
 
 class Row:
-    """The field of a setting with its note; ``on_change`` gets the name of the setting and what the user typed."""
+    """The field of a setting with its note; ``on_change`` gets the setting and what the user typed, under ``lock``."""
 
-    def __init__(self, name: str, text: str, on_change: Callable[[str, str], None]) -> None:
-        self.name, self._on_change = name, on_change
+    def __init__(self, name: str, text: str, on_change: Callable[[str, str], None], lock: threading.RLock) -> None:
+        self.name, self._on_change, self._lock = name, on_change, lock
         self.is_refused = False
         self._is_updating = False  # the field is set by the program
         self.field = _make_field(name, text)
         self._has_buttons = isinstance(self.field, widgets.ToggleButtons)
         # ToggleButtons put their own label above them
         layout = {"width": f"{LABEL_WIDTH}px", "display": "flex", "justify_content": "flex-end", "margin": "2px 6px 2px 2px"}
-        self._label = widgets.Label(layout=widgets.Layout(flex="0 0 auto", **layout))
+        if self._has_buttons:
+            self._label = widgets.Label(layout=widgets.Layout(flex="0 0 auto", **layout))
         self.note = note_widget()
-        self.widget = widgets.HBox([*([self._label] if self._has_buttons else []), self.field, self.note])
+        self.widget = row_of(*([self._label] if self._has_buttons else []), self.field, self.note)
         self.field.observe(self._changed, names="value")
 
     def show(self, text: str) -> None:
         """Put a value into the field without calling ``on_change``."""
-        self._is_updating = True
-        try:
+        with self._updating():
             self.field.value = text
-        finally:
-            self._is_updating = False
 
     def set_language(self, language: str) -> None:
         """Name the field, and the words that it offers, in a language."""
@@ -115,13 +135,10 @@ class Row:
             self.field.description = label
             return
         chosen, self._label.value = self.field.value, label
-        self._is_updating = True
-        try:
+        with self._updating():
             self.field.options = _options(self.name, language)
             self.field.tooltips = [f"{label}: {word}" for word, _ in self.field.options]
             self.field.value = chosen
-        finally:
-            self._is_updating = False
 
     def set_options(self, names: tuple[str, ...]) -> None:
         """Set the names that the field offers."""
@@ -141,17 +158,28 @@ class Row:
         self.is_refused = True
         self.set_note(reason, is_warning=True)
 
+    @contextmanager
+    def _updating(self) -> Iterator[None]:
+        """Let changes of the field be the program's, not the user's."""
+        with self._lock:
+            self._is_updating = True
+            try:
+                yield
+            finally:
+                self._is_updating = False
+
     def _changed(self, change: Any) -> None:
-        if not self._is_updating:
-            self._on_change(self.name, change["new"])
+        with self._lock:
+            if not self._is_updating:
+                self._on_change(self.name, change["new"])
 
 
 def _make_field(name: str, text: str) -> Any:
     words = form.words(name)
     if words and len(words) <= _MAX_BUTTONS:
-        layout = widgets.Layout(width=f"{FIELD_WIDTH + _GAP // 2}px", flex="0 0 auto", margin="2px 0 0 0")
+        layout = widgets.Layout(width=f"{FIELD_WIDTH + _GAP // 2}px", flex="0 1 auto", max_width="100%", margin="2px 0 0 0")
         return widgets.ToggleButtons(options=_options(name, "en"), value=text, style={"button_width": "auto"}, layout=layout)
-    options: dict[str, Any] = {"value": text, "continuous_update": False, **_field_style()}
+    options: dict[str, Any] = {"value": text, "continuous_update": False, **field_style()}
     if words:
         return widgets.Combobox(options=words, **options)
     if name in _MODEL_FIELDS:
@@ -161,8 +189,9 @@ def _make_field(name: str, text: str) -> Any:
     return (_AddressInput if name in SECRET_FIELDS else widgets.Text)(**options)
 
 
-def _field_style() -> dict[str, Any]:
-    layout = widgets.Layout(width=f"{LABEL_WIDTH + _GAP + FIELD_WIDTH}px", flex="0 0 auto")
+def field_style() -> dict[str, Any]:
+    """Return the width of a labelled field."""
+    layout = widgets.Layout(width=f"{LABEL_WIDTH + _GAP + FIELD_WIDTH}px", flex="0 1 auto", max_width="100%")
     return {"style": {"description_width": f"{LABEL_WIDTH}px"}, "layout": layout}
 
 
@@ -195,41 +224,3 @@ class Fold:
     def _paint(self) -> None:
         self.button.description = f"{'▾' if self._is_open else '▸'} {self._text}"
         self._content.layout.display = "" if self._is_open else "none"
-
-
-class KeyField:
-    """Takes a key for the current address; ``show_message`` gets the outcome, ``on_change`` is called for a new key."""
-
-    def __init__(self, session: Session, show_message: Callable[[str], None], on_change: Callable[[], None]) -> None:
-        self._session, self._show_message, self._on_change = session, show_message, on_change
-        self._thread: threading.Thread | None = None
-        self.field = KeyInput(continuous_update=False, **_field_style())
-        self._note = note_widget()
-        self.widget = widgets.HBox([self.field, self._note])
-        self.field.observe(self._take, names="value")
-
-    def set_language(self) -> None:
-        """Name the field in the current language."""
-        self.field.description = messages.label("api_key", self._session.language)
-        self._note.value = note_html(messages.phrase("note_api_key", self._session.language))
-
-    def wait(self) -> None:
-        """Return when a typed key is stored; a keyring may take a while."""
-        if self._thread:
-            self._thread.join()
-
-    def _take(self, change: Any) -> None:
-        if not (key := Secret(change.pop("new"))).reveal():
-            return
-        change.pop("owner").value = ""
-        self._thread = start(lambda: self._store(key))
-
-    def _store(self, key: Secret) -> None:
-        try:
-            self._session.resolved.secrets.hold_key(clean_key(key.reveal()))
-        except OllamaMagicsError as error:
-            error.language = self._session.language
-            self._show_message(f"{error.what} {error.how_we_know}")
-        else:
-            self._show_message(messages.phrase("key_set", self._session.language, origin=self._session.address.origin))
-            self._on_change()

@@ -56,10 +56,11 @@ class ModelList:
         self._fold = Fold(self.choice, indent=True)
         self.widget = self._fold.widget
 
-    def show(self, registry: ModelRegistry | None, chosen: str, language: str) -> None:
-        """List the models with what is known of each; None: the server has not answered."""
+    def show(self, registry: ModelRegistry | None, chosen: str, language: str, *, is_asked: bool) -> None:
+        """List the models with what is known of each; None: the server has not answered, and ``is_asked`` or gave an error."""
         models = registry.models if registry else ()
-        key = "models_unknown" if registry is None else "installed_models" if models else "no_models"
+        none = "models_asked" if is_asked else "models_unknown"
+        key = none if registry is None else "installed_models" if models else "no_models"
         self._fold.set_text(messages.phrase(key, language, count=len(models)))
         names = [short(model.name) for model in models]
         self._is_updating = True
@@ -82,10 +83,10 @@ class ModelList:
 class ModelLookup:
     """Asks the server in the background for its models; a later look-up cancels an earlier one.
 
-    ``on_result`` is called under the lock, first with the chosen model and then with all, or with None without an answer.
+    ``on_result`` is called under the lock, first with the chosen model and then with all, or with the error.
     """
 
-    def __init__(self, session: Session, lock: RLock, on_result: Callable[[ModelRegistry | None], None]) -> None:
+    def __init__(self, session: Session, lock: RLock, on_result: Callable[[ModelRegistry | OllamaMagicsError], None]) -> None:
         self._session, self._lock, self._on_result = session, lock, on_result
         self._cancelled = Event()  # of the look-up that runs
         session.own(self.cancel)
@@ -104,21 +105,21 @@ class ModelLookup:
     def _look_up(self, cancelled: Event) -> None:
         try:
             client = self._session.client.sibling(cancelled)
-        except OllamaMagicsError:  # the check says why
-            self._report(None, cancelled)
+        except OllamaMagicsError as error:
+            self._report(error, cancelled)
             return
         try:
             for registry in read_registry(client, str(self._session.settings.model)):
                 self._report(registry, cancelled)
-        except OllamaMagicsError:
-            self._report(None, cancelled)
+        except OllamaMagicsError as error:
+            self._report(error, cancelled)
         finally:
             client.close()
 
-    def _report(self, registry: ModelRegistry | None, cancelled: Event) -> None:
+    def _report(self, found: ModelRegistry | OllamaMagicsError, cancelled: Event) -> None:
         with self._lock:
             if not cancelled.is_set():
-                self._on_result(registry)
+                self._on_result(found)
 
 
 def model_notes(card: ModelCard | None, settings: OllamaSettings, language: str) -> dict[str, Note]:
@@ -137,7 +138,7 @@ def _card_notes(card: ModelCard, settings: OllamaSettings, language: str) -> Ite
         yield name, (messages.phrase(key, language), chosen not in ("auto", detected))
 
     is_suitable = card.can(_CAPABILITIES[settings.model_type])
-    capabilities = messages.strip_controls(" · ".join(card.capabilities or ()))
+    capabilities = messages.strip_controls(" · ".join(messages.capability(one, language) for one in card.capabilities or ()))
     key = "detected_type" if is_suitable else "wrong_type"
     yield "model_type", (messages.phrase(key, language, can=capabilities), not is_suitable)
 
@@ -151,10 +152,11 @@ def _card_notes(card: ModelCard, settings: OllamaSettings, language: str) -> Ite
         yield "context_length", (messages.phrase(key, language, count=messages.group_digits(card.context_length)), is_over)
 
 
-def make_note(name: str, session: Session, registry: ModelRegistry | None, model_note: Note | None) -> Note:
-    """Return the note beside a field, with what ``model_notes`` has for it."""
+def make_note(name: str, session: Session, registry: ModelRegistry | OllamaMagicsError | None, model_note: Note | None) -> Note:
+    """Return the note beside a field, with what ``model_notes`` has for it; beside the address the error of the look-up."""
     if name == "base_url":
-        return _address_note(session)
+        return _address_note(session, registry if isinstance(registry, OllamaMagicsError) else None)
+    registry = registry if isinstance(registry, ModelRegistry) else None
     if name in _MODELS and registry and (model := str(getattr(session.settings, name))):
         if registry.models and not registry.has(model):
             return messages.phrase("not_installed", session.language), True
@@ -180,16 +182,14 @@ def _setting_notes(name: str, session: Session, *, has_model_note: bool) -> Iter
         yield messages.phrase("mark_detected", language)
 
 
-def _address_note(session: Session) -> Note:
+def _address_note(session: Session, error: OllamaMagicsError | None) -> Note:
     language = session.language
     try:
-        address, (_, source) = session.address, session.typed_address()
-    except OllamaMagicsError as error:  # a bad OLLAMA_HOST
-        error.language = language
-        return f"{error.what} {error.how_we_know}", True
-    if saved := session.resolved.overridden:
-        return messages.phrase("note_over", language, url=address.url, saved=saved), False
-    if language == "en" or not address.reasons:
-        return address.explain() or messages.phrase(f"address_{source}", language, url=address.url), False
-    reasons = "；".join(messages.phrase(f"why_{getattr(why, 'name', 'spelling').lower()}", language) for why in address.reasons)
-    return messages.phrase("address_changed", language, typed=address.typed, url=address.url, reasons=reasons), False
+        known = session.address_told()
+    except OllamaMagicsError as bad:  # such as a bad OLLAMA_HOST
+        bad.language = language
+        return f"{bad.what} {bad.how_we_know}", True
+    if error is None or error.code.startswith("profile-"):  # which stands beside the profile
+        return known, False
+    error.language = language
+    return f"{known} · {error.what}", True

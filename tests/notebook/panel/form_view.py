@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ipywidgets import HTML, Box, Button, HBox, Label, Select, Text, Textarea, ToggleButtons, Widget
+from ipywidgets import HTML, Box, Button, HBox, Label, Password, Select, Text, Textarea, ToggleButtons, Widget
 
 from ollama_magics import messages
 from ollama_magics.settings import form
@@ -39,6 +39,15 @@ class FormView:
         """Return what stands beside a field."""
         return _text(self._row(setting).children[-1])
 
+    def is_red(self, setting: str) -> bool:
+        """Return whether it is a warning."""
+        return "--jp-error-color1" in self._row(setting).children[-1].value
+
+    @property
+    def key(self) -> Any:
+        """The field of the key."""
+        return next(part for part in _parts(self._panel) if isinstance(part, Password))
+
     def labels(self) -> list[str]:
         """Return the labels of all fields but the key's."""
         return [_label(self._row(setting)) for setting in form.names()]
@@ -46,6 +55,22 @@ class FormView:
     def hidden(self) -> set[str]:
         """Return the settings whose fields are not shown."""
         return {setting for setting in form.names() if not _is_shown(self._row(setting))}
+
+    @property
+    def profile(self) -> Any:
+        """The field of the profile."""
+        return self._profile_row.children[0]
+
+    @property
+    def profile_note(self) -> str:
+        """What stands beside it."""
+        return _text(self._profile_row.children[-1])
+
+    @property
+    def _profile_row(self) -> Any:
+        labels = {messages.label("profile", language) for language in _LANGUAGES}
+        (row,) = (part for part in _parts(self._panel) if isinstance(part, HBox) and _label(part) in labels)
+        return row
 
     # Buttons.
 
@@ -87,8 +112,8 @@ class FormView:
     @property
     def message(self) -> str:
         """The line under the buttons."""
-        (line,) = (part for part in self._panel.children if isinstance(part, HBox) and _kinds(part) == [HTML])
-        return _text(line.children[0])
+        (line,) = (part for part in self._panel.children if isinstance(part, HBox) and _kinds(part) == [HTML, HTML])
+        return _text(line.children[1])
 
     @property
     def mark(self) -> str:
@@ -109,7 +134,7 @@ class FormView:
 
     @property
     def _place_of_report(self) -> int:
-        (place,) = (place for place, part in enumerate(self._panel.children) if isinstance(part, HTML))
+        *_, place = (place for place, part in enumerate(self._panel.children) if isinstance(part, HTML))
         return place
 
     def _row(self, setting: str) -> Any:

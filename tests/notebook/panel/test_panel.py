@@ -99,7 +99,7 @@ def test_the_whole_form_changes_its_language(form: FormView) -> None:
     assert "已安装的模型" in form.models_button
     assert not [label for label in form.labels() if label.isascii() and not label.startswith("Top")]
     english = {name for name in settings.names() if not re.search("[一-鿿]", form.note(name))}
-    assert english == {"model"}  # the size of the model and what it can do
+    assert english == set()
     assert (form.value("vision"), current().settings.vision) == ("yes", "yes")
     assert dict(form.field("model_type").options)["对话"] == "chat"
 
@@ -118,7 +118,8 @@ def test_the_environment_that_overrides_the_saved_address_is_named(monkeypatch: 
     profiles.save("default", {"base_url": "http://saved:1"})
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     output = FormView(Panel(current())).note("base_url")
-    assert "http://127.0.0.1:1, from OLLAMA_HOST, overriding the saved http://saved:1" in output
+    assert "→ used http://127.0.0.1:1" in output
+    assert "from OLLAMA_HOST, overriding the saved http://saved:1" in output
     Widget.close_all()
 
 
@@ -199,6 +200,7 @@ def test_a_late_answer_for_an_earlier_pick_is_dropped(form: FormView, stand_in: 
 def test_a_server_that_is_gone_takes_its_remarks_with_it(form: FormView) -> None:
     """Nothing is known of what is not there."""
     form.type("base_url", "http://127.0.0.1:1")
-    until(lambda: "not known yet" in form.models_button)
+    until(lambda: "not known" in form.models_button)
+    assert "Nothing answers at http://127.0.0.1:1" in form.note("base_url")
     assert form.field("model").options == ()
     assert "auto: detected from the server" in form.note("vision")

@@ -1,0 +1,115 @@
+"""The form where a user clicks at once, where the window is narrow, and where it is shown again and again."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .conftest import Opening
+from .lab_notebook import Notebook
+from .lab_server import Lab
+from .the_form import button, field, fill, label, note
+
+ROUNDS = 12
+WIDTHS = (900, 700, 560)
+COUNT = "import ipywidgets\nprint('widgets:', len(ipywidgets.Widget.get_manager_state()['state']))"
+
+
+@pytest.fixture(scope="module")
+def notebook(shared: Opening) -> Notebook:
+    """Give the notebook of this module."""
+    return shared("%ollama_config", COUNT, "%ollama_config", "%ollama_config --sandbox")
+
+
+@pytest.fixture
+def saved(lab: Lab) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Give a function that reads the saved profile; it is gone in the end, as other notebooks would read it."""
+    path = lab.profiles / "default.toml"
+    yield lambda: tomllib.loads(path.read_text())["settings"]
+    path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def window(page: Page) -> Iterator[Callable[[int], None]]:
+    """Give a function that sets the width of the window, which is wide again in the end."""
+    before = page.viewport_size or {"width": 1200, "height": 900}
+    yield lambda width: page.set_viewport_size({"width": width, "height": before["height"]})
+    page.set_viewport_size(before)
+
+
+@pytest.mark.finding("C12")
+def test_what_is_typed_just_before_a_click_is_checked_and_saved(
+    notebook: Notebook, saved: Callable[[], dict[str, Any]], record_property: Callable[[str, object], None]
+) -> None:
+    """A number twice in the same field, a key, and Save with nothing between: every time."""
+    notebook.run(0)
+    notebook.run(1)
+    fill(notebook, "Model name", "sandbox-chat")
+    expect(note(notebook, "Model name")).to_contain_text("completion")
+    wrong = []
+    for number in range(1, ROUNDS + 1):
+        length, longest = field(notebook, label("context_length")), field(notebook, label("max_tokens"))
+        longest.fill(f"{number}")
+        for text in (f"{number + 5000}", f"{number + 4}k"):
+            length.fill(text)
+            length.press("Enter")
+        field(notebook, label("api_key")).fill(f"sk-{number}")
+        button(notebook, "Save").click()
+        expect(notebook.output(1).first).to_contain_text("key or password sent")
+        expect(notebook.output(1).first).to_contain_text("saved as")
+        found = saved()
+        if (found["context_length"], found["max_tokens"]) != (1024 * (number + 4), number):
+            wrong.append(f"round {number}: {found}")
+        fill(notebook, label("context_length"), "4k")  # which takes the report away
+        expect(notebook.output(1).first).not_to_contain_text("key or password sent")
+    record_property("figure", f"{ROUNDS} clicks, {len(wrong)} with a dropped value")
+    assert wrong == []
+
+
+@pytest.mark.finding("C13")
+def test_notes_and_errors_are_seen_in_a_narrow_window(
+    notebook: Notebook, window: Callable[[int], None], record_property: Callable[[str, object], None]
+) -> None:
+    """Beside the field where there is room, else below it, and never outside of the cell."""
+    notebook.run(0)
+    notebook.run(1)
+    fill(notebook, "Context length", "many")
+    beside = note(notebook, "Context length")
+    expect(beside).to_contain_text("A whole number of tokens is needed")
+    seen = {}
+    for width in WIDTHS:
+        window(width)
+        notebook.settle()
+        text, box, cell = beside.bounding_box(), field(notebook, "Context length").bounding_box(), notebook.cell(1).bounding_box()
+        assert text is not None
+        assert box is not None
+        assert cell is not None
+        assert text["x"] + text["width"] <= cell["x"] + cell["width"] + 1, width
+        assert text["width"] > 60, width
+        seen[width] = "below" if text["y"] >= box["y"] + box["height"] - 1 else "beside"
+    record_property("figure", ", ".join(f"{width}: {where}" for width, where in seen.items()))
+    assert seen[700] == seen[560] == "below"
+
+
+@pytest.mark.finding("E8")
+def test_one_form_is_live_and_the_earlier_ones_are_pictures(notebook: Notebook) -> None:
+    """However often it is shown, the kernel holds the widgets of one; the file holds what the others showed."""
+    notebook.run(0)
+    notebook.run(1)
+    notebook.run(2)
+    first = notebook.text(2)
+    expect(field(notebook, "Model name")).to_be_visible()
+    for _ in range(4):
+        notebook.run(3)
+        notebook.run(1)
+    notebook.run(3)
+    expect(notebook.output(1)).to_contain_text("A picture of the form as it was")
+    expect(notebook.output(1)).to_contain_text("Context length")
+    expect(notebook.cell(1).locator("input")).to_have_count(0)
+    expect(notebook.cell(3).get_by_label("Model name", exact=True)).to_be_visible()
+    notebook.run(2)
+    assert notebook.text(2) == first
