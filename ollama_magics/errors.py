@@ -14,8 +14,8 @@ from ollama_magics import messages
 #   ModelProblem        missing, of the wrong type, or unable to do what the cell asks
 #   PromptProblem       the prompt is empty, or names something that the notebook does not have
 #   RequestRefused      the server refused the request; .status
-#   AnswerCut           the answer ended early, or is not what was asked for; .partial holds what arrived
-#   FormatProblem       a type has no JSON schema, or a reply has no object
+#   AnswerCut           the answer ended early; .partial holds what arrived
+#   FormatProblem       a type has no JSON schema, or a reply is no such object; then .partial is the reply
 #   ToolProblem         a function that cannot be offered, or calls that cannot be run
 #   PromptTooLong       .tokens and .limit if the server reports them
 #   EmbeddingProblem    wrong count, size or value; .rows are the positions of the texts
@@ -151,7 +151,9 @@ class AnswerCut(OllamaMagicsError):
 
 
 class FormatProblem(OllamaMagicsError):
-    """A type has no JSON schema, or a reply has no object."""
+    """A type has no JSON schema, or a reply is no object of it; ``partial`` is the reply in the latter case, else None."""
+
+    partial: Any = None
 
 
 class ToolProblem(OllamaMagicsError):

@@ -11,8 +11,9 @@ from typing import Any
 from ollama_magics.conversation import records
 from ollama_magics.conversation.conversation import Conversation, Place, Stats, Turn
 from ollama_magics.conversation.history_window import Sender
+from ollama_magics.conversation.json_answer import SchemaMismatchError
 from ollama_magics.conversation.notes import Note
-from ollama_magics.conversation.schema import Schema, SchemaMismatchError
+from ollama_magics.conversation.schema import Schema
 from ollama_magics.conversation.thoughts import Split, ThoughtSplitter
 from ollama_magics.conversation.tools import Toolbox, ToolCall
 from ollama_magics.errors import AnswerCut, FormatProblem, ToolProblem
@@ -56,6 +57,7 @@ class Value:
         self.is_expected, self._has_rows = expected is not None, expected is not None and expected.is_list
         self._schema = expected
         self._rows, self._decoded = records.RowReader(), list[Any]()
+        self._mismatch: Any = None  # why a whole answer is no such object
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_schema", "_rows")}  # these decode
@@ -64,22 +66,28 @@ class Value:
         self.__init__(None)  # type: ignore[misc]
         vars(self).update(state)
 
-    def decode(self, text: str, done_reason: str, tokens: int) -> None:
-        """Decode the whole text, of so many tokens; raises AnswerCut where it is cut or does not fit the schema."""
+    def decode(self, answer: Round, done_reason: str, tokens: int) -> None:
+        """Decode the whole answer, of so many tokens; raises AnswerCut where it is cut."""
         if self._schema is None:
             return
         if done_reason == "length":
-            raise AnswerCut("object-cut", most=tokens, characters=len(text))
+            raise AnswerCut("object-cut", most=tokens, characters=len(answer.text))
         try:
-            self._decoded.append(self._schema.decode(text))
+            self._decoded.append(self._schema.decode(answer.text, answer.thinking))
         except SchemaMismatchError as error:
-            raise AnswerCut("object-invalid", reason=error) from None
+            self._mismatch = error.args[0]
 
     def get(self) -> Any:
         """Return the object; raises FormatProblem where there is none."""
+        self.require_match()
         if not self._decoded:
             raise FormatProblem("object-missing")
         return self._decoded[0]
+
+    def require_match(self) -> None:
+        """Raise FormatProblem if the answer is whole and is no such object."""
+        if self._mismatch is not None:
+            raise FormatProblem("object-invalid", reason=self._mismatch)
 
     def rows(self, text: str) -> list[dict[str, Any]]:
         """Return the rows that are complete in the text so far, if the object is a list of rows."""
@@ -287,7 +295,7 @@ class Exchange:
         return context.strict and bool(context.context_length) and used > context.context_length
 
     def stream(self) -> Iterator[Chunk]:
-        """Yield the chunks that have not come yet; raises AnswerCut where the answer is not whole."""
+        """Yield the chunks that have not come yet; raises AnswerCut or FormatProblem where the answer is not the whole object."""
         if self._chunks is None:
             self._chunks, self.asked_at = self.tool_loop.stream(), time.time()
             self._started = self._counted_until = time.monotonic()
@@ -338,11 +346,12 @@ class Exchange:
         self.stats, self._counted_until = self.stats + self.last_round, now
         if self._is_full or self.tool_loop.continues:
             return
-        self.value.decode(self.partial_text, self.done_reason, chunk.eval_count)
+        self.value.decode(self.tool_loop.now, self.done_reason, chunk.eval_count)
         with defer_interrupt():
             self.complete = True
             # an answer that ended inside its thoughts has no text that could be sent again
             self._keep(complete=bool(self.partial_text or self.tool_loop.now.calls) or self.done_reason != "length")
+        self.value.require_match()
 
     def _keep(self, *, complete: bool) -> None:
         context, request, text = self.context, self.request, self.partial_text

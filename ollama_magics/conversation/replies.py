@@ -10,6 +10,7 @@ from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.errors import (
     AnswerCut,
     ConnectionProblem,
+    FormatProblem,
     ModelProblem,
     OllamaMagicsError,
     PromptTooLong,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Errors after which the next model is asked; with any other one the prompt itself is wrong.
-_OF_ONE_MODEL = (ModelProblem, ConnectionProblem, RequestRefused, AnswerCut, PromptTooLong, ToolProblem)
+_OF_ONE_MODEL = (ModelProblem, ConnectionProblem, RequestRefused, AnswerCut, FormatProblem, PromptTooLong, ToolProblem)
 
 
 class Replies(ShownOnce, Sequence[Reply]):

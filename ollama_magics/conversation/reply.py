@@ -13,7 +13,7 @@ from ollama_magics.conversation import records
 from ollama_magics.conversation.conversation import Stats, message_dict
 from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round
 from ollama_magics.conversation.tools import ToolCall
-from ollama_magics.errors import AnswerCut, Interrupted, ToolProblem, in_language
+from ollama_magics.errors import AnswerCut, FormatProblem, Interrupted, ToolProblem, in_language
 from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView, answer_output
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
@@ -30,8 +30,8 @@ class Reply(ShownOnce):
     block closes the connection. Once the answer has ended, the reply is data: it can be pickled and copied, if its ``value``
     can. What is pickled holds the request with its pictures, but no client, key or function.
 
-    Raises AnswerCut (with the reply as ``.partial``) where the answer ends early or does not fit ``format``, Interrupted
-    where the user stops it, and ToolProblem where the functions that the model calls may not be run.
+    Raises AnswerCut where the answer ends early, FormatProblem where it does not fit ``format`` (both with the reply as
+    ``.partial``), Interrupted where the user stops it, and ToolProblem where the functions that the model calls may not be run.
 
     Example::
 
@@ -105,8 +105,8 @@ class Reply(ShownOnce):
     def value(self) -> Any:
         """The answer as an object of the type given as ``format``; sends the request if that has not happened yet.
 
-        Raises FormatProblem (``object-missing``) where there is none, and AnswerCut (``object-cut``, ``object-invalid``) at the
-        end of an answer that is no such object.
+        Raises FormatProblem where there is none (``object-missing``) and at the end of an answer that is no such object
+        (``object-invalid``), and AnswerCut where it was cut (``object-cut``).
         """
         _ = self.text
         with in_language(lambda: self._exchange.context.language):
@@ -190,7 +190,7 @@ class Reply(ShownOnce):
         except GeneratorExit:  # it may be read on
             raise
         except BaseException as error:
-            if isinstance(error, (AnswerCut, ToolProblem)):
+            if isinstance(error, (AnswerCut, FormatProblem, ToolProblem)):
                 error.partial = self
                 error.facts["characters"] = str(len(self._exchange.partial_text))
             self.__exit__(type(error), error, None)

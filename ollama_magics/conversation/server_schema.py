@@ -8,11 +8,39 @@ from typing import Any
 
 from ollama_magics.errors import FormatProblem
 
-# What a server's grammar enforces, refuses or ignores: tests/contract checks it against Ollama 0.24.0.
+# What the grammar of a server enforces, refuses or ignores: tests/contract checks it against Ollama 0.24.0.
 
-_TYPES = {"object", "array", "string", "integer", "number", "boolean", "null"}
-# `pattern` can crash the server's runner, and `not` is refused: both are checked in the answer. The others change no grammar.
-_LEFT_OUT = {"pattern", "not", "default", "examples"}
+_TYPES = ("object", "array", "string", "number", "boolean", "null")
+# Whatever else is in a schema is left out, and checked in the answer: `pattern` can crash the server's runner, `not` is refused,
+# the others change no grammar.
+_READ = {
+    "type",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "prefixItems",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "enum",
+    "const",
+}
+_READ |= {"$ref", "$defs", "definitions", "format", "title", "description", "multipleOf", "uniqueItems"}
+# Without a type or one of these, a part of a schema is refused if it is not empty, and stands for any object if it is.
+_SAY_WHAT = {"$ref", "anyOf", "oneOf", "allOf", "enum", "const", "properties", "items", "prefixItems"}
+# A length over 2000 crashes the runner; a few are kept for what the server adds. Larger numbers than these are refused, or make
+# the server compute without end.
+_LENGTHS = {
+    "minLength": 1996,
+    "maxLength": 1996,
+    "minItems": 1996,
+    "maxItems": 1996,
+    "minProperties": 1996,
+    "maxProperties": 1996,
+}
+_BOUNDS = _LENGTHS | dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), 2**53)
+_PAIRS = (("minLength", "maxLength"), ("minItems", "maxItems"))  # which the server crosses without end
 _DEFINITIONS = ("$defs", "definitions")
 _NAMED_SCHEMAS = {"properties", *_DEFINITIONS}
 _SCHEMA_LISTS = {"anyOf", "oneOf", "allOf", "prefixItems", "items"}
@@ -40,25 +68,37 @@ def inline_references(schema: Any) -> dict[str, Any]:
 
 def _adapt(node: Any, place: str, root: dict[str, Any]) -> dict[str, Any]:
     if node is True:
-        return {}
+        node = {}
     if not isinstance(node, dict):
         raise unsupported(place, node)
     node = _unwrap_all_of(node)
     types = node.get("type", "null")
     for name in types if isinstance(types, list) else [types]:
-        if not isinstance(name, str) or name not in _TYPES:
+        if not isinstance(name, str) or name not in {*_TYPES, "integer"}:
             raise unsupported(f"{place}.type", types)
     if "$ref" in node:
         _resolve(node["$ref"], root, place)
-    return dict(_adapted_members(node, place, root))
+    for least, most in _PAIRS:
+        if _is_bound(node.get(least), 2**53) and _is_bound(node.get(most), 2**53) and node[least] > node[most]:
+            raise unsupported(place, {least: node[least], most: node[most]})
+    adapted = dict(_adapted_members(node, place, root))
+    return adapted if "type" in adapted or _SAY_WHAT & adapted.keys() else {**adapted, "type": list(_TYPES)}
+
+
+def _is_bound(value: Any, most: int) -> bool:
+    """Return whether a bound is a whole number that the server can take."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= most and value == int(value)
 
 
 def _adapted_members(node: dict[str, Any], place: str, root: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in node.items():
         inner_place = f"{place}.{key}"
-        if key in _LEFT_OUT or (key == "items" and value is False and "prefixItems" in node):
+        if key in _BOUNDS:
+            if _is_bound(value, _BOUNDS[key]):
+                yield key, value
+        elif key not in _READ or (key == "items" and value is False and "prefixItems" in node):
             continue  # a tuple also has minItems and maxItems
-        if key in _NAMED_SCHEMAS and isinstance(value, dict):
+        elif key in _NAMED_SCHEMAS and isinstance(value, dict):
             yield key, {name: _adapt(inner, f"{inner_place}.{name}", root) for name, inner in value.items()}
         elif key in _SCHEMA_LISTS and isinstance(value, list):
             yield key, [_adapt(inner, f"{inner_place}[{index}]", root) for index, inner in enumerate(value)]

@@ -9,7 +9,7 @@ from typing import Any, Union
 
 import msgspec
 
-from ollama_magics.conversation.schema import make_schema
+from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.server_schema import inline_references
 from ollama_magics.errors import FormatProblem, ToolProblem
 from ollama_magics.messages import Phrase
@@ -26,15 +26,12 @@ class Tool:
     name: str
     function: Callable[..., Any]
     definition: dict[str, Any]
-    _fields: type[msgspec.Struct]
+    _arguments: Schema
 
     def convert(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a call as values of the types in the signature; raises msgspec.ValidationError."""
-        try:
-            found = msgspec.convert(arguments, self._fields)
-        except msgspec.ValidationError:  # "2" becomes a number only where the hint takes no text
-            found = msgspec.convert(arguments, self._fields, strict=False)
-        values = {name: getattr(found, name) for name in self._fields.__struct_fields__}
+        """Return the arguments of a call as values of the types in the signature; raises SchemaMismatchError."""
+        found = self._arguments.convert(arguments)
+        values = {name: getattr(found, name) for name in found.__struct_fields__}
         return {name: value for name, value in values.items() if value is not msgspec.UNSET}
 
 
@@ -77,7 +74,8 @@ def _make_tool(function: Any) -> Tool:
     members = [_struct_field(function, parameter) for parameter in signature.parameters.values()]
     fields = msgspec.defstruct(name, members, kw_only=True, forbid_unknown_fields=True)
     try:
-        inlined = inline_references(make_schema(fields).format)
+        schema = make_schema(fields, strict=False)  # small models write "2"
+        inlined = inline_references(schema.format)
     except FormatProblem as error:
         raise _unsupported(function, Phrase("tool_types", what=error.what, seen=error.how_we_know)) from None
 
@@ -88,7 +86,7 @@ def _make_tool(function: Any) -> Tool:
         properties[key] = {**properties[key], "description": described[key]}
     parameters = {"type": "object", "properties": properties, "required": inlined.get("required", [])}
     definition = {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
-    return Tool(name, function, definition, fields)
+    return Tool(name, function, definition, schema)
 
 
 def parse_docstring(docstring: str) -> tuple[str, dict[str, str]]:

@@ -19,6 +19,9 @@ from ollama_magics.fake_server.requests import Message
 from ollama_magics.fake_server.responses import ApiError
 
 _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
+_SAY_WHAT = ("type", "properties", "items", "prefixItems")
+_LENGTHS = ("minLength", "maxLength", "minItems", "maxItems")
+_MOST_REPEATED = 2000  # more of them crash the runner
 _COMBINING = ("const", "enum", "$ref", "anyOf", "oneOf", "allOf")
 _NULL = {"type": "null"}
 _DEEPEST = 6
@@ -48,8 +51,10 @@ class _InstanceBuilder:
         self._numbers = chain(numbers, count(1))
 
     def value(self, schema: Any, depth: int) -> Any:
-        if not isinstance(schema, dict) or ("not" in schema and not schema.keys() & {"type", "properties", *_COMBINING}):
+        if not isinstance(schema, dict) or (schema and not schema.keys() & {*_SAY_WHAT, *_COMBINING}):
             raise responses.bad_schema()
+        if any(schema.get(bound, 0) > _MOST_REPEATED for bound in _LENGTHS):
+            raise responses.runner_stopped()
         keyword = next((keyword for keyword in _COMBINING if keyword in schema), None)
         if keyword is None:
             return self._typed(schema, depth)
@@ -81,7 +86,7 @@ class _InstanceBuilder:
         return self.value(target, depth + 1 if target is not self._root else depth)
 
     def _typed(self, schema: dict[str, Any], depth: int) -> Any:
-        name = schema.get("type", "object" if "properties" in schema or not depth else "string")
+        name = schema.get("type", "array" if schema.keys() & {"items", "prefixItems"} else "object")
         names = name if isinstance(name, list) and name else [name]
         if not all(isinstance(one, str) and one in _TYPES for one in names):
             raise responses.bad_schema()
@@ -121,6 +126,8 @@ class _InstanceBuilder:
         return first + [self.value(items, depth + 1) for _ in range(length - len(first))]
 
     def _integer(self, schema: dict[str, Any]) -> int:
+        if any(isinstance(bound, float) and abs(bound) >= 2**63 for bound in schema.values()):
+            raise responses.bad_schema()
         least = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
         most = schema.get("maximum", schema.get("exclusiveMaximum", inf) - 1)
         return int(min(max(next(self._numbers), least), most))

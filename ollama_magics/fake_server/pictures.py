@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 
+from ollama_magics.fake_server import responses
 from ollama_magics.fake_server.responses import ApiError
 
 COLOURS = {
@@ -74,8 +75,7 @@ def _describe(data: bytes) -> str:
     try:
         picture = Image.open(io.BytesIO(data), formats=READABLE).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        stopped = "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
-        raise ApiError(f"{stopped}check ollama server logs for details", 500) from None
+        raise responses.runner_stopped() from None
 
     # count the nearest colours of some pixels, seen on a white background
     raw = picture.resize(_SAMPLE, resample=0).tobytes()  # 0: the nearest pixel, so that no colour is mixed

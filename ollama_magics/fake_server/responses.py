@@ -85,6 +85,12 @@ def bad_schema() -> ApiError:
     return ApiError("invalid JSON schema in format", 500)
 
 
+def runner_stopped() -> ApiError:
+    """Return the error for what crashes the runner of a model."""
+    reason = "this may be due to resource limitations or an internal error, check ollama server logs for details"
+    return ApiError(f"model runner has unexpectedly stopped, {reason}", 500)
+
+
 def too_long() -> ApiError:
     """Return the error for a prompt or text over the context length, if ``truncate`` is false."""
     return ApiError("the input length exceeds the context length")

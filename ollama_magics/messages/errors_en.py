@@ -585,11 +585,6 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "A class that refers to itself, or to another class in quotes, is looked up at the top level of the notebook.",
         "define {name} in a cell, not inside a function, and run that cell first",
     ),
-    "format-class-twice": (
-        "{kind} contains two different classes of the same name.",
-        "Running a cell again creates its classes anew; other classes still refer to the old ones.",
-        "run all cells that define these classes again, from the top",
-    ),
     "format-invalid": (
         "{kind} is not a format.",
         "-f takes the word json, or an expression that gives a type or a dict.",
@@ -609,6 +604,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "The answer does not match the format.",
         "{reason}",
         "the text is in _ollama.text; run the cell again, describe the format in the prompt, or use a larger model",
+    ),
+    "pydantic-missing": (
+        "{kind} needs pydantic, which is not installed.",
+        "There are constraints of pydantic or annotated-types in it, which only pydantic checks.",
+        "%pip install pydantic",
     ),
     "pandas-missing": (
         "A DataFrame needs pandas, which is not installed.",

@@ -585,11 +585,6 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "引用自身或用引号引用其他类时，会在笔记本的顶层查找。",
         "在单元格中（而不是函数内）定义 {name}，并先运行该单元格",
     ),
-    "format-class-twice": (
-        "{kind} 中有两个不同的同名类。",
-        "重新运行单元格会重新创建其中的类，而其他类仍引用旧的类。",
-        "从头重新运行所有定义这些类的单元格",
-    ),
     "format-invalid": (
         "{kind} 不是有效的格式。",
         "-f 接受单词 json，或结果为类型或 dict 的表达式。",
@@ -609,6 +604,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "回答不符合所要求的格式。",
         "{reason}",
         "文本在 _ollama.text 中；请重新运行，在提示词中说明格式，或换用更大的模型",
+    ),
+    "pydantic-missing": (
+        "{kind} 需要 pydantic，但未安装。",
+        "其中含有 pydantic 或 annotated-types 的约束，只有 pydantic 能检查。",
+        "%pip install pydantic",
     ),
     "pandas-missing": (
         "生成 DataFrame 需要 pandas，但尚未安装。",

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ollama_magics.conversation.json_answer import SchemaMismatchError
 from ollama_magics.conversation.records import plain_value
-from ollama_magics.conversation.schema import Schema, SchemaMismatchError
+from ollama_magics.conversation.schema import Schema
 from ollama_magics.errors import AnswerCut, FormatProblem
 from ollama_magics.server.wire import ChatRequest, GenerateRequest
 
@@ -105,13 +106,16 @@ class FieldsFormat(OneRequest):
             self.columns = {"reply": _column_type(root, root)}
 
     def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
-        """Return the value of each field, None for one that is left out; raises AnswerCut where the answer is of another type."""
+        """Return the value of each field, None for one that is left out.
+
+        Raises FormatProblem where the answer is of another type, and AnswerCut where it was cut.
+        """
         if answer.done_reason == "length":
             raise AnswerCut("object-cut", most=answer.tokens, characters=len(answer.text))
         try:
             value = plain_value(self._schema.decode(answer.text))
         except SchemaMismatchError as error:
-            raise AnswerCut("object-invalid", reason=error) from None
+            raise FormatProblem("object-invalid", reason=error.args[0]) from None
         if not self._has_fields:
             return {"reply": value}
         return {name: value.get(name) for name in self.columns}

@@ -63,11 +63,13 @@ def test_public_names_of_modules_are_used_twice() -> None:
 
 
 def test_names_say_something() -> None:
-    """No module, class or function is called after nothing in particular."""
+    """No module, class or function is called after nothing in particular, but for the methods that other libraries call."""
     offenders = []
     for path, text in MODULES.items():
         defined = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-        offenders += [f"{path}: {name}" for name in [path.stem, *defined] if VAGUE.search(name.lower())]
+        offenders += [
+            f"{path}: {name}" for name in [path.stem, *defined] if VAGUE.search(name.lower()) and not name.startswith("__")
+        ]
     assert not offenders, "\n".join(offenders)
 
 

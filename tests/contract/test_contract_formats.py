@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from tests.contract.conftest import Server
 
 SHORT = {"num_ctx": 512, "temperature": 0, "num_predict": 4}
+ANYTHING: dict[str, Any] = {"type": ["object", "array", "string", "number", "boolean", "null"]}
 REF: dict[str, Any] = {"$defs": {"A": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}}}
 TAKEN: dict[str, dict[str, Any]] = {
-    "empty": {},
+    "anything": ANYTHING,
     "a number": {"type": "integer"},
     "null": {"type": "null"},
     "two types": {"type": ["integer", "null"]},
     "a constant": {"const": "a"},
     "a list": {"type": "array", "items": {"type": "integer"}},
-    "a list of anything": {"type": "array", "items": {}},
+    "a list of anything": {"type": "array", "items": ANYTHING},
     "a tuple": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}], "minItems": 2, "maxItems": 2},
     "a reference inside": {"type": "array", "items": {"$ref": "#/$defs/A"}, **REF},
     "a reference with words": {"type": "object", "properties": {"x": {"$ref": "#/$defs/A", "description": "y"}}, **REF},
@@ -36,6 +37,11 @@ REFUSED: dict[str, dict[str, Any]] = {
     "a property that is true": {"type": "object", "properties": {"a": True}},
     "a reference to nothing": {"type": "object", "properties": {"a": {"$ref": "#/$defs/B"}}},
     "only a not": {"not": {"type": "string"}},
+    "only a title": {"title": "A"},
+    "a property with only a title": {"type": "object", "properties": {"a": {"title": "A"}}},
+    "only a bound": {"minimum": 3},
+    "only a condition": {"if": {"minimum": 3}, "then": {"multipleOf": 5}},
+    "a bound with an exponent": {"type": "integer", "minimum": 1e20},
 }
 
 
@@ -56,6 +62,25 @@ def test_a_schema_that_is_refused(server: Server, schema: dict[str, Any]) -> Non
     except FormatProblem:
         return
     assert server.chat(format=sent, options=SHORT).status_code == 200
+
+
+@pytest.mark.finding("A5")
+def test_an_empty_schema_stands_for_an_object(server: Server) -> None:
+    """So that a field of any type would always be an object; a list of all types stands for anything."""
+    within = {"type": "array", "minItems": 1, "maxItems": 1}
+    assert server.chat(format=within | {"items": {}}, options=SHORT).json()["message"]["content"].lstrip("[ ").startswith("{")
+    assert adapt_to_server(within | {"items": {}}) == within | {"items": ANYTHING}
+
+
+@pytest.mark.finding("A5")
+@pytest.mark.parametrize("bound", ["minLength", "maxLength", "minItems", "maxItems"])
+def test_a_length_over_2000_ends_the_runner(server: Server, bound: str) -> None:
+    """It is back for the next request; what we send is taken."""
+    kind = {"type": "string"} if bound.endswith("Length") else {"type": "array", "items": {"type": "integer"}}
+    schema: dict[str, Any] = {"anyOf": [{**kind, bound: 2083}, {"type": "null"}]}
+    answer = server.chat(format=schema, options=SHORT)
+    assert (answer.status_code, "runner has unexpectedly stopped" in answer.json()["error"]) == (500, True)
+    assert server.chat(format=adapt_to_server(schema), options=SHORT).status_code == 200
 
 
 def test_a_completion_takes_a_schema_too(server: Server) -> None:

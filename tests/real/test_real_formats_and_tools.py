@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import httpx
 import pytest
 
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.schema import make_schema
 from ollama_magics.errors import AnswerCut, FormatProblem, ModelProblem, ToolProblem
 from ollama_magics.session.session import Session, current
+from tests.conversation.schema.type_cases import CASES, HOLDERS
 
 PARROT = "Hello there . I am a tiny model .."
 
@@ -97,3 +101,18 @@ def test_an_answer_of_a_type_is_a_value_of_it() -> None:
     """The grammar makes even this model say yes or no."""
     assert om.chat("Hi", model="parrot", format=Literal["Hello"]).value == "Hello"
     assert om.chat("Hi", model="parrot", format=None).text.strip() == PARROT
+
+
+@pytest.mark.finding("A5")
+def test_no_schema_ends_the_runner(real_url: str, record_property: Any) -> None:
+    """Of every type that we know, as msgspec and pydantic write it: an answer or a refusal, and the runner lives."""
+    request = {"model": "parrot", "messages": [{"role": "user", "content": "Hi"}], "stream": False}
+    request["options"] = {"num_ctx": 512, "num_predict": 4}
+    answers = {}
+    with httpx.Client(base_url=real_url, trust_env=False, timeout=60) as http:
+        for place, name in itertools.product(("dataclass", "BaseModel"), CASES):
+            if place not in CASES[name].without:
+                schema = make_schema(HOLDERS[place](CASES[name].kind)).format
+                answers[place, name] = http.post("/api/chat", json={**request, "format": schema}).status_code
+    assert {key: status for key, status in answers.items() if status not in (200, 400)} == {}
+    record_property("figure", f"{len(answers)} schemas sent to a real server")

@@ -44,20 +44,43 @@ def test_the_value_is_an_object_of_the_type() -> None:
     assert reply.frame.to_dict("list") == {"name": ["Ada", "<b>Bob"], "age": [36, 41]}
 
 
-@pytest.mark.parametrize(
-    ("text", "reason", "code"),
-    [(TWO, "length", "object-cut"), (TWO[:-1], "stop", "object-invalid"), ("[1]", "stop", "object-invalid")],
-)
-def test_what_is_no_whole_value_is_an_error_that_keeps_the_text(text: str, reason: str, code: str) -> None:
+def test_an_object_that_is_cut_is_an_error_that_keeps_the_text() -> None:
     """Never half an object; the turn is kept as cut."""
     memory = Conversation()
-    reply = reply_of(text, reason=reason, conversation=memory)
+    reply = reply_of(TWO, reason="length", conversation=memory)
     with pytest.raises(AnswerCut) as caught:
         _ = reply.value
-    assert (caught.value.code, caught.value.partial) == (code, reply)
-    assert (exchange_of(reply).partial_text, reply.complete) == (text, False)
+    assert (caught.value.code, caught.value.partial) == ("object-cut", reply)
+    assert (exchange_of(reply).partial_text, reply.complete) == (TWO, False)
     assert [turn.complete for turn in memory.turns] == [False]
     with pytest.raises(FormatProblem, match="object-missing"):
+        _ = reply.value
+
+
+@pytest.mark.finding("B6")
+@pytest.mark.parametrize("text", [TWO[:-1], "[1]", "I cannot do that."])
+def test_a_whole_answer_that_is_no_such_object_is_not_called_cut(text: str) -> None:
+    """The error keeps the reply, and comes again with each look at the value; the turn is whole."""
+    memory = Conversation()
+    reply = reply_of(text, conversation=memory)
+    for _ in range(2):
+        with pytest.raises(FormatProblem, match="object-invalid") as caught:
+            _ = reply.value
+    assert (reply.text, reply.complete) == (text, True)
+    assert [turn.complete for turn in memory.turns] == [True]
+    with pytest.raises(FormatProblem) as caught:
+        list(reply_of(text))
+    assert caught.value.partial.text == text
+
+
+@pytest.mark.finding("B6")
+def test_an_object_in_the_thoughts_is_said_to_be_there() -> None:
+    """A model that thinks may forget to repeat it."""
+    thoughts = chunk(faults.chunk(message={"role": "assistant", "content": "", "thinking": TWO}))
+    end = chunk(faults.chunk(done=True, done_reason="stop"))
+    context = ReplyContext(schema=schema.make_schema(list[Person]))
+    reply = Reply(ChatRequest(model="m", messages=(Message("user", "Hi"),)), lambda _: iter([thoughts, end]), context)
+    with pytest.raises(FormatProblem, match="in the thoughts"):
         _ = reply.value
 
 
@@ -98,7 +121,7 @@ def test_a_single_object_is_shown_as_json_in_lines() -> None:
 def test_an_invalid_answer_is_shown_as_it_came() -> None:
     """As code, not as Markdown."""
     reply = reply_of("**no** json", Person)
-    with pytest.raises(AnswerCut):
+    with pytest.raises(FormatProblem):
         _ = reply.text
     page = answer_output(answer_view(reply))[0]["text/html"]
     assert "**no** json" in re.sub("<[^>]*>", "", page)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ollama_magics.conversation import schema
+from ollama_magics.conversation.json_answer import SchemaMismatchError
 
 PERSON = {
     "type": "object",
@@ -58,7 +59,7 @@ def test_a_reference_to_another_address_is_not_followed() -> None:
         listening.settimeout(0.2)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/schema"
         made = schema.make_schema({"not": {"$ref": url}})
-        with pytest.raises(schema.SchemaMismatchError, match="Unresolvable"):
+        with pytest.raises(SchemaMismatchError, match="Unresolvable"):
             made.decode("5")
         with pytest.raises(TimeoutError):
             listening.accept()
