@@ -252,7 +252,7 @@ class _Check:
         if limit and requested > limit:
             self.notes.append(ModelProblem("context-above-maximum", model=self.model, asked=requested, limit=limit))
         loaded = self.loaded_context()
-        if loaded and loaded != min(requested, limit or requested):
+        if loaded and loaded != card.loaded_context(requested):
             self.notes.append(ModelProblem("context-reload", model=self.model, asked=requested, loaded=loaded))
 
     def loaded_context(self) -> int:

@@ -335,6 +335,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "It said: {said}",
         "%ollama_check",
     ),
+    "option-refused": (
+        "The server does not take the option {option}.",
+        "It said: {said}",
+        "%%ollama   (without -O {option})",
+    ),
+    "schema-refused": (
+        "The server cannot use the schema of this answer.",
+        "It said: {said}",
+        "%%ollama -f json   (any object, without a schema)",
+    ),
     "answer-unreadable": (
         "The server's answer could not be read.",
         "{reason}",

@@ -335,6 +335,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "服务器返回：{said}",
         "%ollama_check",
     ),
+    "option-refused": (
+        "服务器不接受选项 {option}。",
+        "服务器返回：{said}",
+        "%%ollama   （去掉 -O {option}）",
+    ),
+    "schema-refused": (
+        "服务器无法使用该回答的 schema。",
+        "服务器返回：{said}",
+        "%%ollama -f json   （任意对象，不带 schema）",
+    ),
     "answer-unreadable": (
         "无法解析服务器的回答。",
         "{reason}",

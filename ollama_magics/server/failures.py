@@ -104,6 +104,8 @@ _SHORTEST_REDACTED = 4  # characters; to replace shorter secrets would garble th
 _LONGEST_QUOTE = 300
 _CANNOT = re.compile(r"does not support (\w+)|(multimodal|image input is not supported)|not support (embeddings)", re.IGNORECASE)
 _RUNNER_FAILURES = {FailureKind.UNAVAILABLE, FailureKind.CRASHED, FailureKind.OUT_OF_MEMORY, FailureKind.LOAD_FAILED}
+_OPTION = re.compile(r'^(\w+) is no longer supported|^option "(\w+)" must be')
+_SCHEMA = re.compile(r"invalid JSON schema in format|JSON schema conversion failed")
 EXTRAS = ("vision", "tools", "thinking", "insert")  # what a model may do besides what it is for
 _TLS_WANTED = re.compile(r"HTTP request (was sent )?to (an )?HTTPS (server|port)", re.IGNORECASE)
 _ABILITIES = {"generate": "completion", "chat": "chat", "multimodal": "vision", "embeddings": "embedding"}
@@ -156,6 +158,7 @@ class Refusal:
             or _access_denied(self)
             or _model_error(self)
             or _busy_or_broken(self)
+            or _input_error(self)
             or _not_ollama(self)
             or RequestRefused("request-refused", status=self.status, said=self.said)
         )
@@ -230,6 +233,14 @@ def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
         return RequestRefused("model-needs-newer-server", status=412, model=refusal.model, said=refusal.said)
     if refusal.is_ollamas and kind in _RUNNER_FAILURES:
         return RequestRefused("model-failed", status=refusal.status, model=refusal.model, said=refusal.said)
+    return None
+
+
+def _input_error(refusal: Refusal) -> OllamaMagicsError | None:
+    if refusal.is_ollamas and (match := _OPTION.search(refusal.said)):
+        return RequestRefused("option-refused", status=refusal.status, option=match[1] or match[2], said=refusal.said)
+    if refusal.is_ollamas and _SCHEMA.search(refusal.said):
+        return RequestRefused("schema-refused", status=refusal.status, said=refusal.said)
     return None
 
 

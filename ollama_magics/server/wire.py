@@ -144,6 +144,10 @@ class LoadedModel(msgspec.Struct, frozen=True):
     context_length: _Count = 0
 
 
+_LEAST_CONTEXT, _LEAST_VISION_CONTEXT = 4, 2048  # tokens that a server gives to a model, and to one that sees
+_PADS_CONTEXT, _CONTEXT_STEP = (0, 30), 256  # since this version llama-server computes, which rounds up
+
+
 class ModelCard(msgspec.Struct, frozen=True):
     """The answer of /api/show about one model."""
 
@@ -186,6 +190,18 @@ class ModelCard(msgspec.Struct, frozen=True):
             with suppress(ValueError):
                 found[name] = float(value)
         return found
+
+    def loaded_context(self, requested: int) -> int:
+        """Return the context length that the model gets for ``num_ctx``, in tokens, as /api/ps shows it."""
+        least = _LEAST_VISION_CONTEXT if self.can("vision") else _LEAST_CONTEXT
+        context = max(requested, least)
+        return min(context, self.context_length or context)
+
+    def usable_context(self, requested: int, server_version: str) -> int:
+        """Return the context length that an answer can use, in tokens: that with which the model is loaded, or a bit more."""
+        loaded = self.loaded_context(requested)
+        padded = version_number(server_version) >= _PADS_CONTEXT
+        return -(-loaded // _CONTEXT_STEP) * _CONTEXT_STEP if padded else loaded
 
     def can(self, ability: str) -> bool:
         """Whether the card lists the ability (completion, vision, embedding, tools, thinking); old servers list none."""

@@ -290,7 +290,7 @@ def able_model(session: RequestContext, prompt: Prompt, *, sees: bool) -> str:
 def _reply_context(session: RequestContext, prompt: Prompt, requested: int, model: str, spec: ResponseSpec) -> ReplyContext:
     """Return what the reply knows before the earlier turns are chosen; ``requested`` is the context length that is sent."""
     card = session.installed.card(model)
-    context_length = min(requested, card.context_length or requested)
+    context_length = card.usable_context(requested, session.installed.server_version)
     unconstrained = (Note(Phrase("logprobs_unconstrained"), loses=False),) if spec.schema and prompt.logprobs is not None else ()
     clamped = (Note(Phrase("over_maximum", count=context_length), loses=False),) if requested > context_length else ()
     pictures = (note for picture in prompt.images for note in picture.notes)

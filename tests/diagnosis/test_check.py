@@ -288,3 +288,27 @@ def test_a_report_is_true_only_if_every_stage_passed() -> None:
     assert CheckReport((*passed, Stage("load", "not run")))
     assert not CheckReport((*passed, Stage("load", "running")))
     assert not CheckReport((*passed[:-1], Stage("abilities", "failed")))
+
+
+@pytest.mark.finding("F6")
+@pytest.mark.parametrize(
+    ("abilities", "asked", "loaded", "reloads"),
+    [
+        (CAPABLE, 512, 2048, False),
+        (CAPABLE, 512, 4096, True),
+        (CAPABLE, 3000, 3000, False),
+        (CAPABLE, 9000, 8192, False),
+        (["completion"], 512, 2048, True),
+        (["completion"], 1, 4, False),
+        (["completion"], 9000, 8192, False),
+    ],
+)
+def test_another_context_is_one_that_the_server_would_not_give(
+    abilities: list[str], asked: int, loaded: int, *, reloads: bool
+) -> None:
+    """A model that sees gets at least 2048 tokens, each at least 4, and none more than it has: that loads nothing anew."""
+    info = {"general.architecture": "x", "x.context_length": 8192}
+    show = whole({"capabilities": abilities, "model_info": info})
+    ps = whole({"models": [{"name": "m:latest", "size": 100, "context_length": loaded}]})
+    report = found_on(fine(show=show, ps=ps), model="m", context_length=asked)
+    assert ("context-reload" in [note.code for note in report.notes]) is reloads

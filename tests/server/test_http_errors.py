@@ -56,8 +56,20 @@ SAID: list[tuple[int, str, type[OllamaMagicsError], str]] = [
         "request-refused",
     ),
     (500, 'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object', RequestRefused, "request-refused"),
-    (500, "invalid JSON schema in format", RequestRefused, "request-refused"),
-    (500, 'option "num_ctx" must be of type integer', RequestRefused, "request-refused"),
+    (500, "invalid JSON schema in format", RequestRefused, "schema-refused"),
+    (
+        400,
+        relayed(
+            400,
+            "Field 'json_schema': \"json_schema\": JSON schema conversion failed:\nJSON schema error at #: unrecognized type x",
+        ),
+        RequestRefused,
+        "schema-refused",
+    ),
+    (500, 'option "num_ctx" must be of type integer', RequestRefused, "option-refused"),
+    (400, "typical_p is no longer supported", RequestRefused, "option-refused"),
+    (400, "think must be a boolean or string", RequestRefused, "request-refused"),
+    (400, "LoRA adapters are no longer supported", RequestRefused, "request-refused"),
     (400, 'time: missing unit in duration "-1"', RequestRefused, "request-refused"),
     (400, "invalid input type", RequestRefused, "request-refused"),
     (400, "illegal base64 data at input byte 4", RequestRefused, "request-refused"),
@@ -79,6 +91,7 @@ SAID: list[tuple[int, str, type[OllamaMagicsError], str]] = [
 ]
 
 
+@pytest.mark.finding("F4", "F7")
 @pytest.mark.parametrize(("status", "said", "kind", "code"), SAID, ids=[said[:50] for _, said, _, _ in SAID])
 def test_each_error_of_a_server_becomes_the_one_that_helps(
     status: int, said: str, kind: type[OllamaMagicsError], code: str

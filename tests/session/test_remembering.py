@@ -228,10 +228,10 @@ def test_a_strict_prompt_that_the_server_refuses_is_not_shortened(session: Sessi
 
 def test_a_strict_answer_that_fills_the_context_is_refused_with_its_text(open_session: Open) -> None:
     """The server was told not to forget, so it stopped; the turn stays as a cut one."""
-    full = said("and on and on", done_reason="length", prompt_eval_count=7, eval_count=58)
+    full = said("and on and on", done_reason="length", prompt_eval_count=7, eval_count=2042)
     with FaultServer(*answering(full)) as server:
         session = open_session(base_url=server.url, model="m")
-        reply = session.ask(Prompt("Hi", strict=True, overrides={"context_length": 64}))
+        reply = session.ask(Prompt("Hi", strict=True, overrides={"context_length": 2048}))
         with pytest.raises(AnswerCut) as caught:
             _ = reply.text
         assert (caught.value.code, caught.value.partial) == ("context-full", reply)

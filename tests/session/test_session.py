@@ -296,7 +296,7 @@ def test_rows_are_looked_at_before_the_server(session: Session, stand_in: FakeSe
     assert stand_in.requests == []
 
 
-@pytest.mark.parametrize("batch", [0, -1, "many", None, 1.5])
+@pytest.mark.parametrize("batch", [0, -1, "many", 1.5])
 def test_a_batch_without_size_is_refused(session: Session, batch: Any) -> None:
     """It would never end."""
     assert isinstance(failure(lambda: session.embed(["a"], batch=batch)), SettingError)
