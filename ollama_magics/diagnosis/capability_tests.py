@@ -18,7 +18,8 @@ from ollama_magics.messages import Phrase, phrase, strip_controls
 from ollama_magics.server.background import BackgroundCall
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import FailureKind, failure_kind, quote
-from ollama_magics.server.wire import ChatRequest, Chunk, EmbedRequest, LoadedModel, Message, ModelCard, embeddings, full_name
+from ollama_magics.server.model_card import LoadedModel, ModelCard, full_name
+from ollama_magics.server.wire import ChatRequest, Chunk, EmbedRequest, Message, embeddings
 
 _POLL_SECONDS = 0.5  # between two reports of progress
 _LONG_LOAD_SECONDS = 10.0  # after which a note says that a long load is no error

@@ -19,10 +19,10 @@ from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, Oll
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.identity import identified, identify
+from ollama_magics.server.model_card import ModelCard, full_name
 from ollama_magics.server.models import SUGGESTIONS, InstalledModels
 from ollama_magics.server.transport import proxy_for
 from ollama_magics.server.transport_errors import of_socket
-from ollama_magics.server.wire import ModelCard, full_name
 
 # The stages before the load end within 10 s, whatever a server does. After _LAST_REQUEST_SECONDS no request is begun; those
 # under way end within 2 s (a connection, a handshake); the search for an explanation has the rest.

@@ -18,6 +18,7 @@ from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
 from ollama_magics.server.failures import Refusal, error_object, quote, redact
+from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name
 from ollama_magics.server.sockets import Resolve, SlicedBackend
 from ollama_magics.server.transport import (
     SYSTEM_CONNECTION,
@@ -168,24 +169,24 @@ class Client:
         """Return the version of the server, such as ``0.24.0``; raises ConnectionProblem where it is not Ollama."""
         return self._metadata("GET", "/api/version", wire.version)
 
-    def installed(self) -> list[wire.InstalledModel]:
+    def installed(self) -> list[InstalledModel]:
         """Return the models on the server, newest first; from then on requests use the names that the server lists."""
         models = self._metadata("GET", "/api/tags", wire.installed)
         for model in models:
-            self._names.setdefault(wire.full_name(model.name), model.request_name)
-            self._names[wire.full_name(model.request_name)] = model.request_name
+            self._names.setdefault(full_name(model.name), model.request_name)
+            self._names[full_name(model.request_name)] = model.request_name
         return models
 
     def digest(self, model: str) -> str:
         """Return the digest of an installed model as it is now, or an empty text where the server does not list it."""
-        name = wire.full_name(model)
+        name = full_name(model)
         return next((found.digest for found in self.installed() if name in found.full_names), "")
 
-    def loaded(self) -> list[wire.LoadedModel]:
+    def loaded(self) -> list[LoadedModel]:
         """Return the models that are in the server's memory."""
         return self._metadata("GET", "/api/ps", wire.loaded)
 
-    def card(self, model: str) -> wire.ModelCard:
+    def card(self, model: str) -> ModelCard:
         """Return what the server knows about a model; raises ModelProblem where it is not installed."""
         return self._metadata("POST", "/api/show", wire.card, {"model": model})
 
@@ -251,7 +252,7 @@ class Client:
     @contextmanager
     def _sent(self, method: str, path: str, request: Any, first: float) -> Iterator[httpx.Response]:
         model = str(request.get("model", "") if isinstance(request, dict) else getattr(request, "model", ""))
-        if listed := self._names.get(wire.full_name(model)):
+        if listed := self._names.get(full_name(model)):
             request = wire.with_model(request, listed)
         content = None if request is None else wire.encode(request)
         if self._http.is_closed:

@@ -12,6 +12,7 @@ from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client, Page
+from ollama_magics.server.model_card import version_number
 
 # Many programs answer at some of Ollama's paths: a web interface, other servers of models, gateways, login pages. Nothing is
 # said about the version, the models or the errors of a server before it is known to be Ollama.
@@ -137,7 +138,7 @@ def require_ollama(client: Client) -> str:
         if program is OLLAMA:  # only the version is forbidden
             return ""
         raise identified(error, program, client) from None
-    if wire.version_number(version) >= wire.OLDEST_SERVER:
+    if version_number(version) >= wire.OLDEST_SERVER:
         return version
     too_old = RequestRefused("server-too-old", status=200, version=version, host=client.address.host)
     raise identified(too_old, identify(client), client)

@@ -18,7 +18,7 @@ from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import EXTRAS, quote
 from ollama_magics.server.identity import require_ollama
-from ollama_magics.server.wire import InstalledModel, LoadedModel, ModelCard, full_name, version_number
+from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name, version_number
 
 SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
 _MAX_LISTED = 8  # models that an error names

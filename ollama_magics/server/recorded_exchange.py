@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ollama_magics.messages import Joined, Phrase
-from ollama_magics.server.wire import full_name
+from ollama_magics.server.model_card import full_name
 
 INTERRUPTED, ABANDONED = "interrupted", "left"
 # Fields that no module reads: paths on the server, times that would differ in each recording, and most of the bytes.

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from html import unescape
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from ollama_magics.errors import PromptProblem, RequestRefused
+from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard
 
 Body = bytes | bytearray | memoryview
 MAX_LINE = 64 * 1024 * 1024  # bytes; Ollama's own client gives up at 8 MB
@@ -94,132 +95,6 @@ class Chunk(msgspec.Struct, frozen=True):
         return (self.message.tool_calls if self.message else None) or []
 
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what is larger cannot be divided
-
-
-class InstalledModel(msgspec.Struct, frozen=True):
-    """One entry of /api/tags; ``size`` is in bytes on disk, ``details`` is as the server sends it."""
-
-    name: str
-    size: _Count = 0
-    digest: str = ""
-    remote_host: str | None = None
-    capabilities: list[str] | None = None  # newer servers only
-    details: Any = None  # {parameter_size, quantization_level, …}, unchecked
-    model: str = ""  # what requests call it, where that differs from its name
-
-    @property
-    def request_name(self) -> str:
-        """The name that requests to this server use."""
-        return self.model or self.name
-
-    @property
-    def full_names(self) -> set[str]:
-        """The names that mean the model, as servers compare them."""
-        return {full_name(self.name), full_name(self.request_name)}
-
-    @property
-    def card(self) -> ModelCard | None:
-        """What the entry says of the model, or None where it lists no capabilities, as before version 0.30."""
-        if self.capabilities is None:
-            return None
-        details = self.details if isinstance(self.details, dict) else {}
-        family = str(details.get("family", ""))
-        figures = {f"{family}.{name}": details.get(name) for name in ("context_length", "embedding_length")}
-        return ModelCard(self.capabilities, {"general.architecture": family, **figures}, self.remote_host)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the model runs on that server, not in a cloud behind it."""
-        tag = self.name.rpartition(":")[2]
-        return not self.remote_host and tag != "cloud" and not tag.endswith("-cloud")
-
-
-class LoadedModel(msgspec.Struct, frozen=True):
-    """One entry of /api/ps; sizes are in bytes, ``context_length`` is the number of tokens it was loaded with, or 0."""
-
-    name: str
-    size: _Count = 0
-    size_vram: _Count = 0
-    context_length: _Count = 0
-
-
-_LEAST_CONTEXT, _LEAST_VISION_CONTEXT = 4, 2048  # tokens that a server gives to a model, and to one that sees
-_PADS_CONTEXT, _CONTEXT_STEP = (0, 30), 256  # since this version llama-server computes, which rounds up
-
-
-class ModelCard(msgspec.Struct, frozen=True):
-    """The answer of /api/show about one model."""
-
-    capabilities: list[str] | None = None
-    model_info: dict[str, Any] | None = None
-    remote_host: str | None = None
-    template: str = ""
-    renderer: str = ""
-    parameters: str = ""  # of the Modelfile: a name and a value on each line
-    requires: str = ""  # the oldest version of Ollama that runs it, or empty
-    thinking: Any = None  # {"values": [false, "low", …], "default": "low"}, unchecked; servers from 0.34 only
-
-    @property
-    def context_length(self) -> int | None:
-        """The longest context of the model in tokens, if the server reports it."""
-        return self._figure("context_length")
-
-    @property
-    def embedding_length(self) -> int | None:
-        """The number of dimensions of its vectors, if the server reports it."""
-        return self._figure("embedding_length")
-
-    @property
-    def think_words(self) -> tuple[str, ...]:
-        """The values that ``think`` may have for the model, as words (off, on, or a level); empty where the server lists none."""
-        values = self.thinking.get("values") if isinstance(self.thinking, dict) else None
-        return tuple(word for value in values if (word := _think_word(value))) if isinstance(values, list) else ()
-
-    @property
-    def think_default(self) -> str:
-        """What the model does if a request does not say, as such a word; empty where the server does not report it."""
-        return _think_word(self.thinking.get("default")) if isinstance(self.thinking, dict) else ""
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """The parameters of the Modelfile that are numbers, such as a temperature."""
-        found = {}
-        for line in self.parameters.splitlines():
-            name, _, value = line.strip().partition(" ")
-            with suppress(ValueError):
-                found[name] = float(value)
-        return found
-
-    def loaded_context(self, requested: int) -> int:
-        """Return the context length that the model gets for ``num_ctx``, in tokens, as /api/ps shows it."""
-        least = _LEAST_VISION_CONTEXT if self.can("vision") else _LEAST_CONTEXT
-        context = max(requested, least)
-        return min(context, self.context_length or context)
-
-    def usable_context(self, requested: int, server_version: str) -> int:
-        """Return the context length that an answer can use, in tokens: that with which the model is loaded, or a bit more."""
-        loaded = self.loaded_context(requested)
-        padded = version_number(server_version) >= _PADS_CONTEXT
-        return -(-loaded // _CONTEXT_STEP) * _CONTEXT_STEP if padded else loaded
-
-    def can(self, ability: str) -> bool:
-        """Whether the card lists the ability (completion, vision, embedding, tools, thinking); old servers list none."""
-        return ability in (self.capabilities or ())
-
-    def _figure(self, name: str) -> int | None:
-        # model_info also holds keys such as "llama.vision.embedding_length": only that of the architecture counts
-        info = self.model_info or {}
-        figure = info.get(f"{info.get('general.architecture')}.{name}")
-        return figure if isinstance(figure, int) else None
-
-
-def _think_word(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return value if isinstance(value, str) else ""
-
-
 class Embeddings(msgspec.Struct, frozen=True):
     """The answer of /api/embed: one vector for each text, in order."""
 
@@ -269,18 +144,6 @@ def version(body: Body) -> str:
 def embeddings(body: Body) -> list[list[float]]:
     """Return the vectors of an /api/embed answer, unchecked."""
     return _decoded(body, Embeddings).embeddings or []
-
-
-def version_number(text: str) -> tuple[int, ...]:
-    """Return (0, 12, 6) for ``0.12.6-rc1``; a development build (0.0.0) counts as the newest."""
-    parts = [int(part) for part in text.partition("-")[0].split(".") if part.isdecimal()]
-    return tuple(parts) if any(parts) else (999,)
-
-
-def full_name(name: str) -> str:
-    """Return the name as servers compare it: lower case, with its tag."""
-    lower = name.strip().lower()
-    return lower if ":" in lower.rpartition("/")[2] else f"{lower}:latest"
 
 
 def _entries(body: Body, kind: type[_Struct]) -> list[_Struct]:

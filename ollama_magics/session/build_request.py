@@ -23,8 +23,9 @@ from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
+from ollama_magics.server.model_card import ModelCard
 from ollama_magics.server.models import InstalledModels
-from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message, ModelCard
+from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 from ollama_magics.session.thinking import think_level
 from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.store import vectors

@@ -21,9 +21,9 @@ from ollama_magics.errors import Cancelled, OllamaMagicsError, PictureProblem, P
 from ollama_magics.messages import Phrase
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
+from ollama_magics.server.model_card import full_name
 from ollama_magics.server.models import InstalledModels
 from ollama_magics.server.transport import ConnectionOptions, Recorder
-from ollama_magics.server.wire import full_name
 from ollama_magics.session import build_request
 from ollama_magics.settings import form
 from ollama_magics.settings.form import OllamaSettings

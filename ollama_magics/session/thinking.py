@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ollama_magics.conversation.notes import Note
 from ollama_magics.messages import Phrase
-from ollama_magics.server.wire import ModelCard
+from ollama_magics.server.model_card import ModelCard
 from ollama_magics.settings import values
 
 LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")  # from little to much

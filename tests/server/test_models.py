@@ -13,8 +13,9 @@ import ollama_magics as om
 from ollama_magics.errors import ModelProblem, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.client import Client
+from ollama_magics.server.model_card import InstalledModel, LoadedModel
 from ollama_magics.server.models import InstalledModels, ModelRegistry, read_registry
-from ollama_magics.server.wire import ChatRequest, InstalledModel, LoadedModel, embed_request, embeddings
+from ollama_magics.server.wire import ChatRequest, embed_request, embeddings
 from tests.faults import FaultServer, Serve, Step, fine, whole
 from tests.faults.connection import Connection
 

@@ -8,7 +8,7 @@ import pytest
 
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.reply import answer_view
-from ollama_magics.server.wire import ModelCard
+from ollama_magics.server.model_card import ModelCard
 from tests.faults import FaultServer, chunk, fine, whole
 
 from .conftest import Open

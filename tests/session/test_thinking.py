@@ -9,7 +9,7 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.errors import SettingError
-from ollama_magics.server.wire import ModelCard
+from ollama_magics.server.model_card import ModelCard
 from ollama_magics.session.thinking import think_level
 from tests.faults import FaultServer, fine, whole
 

@@ -12,8 +12,8 @@ from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
 from ollama_magics.notebook.panel.fields import Fold
+from ollama_magics.server.model_card import ModelCard, full_name
 from ollama_magics.server.models import ModelRegistry, read_registry, short
-from ollama_magics.server.wire import ModelCard, full_name
 from ollama_magics.settings import form
 from ollama_magics.settings.form import OllamaSettings
 

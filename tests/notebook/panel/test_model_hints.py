@@ -3,7 +3,7 @@
 import pytest
 
 from ollama_magics.notebook.panel.model_list import detected_settings, model_notes
-from ollama_magics.server.wire import ModelCard
+from ollama_magics.server.model_card import ModelCard
 from ollama_magics.settings.form import OllamaSettings
 
 CARD = ModelCard(capabilities=["completion", "vision"], model_info={"general.architecture": "x", "x.context_length": 8192})

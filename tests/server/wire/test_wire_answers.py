@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ollama_magics.errors import RequestRefused
 from ollama_magics.server import wire
-from ollama_magics.server.wire import InstalledModel
+from ollama_magics.server.model_card import InstalledModel, full_name, version_number
 
 NO_CHUNKS = {
     "a byte order mark": b'\xef\xbb\xbf{"response":"a","done":false}',
@@ -161,7 +161,7 @@ def test_cloud_models_are_not_local(name: str, remote: str | None, *, local: boo
 )
 def test_versions_are_compared_as_numbers(text: str, *, is_recent: bool) -> None:
     """A development build calls itself 0.0.0 and counts as the newest."""
-    assert (wire.version_number(text) >= wire.OLDEST_SERVER) is is_recent
+    assert (version_number(text) >= wire.OLDEST_SERVER) is is_recent
 
 
 @pytest.mark.parametrize(
@@ -176,4 +176,4 @@ def test_versions_are_compared_as_numbers(text: str, *, is_recent: bool) -> None
 )
 def test_two_spellings_of_a_model_have_one_full_name(name: str, full: str) -> None:
     """Servers do not look at case, and a missing tag means latest."""
-    assert wire.full_name(name) == full
+    assert full_name(name) == full
