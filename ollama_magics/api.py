@@ -141,6 +141,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     model: str = "",
     system: str | None = None,
     values: Mapping[str, Any] | None = None,
+    rows: int | Literal["all"] | None = None,
     images: Iterable[Any] = (),
     format: Any = None,  # noqa: A002 - as Ollama calls it
     tools: Iterable[Callable[..., Any]] = (),
@@ -171,8 +172,8 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     docs/settings.md has their meaning, range and unit. ``options`` are other options of Ollama by Ollama's names, such as
     ``{"min_p": 0.05}``.
 
-    - ``values`` replace ``{{name}}`` in the prompt; without them braces are text. ``images`` are paths, bytes, pictures, arrays
-      or figures.
+    - ``values`` replace ``{{name}}`` in the prompt and in ``system``; without them braces are text. ``rows`` is how many rows of
+      a table and items of a list go in (20), or "all". ``images`` are paths, bytes, pictures, arrays or figures.
     - ``format`` is "json", a JSON schema or a type; see ``.value`` and ``.frame`` of the reply. ``tools`` are functions that the
       model may call, if ``confirm`` returns true for the call.
     - Nothing is remembered without a ``conversation``: a Conversation, or the name of one of this notebook ("" for that of cells
@@ -218,6 +219,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
         suffix=suffix,
         logprobs=logprobs,
         reuse=reuse,
+        rows=rows,
     )
     return session.ask(frozen, values)
 

@@ -472,13 +472,38 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{nearest}",
         "define {name} first\nto send the braces as text: \\{{{{{name}}}}}, or --no-fill for all braces of the cell",
     ),
+    "name-unassigned": (
+        "{name} has no value yet where the line runs.",
+        "It is a variable of {function} that was not assigned before, or was deleted.",
+        "assign {name} before the line",
+    ),
+    "name-not-captured": (
+        "{name} is a variable of {outer}, which {function} inside of it does not keep.",
+        "Python keeps only names that the code of {function} uses, and a prompt or an option is no code.",
+        "before the line, in {function}: {name}_here = {name}\nthen use {name}_here instead",
+    ),
+    "value-part-missing": (
+        "{{{{{path}}}}} is not there.",
+        "{owner} has no such part ({said}). {nearest}",
+        "correct it, or to send the braces as text: \\{{{{{path}}}}}, or --no-fill for all braces of the cell",
+    ),
+    "expression-in-braces": (
+        "{typed} is an expression; in braces stand names, with attributes and constant subscripts.",
+        "Nothing in braces is called or calculated.",
+        "{name} = {expression}\nthen in the prompt: {{{{{name}}}}}\nto send the braces as text: --no-fill, or a backslash before them",
+    ),
+    "value-not-text": (
+        "{{{{{name}}}}} cannot be sent as text: it is of type {kind}.",
+        "{reason}",
+        "{line}\nthen in the prompt: {{{{{new}}}}}",
+    ),
     "value-is-picture": (
         "{{{{{name}}}}} is a picture, but a prompt is text.",
         "{name} is of type {kind}; the model would read only its name.",
         "send it as a picture: -i {name}",
     ),
     "value-unprintable": (
-        "{{{{{name}}}}} is a {kind} that cannot be converted to text.",
+        "{{{{{name}}}}}, of type {kind}, cannot be converted to text.",
         "Its own code raised {said}.",
         "use a text instead: name_of_text = ...",
     ),

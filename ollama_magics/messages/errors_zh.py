@@ -472,6 +472,31 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{nearest}",
         "先定义 {name}\n若要原样发送花括号：\\{{{{{name}}}}}，或用 --no-fill 保留整个单元格的花括号",
     ),
+    "name-unassigned": (
+        "运行到该行时，{name} 还没有值。",
+        "它是 {function} 的变量，尚未赋值或已被删除。",
+        "在该行之前给 {name} 赋值",
+    ),
+    "name-not-captured": (
+        "{name} 是 {outer} 的变量，其内部的 {function} 没有保留它。",
+        "Python 只保留 {function} 的代码用到的名称，而提示词和选项不是代码。",
+        "在 {function} 中、该行之前写：{name}_here = {name}\n然后改用 {name}_here",
+    ),
+    "value-part-missing": (
+        "{{{{{path}}}}} 不存在。",
+        "{owner} 没有这一部分（{said}）。{nearest}",
+        "更正它；若要原样发送花括号：\\{{{{{path}}}}}，或用 --no-fill 保留整个单元格的花括号",
+    ),
+    "expression-in-braces": (
+        "{typed} 是表达式；花括号中只能是名称，可带属性和常量下标。",
+        "花括号中的内容不会被调用或计算。",
+        "{name} = {expression}\n然后在提示词中写：{{{{{name}}}}}\n若要原样发送花括号：用 --no-fill，或在前面加反斜杠",
+    ),
+    "value-not-text": (
+        "{{{{{name}}}}} 无法作为文本发送：类型为 {kind}。",
+        "{reason}",
+        "{line}\n然后在提示词中写：{{{{{new}}}}}",
+    ),
     "value-is-picture": (
         "{{{{{name}}}}} 是图片，而提示词是文本。",
         "{name} 的类型是 {kind}；模型只会读到它的名称。",

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument, argument_group, kwds, magic_arguments
 
-from ollama_magics.errors import SettingError
+from ollama_magics.errors import OllamaMagicsError, SettingError
+from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings import form, values
 from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, ROW_OPTIONS, Option
 
@@ -239,19 +240,21 @@ def embed_parameters(options: Namespace, names: Mapping[str, Any]) -> dict[str, 
     return {name: value for name, value in typed.items() if value is not None}
 
 
-def evaluated(expression: str, shell: Any) -> Any:
-    """Return the value of a Python expression in the notebook, or of ``$name``."""
+def evaluated(expression: str, scope: Scope) -> Any:
+    """Return the value of a Python expression where the line runs, or of ``$name``."""
     __tracebackhide__ = True  # IPython leaves such a frame out: a mistake in the expression is not ours
-    found = _looked_up(expression, shell.user_ns)
-    return shell.ev(expression) if found is expression else found
+    found = _looked_up(expression, scope)
+    return scope.evaluate(expression) if found is expression else found
 
 
-def named(option: str, expression: Any, shell: Any) -> Any:
+def named(option: str, expression: Any, scope: Scope) -> Any:
     """Return the value of the expression after -f or -t; raises UsageError where it names what is not there, or is none."""
     if not isinstance(expression, str):  # $name was looked up already
         return expression
     try:
-        return shell.ev(expression)
+        return scope.evaluate(expression)
+    except OllamaMagicsError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever the user's own expression raises
         reason = str(error) or type(error).__name__
         message = f"{option} {expression}: {reason} (what holds spaces or quotes stands in double quotes)"

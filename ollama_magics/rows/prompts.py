@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ollama_magics.conversation.notes import Note
-from ollama_magics.conversation.prompt import fill_template
+from ollama_magics.conversation.template import fill_template
 from ollama_magics.errors import PictureProblem, PromptProblem, RowsProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.formats import Request
@@ -34,33 +34,40 @@ class ColumnPicture:
 class RowPrompts:
     """Fills the template for each row of a table, and builds its request.
 
-    ``{{column}}`` comes from the row, other names from ``names``. ``pictures`` are sent with each row. Raises PromptProblem
+    ``{{column}}`` comes from the row, other names from ``names``. ``pictures`` are sent with each row, ``rows`` as
+    in fill_template. Raises PromptProblem
     (name-unknown) for a name that is neither, and RowsProblem (column-unknown) for a picture of a column that is not there.
     """
 
-    def __init__(
-        self, table: Table, template: str, names: Mapping[str, Any], pictures: Sequence[Picture | ColumnPicture], build: Build
+    def __init__(  # noqa: PLR0913, PLR0917 - what all rows share
+        self,
+        table: Table,
+        template: str,
+        names: Mapping[str, Any],
+        pictures: Sequence[Picture | ColumnPicture],
+        build: Build,
+        rows: int | None = None,
     ) -> None:
-        self._table, self._template, self._names = table, template, names
+        self._table, self._template, self._names, self._rows = table, template, names, rows
         self._pictures, self._build = pictures, build
         for picture in pictures:
             if isinstance(picture, ColumnPicture) and picture.column not in table.columns:
                 raise self._unknown(picture.column, Phrase("none_near"))
 
         # filled once with marks, which tells the columns in use and where in the text they stand
-        marks = {name: f"\0{uuid4().hex}" for name in table.columns}
+        marks = {name: _Mark(f"\0{uuid4().hex}") for name in table.columns}
         filled = self._filled_with_marks(marks)
         self.used = [name for name, mark in marks.items() if mark in filled]
         if not self.used and not any(isinstance(picture, ColumnPicture) for picture in pictures):
             raise RowsProblem("rows-unused", columns=", ".join("{{" + name + "}}" for name in list(table.columns)[:_MOST_NAMED]))
-        self._both = [name for name in self.used if name in names]
+        self._both = [name for name in names if name in self.used]
         self._changed: dict[str, Phrase] = {}
         self._changed_rows: Counter[str] = Counter()
         self.text_behind = _behind(filled, [marks[name] for name in self.used])
 
     def _filled_with_marks(self, marks: Mapping[str, str]) -> str:
         try:
-            return fill_template(self._template, {**self._names, **marks})
+            return fill_template(self._template, _behind_columns(marks, self._names)).text
         except PromptProblem as error:
             if error.code != "name-unknown":
                 raise
@@ -76,16 +83,16 @@ class RowPrompts:
         for name in self.used:
             if is_missing(values[name]):
                 raise RowsProblem("row-value-missing", name=name, value=repr(values[name])[:40])
-        text = fill_template(self._template, {**self._names, **values})
-        if not text.strip():
+        filled = fill_template(self._template, _behind_columns(values, self._names), self._rows)
+        if not filled.text.strip():
             raise PromptProblem("prompt-empty")
         found = (
             _picture(values[picture.column], picture.column) if isinstance(picture, ColumnPicture) else (picture,)
             for picture in self._pictures
         )
         pictures = tuple(picture for some in found for picture in some)
-        self._note(note for picture in pictures for note in picture.notes)
-        return self._build(text, pictures)
+        self._note([*filled.notes, *(note for picture in pictures for note in picture.notes)])
+        return self._build(filled.text, pictures)
 
     def notes(self) -> Iterator[Note]:
         """Yield which columns hide a variable, and what was changed or left out in how many rows."""
@@ -104,6 +111,23 @@ def is_missing(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float) and value != value  # noqa: PLR0124 - only a NaN differs from itself
+
+
+class _Mark(str):
+    """Stands for the value of a column, its attributes and its parts."""
+
+    __slots__ = ()
+
+    def __getitem__(self, _: object) -> _Mark:
+        return self
+
+    def __getattr__(self, _: str) -> _Mark:
+        return self
+
+
+def _behind_columns(columns: Mapping[str, Any], names: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the columns, and behind them the other names, which are not copied: they may be those of a whole notebook."""
+    return ChainMap(columns, names)  # type: ignore[arg-type] # nothing is written into it
 
 
 def _picture(value: Any, column: str) -> Sequence[Picture]:

@@ -13,9 +13,10 @@ from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
 from ollama_magics.conversation.notes import Note
-from ollama_magics.conversation.prompt import Prompt, fill_template
+from ollama_magics.conversation.prompt import Prompt, read_rows
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.schema import Schema, make_schema
+from ollama_magics.conversation.template import fill_template
 from ollama_magics.conversation.tool_definitions import make_tools
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
@@ -149,9 +150,9 @@ def response_spec(settings: OllamaSettings, prompt: Prompt) -> ResponseSpec:
     return ResponseSpec(schema, Toolbox(offered, prompt.confirm))
 
 
-def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | None) -> Reply:
-    """Return the reply to a prompt; nothing is sent yet, except for the request for the model's card."""
-    text = prompt.text if values is None else fill_template(prompt.text, values)
+def ask(session: RequestContext, prompt: Prompt, notes: tuple[Note, ...] = ()) -> Reply:
+    """Return the reply to a prompt, which is filled; nothing is sent yet, except for the request for the model's card."""
+    text = prompt.text
     window = recall(_memory(session, prompt), prompt.place, new=prompt.new, go_on=prompt.go_on)
     if turn := window.continues:
         if text.strip() and text.strip() != turn.prompt.content.strip():
@@ -165,17 +166,16 @@ def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | Non
     sent_pictures = window.continues.prompt.images if window.continues else prompt.images
     model = able_model(session, prompt, sees=bool(sent_pictures))
     window = _readable(session, window, model)
-    prompt, notes = with_thinking(session, prompt, model, continues=window.continues is not None)
-    frozen = request(session.settings, prompt, model, text, values, window, spec)
+    prompt, changed = with_thinking(session, prompt, model, continues=window.continues is not None)
+    frozen = request(session.settings, prompt, model, text, window, spec)
     context = _reply_context(session, prompt, frozen.options["num_ctx"], model, spec)
-    context = replace(context, notes=(*notes, *context.notes, *window.notes))
+    context = replace(context, notes=(*notes, *changed, *context.notes, *window.notes))
     if prompt.strict:
         refuse_losses(context.notes)
     if isinstance(frozen, ChatRequest):
         window = fitted(window, frozen, context.context_length, strict=prompt.strict)
         frozen = history_window.without_oldest(frozen, window.left_out)
 
-    typed = _typed_system(prompt, values)
     context = replace(
         context,
         conversation=window.conversation,
@@ -184,12 +184,24 @@ def ask(session: RequestContext, prompt: Prompt, values: Mapping[str, Any] | Non
         fixed_tokens=window.fixed_tokens,
         left_out=window.left_out,
         continues=window.continues,
-        system=window.system if typed is None else typed,
+        system=window.system if prompt.system is None else prompt.system,
     )
     if not (prompt.reuse and session.uses_stores):
         return Reply(frozen, session.client.chat, context)
     cached = CachedAnswer(session.answers, session.client.digest, session.client.chat, spec.fits)
     return Reply(frozen, cached, replace(context, stored=lambda: cached.stored))
+
+
+def fill(prompt: Prompt, values: Mapping[str, Any] | None) -> tuple[Prompt, tuple[Note, ...]]:
+    """Return the prompt with ``{{name}}`` replaced in its text and system prompt, and what was left out of the values."""
+    if values is None:
+        return prompt, ()
+    rows = read_rows(prompt.rows)
+    text = fill_template(prompt.text, values, rows)
+    if prompt.system is None or prompt.is_verbatim:
+        return replace(prompt, text=text.text), text.notes
+    system = fill_template(prompt.system, values, rows)
+    return replace(prompt, text=text.text, system=system.text), (*text.notes, *system.notes)
 
 
 def refuse_losses(notes: Iterable[Note]) -> None:
@@ -211,15 +223,13 @@ def request(  # noqa: PLR0913, PLR0917 - all that meets in a request
     prompt: Prompt,
     model: str,
     text: str,
-    values: Mapping[str, Any] | None = None,
     window: HistoryWindow | None = None,
     spec: ResponseSpec = _ANY_TEXT,
 ) -> ChatRequest | GenerateRequest:
     """Return the frozen request in which settings, options of the cell and earlier turns meet."""
     window = window or HistoryWindow()
     pictures = tuple(picture.base64 for picture in prompt.images)
-    typed = _typed_system(prompt, values)
-    system = next(text for text in (typed, window.system, chosen.system) if text is not None)
+    system = next(text for text in (prompt.system, window.system, chosen.system) if text is not None)
     options, fields = prompt.options(chosen), prompt.other_fields(chosen) | spec.fields
     if prompt.completes(chosen):
         fields |= {"suffix": prompt.suffix} if prompt.suffix else {}
@@ -234,12 +244,6 @@ def _memory(session: RequestContext, prompt: Prompt) -> Conversation | None:
     if isinstance(prompt.chat, Conversation):
         return prompt.chat
     return session.conversations.setdefault(prompt.chat.strip(), Conversation())
-
-
-def _typed_system(prompt: Prompt, values: Mapping[str, Any] | None) -> str | None:
-    if prompt.system is None or prompt.is_verbatim or values is None:
-        return prompt.system
-    return fill_template(prompt.system, values)
 
 
 def _readable(session: RequestContext, window: HistoryWindow, model: str) -> HistoryWindow:

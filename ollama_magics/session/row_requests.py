@@ -72,8 +72,9 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
         if other != digest:
             raise ModelProblem("models-differ", model=model, first=first, second=url)
 
+    prompt, left_out = build_request.fill(replace(prompt, text=""), values)  # the system prompt; the text is filled row by row
     prompt, notes = build_request.with_thinking(contexts[0], prompt, model)
-    shared = build_request.request(session.settings, replace(prompt, images=()), model, "", values, spec=spec)
+    shared = build_request.request(session.settings, replace(prompt, images=()), model, "", spec=spec)
     return RowTarget(
         build=_builder(shared),
         model=model,
@@ -82,7 +83,7 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
         schema=spec.schema,
         toolbox=spec.toolbox,
         defaults=contexts[0].installed.card(model).numbers,
-        notes=(*notes, *(spec.schema.notes if spec.schema else ())),
+        notes=(*left_out, *notes, *(spec.schema.notes if spec.schema else ())),
     )
 
 

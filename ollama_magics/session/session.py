@@ -188,7 +188,7 @@ class Session:
 
         ``values`` fill ``{{name}}``; None leaves braces alone. Raises PromptProblem, ModelProblem and errors of the connection.
         """
-        return build_request.ask(self, prompt, values)
+        return build_request.ask(self, *build_request.fill(prompt, values))
 
     @property
     def conversation(self) -> Conversation:
@@ -206,7 +206,10 @@ class Session:
     def ask_several(self, prompt: Prompt, models: Sequence[str], values: Mapping[str, Any] | None = None) -> Replies:
         """Return the replies of several models to a prompt; nothing is sent yet, and nothing is remembered."""
         build_request.response_spec(self.settings, prompt)  # a mistake in the prompt is reported once, not for each model
-        return Replies(models, lambda model: self.ask(replace(prompt, model=model, once=True), values), self.language)
+        filled, notes = build_request.fill(prompt, values)
+        return Replies(
+            models, lambda model: build_request.ask(self, replace(filled, model=model, once=True), notes), self.language
+        )
 
     def map(
         self,

@@ -52,6 +52,9 @@ PROMPT_OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(
             "--allow-url", "Fetch the pictures of http and https addresses after -i", "allow_url", acts=_PICTURES, magic_only=True
         ),
+        Option(
+            "--rows", "Rows of a table and items of a list that {{name}} sends, or all (default 20)", "rows", "N", acts=_HISTORY
+        ),
         Option("--no-fill", "Leave {{name}} as it is", "no_fill", other_name="values", acts=_HISTORY),
         Option("--generate", "Complete the prompt instead of answering it", "generate", acts="endpoint of the request"),
         Option("--suffix", "Text after the gap that the model fills; implies --generate", "suffix", "TEXT", wire="suffix"),

@@ -13,6 +13,7 @@ from ollama_magics.notebook import arguments, display, localized_errors
 from ollama_magics.notebook.arguments import history_options, prompt_options
 from ollama_magics.notebook.display import lines
 from ollama_magics.notebook.magics import rows
+from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings import form
 from ollama_magics.settings.values import any_text, count, plain_text
 
@@ -52,10 +53,12 @@ class ChatMagics(Magics):
         with localized_errors() as session:
             from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - brings in the renderer
 
-            options, rest = arguments.read(ChatMagics.ollama, line, self.shell.user_ns)
+            scope = Scope(self.shell)
+            options, rest = arguments.read(ChatMagics.ollama, line, scope)
             arguments.refuse_both(options)
             arguments.refuse_detached(line, rest)
-            name = arguments.assigned_name(options.into)
+            if name := arguments.assigned_name(options.into):
+                scope.require_notebook("-o", "%ollama")
             text = "\n".join(part for part in (rest, cell or "") if part.strip())
             if options.forget:
                 count = session.answers.forget() + session.rows.forget()
@@ -65,8 +68,8 @@ class ChatMagics(Magics):
 
             rows.refuse_without_rows(options)
             if options.each is not None:
-                prompt = self._prompt(session, options, text)
-                self.shell.user_ns["_ollama"] = frame = rows.ask_rows(self.shell, session, options, prompt, self.shell.user_ns)
+                prompt = self._prompt(session, options, text, scope)
+                self.shell.user_ns["_ollama"] = frame = rows.ask_rows(self.shell, session, options, prompt, scope)
                 if name:
                     self.shell.user_ns[name] = frame
                 return frame if cell is None else None
@@ -74,7 +77,7 @@ class ChatMagics(Magics):
             model = str(options.model[0] if options.model else session.settings.model)
             language, raw, quiet = session.language, options.raw, options.quiet
             with display.open_screen(self.shell, model, language, session.watch, raw=raw, quiet=quiet) as screen:
-                self.shell.user_ns["_ollama"] = reply = self._reply(session, options, text)
+                self.shell.user_ns["_ollama"] = reply = self._reply(session, options, text, scope)
                 self.shown.add(reply, quiet=quiet)
                 with reply:
                     screen.show(reply)
@@ -96,7 +99,7 @@ class ChatMagics(Magics):
 
         --export returns what the model knows, as a list of messages: whole turns, after the system prompt.
         """
-        options, name = arguments.read_named(ChatMagics.ollama_history, line, self.shell.user_ns)
+        options, name = arguments.read_named(ChatMagics.ollama_history, line, Scope(self.shell))
         with localized_errors() as session:
             conversation = session.conversation_named(name)
             if options.export:
@@ -108,29 +111,29 @@ class ChatMagics(Magics):
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
             return lines.HistoryTable(conversation.turns, others, session.language)
 
-    def _reply(self, session: Session, options: Namespace, text: str) -> Reply | Replies:
-        prompt, values = self._prompt(session, options, text), None if options.no_fill else self.shell.user_ns
+    def _reply(self, session: Session, options: Namespace, text: str, scope: Scope) -> Reply | Replies:
+        prompt, values = self._prompt(session, options, text, scope), None if options.no_fill else scope
         if len(options.model or ()) > 1:
             return session.ask_several(prompt, [_text(model, "model") for model in options.model], values)
         return session.ask(prompt, values)
 
-    def _prompt(self, session: Session, options: Namespace, text: str) -> Prompt:
+    def _prompt(self, session: Session, options: Namespace, text: str, scope: Scope) -> Prompt:
         from ollama_magics.conversation.conversation import Place  # noqa: PLC0415 - as above
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
 
         is_word = isinstance(options.format, str) and options.format == "json"
-        kind = "json" if is_word else arguments.named("-f", options.format, self.shell)
+        kind = "json" if is_word else arguments.named("-f", options.format, scope)
         return Prompt(
             text=text,
             model=_text(options.model[0], "model") if options.model else "",
             system=None if options.system is None else _typed_text(options.system, "system"),
             is_verbatim="system" in options.looked_up,
-            images=tuple(picture for word in options.images or () for picture in self._pictures(session, word, options)),
+            images=tuple(picture for word in options.images or () for picture in _pictures(session, word, options, scope)),
             overrides={name: getattr(options, name) for name in form.request_places()},
-            extra=arguments.pairs(options.options, self.shell.user_ns),
+            extra=arguments.pairs(options.options, scope),
             local_only=options.local_only,
             format=options.format if kind is None else kind,  # the expression None is no format, which the error says
-            tools=[arguments.named("-t", word, self.shell) for word in options.tools or ()],
+            tools=[arguments.named("-t", word, scope) for word in options.tools or ()],
             confirm=(lambda _: True) if options.yes else confirm,
             place=Place(*_cell(self.shell)),
             new=options.new,
@@ -142,18 +145,20 @@ class ChatMagics(Magics):
             suffix="" if options.suffix is None else _typed_text(options.suffix, "suffix"),
             logprobs=None if options.logprobs is None else count(options.logprobs, "logprobs", least=0),
             reuse=options.reuse,
+            rows=options.rows,
         )
 
-    def _pictures(self, session: Session, word: Any, options: Namespace) -> list[Any]:
-        if options.each is not None and rows.column_of(word):
-            return []  # each row brings its own
-        if not isinstance(word, str):  # -i $name was looked up already
-            return session.pictures_of(word, "the picture")
-        if word in self.shell.user_ns:
-            return session.pictures_of(self.shell.user_ns[word], word)
-        if word.lower().startswith(("http://", "https://")):
-            return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
-        return session.pictures_at(word)
+
+def _pictures(session: Session, word: Any, options: Namespace, scope: Scope) -> list[Any]:
+    if options.each is not None and rows.column_of(word):
+        return []  # each row brings its own
+    if not isinstance(word, str):  # -i $name was looked up already
+        return session.pictures_of(word, "the picture")
+    if word in scope:
+        return session.pictures_of(scope[word], word)
+    if word.lower().startswith(("http://", "https://")):
+        return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
+    return session.pictures_at(word)
 
 
 def _text(value: Any, setting: str) -> str:

@@ -17,6 +17,7 @@ from ollama_magics.messages import Joined, Phrase
 from ollama_magics.notebook import arguments, localized_errors
 from ollama_magics.notebook.arguments import check_options, config_options
 from ollama_magics.notebook.display import ShownValues, lines
+from ollama_magics.notebook.scope import Scope
 from ollama_magics.secret import BULLETS
 from ollama_magics.settings import form
 
@@ -103,7 +104,7 @@ class FormMagics(Magics):
 
     def _configure(self, line: str) -> Any:
         arguments.refuse_secrets(line)
-        options, rest = arguments.read(FormMagics.ollama_config, line, self.shell.user_ns, ends=True)
+        options, rest = arguments.read(FormMagics.ollama_config, line, Scope(self.shell), ends=True)
         if rest:
             message = f"what is {rest!r}? Values follow an option, such as --model {rest}"
             raise UsageError(message)
@@ -134,7 +135,7 @@ class FormMagics(Magics):
     @check_options
     def ollama_check(self, line: str) -> CheckReport:
         """Check the way from this kernel to an answer; loads no model, unless it is --deep."""
-        options, rest = arguments.read(FormMagics.ollama_check, line, self.shell.user_ns)
+        options, rest = arguments.read(FormMagics.ollama_check, line, Scope(self.shell))
         if rest:
             message = f"%ollama_check takes no {rest!r}"
             raise UsageError(message)

@@ -12,6 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from ollama_magics.notebook import arguments, localized_errors
 from ollama_magics.notebook.arguments import embed_options
 from ollama_magics.notebook.display import lines
+from ollama_magics.notebook.scope import Scope
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,24 +41,26 @@ class EmbedMagics(Magics):
         """
         __tracebackhide__ = True  # as in arguments.evaluated
         with localized_errors():
-            options, expression = arguments.read(EmbedMagics.embed, line, self.shell.user_ns)
+            options, expression = arguments.read(EmbedMagics.embed, line, scope := Scope(self.shell))
             arguments.refuse_secrets(line.removesuffix(expression), "%embed")
             name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report, "--report")
+            for option in [option for option, value in (("-o", name), ("--report", report)) if value]:
+                scope.require_notebook(option, "%embed")
         if options.show_store or options.forget:
             if expression or cell is not None:
                 message = "--store and --forget tell of the store and embed nothing: run them alone, and the texts after them"
                 raise UsageError(message)
             self._report_store(forget=options.forget)
             return None
-        rows = self._rows(options, expression, cell)
+        rows = self._rows(options, expression, cell, scope)
         with localized_errors() as session:
-            vectors = self._vectors(session, rows, report, arguments.embed_parameters(options, self.shell.user_ns))
+            vectors = self._vectors(session, rows, report, arguments.embed_parameters(options, scope))
         if name is None:
             return vectors
         self.shell.user_ns[name] = vectors
         return None
 
-    def _rows(self, options: Namespace, expression: str, cell: str | None) -> Any:
+    def _rows(self, options: Namespace, expression: str, cell: str | None, scope: Scope) -> Any:
         """Return what the expression gives, or the lines of the cell; nothing for --lines, a file that the session reads."""
         __tracebackhide__ = True  # as above
         if cell is not None and options.lines:
@@ -71,7 +74,7 @@ class EmbedMagics(Magics):
         if not expression and not options.lines:
             message = 'an expression is missing: %embed ["a text", "another"]'
             raise UsageError(message)
-        return None if options.lines else arguments.evaluated(expression, self.shell)
+        return None if options.lines else arguments.evaluated(expression, scope)
 
     def _vectors(self, session: Session, rows: Any, report: str | None, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
         from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which loading must not

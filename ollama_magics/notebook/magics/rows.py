@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from IPython.core.error import UsageError
 from ollama_magics.errors import Interrupted
 from ollama_magics.notebook import arguments
 from ollama_magics.notebook.display import lines
+from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings.cell_options import ROW_OPTIONS
 from ollama_magics.settings.values import plain_text
 
@@ -38,21 +38,21 @@ def column_of(word: object) -> str:
     return found["name"] if found else ""
 
 
-def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, names: Mapping[str, Any]) -> Any:
+def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, scope: Scope) -> Any:
     """Return the data with the answers to the prompt, shown while they come; the columns of -i are those of its options."""
     from ollama_magics.integrations import dask, dask_rows  # noqa: PLC0415 - brings in numpy, which loading must not
     from ollama_magics.notebook.display.rows import rows_screen  # noqa: PLC0415 - brings in the renderer
 
-    data = arguments.named("--each", options.each, shell)
+    data = arguments.named("--each", options.each, scope)
     if not options.yes:
         prompt = replace(prompt, confirm=None)  # nobody is asked for each call of each row
     chosen = _row_options(options, prompt)
     prompt = replace(prompt, images=(), once=True, reuse=False)
     if dask.is_collection(data):
-        return dask_rows.map_rows(data, prompt, names, chosen)
+        return dask_rows.map_rows(data, prompt, scope, chosen)
     with rows_screen(shell, session.language, quiet=options.quiet) as screen:
         try:
-            result = session.map(data, prompt, names, options=chosen, watch=screen.update)
+            result = session.map(data, prompt, scope, options=chosen, watch=screen.update)
         except Interrupted as interrupt:
             shell.user_ns["_ollama"] = interrupt.partial
             raise
