@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ollama_magics.conversation.prompt import Prompt, fill_template
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.template import fill_template
 from ollama_magics.embeddings.inputs import texts_of
 from ollama_magics.errors import EmbeddingProblem, PromptProblem, RowsProblem
 from ollama_magics.integrations.remote_session import describe_session, refuse_secrets
@@ -229,7 +230,7 @@ class OllamaClassifier(ClassifierMixin, _UsesServer):
         prompt = Prompt(self.prompt, model=self.model_, system=self.system or None, overrides={"think": "off"}, once=True)
         options = RowOptions(
             labels=labels,
-            examples=[(fill_template(self.prompt, {"item": text}), self._names[label]) for text, label in self.examples_],
+            examples=[(fill_template(self.prompt, {"item": text}).text, self._names[label]) for text, label in self.examples_],
             parallel=self.parallel,
             store=self.store,
             reuse=True,
