@@ -590,6 +590,7 @@ PHRASES: dict[str, str] = {
     "experiment_repeat": "The number of repeats is from 1 to {most}, not {value}.",
     "experiment_truth": "The data have no column {name}; they have: {known}.",
     "experiment_label": "The column of true labels holds {label}, which is none of the labels: {known}.",
+    "experiment_lazy": "A lazy collection is asked when it is computed; give the experiment its data: df.compute().",
     "abstain_range": "The threshold is a probability from 0 to 1, not {value}.",
     "logprobs_old": "The server is Ollama {version}.",
     "logprobs_none": "The answer came without logprobs.",

@@ -633,6 +633,7 @@ PHRASES: dict[str, str] = {
     "experiment_repeat": "重复次数应在 1 到 {most} 之间，而不是 {value}。",
     "experiment_truth": "数据中没有列 {name}；现有的列：{known}。",
     "experiment_label": "真实标签所在的列中有 {label}，它不在标签之中：{known}。",
+    "experiment_lazy": "惰性集合在计算时才会提问；请把数据交给实验：df.compute()。",
     "abstain_range": "阈值是 0 到 1 之间的概率，而不是 {value}。",
     "logprobs_old": "服务器是 Ollama {version}。",
     "logprobs_none": "回答中没有 logprobs。",

@@ -32,7 +32,7 @@ _CONTRADICTIONS = tuple(
         "suffix": ("new", "chat"),
         "several": ("new", "chat", "go_on"),
         "reuse": ("tools",),
-        "each": ("new", "chat", "go_on", "several", "logprobs", "next_cell", "no_fill"),
+        "each": ("new", "chat", "go_on", "logprobs", "next_cell", "no_fill"),
     }.items()
     for other in others
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ollama_magics import messages
+from ollama_magics.render.progress import progress_text
 from ollama_magics.render.tables import GREY, RULE, Cell, cells_html
 
 _WIDTH, _HEIGHT = 120, 12  # pixels of an interval
@@ -67,6 +68,20 @@ def experiment_html(runs: Sequence[RunFigures], language: str = "en") -> str:
         rows.append([*cells, *([Cell("", _CELL, html=_reliability(run.bins))] if has_bins else [])])
     table = cells_html(rows, "border-collapse:collapse;margin:8px 0;font-size:inherit", head, sections=True)
     return f'<div style="overflow-x:auto">{table}</div>'
+
+
+def experiment_text(runs: Sequence[RunFigures], language: str = "en") -> str:
+    """Return the same figures as an aligned table of text, the accuracy with its interval."""
+    names = [name for name in _COLUMNS if any(name in run.figures for run in runs)]
+    rows = []
+    for run in runs:
+        cells = {messages.phrase(f"figure_{name}", language): _number(run.figures.get(name), _COLUMNS[name]) for name in names}
+        if "low" in run.figures:
+            bounds = (_number(run.figures[bound], "{:.1%}") for bound in ("low", "high"))
+            accuracy = messages.phrase("figure_accuracy", language)
+            cells[accuracy] = f"{cells[accuracy]} [{' – '.join(bounds)}]"
+        rows.append({"": run.name, **cells})
+    return progress_text([], rows).rstrip()
 
 
 def _number(value: Any, written: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from ollama_magics import messages
 from ollama_magics.conversation import records
 from ollama_magics.errors import PromptProblem
-from ollama_magics.render.figures import RunFigures, experiment_html
+from ollama_magics.render.figures import RunFigures, experiment_html, experiment_text
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.rows import statistics
 from ollama_magics.rows.labels import text_of
@@ -197,12 +197,13 @@ class Experiment(ShownOnce):
         return cls(columns, answer=content["answer"], labels=content["labels"], facts=content["facts"])
 
     def __repr__(self) -> str:
-        rows = len(set(map(_hashable, self._columns["row"])))
-        return f"<Experiment of {rows} rows, {', '.join(self._name(run) for run in self._runs)}>"
+        return experiment_text(self._shown(), self._language)
 
     def _repr_html_(self) -> str:
-        shown = [RunFigures(self._name(run), self._figures(run), self._bins(run)) for run in self._runs]
-        return experiment_html(shown, self._language)
+        return experiment_html(self._shown(), self._language)
+
+    def _shown(self) -> list[RunFigures]:
+        return [RunFigures(self._name(run), self._figures(run), self._bins(run)) for run in self._runs]
 
     # Figures.
 

@@ -41,6 +41,7 @@ class Option:
         return "" if self.magic_only else self.other_name or self.name
 
 
+_EXPERIMENT = "om.experiment"
 _HISTORY, _PICTURES, _NOTEBOOK = "messages of the request", "images of the last message", "notebook"
 
 PROMPT_OPTIONS: dict[str, tuple[Option, ...]] = {
@@ -114,6 +115,12 @@ ROW_OPTIONS: tuple[Option, ...] = (
     ),
     Option("--labels", "Ask for one of these labels, with its probability", "labels", "A,B,C", acts="columns of the result"),
     Option("--abstain", "Probability below which a label is left open", "abstain", "P", acts="columns of the result"),
+    Option(
+        "--truth", "Column with the right answers: how good are the models?", "truth", "COLUMN", acts=_EXPERIMENT, magic_only=True
+    ),
+    Option(
+        "--repeat", "Ask each row so many times, with another seed each time", "repeat", "N", acts=_EXPERIMENT, magic_only=True
+    ),
     Option(
         "--sample", "Ask for so many rows only, and estimate time and tokens for all", "sample", "N", acts="number of requests"
     ),

@@ -163,7 +163,9 @@ def test_what_it_shows(experiment: Experiment) -> None:
     assert "<b>" not in html
     assert html.count("<svg") == 2
     assert "准确率" in Experiment(columns, answer="label", labels=LABELS, language="zh")._repr_html_()
-    assert repr(experiment) == "<Experiment of 80 rows, small, large>"
+    lines = repr(experiment).splitlines()
+    assert lines[0].split()[:2] == ["accuracy", "macro"]
+    assert [line.split()[0] for line in lines[1:]] == ["small", "large"]
 
 
 def test_no_answer_at_all() -> None:

@@ -37,6 +37,10 @@ class RowsScreen:
     def end(self, view: RowsView) -> None:
         """Show the first rows of a job, its errors and figures."""
 
+    def finish(self, data: dict[str, str]) -> None:  # noqa: ARG002 - for those that show something
+        """Show this at the end instead."""
+        self._view = None
+
 
 class _Notebook(RowsScreen):
     """One output of the cell, which is painted again as often as its size allows."""
@@ -57,6 +61,10 @@ class _Notebook(RowsScreen):
 
     def end(self, view: RowsView) -> None:
         self._paint(_whole(view, self._language))
+
+    def finish(self, data: dict[str, str]) -> None:
+        super().finish(data)
+        self._paint(data)
 
     def _paint(self, data: dict[str, str]) -> None:
         if self._handle is None:
@@ -79,8 +87,14 @@ class _Text(RowsScreen):
 
     def end(self, view: RowsView) -> None:
         self._bar.update(view)
+        self._write(_whole(view, self._language, times=self._times))
+
+    def finish(self, data: dict[str, str]) -> None:
+        super().finish(data)
+        self._write(data)
+
+    def _write(self, data: dict[str, str]) -> None:
         self._bar.end()
-        data = _whole(view, self._language, times=self._times)
         if self._in_kernel:
             display(data, raw=True)
         else:

@@ -14,6 +14,7 @@ from ollama_magics.notebook.arguments import history_options, prompt_options
 from ollama_magics.notebook.display import lines
 from ollama_magics.notebook.magics import rows
 from ollama_magics.notebook.scope import Scope
+from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.settings import form
 from ollama_magics.settings.values import any_text, count, plain_text
 
@@ -70,6 +71,8 @@ class ChatMagics(Magics):
             if options.each is not None:
                 prompt = self._prompt(session, options, text, scope)
                 self.shell.user_ns["_ollama"] = frame = rows.ask_rows(self.shell, session, options, prompt, scope)
+                if isinstance(frame, ShownOnce):  # an experiment
+                    self.shown.add(frame, quiet=options.quiet)
                 if name:
                     self.shell.user_ns[name] = frame
                 return frame if cell is None else None

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ollama_magics.errors import Interrupted
+from ollama_magics.errors import Interrupted, PromptProblem
+from ollama_magics.messages import Phrase
 from ollama_magics.notebook import arguments
 from ollama_magics.notebook.display import lines
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings.cell_options import ROW_OPTIONS
-from ollama_magics.settings.values import plain_text
+from ollama_magics.settings.values import count, plain_text
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.prompt import Prompt
+    from ollama_magics.notebook.display.rows import RowsScreen
+    from ollama_magics.rows.experiment import Experiment
     from ollama_magics.rows.options import RowOptions
+    from ollama_magics.rows.run_experiment import ExperimentPlan
     from ollama_magics.session.session import Session
 
 _COLUMN = re.compile(r"\{\{\s*(?P<name>[^{}]+?)\s*\}\}")
@@ -48,19 +52,49 @@ def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, s
         prompt = replace(prompt, confirm=None)  # nobody is asked for each call of each row
     chosen = _row_options(options, prompt)
     prompt = replace(prompt, images=(), once=True, reuse=False)
+    plan = _plan(options, prompt)
     if dask.is_collection(data):
+        if plan:
+            raise PromptProblem("experiment-invalid", reason=Phrase("experiment_lazy"))
         return dask_rows.map_rows(data, prompt, scope, chosen)
     with rows_screen(shell, session.language, quiet=options.quiet) as screen:
         try:
-            result = session.map(data, prompt, scope, options=chosen, watch=screen.update)
+            found = _compare(session, data, plan, prompt, scope, chosen, screen) if plan else None
+            if plan is None:
+                result = session.map(data, prompt, scope, options=chosen, watch=screen.update)
+                screen.update(result.view)
+                found = result.frame
         except Interrupted as interrupt:
             shell.user_ns["_ollama"] = interrupt.partial
             raise
-        screen.update(result.view)
     if problem := session.rows.problem:
         session.rows.problem = ""
         lines.say("store_problem", session.language, reason=problem)
-    return result.frame
+    return found
+
+
+def _plan(options: Namespace, prompt: Prompt) -> ExperimentPlan | None:
+    """Return the experiment that several models, --repeat or --truth ask for; None for a plain job."""
+    from ollama_magics.rows.run_experiment import ExperimentPlan  # noqa: PLC0415 - only an experiment needs it
+
+    models = [plain_text(model, "model") for model in options.model or ()]
+    if len(models) < 2 and options.repeat is None and options.truth is None:
+        return None
+    repeat = 1 if options.repeat is None else count(options.repeat, "repeat")
+    truth = "" if options.truth is None else plain_text(options.truth, "truth")
+    return ExperimentPlan(models or [prompt.model], {"prompt": prompt.text}, repeat, truth)
+
+
+def _compare(  # noqa: PLR0913, PLR0917 - the parts of an experiment
+    session: Session, data: Any, plan: ExperimentPlan, prompt: Prompt, names: Any, chosen: RowOptions, screen: RowsScreen
+) -> Experiment:
+    from ollama_magics.rows.run_experiment import run_experiment  # noqa: PLC0415 - as above
+
+    found = run_experiment(
+        session, data, plan, prompt, names, options=chosen, watch=lambda _, view: screen.update(view), language=session.language
+    )
+    screen.finish({"text/html": found._repr_html_(), "text/plain": repr(found)})
+    return found
 
 
 def _row_options(options: Namespace, prompt: Prompt) -> RowOptions:
