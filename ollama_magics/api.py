@@ -220,6 +220,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
         logprobs=logprobs,
         reuse=reuse,
         rows=rows,
+        in_python=True,
     )
     return session.ask(frozen, values)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, Self, get_args
 
 from ollama_magics import messages
+from ollama_magics.messages import python_words
 
 # OllamaMagicsError
 #   AddressError        the address cannot be used
@@ -41,6 +42,7 @@ class OllamaMagicsError(Exception):
         remedy: what to type, one to five lines, the likeliest first.
         debug: the text of the original exception without secrets, or "".
         language: "en" or "zh", the language of the texts above.
+        in_python: whether they name what to type in Python, not magics.
         repairs: pairs of a setting and a value that fixes the error.
 
     Example::
@@ -60,6 +62,7 @@ class OllamaMagicsError(Exception):
         }
         self.debug = debug
         self.language = "en"
+        self.in_python = False
         self._replaced: dict[str, messages.Phrase] = {}
         self.repairs: tuple[tuple[str, str], ...] = ()
 
@@ -77,17 +80,21 @@ class OllamaMagicsError(Exception):
     @property
     def what(self) -> str:
         """What is wrong, one sentence."""
-        return self.phrase("what").text(self.language)
+        return self._text("what")
 
     @property
     def how_we_know(self) -> str:
         """What was sent and what came back, one sentence."""
-        return self.phrase("how_we_know").text(self.language)
+        return self._text("how_we_know")
 
     @property
     def remedy(self) -> str:
         """What to type, in one to five lines."""
-        return self.phrase("remedy").text(self.language)
+        return self._text("remedy")
+
+    def _text(self, part: Part) -> str:
+        text = self.phrase(part).text(self.language)
+        return python_words.in_python(text) if self.in_python else text
 
     def lines(self) -> list[str]:
         """Return the lines to show; the last one ends with the code."""
@@ -208,12 +215,14 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(self.code)
         self.partial = partial
         self.language = "en"
+        self.in_python = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), self.code, vars(self))
 
     def __str__(self) -> str:
-        return f"{messages.error(self.code, self.language)[0]}  [{self.code}]"
+        text = messages.error(self.code, self.language)[0]
+        return f"{python_words.in_python(text) if self.in_python else text}  [{self.code}]"
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -228,9 +237,9 @@ def _restored(kind: type[BaseException], code: str, state: dict[str, Any]) -> Ba
 
 @contextmanager
 def in_language(language: Callable[[], str]) -> Iterator[None]:
-    """Let errors leave with their texts in a language, which is asked for only then; also a decorator."""
+    """Let errors leave for Python, with their texts in a language, which is asked for only then; also a decorator."""
     try:
         yield
     except (OllamaMagicsError, Interrupted) as error:
-        error.language = language()
+        error.language, error.in_python = language(), True
         raise

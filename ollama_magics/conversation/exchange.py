@@ -48,6 +48,7 @@ class ReplyContext:
     digest: str = ""
     server_version: str = ""
     language: str = "en"
+    in_python: bool = False  # the prompt came from Python: what is shown names what to type there
 
 
 class Value:

@@ -48,6 +48,7 @@ class Prompt:
     logprobs: int | None = None  # number of alternatives for each token; None: no log probabilities at all
     reuse: bool = False
     rows: int | str | None = None  # of a table, and items of a list, that {{name}} sends; "all", or None: 20
+    in_python: bool = False  # not from a magic
 
     def __post_init__(self) -> None:
         if unknown := set(self.overrides) - set(form.request_places()):

@@ -14,6 +14,7 @@ from ollama_magics.conversation.conversation import Stats, message_dict
 from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round
 from ollama_magics.conversation.tools import ToolCall
 from ollama_magics.errors import AnswerCut, FormatProblem, Interrupted, ToolProblem, in_language
+from ollama_magics.messages import python_words
 from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView, answer_output
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
@@ -80,7 +81,7 @@ class Reply(ShownOnce):
     @property
     def notes(self) -> list[str]:
         """What was left out, converted or ignored on the way to the model, one sentence each."""
-        return [note.phrase.text(self._exchange.context.language) for note in self._exchange.notes]
+        return [_text(self._exchange, note.phrase) for note in self._exchange.notes]
 
     # What came back.
 
@@ -278,7 +279,12 @@ def round_view(one: Round) -> RoundView:
 
 
 def _phrase(exchange: Exchange, key: str, **facts: object) -> str:
-    return messages.phrase(key, exchange.context.language, **facts)
+    return _text(exchange, messages.Phrase(key, **facts))
+
+
+def _text(exchange: Exchange, phrase: messages.Phrase) -> str:
+    text = phrase.text(exchange.context.language)
+    return python_words.in_python(text) if exchange.context.in_python else text
 
 
 def _footer_parts(exchange: Exchange, *, times: bool, in_column: bool) -> list[str]:
@@ -310,7 +316,7 @@ def _footer_parts_of_request(exchange: Exchange) -> list[str]:
 
 def _shown_notes(exchange: Exchange, *, loses: bool) -> list[str]:
     """Return the notes that do or do not lose anything: equal ones once, with their number, and only the first few."""
-    texts = Counter(note.phrase.text(exchange.context.language) for note in exchange.notes if note.loses == loses)
+    texts = Counter(_text(exchange, note.phrase) for note in exchange.notes if note.loses == loses)
     shown = [text if count == 1 else _phrase(exchange, "several_times", text=text, count=count) for text, count in texts.items()]
     more = len(shown) - _MOST_NOTES
     return shown if more <= 0 else [*shown[:_MOST_NOTES], _phrase(exchange, "more_notes", count=more)]

@@ -21,7 +21,7 @@ def localized_errors() -> Iterator[Session]:
     try:
         yield session
     except (OllamaMagicsError, Interrupted) as error:
-        error.language = session.language
+        error.language, error.in_python = session.language, False
         raise
     except KeyboardInterrupt:
         raise Interrupted from None

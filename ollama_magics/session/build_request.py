@@ -305,6 +305,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         context_length=context_length,
         remote_host=_remote_host(session, model, card),
         language=session.language,
+        in_python=prompt.in_python,
         digest=session.installed.digest(model),
         server_version=session.installed.server_version,
         strict=prompt.strict,

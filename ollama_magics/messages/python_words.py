@@ -1,0 +1,124 @@
+"""Say what to type in Python instead of magics and their options."""
+
+from __future__ import annotations
+
+import re
+
+_VALUE = r'(?: (?!--|or\b)("[^"]*"|[^\s"·,;，；（）()]+))?'
+_CONFIG = re.compile(rf"%ollama_config((?: --[a-z][a-z-]*{_VALUE})*)")
+_CONFIG_FLAG = re.compile(rf"--([a-z][a-z-]*){_VALUE}")
+# what only a notebook has: profiles, recordings and the table of settings
+_NOTEBOOK_ONLY = {"save", "forget", "export", "import", "profiles", "show", "unset", "record", "no-probes"}
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+_PARAMETERS = {"context": "context_length", "type": "model_type", "tool": "tools", "image": "images", "chat": "conversation"}
+_SWITCHES = {
+    **{name: f"{name}=True" for name in ("strict", "new", "generate", "truncate", "reuse", "verify")},
+    "continue": "go_on=True",
+    "yes": "confirm=lambda call: True",
+    "any-model": "any_model=True",
+}
+_OPTIONS = (
+    *("max-tokens", "context", "temperature", "seed", "stop", "keep-alive", "think", "format", "tool", "image", "chat", "model"),
+    *(
+        "batch",
+        "on-error",
+        "dimensions",
+        "base-url",
+        "labels",
+        "sample",
+        "parallel",
+        "lines",
+        "logprobs",
+        "suffix",
+        "system",
+        "rows",
+    ),
+)
+_OPTION = re.compile(
+    rf"(?<![\w-])--({'|'.join((*_SWITCHES, *_OPTIONS))})(?![\w-])(?:[ =](nan (?:or|或) skip|N\b|\d\w*|[A-Z]+\b))?"
+)
+_SHORT = re.compile(
+    r"""(?<![\w-])(?<!python )-([fimst])(?:[ ](json\b|[A-Z]\w*|"[^"]+"|(?<=-[im] )(?!takes\b)[!-~]+?(?=[;,]?(?:[^!-~]|$))))?(?![\w-])"""
+)
+_SHORT_NAMES = {"f": "format", "i": "images", "m": "model", "s": "system", "t": "tools"}
+# sentences that speak of a cell, in both languages
+_WORDING = (
+    (r"%%ollama --each[^·\n]*?(?:   ·   |   or in Python: |   或在 Python 中：)", ""),
+    (r"write the prompt into the cell, or: %ollama What is Python\?", 'om.chat("What is Python?")'),
+    (r"在单元格中输入提示词，或：%ollama (.*)", r'om.chat("\1")'),
+    (r"%ollama --chat (\S+) (\S+)", r'om.chat("\2", conversation="\1")'),
+    (r"%%?ollama\b(?!_)", "om.chat"),
+    (r"%ollama_check --deep", "om.check(deep=True)"),
+    (r"%ollama_check\b", "om.check()"),
+    (r"%embed (?=--)", ""),
+    (r"%embed ((?!--)[^\n]+?)(?=   |\n|$)", r"om.embed(\1)"),
+    (r"%embed\b", "om.embed"),
+    (r"%pip install", "pip install"),
+    (r"(?m)^!", ""),
+    (r"--no-fill for all braces of the cell", "no values= for all braces"),
+    (r"用 --no-fill 保留整个单元格的花括号", "不传 values=，保留所有花括号"),
+    (r"_ollama\b", "error.partial"),
+    (r"([Rr])un (?:the|this) cell again", r"\1un it again"),
+    (r"重新运行(?:该|此|本)?单元格", "重新运行"),
+    (r"仅用于一个单元格", "仅用于一次"),
+    (r"for one cell", "for one call"),
+    (r"前端无法在该单元格中接收输入", "没有 confirm 函数"),
+    (r"empty the cell", "give an empty prompt"),
+    (r"清空单元格", "使用空的提示词"),
+    (r"The text of the cell", "The prompt"),
+    (r"单元格的文本|单元格中的文本", "提示词"),
+    (r"this cell cannot ask you", "nobody can be asked"),
+    (r"the front end has no input for this cell", "there is no confirm function"),
+    (r"interrupt the cell", "interrupt it"),
+    (r"中断单元格", "中断运行"),
+)
+_PATTERNS = [(re.compile(pattern), replacement) for pattern, replacement in _WORDING]
+
+
+def in_python(text: str) -> str:
+    """Return a text with calls and parameters of ollama_magics in the place of magics and options."""
+    text = _CONFIG.sub(_configure, text)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return _SHORT.sub(_short_parameter, _OPTION.sub(_parameter, text))
+
+
+def _configure(found: re.Match[str]) -> str:
+    given = _CONFIG_FLAG.findall(found[1])
+    names = {name for name, _ in given}
+    if "sandbox" in names:
+        return "with om.sandbox() as url: …"
+    if names == {"profile"}:
+        return f"om.use_profile({_literal(given[0][1] or 'NAME')})"
+    if not names or names & _NOTEBOOK_ONLY or "profile" in names:
+        where = "在笔记本中：" if _CHINESE.search(found.string) else "in a notebook: "
+        return where + found[0]
+    parts = [f"{_name(name)}={_literal(value)}" if value else 'api_key_env="NAME"' for name, value in given]
+    return f"om.configure({', '.join(parts)})"
+
+
+def _parameter(found: re.Match[str]) -> str:
+    name, value = found[1], found[2]
+    if name == "on-error" and value:
+        return f'on_error="{value[:3]}"{value[3:-4]}"{value[-4:]}"'
+    return _SWITCHES.get(name) or f"{_name(name)}={_literal(value) if value and value != 'N' else value or ''}"
+
+
+def _short_parameter(found: re.Match[str]) -> str:
+    name, value = _SHORT_NAMES[found[1]], found[2]
+    if not value:
+        return f"{name}="
+    if name == "images":
+        return f"images=[{value}]" if value.isidentifier() else f'images=[Path("{value}")]'
+    is_type = name == "format" and value != "json"
+    return f"{name}={value.strip(chr(34)) if is_type else _literal(value)}"
+
+
+def _name(flag: str) -> str:
+    return _PARAMETERS.get(flag) or flag.replace("-", "_")
+
+
+def _literal(value: str) -> str:
+    if value.startswith("$"):
+        return value.removeprefix("$")
+    return value if value.isdecimal() or value.startswith('"') else f'"{value}"'
