@@ -59,7 +59,7 @@ def test_options_of_a_chat_go_out(stand_in: FakeServer) -> None:
     options: dict[str, Any] = {"context_length": "1k", "max_tokens": 5, "temperature": 0, "seed": 7}
     reply = om.chat("Hi {{x}}", values={"x": "you"}, system="Be brief.", **options)
     assert reply.text
-    assert answer_view(reply).warnings == ["cut at max tokens (5): raise with --max-tokens"]
+    assert answer_view(reply).warnings == ["cut at max tokens (5): raise with max_tokens="]
     (body,) = sent(stand_in)
     assert [message["content"] for message in body["messages"]] == ["Be brief.", "Hi you"]
     assert body["options"] == {"num_ctx": 1024, "num_predict": 5, "temperature": 0, "seed": 7}
