@@ -57,6 +57,8 @@ _WORDING = (
     (r"(?m)^!", ""),
     (r"--no-fill for all braces of the cell", "no values= for all braces"),
     (r"用 --no-fill 保留整个单元格的花括号", "不传 values=，保留所有花括号"),
+    (r"用 --no-fill", "不传 values="),
+    (r"--no-fill", "no values="),
     (r"_ollama\b", "error.partial"),
     (r"([Rr])un (?:the|this) cell again", r"\1un it again"),
     (r"重新运行(?:该|此|本)?单元格", "重新运行"),

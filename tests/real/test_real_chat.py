@@ -94,7 +94,7 @@ def test_thoughts_that_use_up_the_budget_say_so() -> None:
     """The server calls it an ordinary answer."""
     reply = om.chat("Hi", model="thinker", max_tokens=1)
     assert (reply.text, reply.done_reason) == ("", "length")
-    assert answer_view(reply).warnings == ["max tokens were used up by thoughts: raise with --max-tokens"]
+    assert answer_view(reply).warnings == ["max tokens were used up by thoughts: raise with max_tokens="]
 
 
 # Conversations.

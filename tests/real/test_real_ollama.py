@@ -71,7 +71,7 @@ def test_an_answer_that_was_cut_at_its_bound_says_so() -> None:
     """It is an ordinary answer for the server."""
     reply = om.chat("Hi", model="endless", max_tokens=5)
     assert reply.text.split() == ["and", "on", "and", "on", "and"]
-    assert answer_view(reply).warnings == ["cut at max tokens (5): raise with --max-tokens"]
+    assert answer_view(reply).warnings == ["cut at max tokens (5): raise with max_tokens="]
 
 
 def test_an_answer_that_ran_past_the_context_is_marked() -> None:
