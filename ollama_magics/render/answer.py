@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ollama_magics.render import markdown, tables
 from ollama_magics.render.cleaning import escape, normalise, plain
+from ollama_magics.render.code import code_html
 from ollama_magics.render.tables import GREY, RULE
 
 AMBER = "#9d6f1c"  # where the page has no theme; it can be read on white and on black
@@ -143,7 +144,7 @@ def thoughts_html(text: str, title: str, *, open: bool) -> str:  # noqa: A002 - 
 
 def json_html(text: str) -> str:
     """Return a JSON text, or the beginning of one, as coloured code."""
-    return markdown.code_html(normalise(text), "json")
+    return code_html(normalise(text), "json")
 
 
 def tool_card_html(call: str, outcome: str | None, *, failed: bool) -> str:

@@ -20,7 +20,10 @@ LINES = [
     "# head", "#", "> quote", ">", "```", "```python", "~~~", "````", "x = '$1'", "| a | b |", "|---|---|", "a | b", "--|--",
     "[x]", "[x]: https://a.example", "[x]: https://b.example", "[y]: <", "[y]:", "https://c.example", "'title", "title'",
     "![x][y]", "[x][y] and [y]", "$$", "\\[", "\\]", "$a$ and \\(b\\)", "\\begin{align}", "\\end{align}", "`code", "code`",
-    "**bold", "bold**", "<b>", "***", "+", "שלום", "", "", "", "", " ", "\t", "    ",
+    "**bold", "bold**", "<b>", "***", "+", "שלום",
+    "<details>", "</details>", "<summary>s</summary>", "<!-- a", "b -->", "<!-- c -->", "<hr>", "a<br>b", "<sub>1", "2</sub>",
+    "- [ ] task", "- [x] done", "https://a.example/x", "www.a.example", "\\begin{pmatrix}", "\\end{pmatrix}", "\\eqref{a}",
+    "**注意：**请", "| `a|b` | $c|d$ |", "|$a|b$|", "", "", "", "", " ", "\t", "    ",
 ]  # fmt: skip
 TEXTS = st.lists(
     st.tuples(st.sampled_from(LINES), st.sampled_from(["\n", "\n", "\n", "\n\n", "\r\n", "\r", " ", ""])), max_size=25

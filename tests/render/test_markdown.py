@@ -9,7 +9,7 @@ import pytest
 
 from ollama_magics.render import cleaning, markdown
 from ollama_magics.render.answer import AMBER
-from ollama_magics.render.markdown import FAMILIES, coloured
+from ollama_magics.render.code import FAMILIES, coloured
 from ollama_magics.render.tables import GREY
 
 PEN = "\u202e"
@@ -67,6 +67,7 @@ def test_a_link_shows_where_it_leads(source: str, note: str) -> None:
         (r"\[ a \\[2pt] b \]", r"\[ a \\[2pt] b \]"),
         ("\\begin{align}\na &= b \\\\\n- c\n\\end{align}", "\\[\\begin{align}\na &amp;= b \\\\\n- c\n\\end{align}\\]"),
         (r"$\$5$", r"\(\$5\)"),
+        ("$ x $ and $ a_1 + b $", r"\(x\) and \(a_1 + b\)"),
         ("中文$x$中文", r"中文\(x\)中文"),
         ("$2 x + 3$", r"\(2 x + 3\)"),
         ("> $$\n> a\n> $$", "\\[\na\n\\]"),
@@ -91,7 +92,7 @@ def test_a_formula_reaches_the_page_unharmed(source: str, shown: str) -> None:
         "$HOME and $PATH, $HOME/$USER",
         "$20, she paid 30$",
         r"\$x\$",
-        "$ x $",
+        "$ 5 or $ 6",
         "$5 `a$`",
         "a $",
         r"\\(x\\)",
