@@ -152,7 +152,8 @@ class Round:
         calls = tuple(call.to_wire() for call in self.calls)
         yield Message("assistant", self.text, thinking=self.thinking, tool_calls=calls)
         for call in self.calls:
-            yield Message("tool", call.outcome, tool_name=call.name, tool_call_id=call.id)
+            pictures = tuple(picture.base64 for picture in call.images)
+            yield Message("tool", call.outcome, pictures, tool_name=call.name, tool_call_id=call.id)
 
 
 class ToolLoop:
@@ -242,9 +243,9 @@ class Exchange:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What was left out or changed on the way to the model, the oldest turns included."""
+        """What was left out or changed on the way to the model, the oldest turns and results of functions included."""
         turns = (Note(Phrase("left_out", count=self.left_out)),) if self.left_out else ()
-        return (*turns, *self.context.notes)
+        return (*turns, *self.context.notes, *(note for call in self.tool_loop.calls for note in call.notes))
 
     @property
     def stored(self) -> str:

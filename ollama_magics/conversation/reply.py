@@ -252,7 +252,8 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
     title = _phrase(exchange, "thinking" if is_thinking else "thoughts")
     if times and exchange.thought_seconds and not is_thinking:
         title = _phrase(exchange, "thought_for", seconds=f"{exchange.thought_seconds:.1f}")
-    more = len(context.images) - _MOST_THUMBNAILS
+    pictures = (*context.images, *(picture for call in loop.calls for picture in call.images))
+    more = len(pictures) - _MOST_THUMBNAILS
     return AnswerView(
         model=reply.model,
         text=exchange.shown_text,
@@ -264,7 +265,7 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
         calls=round_view(loop.now).calls,
         is_data=exchange.value.is_expected,
         rows=exchange.value.rows(exchange.partial_text),
-        pictures=context.images[:_MOST_THUMBNAILS],
+        pictures=pictures[:_MOST_THUMBNAILS],
         more_pictures=_phrase(exchange, "more_pictures", count=more) if more > 0 else "",
         figures=[*_footer_parts(exchange, times=times, in_column=in_column), *_footer_parts_of_request(exchange)],
         warnings=_warnings(exchange),

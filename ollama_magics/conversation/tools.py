@@ -6,32 +6,40 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.tool_arguments import read_arguments
 from ollama_magics.conversation.tool_definitions import Tool
-from ollama_magics.errors import ToolProblem
+from ollama_magics.conversation.tool_results import ResultWriter
+from ollama_magics.errors import OllamaMagicsError, ToolProblem
+
+if TYPE_CHECKING:
+    from ollama_magics.conversation.images import Picture
 
 MAX_CALLS = 8  # in one round
 _MAX_ARGUMENTS = 64 * 1024  # bytes of the arguments of one call, as JSON
 _MAX_SHOWN = 2000  # characters of a call in a question or on a card
-_MAX_RESULT = 8000  # characters that go back to the model
 _MAX_ERROR = 1000
 _PASSWORDS = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?i:(?<=bearer )\S+)")
-_DATA = (dict, list, tuple, set, frozenset, bool, type(None), msgspec.Struct)
 
 
 @dataclass
 class ToolCall:
-    """One call that a model makes: ``name`` and ``arguments``, and then the ``result`` or ``error`` that was sent back."""
+    """One call that a model makes: ``name`` and ``arguments``, and then the ``result`` or ``error`` that was sent back.
+
+    ``images`` are the pictures that went back with the result, ``notes`` say what of it did not.
+    """
 
     name: str
     arguments: dict[str, Any]
     result: str | None = None
     error: str | None = None
     id: str = ""
+    images: tuple[Picture, ...] = ()
+    notes: tuple[Note, ...] = field(default=(), repr=False)
     written: Any = field(default=None, repr=False, compare=False)  # the arguments before they were read
 
     @classmethod
@@ -69,11 +77,20 @@ class ToolCall:
 
 
 class Toolbox:
-    """Runs the calls of a model after ``confirm`` has allowed each; only the functions given here can be called."""
+    """Runs the calls of a model after ``confirm`` has allowed each; only the functions given here can be called.
 
-    def __init__(self, tools: Sequence[Tool], confirm: Callable[[ToolCall], bool] | None) -> None:
+    The model gets pictures if it ``sees``; if ``strict``, a result that does not reach it whole is an error.
+    """
+
+    def __init__(
+        self, tools: Sequence[Tool], confirm: Callable[[ToolCall], bool] | None, *, sees: bool = False, strict: bool = False
+    ) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        self._confirm = confirm
+        self._confirm, self._sees, self._strict = confirm, sees, strict
+
+    def adapted(self, *, sees: bool, strict: bool) -> Toolbox:
+        """Return the same for another model or prompt."""
+        return Toolbox(tuple(self._tools.values()), self._confirm, sees=sees, strict=strict)
 
     @property
     def definitions(self) -> tuple[dict[str, Any], ...]:
@@ -104,7 +121,7 @@ class Toolbox:
             if self._confirm is None:
                 raise ToolProblem("tool-unconfirmed", call=str(call))  # noqa: TRY301 - the call gets its error below
             if self._confirm(call):
-                _invoke(tool, values, call)
+                self._invoke(tool, values, call)
             else:
                 call.error = "the user did not allow this call"
         except ToolProblem:
@@ -114,28 +131,27 @@ class Toolbox:
             call.error = "interrupted"
             raise
 
-
-def _invoke(tool: Tool, values: dict[str, Any], call: ToolCall) -> None:
-    """Put the result of the function into the call, or its exception as type and message."""
-    try:
-        result = tool.function(**values)
-        if inspect.isawaitable(result):
-            if inspect.iscoroutine(result):
-                result.close()
-            call.error = f"TypeError: {tool.name} returned something to be awaited, which is not supported"
+    def _invoke(self, tool: Tool, values: dict[str, Any], call: ToolCall) -> None:
+        """Put the result of the function into the call, or its exception as type and message."""
+        try:
+            returned = tool.function(**values)
+            if inspect.isawaitable(returned):
+                if inspect.iscoroutine(returned):
+                    returned.close()
+                call.error = f"TypeError: {tool.name} returned something to be awaited, which is not supported"
+                return
+            result = ResultWriter(tool.name, sees=self._sees).result(returned)
+        except OllamaMagicsError as error:
+            call.error = _cut(_encodable(f"{error.what} {error.how_we_know}"), _MAX_ERROR)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a function of the notebook raises goes to the model
+            words = _PASSWORDS.sub("…", _encodable(str(error)))
+            call.error = _cut(f"{type(error).__name__}: {words}" if words else type(error).__name__, _MAX_ERROR)
         else:
-            if not isinstance(result, str):
-                is_data = isinstance(result, _DATA) or hasattr(result, "__dataclass_fields__")
-                result = msgspec.json.encode(result, enc_hook=_to_list_or_text).decode() if is_data else str(result)
-            call.result = _cut(_encodable(result), _MAX_RESULT)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a function of the notebook raises goes to the model
-        words = _PASSWORDS.sub("…", _encodable(str(error)))
-        call.error = _cut(f"{type(error).__name__}: {words}" if words else type(error).__name__, _MAX_ERROR)
-
-
-def _to_list_or_text(value: Any) -> Any:
-    to_list = getattr(value, "tolist", None)  # of NumPy's arrays and single numbers
-    return to_list() if to_list else str(value)
+            losses = [str(note.phrase) for note in result.notes if note.loses]
+            if self._strict and losses:
+                call.error = f"the result cannot be passed on whole: {'; '.join(losses)}"
+            else:
+                call.result, call.images, call.notes = result.text, result.pictures, result.notes
 
 
 def _encodable(text: str) -> str:

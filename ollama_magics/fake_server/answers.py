@@ -188,7 +188,8 @@ def read_conversation(messages: tuple[Message, ...]) -> Conversation:
     system = " ".join(message.content for message in messages if message.role == "system")
     tool_messages = list(itertools.takewhile(lambda message: message.role == "tool", reversed(messages)))
     results = tuple(message.content for message in reversed(tool_messages))
-    return Conversation(system, last.content, last.pictures, len(prompts), results)
+    seen = (*last.pictures, *(picture for message in reversed(tool_messages) for picture in message.pictures))
+    return Conversation(system, last.content, seen, len(prompts), results)
 
 
 def answer(
@@ -225,7 +226,8 @@ def _text(model: Model, conversation: Conversation, response_format: Any) -> str
         default = {"prompt": conversation.prompt, "words": len(conversation.words), "turn": conversation.turn}
         return json.dumps(default if empty else instance(response_format, conversation.distinct_words), ensure_ascii=False)
     if conversation.results:
-        return f"The functions returned: {', '.join(conversation.results)}"
+        seen = f" {pictures.describe(conversation.pictures)}" if conversation.pictures and model.can("vision") else ""
+        return f"The functions returned: {', '.join(conversation.results)}{seen}"
     if conversation.pictures and model.can("vision"):
         return pictures.describe(conversation.pictures)
     if _MARKDOWN.search(conversation.prompt):

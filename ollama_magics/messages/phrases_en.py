@@ -17,6 +17,8 @@ PHRASES: dict[str, str] = {
     "turn_without_pictures": "pictures of an earlier turn were left out, since {model} does not see: {turn}",
     "turn_without_calls": "calls of functions in an earlier turn were left out, since {model} does not call functions: {turn}",
     "logprobs_unconstrained": "logprobs are those of the model without the format",
+    "result_unseen": "{name}: the picture was left out, since the model does not see",
+    "result_bytes": "{name}: {count} bytes were left out, which are neither text nor a picture",
     "shrunk": "picture shrunk from {old} to {new}",
     "part_shown": "{name}: {shown} of {count} {what}",
     "what_rows": "rows",

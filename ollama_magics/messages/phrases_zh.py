@@ -17,6 +17,8 @@ PHRASES: dict[str, str] = {
     "turn_without_pictures": "{model} 不支持视觉，之前一轮的图片未发送：{turn}",
     "turn_without_calls": "{model} 不支持函数调用，之前一轮的函数调用未发送：{turn}",
     "logprobs_unconstrained": "logprobs 是模型不受格式约束时的值",
+    "result_unseen": "{name}：模型不支持视觉，图片未发送",
+    "result_bytes": "{name}：{count} 个字节既不是文本也不是图片，未发送",
     "shrunk": "图片已从 {old} 缩小到 {new}",
     "part_shown": "{name}：共 {count} {what}，只发送前 {shown} {what}",
     "what_rows": "行",

@@ -247,14 +247,15 @@ def _memory(session: RequestContext, prompt: Prompt) -> Conversation | None:
 
 
 def _readable(session: RequestContext, window: HistoryWindow, model: str) -> HistoryWindow:
-    """Return the window with what the model can read, by the settings, else by what the server lists for the model."""
-    card = session.installed.card(model)
+    """Return the window with what the model can read."""
+    sees, calls = (_can(session, model, ability) for ability in ("vision", "tools"))
+    return history_window.readable(window, model, sees=sees, calls=calls)
 
-    def can(ability: str) -> bool:
-        setting = getattr(session.settings, ability)
-        return setting == "yes" or (setting == "auto" and (card.capabilities is None or card.can(ability)))
 
-    return history_window.readable(window, model, sees=can("vision"), calls=can("tools"))
+def _can(session: RequestContext, model: str, ability: str) -> bool:
+    """Return whether the model has the ability by the settings, else by what the server lists, where it lists anything."""
+    setting, card = getattr(session.settings, ability), session.installed.card(model)
+    return setting == "yes" or (setting == "auto" and (card.capabilities is None or card.can(ability)))
 
 
 def with_thinking(
@@ -310,7 +311,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         server_version=session.installed.server_version,
         strict=prompt.strict,
         schema=spec.schema,
-        toolbox=spec.toolbox,
+        toolbox=spec.toolbox and spec.toolbox.adapted(sees=_can(session, model, "vision"), strict=prompt.strict),
         notes=(*pictures, *(spec.schema.notes if spec.schema else ()), *unconstrained, *clamped),
     )
 

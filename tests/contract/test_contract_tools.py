@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Server
@@ -38,6 +41,25 @@ def test_a_model_lists_that_it_calls_functions(server: Server) -> None:
     """As "tools"; others do not."""
     assert server.show(server.tools_model)["capabilities"] == ["completion", "tools"]
     assert "tools" not in server.show(server.chat_model)["capabilities"]
+
+
+def picture() -> str:
+    """Return a red picture as a request carries it."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), (255, 0, 0)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.mark.finding("B9")
+def test_a_picture_in_a_result_is_seen(server: Server) -> None:
+    """By a model that sees, as one in a prompt."""
+    messages: list[dict[str, Any]] = [
+        ASKED,
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        RESULT | {"images": [picture()]},
+    ]
+    answer = server.converse(messages, model=server.vision_model).json()["message"]["content"]
+    assert "red" in answer
 
 
 def check_call(message: dict[str, Any]) -> None:
