@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.errors import OllamaMagicsError, PromptProblem, SettingError, in_language
+from ollama_magics.conversation.prompt_file import refuse_path
+from ollama_magics.conversation.template import names_in
+from ollama_magics.errors import OllamaMagicsError, PromptProblem, SettingError, in_language, suggest_names
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.messages import Phrase
 from ollama_magics.server import models as models_module
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from ollama_magics.rows.experiment import Experiment
     from ollama_magics.rows.prompts import ColumnPicture
 
-_Parameters = ParamSpec("_Parameters")
-_Result = TypeVar("_Result")
-
 
 class _Unchanged:
     """The default of a parameter of configure(): the setting stays as it is."""
@@ -44,22 +42,6 @@ class _Unchanged:
 
 
 UNCHANGED: Any = _Unchanged()
-
-
-def _suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Return the function; a misspelt keyword is a TypeError that names the nearest parameter."""
-    names = inspect.signature(function).parameters
-
-    @functools.wraps(function)
-    def call(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
-        for name in keywords:
-            if name not in names:
-                near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-                hint = f"; did you mean '{near[0]}'?" if near else ""
-                raise TypeError(f"{function.__name__}() got an unexpected keyword argument '{name}'{hint}")
-        return function(*args, **keywords)
-
-    return call
 
 
 def _language() -> str:
@@ -73,7 +55,7 @@ def _require(name: str, given: object, wanted: str, example: str, *, fits: bool)
         raise SettingError("setting-invalid", value=repr(str(given)[:60]), setting=name, reason=reason, example=example)
 
 
-@_suggest_names
+@suggest_names
 @in_language(_language)
 def configure(  # noqa: PLR0913 - one parameter for each setting
     *,
@@ -83,8 +65,8 @@ def configure(  # noqa: PLR0913 - one parameter for each setting
     model_type: Literal["chat", "completion", "embedding"] = UNCHANGED,
     context_length: int | str = UNCHANGED,
     max_tokens: int | str = UNCHANGED,
-    vision: Literal["auto", "yes", "no"] = UNCHANGED,
-    tools: Literal["auto", "yes", "no"] = UNCHANGED,
+    vision: Literal["auto", "yes", "no"] | bool = UNCHANGED,
+    tools: Literal["auto", "yes", "no"] | bool = UNCHANGED,
     embedding_model: str = UNCHANGED,
     system: str = UNCHANGED,
     temperature: float | None = UNCHANGED,
@@ -101,8 +83,8 @@ def configure(  # noqa: PLR0913 - one parameter for each setting
     headers: Mapping[str, str] | str = UNCHANGED,
     proxy: str = UNCHANGED,
     key_store: Literal["notebook", "keyring", "file"] = UNCHANGED,
-    local_only: Literal["no", "yes"] = UNCHANGED,
-    probes: Literal["yes", "no"] = UNCHANGED,
+    local_only: Literal["no", "yes"] | bool = UNCHANGED,
+    probes: Literal["yes", "no"] | bool = UNCHANGED,
     language: Literal["auto", "en", "zh"] = UNCHANGED,
 ) -> None:
     """Set settings, the same that the panel and ``%ollama_config`` show.
@@ -121,7 +103,7 @@ def configure(  # noqa: PLR0913 - one parameter for each setting
         warnings.warn(messages.notice(key, facts, session.language), stacklevel=4)  # two decorators
 
 
-@_suggest_names
+@suggest_names
 @in_language(_language)
 def use_profile(name: str) -> None:
     """Use a saved profile; settings that were set here before stay.
@@ -133,7 +115,7 @@ def use_profile(name: str) -> None:
     current().resolved.use(name)
 
 
-@_suggest_names
+@suggest_names
 @in_language(_language)
 def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     prompt: str,
@@ -198,6 +180,9 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     _require("confirm", confirm, "callable", _CONFIRM_EXAMPLE, fits=confirm is None or callable(confirm))
     is_place = isinstance(conversation, (str, Conversation)) or conversation is None
     _require("conversation", conversation, "str, Conversation", "om.chat(prompt, conversation=om.Conversation())", fits=is_place)
+    refuse_path(system or "", Phrase("read_in_python", path=system))
+    if values is None:
+        _warn_of_names(f"{prompt}\n{system or ''}")
     session = current()
     frozen = Prompt(
         prompt,
@@ -225,7 +210,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     return session.ask(frozen, values)
 
 
-@_suggest_names
+@suggest_names
 @in_language(_language)
 def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one parameter for each option
     data: Any,
@@ -327,7 +312,7 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
         bar.end()
 
 
-@_suggest_names
+@suggest_names
 @in_language(_language)
 def experiment(  # noqa: PLR0913 - one parameter for each option
     data: Any,
@@ -418,6 +403,17 @@ def _row_pictures(session: Session, images: Any) -> Iterator[Picture | ColumnPic
 _CONFIRM_EXAMPLE = "om.chat(prompt, tools=functions, confirm=lambda call: True)"
 
 
+def _warn_of_names(text: str) -> None:
+    """Warn, once in each line, of a name in braces that is a variable where the call stands."""
+    frame, level = sys._getframe(1), 1  # noqa: SLF001 - Python's own way to the callers
+    while frame.f_back and str(frame.f_globals.get("__name__", "")).partition(".")[0] in ("ollama_magics", "contextlib"):
+        frame, level = frame.f_back, level + 1
+    for typed, name in names_in(text):
+        if name in frame.f_locals or name in frame.f_globals:
+            warnings.warn(Phrase("braces_are_text", typed=typed, name=name).text(_language()), stacklevel=level + 1)
+            return
+
+
 def _pictures(session: Session, images: Any) -> Iterator[Picture]:
     """Yield the pictures in the values; a text, or a value that is no collection, is taken for one picture."""
     if isinstance(images, (str, bytes)) or not isinstance(images, Iterable):
@@ -427,7 +423,7 @@ def _pictures(session: Session, images: Any) -> Iterator[Picture]:
             yield from session.pictures_of(what, f"images[{number}]")
 
 
-@_suggest_names
+@suggest_names
 @in_language(_language)
 def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     texts: Any = None,
@@ -501,7 +497,7 @@ _EMBED_PARAMETERS = {
 }
 
 
-@_suggest_names
+@suggest_names
 @in_language(_language)
 def check(*, deep: bool = False) -> CheckReport:
     """Return the report of the connectivity check, which is true if every stage passed.
@@ -514,7 +510,7 @@ def check(*, deep: bool = False) -> CheckReport:
     return current().check(deep=deep)
 
 
-@_suggest_names
+@suggest_names
 @in_language(_language)
 def models() -> list[dict[str, Any]]:
     """Return what is installed on the server, newest first: ``name``, ``size`` in bytes, and whether it is ``loaded``.
@@ -530,7 +526,7 @@ def models() -> list[dict[str, Any]]:
     return [{"name": one.name, "size": one.size, "loaded": one.name in loaded} for one in client.installed()]
 
 
-@_suggest_names
+@suggest_names
 def pull(model: str) -> Iterator[models_module.PullProgress]:
     """Download a model to the server; yield ``status``, ``completed`` and ``total`` (bytes) after every step.
 
@@ -543,7 +539,7 @@ def pull(model: str) -> Iterator[models_module.PullProgress]:
         current().forget_models()
 
 
-@_suggest_names
+@suggest_names
 @contextmanager
 def sandbox(*, delay: float = 0.02) -> Iterator[str]:
     """Run a stand-in server, yield its address, and use it until the end of the ``with`` block.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, ParamSpec, Self, TypeVar, get_args
 
 from ollama_magics import messages
 from ollama_magics.messages import python_words
@@ -26,6 +29,8 @@ from ollama_magics.messages import python_words
 #   SettingError        a value that a setting cannot take
 # Interrupted(KeyboardInterrupt) is not one of them, so that `except Exception` does not catch the stop button.
 
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 Part = Literal["what", "how_we_know", "remedy"]
 
 # No colour: on JupyterLab's red background, light or dark, only the theme's own text colour is readable.
@@ -243,3 +248,20 @@ def in_language(language: Callable[[], str]) -> Iterator[None]:
     except (OllamaMagicsError, Interrupted) as error:
         error.language, error.in_python = language(), True
         raise
+
+
+def suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Return the function; a misspelt keyword is a TypeError that names the nearest parameter."""
+    names = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def call(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
+        for name in keywords:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+                hint = f"; did you mean '{near[0]}'?" if near else ""
+                name_of_call = function.__qualname__.removesuffix(".__init__")
+                raise TypeError(f"{name_of_call}() got an unexpected keyword argument '{name}'{hint}")
+        return function(*args, **keywords)
+
+    return call

@@ -13,6 +13,7 @@ from ollama_magics.conversation.conversation import Conversation, Place, Stats, 
 from ollama_magics.conversation.history_window import Sender
 from ollama_magics.conversation.json_answer import SchemaMismatchError
 from ollama_magics.conversation.notes import Note
+from ollama_magics.conversation.prompt_file import PromptFile
 from ollama_magics.conversation.schema import Schema
 from ollama_magics.conversation.thoughts import Split, ThoughtSplitter
 from ollama_magics.conversation.tools import Toolbox, ToolCall
@@ -42,6 +43,7 @@ class ReplyContext:
     fixed_tokens: int = 0  # size of the system prompt and of the functions
     left_out: int = 0  # number of earlier turns that did not fit
     strict: bool = False  # an error, instead of leaving out turns or reaching the end of the context
+    files: tuple[PromptFile, ...] = ()  # that the prompt was read from
     notes: tuple[Note, ...] = ()  # what was left out or changed on the way to the model
     stored: Callable[[], str] | None = None  # returns the day of an answer that came from the store, else an empty text
     remote_host: str = ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics.conversation.conversation import Conversation, Place
+from ollama_magics.conversation.prompt_file import PromptFile
 from ollama_magics.conversation.value_text import ALL
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Phrase
@@ -47,6 +48,7 @@ class Prompt:
     suffix: str = ""
     logprobs: int | None = None  # number of alternatives for each token; None: no log probabilities at all
     reuse: bool = False
+    files: tuple[PromptFile, ...] = ()  # that the prompt and the system prompt were read from
     rows: int | str | None = None  # of a table, and items of a list, that {{name}} sends; "all", or None: 20
     in_python: bool = False  # not from a magic
 

@@ -340,7 +340,7 @@ def _warnings(exchange: Exchange) -> list[str]:
 
 
 def _provenance(reply: Reply, *, times: bool) -> dict[str, Any]:
-    """Return model, digest, the server's version, options, seed, time (UTC) and notes of the request, as far as there are any."""
+    """Return model, digest, the server's version, options, seed, time (UTC), files and notes of the request, as far as known."""
     exchange = exchange_of(reply)
     context, options = exchange.context, dict(exchange.request.options)
     asked_at = datetime.fromtimestamp(exchange.asked_at, UTC).isoformat(timespec="seconds") if exchange.asked_at else ""
@@ -351,6 +351,7 @@ def _provenance(reply: Reply, *, times: bool) -> dict[str, Any]:
         "options": options,
         "seed": options.get("seed"),
         "time": asked_at if times else "",
+        "files": [{"name": file.name, "sha256": file.sha256} for file in context.files],
         "notes": reply.notes,
     }
     return {name: fact for name, fact in facts.items() if fact not in ("", None, [])}

@@ -6,7 +6,7 @@ import ast
 import difflib
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ollama_magics.conversation.notes import Note
@@ -49,6 +49,14 @@ def fill_template(template: str, values: Mapping[str, Any], rows: int | None = N
 
     text = _PLACE.sub(replace, template)
     return Filled(text, tuple(note for filled in done.values() for note in filled.notes))
+
+
+def names_in(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what stands in braces and could be filled, and the name with which it begins."""
+    for place in _PLACE.finditer(text):
+        expression = None if place["escaped"] else _parse(place["inside"].strip())
+        if expression is not None and _is_path(expression):
+            yield place[0], next(iter(_names(expression)))
 
 
 def _fill(typed: str, values: Mapping[str, Any], rows: int | None) -> Filled:

@@ -12,7 +12,7 @@ import numpy as np
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.template import fill_template
 from ollama_magics.embeddings.inputs import texts_of
-from ollama_magics.errors import EmbeddingProblem, PromptProblem, RowsProblem
+from ollama_magics.errors import EmbeddingProblem, PromptProblem, RowsProblem, suggest_names
 from ollama_magics.integrations.remote_session import describe_session, refuse_secrets
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.labels import label_set, text_of
@@ -81,6 +81,7 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _UsesSer
     repeating, pickling and names of features hold; those of kinds of numbers, sparse tables and columns do not apply to texts.
     """
 
+    @suggest_names
     def __init__(  # noqa: PLR0913 - scikit-learn wants every parameter by its name
         self,
         model: str = "",
@@ -173,6 +174,7 @@ class OllamaClassifier(ClassifierMixin, _UsesServer):
     Example: ``om.OllamaClassifier(["praise", "complaint"], "llama3.2", examples=4).fit(texts, y).predict_proba(more)``
     """
 
+    @suggest_names
     def __init__(  # noqa: PLR0913 - scikit-learn wants every parameter by its name
         self,
         labels: Any = None,

@@ -472,6 +472,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{nearest}",
         "define {name} first\nto send the braces as text: \\{{{{{name}}}}}, or --no-fill for all braces of the cell",
     ),
+    "prompt-file-unreadable": (
+        "The prompt file {path} cannot be read.",
+        "{reason}",
+        "%ollama --prompt-file FILE, or -s @FILE for a system prompt; a text that begins with @: -s $text",
+    ),
+    "text-is-path": (
+        "{path} is a file, and a system prompt is a text.",
+        "The model would get the path and not what is in the file.",
+        '%ollama -s @"{path}" …',
+    ),
     "name-unassigned": (
         "{name} has no value yet where the line runs.",
         "It is a variable of {function} that was not assigned before, or was deleted.",

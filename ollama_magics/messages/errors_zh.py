@@ -472,6 +472,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{nearest}",
         "先定义 {name}\n若要原样发送花括号：\\{{{{{name}}}}}，或用 --no-fill 保留整个单元格的花括号",
     ),
+    "prompt-file-unreadable": (
+        "无法读取提示词文件 {path}。",
+        "{reason}",
+        "%ollama --prompt-file FILE，系统提示词用 -s @FILE；若文本以 @ 开头：-s $text",
+    ),
+    "text-is-path": (
+        "{path} 是一个文件，而系统提示词应为文本。",
+        "模型只会收到路径，而不是文件的内容。",
+        '%ollama -s @"{path}" …',
+    ),
     "name-unassigned": (
         "运行到该行时，{name} 还没有值。",
         "它是 {function} 的变量，尚未赋值或已被删除。",

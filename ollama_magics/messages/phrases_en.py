@@ -528,6 +528,13 @@ PHRASES: dict[str, str] = {
     "is_module_value": "A module has no text.",
     "has_no_source": "Its source was not found: it is built in, or its cell is gone.",
     "need_def": "make it a def with {name} as a parameter, or a for loop",
+    "byte_no_utf8": "Byte {place} is no UTF-8: save it as UTF-8.",
+    "is_no_file": "It is no regular file.",
+    "prompt_file_large": "It has more than {most}.",
+    "read_in_python": 'system=pathlib.Path("{path}").read_text(encoding="utf-8")',
+    "braces_are_text": (
+        '{typed} was sent as text, though {name} is a variable here; to fill it: om.chat(prompt, values={{"{name}": {name}}})'
+    ),
     "need_rows": "It is a whole number from 1, or all.",
     "the_variable": "The environment variable",
     "unset_variable": "{name} is not set in process {process}, or is empty.",

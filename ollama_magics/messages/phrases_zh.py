@@ -552,6 +552,13 @@ PHRASES: dict[str, str] = {
     "is_module_value": "模块没有文本。",
     "has_no_source": "找不到它的源代码：它是内置的，或所在的单元格已不存在。",
     "need_def": "改成以 {name} 为参数的 def，或改用 for 循环",
+    "byte_no_utf8": "第 {place} 个字节不是 UTF-8：请保存为 UTF-8。",
+    "is_no_file": "它不是普通文件。",
+    "prompt_file_large": "它超过 {most}。",
+    "read_in_python": 'system=pathlib.Path("{path}").read_text(encoding="utf-8")',
+    "braces_are_text": (
+        '{typed} 已按文本发送，而 {name} 在这里是变量；若要填入其值：om.chat(prompt, values={{"{name}": {name}}})'
+    ),
     "need_rows": "应为从 1 开始的整数，或 all。",
     "the_variable": "环境变量",
     "unset_variable": "{name} 在进程 {process} 中未设置或为空。",

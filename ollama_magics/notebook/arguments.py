@@ -272,13 +272,26 @@ def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str
         if waiting is False and not _OPTION.match(word):
             return words, line[start:].strip()
         is_option = not waiting and bool(_OPTION.match(word))
+        typed = _QUOTED.sub(r"\2", word)
+        if waiting and typed.startswith("-"):
+            _refuse_option(parser, words[-1], word)
+            words[-1] += f"={typed}" if words[-1].startswith("--") else typed  # else argparse would take it for an option
+        else:
+            words.append(typed)
         waiting = _takes_value(parser, word, greedy=greedy) if is_option else False
-        words.append(_QUOTED.sub(r"\2", word))
         position = end
     if rest := line[position:].strip():
         message = f"a quote is not closed: {rest}"
         raise UsageError(message)
     return words, ""
+
+
+def _refuse_option(parser: ArgumentParser, option: str, word: str) -> None:
+    """Raise UsageError where an option stands in the place of a value; in quotes it is a value."""
+    names = {name for action in parser._actions for name in action.option_strings}  # noqa: SLF001 - no public way
+    if word == "--" or word.partition("=")[0] in names:
+        message = f"{option} needs a value; if {word} is the value, put it in quotes"
+        raise UsageError(message)
 
 
 def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | None:

@@ -71,10 +71,10 @@ class LastStatement(ast.NodeTransformer):
         return node
 
 
-_CONTINUE = re.compile(r"%%ollama\s(?:.*\s)?--continue(?:\s|$)")
+_NEEDS_NO_BODY = re.compile(r"%%ollama\s(?:.*\s)?(?:--continue(?:\s|$)|-p|--prompt-file)")
 
 
 def add_empty_body(lines: list[str]) -> list[str]:
-    """Return the lines of a cell, with an empty body for ``%%ollama --continue`` alone."""
-    alone = len(lines) == 1 and _CONTINUE.match(lines[0])
+    """Return the lines of a cell, with an empty body for ``%%ollama --continue`` or ``--prompt-file`` alone."""
+    alone = len(lines) == 1 and _NEEDS_NO_BODY.match(lines[0])
     return [lines[0].rstrip("\r\n") + "\n", "\n"] if alone else lines

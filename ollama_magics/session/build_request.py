@@ -14,6 +14,7 @@ from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.prompt import Prompt, read_rows
+from ollama_magics.conversation.prompt_file import refuse_path
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.template import fill_template
@@ -229,7 +230,9 @@ def request(  # noqa: PLR0913, PLR0917 - all that meets in a request
     """Return the frozen request in which settings, options of the cell and earlier turns meet."""
     window = window or HistoryWindow()
     pictures = tuple(picture.base64 for picture in prompt.images)
-    system = next(text for text in (prompt.system, window.system, chosen.system) if text is not None)
+    system = window.system if prompt.system is None else prompt.system
+    if system is None:
+        refuse_path(system := chosen.system)
     options, fields = prompt.options(chosen), prompt.other_fields(chosen) | spec.fields
     if prompt.completes(chosen):
         fields |= {"suffix": prompt.suffix} if prompt.suffix else {}
@@ -302,6 +305,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
     pictures = (note for picture in prompt.images for note in picture.notes)
     return ReplyContext(
         new=prompt.new,
+        files=prompt.files,
         images=prompt.images,
         context_length=context_length,
         remote_host=_remote_host(session, model, card),

@@ -56,6 +56,14 @@ PROMPT_OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(
             "--rows", "Rows of a table and items of a list that {{name}} sends, or all (default 20)", "rows", "N", acts=_HISTORY
         ),
+        Option(
+            "-p --prompt-file",
+            "Prompt from a UTF-8 file instead of the cell; -s @FILE is the same for the system prompt",
+            "prompt_file",
+            "FILE",
+            acts=_HISTORY,
+            magic_only=True,
+        ),
         Option("--no-fill", "Leave {{name}} as it is", "no_fill", other_name="values", acts=_HISTORY),
         Option("--generate", "Complete the prompt instead of answering it", "generate", acts="endpoint of the request"),
         Option("--suffix", "Text after the gap that the model fills; implies --generate", "suffix", "TEXT", wire="suffix"),

@@ -137,15 +137,19 @@ class AtLeast:
         return " or ".join([*(f"{one}" for one in self.special), f"{self.least} and more"])
 
 
+_BOOLEANS = {"true": ("yes", "on"), "false": ("no", "off")}
+
+
 @dataclass(frozen=True)
 class OneOf:
-    """Reads one of a few words, in any case."""
+    """Reads one of a few words, in any case; True is yes or on, False is no or off, where these are among them."""
 
     words: tuple[str, ...]
 
     def __call__(self, value: object, setting: str) -> str:
         """Return the value as it is kept; raises SettingError."""
         word = str(value).strip().lower()
+        word = next((meant for meant in _BOOLEANS.get(word, ()) if meant in self.words), word)
         if word not in self.words:
             raise refused(value, setting, Phrase("need_word", words=", ".join(self.words)), self.words[0])
         return word
@@ -158,12 +162,12 @@ class OneOf:
 
 @dataclass(frozen=True)
 class OneOfOrOther(OneOf):
-    """Reads one of a few words, or another single word, which only a server can know; True is on, False is off."""
+    """Reads one of a few words, or another single word, which only a server can know."""
 
     def __call__(self, value: object, setting: str) -> str:
         """Return the value as it is kept; raises SettingError."""
-        word = {"true": "on", "false": "off"}.get(str(value).strip().lower(), str(value).strip().lower())
-        return word if _WORD.fullmatch(word) else super().__call__(value, setting)
+        word = str(value).strip().lower()
+        return word if _WORD.fullmatch(word) and word not in _BOOLEANS else super().__call__(value, setting)
 
     @property
     def limits(self) -> str:

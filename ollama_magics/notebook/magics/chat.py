@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import StdinNotImplementedError
+from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import ToolProblem
@@ -20,6 +20,7 @@ from ollama_magics.settings.values import any_text, count, plain_text
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.prompt import Prompt
+    from ollama_magics.conversation.prompt_file import PromptFile
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.session.session import Session
@@ -124,12 +125,14 @@ class ChatMagics(Magics):
         from ollama_magics.conversation.conversation import Place  # noqa: PLC0415 - as above
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
 
+        text, system, files = _read_files(options, text)
         is_word = isinstance(options.format, str) and options.format == "json"
         kind = "json" if is_word else arguments.named("-f", options.format, scope)
         return Prompt(
             text=text,
             model=_text(options.model[0], "model") if options.model else "",
-            system=None if options.system is None else _typed_text(options.system, "system"),
+            system=system,
+            files=files,
             is_verbatim="system" in options.looked_up,
             images=tuple(picture for word in options.images or () for picture in _pictures(session, word, options, scope)),
             overrides={name: getattr(options, name) for name in form.request_places()},
@@ -150,6 +153,26 @@ class ChatMagics(Magics):
             reuse=options.reuse,
             rows=options.rows,
         )
+
+
+def _read_files(options: Namespace, text: str) -> tuple[str, str | None, tuple[PromptFile, ...]]:
+    """Return prompt and system prompt, each as it was typed or from its file, and these files."""
+    from ollama_magics.conversation.prompt_file import PromptFile, refuse_path  # noqa: PLC0415 - as above
+
+    files: list[PromptFile] = []
+    if options.prompt_file:
+        if text.strip():
+            message = "the prompt stands in the cell or in the file of --prompt-file: one of them"
+            raise UsageError(message)
+        files.append(PromptFile.read(str(options.prompt_file)))
+        text = files[0].text
+    system = None if options.system is None else _typed_text(options.system, "system")
+    if system and system.startswith("@") and "system" not in options.looked_up:
+        files.append(PromptFile.read(system[1:]))
+        system = files[-1].text
+    elif system:
+        refuse_path(system)
+    return text, system, tuple(files)
 
 
 def _pictures(session: Session, word: Any, options: Namespace, scope: Scope) -> list[Any]:

@@ -1,0 +1,100 @@
+"""Parameters of the public calls: misspelt names, booleans, and braces without values."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import ollama_magics as om
+from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.session.session import current
+
+MISSPELT: list[tuple[Callable[..., Any], str, str]] = [
+    (om.chat, "temprature", "temperature"),
+    (om.chat, "valeus", "values"),
+    (om.configure, "local_onyl", "local_only"),
+    (om.embed, "paralel", "parallel"),
+    (om.map, "formt", "format"),
+    (om.experiment, "promts", "prompts"),
+    (om.check, "deap", "deep"),
+    (om.pull, "modle", "model"),
+    (om.sandbox, "dely", "delay"),
+    (om.use_profile, "nam", "name"),
+    (om.OllamaEmbedder, "dimension", "dimensions"),
+    (om.OllamaClassifier, "lables", "labels"),
+]
+
+
+@pytest.mark.finding("C25")
+@pytest.mark.parametrize(("call", "typed", "meant"), MISSPELT)
+def test_a_misspelt_parameter_names_the_nearest(call: Callable[..., Any], typed: str, meant: str) -> None:
+    """In the name of the call that was typed."""
+    with pytest.raises(TypeError, match=rf"^{call.__name__}\(\) got .* '{typed}'; did you mean '{meant}'\?"):
+        call(**{typed: 1})
+
+
+BOOLEANS = [
+    *(("local_only", True, "yes"), ("local_only", False, "no"), ("probes", True, "yes"), ("probes", False, "no")),
+    *(("vision", True, "yes"), ("vision", False, "no"), ("tools", True, "yes"), ("tools", False, "no")),
+    *(("think", True, "on"), ("think", False, "off"), ("probes", "True", "yes"), ("probes", "false", "no")),
+]
+
+
+@pytest.mark.finding("C25")
+@pytest.mark.parametrize(("name", "given", "word"), BOOLEANS)
+def test_booleans_are_taken_where_a_setting_is_yes_or_no(name: str, given: Any, word: str) -> None:
+    """As the words are, whose spelling stays."""
+    om.configure(**{name: given})
+    assert getattr(current().settings, name) == word
+    om.configure(**{name: word})
+    assert getattr(current().settings, name) == word
+
+
+@pytest.mark.finding("C25")
+@pytest.mark.parametrize(("name", "given"), [("key_store", True), ("language", True), ("vision", None), ("local_only", 1)])
+def test_other_choices_take_no_booleans(name: str, given: Any) -> None:
+    """With the words that they have."""
+    with pytest.raises(om.SettingError, match="Possible values"):
+        om.configure(**{name: given})
+
+
+@pytest.fixture
+def model(stand_in: FakeServer) -> FakeServer:
+    """Use the stand-in."""
+    om.configure(base_url=stand_in.url, model="sandbox-chat")
+    return stand_in
+
+
+@pytest.mark.finding("A3")
+@pytest.mark.usefixtures("model")
+def test_a_variable_in_braces_without_values_is_a_warning_at_the_call() -> None:
+    """The braces are text; nothing is said about names that are none here."""
+    price = [1]
+    with pytest.warns(UserWarning, match=r"\{\{price\[0\]\}\} was sent as text") as caught:
+        reply = om.chat("Say {{price[0]}}")
+    assert (caught[0].filename, len(caught), reply.request.messages[-1].content) == (__file__, 1, "Say {{price[0]}}")
+    assert price
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        om.chat("Say {{other}} \\{{price}} {{price + 1}}")
+        om.chat("Say {{price}}", values={"price": 1})
+        om.chat("Say {{price}}", values={"price": 1}, system="{{price}}")
+
+
+@pytest.mark.finding("A2")
+@pytest.mark.usefixtures("model")
+def test_rows_and_strict_in_python() -> None:
+    """As in a cell."""
+    values = {"x": ["text"] * 500}
+    assert om.chat("{{x}}", values=values).notes == ["x: 20 of 500 items"]
+    assert om.chat("{{x}}", values=values, rows=30).notes == ["x: 30 of 500 items"]
+    assert om.chat("{{x}}", values=values, rows="all", strict=True, context_length="8k").notes == []
+    with pytest.raises(om.PromptProblem, match="x: 20 of 500 items") as caught:
+        om.chat("{{x}}", values=values, strict=True)
+    assert caught.value.code == "left-out"
+    for rows in (0, -1, "some", 1.5):
+        with pytest.raises(om.SettingError, match="rows"):
+            om.chat("{{x}}", values=values, rows=rows)  # type: ignore[arg-type]
