@@ -98,6 +98,31 @@ def has_phrase(key: str, language: str) -> bool:
     return key in _PHRASES[language]
 
 
+# What Python's argparse says of a mistake, each with the key of a phrase that says the same.
+_ARGPARSE = [
+    (re.compile(pattern, re.DOTALL), key)
+    for pattern, key in (
+        (r"argument (?P<option>[^:]+): (?P<rest>.+)", "argparse_option"),
+        (r"expected (?:one argument|1 argument)", "argparse_one"),
+        (r"expected at least one argument", "argparse_some"),
+        (r"ignored explicit argument (?P<value>.+)", "argparse_none"),
+        (r"invalid choice: (?P<value>.+) \(choose from (?P<words>.+)\)", "argparse_choice"),
+        (r"invalid (?P<kind>\w+) value: (?P<value>.+)", "argparse_value"),
+        (r"the following arguments are required: (?P<names>.+)", "argparse_required"),
+        (r"unrecognized arguments: (?P<names>.+)", "argparse_unknown"),
+    )
+]
+
+
+def argparse_error(text: str) -> Phrase | str:
+    """Return an error of argparse as a phrase, or as it is if it is not a known one."""
+    for pattern, key in _ARGPARSE:
+        if found := pattern.fullmatch(text):
+            facts = found.groupdict()
+            return Phrase(key, **{name: argparse_error(fact) if name == "rest" else fact for name, fact in facts.items()})
+    return text
+
+
 def notice(key: str, facts: Mapping[str, object], language: str = "en") -> str:
     """Return a phrase in which ``{label}`` is the label of the setting in ``facts["setting"]``."""
     return Phrase(key, **{"label": Label(str(facts.get("setting", ""))), **facts}).text(language)

@@ -6,15 +6,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from IPython.core.error import UsageError
+
+from ollama_magics import messages
 from ollama_magics.errors import Interrupted, OllamaMagicsError
+from ollama_magics.messages import Phrase
 
 if TYPE_CHECKING:
     from ollama_magics.session.session import Session
 
 
+def usage_error(key: str, **facts: object) -> UsageError:
+    """Return IPython's error for a mistake on a magic line, with a phrase in the language of the user."""
+    from ollama_magics.session.session import current  # noqa: PLC0415 - brings in the client, which loading must not
+
+    return UsageError(Phrase(key, **facts).text(current().language))
+
+
 @contextmanager
 def localized_errors() -> Iterator[Session]:
-    """Yield the session; errors leave in the language of the user, and an interrupt as one line."""
+    """Yield the session; errors leave in the language of the user, and an interrupt as one line.
+
+    At the end the notices of the settings that nobody has shown yet are written, such as a keyring that cannot be used.
+    """
+    from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as below
     from ollama_magics.session.session import current  # noqa: PLC0415 - brings in the client, which loading must not
 
     session = current()
@@ -25,3 +40,5 @@ def localized_errors() -> Iterator[Session]:
         raise
     except KeyboardInterrupt:
         raise Interrupted from None
+    finally:
+        lines.say_lines(messages.notice(key, facts, session.language) for key, facts in session.resolved.take_notices())

@@ -12,7 +12,10 @@ from typing import Any, TypeVar
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument, argument_group, kwds, magic_arguments
 
+from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError, SettingError
+from ollama_magics.messages import Joined, Phrase
+from ollama_magics.notebook import usage_error
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings import form, values
 from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, ROW_OPTIONS, Option
@@ -41,10 +44,10 @@ _SPELLINGS = {
     "next_cell": "--next-cell",
     "no_fill": "--no-fill",
     "tools": "--tool",
-    "several": "several -m",
+    "several": Phrase("usage_several"),
 }
 _LETTER = 2  # characters of an option that is one letter
-_PROMPT_HINT = "  (a prompt that begins so: put -- before it)"
+_PROMPT_HINT = Phrase("usage_prompt")
 _OPTION = re.compile(r"--?[^\W\d_]")
 _EMBED_MAGIC_ONLY = ("into", "report", "no_store", "show_store", "forget", "looked_up")
 # Options whose values follow a "=" only.
@@ -149,7 +152,10 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     """
     parser: ArgumentParser = magic.parser  # type: ignore[attr-defined] # set by magic_arguments
     words, rest = _split(parser, line, greedy=ends)
-    options = parser.parse_args(words)
+    try:
+        options = parser.parse_args(words)
+    except UsageError as error:
+        raise usage_error("as_it_is", text=messages.argparse_error(str(error))) from None
     typed = dict(vars(options))
     for name, value in typed.items():
         setattr(options, name, _looked_up(value, names))
@@ -166,12 +172,10 @@ def read_named(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -
     before = line[: len(line.rstrip()) - len(rest)]
     options, more = read(magic, f"{before} {rest[word.end() :]}", names)
     if more:
-        message = f"one name is enough; this is too much: {more}"
-        raise UsageError(message)
+        raise usage_error("usage_one_name", rest=more)
     name = _looked_up(_QUOTED.sub(r"\2", word[1]), names)
     if not isinstance(name, str):
-        message = f"{word[1]} is no text but of type {type(name).__name__}"
-        raise UsageError(message)
+        raise usage_error("usage_no_text", word=word[1], kind=type(name).__name__)
     return options, name
 
 
@@ -197,9 +201,8 @@ def refuse_both(options: Namespace) -> None:
         typed.add("several")
     for pair in _CONTRADICTIONS:
         if pair <= typed:
-            flags = " and ".join(sorted(_SPELLINGS.get(name, f"--{name}") for name in pair))
-            message = f"{flags} contradict each other"
-            raise UsageError(message)
+            flags = Joined(sorted((_SPELLINGS.get(name, f"--{name}") for name in pair), key=str), Phrase("and"))
+            raise usage_error("usage_contradiction", flags=flags)
 
 
 def refuse_detached(line: str, rest: str) -> None:
@@ -207,15 +210,13 @@ def refuse_detached(line: str, rest: str) -> None:
     option = line[: len(line.rstrip()) - len(rest)].split()[-1:]
     value = re.match(r"(\S+)(?=\s+-|$)", rest)
     if option and value and value[1] in _VALUES_AFTER_EQUALS.get(option[0], ()):
-        message = f"the value is typed with a =: {option[0]}={value[1]}{_PROMPT_HINT}"
-        raise UsageError(message)
+        raise usage_error("usage_equals", option=option[0], value=value[1], hint=_PROMPT_HINT)
 
 
 def assigned_name(name: str | None, option: str = "-o") -> str | None:
     """Return the name after an option; raises UsageError where it cannot be assigned to."""
     if name is not None and not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
-        message = f"{option} takes a name of the notebook, not {name!r}"
-        raise UsageError(message)
+        raise usage_error("usage_takes_name", option=option, name=repr(name))
     return name
 
 
@@ -225,8 +226,7 @@ def pairs(words: Sequence[str] | None, names: Mapping[str, Any]) -> dict[str, An
     for word in words or ():
         key, equals, value = (part.strip() for part in str(word).partition("="))
         if not (key and equals):
-            message = f"-O takes KEY=VALUE, not {word!r}"
-            raise UsageError(message)
+            raise usage_error("usage_pair", word=repr(word))
         value = _looked_up(value, names)
         earlier = found.get(key)
         found[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value] if key in found else value
@@ -257,8 +257,7 @@ def named(option: str, expression: Any, scope: Scope) -> Any:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the user's own expression raises
         reason = str(error) or type(error).__name__
-        message = f"{option} {expression}: {reason} (what holds spaces or quotes stands in double quotes)"
-        raise UsageError(message) from None
+        raise usage_error("usage_expression", option=option, expression=expression, reason=reason) from None
 
 
 def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str], str]:
@@ -281,8 +280,7 @@ def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str
         waiting = _takes_value(parser, word, greedy=greedy) if is_option else False
         position = end
     if rest := line[position:].strip():
-        message = f"a quote is not closed: {rest}"
-        raise UsageError(message)
+        raise usage_error("usage_quote", rest=rest)
     return words, ""
 
 
@@ -306,10 +304,9 @@ def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | N
     near = [option for option in actions if len(name) == _LETTER and option.startswith(f"-{name}")]
     plain = {option.lstrip("-"): option for option in actions}  # hyphens are no likeness
     near = near or [plain[one] for one in difflib.get_close_matches(name.lstrip("-"), plain, n=1)]
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    hint = Phrase("usage_near", near=", ".join(near)) if near else ""
     takes_prompt = "PROMPT" in (parser.usage or "")
-    message = f"unknown option {name}{hint}{_PROMPT_HINT if takes_prompt else ''}"
-    raise UsageError(message)
+    raise usage_error("usage_unknown", option=name, near=hint, hint=_PROMPT_HINT if takes_prompt else "")
 
 
 def _stands_for(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -125,3 +126,80 @@ def test_the_stop_key_ends_a_command_with_130() -> None:
             pull.send_signal(signal.SIGINT)
             assert pull.wait(20) == 130
         assert server.wait_until_left()
+
+
+def run(words: list[str], **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "ollama_magics", *words],
+        env={**os.environ, **variables},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.finding("C7")
+@pytest.mark.parametrize(("encoding", "ok"), [("ascii", "+"), ("cp1252", "+"), ("utf-8", "✓")])
+def test_every_command_writes_in_every_encoding(encoding: str, ok: str, stand_in: FakeServer) -> None:
+    """Plain characters instead of those that it lacks; JSON stays JSON, and names can be read back."""
+    where = ["--base-url", stand_in.url, "--model", "sandbox-chat"]
+    nowhere = ["--base-url", "http://127.0.0.1:1", "--no-probes"]
+    commands = [
+        (["check", "--json", *where], 0),
+        (["check", "--language", "zh", *where], 0),
+        (["check", *nowhere], 1),
+        (["check", "--model", "模型🙂", "--json", *where[:2]], 1),
+        (["pull", "模型", *nowhere], 1),
+        (["check", "--context", "模型"], 1),
+        (["模型"], 2),
+        (["check", "--help"], 0),
+    ]
+    for words, status in commands:
+        done = run(words, PYTHONIOENCODING=encoding, LANG="C.UTF-8")
+        written = done.stdout.decode(encoding) + done.stderr.decode(encoding)
+        assert (done.returncode, "Traceback" in written) == (status, False), (words, written)
+        if "--json" in words:
+            json.loads(done.stdout.decode(encoding))
+    assert run(["check", *where], PYTHONIOENCODING=encoding).stdout.decode(encoding).startswith(f"{ok} Address")
+    with FaultServer(fine(tags=whole({"models": [{"name": "模型🙂", "size": 1}]}))) as server:
+        words = ["models", "--base-url", server.url]
+        assert json.loads(run([*words, "--json"], PYTHONIOENCODING=encoding).stdout.decode(encoding))[0]["name"] == "模型🙂"
+        name = "模型🙂".encode(encoding, "backslashreplace").decode(encoding)
+        assert run(words, PYTHONIOENCODING=encoding).stdout.decode(encoding).split()[0] == name
+
+
+HOSTILE = "m\x1b]52;c;YQ==\x07\x1b[2J\u202e\x9b31m"
+
+
+def test_what_a_server_says_does_not_reach_the_terminal(capsys: Out) -> None:
+    """Names and steps of a download are shown without what a terminal would obey; JSON escapes it."""
+    listed = whole({"models": [{"name": HOSTILE, "size": 1}]})
+    steps = b"".join(json.dumps({"status": text}).encode() + b"\n" for text in (HOSTILE, "success"))
+    with FaultServer(fine(tags=listed, pull=whole(steps, kind=LINES))) as server:
+        where = ["--base-url", server.url]
+        assert main(["models", *where]) == 0
+        assert main(["pull", "m", *where]) == 0
+        plain = capsys.readouterr().out
+        assert main(["models", "--json", *where]) == 0
+        as_json = capsys.readouterr().out
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", plain + as_json)
+    assert json.loads(as_json)[0]["name"] == HOSTILE
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["check", "--modell", "x"], "无法识别：--modell x"), (["check", "--model"], "--model：缺少值"), (["pull"], "缺少：NAME")],
+)
+def test_a_mistake_is_told_in_the_language_of_the_user(words: list[str], said: str) -> None:
+    """As everything else."""
+    done = run(words, LC_ALL="zh_CN.UTF-8", PYTHONIOENCODING="utf-8")
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+    assert "error: " in run(words, LC_ALL="C.UTF-8").stderr.decode()
+
+
+def test_notices_of_the_settings_are_lines(capsys: Out, stand_in: FakeServer) -> None:
+    """Not warnings of Python with a line of our code."""
+    main(["check", "--base-url", stand_in.url, "--model", "sandbox-chat", "--context", "512"])
+    assert capsys.readouterr().err.startswith("max tokens (4096) exceed the context (512)")

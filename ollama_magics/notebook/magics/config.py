@@ -9,12 +9,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import Interrupted, SettingError
 from ollama_magics.messages import Joined, Phrase
-from ollama_magics.notebook import arguments, localized_errors
+from ollama_magics.notebook import arguments, localized_errors, usage_error
 from ollama_magics.notebook.arguments import check_options, config_options
 from ollama_magics.notebook.display import ShownValues, lines
 from ollama_magics.notebook.scope import Scope
@@ -106,8 +105,7 @@ class FormMagics(Magics):
         arguments.refuse_secrets(line)
         options, rest = arguments.read(FormMagics.ollama_config, line, Scope(self.shell), ends=True)
         if rest:
-            message = f"what is {rest!r}? Values follow an option, such as --model {rest}"
-            raise UsageError(message)
+            raise usage_error("usage_value", rest=rest)
 
         with localized_errors() as session:
             from ollama_magics.notebook.magics import config_actions  # noqa: PLC0415 - brings in the session
@@ -137,8 +135,7 @@ class FormMagics(Magics):
         """Check the way from this kernel to an answer; loads no model, unless it is --deep."""
         options, rest = arguments.read(FormMagics.ollama_check, line, Scope(self.shell))
         if rest:
-            message = f"%ollama_check takes no {rest!r}"
-            raise UsageError(message)
+            raise usage_error("usage_too_much", magic="%ollama_check", rest=rest)
         with localized_errors() as session:
             try:
                 if options.json:

@@ -25,15 +25,12 @@ def run(session: Session, options: Namespace) -> bool:
     """Carry out the options, values before what is saved; return whether there were any. Raises SettingError."""
     typed = {name: value for name in _OPTIONS if (value := getattr(options, name, None)) not in (None, False)}
     values = {name: value for name in form.names() if (value := getattr(options, name)) is not None}
-    try:
-        for name in [name for name in typed if name in _BEFORE_VALUES]:
-            _carry_out(session, name, typed[name])
-        if values:
-            _say_changed(session, session.configure(values))
-        for name in [name for name in typed if name not in _BEFORE_VALUES]:
-            _carry_out(session, name, typed[name])
-    finally:
-        lines.say_lines(messages.notice(key, facts, session.language) for key, facts in session.resolved.take_notices())
+    for name in [name for name in typed if name in _BEFORE_VALUES]:
+        _carry_out(session, name, typed[name])
+    if values:
+        _say_changed(session, session.configure(values))
+    for name in [name for name in typed if name not in _BEFORE_VALUES]:
+        _carry_out(session, name, typed[name])
     return bool(values or typed)
 
 

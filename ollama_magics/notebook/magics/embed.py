@@ -6,10 +6,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from ollama_magics.notebook import arguments, localized_errors
+from ollama_magics.notebook import arguments, localized_errors, usage_error
 from ollama_magics.notebook.arguments import embed_options
 from ollama_magics.notebook.display import lines
 from ollama_magics.notebook.scope import Scope
@@ -48,8 +47,7 @@ class EmbedMagics(Magics):
                 scope.require_notebook(option, "%embed")
         if options.show_store or options.forget:
             if expression or cell is not None:
-                message = "--store and --forget tell of the store and embed nothing: run them alone, and the texts after them"
-                raise UsageError(message)
+                raise usage_error("usage_store")
             self._report_store(forget=options.forget)
             return None
         rows = self._rows(options, expression, cell, scope)
@@ -64,16 +62,13 @@ class EmbedMagics(Magics):
         """Return what the expression gives, or the lines of the cell; nothing for --lines, a file that the session reads."""
         __tracebackhide__ = True  # as above
         if cell is not None and options.lines:
-            message = "the texts are the lines of the cell or, with %embed, those of the file: one of them"
-            raise UsageError(message)
+            raise usage_error("usage_one_source")
         if (cell is not None or options.lines) and expression:
-            message = f"what is {expression!r}? The texts are the lines of the {'file' if options.lines else 'cell'}"
-            raise UsageError(message)
+            raise usage_error("usage_lines_file" if options.lines else "usage_lines_cell", rest=expression)
         if cell is not None:
             return [text for text in cell.split("\n") if text.strip()]
         if not expression and not options.lines:
-            message = 'an expression is missing: %embed ["a text", "another"]'
-            raise UsageError(message)
+            raise usage_error("usage_no_texts")
         return None if options.lines else arguments.evaluated(expression, scope)
 
     def _vectors(self, session: Session, rows: Any, report: str | None, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:

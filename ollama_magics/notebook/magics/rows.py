@@ -7,11 +7,9 @@ from argparse import Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
-
 from ollama_magics.errors import Interrupted, PromptProblem
 from ollama_magics.messages import Phrase
-from ollama_magics.notebook import arguments
+from ollama_magics.notebook import arguments, usage_error
 from ollama_magics.notebook.display import lines
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings.cell_options import ROW_OPTIONS
@@ -32,8 +30,7 @@ def refuse_without_rows(options: Namespace) -> None:
     """Raise UsageError for an option that needs --each where there is none."""
     for option in ROW_OPTIONS:
         if getattr(options, option.name) not in (None, False) and options.each is None:
-            message = f"{option.flags} needs rows: %%ollama --each data {option.flags} …"
-            raise UsageError(message)
+            raise usage_error("usage_rows", option=option.flags)
 
 
 def column_of(word: object) -> str:

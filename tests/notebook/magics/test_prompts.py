@@ -165,7 +165,7 @@ def test_a_failed_new_conversation_does_not_cost_the_old_one(shell: Any, stand_i
 
 BAD = [
     ("%ollama --modle x hi", UsageError, "did you mean --model?"),
-    ("%ollama --nonsense hi", UsageError, "unknown option --nonsense  (a prompt that begins so"),
+    ("%ollama --nonsense hi", UsageError, "unknown option --nonsense  (for a prompt that begins like this"),
     ("%ollama_check --dep", UsageError, "unknown option --dep; did you mean --deep?\n"),
     ("%ollama_history --exprt", UsageError, "unknown option --exprt; did you mean --export?\n"),
     ("%embed --nonsense ['a']", UsageError, "unknown option --nonsense\n"),
@@ -173,7 +173,7 @@ BAD = [
     ("%%ollama --think high\nhi", UsageError, "--think=high"),
     ("%ollama --think off -m sandbox-chat hi", UsageError, "--think=off"),
     ("%%ollama -m sandbox-chat --logprobs 5\nhi", UsageError, "--logprobs=5"),
-    ("%ollama -m", UsageError, "expected one argument"),
+    ("%ollama -m", UsageError, "-m/--model: a value is missing"),
     ("%ollama -s 'open hi", UsageError, "quote"),
     ("%ollama -o 5 hi", UsageError, "-o takes a name"),
     ("%ollama -o class hi", UsageError, "-o takes a name"),
@@ -182,7 +182,7 @@ BAD = [
     ("%ollama --suffix $In hi", SettingError, "\n%ollama --suffix $text …  [setting-invalid]"),
     ("%ollama -f 1/0 hi", UsageError, "-f 1/0: division by zero"),
     ("%ollama -t In[9] hi", UsageError, "-t In[9]: list index out of range"),
-    ("%ollama_history $In", UsageError, "is no text"),
+    ("%ollama_history $In", UsageError, "is not a text"),
     ("%ollama -m a -m b --new hi", UsageError, "--new and several -m contradict each other"),
     ("%ollama -m a -m b --chat c hi", UsageError, "--chat and several -m contradict each other"),
     ("%ollama -m a -m b --continue", UsageError, "--continue and several -m contradict each other"),

@@ -1,0 +1,47 @@
+"""Mistakes on a magic line: told in the language of the notebook, by the name of the option."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+
+from ollama_magics import messages
+
+LINES = {
+    "%ollama_config --modle x": ("unknown option --modle; did you mean --model?", "未知选项 --modle；是否想用 --model？"),
+    "%ollama_config --model": ("--model: a value is missing", "--model：缺少值"),
+    "%ollama_config --no-probes=x": ("it takes no value, but has 'x'", "该选项不带值，但给出了 'x'"),
+    "%ollama_config llama3.2": ("what is llama3.2?", "无法识别 llama3.2"),
+    "%ollama_config --system 'a": ("a quote is not closed: ", "引号未闭合："),
+    "%ollama_check now": ("does not take now", "不接受 now"),
+    "%ollama --think high": ("--think=high", "须用 = 连接：--think=high"),
+    "%ollama --once --new x": ("--new and --once contradict each other", "不能同时使用"),
+    "%ollama -o 1x Hi": ("takes a name of the notebook, not '1x'", "需要笔记本中的变量名"),
+    "%ollama -O seed Hi": ("-O takes KEY=VALUE, not 'seed'", "格式为 KEY=VALUE"),
+    "%ollama -f nothere Hi": ("-f nothere: name 'nothere' is not defined", "含空格或引号的内容"),
+    "%ollama_history a b": ("one name is enough", "只需一个名称"),
+    "%embed": ("an expression is missing", "缺少表达式"),
+}
+
+
+@pytest.mark.parametrize(("line", "said"), LINES.items(), ids=LINES)
+def test_a_mistake_is_told_in_both_languages(shell: Any, line: str, said: tuple[str, str]) -> None:
+    """And nothing is sent."""
+    for language, text in zip(messages.LANGUAGES, said, strict=True):
+        shell.run(f"%ollama_config --language {language}")
+        error, _ = shell.fail(line)
+        assert isinstance(error, UsageError)
+        assert text in str(error)
+
+
+@pytest.mark.finding("C18")
+def test_a_keyring_that_cannot_be_used_is_told_in_the_cell_that_needs_it(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, and the answer is there."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    shell.run("%ollama_config --key-store keyring")
+    shown = [shell.run("%ollama hello") for _ in range(2)]
+    assert ["no key was looked up" in text for text in shown] == [True, False]
+    assert shown[1]
