@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
-
 from ollama_magics.errors import PromptProblem
 from ollama_magics.messages import Phrase
+from ollama_magics.notebook import usage_error
 
 if TYPE_CHECKING:
     from symtable import SymbolTable
@@ -68,8 +67,7 @@ class Scope(Mapping[str, Any]):
     def require_notebook(self, option: str, magic: str) -> None:
         """Raise UsageError where the line stands in a function, in which an option cannot bind a name."""
         if not self.is_notebook:
-            message = f"{option} binds names of the notebook; in a function type r = {magic} … instead"
-            raise UsageError(message)
+            raise usage_error("usage_in_function", option=option, magic=magic)
 
     def _require_reachable(self, name: str) -> None:
         """Raise PromptProblem for a variable of a function that has no value yet, or that its inner function does not use."""
