@@ -363,7 +363,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "model-stuck": (
         "The model got stuck, and the server stopped it.",
-        'The server ended the answer with "done": false, after {characters} characters.',
+        "The server ended the answer after {characters} characters. {seen}",
         "the text so far is in _ollama.text; try another prompt, another --temperature or another model",
     ),
     "stream-error": (

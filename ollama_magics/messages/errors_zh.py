@@ -363,7 +363,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     "model-stuck": (
         "模型陷入停滞，已被服务器终止。",
-        '服务器在 {characters} 个字符后以 "done": false 结束了回答。',
+        "服务器在 {characters} 个字符后结束了回答。{seen}",
         "已有文本在 _ollama.text 中；请更换提示词、--temperature 或模型后重试",
     ),
     "stream-error": (

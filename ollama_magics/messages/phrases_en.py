@@ -19,6 +19,8 @@ PHRASES: dict[str, str] = {
     "logprobs_unconstrained": "logprobs are those of the model without the format",
     "result_unseen": "{name}: the picture was left out, since the model does not see",
     "result_bytes": "{name}: {count} bytes were left out, which are neither text nor a picture",
+    "stuck_repeats": "The last pieces of it are all the same.",
+    "stuck_not_done": 'It is not "done".',
     "shrunk": "picture shrunk from {old} to {new}",
     "part_shown": "{name}: {shown} of {count} {what}",
     "what_rows": "rows",

@@ -19,6 +19,8 @@ PHRASES: dict[str, str] = {
     "logprobs_unconstrained": "logprobs 是模型不受格式约束时的值",
     "result_unseen": "{name}：模型不支持视觉，图片未发送",
     "result_bytes": "{name}：{count} 个字节既不是文本也不是图片，未发送",
+    "stuck_repeats": "最后的内容都相同。",
+    "stuck_not_done": "回答没有标记为 done。",
     "shrunk": "图片已从 {old} 缩小到 {new}",
     "part_shown": "{name}：共 {count} {what}，只发送前 {shown} {what}",
     "what_rows": "行",

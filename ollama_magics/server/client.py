@@ -17,7 +17,7 @@ from ollama_magics.errors import AnswerCut, ConnectionProblem, EmbeddingProblem,
 from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
-from ollama_magics.server.failures import Refusal, error_object, quote, redact
+from ollama_magics.server.failures import FailureKind, Refusal, classify, error_object, quote, redact
 from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name
 from ollama_magics.server.sockets import Resolve, SlicedBackend
 from ollama_magics.server.transport import (
@@ -59,6 +59,7 @@ _Decoded = TypeVar("_Decoded")
 _Decode = Callable[[Body], _Decoded]
 _MEGABYTE = 2**20
 _MAX_ANSWER = 16 * _MEGABYTE  # without vectors; a vector has far less than a megabyte
+_REPEATED = 20  # equal pieces at the end of an answer: servers before 0.30 stop a model after 30, without a word
 _MAX_ERROR = 64 * 1024  # bytes of an error page that are read
 _HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
 
@@ -193,14 +194,15 @@ class Client:
     def chat(self, request: wire.ChatRequest | wire.GenerateRequest) -> Iterator[wire.Chunk]:
         """Yield the chunks of the answer; closing the iterator stops the server. Raises AnswerCut for an incomplete answer."""
         path, limits = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts
-        started = False
+        started, last, equal = False, "", 0
         with self._sent("POST", path, request, limits.first_token) as response:
             response.request.extensions["timeout"]["read"] = limits.first_token if wire.is_buffered(request) else limits.idle
             lines = self._lines(response)
             try:
                 for line in lines:
                     chunk = self._checked(wire.chunk(line), started=started)
-                    started = True
+                    started, piece = True, (chunk.text or chunk.thinking).strip()
+                    last, equal = piece, equal + 1 if piece == last else 1
                     yield chunk
                     if chunk.done:
                         # The end of the body follows at once. Once it is read, the connection can be used again.
@@ -212,7 +214,9 @@ class Client:
                 if not started:
                     raise
                 raise AnswerCut("stream-unreadable", reason=error.facts["reason"]) from None
-        raise AnswerCut("stream-incomplete" if request.stream else "model-stuck")
+        if not request.stream or equal > _REPEATED:
+            raise AnswerCut("model-stuck", seen=Phrase("stuck_repeats" if request.stream else "stuck_not_done"))
+        raise AnswerCut("stream-incomplete")
 
     def lines(self, path: str, request: Any) -> Iterator[bytes]:
         """Yield the lines of another streamed answer as they come; closing the iterator stops the server."""
@@ -287,6 +291,8 @@ class Client:
             return chunk
         said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
         said = quote(redact(said.encode(), self._secrets).decode())
+        if classify(200, said) is FailureKind.STUCK:
+            raise AnswerCut("model-stuck", seen=Phrase("server_said", said=said))
         raise AnswerCut("stream-error", said=said) if started else RequestRefused("request-refused", status=200, said=said)
 
     def _body(self, response: httpx.Response, buffer: bytearray, most: int) -> memoryview:

@@ -35,6 +35,7 @@ class FailureKind(Enum):
     TOO_LONG = auto()  # the input does not fit the context
     INPUT = auto()  # something in the request cannot be processed
     LOAD_FAILED = auto()  # the model's files cannot be loaded
+    STUCK = auto()  # the model repeats itself, and would again
     LIMITED = auto()  # a quota is used up; nothing succeeds before it is renewed
     FATAL = auto()  # no request of this kind to this server and model would succeed
 
@@ -51,6 +52,7 @@ _WORDS = {
         r"out of memory|more system memory|failed to allocate|unable to allocate|cudaMalloc|insufficient memory"
         r"|unable to load full model on GPU"
     ),
+    FailureKind.STUCK: r"token repeat limit|prediction aborted",
     FailureKind.BUSY: r"(server|runner) (is )?busy|pending requests",
     FailureKind.LOAD_FAILED: r"failed to load model|error loading model|unable to load",
     FailureKind.UNAVAILABLE: (
@@ -95,6 +97,8 @@ def failure_kind(error: BaseException) -> FailureKind:
         return FailureKind.UNAVAILABLE
     if isinstance(error, RequestRefused) and error.code in _CODES:
         return _CODES[error.code]
+    if isinstance(error, AnswerCut) and error.code == "model-stuck":
+        return FailureKind.STUCK
     if isinstance(error, (RequestRefused, AnswerCut)):
         return classify(getattr(error, "status", 200), str(error.facts.get("said", "")))
     return FailureKind.FATAL
@@ -224,6 +228,8 @@ def _model_error(refusal: Refusal) -> OllamaMagicsError | None:
 
 def _busy_or_broken(refusal: Refusal) -> OllamaMagicsError | None:
     kind = refusal.kind
+    if kind is FailureKind.STUCK and refusal.is_ollamas:
+        return AnswerCut("model-stuck", seen=Phrase("server_said", said=refusal.said))
     if kind is FailureKind.BUSY and (refusal.status == 429 or refusal.is_ollamas):
         is_short = 0 < refusal.retry_after <= _LONGEST_RETRY_AFTER
         is_limit = refusal.retry_after > _LONGEST_RETRY_AFTER or (_LIMIT.search(refusal.said) and not is_short)

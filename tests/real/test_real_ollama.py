@@ -109,9 +109,10 @@ def test_a_prompt_over_the_context_is_an_error_and_no_answer() -> None:
     assert caught.value.code == "prompt-too-long"
 
 
-@pytest.mark.parametrize(("stream", "code"), [(True, "stream-incomplete"), (False, "model-stuck")])
-def test_a_model_that_got_stuck_is_an_error_with_its_text(session: Session, *, stream: bool, code: str) -> None:
-    """Made to write JSON it repeats one sign, and the server ends the answer without calling it done."""
+@pytest.mark.finding("F2")
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_model_that_got_stuck_is_an_error_with_its_text(session: Session, *, stream: bool) -> None:
+    """Made to write JSON it repeats one sign, and the server ends the answer: without a word, or with one."""
     request = ChatRequest(
         model="parrot",
         messages=(Message("user", "Hi"),),
@@ -122,9 +123,10 @@ def test_a_model_that_got_stuck_is_an_error_with_its_text(session: Session, *, s
     reply = Reply(request, session.client.chat)
     with pytest.raises(AnswerCut) as caught:
         _ = reply.text
-    assert caught.value.code == code
+    assert caught.value.code == "model-stuck"
+    assert "again" not in caught.value.remedy
     assert caught.value.partial is reply
-    assert len(reply.text) > 10
+    assert len(reply.text) > 10 or not stream  # some servers give no text with the error of a whole answer
     assert not reply.complete
 
 

@@ -109,7 +109,7 @@ def test_a_model_that_loops_is_an_error(shell: Any) -> None:
     """The server ends such an answer without calling it done."""
     error, _ = shell.fail("%ollama -f json loop over spaces")
     assert isinstance(error, OllamaMagicsError)
-    assert error.code == "stream-incomplete"
+    assert error.code == "model-stuck"
     assert shell.names["_ollama"].text.startswith("{")
 
 

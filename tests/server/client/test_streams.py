@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from ollama_magics.errors import AnswerCut, OllamaMagicsError, RequestRefused
 from ollama_magics.server.client import Client
+from ollama_magics.server.failures import failure_kind
 from ollama_magics.server.wire import ChatRequest, EmbedRequest, GenerateRequest, Message, embeddings
 from tests.faults import (
     CHUNKED,
@@ -181,6 +183,55 @@ def test_a_whole_answer_that_is_not_done_is_incomplete(connect: Connect) -> None
     assert text == "{     "
     assert isinstance(error, AnswerCut)
     assert error.code == "model-stuck"
+
+
+LOOP = [chunk(" and")] * 40
+ABORTED = "prediction aborted, token repeat limit reached"
+ABORTED_LINE = json.dumps({"error": ABORTED}).encode()
+IN_A_TEXT = json.dumps({"error": json.dumps({"error": {"code": 500, "message": ABORTED}})}).encode()
+HM = chunk(message={"content": "", "thinking": " hm"})
+
+
+def stream(*lines: bytes) -> list[Step]:
+    """Return the script of a stream that ends cleanly."""
+    return whole(b"".join(lines), kind="application/x-ndjson")
+
+
+STUCK: dict[str, tuple[list[Step], str, str]] = {
+    "a stream that ends without a word": (stream(*LOOP), " and" * 40, "are all the same"),
+    "thoughts": (stream(*[HM] * 40), "", "are all the same"),
+    "spaces": (stream(chunk("{"), *[chunk(" "), chunk("\n")] * 20), "{" + " \n" * 20, "are all the same"),
+    "an error line behind the text": (stream(*LOOP[:3], ABORTED_LINE), " and" * 3, ABORTED),
+    "an error line alone, as with tools": (stream(ABORTED_LINE), "", ABORTED),
+    "an error with a status": (whole(ABORTED_LINE, status=500), "", ABORTED),
+    "JSON in a text": (whole(IN_A_TEXT, status=500), "", ABORTED),
+}
+
+
+@pytest.mark.finding("F2")
+@pytest.mark.parametrize(("script", "before", "said"), STUCK.values(), ids=STUCK)
+def test_a_model_that_repeats_itself_got_stuck(connect: Connect, script: list[Step], before: str, said: str) -> None:
+    """The text is kept, and nobody is told to try the same again."""
+    with FaultServer(fine(chat=script)) as server:
+        text, error = read(connect(server.url))
+    assert (text, type(error)) == (before, AnswerCut)
+    assert error is not None
+    assert error.code == "model-stuck"
+    assert said in error.how_we_know
+    assert not failure_kind(error).is_temporary
+    for language in ("en", "zh"):
+        error.language = language
+        assert not re.search("again|重新运行", error.remedy)
+
+
+@pytest.mark.finding("F2")
+def test_an_answer_that_ends_without_a_loop_is_incomplete(connect: Connect) -> None:
+    """A few equal words are none."""
+    script = stream(chunk("no"), *LOOP[:10])
+    with FaultServer(fine(chat=script)) as server:
+        _, error = read(connect(server.url))
+    assert error is not None
+    assert error.code == "stream-incomplete"
 
 
 def test_a_completion_is_read_like_a_chat(connect: Connect) -> None:
