@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.conversation import images
+from ollama_magics.conversation import images, pixels
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Phrase
 
@@ -34,16 +34,16 @@ def from_path(text: str) -> list[Picture]:
     """Return the pictures of a path or a pattern such as ``~/plots/*.png``, sorted by name; raises PictureProblem."""
     path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for "~nobody"
     if _status(path) is not None or not glob.has_magic(text):
-        return [from_file(path)]
+        return from_file(path)
     names = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 - knows "**" and absolute paths
     files = [name for name in names if not name.is_dir()]
     if not files:
         raise PictureProblem("picture-missing", path=text, reason=Phrase("no_match", folder=_folder(path)))
-    return [from_file(file) for file in files]
+    return [picture for file in files for picture in from_file(file)]
 
 
-def from_file(path: Path) -> Picture:
-    """Return the picture of one file, whatever its name; raises PictureProblem as ``from_path`` does."""
+def from_file(path: Path) -> list[Picture]:
+    """Return the pictures of one file, whatever its name; raises PictureProblem as ``from_path`` does."""
     status = _status(path)
     if status is None:
         try:
@@ -107,12 +107,12 @@ def _collect(value: Any, name: str, depth: int) -> list[Picture]:
     if _is_instance(value, "numpy", "ndarray") and value.dtype.kind == "O" and value.size and _savefig(value.flat[0]):
         return _collect_each(list(value.flat), name, depth)
     if isinstance(value, Path):
-        return [from_file(value.expanduser())]
+        return from_file(value.expanduser())
     if _is_instance(value, "PIL.Image", "Image"):
         return [images.from_image(value, name)]
     if _is_instance(value, "numpy", "ndarray"):
         return [from_array(value, name)]
-    return [images.from_bytes(_file_bytes(value, name), name)]
+    return images.from_bytes(_file_bytes(value, name), name)
 
 
 def _collect_each(values: list[Any] | tuple[Any, ...] | dict[Any, Any], name: str, depth: int) -> list[Picture]:
@@ -139,7 +139,7 @@ def _file_bytes(value: Any, name: str) -> bytes:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                save(buffer, format="png")
+                save(buffer, format="png", **_ground_of(value))
         except Exception as error:  # noqa: BLE001 - drawing runs the user's own code and fonts, which may raise anything
             reason = Phrase("it_says", said=images.last_line(error))
             raise PictureProblem("figure-failed", source=name, reason=reason, debug=repr(error)) from None
@@ -168,6 +168,12 @@ def _savefig(value: object) -> Callable[..., object] | None:
     return save if callable(save) else None
 
 
+def _ground_of(value: Any) -> dict[str, Any]:
+    """Return the options by which a figure keeps its own colour, whatever the style now in force says of saving."""
+    colour = getattr(getattr(value, "figure", value), "get_facecolor", None)
+    return {"facecolor": colour(), "transparent": False} if colour else {}
+
+
 def _unknown_type(name: str, reason: Phrase) -> PictureProblem:
     return PictureProblem("picture-type-unknown", source=name, reason=reason)
 
@@ -177,7 +183,10 @@ _CHANNELS = (1, 3, 4)
 
 
 def from_array(array: NDArray[Any], source: str) -> Picture:
-    """Return the picture of an array (height, width[, 1, 3 or 4]) of uint8, bool, or floats 0 to 1; raises PictureProblem."""
+    """Return the picture of an array of numbers or bools (height, width[, 1, 3 or 4]); raises PictureProblem.
+
+    Floats from 0 to 1 and whole numbers from 0 to 255 are what they are; other numbers are scaled, which is in its notes.
+    """
     import numpy as np  # noqa: PLC0415 - where there is an array, it is already imported
     from PIL import Image  # noqa: PLC0415 - only a prompt with an image pays for Pillow
 
@@ -188,19 +197,17 @@ def from_array(array: NDArray[Any], source: str) -> Picture:
         raise _unknown_array(array, source, advice)
     if not array.size:
         raise _unknown_array(array, source, "holds_nothing")
+    if array.dtype.kind not in "biuf":
+        raise _unknown_array(array, source, "need_numbers")
     images.require_size(shape[1], shape[0], source)
 
-    if array.dtype == np.uint8:
-        pixels = np.ascontiguousarray(array)
-    elif array.dtype == np.bool_:
-        pixels = array.astype(np.uint8) * np.uint8(255)
-    elif array.dtype.kind != "f":
-        raise _unknown_array(array, source, "need_uint8")
-    elif np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1:
-        pixels = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
-    else:
-        raise _unknown_array(array, source, "need_unit_floats")
-    return images.from_image(Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels), source)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * np.uint8(255)
+    scaled = (np.ascontiguousarray(array), ()) if array.dtype == np.uint8 else pixels.eight_bits(array)
+    if scaled is None:
+        raise _unknown_array(array, source, "need_finite")
+    found, notes = scaled
+    return images.from_image(Image.fromarray(found[:, :, 0] if found.shape[2:] == (1,) else found), source, notes)
 
 
 def _unknown_array(array: NDArray[Any], source: str, advice: str) -> PictureProblem:

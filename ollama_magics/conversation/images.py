@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import struct
+import sys
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ollama_magics.conversation import pixels
 from ollama_magics.conversation.notes import Note
 from ollama_magics.errors import PictureProblem
-from ollama_magics.messages import Phrase
+from ollama_magics.messages import Joined, Phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,14 @@ FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "WEBP", "TIFF", "ICO", "PP
 _JPEG = frozenset({"JPEG", "MPO"})
 _JPEG_OPTIONS = {"quality": 92, "subsampling": 0}
 _PHOTOGRAPH_COLOURS = 4096  # with more, it is a photograph rather than a plot, so that JPEG may be smaller
-_SIXTEEN_TO_EIGHT = 257  # from full scale of 16-bit greys to full scale of 8-bit ones
+_MOST_PAGES = 20  # of a document that go out
+_MOST_FRAMES = 1000  # that are looked at for pages
+_SUBFILE_TAG, _NO_PAGE = 0x00FE, 0b101  # of a TIFF: a smaller copy of another page, or a mask
+_DARK_UPPER_BYTE = 127  # of 16-bit colours: with less, they have fewer bits than 16
+_OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}  # of two bytes: big, little, native
+_ORIENTATION_TAG = 0x0112
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # how a camera was held, and Pillow's Transpose that turns it upright
+_SIDEWAYS = {2, 4, 5, 6}  # of these
 _THUMBNAIL_SIZE = (64, 64)  # pixels; smaller images stay as they are
 _THUMBNAIL_COLOURS = 128  # enough for so few pixels, at a third of the bytes
 _MAX_ERROR_TEXT = 200  # characters of another library's error
@@ -69,29 +78,99 @@ class Picture:
             return _file(image.convert("RGB").quantize(_THUMBNAIL_COLOURS), "PNG", optimize=True)
 
 
-def from_bytes(data: bytes, source: str) -> Picture:
-    """Return the picture that the bytes hold, which errors call ``source``; raises PictureProblem."""
-    from PIL import Image, features  # noqa: PLC0415 - only a prompt with an image pays for Pillow
+def from_bytes(data: bytes, source: str) -> list[Picture]:
+    """Return the pictures that the bytes hold, which errors call ``source``: each page of a TIFF; raises PictureProblem.
 
+    Of an animation there is one, of its first frame. What does not go out is in the notes of the first picture.
+    """
     if not data:
         raise PictureProblem("picture-unreadable", source=source, reason=Phrase("is_empty_file"))
     with _pillow_errors(source, data):
-        Image.preinit()
-        for name in ("IcoImagePlugin", "TiffImagePlugin", *(["WebPImagePlugin"] if features.check("webp") else [])):
-            __import__(f"PIL.{name}")
-        image = Image.open(BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+        image = _open(data)
         require_size(*image.size, source)
         image.load()
-        return _encode(image, source)
+        pages, note = _pages(image)
+        found = []
+        for page in pages:
+            image.seek(page)
+            require_size(*image.size, source)
+            name = source if len(pages) == 1 else f"{source}[{page}]"
+            found.append(_encode(_sixteen_bit_colours(data, page) or (image, ()), image, name, note))
+            note = None
+        return found
 
 
-def from_image(image: Image, source: str) -> Picture:
-    """Return the picture that a Pillow image shows, without changing the image; raises PictureProblem."""
+def from_image(image: Image, source: str, notes: tuple[Note, ...] = ()) -> Picture:
+    """Return the picture that a Pillow image shows, without changing the image; raises PictureProblem.
+
+    ``notes`` say what was converted before.
+    """
     if image.format not in (None, *FORMATS):
         raise PictureProblem("picture-unreadable", source=source, reason=Phrase("opened_as", format=image.format))
     require_size(*image.size, source)
+    note = Note(Phrase("current_frame")) if getattr(image, "is_animated", False) and image.format != "MPO" else None
     with _pillow_errors(source, b""):
-        return _encode(image, source)
+        return _encode((image, notes), image, source, note)
+
+
+def _open(data: bytes) -> Image:
+    from PIL import Image, features  # noqa: PLC0415 - only a prompt with an image pays for Pillow
+
+    Image.preinit()
+    for name in ("IcoImagePlugin", "TiffImagePlugin", *(["WebPImagePlugin"] if features.check("webp") else [])):
+        __import__(f"PIL.{name}")
+    return Image.open(BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def _pages(image: Any) -> tuple[list[int], Note | None]:
+    """Return the numbers of the frames that go out, and what to report about the others."""
+    if image.format == "TIFF":
+        pages = []
+        for page in range(min(image.n_frames, _MOST_FRAMES)):
+            image.seek(page)
+            if not image.tag_v2.get(_SUBFILE_TAG, 0) & _NO_PAGE:
+                pages.append(page)
+        count = image.n_frames if image.n_frames > _MOST_FRAMES else len(pages)
+        cut = Note(Phrase("first_pages", most=_MOST_PAGES, count=count)) if len(pages) > _MOST_PAGES else None
+        return pages[:_MOST_PAGES] or [0], cut
+    with suppress(Exception):  # of a frame behind the first one that is damaged
+        if image.format != "MPO" and (count := getattr(image, "n_frames", 1)) > 1:
+            image.seek(0)
+            return [0], Note(Phrase("first_frame", count=count))
+    return [0], None
+
+
+def _sixteen_bit_colours(data: bytes, page: int) -> tuple[Image, tuple[Note, ...]] | None:
+    """Return an image with dark colours of 16 bits in 8, and what to report; Pillow alone keeps their upper bytes."""
+    upper: Any = _open(data)
+    upper.seek(page)
+    if upper.mode not in ("RGB", "RGBA") or not upper.tile or not all(";16" in _raw_mode(tile) for tile in upper.tile):
+        return None
+    upper.load()
+    if max(high for _, high in upper.getextrema()[:3]) > _DARK_UPPER_BYTE:
+        return None
+
+    import numpy as np  # noqa: PLC0415 - as above
+    from PIL import Image as Pillow  # noqa: PLC0415 - as above
+
+    numbers = np.asarray(upper).astype(np.uint16) << 8
+    with suppress(ValueError):  # the lower bytes are the upper ones of the other byte order; of grey with opacity there is none
+        lower: Any = _open(data)
+        lower.seek(page)
+        lower.tile = [tile._replace(args=_other_order(tile[3])) for tile in lower.tile]
+        numbers |= np.asarray(lower)
+    scaled = pixels.eight_bits(numbers)
+    return scaled and (Pillow.fromarray(scaled[0]), scaled[1])
+
+
+def _raw_mode(tile: Any) -> str:
+    return str(tile[3] if isinstance(tile[3], str) else tile[3][0])
+
+
+def _other_order(arguments: Any) -> Any:
+    mode = _raw_mode((None, None, None, arguments))
+    other = mode[:-1] + _OTHER_ORDER[mode[-1]]
+    return other if isinstance(arguments, str) else (other, *arguments[1:])
 
 
 def require_size(width: int, height: int, source: str) -> None:
@@ -136,42 +215,52 @@ def _pillow_errors(source: str, data: bytes) -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerates_cuts
 
 
-def _encode(image: Image, source: str) -> Picture:
+def _encode(decoded: tuple[Image, tuple[Note, ...]], original: Image, source: str, note: Note | None) -> Picture:
+    """Return the picture of a decoded image and what to report of it; ``original`` is the image as it was opened."""
     from PIL import Image as Pillow  # noqa: PLC0415 - as above
-    from PIL import ImageOps  # noqa: PLC0415 - as above
 
-    is_photograph = image.format in _JPEG
-    # Pillow's own conversion to 8 bits would clip everything above 255 to white.
-    if image.mode.startswith("I;16"):
-        image = image.convert("I").point(lambda value: value / _SIXTEEN_TO_EIGHT).convert("L")
-    elif image.mode == "I" and image.format in ("PNG", "PPM"):
-        image = image.point(lambda value: value / _SIXTEEN_TO_EIGHT).convert("L")
-    elif image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels have no fixed scale; scale them to 0 to 255 and convert to 8 bits")
-    with suppress(OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):  # of an orientation that is broken
-        image = ImageOps.exif_transpose(image)
-
-    # on white where the image is transparent
-    original = image.size
-    is_transparent = image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
-    if is_transparent:
-        layer = image.convert("RGBA")
-        image = Pillow.alpha_composite(Pillow.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    image, notes = decoded
+    converter = pixels.plain(image)
+    if converter is None:
+        raise PictureProblem("picture-unreadable", source=source, reason=Phrase("no_finite"))
+    convert, converted = converter
+    width, height = image.size
+    if max(image.size) > LONGEST_SIDE:
+        scale = LONGEST_SIDE / max(image.size)
+        small = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = pixels.shrink(image, small, convert)
     else:
-        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+        image = convert(image)
+    image = pixels.to_srgb(image)
 
-    if max(original) > LONGEST_SIDE:
-        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Pillow.Resampling.LANCZOS)
+    turn = None
+    with suppress(OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):  # of an orientation that is broken
+        turn = _TURNS.get(original.getexif().get(_ORIENTATION_TAG, 1))
+    if turn is not None:
+        image = image.transpose(Pillow.Transpose(turn))
+        width, height = (height, width) if turn in _SIDEWAYS else (width, height)
+    is_transparent = image.mode == "RGBA"
+    image, grounded = pixels.on_ground(image) if is_transparent else (image, ())
+
+    data = _compressed(image, is_photograph=original.format in _JPEG, is_transparent=is_transparent)
+    named = (
+        Note(Joined((source, one.phrase), ": "), one.loses) for one in (*notes, *converted, *grounded, *([note] if note else []))
+    )
+    if image.size == (width, height):
+        return Picture(data, *image.size, source, notes=tuple(named))
+    shrunk = Note(Phrase("shrunk", old=f"{width} × {height}", new=f"{image.width} × {image.height}"), loses=False)
+    return Picture(data, *image.size, source, shrunk_from=(width, height), notes=(*named, shrunk))
+
+
+def _compressed(image: Image, *, is_photograph: bool, is_transparent: bool) -> bytes:
     image.info = {}  # metadata, which would be written again
-    data = _file(image, "JPEG", **_JPEG_OPTIONS) if is_photograph else _file(image, "PNG")
-    has_many_colours = not is_photograph and not is_transparent and image.getcolors(_PHOTOGRAPH_COLOURS) is None
-    if has_many_colours and 2 * len(jpeg := _file(image, "JPEG", **_JPEG_OPTIONS)) < len(data):
-        data = jpeg
-    if image.size == original:
-        return Picture(data, *image.size, source)
-    old, new = ("{} × {}".format(*size) for size in (original, image.size))
-    shrunk = Note(Phrase("shrunk", old=old, new=new), loses=False)
-    return Picture(data, *image.size, source, shrunk_from=original, notes=(shrunk,))
+    if is_photograph:
+        return _file(image, "JPEG", **_JPEG_OPTIONS)
+    data = _file(image, "PNG")
+    if not is_transparent and image.getcolors(_PHOTOGRAPH_COLOURS) is None:  # many colours
+        jpeg = _file(image, "JPEG", **_JPEG_OPTIONS)
+        return jpeg if 2 * len(jpeg) < len(data) else data
+    return data
 
 
 def _file(image: Image, kind: str, **options: int) -> bytes:

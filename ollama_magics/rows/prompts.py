@@ -138,7 +138,7 @@ def _picture(value: Any, column: str) -> Sequence[Picture]:
     if isinstance(value, str):
         if "://" in value[:10]:
             raise PictureProblem("picture-is-url", source=value[:80])
-        return [image_sources.from_file(Path(value).expanduser())]
+        return image_sources.from_file(Path(value).expanduser())
     return image_sources.collect(value, name=column)
 
 

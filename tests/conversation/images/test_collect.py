@@ -158,7 +158,8 @@ def _sixteen(value: int) -> Image.Image:
         (Image.new("CMYK", SIZE, (0, 255, 255, 0)), (255, 0, 0)),
         (_sixteen(65535), (255,) * 3),
         (_sixteen(32896), (128,) * 3),
-        (_sixteen(255), (1,) * 3),
+        (_sixteen(255), (255,) * 3),
+        (_sixteen(1), (1,) * 3),
     ],
 )
 def test_unusual_pixels_become_ordinary_ones(image: Image.Image, colour: tuple[int, ...]) -> None:
@@ -258,11 +259,10 @@ def _endless() -> list[Any]:
         (np.zeros((24, 40, 2), np.uint8), "colours last"),
         (np.zeros(5, np.uint8), "(height, width)"),
         (np.zeros((0, 5), np.uint8), "it is empty"),
-        (np.zeros((4, 4, 3), np.int64), "astype('uint8')"),
-        (np.zeros((4, 4), object), "astype('uint8')"),
-        (np.full((4, 4), 200.0), "between 0 and 1"),
-        (np.full((4, 4), -0.1), "between 0 and 1"),
-        (np.full((4, 4), np.nan), "between 0 and 1"),
+        (np.zeros((4, 4), object), "array of numbers"),
+        (np.zeros((4, 4), complex), "array of numbers"),
+        (np.zeros((4, 4), "M8[s]"), "array of numbers"),
+        (np.full((4, 4), np.nan), "no finite number"),
     ],
 )
 def test_a_value_without_a_picture_is_refused_with_advice(value: object, text: str) -> None:
@@ -270,12 +270,6 @@ def test_a_value_without_a_picture_is_refused_with_advice(value: object, text: s
     error = refusal(value)
     assert error.code == "picture-type-unknown"
     assert text in error.how_we_know
-
-
-@pytest.mark.parametrize("mode", ["I", "F"])
-def test_pixels_without_a_scale_are_refusal(mode: str) -> None:
-    """A guessed scale would show white or black."""
-    assert refusal(Image.new(mode, SIZE)).code == "picture-unreadable"
 
 
 def test_an_error_while_drawing_names_the_figure() -> None:
