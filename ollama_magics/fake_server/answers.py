@@ -205,7 +205,7 @@ def answer(
         return Answer(itertools.cycle([" and", " on"]), thoughts)
     if _LOOP_OVER_SPACES.search(conversation.prompt):
         return Answer(["{", *[" "] * _LOOP], thoughts, done=False)
-    if response_format is None and (choices := _choices(conversation)):
+    if response_format is None and (choices := _choices(model, conversation)):
         return Answer([max(choices, key=lambda letter: choices[letter])], thoughts, choices=choices)
     return Answer(tokenise(_text(model, conversation, response_format)), thoughts)
 
@@ -245,11 +245,15 @@ def _text(model: Model, conversation: Conversation, response_format: Any) -> str
     return f"{text} My instructions are: “{_first_words(conversation.system.split())}”" if conversation.system else text
 
 
-def _choices(conversation: Conversation) -> dict[str, float]:
-    """Return the probability of each letter of a menu in the system prompt: the more words the texts share, the likelier."""
+def _choices(model: Model, conversation: Conversation) -> dict[str, float]:
+    """Return the probability of each letter of a menu in the system prompt: the more words the texts share, the likelier.
+
+    A model that sees reads only the first half of each line.
+    """
     options = _MENU.findall(conversation.system) if _ASKS_FOR_LETTER.search(conversation.system) else []
-    words = _stems(conversation.prompt)
-    weights = {letter: exp(2 * len(words & _stems(text))) for letter, text in options}
+    words, part = _stems(conversation.prompt), 2 if model.can("vision") else 1
+    read = {letter: text[: len(text) // part] for letter, text in options}
+    weights = {letter: exp(2 * len(words & _stems(text))) for letter, text in read.items()}
     return {letter: 0.99 * weight / sum(weights.values()) for letter, weight in weights.items()}
 
 

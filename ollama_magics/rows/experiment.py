@@ -40,6 +40,9 @@ class Run:
     places: tuple[int, ...]
 
 
+_TIMES = ("seconds_per_row", "tokens_per_second")
+
+
 class Experiment(ShownOnce):
     """All answers of an experiment; it shows itself as its summary.
 
@@ -202,8 +205,12 @@ class Experiment(ShownOnce):
     def _repr_html_(self) -> str:
         return experiment_html(self._shown(), self._language)
 
-    def _shown(self) -> list[RunFigures]:
-        return [RunFigures(self._name(run), self._figures(run), self._bins(run)) for run in self._runs]
+    def _shown(self, *, times: bool = True) -> list[RunFigures]:
+        shown = []
+        for run in self._runs:
+            figures = {name: figure for name, figure in self._figures(run).items() if times or name not in _TIMES}
+            shown.append(RunFigures(self._name(run), figures, self._bins(run)))
+        return shown
 
     # Figures.
 
@@ -307,3 +314,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def experiment_output(experiment: Experiment, *, times: bool = True) -> dict[str, str]:
+    """Return what a front end shows of an experiment; without ``times`` it is the same in every run."""
+    shown, language = experiment._shown(times=times), experiment._language  # noqa: SLF001 - kept out of what a user sees
+    return {"text/html": experiment_html(shown, language), "text/plain": experiment_text(shown, language)}

@@ -19,7 +19,7 @@ from ollama_magics.settings import form
 
 LABELS = {"praise": "the writer is happy", "complaint": "something is broken"}
 FRAME = pd.DataFrame({"text": ["I am happy!", "It is broken.", "Happy, not broken: fine"], "kind": ["praise", "complaint", None]})
-MODELS = ["sandbox-chat", "sandbox-vision"]
+MODELS = ["sandbox-chat", "sandbox-tools"]
 PROMPTS = {"short": "{{text}}", "long": "What is this?\n\n{{text}}"}
 
 
@@ -49,7 +49,7 @@ def test_each_model_prompt_and_repeat(server: FakeServer) -> None:
     assert len(summary) == 4
     assert summary.accuracy.tolist() == [1] * 4
     assert summary.answered.tolist() == [6] * 4
-    assert found.compare("sandbox-chat", "sandbox-vision", "short").rows == 2
+    assert found.compare("sandbox-chat", "sandbox-tools", "short").rows == 2
     assert set(found.facts["models"]) == {f"{name}:latest" for name in MODELS} or set(found.facts["models"]) == set(MODELS)
 
 

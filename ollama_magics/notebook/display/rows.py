@@ -21,6 +21,7 @@ _SHORT = "…"  # the plain text of a paint that is not the last
 class RowsScreen:
     """Shows nothing; also where a job is shown that ends by itself, by an error or by an interrupt."""
 
+    times = True  # whether what changes from run to run is shown
     _view: RowsView | None = None
 
     def __enter__(self) -> Self:
@@ -78,7 +79,7 @@ class _Text(RowsScreen):
     """A bar of tqdm, then lines of text."""
 
     def __init__(self, language: str, *, times: bool = True, in_kernel: bool = False) -> None:
-        self._language, self._times, self._in_kernel = language, times, in_kernel
+        self._language, self.times, self._in_kernel = language, times, in_kernel
         self._bar = RowsBar()
 
     def update(self, view: RowsView) -> None:
@@ -87,7 +88,7 @@ class _Text(RowsScreen):
 
     def end(self, view: RowsView) -> None:
         self._bar.update(view)
-        self._write(_whole(view, self._language, times=self._times))
+        self._write(_whole(view, self._language, times=self.times))
 
     def finish(self, data: dict[str, str]) -> None:
         super().finish(data)

@@ -85,12 +85,13 @@ def _plan(options: Namespace, prompt: Prompt) -> ExperimentPlan | None:
 def _compare(  # noqa: PLR0913, PLR0917 - the parts of an experiment
     session: Session, data: Any, plan: ExperimentPlan, prompt: Prompt, names: Any, chosen: RowOptions, screen: RowsScreen
 ) -> Experiment:
+    from ollama_magics.rows.experiment import experiment_output  # noqa: PLC0415 - as above
     from ollama_magics.rows.run_experiment import run_experiment  # noqa: PLC0415 - as above
 
     found = run_experiment(
         session, data, plan, prompt, names, options=chosen, watch=lambda _, view: screen.update(view), language=session.language
     )
-    screen.finish({"text/html": found._repr_html_(), "text/plain": repr(found)})
+    screen.finish(experiment_output(found, times=screen.times))
     return found
 
 

@@ -32,13 +32,13 @@ def test_labels_as_columns(ready: Any) -> None:
 
 def test_several_models_are_an_experiment(ready: Any) -> None:
     """It is bound, and its summary is shown once."""
-    line = "--each df --labels praise,complaint --truth kind --repeat 2 -m sandbox-chat -m sandbox-vision -o exp"
+    line = "--each df --labels praise,complaint --truth kind --repeat 2 -m sandbox-chat -m sandbox-tools -o exp"
     shown = ready.run(f"%%ollama {line}\n{{{{text}}}}")
     experiment = ready.names["exp"]
     assert experiment is ready.names["_ollama"]
     assert len(experiment.frame) == 8
     assert experiment.summary.accuracy.tolist() == [1, 1]
-    assert shown.count("sandbox-vision") == 1
+    assert shown.count("sandbox-tools") == 1
     assert "100.0% [34.2% – 100.0%]" in shown
 
 
