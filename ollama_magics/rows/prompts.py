@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -107,10 +108,12 @@ class RowPrompts:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value stands for a missing one: None, a NaN, NaT or NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    """Return whether a value stands for a missing one: None, a NaN of any kind of number, NaT or NA."""
+    kind = type(value).__name__
+    if value is None or kind in ("NAType", "NaTType"):
         return True
-    return isinstance(value, float) and value != value  # noqa: PLR0124 - only a NaN differs from itself
+    is_scalar = isinstance(value, Number) or kind in ("datetime64", "timedelta64")
+    return is_scalar and bool(value != value)  # noqa: PLR0124 - only what is missing differs from itself
 
 
 class _Mark(str):

@@ -78,7 +78,9 @@ class RowServer:
         """Answer a card or a row."""
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         if handler.path == "/api/show":
-            _send(handler, 200, {"capabilities": ABILITIES, "model_info": {}})
+            is_known = body["model"].partition(":")[0] == "m"
+            found = {"capabilities": ABILITIES, "model_info": {}} if is_known else {"error": f"model '{body['model']}' not found"}
+            _send(handler, 200 if is_known else 404, found)
             return
         text = body["messages"][-1]["content"]
         with self._lock:
