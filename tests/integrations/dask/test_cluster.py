@@ -8,7 +8,9 @@ from typing import Any
 
 import dask
 import dask.bag as db
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
@@ -109,6 +111,43 @@ def test_the_workers_show_no_bars(cluster: Client, servers: tuple[FakeServer, Fa
     cluster.run(_listen)
     lazy.compute(scheduler=cluster)
     assert set(cluster.run(_heard).values()) == {""}
+
+
+TICKET = {
+    "type": "object",
+    "properties": {"kind": {"type": "string"}, "stars": {"type": "integer"}},
+    "required": ["kind", "stars"],
+}
+
+
+def test_rows_are_asked_on_the_workers(cluster: Client, servers: tuple[FakeServer, FakeServer]) -> None:
+    """Lazily, with the types of the format; two servers share the rows of each partition, and index and order stay."""
+    om.configure(base_url=servers[0].url, model="sandbox-chat")
+    frame = pd.DataFrame({"text": TEXTS}, index=range(100, 112))
+    urls = [server.url for server in servers]
+    lazy = om.map(dd.from_pandas(frame, npartitions=3), "Read {{text}}", format=TICKET, base_url=urls, store=False)
+    types = {"text": "string", "kind": "str", "stars": "Int64", "error": "str", "seconds": "float64", "tokens": "Int64"}
+    assert {name: str(kind) for name, kind in lazy.dtypes.items()} == types
+    assert not any(path == "/api/chat" for server in servers for _, path, _ in server.requests)
+    found = cluster.compute(lazy).result()
+    assert list(found.index) == list(frame.index)
+    assert list(found["text"]) == TEXTS
+    assert {name: str(kind) for name, kind in found.dtypes.items()} == types
+    assert set(found["error"]) == {""}
+    asked = [
+        [body["messages"][-1]["content"] for _, path, body in one.requests if path == "/api/chat" and body] for one in servers
+    ]
+    assert sorted(asked[0] + asked[1]) == sorted(f"Read {text}" for text in TEXTS)
+    assert all(asked)
+
+
+def test_a_bag_of_texts_gives_a_bag_of_answers(cluster: Client, servers: tuple[FakeServer, FakeServer]) -> None:
+    """And an empty partition stays empty."""
+    om.configure(base_url=servers[0].url, model="sandbox-chat")
+    lazy = om.map(db.from_sequence(TEXTS, npartitions=2), "Say {{item}}", store=False)
+    found = cluster.compute(lazy).result()
+    assert [row["item"] for row in found] == TEXTS
+    assert all(row["item"] in row["reply"] for row in found)
 
 
 def _listen() -> None:
