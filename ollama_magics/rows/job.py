@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -30,7 +31,8 @@ _NANO = 1e-9
 _FIRST, _MOST_FAILED = 20, 10  # of the first rows that are asked, after which the job stops
 _MOST_CRASHES = 3  # of the runner with one row, after which the row is at fault
 _MOST_FAILURES = 3  # of a server without a success between them, after which it is left out if there is another
-_AHEAD = 2  # requests that are ready for each one in flight
+_AHEAD = 4  # requests that are ready for each one in flight
+_MOST_AT_ONCE = 50  # rows that are prepared before failures and interrupts are looked at
 _MOST_PROMPT_TIMES = 8
 MOST_LATEST = 8  # rows that are shown while a job runs
 
@@ -339,18 +341,21 @@ class RowJob:
                 self._watch(self.state)
 
                 room = _AHEAD * sum(server.parallel for server in self._servers)
-                if is_fed or not self._queue.has_room(room):
-                    self._queue.wait(0 if is_fed else room)
+                if not is_fed and self._queue.has_room(room // 2):
+                    is_fed = not self._feed(rows, room)
                 else:
-                    is_fed = not self._feed(rows)
+                    self._queue.wait(0 if is_fed else room // 2)
 
-    def _feed(self, rows: Iterator[QueuedRow | None]) -> bool:
-        """Put the next row into the queue, unless it has its outcome already; return whether there was one."""
-        for queued in rows:
+    def _feed(self, rows: Iterator[QueuedRow | None], room: int) -> bool:
+        """Fill the queue, or pass over rows that have their outcome already; return whether there were any."""
+        count = 0
+        for queued in islice(rows, _MOST_AT_ONCE):
             if queued:
                 self._queue.add(queued)
-            return True
-        return False
+            count += 1
+            if not self._queue.has_room(room):
+                break
+        return count > 0
 
     def _queued_rows(self) -> Iterator[QueuedRow | None]:
         """Yield each row with its request, or None for one that has its outcome without being sent."""

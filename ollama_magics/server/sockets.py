@@ -38,6 +38,10 @@ class KeptConnectionClosedError(httpcore.ReadError):
     """The server closed a kept connection just as the next request went out, and cannot have begun to answer it."""
 
 
+# epoll and kqueue would open and close a file for each write
+_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+
+
 class _SlicedStream(httpcore.NetworkStream):
     """A connection that waits in slices and checks the cancel flag between them."""
 
@@ -92,7 +96,7 @@ class _SlicedStream(httpcore.NetworkStream):
         self._written_at = time.monotonic()
         sock, deadline = self._stream.get_extra_info("socket"), self._written_at + _seconds(timeout)
         for start in range(0, len(buffer), _WRITE_SIZE):
-            with selectors.DefaultSelector() as selector:
+            with _Selector() as selector:
                 selector.register(sock, selectors.EVENT_WRITE)
                 while not selector.select(SLICE) and time.monotonic() < deadline:
                     raise_if_cancelled(self._cancelled)

@@ -52,6 +52,7 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
     name: str
     content: str
     most_waiting: int
+    gathering: float = 0.0  # seconds that an item waits for others, since one write of several costs little more
 
     def __init__(self, path: Path | None) -> None:
         self.problem = ""
@@ -124,6 +125,8 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
                     self._changed.wait()
                 if self._writer is not threading.current_thread():
                     return
+                if self.gathering:
+                    self._changed.wait_for(lambda: len(self._waiting) >= self.most_waiting, self.gathering)
                 items = list(self._waiting)
             try:
                 self._attempt(partial(self.write, items=items), None)
@@ -148,8 +151,11 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
             self.problem = f"{self.content} are neither found nor kept in a process that was forked while the store was open."
             return otherwise
         with self._file_lock:
-            path = self._path or platformdirs.user_cache_path("ollama_magics", appauthor=False) / self.name
-            file = self._file = self._file or self.open_file(path, own_folder=self._path is None, busy_timeout=self._busy_timeout)
+            file = self._file = self._file or self.open_file(
+                self._path or platformdirs.user_cache_path("ollama_magics", appauthor=False) / self.name,
+                own_folder=self._path is None,
+                busy_timeout=self._busy_timeout,
+            )
             try:
                 seconds = 0.0 if self._busy_timeout < BUSY_TIMEOUT else LOCK_TIMEOUT
                 found = retry_while_locked(partial(self._use, use, file), seconds)

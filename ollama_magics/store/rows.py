@@ -23,6 +23,7 @@ _FORMAT = FileFormat(
     pragmas=("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"),
     write_ahead_log=True,
 )
+_CHECKED_EVERY = 64  # rows, after which the size of the file is looked at
 _CHECKSUM_SIZE = 4  # bytes
 _EVICT = "DELETE FROM rows WHERE id IN (SELECT id FROM rows ORDER BY finished DESC, id LIMIT 20)"
 _Row = tuple[bytes, bytes]  # key, answer
@@ -33,7 +34,7 @@ class RowFile(SqliteFile):
 
     def __init__(self, path: Path, limit: int, *, own_folder: bool, busy_timeout: float) -> None:
         super().__init__(path, _FORMAT, own_folder=own_folder, busy_timeout=busy_timeout)
-        self._limit = limit
+        self._limit, self._until_check = limit, 0
 
     def keys(self, *, finished: bool) -> set[bytes]:
         """Return the keys of the rows whose job is not finished, or of all."""
@@ -57,8 +58,11 @@ class RowFile(SqliteFile):
         with self.transaction("BEGIN IMMEDIATE") as connection:
             packed = [(key, _checksum(answer) + answer) for key, answer in rows]
             connection.executemany("INSERT OR REPLACE INTO rows (key, finished, answer) VALUES (?, 0, ?)", packed)
-            while used_bytes(connection) > self._limit and connection.execute(_EVICT).rowcount:
-                pass
+            self._until_check -= len(rows)
+            if self._until_check <= 0:
+                self._until_check = _CHECKED_EVERY
+                while used_bytes(connection) > self._limit and connection.execute(_EVICT).rowcount:
+                    pass
 
     def finish(self, keys: Iterable[bytes]) -> None:
         """Note that the job of these rows is finished."""
@@ -80,6 +84,7 @@ class RowStore(BackgroundStore[RowFile, _Row]):
     name = "rows.sqlite"
     content = "Rows"
     most_waiting = 8
+    gathering = 0.003
 
     def __init__(self, path: Path | None = None, *, limit: int = _LIMIT) -> None:
         super().__init__(path)
