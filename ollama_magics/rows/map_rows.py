@@ -16,12 +16,13 @@ from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, 
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache, Store
 from ollama_magics.rows.formats import FieldsFormat, Request, RowFormat, TextFormat
-from ollama_magics.rows.job import JobState, RowJob, RowOutcome
+from ollama_magics.rows.job import RowJob
 from ollama_magics.rows.labels import LabelsFormat, label_set, require_examples, single_token_letters
 from ollama_magics.rows.options import RowOptions
 from ollama_magics.rows.progress import RowsView
 from ollama_magics.rows.prompts import RowPrompts
 from ollama_magics.rows.table import Column, Table, read_table, table_of
+from ollama_magics.rows.worker import JobState, RowOutcome
 from ollama_magics.server.client import Client
 from ollama_magics.settings.form import OllamaSettings
 

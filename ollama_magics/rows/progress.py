@@ -11,8 +11,8 @@ from ollama_magics import messages
 from ollama_magics.conversation.notes import Note
 from ollama_magics.jobs.progress import ProgressBar
 from ollama_magics.messages import Phrase
-from ollama_magics.rows.job import MOST_LATEST, JobState, RowOutcome
 from ollama_magics.rows.table import Table
+from ollama_magics.rows.worker import MOST_LATEST, JobState, RowOutcome
 
 _LONGEST_CELL = 80  # characters
 _MOST_COLUMNS = 8

@@ -12,13 +12,13 @@ from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache
 from ollama_magics.rows.experiment import Experiment
-from ollama_magics.rows.job import RowOutcome
 from ollama_magics.rows.labels import label_set, text_of
 from ollama_magics.rows.map_rows import RowsContext, RowsResult, error_words, map_rows
 from ollama_magics.rows.options import RowOptions
 from ollama_magics.rows.progress import RowsView
 from ollama_magics.rows.prompts import RowPrompts, is_missing
 from ollama_magics.rows.table import Table, table_of
+from ollama_magics.rows.worker import RowOutcome
 from ollama_magics.settings.form import OllamaSettings
 
 if TYPE_CHECKING:

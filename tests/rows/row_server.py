@@ -79,8 +79,8 @@ class RowServer:
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         if handler.path == "/api/show":
             is_known = body["model"].partition(":")[0] == "m"
-            found = {"capabilities": ABILITIES, "model_info": {}} if is_known else {"error": f"model '{body['model']}' not found"}
-            _send(handler, 200 if is_known else 404, found)
+            card = {"capabilities": ABILITIES, "model_info": {}}
+            _send(handler, 200 if is_known else 404, card if is_known else {"error": f"model '{body['model']}' not found"})
             return
         text = body["messages"][-1]["content"]
         with self._lock:

@@ -71,7 +71,7 @@ BEFORE: dict[str, tuple[dict[str, Any], str]] = {
     "a list of texts for each row": ({"format": list[str]}, "format-is-list"),
     "a schema of a list": ({"format": {"type": "array", "items": {"type": "string"}}}, "format-is-list"),
     "a format that is none": ({"format": "yaml"}, "format-invalid"),
-    "a format without a schema": ({"format": object}, "format-unsupported"),
+    "a format that is a number": ({"format": 5}, "format-unsupported"),
     "one label": ({"labels": ["only"]}, "labels-invalid"),
     "no labels": ({"labels": []}, "labels-invalid"),
     "a label twice": ({"labels": ["a", "a"]}, "labels-invalid"),
