@@ -31,6 +31,7 @@ _DEEPEST = 10  # levels of lists in lists
 _MATRIX = 2  # dimensions
 _COLLECTIONS = (list, tuple, set, frozenset, dict, deque, KeysView, ValuesView, ItemsView)
 _BYTES = (bytes, bytearray, memoryview)
+_PLAIN = (str, int, float, type(None))
 _UNCALLED = (MethodType, BuiltinFunctionType, MethodDescriptorType, MethodWrapperType)
 _COMPUTING = ("collect", "compute", "toPandas")  # methods that compute the rows of a lazy table
 
@@ -208,8 +209,7 @@ class ValueText:
 def _refuse(value: Any, name: str) -> None:
     """Raise PromptProblem for a value whose text would tell the model nothing."""
     kind, new = type(value).__name__, "_".join(re.findall(r"\w+", name)) + "_text"
-    has_picture_methods = all(hasattr(value, method) for method in ("getpixel", "mode", "thumbnail"))
-    if has_picture_methods or (callable(getattr(value, "savefig", None)) and not isinstance(value, ModuleType)):
+    if _is_picture(value):
         raise PromptProblem("value-is-picture", name=name, kind=kind)
     is_lazy = hasattr(value, "toPandas") or "Lazy" in kind or getattr(value, "__dask_graph__", lambda: None)() is not None
     computing = next((method for method in _COMPUTING if is_lazy and callable(getattr(value, method, None))), "")
@@ -221,6 +221,7 @@ def _refuse(value: Any, name: str) -> None:
         (hasattr(value, "__next__"), "is_iterator", f"list({name})"),
         (isinstance(value, _UNCALLED), "is_uncalled", f"{name}()"),
         (isinstance(value, ModuleType), "is_module_value", f"dir({name})"),
+        (_prints_address(value), "has_no_own_text", f"vars({name})"),
     )
     for is_true, reason, expression in checks:
         if is_true:
@@ -233,7 +234,21 @@ def _has_own_text(value: Any, depth: int = _DEEPEST) -> bool:
     if isinstance(value, (dict, list, tuple)):
         inner = value.values() if isinstance(value, dict) else value
         return depth > 0 and any(_has_own_text(one, depth - 1) for one in inner)
-    return isinstance(value, _BYTES) or bool(getattr(value, "shape", None)) or hasattr(value, "__next__")
+    if isinstance(value, _PLAIN):
+        return False
+    has_rows = isinstance(value, _BYTES) or bool(getattr(value, "shape", None)) or hasattr(value, "__next__")
+    return has_rows or _is_picture(value) or _prints_address(value)
+
+
+def _is_picture(value: Any) -> bool:
+    has_picture_methods = all(hasattr(value, method) for method in ("getpixel", "mode", "thumbnail"))
+    return has_picture_methods or (callable(getattr(value, "savefig", None)) and not isinstance(value, (type, ModuleType)))
+
+
+def _prints_address(value: Any) -> bool:
+    """Return whether Python knows no other text of a value than its type and address."""
+    kind: Any = type(value)
+    return kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
 
 
 def _parts(table: Any, rows: int) -> tuple[list[Any], Iterable[Any], Iterable[Iterable[Any]]]:

@@ -539,6 +539,7 @@ PHRASES: dict[str, str] = {
     "is_uncalled": "It is a method or built-in function that was not called.",
     "is_module_value": "A module has no text.",
     "has_no_source": "Its source was not found: it is built in, or its cell is gone.",
+    "has_no_own_text": "Python knows no text of it but its type and address.",
     "need_def": "make it a def with {name} as a parameter, or a for loop",
     "byte_no_utf8": "Byte {place} is no UTF-8: save it as UTF-8.",
     "is_no_file": "It is no regular file.",

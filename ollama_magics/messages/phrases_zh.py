@@ -563,6 +563,7 @@ PHRASES: dict[str, str] = {
     "is_uncalled": "它是尚未调用的方法或内置函数。",
     "is_module_value": "模块没有文本。",
     "has_no_source": "找不到它的源代码：它是内置的，或所在的单元格已不存在。",
+    "has_no_own_text": "除类型和地址外，Python 没有它的文本。",
     "need_def": "改成以 {name} 为参数的 def，或改用 for 循环",
     "byte_no_utf8": "第 {place} 个字节不是 UTF-8：请保存为 UTF-8。",
     "is_no_file": "它不是普通文件。",

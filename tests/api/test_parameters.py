@@ -10,6 +10,7 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.server.wire import ChatRequest
 from ollama_magics.session.session import current
 
 MISSPELT: list[tuple[Callable[..., Any], str, str]] = [
@@ -45,7 +46,7 @@ BOOLEANS = [
 
 @pytest.mark.finding("C25")
 @pytest.mark.parametrize(("name", "given", "word"), BOOLEANS)
-def test_booleans_are_taken_where_a_setting_is_yes_or_no(name: str, given: Any, word: str) -> None:
+def test_booleans_are_taken_where_a_setting_is_yes_or_no(name: str, given: Any, word: Any) -> None:
     """As the words are, whose spelling stays."""
     om.configure(**{name: given})
     assert getattr(current().settings, name) == word
@@ -75,6 +76,7 @@ def test_a_variable_in_braces_without_values_is_a_warning_at_the_call() -> None:
     price = [1]
     with pytest.warns(UserWarning, match=r"\{\{price\[0\]\}\} was sent as text") as caught:
         reply = om.chat("Say {{price[0]}}")
+    assert isinstance(reply.request, ChatRequest)
     assert (caught[0].filename, len(caught), reply.request.messages[-1].content) == (__file__, 1, "Say {{price[0]}}")
     assert price
     with warnings.catch_warnings():

@@ -19,6 +19,8 @@ import pytest
 import scipy.sparse  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
 
 from ollama_magics.conversation.value_text import ALL, ValueText
 from ollama_magics.errors import PromptProblem
@@ -256,6 +258,7 @@ REFUSED: list[tuple[Any, str]] = [
     ("".upper, "x_text = x()"),
     (len, "x_text = x()"),
     (int, 'x_text = "…"'),
+    (object(), "x_text = vars(x)"),
 ]
 
 
@@ -269,10 +272,12 @@ def test_what_has_no_text_is_refused_with_the_line_to_type(value: Any, line: str
     assert caught.value.remedy.splitlines() == [line, "then in the prompt: {{x_text}}"]
 
 
-def test_bytes_in_a_list_are_refused_by_their_place() -> None:
-    """A list would print them as they are."""
+@pytest.mark.finding("A2")
+@pytest.mark.parametrize("item", [b"png", iter([1]), object(), Image.new("L", (2, 2)), Figure()])
+def test_what_is_refused_is_refused_in_a_list_too(item: Any) -> None:
+    """By its place; a list would print its address or its bytes."""
     with pytest.raises(PromptProblem, match=r"x\['a'\]\[0\]"):
-        ValueText().of({"a": [b"png"]}, "x")
+        ValueText().of({"a": [item]}, "x")
 
 
 def test_a_function_or_class_goes_in_as_its_source() -> None:

@@ -171,3 +171,20 @@ def test_settings_take_the_values_of_where_the_line_stands(shell: Any) -> None:
     """Of a function that sets up a notebook."""
     shell.run("name = 'GLOBAL'\ndef f(name):\n    %ollama_config --model $name\nf('sandbox-think')")
     assert "sandbox-think" in shell.run("%ollama_config --show")
+
+
+@pytest.mark.finding("A1")
+def test_rows_take_the_values_of_where_the_line_stands(shell: Any, stand_in: FakeServer) -> None:
+    """The data, and the names beside its columns."""
+    shell.run("df, word, text = ['GLOBAL'], 'GLOBAL', 'GLOBAL'")
+    cell = "def f(df, word):\n    r = %ollama --each df {{word}} {{item}}\n    return r\n"
+    shell.run(cell + "out = f(['a', 'b'], 'local')")
+    assert sorted(prompts(stand_in)) == ["local a", "local b"]
+
+
+@pytest.mark.finding("A1")
+def test_a_name_of_a_column_hides_a_variable_out_of_reach(shell: Any, stand_in: FakeServer) -> None:
+    """Only names that the rows do not have are looked up in the function."""
+    shell.run("import pandas as pd\ndf = pd.DataFrame({'text': ['a'], 'meta': [{'k': 'v'}]})")
+    shell.run("def f(text):\n    def g():\n        r = %ollama --each df {{text}} {{meta['k']}}\n    g()\nf('outer')")
+    assert prompts(stand_in) == ["a v"]
