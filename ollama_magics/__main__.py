@@ -44,6 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         status = int(options.run(options))
     except OllamaMagicsError as error:
+        error.place = "shell"
         # also where other options were refused, so that none was set
         error.language = options.language if options.language in messages.LANGUAGES else current().language
         if options.json:
@@ -109,7 +110,7 @@ def _configure(options: Namespace) -> None:
 
 def _check(options: Namespace) -> int:
     _configure(options)
-    report = api.check(deep=options.deep)
+    report = api.check(deep=options.deep).in_place("shell check")
     if options.json:
         _write_json(json.loads(report.as_json()), indent=2)
     else:

@@ -507,7 +507,7 @@ def check(*, deep: bool = False) -> CheckReport:
 
     Example: ``assert om.check()``
     """
-    return current().check(deep=deep)
+    return current().check(deep=deep).in_place("python check")
 
 
 @suggest_names

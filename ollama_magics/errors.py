@@ -47,7 +47,8 @@ class OllamaMagicsError(Exception):
         remedy: what to type, one to five lines, the likeliest first.
         debug: the text of the original exception without secrets, or "".
         language: "en" or "zh", the language of the texts above.
-        in_python: whether they name what to type in Python, not magics.
+        place: where they are shown, for what can be typed there: "notebook", "shell" or "python", perhaps with the word
+            "check" or "config".
         repairs: pairs of a setting and a value that fixes the error.
 
     Example::
@@ -66,8 +67,7 @@ class OllamaMagicsError(Exception):
             name: value if isinstance(value, messages.Phrase) else str(value) for name, value in facts.items()
         }
         self.debug = debug
-        self.language = "en"
-        self.in_python = False
+        self.language, self.place = "en", "notebook"
         self._replaced: dict[str, messages.Phrase] = {}
         self.repairs: tuple[tuple[str, str], ...] = ()
 
@@ -94,12 +94,20 @@ class OllamaMagicsError(Exception):
 
     @property
     def remedy(self) -> str:
-        """What to type, in one to five lines."""
-        return self._text("remedy")
+        """What to type where the error is shown, in one to five lines."""
+        from ollama_magics.messages import remedies  # noqa: PLC0415 - loading the extension needs no advice
+
+        whole = self.phrase("remedy").text(self.language)
+        lines = remedies.fit(whole, self.place)
+        if not lines and "check" in self.place:
+            lines = remedies.fit(messages.phrase("no_probe", self.language), self.place)
+        return self._fitted(lines or messages.phrase("in_notebook", self.language, lines=whole))
 
     def _text(self, part: Part) -> str:
-        text = self.phrase(part).text(self.language)
-        return python_words.in_python(text) if self.in_python else text
+        return self._fitted(self.phrase(part).text(self.language))
+
+    def _fitted(self, text: str) -> str:
+        return python_words.in_python(text) if self.place.startswith("python") else text
 
     def lines(self) -> list[str]:
         """Return the lines to show; the last one ends with the code."""
@@ -219,15 +227,14 @@ class Interrupted(KeyboardInterrupt):
         self.code = code or ("interrupted-answer-kept" if partial else "interrupted-before-answer")
         super().__init__(self.code)
         self.partial = partial
-        self.language = "en"
-        self.in_python = False
+        self.language, self.place = "en", "notebook"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), self.code, vars(self))
 
     def __str__(self) -> str:
         text = messages.error(self.code, self.language)[0]
-        return f"{python_words.in_python(text) if self.in_python else text}  [{self.code}]"
+        return f"{python_words.in_python(text) if self.place == 'python' else text}  [{self.code}]"
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -246,7 +253,7 @@ def in_language(language: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except (OllamaMagicsError, Interrupted) as error:
-        error.language, error.in_python = language(), True
+        error.language, error.place = language(), "python"
         raise
 
 

@@ -64,7 +64,7 @@ class Replies(ShownOnce, Sequence[Reply]):
                     for _ in reply.chunks():
                         yield place
             except _OF_ONE_MODEL as error:
-                error.language, error.in_python = self._language, False
+                error.language, error.place = self._language, "notebook"
                 self.errors[place] = error
 
     def __enter__(self) -> Self:

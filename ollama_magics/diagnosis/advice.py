@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
+from ollama_magics.diagnosis import advice_table as table
 from ollama_magics.diagnosis import probes
 from ollama_magics.diagnosis.environment import LIKELY, Environment, Platform, detect_platform
-from ollama_magics.diagnosis.probes import HOST_NAMES, LOOPBACK, ConnectAttempt, FoundServer
+from ollama_magics.diagnosis.probes import LOOPBACK, ConnectAttempt, FoundServer
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.address import Address
 from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client
+from ollama_magics.server.failures import other_scheme
 
 # A command with an address is offered only for an address that has just answered as Ollama. All other advice is general.
 
 _PHRASE_KINDS = {"podman": "container"}  # kinds of platform that share a phrase with another
-_CLOUDS = ("kaggle", "colab", "binder", "codespaces")
 _TRY_OTHER_ADDRESSES = {
     "host-unknown",
     "lookup-failed",
@@ -80,8 +80,14 @@ class FailureContext:
     @property
     def indication(self) -> Phrase:
         """Where the kernel runs, in words."""
-        kind = self.platform.kind
+        kind = "container" if self.platform.kind == "plain" and self.is_container else self.platform.kind
         return Phrase(f"in_{_PHRASE_KINDS.get(kind, kind)}")
+
+    @property
+    def kernel(self) -> tuple[str, ...]:
+        """Words for where the kernel runs, as in the table of advice."""
+        words = table.kernel_of(self.platform)
+        return ("container", *words) if words == ("plain",) and self.is_container else words
 
     @property
     def is_container(self) -> bool:
@@ -134,93 +140,53 @@ def _other_scheme(context: FailureContext) -> OllamaMagicsError | None:
     if context.error.code not in ("connection-broken", "not-http", "tls-failed", "server-silent"):
         return None
     answers = any((one.address.host, one.address.port, one.address.path) == typed for one in context.found)
+    other = other_scheme(context.address.url)
     if context.address.scheme == "https" and answers:
-        return ConnectionProblem("https-to-http", **context.facts, reason=context.error.phrase("how_we_know"))
-    return ConnectionProblem("http-to-https", **context.facts, said="TLS") if context.tls or answers else None
-
-
-def _refused(context: FailureContext) -> OllamaMagicsError:
-    address, platform, refused = context.address, context.platform, context.refused
-    if address.host in HOST_NAMES or address.host == platform.gateway:
-        error = ConnectionProblem("address-refused-remote", **context.facts, refused=refused)
-        return error.with_advice(remedy=_how_to_listen(platform))
-
-    if not address.is_loopback:
-        remedy = [Phrase("start_there", host=address.host)]
-        is_private = "." not in address.host
-        with suppress(ValueError):
-            is_private = ip_address(address.host).is_private
-        if is_private:
-            remedy.append(_how_to_listen(platform))
-        error = ConnectionProblem("address-refused", **context.facts)
-        return error.with_advice(Phrase("refused_on", where=refused), Joined(remedy))
-
-    # the other loopback address (127.0.0.1 or ::1) on the same port
-    found = [one.address for one in context.found if one.address.host in LOOPBACK and one.address.port == address.port]
-    if found and address.scheme == "http":
-        answers = found[0].origin.partition("//")[2]
-        return ConnectionProblem("address-family-refused", **context.facts, refused=refused, found=answers)
-    return _refused_on_this_machine(context)
-
-
-def _refused_on_this_machine(context: FailureContext) -> OllamaMagicsError:
-    platform = context.platform
-    kind, refused, evidence = platform.kind, context.refused, context.indication
-    if kind in _CLOUDS:
-        return ConnectionProblem("address-refused-cloud", **context.facts, refused=refused, evidence=evidence, place=kind.title())
-
-    if kind == "wsl" and platform.is_mirrored:  # 127.0.0.1 is Windows as well, so that the address is right
-        remedy = Joined([Phrase("start_windows"), Phrase("start_here"), Phrase("start_none")])
-        return ConnectionProblem("address-refused", **context.facts).with_advice(
-            Phrase("refused_mirrored", where=refused), remedy
+        return ConnectionProblem(
+            "https-to-http", **context.facts, other=other_scheme(context.address.url), reason=context.error.phrase("how_we_know")
         )
-    if kind == "wsl":
-        gateway = Phrase("wsl_gateway", gateway=platform.gateway or "HOST")
-        remedy = Joined([Phrase("wsl_mirror"), gateway, _how_to_listen(platform)])
-        error = ConnectionProblem("address-refused-wsl", **context.facts, refused=refused, evidence=evidence)
-        return error.with_advice(remedy=remedy)
-
-    if context.is_container:
-        evidence = evidence if kind != "plain" else Phrase("in_container")
-        error = ConnectionProblem("address-refused-container", **context.facts, refused=refused, evidence=evidence)
-        return error.with_advice(remedy=_how_to_reach_host(platform))
-    if kind in ("ssh", "vscode"):
-        return ConnectionProblem("address-refused-hub", **context.facts, refused=refused, evidence=evidence)
-
-    system = platform.host_system if platform.host_system in ("mac", "windows") else "linux"
-    remedy = Joined([Phrase(f"start_{system}"), Phrase("start_none")])
-    return ConnectionProblem("address-refused", **context.facts).with_advice(Phrase("refused_on", where=refused), remedy)
+    return ConnectionProblem("http-to-https", **context.facts, other=other, said="TLS") if context.tls or answers else None
 
 
-def _how_to_listen(platform: Platform) -> Phrase:
-    systems = {"desktop": ("mac", "windows")}.get(platform.host_system, (platform.host_system,))
-    return Joined([Phrase("bind_warning"), *(Phrase(f"bind_{system}") for system in systems)])
+def _unreachable(outcome: str) -> Callable[[FailureContext], OllamaMagicsError]:
+    """Return the function that gives the advice of the table for what came back."""
+
+    def advised(context: FailureContext) -> OllamaMagicsError:
+        address, platform = context.address, context.platform
+        # the other loopback address (127.0.0.1 or ::1) on the same port
+        found = [one.address for one in context.found if one.address.host in LOOPBACK and one.address.port == address.port]
+        if outcome == "refused" and address.is_loopback and found and address.scheme == "http":
+            answers = found[0].origin.partition("//")[2]
+            return ConnectionProblem("address-family-refused", **context.facts, refused=context.refused, found=answers)
+
+        target = table.target_of(address, platform, [one.address for one in context.attempts])
+        row = table.row_for(outcome, context.kernel, target)
+        facts = {
+            **context.facts,
+            "gateway": platform.gateway or "HOST",
+            "bind": table.bind_of(address, platform, target),
+            "network": table.network_of(address),
+        }
+        lines = [Phrase(key, **facts) for key in _keys(row, table.systems_of(platform, target))]
+        return _error_of(row.code, context).with_advice(remedy=Joined(lines) if lines else None)
+
+    return advised
 
 
-def _how_to_reach_host(platform: Platform) -> Phrase:
-    if platform.kind == "kubernetes":
-        return Phrase("kubernetes_service")
-    if platform.kind == "podman":
-        return Joined([Phrase("docker_podman"), Phrase("docker_narrow")])
-    if platform.host_system in ("desktop", "mac", "windows"):
-        return Joined([Phrase("docker_desktop"), _how_to_listen(platform)])
-    return Joined([Phrase("docker_linux"), Phrase("docker_narrow")])
+def _keys(row: table.Row, systems: Sequence[str]) -> Iterator[str]:
+    for key in row.lines:
+        yield from [key.replace("*", system) for system in systems] if key.endswith("_*") else [key]
 
 
-def _silent(context: FailureContext) -> OllamaMagicsError:
-    port, system = context.address.port, context.platform.host_system
-    lines = []
-    if system in ("linux", "desktop"):
-        lines.append(Phrase("firewall_linux", port=port))
-    if system in ("windows", "desktop"):
-        lines.append(Phrase("firewall_windows", port=port))
-    return context.error.with_advice(remedy=Joined([*lines, Phrase("no_probe")]))
-
-
-def _lookup_failed(context: FailureContext) -> OllamaMagicsError:
-    if context.address.host in HOST_NAMES:
-        return context.error.with_advice(remedy=_how_to_reach_host(context.platform))
-    return context.error.with_advice(remedy=Phrase("no_probe")) if context.error.code == "host-unknown" else context.error
+def _error_of(code: str, context: FailureContext) -> OllamaMagicsError:
+    """Return the error with this code, or that of the connection if it has the code already."""
+    if code != context.error.code:
+        place, evidence = context.platform.kind.title(), context.indication
+        return ConnectionProblem(code, **context.facts, refused=context.refused, evidence=evidence, place=place)
+    if code == "address-refused":
+        key = "refused_mirrored" if "wsl-mirrored" in context.kernel else "refused_on"
+        return context.error.with_advice(Phrase(key, where=context.refused))
+    return context.error
 
 
 def _broken(context: FailureContext) -> OllamaMagicsError:
@@ -256,10 +222,9 @@ def _redirected(context: FailureContext) -> OllamaMagicsError:
 
 
 _ADVICE: dict[str, Callable[[FailureContext], OllamaMagicsError]] = {
-    "host-unknown": _lookup_failed,
-    "lookup-failed": _lookup_failed,
-    "address-refused": _refused,
-    "address-silent": _silent,
+    "host-unknown": _unreachable("unknown"),
+    "address-refused": _unreachable("refused"),
+    "address-silent": _unreachable("silent"),
     "connection-broken": _broken,
     "not-http": _broken,
     "proxy-answered": _proxy_failed,

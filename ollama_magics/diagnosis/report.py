@@ -139,6 +139,12 @@ class CheckReport(ShownOnce):
         """Warnings that are no failure."""
         return tuple(note for stage in self.stages for note in stage.notes)
 
+    def in_place(self, place: str) -> CheckReport:
+        """Return the report with what can be typed in another place than a notebook: *shell check* or *python check*."""
+        for problem in (problem for stage in self.stages for problem in stage.problems):
+            problem.place = place
+        return self
+
     def as_json(self) -> str:
         """Return the report for programs, as JSON text."""
 

@@ -132,7 +132,7 @@ class _Check:
             error = self.explained(failure)
         spent = 1000 * (time.perf_counter() - start)
         for one in (*self.notes, *([error] if error else [])):
-            one.language = self.request.language
+            one.language, one.place = self.request.language, "notebook check"
         state = "failed" if error else "ok"
         self.done[name] = Stage(name, state, error.what if error else sentence, spent, error, tuple(self.notes))
         self.on_progress(self.report(complete=False))
@@ -141,7 +141,7 @@ class _Check:
     def report_progress(self, name: str, sentence: str, note: OllamaMagicsError | None = None) -> None:
         """Report a stage that is still running."""
         if note:
-            note.language = self.request.language
+            note.language, note.place = self.request.language, "notebook check"
         running = Stage(name, "running", sentence, notes=(note,) if note else ())
         self.on_progress(self.report(complete=False, running=running))
 

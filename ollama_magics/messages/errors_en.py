@@ -37,12 +37,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "lookup-failed": (
         "Host names cannot be resolved here: {host}.",
         "{reason}",
-        "turn on network access (Kaggle: Settings → Internet), or use an IP address instead of the name",
+        "use an IP address instead of the name: %ollama_config --base-url http://192.168.1.20:11434\non Kaggle, turn on Settings → Internet",
     ),
     "address-refused": (
         "Nothing answers at {url}.",
         "{host} refused the connection on port {port}; the first command starts Ollama on the machine of this kernel.",
-        "ollama serve\nanother server: %ollama_config --base-url http://HOST:11434\nwithout Ollama: %ollama_config --sandbox",
+        "on that machine: ollama serve\nanother server: %ollama_config --base-url http://HOST:11434\nwithout Ollama: %ollama_config --sandbox",
     ),
     "address-refused-container": (
         "Nothing answers at {url}: inside a container, this address is the container itself.",
@@ -97,17 +97,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "not-http": (
         "The server at {url} does not speak HTTP.",
         "It sent: {said}",
-        "find the port of Ollama on {host}; the default is 11434",
+        "Ollama, if it is on that machine: %ollama_config --base-url http://{host}:11434",
     ),
     "https-to-http": (
         "No TLS connection to {url}: the server uses plain http.",
         "The TLS library reported: {reason}.",
-        "use http:// instead of https://, the default of Ollama",
+        "%ollama_config --base-url {other}",
     ),
     "http-to-https": (
         "{url} uses https, not http.",
         "It said: {said}",
-        "use https:// instead of http://",
+        "%ollama_config --base-url {other}",
     ),
     "certificate-rejected": (
         "The certificate of {url} was rejected.",
@@ -117,7 +117,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "tls-failed": (
         "The TLS connection to {url} failed.",
         "{reason}",
-        "check the port, and look for a proxy that intercepts TLS; then try without that proxy",
+        "without TLS, as Ollama itself: %ollama_config --base-url http://{host}:11434\nwithout a proxy that intercepts TLS: %ollama_config --proxy none",
     ),
     "proxy-answered": (
         "The proxy answered instead of {host}.",
@@ -127,12 +127,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "proxy-failed": (
         "The proxy between this kernel and {url} failed.",
         "{reason}",
-        "without the proxy: %ollama_config --proxy none\nanother proxy: %ollama_config --proxy http://HOST:PORT",
+        "without the proxy: %ollama_config --proxy none\nanother proxy: %ollama_config --proxy http://HOST:3128",
     ),
     "proxy-refused": (
         "The proxy refused the connection to {url}.",
         "{reason}",
-        "without the proxy: %ollama_config --proxy none\nwith a user name and a password:\nimport getpass, urllib.parse; quote = urllib.parse.quote\nproxy = f\"http://{{quote(input('user name: '), '')}}:{{quote(getpass.getpass(), '')}}@HOST:PORT\"\n%ollama_config --proxy $proxy",
+        "without the proxy: %ollama_config --proxy none\nwith a user name and a password:\nimport getpass, urllib.parse; quote = urllib.parse.quote\nproxy = f\"http://{{quote(input('user name: '), '')}}:{{quote(getpass.getpass(), '')}}@HOST:3128\"\n%ollama_config --proxy $proxy",
     ),
     "proxy-settings-unusable": (
         "The proxy or certificate settings of this kernel cannot be used.",
@@ -142,12 +142,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "redirect-refused": (
         "{url} redirects to another address; redirects are not followed.",
         "It answered {status} with location {location}.",
-        "%ollama_config --base-url ADDRESS (the address of Ollama itself)",
+        "the address of Ollama itself: %ollama_config --base-url http://HOST:11434",
     ),
     "not-ollama": (
         "The server at {url} is not Ollama.",
         "{reason}",
-        "Ollama's default port is 11434; to find where it answers: %ollama_check",
+        "Ollama's default port is 11434\nto find where it answers: %ollama_check",
     ),
     "path-unknown": (
         "{url} is not the address of the Ollama API.",
@@ -182,12 +182,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "host-header-refused": (
         "Ollama at {url} refuses the host name {host}.",
         "It answered 403 with no text: while it listens on loopback only, it accepts local host names only.",
-        'use its IP address, or let the tunnel send the header Host: localhost:11434\nngrok http 11434 --host-header="localhost:11434"\ncloudflared tunnel --url http://localhost:11434 --http-host-header="localhost:11434"\nnginx: proxy_set_header Host localhost:11434;',
+        "use its IP address, or let the tunnel send another Host header:\nngrok http 11434 --host-header=localhost:11434\ncloudflared tunnel --url http://localhost:11434 --http-host-header localhost:11434\nin nginx: proxy_set_header Host localhost:11434;",
     ),
     "cloud-disabled": (
         "Cloud models are disabled on {host}.",
         "It said: {said}",
-        "on the server, unset OLLAMA_NO_CLOUD (or the setting in server.json), or use a local model",
+        "a local model: %ollama_config --model NAME\nto allow the cloud, unset OLLAMA_NO_CLOUD on the server (or the setting in server.json)",
     ),
     "cloud-key-required": (
         "ollama.com requires an API key.",
@@ -232,7 +232,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "server-too-old": (
         "Ollama {version} on {host} is too old.",
         "Before 0.12.6, Ollama truncates long prompts without an error.",
-        "upgrade Ollama on the server, then run the cell again",
+        "to upgrade Ollama on Linux: curl -fsSL https://ollama.com/install.sh | sh\non macOS and Windows, install it again: https://ollama.com/download",
     ),
     "model-missing": (
         "{model} is not installed on {host}.",
@@ -252,12 +252,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-wrong-type": (
         "{model} does not support this: {ability}.",
         "The server lists these capabilities: {capabilities}.",
-        "choose another model with -m; {installed}",
+        "{installed}",
     ),
     "model-not-able": (
         "{model} does not support this: {ability}.",
         "The server lists these capabilities: {capabilities}.",
-        "choose another model with -m; {installed}",
+        "{installed}",
     ),
     "context-above-maximum": (
         "A context of {asked} tokens is more than {model} supports.",
@@ -277,7 +277,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-needs-newer-server": (
         "{model} needs a newer Ollama.",
         "The server said: {said}",
-        "upgrade Ollama on the server, then run the cell again",
+        "to upgrade Ollama on Linux: curl -fsSL https://ollama.com/install.sh | sh\non macOS and Windows, install it again: https://ollama.com/download",
     ),
     "model-on-cpu": (
         "{model} runs on the CPU ({share} on the GPU).",
@@ -287,22 +287,22 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "certificate-not-yet-valid": (
         "The certificate of {url} is not valid yet.",
         "The TLS library reported: {said}.",
-        "set the clock of this machine (timedatectl), or get a certificate that is already valid",
+        "set the clock of this machine: sudo timedatectl set-ntp true\nor get a certificate that is already valid",
     ),
     "model-ambiguous": (
         "Several installed models support this: {ability}.",
         "They are: {models}.",
-        "choose one: -m {first}\nfor the whole notebook: %ollama_config --model {first}",
+        "choose one: -m {first}\nfor the whole notebook: %ollama_config --{setting} {first}",
     ),
     "vision-blind": (
         "{model} accepts pictures but does not see them.",
         "Asked for the colours of plain pictures, it answered: {said}.",
-        "%ollama_config --vision no, or use a vision model: ollama pull gemma3",
+        "%ollama_config --vision no\nto get a vision model: ollama pull gemma3",
     ),
     "vision-refused": (
         "{model} refuses pictures.",
         "The server said: {said}",
-        "%ollama_config --vision no, or use a vision model: ollama pull gemma3",
+        "%ollama_config --vision no\nto get a vision model: ollama pull gemma3",
     ),
     "vectors-useless": (
         "The vectors of {model} are not usable.",
@@ -322,7 +322,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "answer-empty": (
         "{model} returned an empty answer.",
         "The server's reason for the end: {reason}",
-        "run the check again; if it fails again, try another model",
+        "%ollama_check --deep\nif it fails again, another model: %ollama_config --model NAME",
     ),
     "check-stopped": (
         "The check was stopped.",
@@ -338,12 +338,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "option-refused": (
         "The server does not take the option {option}.",
         "It said: {said}",
-        "%%ollama   (without -O {option})",
+        "leave it out: -O {option}",
     ),
     "schema-refused": (
         "The server cannot use the schema of this answer.",
         "It said: {said}",
-        "%%ollama -f json   (any object, without a schema)",
+        "any object, without a schema: -f json",
     ),
     "answer-unreadable": (
         "The server's answer could not be read.",
@@ -410,7 +410,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "conversation-unknown": (
         "There is no conversation {name}.",
         "{seen}",
-        "%ollama --chat {name} Hello (starts it)",
+        "to start it: %ollama --chat {name} Hello",
     ),
     "prompt-too-long": (
         "The prompt is longer than the context of {model}.",
@@ -430,7 +430,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "experiment-invalid": (
         "This experiment cannot be made.",
         "{reason}",
-        'om.experiment(df, prompts={{"short": "… {{{{text}}}}"}}, models=["a", "b"], labels=[…], truth="kind")',
+        'om.experiment(df, prompts={{"short": "… {{{{text}}}}"}}, models=["a", "b"], labels=[...], truth="kind")',
     ),
     "labels-invalid": (
         "These labels cannot be used.",
@@ -460,12 +460,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "experiment-no-truth": (
         "The experiment does not know which answers are right.",
         "It was made without a column of true labels, or without --labels.",
-        'om.experiment(df, prompts=…, models=…, labels=[…], truth="column")',
+        'om.experiment(df, prompts=..., models=..., labels=[...], truth="column")',
     ),
     "experiment-unreadable": (
         "{path} holds no experiment.",
         "{said}",
-        'om.Experiment.load reads what exp.save("FILE") has written',
+        'what exp.save writes is read by: om.Experiment.load("FILE")',
     ),
     "name-unknown": (
         "The prompt contains {{{{{name}}}}}, but the notebook has no {name}.",
@@ -475,7 +475,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "prompt-file-unreadable": (
         "The prompt file {path} cannot be read.",
         "{reason}",
-        "%ollama --prompt-file FILE, or -s @FILE for a system prompt; a text that begins with @: -s $text",
+        "the prompt from a file: --prompt-file FILE\nthe system prompt from a file: -s @FILE\na text that begins with @: -s $text",
     ),
     "text-is-path": (
         "{path} is a file, and a system prompt is a text.",
@@ -617,7 +617,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "picture-is-url": (
         "{source} is a web address, which is fetched only with --allow-url.",
         "Fetching it tells its server that you look at it, and from where.",
-        "save the picture and give its path, or allow it: %%ollama --allow-url -i {source}",
+        "save the picture and give its path: -i picture.png\nor allow it: %%ollama --allow-url -i {source}",
     ),
     # structured answers
     "format-unsupported": (
@@ -674,7 +674,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "tool-unconfirmed": (
         "The model asks to run {call}, but this cell cannot ask you for confirmation.",
         "Nothing was run: the front end has no input for this cell.",
-        "to run every call without asking: --yes\nin Python: om.chat(prompt, tools=functions, confirm=function), which gets the call and returns True or False",
+        "to run every call without asking: --yes\nin Python, with a function that gets the call and returns True or False: om.chat(prompt, tools=functions, confirm=function)",
     ),
     "tool-calls-too-many": (
         "The model requested {count} calls at once.",
@@ -689,7 +689,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "tools-need-chat": (
         "Functions can be called in a chat only.",
         "The prompt goes to /api/generate, which does not support functions.",
-        "%ollama_config --type chat, or remove --generate",
+        "remove --generate\nor: %ollama_config --type chat",
     ),
     # rows
     "rows-missing": (
@@ -740,7 +740,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "tools-need-yes": (
         "Functions that the model calls for each row run without a question.",
         "{count} rows would ask many times: {functions}.",
-        "%%ollama --each … --yes   ·   om.map(…, confirm=lambda call: True)",
+        "%%ollama --each … --yes   ·   om.map(..., confirm=lambda call: True)",
     ),
     "format-is-list": (
         "A list for each row would give several rows for one.",
@@ -816,12 +816,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "local-only": (
         "This would be sent to {what}, off this machine.",
         "local-only is set, so nothing was sent.",
-        "use a local model, or: %ollama_config --local-only no",
+        "use a local model, or allow it: %ollama_config --local-only no",
     ),
     "key-not-asked": (
         "The key cannot be typed in here.",
         "{reason}",
-        "%ollama_config --api-key-env NAME (the environment variable that holds it)",
+        "from an environment variable: %ollama_config --api-key-env NAME",
     ),
     # recordings
     "recording-no-match": (

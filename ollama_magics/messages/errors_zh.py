@@ -37,12 +37,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "lookup-failed": (
         "此处无法解析主机名：{host}。",
         "{reason}",
-        "开启网络访问（Kaggle：Settings → Internet），或用 IP 地址代替主机名",
+        "用 IP 地址代替主机名：%ollama_config --base-url http://192.168.1.20:11434\n在 Kaggle 上，开启 Settings → Internet",
     ),
     "address-refused": (
         "{url} 没有响应。",
         "{host} 拒绝了端口 {port} 上的连接；在内核所在的机器上运行第一条命令即可启动 Ollama。",
-        "ollama serve\n其他服务器：%ollama_config --base-url http://HOST:11434\n没有 Ollama：%ollama_config --sandbox",
+        "在那台机器上：ollama serve\n其他服务器：%ollama_config --base-url http://HOST:11434\n没有 Ollama：%ollama_config --sandbox",
     ),
     "address-refused-container": (
         "{url} 没有响应：在容器中，该地址指容器自身。",
@@ -87,7 +87,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "address-refused-hub": (
         "{url} 没有响应：内核运行在远程机器上，而 Ollama 可能在您的机器上。",
         "{refused} 拒绝了连接；{evidence}。",
-        "在您的机器上：ssh -N -R 11434:127.0.0.1:11434 USER@SERVER\n或在内核所在的机器上：ollama serve",
+        "在你的机器上：ssh -N -R 11434:127.0.0.1:11434 USER@SERVER\n或在这台机器上：ollama serve",
     ),
     "connection-broken": (
         "与 {url} 的连接已断开。",
@@ -97,17 +97,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "not-http": (
         "{url} 上的服务不是 HTTP 服务。",
         "它发送了：{said}",
-        "请确认 {host} 上 Ollama 的端口；默认是 11434",
+        "Ollama，如果就在那台机器上：%ollama_config --base-url http://{host}:11434",
     ),
     "https-to-http": (
         "无法与 {url} 建立 TLS 连接：服务器使用 http。",
         "TLS 库返回：{reason}。",
-        "用 http:// 代替 https://；Ollama 默认使用 http",
+        "%ollama_config --base-url {other}",
     ),
     "http-to-https": (
         "{url} 使用 https，而不是 http。",
         "服务器返回：{said}",
-        "用 https:// 代替 http://",
+        "%ollama_config --base-url {other}",
     ),
     "certificate-rejected": (
         "{url} 的证书未通过验证。",
@@ -117,7 +117,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "tls-failed": (
         "与 {url} 的 TLS 连接失败。",
         "{reason}",
-        "检查端口，以及是否有拦截 TLS 的代理；绕过该代理后重试",
+        "不使用 TLS（Ollama 自身即如此）：%ollama_config --base-url http://{host}:11434\n不经过拦截 TLS 的代理：%ollama_config --proxy none",
     ),
     "proxy-answered": (
         "返回响应的是代理，而不是 {host}。",
@@ -127,12 +127,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "proxy-failed": (
         "内核与 {url} 之间的代理出错。",
         "{reason}",
-        "不使用代理：%ollama_config --proxy none\n使用其他代理：%ollama_config --proxy http://HOST:PORT",
+        "不使用代理：%ollama_config --proxy none\n使用其他代理：%ollama_config --proxy http://HOST:3128",
     ),
     "proxy-refused": (
         "代理拒绝了到 {url} 的连接。",
         "{reason}",
-        "不使用代理：%ollama_config --proxy none\n使用用户名和密码：\nimport getpass, urllib.parse; quote = urllib.parse.quote\nproxy = f\"http://{{quote(input('user name: '), '')}}:{{quote(getpass.getpass(), '')}}@HOST:PORT\"\n%ollama_config --proxy $proxy",
+        "不使用代理：%ollama_config --proxy none\n使用用户名和密码：\nimport getpass, urllib.parse; quote = urllib.parse.quote\nproxy = f\"http://{{quote(input('user name: '), '')}}:{{quote(getpass.getpass(), '')}}@HOST:3128\"\n%ollama_config --proxy $proxy",
     ),
     "proxy-settings-unusable": (
         "内核的代理或证书设置不可用。",
@@ -142,12 +142,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "redirect-refused": (
         "{url} 重定向到了其他地址；不会跟随重定向。",
         "它返回 {status}，Location 为 {location}。",
-        "%ollama_config --base-url ADDRESS（Ollama 自身的地址）",
+        "Ollama 自身的地址：%ollama_config --base-url http://HOST:11434",
     ),
     "not-ollama": (
         "{url} 上的服务不是 Ollama。",
         "{reason}",
-        "Ollama 的默认端口是 11434；查找可用的 Ollama 地址：%ollama_check",
+        "Ollama 的默认端口是 11434\n查找可用的 Ollama 地址：%ollama_check",
     ),
     "path-unknown": (
         "{url} 不是 Ollama API 的地址。",
@@ -182,12 +182,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "host-header-refused": (
         "{url} 上的 Ollama 拒绝主机名 {host}。",
         "它返回空的 403：只监听回环地址时，它只接受本地主机名。",
-        '使用它的 IP 地址，或让隧道发送请求头 Host: localhost:11434\nngrok http 11434 --host-header="localhost:11434"\ncloudflared tunnel --url http://localhost:11434 --http-host-header="localhost:11434"\nnginx: proxy_set_header Host localhost:11434;',
+        "使用它的 IP 地址，或让隧道发送其他 Host 标头：\nngrok http 11434 --host-header=localhost:11434\ncloudflared tunnel --url http://localhost:11434 --http-host-header localhost:11434\n在 nginx 中：proxy_set_header Host localhost:11434;",
     ),
     "cloud-disabled": (
         "{host} 上的 Ollama 已禁用云端模型。",
         "它返回：{said}",
-        "在服务器上取消 OLLAMA_NO_CLOUD（或 server.json 中的设置），或使用本地模型",
+        "使用本地模型：%ollama_config --model NAME\n若要允许云端，请在服务器上取消 OLLAMA_NO_CLOUD（或 server.json 中的设置）",
     ),
     "cloud-key-required": (
         "ollama.com 需要 API 密钥。",
@@ -232,7 +232,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "server-too-old": (
         "{host} 上的 Ollama {version} 版本过旧。",
         "0.12.6 之前的版本会截断过长的提示词，且不报错。",
-        "在服务器上升级 Ollama，然后重新运行该单元格",
+        "在 Linux 上升级 Ollama：curl -fsSL https://ollama.com/install.sh | sh\n在 macOS 和 Windows 上重新安装：https://ollama.com/download",
     ),
     "model-missing": (
         "{host} 上未安装 {model}。",
@@ -252,12 +252,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-wrong-type": (
         "{model} 不支持：{ability}。",
         "服务器列出的能力：{capabilities}。",
-        "用 -m 选择其他模型；{installed}",
+        "{installed}",
     ),
     "model-not-able": (
         "{model} 不支持：{ability}。",
         "服务器列出的能力：{capabilities}。",
-        "用 -m 选择其他模型；{installed}",
+        "{installed}",
     ),
     "context-above-maximum": (
         "{asked} 个 token 的上下文超过了 {model} 的上限。",
@@ -277,7 +277,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-needs-newer-server": (
         "{model} 需要更新版本的 Ollama。",
         "服务器返回：{said}",
-        "在服务器上升级 Ollama，然后重新运行该单元格",
+        "在 Linux 上升级 Ollama：curl -fsSL https://ollama.com/install.sh | sh\n在 macOS 和 Windows 上重新安装：https://ollama.com/download",
     ),
     "model-on-cpu": (
         "{model} 在 CPU 上运行（GPU 占 {share}）。",
@@ -287,22 +287,22 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "certificate-not-yet-valid": (
         "{url} 的证书尚未生效。",
         "TLS 库返回：{said}。",
-        "校正本机时钟（timedatectl），或换用已生效的证书",
+        "校准本机时钟：sudo timedatectl set-ntp true\n或换用已生效的证书",
     ),
     "model-ambiguous": (
         "有多个已安装的模型支持：{ability}。",
         "可选：{models}。",
-        "选择一个：-m {first}\n用于整个笔记本：%ollama_config --model {first}",
+        "选择一个：-m {first}\n用于整个笔记本：%ollama_config --{setting} {first}",
     ),
     "vision-blind": (
         "{model} 接受图片，但看不到图片内容。",
         "询问纯色图片的颜色时，它回答：{said}。",
-        "%ollama_config --vision no，或使用视觉模型：ollama pull gemma3",
+        "%ollama_config --vision no\n安装视觉模型：ollama pull gemma3",
     ),
     "vision-refused": (
         "{model} 拒绝接收图片。",
         "服务器返回：{said}",
-        "%ollama_config --vision no，或使用视觉模型：ollama pull gemma3",
+        "%ollama_config --vision no\n安装视觉模型：ollama pull gemma3",
     ),
     "vectors-useless": (
         "{model} 的向量不可用。",
@@ -322,7 +322,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "answer-empty": (
         "{model} 返回了空的回答。",
         "服务器给出的结束原因：{reason}",
-        "重新运行检查；若仍失败，换一个模型",
+        "%ollama_check --deep\n若再次失败，换用其他模型：%ollama_config --model NAME",
     ),
     "check-stopped": (
         "检查已停止。",
@@ -338,12 +338,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "option-refused": (
         "服务器不接受选项 {option}。",
         "服务器返回：{said}",
-        "%%ollama   （去掉 -O {option}）",
+        "去掉它：-O {option}",
     ),
     "schema-refused": (
         "服务器无法使用该回答的 schema。",
         "服务器返回：{said}",
-        "%%ollama -f json   （任意对象，不带 schema）",
+        "任意对象，不带 schema：-f json",
     ),
     "answer-unreadable": (
         "无法解析服务器的回答。",
@@ -410,7 +410,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "conversation-unknown": (
         "没有名为 {name} 的对话。",
         "{seen}",
-        "%ollama --chat {name} 你好（开始这个对话）",
+        "开始该对话：%ollama --chat {name} Hello",
     ),
     "prompt-too-long": (
         "提示词超过了 {model} 的上下文长度。",
@@ -430,7 +430,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "experiment-invalid": (
         "无法进行这个实验。",
         "{reason}",
-        'om.experiment(df, prompts={{"short": "… {{{{text}}}}"}}, models=["a", "b"], labels=[…], truth="kind")',
+        'om.experiment(df, prompts={{"short": "… {{{{text}}}}"}}, models=["a", "b"], labels=[...], truth="kind")',
     ),
     "labels-invalid": (
         "这些标签无法使用。",
@@ -460,12 +460,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "experiment-no-truth": (
         "实验不知道哪些回答是正确的。",
         "创建时没有给出真实标签所在的列，或没有 --labels。",
-        'om.experiment(df, prompts=…, models=…, labels=[…], truth="column")',
+        'om.experiment(df, prompts=..., models=..., labels=[...], truth="column")',
     ),
     "experiment-unreadable": (
         "{path} 中没有实验数据。",
         "{said}",
-        'om.Experiment.load 只读取 exp.save("FILE") 写出的文件',
+        '读取 exp.save 写出的文件：om.Experiment.load("FILE")',
     ),
     "name-unknown": (
         "提示词中有 {{{{{name}}}}}，但笔记本中没有 {name}。",
@@ -475,7 +475,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "prompt-file-unreadable": (
         "无法读取提示词文件 {path}。",
         "{reason}",
-        "%ollama --prompt-file FILE，系统提示词用 -s @FILE；若文本以 @ 开头：-s $text",
+        "从文件读取提示词：--prompt-file FILE\n从文件读取系统提示词：-s @FILE\n若文本以 @ 开头：-s $text",
     ),
     "text-is-path": (
         "{path} 是一个文件，而系统提示词应为文本。",
@@ -617,7 +617,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "picture-is-url": (
         "{source} 是网址，只有使用 --allow-url 时才会获取。",
         "获取它会让对方服务器知道您在查看它，以及您的来源。",
-        "保存图片并提供路径，或允许获取：%%ollama --allow-url -i {source}",
+        "保存图片并提供路径：-i picture.png\n或允许获取：%%ollama --allow-url -i {source}",
     ),
     # structured answers
     "format-unsupported": (
@@ -674,7 +674,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "tool-unconfirmed": (
         "模型请求运行 {call}，但此处无法向您确认。",
         "未运行任何函数：前端无法在该单元格中接收输入。",
-        "不确认而直接运行所有调用：--yes\n在 Python 中：om.chat(prompt, tools=functions, confirm=function)，该函数接收调用并返回 True 或 False",
+        "不确认而直接运行所有调用：--yes\n在 Python 中（该函数接收调用并返回 True 或 False）：om.chat(prompt, tools=functions, confirm=function)",
     ),
     "tool-calls-too-many": (
         "模型一次请求了 {count} 个调用。",
@@ -689,7 +689,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "tools-need-chat": (
         "只能在对话中调用函数。",
         "提示词会发送到 /api/generate，该接口不支持函数。",
-        "%ollama_config --type chat，或去掉 --generate",
+        "去掉 --generate\n或：%ollama_config --type chat",
     ),
     # rows
     "rows-missing": (
@@ -740,7 +740,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "tools-need-yes": (
         "逐行提问时，模型调用函数不会逐次询问。",
         "否则 {count} 行会询问很多次：{functions}。",
-        "%%ollama --each … --yes   ·   om.map(…, confirm=lambda call: True)",
+        "%%ollama --each … --yes   ·   om.map(..., confirm=lambda call: True)",
     ),
     "format-is-list": (
         "若每行返回一个列表，一行会变成多行。",
@@ -816,12 +816,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "local-only": (
         "内容将被发送到 {what}，离开本机。",
         "已启用“仅限本机”，因此未发送任何内容。",
-        "使用本地模型，或：%ollama_config --local-only no",
+        "使用本地模型，或允许发送：%ollama_config --local-only no",
     ),
     "key-not-asked": (
         "此处无法输入密钥。",
         "{reason}",
-        "%ollama_config --api-key-env NAME（保存密钥的环境变量）",
+        "从环境变量读取：%ollama_config --api-key-env NAME",
     ),
     # recordings
     "recording-no-match": (

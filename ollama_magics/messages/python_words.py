@@ -43,6 +43,10 @@ _SHORT = re.compile(
 _SHORT_NAMES = {"f": "format", "i": "images", "m": "model", "s": "system", "t": "tools"}
 # sentences that speak of a cell, in both languages
 _WORDING = (
+    (r'(?:%%?ollama )?-s @"?([^\s",，；;]+)"?(?: …)?', r'system=open("\1").read()'),
+    (r"(?:%%?ollama )?(?:-p|--prompt-file) (\w+)", r'om.chat(open("\1").read())'),
+    (r"-s \$(\w+)", r"system=\1"),
+    (r"\n[^\n]*%%ollama --allow-url[^\n]*", ""),
     (r"%%ollama --each[^·\n]*?(?:   ·   |   or in Python: |   或在 Python 中：)", ""),
     (r"write the prompt into the cell, or: %ollama What is Python\?", 'om.chat("What is Python?")'),
     (r"在单元格中输入提示词，或：%ollama (.*)", r'om.chat("\1")'),
@@ -89,13 +93,16 @@ def _configure(found: re.Match[str]) -> str:
     given = _CONFIG_FLAG.findall(found[1])
     names = {name for name, _ in given}
     if "sandbox" in names:
-        return "with om.sandbox() as url: …"
+        return "with om.sandbox() as url: ..."
     if names == {"profile"}:
         return f"om.use_profile({_literal(given[0][1] or 'NAME')})"
     if not names or names & _NOTEBOOK_ONLY or "profile" in names:
         where = "在笔记本中：" if _CHINESE.search(found.string) else "in a notebook: "
         return where + found[0]
-    parts = [f"{_name(name)}={_literal(value)}" if value else 'api_key_env="NAME"' for name, value in given]
+    values: dict[str, list[str]] = {}
+    for name, value in given:
+        values.setdefault(_name(name) if value else "api_key_env", []).append(_literal(value or "NAME"))
+    parts = (f"{name}={many[0] if len(many) == 1 else '[' + ', '.join(many) + ']'}" for name, many in values.items())
     return f"om.configure({', '.join(parts)})"
 
 

@@ -36,7 +36,7 @@ def localized_errors() -> Iterator[Session]:
     try:
         yield session
     except (OllamaMagicsError, Interrupted) as error:
-        error.language, error.in_python = session.language, False
+        error.language, error.place = session.language, "notebook"
         raise
     except KeyboardInterrupt:
         raise Interrupted from None

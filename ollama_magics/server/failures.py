@@ -189,6 +189,12 @@ def error_object(found: Any) -> dict[str, Any]:
     return error if isinstance(error, dict) and "message" in error else {}
 
 
+def other_scheme(url: str) -> str:
+    """Return the address with https instead of http, or the reverse."""
+    scheme, _, rest = url.partition("://")
+    return f"{'http' if scheme == 'https' else 'https'}://{rest}"
+
+
 def quote(text: str) -> str:
     """Return the start of a text from a server, in one line without control characters."""
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
@@ -310,7 +316,7 @@ def _credentials_refused(refusal: Refusal) -> OllamaMagicsError:
 
 def _not_ollama(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.status == 400 and _TLS_WANTED.search(refusal.said):
-        return ConnectionProblem("http-to-https", url=refusal.url, said=refusal.said)
+        return ConnectionProblem("http-to-https", url=refusal.url, other=other_scheme(refusal.url), said=refusal.said)
     if refusal.status == 404 and refusal.body.strip() == b"404 page not found":
         origin = "/".join(refusal.url.split("/")[:3])
         return ConnectionProblem("path-unknown", url=refusal.url, origin=origin)

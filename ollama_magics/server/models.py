@@ -100,8 +100,11 @@ class InstalledModels:
         if card and (card.capabilities is None or card.can(ability)):
             return model
         found = self.able(ability, _MAX_LISTED + 1)
+        setting = "embedding-model" if ability == "embedding" else "model"
         if card:
-            able = Phrase("able_to", models=", ".join(found)) if found else Phrase("none_able")
+            able = Phrase("none_able", pull=SUGGESTIONS.get(ability, "llama3.2"))
+            if found:
+                able = Phrase("able_to", models=", ".join(found), first=found[0], setting=setting)
             listed = ", ".join(card.capabilities or ()) or "none"
             code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
             error = ModelProblem(code, model=model, ability=ability, capabilities=listed, installed=able)
@@ -112,7 +115,7 @@ class InstalledModels:
         if not found and self._unread:
             raise self._unread
         if found:
-            error = ModelProblem("model-ambiguous", ability=ability, models=_listed(found), first=found[0])
+            error = ModelProblem("model-ambiguous", ability=ability, models=_listed(found), first=found[0], setting=setting)
             raise error.with_repair("model", *found[:_MAX_OFFERED])
         installed = self.installed()
         names, pull = [short(model.name) for model in installed], f"ollama pull {SUGGESTIONS.get(ability, 'llama3.2')}"

@@ -12,7 +12,7 @@ import httpcore
 from ollama_magics.errors import ConnectionProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.address import Address
-from ollama_magics.server.failures import quote
+from ollama_magics.server.failures import other_scheme, quote
 
 # The class and number of a cause decide wherever they can: the text depends on the language of the system.
 _RESET = {104, 54, 10054}
@@ -115,7 +115,7 @@ def _tls_error(cause: ssl.SSLError, facts: dict[str, Any]) -> ConnectionProblem:
     if not isinstance(cause, ssl.SSLCertVerificationError):
         said = quote(str(cause.reason or cause))
         if cause.reason in _NOT_TLS:
-            return ConnectionProblem("https-to-http", **facts, reason=said)
+            return ConnectionProblem("https-to-http", **facts, other=other_scheme(facts["url"]), reason=said)
         return ConnectionProblem("tls-failed", **facts, reason=Phrase("said", said=said))
 
     said = quote(cause.verify_message or str(cause))
@@ -129,7 +129,7 @@ def _tls_error(cause: ssl.SSLError, facts: dict[str, Any]) -> ConnectionProblem:
 def _broken(error: Exception, facts: dict[str, Any]) -> ConnectionProblem:
     if match := _STATUS_LINE.search(str(error)):
         if _ALERT in match[2]:
-            return ConnectionProblem("http-to-https", **facts, said="TLS")
+            return ConnectionProblem("http-to-https", **facts, other=other_scheme(facts["url"]), said="TLS")
         return ConnectionProblem("not-http", **facts, said=quote(match[2][:80]))
     reason = f"{quote(str(error))}." if str(error) else Phrase("was_reset")
     return ConnectionProblem("connection-broken", **facts, reason=reason)

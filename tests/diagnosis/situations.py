@@ -240,14 +240,18 @@ WSL = {"/proc/version": "Linux version 5.15.0-microsoft-standard-WSL2", "/proc/n
 # name: (what makes it, the code that must come, a part of the first remedy)
 SITUATIONS: dict[str, tuple[Make, str, str]] = {
     "an unknown name": (typed("http://gpu-bxo.test:11434"), "host-unknown", "11434"),
-    "host.docker.internal on Linux Docker": (typed("http://host.docker.internal:11434"), "host-unknown", "host-gateway"),
+    "host.docker.internal outside of a container": (
+        typed("http://host.docker.internal:11434"),
+        "host-unknown",
+        "--base-url http://127.0.0.1:11434",
+    ),
     "no name server": (
         typed("http://box.test:11434", {"box.test": socket.gaierror(socket.EAI_AGAIN, "Temporary failure")}),
         "lookup-failed",
         "Kaggle",
     ),
     "a closed port": (closed(), "address-refused", "systemctl start ollama"),
-    "a closed port on macOS": (closed(system="darwin"), "address-refused", "Ollama app"),
+    "a closed port on macOS": (closed(system="darwin"), "address-refused", "open -a Ollama"),
     "a closed port on Windows": (closed(system="win32"), "address-refused", "Start menu"),
     "a closed port of another machine": (
         closed(host="box.test", names={"box.test": ["127.0.0.1"]}),
@@ -267,7 +271,7 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
     "Docker Desktop": (
         closed(files={**CGROUP, "/proc/version": "Linux version 6.1-linuxkit"}),
         "address-refused-container",
-        "Docker Desktop",
+        "host.docker.internal",
     ),
     "WSL": (closed(files=WSL, environ={"WSL_DISTRO_NAME": "Ubuntu"}), "address-refused-wsl", "networkingMode=mirrored"),
     "WSL with a mirrored network": (
@@ -298,12 +302,12 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
     "VS Code on a remote machine": (closed(environ={"VSCODE_AGENT_FOLDER": "/x"}), "address-refused-hub", "ssh -N -R"),
     "a tunnel without a far end": (serving([Receive(), Close()]), "connection-broken", "curl"),
     "a reset": (serving([Receive(), Reset()]), "connection-broken", "curl"),
-    "an SSH server": (serving([Send(b"SSH-2.0-OpenSSH_9.2\r\n"), Hold()]), "not-http", "port of Ollama"),
-    "a mail server": (serving([Send(b"220 mail.test ESMTP\r\n"), Receive(), Close()]), "not-http", "port of Ollama"),
+    "an SSH server": (serving([Send(b"SSH-2.0-OpenSSH_9.2\r\n"), Hold()]), "not-http", ":11434"),
+    "a mail server": (serving([Send(b"220 mail.test ESMTP\r\n"), Receive(), Close()]), "not-http", ":11434"),
     "https to plain http": (https_to_http, "https-to-http", "%ollama_config --base-url http://127.0.0.1:"),
     "http to TLS": (secured(scheme="http"), "http-to-https", "https://"),
     "http to the TLS of Go": (serving(page(REQUEST_TO_TLS.decode(), 400, "text/plain")), "http-to-https", "https://"),
-    "a certificate of nobody known": (secured(trusts=False), "certificate-rejected", "SSL_CERT_FILE"),
+    "a certificate of nobody known": (secured(trusts=False), "certificate-rejected", "--ca-bundle"),
     "a certificate of yesterday": (secured(begins=-9, ends=-1), "certificate-rejected", "renew it"),
     "TLS that is not completed": (no_handshake, "tls-failed", "a proxy that intercepts TLS"),
     "a certificate for another name": (secured("other.test"), "certificate-rejected", "use the host name of the certificate"),
@@ -342,7 +346,7 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
     ),
     "a guard with a password": (serving(page("<html>", 401, extra=ISSUER)), "password-required", "getpass"),
     "a forbidding page": (serving(page("<html>Forbidden", 403)), "authentication-required", "--api-key"),
-    "Ollama's own guard": (serving(page("", 403)), "host-header-refused", "Host: localhost:11434"),
+    "Ollama's own guard": (serving(page("", 403)), "host-header-refused", "Host localhost:11434"),
     "the cloud is disabled": (
         serving(fine(show=error(403, "ollama cloud is disabled: x"))),
         "cloud-disabled",
@@ -380,12 +384,12 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
         "ollama pull mistrl",
     ),
     "an empty server": (serving(fine(tags=whole({"models": []}))), "no-model-able", "ollama pull m"),
-    "an embedding model for chat": (serving(fine(show=card(8192, "embedding"))), "model-wrong-type", "choose another"),
-    "a chat model for embeddings": (serving(fine(show=card()), abilities=("embedding",)), "model-wrong-type", "choose another"),
+    "an embedding model for chat": (serving(fine(show=card(8192, "embedding"))), "model-wrong-type", "ollama pull"),
+    "a chat model for embeddings": (serving(fine(show=card()), abilities=("embedding",)), "model-wrong-type", "ollama pull"),
     "pictures for a blind model": (
         serving(fine(show=card()), abilities=("completion", "vision")),
         "model-not-able",
-        "choose another",
+        "ollama pull",
     ),
     "more context than the model has": (serving(fine(show=card(2048))), "context-above-maximum", "--context 2048"),
     "loaded with another context": (

@@ -102,7 +102,7 @@ class Panel(widgets.VBox):
             try:
                 self._session.configure({name: typed})
             except OllamaMagicsError as error:
-                error.language = self._session.language
+                error.language, error.place = self._session.language, "notebook config"
                 row.refuse(f"{error.what} {error.how_we_know}")
                 self._hide_secret(row, typed)
             else:

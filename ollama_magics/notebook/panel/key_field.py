@@ -57,7 +57,7 @@ class KeyField:
         try:
             self._session.resolved.secrets.hold_key(clean_key(key.reveal()))
         except OllamaMagicsError as error:
-            error.language = self._session.language
+            error.language, error.place = self._session.language, "notebook config"
             self._show_message(f"{error.what} {error.how_we_know}")
         else:
             self._show_message(messages.phrase("key_set", self._session.language, origin=self._session.address.origin))

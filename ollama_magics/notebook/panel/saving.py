@@ -72,7 +72,7 @@ class ProfileField:
             if not self._new and name != self._session.resolved.profile:
                 self._session.resolved.use(name)
         except OllamaMagicsError as error:  # not a name, or a file that cannot be read
-            error.language = self._session.language
+            error.language, error.place = self._session.language, "notebook config"
             self.update()
             self._show_note(f"{error.what} {error.how_we_know}", is_warning=True)
         else:
@@ -147,7 +147,7 @@ class SaveControls:
             path = self._session.resolved.save(self._profile.name)
             self._profile.saved()
         except OllamaMagicsError as error:
-            error.language = self._session.language
+            error.language, error.place = self._session.language, "notebook config"
             self._show_message(str(error))
         else:
             self._show_message(messages.phrase(key, self._session.language, path=path))
