@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -176,10 +175,10 @@ class CheckReport(ShownOnce):
 
     def lines(self, stages: Iterable[Stage]) -> Iterator[str]:
         """Yield the lines of some stages as text, in columns that fit those of all stages."""
-        width = max(_terminal_width(self._label(stage)) for stage in self.stages)
+        width = max(messages.terminal_width(self._label(stage)) for stage in self.stages)
         for label, stage in self._rows(stages):
             time = f"  ({stage.milliseconds:.0f} ms)" if stage.milliseconds is not None else ""
-            yield f"{_SIGNS[stage.state]} {label}{' ' * (width - _terminal_width(label))}  {stage.sentence}{time}"
+            yield f"{_SIGNS[stage.state]} {label}{' ' * (width - messages.terminal_width(label))}  {stage.sentence}{time}"
             for error in stage.problems:
                 lines = error.lines()[error is stage.error :]
                 yield from (f"  {'':{width}}  {line}" for line in lines)
@@ -223,8 +222,3 @@ class CheckReport(ShownOnce):
 
     def _label(self, stage: Stage) -> str:
         return messages.label(f"stage_{stage.name}", self.language)
-
-
-def _terminal_width(text: str) -> int:
-    """Return the width of the text in a terminal, where Chinese characters take two columns."""
-    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)

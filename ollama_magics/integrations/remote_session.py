@@ -38,12 +38,13 @@ class RemoteSession:
     def open(self) -> Session:
         """Return this process's session for it, made at first use; it ends with the process's own.
 
-        Raises SettingError (setting-invalid) where the variable of the key is not set in this process.
+        Raises SettingError where the variable of the key is not set in this process (setting-invalid), or a profile is broken.
         """
         if self.api_key_env and not os.environ.get(self.api_key_env, "").strip():
             raise _invalid(Phrase("the_variable"), Phrase("unset_variable", name=self.api_key_env, process=os.getpid()))
         with _opening:
             own = current()
+            own.resolved.require_profiles()
             if self not in own.others:
                 other = Session(OllamaSettings())
                 other.configure(dict(self.settings))
@@ -61,6 +62,7 @@ def describe_session(base_url: str = "", api_key_env: str = "", before: Mapping[
     ``before`` holds settings that count where this process has set none. Raises SettingError (setting-invalid) where the address
     holds a password, and AddressError where it cannot be used.
     """
+    current().resolved.require_profiles()
     changed = current().settings.changed()
     chosen = {**(before or {}), **{name: changed[name] for name in _SENT_SETTINGS if name in changed}}
     if base_url:

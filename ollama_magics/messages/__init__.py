@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from ollama_magics.messages import errors_en, errors_zh, phrases_en, phrases_zh
@@ -31,6 +32,11 @@ def fill(template: str, facts: Mapping[str, str]) -> str:
 def group_digits(number: int) -> str:
     """Return a whole number in groups of three digits, separated by narrow no-break spaces."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+def terminal_width(text: str) -> int:
+    """Return the width of the text in a terminal, where Chinese characters take two columns."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
 
 
 def strip_controls(text: str) -> str:

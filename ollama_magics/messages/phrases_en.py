@@ -99,6 +99,7 @@ PHRASES: dict[str, str] = {
     "source_default": "default",
     "source_environment": "environment",
     "source_notebook": "this notebook",
+    "choice": "{word} ({value})",
     "set": "{label}: {value}",
     "sandbox_not_started": "The sandbox cannot listen on port {port}: {reason}.\nuse another port, or none for any free one: python -m ollama_magics sandbox",
     "sandbox_runs": "stand-in server running at {url}, with {models}; it is not a language model",

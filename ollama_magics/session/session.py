@@ -96,7 +96,7 @@ class Session:
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
         self._store: VectorStore | None = None
         self._rows: RowStore | None = None
-        self._cancelled, self._owned = threading.Event(), ExitStack()
+        self._cancelled, self._owned = threading.Event(), list[Callable[[], object]]()
         self.recording: Recorder | None = None  # writes every exchange to a file, or replays it
         self.label_letters: dict[str, str] = {}  # by the digest of a model: the letters that are one token each
         self.others: dict[Any, Session] = {}  # for other addresses, see integrations/remote_session.py; closed with this one
@@ -370,14 +370,22 @@ class Session:
 
     def own(self, end: Callable[[], object]) -> None:
         """Call ``end`` when the session closes."""
-        self._owned.callback(end)
+        self._owned.append(end)
+
+    def disown(self, end: Callable[[], object]) -> None:
+        """Do not call ``end``, which was done before."""
+        with suppress(ValueError):
+            self._owned.remove(end)
 
     def close(self) -> None:
         """End everything that the session started: waits within 0.2 s, connections, the stand-in server."""
         self._cancelled.set()
         if self._client:
             self._client[1].close()
-        self._owned.close()
+        owned, self._owned = self._owned, []
+        with ExitStack() as ends:
+            for end in owned:
+                ends.callback(end)
 
 
 def current() -> Session:

@@ -26,7 +26,10 @@ _GREY = "color:var(--jp-content-font-color2, #6e7781)"
 
 
 def _shown_value(name: str, value: str, language: str) -> str:
-    """Return a value of a setting on one line, or what holds where it is empty."""
+    """Return a value of a setting on one line, or what holds where it is empty; of a choice also the word in the language."""
+    is_choice = language != "en" and name in form.SETTINGS and value in form.words(name)
+    if is_choice and messages.has_phrase(word := f"word_{value}", language):
+        return messages.phrase("choice", language, word=messages.phrase(word, language), value=value)
     return messages.format_fact(form.shown_on_line(name, value), language)
 
 
@@ -100,8 +103,13 @@ class SettingsTable:
             self.rows.append((messages.label(name, language), _shown_value(name, value, language), shown_source))
 
     def __repr__(self) -> str:
-        widths = [max(len(row[column]) for row in self.rows) for column in range(2)]
-        return "\n".join(f"{label:{widths[0]}}  {value:{widths[1]}}  {source}" for label, value, source in self.rows)
+        lines = [""] * len(self.rows)
+        for column in range(3):
+            cells = [row[column] for row in self.rows]
+            width = max(map(messages.terminal_width, cells)) + 2
+            padded = (cell + " " * (width - messages.terminal_width(cell)) for cell in cells)
+            lines = [line + cell for line, cell in zip(lines, padded, strict=True)]
+        return "\n".join(map(str.rstrip, lines))
 
     def _repr_html_(self) -> str:
         styles = (f"{_SETTING_CELL};{_GREY}", _SETTING_CELL, f"{_SETTING_CELL};{_GREY};font-size:11px")

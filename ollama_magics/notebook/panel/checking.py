@@ -58,7 +58,6 @@ class CheckControls:
         self.ask_model.on_click(lambda _: self.begin(deep=True))
         self.stop.on_click(lambda _: self._stop(by_user=True))
         self._show_running(is_running=False)
-        session.own(lambda: self._stop(by_user=False))
 
     def set_language(self) -> None:
         """Name the buttons in the current language."""

@@ -81,6 +81,7 @@ class Panel(widgets.VBox):
         if self.comm is None:
             return
         session = self._session
+        session.disown(self.freeze)
         session.settings.unobserve(self._follow, names=list(_FIELDS))
         self._lookup.cancel()
         self._checks.close()

@@ -89,7 +89,6 @@ class ModelLookup:
     def __init__(self, session: Session, lock: RLock, on_result: Callable[[ModelRegistry | OllamaMagicsError], None]) -> None:
         self._session, self._lock, self._on_result = session, lock, on_result
         self._cancelled = Event()  # of the look-up that runs
-        session.own(self.cancel)
 
     def begin(self) -> None:
         """Start a look-up."""

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from ollama_magics import messages
+from ollama_magics.settings import form
+
 CELLS = [
     "%embed ['a', None, '', float('nan'), b'x', '\\ud800']",
     "%embed {1, 2}",
@@ -47,3 +50,13 @@ def test_an_error_in_chinese_says_nothing_in_english(shell: Any, cell: str) -> N
     what, why = error.lines()[:2]
     assert re.search("[\u4e00-\u9fff]", what)
     assert not ENGLISH.search(f"{what} {why}".replace(OTHERS, ""))
+
+
+def test_the_table_of_settings_is_chinese_and_aligned(shell: Any) -> None:
+    """Labels, sources and choices, the latter with the word that is typed; Chinese characters take two columns."""
+    shell.run("%ollama_config --language zh --tools yes")
+    lines = [line for line in shell.run("%ollama_config --show").splitlines() if re.search("[一-鿿]", line)]
+    assert len(lines) == len(form.names()) + 2
+    assert any("是（yes）" in line for line in lines)
+    starts = {messages.terminal_width(line[: line.rindex("  ")]) for line in lines}
+    assert len(starts) == 1

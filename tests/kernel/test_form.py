@@ -1,0 +1,52 @@
+"""The form in a real kernel, shown again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Kernel, Ran
+
+TIMES = 40
+COUNT = "import ipywidgets; print(len(ipywidgets.Widget.get_manager_state()['state']))"
+
+
+def widgets(kernel: Kernel) -> int:
+    """Return how many widgets the kernel holds."""
+    return int(kernel.run(COUNT).written)
+
+
+def opened(kernel: Kernel, source: str) -> tuple[Ran, list[str]]:
+    """Run a cell; return what it showed, and the kinds of all messages."""
+    request = kernel.start(source)
+    kinds, ran = [], Ran()
+    for message in kernel.messages(request):
+        kinds.append(message["msg_type"])
+        ran.take(message)
+    return ran, kinds
+
+
+@pytest.mark.finding("E8")
+def test_a_form_that_is_shown_forty_times_is_one_form(kernel: Kernel, record_property: Callable[[str, object], None]) -> None:
+    """The kernel holds the widgets of one, a form costs as many messages as the first, and the earlier ones are pictures."""
+    before = widgets(kernel)
+    first, kinds = opened(kernel, "%ollama_config")
+    one = widgets(kernel) - before
+    opened_by_first = kinds.count("comm_open")
+    for _ in range(TIMES - 1):
+        last, kinds = opened(kernel, "%ollama_config")
+    assert kinds.count("comm_open") == opened_by_first
+    assert kinds.count("comm_close") == one
+    assert kinds.count("comm_msg") < one
+    assert widgets(kernel) - before == one
+    picture = next(message["content"] for message in last.messages if message["msg_type"] == "update_display_data")
+    assert "A picture of the form as it was" in picture["data"]["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" not in picture["data"]
+    (shown,) = (message["content"] for message in first.messages if message["msg_type"] == "display_data")
+    assert "application/vnd.jupyter.widget-view+json" in shown["data"]
+    record_property("figure", f"{TIMES} forms, {one} widgets")
+    _, kinds = opened(kernel, "%ollama_config --context 2k")
+    assert kinds.count("comm_msg") < 20
+    kernel.run("%reload_ext ollama_magics")
+    assert widgets(kernel) == before
