@@ -15,7 +15,7 @@ from ollama_magics.render.shown_once import ShownOnce, hide_while
 
 if TYPE_CHECKING:
     from ollama_magics.notebook.display.screens import Screen
-    from ollama_magics.session.session import ServerStatus
+    from ollama_magics.session.server_status import ServerStatus
 
 
 def open_screen(  # noqa: PLR0913 - each its own matter, by name

@@ -20,7 +20,7 @@ from ollama_magics.render import cleaning
 from ollama_magics.render.answer import answer_output, call_line, columns_output
 
 if TYPE_CHECKING:
-    from ollama_magics.session.session import ServerStatus
+    from ollama_magics.session.server_status import ServerStatus
 
 _INTERVAL = 1.0  # seconds between two paints of the line, and two questions to the server
 
