@@ -60,7 +60,10 @@ def experiment_html(runs: Sequence[RunFigures], language: str = "en") -> str:
     grey = f"{_CELL};font-weight:600;color:var(--jp-content-font-color2,{GREY})"
     has_bins = any(run.bins for run in runs)
     labels = ["", *names, *(["reliability"] if has_bins else [])]
-    head = [Cell(messages.phrase(f"figure_{name}", language) if name else "", grey) for name in labels]
+    head = [
+        Cell(messages.phrase(f"figure_{name}", language) if name else "", f"{grey};text-align:end" if name in _COLUMNS else grey)
+        for name in labels
+    ]
     rows = []
     for run in runs:
         cells = [Cell(run.name, f"{_CELL};font-weight:600")]
@@ -94,8 +97,10 @@ def _beside(name: str, run: RunFigures) -> str:
     if name != "accuracy" or math.isnan(share):
         return ""
     x, left, right, middle = share * _WIDTH, low * _WIDTH, high * _WIDTH, _HEIGHT / 2
+    # the bounds as text, too: a notebook that is not trusted shows no drawing
+    bounds = f'<span style="color:var(--jp-content-font-color2,{GREY});font-size:smaller"> [{low:.0%} – {high:.0%}]</span>'
     return (
-        f'<br><svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{low:.1%} – {high:.1%}" style="overflow:visible">'
+        f'{bounds}<br><svg width="{_WIDTH}" height="{_HEIGHT}" aria-hidden="true" style="overflow:visible">'
         f'<line x1="0" x2="{_WIDTH}" y1="{middle}" y2="{middle}" style="stroke:{_LINE}"/>'
         f'<line x1="{left:.1f}" x2="{right:.1f}" y1="{middle}" y2="{middle}" style="stroke:{_INK};stroke-width:3;opacity:.4"/>'
         f'<circle cx="{x:.1f}" cy="{middle}" r="3" style="fill:{_INK}"/></svg>'
