@@ -77,6 +77,7 @@ class RowsResult:
     view: RowsView
     target: RowTarget
     columns: Mapping[str, type]  # of the answers
+    sent: Mapping[str, Any]  # the options in each request
     cache: RowCache | None = None
 
 
@@ -128,7 +129,8 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     if cache and job.state.is_finished and not options.is_part:
         cache.finish()
     view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state)))
-    return RowsResult(result_frame(table, form, job.state.outcomes, rows), view, target, form.columns, cache)
+    sent = form.adapt(target.build("", ())).options
+    return RowsResult(result_frame(table, form, job.state.outcomes, rows), view, target, form.columns, sent, cache)
 
 
 def _text_behind(prompts: RowPrompts, state: JobState) -> Iterator[Note]:

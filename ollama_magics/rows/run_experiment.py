@@ -176,7 +176,7 @@ class _Collector:
         self._rows = result.view.rows
         self.columns |= dict.fromkeys(result.columns)
         self.facts["models"][result.target.model] = result.target.digest
-        self.facts["options"][f"{step.model} · {step.prompt} · {step.repeat}"] = result.target.build("", ()).options
+        self.facts["options"][f"{step.model} · {step.prompt} · {step.repeat}"] = dict(result.sent)
         for row, outcome in zip(result.view.rows, result.view.state.outcomes, strict=True):
             found = outcome or RowOutcome()
             self._lines.append(self._line(step, row, found.values, error_words(found.error), found.seconds, found.tokens))
