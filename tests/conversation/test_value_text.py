@@ -263,7 +263,7 @@ REFUSED: list[tuple[Any, str]] = [
 
 
 @pytest.mark.finding("A2")
-@pytest.mark.parametrize(("value", "line"), REFUSED, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("value", "line"), REFUSED, ids=lambda value: value if isinstance(value, str) else type(value).__name__)
 def test_what_has_no_text_is_refused_with_the_line_to_type(value: Any, line: str) -> None:
     """Its own text would tell the model nothing, and an iterator would be used up."""
     with pytest.raises(PromptProblem) as caught:
