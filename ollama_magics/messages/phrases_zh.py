@@ -83,7 +83,7 @@ PHRASES: dict[str, str] = {
     "rows_estimate_tokens": "全部 {count} 行：约 {tokens} 个 token",
     "rows_text_behind": "约 {tokens} 个 token 的固定文本位于行文本之后，服务器要为每一行重新读取（此处一条提示词需 {time}）。请把行文本放在最后。",
     "rows_name_both": "{name} 取自数据，而不是同名变量。",
-    "rows_cut": "{count} 行中：{note}",
+    "rows_noted": "{note}（{count} 行）",
     "duration_seconds": "{seconds} 秒",
     "duration_minutes": "{minutes} 分钟",
     "duration_hours": "{hours} 小时 {minutes} 分钟",

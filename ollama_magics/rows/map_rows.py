@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_magics.conversation.notes import Note
-from ollama_magics.conversation.prompt import read_rows
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, ToolProblem
@@ -106,7 +105,7 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     with ExitStack() as stack:
         target = context.row_target(prompt, names, options.servers, stack, sees=bool(options.pictures))
         form = _format(context, target, options)
-        prompts = RowPrompts(table, prompt.text, names, options.pictures, target.build, read_rows(prompt.rows))
+        prompts = RowPrompts(table, prompt, names, options.pictures, target.build)
         cache = None
         if options.store and context.uses_stores and target.digest and not target.toolbox:
             cache = RowCache(context.rows, target.digest, reuse=options.reuse)
