@@ -547,6 +547,7 @@ PHRASES: dict[str, str] = {
     "json_keys": "It has keys without quotes, which are not JSON.",
     "json_ends": "It ends inside of the JSON document, although the model stopped by itself.",
     "json_malformed": "At line {line}, column {column} it is not JSON: {said}",
+    "schema_may_crash": "ask with -f json instead of the schema: if that works, simplify the schema; else use a smaller --context",
     "format_unchecked": 'format "{name}" of the schema is not checked in the answer',
     "json_deep": "It is nested too deeply.",
     # names, keys and options

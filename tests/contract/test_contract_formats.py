@@ -75,11 +75,15 @@ def test_an_empty_schema_stands_for_an_object(server: Server) -> None:
 @pytest.mark.finding("A5")
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minItems", "maxItems"])
 def test_a_length_over_2000_ends_the_runner(server: Server, bound: str) -> None:
-    """It is back for the next request; what we send is taken."""
+    """It is back for the next request; servers from 0.30 on refuse lists or take texts. What we send is taken by all."""
     kind = {"type": "string"} if bound.endswith("Length") else {"type": "array", "items": {"type": "integer"}}
     schema: dict[str, Any] = {"anyOf": [{**kind, bound: 2083}, {"type": "null"}]}
     answer = server.chat(format=schema, options=SHORT)
-    assert (answer.status_code, "runner has unexpectedly stopped" in answer.json()["error"]) == (500, True)
+    version = tuple(int(part) for part in server.http.get("/api/version").json()["version"].split("-")[0].split("."))
+    if version < (0, 30):
+        assert (answer.status_code, "runner has unexpectedly stopped" in answer.json()["error"]) == (500, True)
+    else:
+        assert answer.status_code in (200, 400)
     assert server.chat(format=adapt_to_server(schema), options=SHORT).status_code == 200
 
 
