@@ -398,6 +398,7 @@ PHRASES: dict[str, str] = {
     "why_blank": "未输入地址，Ollama 默认监听该地址",
     "why_invisible": "去掉了不可见字符",
     "why_edges": "去掉了地址两端的空格、引号和标记",
+    "why_stray": "省略了地址中多余的空格和符号，或将其视为冒号",
     "why_picked": "只提取了文本中的地址",
     "why_no_address": "命令中没有地址，Ollama 默认监听该地址",
     "why_userinfo": "用户名和密码与地址分开保存",
