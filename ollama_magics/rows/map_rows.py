@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
-from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, ToolProblem
+from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, RowsProblem, ToolProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache, Store
 from ollama_magics.rows.formats import FieldsFormat, Request, RowFormat, TextFormat
@@ -124,10 +124,15 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
             job.run()
         except KeyboardInterrupt:
             partial = result_frame(table, form, job.state.outcomes, rows)
-            raise Interrupted(partial, code="interrupted-rows-kept" if cache else "interrupted-rows-not-kept") from None
+            is_kept = cache is not None and not cache.problem
+            raise Interrupted(partial, code="interrupted-rows-kept" if is_kept else "interrupted-rows-not-kept") from None
+        except RowsProblem as problem:
+            problem.partial = result_frame(table, form, job.state.outcomes, rows)
+            raise
     if cache and job.state.is_finished and not options.is_part:
         cache.finish()
-    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state)))
+    kept = [Note(Phrase("store_problem", reason=cache.take_problem()), loses=False)] if cache and cache.problem else []
+    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state), *kept))
     sent = form.adapt(target.build("", ())).options
     return RowsResult(result_frame(table, form, job.state.outcomes, rows), view, target, form.columns, sent, cache)
 
