@@ -95,20 +95,14 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     first request, the error that ends the job, and Interrupted with the result so far as ``partial``.
     """
     table = table_of(data)
-    _require_labels(prompt, options)
-    if prompt.tools and prompt.confirm is None:
-        functions = ", ".join(str(getattr(tool, "__name__", tool)) for tool in prompt.tools)
-        raise ToolProblem("tools-need-yes", count=table.length, functions=functions)
-    if options.labels is not None:  # the first token is the label
-        prompt = replace(prompt, overrides={"think": "off", **{k: v for k, v in prompt.overrides.items() if v is not None}})
+    prompt = _checked(prompt, options, table)
     rows = _drawn(table, options.sample)
     with ExitStack() as stack:
         target = context.row_target(prompt, names, options.servers, stack, sees=bool(options.pictures))
         form = _format(context, target, options)
         prompts = RowPrompts(table, prompt, names, options.pictures, target.build)
-        cache = None
-        if options.store and context.uses_stores and target.digest and not target.toolbox:
-            cache = RowCache(context.rows, target.digest, reuse=options.reuse)
+        is_stored = options.store and context.uses_stores and target.digest and not target.toolbox
+        cache = RowCache(context.rows, target.digest, reuse=options.reuse) if is_stored else None
         job = RowJob(
             len(rows),
             lambda position: prompts.request(rows[position]),
@@ -135,6 +129,18 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state), *kept))
     sent = form.adapt(target.build("", ())).options
     return RowsResult(result_frame(table, form, job.state.outcomes, rows), view, target, form.columns, sent, cache)
+
+
+def _checked(prompt: Prompt, options: RowOptions, table: Table) -> Prompt:
+    """Return the prompt as it is asked for rows; raises PromptProblem or ToolProblem for options that rows cannot have."""
+    _require_labels(prompt, options)
+    if prompt.tools and prompt.confirm is None:
+        functions = ", ".join(str(getattr(tool, "__name__", tool)) for tool in prompt.tools)
+        raise ToolProblem("tools-need-yes", count=table.length, functions=functions)
+    if options.labels is None:
+        return prompt
+    typed = {name: value for name, value in prompt.overrides.items() if value is not None}
+    return replace(prompt, overrides={"think": "off", **typed})  # the first token is the label
 
 
 def _text_behind(prompts: RowPrompts, state: JobState) -> Iterator[Note]:
