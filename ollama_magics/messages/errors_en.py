@@ -786,12 +786,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "profile-unreadable": (
         "The profile {path} could not be read.",
         "{reason} Nothing is sent, as it may hold settings that forbid it.",
-        "fix the file and run the cell again, or replace it: %ollama_config --save {profile}\nwithout it: %ollama_config --forget {profile}   ·   another one: %ollama_config --profile NAME",
+        "fix the file and run the cell again\nreplace it: %ollama_config --save {profile}\nwithout it: %ollama_config --forget {profile}\nanother one: %ollama_config --profile NAME",
     ),
     "profile-too-new": (
         "The profile {path} is newer than this version of ollama_magics.",
         "Its format is {version}. Nothing is sent, as it may hold settings that forbid it.",
-        "upgrade ollama_magics\nwithout it: %ollama_config --forget {profile}   ·   another one: %ollama_config --profile NAME",
+        "upgrade ollama_magics\nwithout it: %ollama_config --forget {profile}\nanother one: %ollama_config --profile NAME",
     ),
     "file-unusable": (
         "{path} cannot be used.",
@@ -801,7 +801,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "profile-invalid": (
         "The profile {path} cannot be used: {name} is invalid.",
         "{reason} Nothing is sent, as the line may forbid it.",
-        "fix that line and run the cell again, or replace the file: %ollama_config --save {profile}\nwithout it: %ollama_config --forget {profile}   ·   another one: %ollama_config --profile NAME",
+        "fix that line and run the cell again\nreplace the file: %ollama_config --save {profile}\nwithout it: %ollama_config --forget {profile}\nanother one: %ollama_config --profile NAME",
     ),
     "environment-empty": (
         "The environment variable {name} is not set, or is empty.",
@@ -812,6 +812,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "The key could not be stored.",
         "{reason}",
         "%pip install keyring\nfor this notebook only: %ollama_config --key-store notebook",
+    ),
+    "key-not-removed": (
+        "The stored key for {origin} could not be removed.",
+        "{reason}",
+        "delete the entry ollama_magics in the keyring of this system",
     ),
     "local-only": (
         "This would be sent to {what}, off this machine.",

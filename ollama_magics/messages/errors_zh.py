@@ -786,12 +786,12 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "profile-unreadable": (
         "无法读取配置 {path}。",
         "{reason}其中可能有禁止发送的设置，因此未发送任何内容。",
-        "修正该文件后重新运行单元格，或替换它：%ollama_config --save {profile}\n不使用它：%ollama_config --forget {profile}   ·   使用其他配置：%ollama_config --profile NAME",
+        "修正该文件后重新运行单元格\n替换它：%ollama_config --save {profile}\n不使用它：%ollama_config --forget {profile}\n使用其他配置：%ollama_config --profile NAME",
     ),
     "profile-too-new": (
         "配置 {path} 由更新版本的 ollama_magics 创建。",
         "其格式为 {version}。其中可能有禁止发送的设置，因此未发送任何内容。",
-        "升级 ollama_magics\n不使用它：%ollama_config --forget {profile}   ·   使用其他配置：%ollama_config --profile NAME",
+        "升级 ollama_magics\n不使用它：%ollama_config --forget {profile}\n使用其他配置：%ollama_config --profile NAME",
     ),
     "file-unusable": (
         "无法使用 {path}。",
@@ -801,7 +801,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "profile-invalid": (
         "无法使用配置 {path}：{name} 无效。",
         "{reason}该行可能禁止发送，因此未发送任何内容。",
-        "修正该行后重新运行单元格，或替换该文件：%ollama_config --save {profile}\n不使用它：%ollama_config --forget {profile}   ·   使用其他配置：%ollama_config --profile NAME",
+        "修正该行后重新运行单元格\n替换该文件：%ollama_config --save {profile}\n不使用它：%ollama_config --forget {profile}\n使用其他配置：%ollama_config --profile NAME",
     ),
     "environment-empty": (
         "环境变量 {name} 未设置或为空。",
@@ -812,6 +812,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "无法保存密钥。",
         "{reason}",
         "%pip install keyring\n仅用于本笔记本：%ollama_config --key-store notebook",
+    ),
+    "key-not-removed": (
+        "无法删除已保存的 {origin} 密钥。",
+        "{reason}",
+        "在系统钥匙串中删除条目 ollama_magics",
     ),
     "local-only": (
         "内容将被发送到 {what}，离开本机。",

@@ -25,11 +25,7 @@ def stored_key(where: str, origin: str) -> Secret | None:
 
     Raises SettingError: key-not-stored where the keyring cannot be used, file-unusable where the file cannot be read.
     """
-    if where == "keyring":
-        found = _keyring("get_password", origin)
-    else:
-        with file_errors(folder() / _FILE):
-            found = _keys().get(origin)
+    found = _keyring("get_password", origin) if where == "keyring" else _keys().get(origin)
     text = str(found).strip() if found else ""
     return clean_key(text) if text else None
 
@@ -55,29 +51,27 @@ def forget_key(origin: str, stores: Iterable[str] = ("file", "keyring")) -> None
                 _keyring("delete_password", origin)
         except SettingError as error:
             if not error.facts.get("empty"):
-                raise
+                raise SettingError("key-not-removed", origin=origin, reason=error.facts["reason"]) from None
 
 
 def _change_file(origin: str, key: Secret | None) -> None:
-    if key is None and not (config_folder.has_folder() and (folder() / _FILE).exists()):
+    if key is None and not (config_folder.has_folder() and origin in _keys()):
         return
     with config_folder.locked() as place:
-        keys = _keys()
-        before = dict(keys)
-        keys.pop(origin, None)
+        keys = {name: held for name, held in _keys().items() if name != origin}
         if key is not None:
             keys[origin] = key.reveal()
-        if keys != before:
-            config_folder.write(place / _FILE, tomlkit.dumps(keys))
+        config_folder.write(place / _FILE, tomlkit.dumps(keys))
 
 
 def _keys() -> dict[str, Any]:
     path = folder() / _FILE
-    if not path.exists():
-        return {}
     try:
-        config_folder.make_private(path)
-        return dict(tomlkit.parse(config_folder.read_text(path)).unwrap())
+        with file_errors(path):
+            if not path.exists():
+                return {}
+            config_folder.make_private(path)
+            return dict(tomlkit.parse(config_folder.read_text(path)).unwrap())
     except (TOMLKitError, ValueError) as error:  # the message of a TOMLKitError may quote a key
         reason = error.args[0] if error.args and isinstance(error.args[0], Phrase) else Phrase("no_toml")
         raise SettingError("file-unusable", path=path, reason=reason).with_advice(remedy=Phrase("fix_keys")) from None

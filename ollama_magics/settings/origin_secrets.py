@@ -72,6 +72,7 @@ class OriginSecrets:
         address = self._address()
         origin = address.origin
         if key is None:
+            self._key = None  # also where the stored one stays
             keys.forget_key(origin)
         else:
             try:

@@ -312,7 +312,7 @@ class ResolvedSettings:
         try:
             keys.forget_key(origin, (store,))
         except SettingError as error:
-            self._notify("key_stays", origin=origin, reason=error.how_we_know)
+            self._notify("key_stays", origin=origin, reason=error.facts["reason"])
 
     def export(self, path: str) -> None:
         """Write the resolved settings to a file, without keys; raises SettingError."""

@@ -16,7 +16,7 @@ from .gate import Gate
 from .lab_notebook import Notebook
 from .the_form import button, choose, chosen, field, fill, note, signs
 
-RUN = [messages.label(f"stage_{name}") for name in PLAIN_STAGES if name not in ("name", "encryption")]
+RUN = [messages.label(f"stage_{name}") for name in PLAIN_STAGES if name not in ("name", "proxy", "encryption")]
 STAGES = [*RUN, ", ".join(messages.label(f"stage_{name}") for name in DEEP_STAGES).capitalize()]
 GOOD = [*["✓"] * len(RUN), "–"]  # a plain check ends before the model is loaded
 # The pixels that each label lacks for its text.

@@ -22,7 +22,7 @@ from .lab_server import Lab
 from .the_form import button, choose, field, fill, label, note, signs
 
 CANARY = "sk-canary-5f1e"
-RUN = {*PLAIN_STAGES, *DEEP_STAGES} - {"name", "encryption"}
+RUN = {*PLAIN_STAGES, *DEEP_STAGES} - {"name", "proxy", "encryption"}
 ALL_GOOD = ["✓"] * len(RUN)  # the model was loaded, has answered, and has proved what it can do
 
 
