@@ -29,8 +29,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 MAGIC = re.compile(r"%%?(ollama\w*|embed)\b")
 ANCHOR = re.compile(r'<a id="([\w-]+)">')
 COMMENT = re.compile(r"^ *#.*\n", re.MULTILINE)
-# whose options are not ours
-OTHER_PROGRAMS = ("make ", "pip ", "pytest ", "ollama ", "tailscale ", "docker ", "--add-host", "wsl ", "cloudflared ")
+OTHER_PROGRAMS = ("start.py", "make ", "pip ", "pytest ", "ollama ")  # whose options are not ours
 SHELL_COMMANDS = ("check", "models", "pull", "sandbox")
 
 
