@@ -22,7 +22,7 @@ import hypothesis
 import pytest
 from _pytest.runner import runtestprotocol
 
-from ollama_magics.fake_server.routes import VERSION
+from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.address import parse
 from ollama_magics.server.client import Client, Timeouts
@@ -71,9 +71,10 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def stand_in() -> Iterator[FakeServer]:
-    """Run a stand-in server without delays."""
-    with FakeServer(delay=0) as server:
+def stand_in(request: pytest.FixtureRequest) -> Iterator[FakeServer]:
+    """Run a stand-in server without delays; as an older Ollama with ``@pytest.mark.release("0.24.0")``."""
+    marker = request.node.get_closest_marker("release")
+    with FakeServer(delay=0, version=marker.args[0] if marker else Release.NEWEST.value) as server:
         yield server
 
 
@@ -191,7 +192,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name the servers, the browser, and the number of tests that ran on each."""
     reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, [])]
     ran = Counter(place for report in reports if report.when == "call" for place in _places(report))
-    servers = {"real": _real_server(), "stand-in": f"as Ollama {VERSION}", "browser": _browser(), "notebooks": "on the stand-in"}
+    servers = {
+        "real": _real_server(),
+        "stand-in": f"as Ollama {Release.NEWEST.value}",
+        "browser": _browser(),
+        "notebooks": "on the stand-in",
+    }
     terminalreporter.section("what ran on what")
     for key, name in _PLACES.items():
         terminalreporter.write_line(f"{name:12} {ran[key]:5} tests   {servers[key]}")

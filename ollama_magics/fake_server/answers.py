@@ -15,13 +15,14 @@ from typing import Any
 from ollama_magics.fake_server import pictures, responses
 from ollama_magics.fake_server.embeddings import tokenise
 from ollama_magics.fake_server.models import Model
+from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.requests import Message
 from ollama_magics.fake_server.responses import ApiError
 
 _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 _SAY_WHAT = ("type", "properties", "items", "prefixItems")
-_LENGTHS = ("minLength", "maxLength", "minItems", "maxItems")
-_MOST_REPEATED = 2000  # more of them crash the runner
+_LEAST, _MOST = ("minLength", "minItems"), ("maxLength", "maxItems")
+_MOST_REPEATED = 2000
 _COMBINING = ("const", "enum", "$ref", "anyOf", "oneOf", "allOf")
 _NULL = {"type": "null"}
 _DEEPEST = 6
@@ -37,24 +38,33 @@ _FORMATS = {
 }
 
 
-def instance(schema: dict[str, Any], words: list[str], numbers: Iterable[int] = ()) -> Any:
+def instance(schema: dict[str, Any], words: list[str], numbers: Iterable[int] = (), release: Release = Release.NEWEST) -> Any:
     """Return a value that the schema allows, with texts from ``words`` and the ``numbers``; ApiError for a bad schema."""
-    return _InstanceBuilder(schema, words, numbers).value(schema, 0)
+    return _InstanceBuilder(schema, words, numbers, release).value(schema, 0)
 
 
 class _InstanceBuilder:
     """Build one value of a schema; ``root`` is where a ``$ref`` is looked up."""
 
-    def __init__(self, root: dict[str, Any], words: list[str], numbers: Iterable[int]) -> None:
+    def __init__(self, root: dict[str, Any], words: list[str], numbers: Iterable[int], release: Release) -> None:
         self._root = root
+        self._is_strict = not release.runs_llama_server  # which takes more schemas, and knows no patterns
+        self._bounds = (*_LEAST, *_MOST) if self._is_strict else _LEAST
         self._words = cycle(words or ["nothing"])
         self._numbers = chain(numbers, count(1))
 
     def value(self, schema: Any, depth: int) -> Any:
-        if not isinstance(schema, dict) or (schema and not schema.keys() & {*_SAY_WHAT, *_COMBINING}):
+        if not isinstance(schema, dict):
             raise responses.bad_schema()
-        if any(schema.get(bound, 0) > _MOST_REPEATED for bound in _LENGTHS):
-            raise responses.runner_stopped()
+        says_nothing = not schema.keys() & {*_SAY_WHAT, *_COMBINING}
+        if self._is_strict and schema and says_nothing:
+            raise responses.bad_schema()
+        for bound in self._bounds:
+            if schema.get(bound, 0) > _MOST_REPEATED:
+                raise responses.too_much_repeated()
+        return self._value(schema, depth) if self._is_strict or not says_nothing else next(self._numbers)
+
+    def _value(self, schema: dict[str, Any], depth: int) -> Any:
         keyword = next((keyword for keyword in _COMBINING if keyword in schema), None)
         if keyword is None:
             return self._typed(schema, depth)
@@ -76,20 +86,20 @@ class _InstanceBuilder:
 
     def _referred(self, reference: Any, depth: int) -> Any:
         # A root that is a reference switches the grammar off below it (0.24.0).
-        if "$ref" in self._root and depth > 0:
+        if self._is_strict and "$ref" in self._root and depth > 0:
             return {"prompt": next(self._words)}
         target: Any = self._root
         for key in str(reference).removeprefix("#").strip("/").split("/"):
             target = target.get(key) if isinstance(target, dict) and key else target
         if target is None or not str(reference).startswith("#") or depth > 2 * _DEEPEST:
-            raise responses.bad_schema()
+            raise responses.bad_schema(f"cannot resolve $ref {reference}")
         return self.value(target, depth + 1 if target is not self._root else depth)
 
     def _typed(self, schema: dict[str, Any], depth: int) -> Any:
         name = schema.get("type", "array" if schema.keys() & {"items", "prefixItems"} else "object")
         names = name if isinstance(name, list) and name else [name]
-        if not all(isinstance(one, str) and one in _TYPES for one in names):
-            raise responses.bad_schema()
+        if unknown := [one for one in names if not (isinstance(one, str) and one in _TYPES)]:
+            raise responses.bad_schema(f"unrecognized type {unknown[0]}")
         match names[0]:
             case "object":
                 members, required = schema.get("properties", {}), schema.get("required", [])
@@ -102,7 +112,7 @@ class _InstanceBuilder:
                 return self._array(schema, depth)
             case "string":
                 pattern = schema.get("pattern", "^$")
-                if not (pattern.startswith("^") and pattern.endswith("$")):
+                if self._is_strict and not (pattern.startswith("^") and pattern.endswith("$")):
                     raise responses.bad_schema()
                 text = _FORMATS.get(schema.get("format", "")) or next(self._words)
                 return text.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
@@ -126,7 +136,7 @@ class _InstanceBuilder:
         return first + [self.value(items, depth + 1) for _ in range(length - len(first))]
 
     def _integer(self, schema: dict[str, Any]) -> int:
-        if any(isinstance(bound, float) and abs(bound) >= 2**63 for bound in schema.values()):
+        if self._is_strict and any(isinstance(bound, float) and abs(bound) >= 2**63 for bound in schema.values()):
             raise responses.bad_schema()
         least = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
         most = schema.get("maximum", schema.get("exclusiveMaximum", inf) - 1)
@@ -169,6 +179,7 @@ class Conversation:
     pictures: tuple[bytes, ...]
     turn: int
     results: tuple[str, ...] = ()  # of the functions called since
+    release: Release = Release.NEWEST
 
     @property
     def words(self) -> list[str]:
@@ -181,7 +192,7 @@ class Conversation:
         return list(dict.fromkeys(re.findall(r"\w+", self.prompt)))
 
 
-def read_conversation(messages: tuple[Message, ...]) -> Conversation:
+def read_conversation(messages: tuple[Message, ...], release: Release) -> Conversation:
     """Return what the models use of the messages."""
     prompts = [message for message in messages if message.role == "user"]
     last = prompts[-1] if prompts else messages[-1]
@@ -189,7 +200,7 @@ def read_conversation(messages: tuple[Message, ...]) -> Conversation:
     tool_messages = list(itertools.takewhile(lambda message: message.role == "tool", reversed(messages)))
     results = tuple(message.content for message in reversed(tool_messages))
     seen = (*last.pictures, *(picture for message in reversed(tool_messages) for picture in message.pictures))
-    return Conversation(system, last.content, seen, len(prompts), results)
+    return Conversation(system, last.content, seen, len(prompts), results, release)
 
 
 def answer(
@@ -224,12 +235,17 @@ def _text(model: Model, conversation: Conversation, response_format: Any) -> str
     if response_format is not None:
         empty = response_format in ("json", {})
         default = {"prompt": conversation.prompt, "words": len(conversation.words), "turn": conversation.turn}
-        return json.dumps(default if empty else instance(response_format, conversation.distinct_words), ensure_ascii=False)
+        words = conversation.distinct_words
+        return json.dumps(default if empty else instance(response_format, words, (), conversation.release), ensure_ascii=False)
     if conversation.results:
-        seen = f" {pictures.describe(conversation.pictures)}" if conversation.pictures and model.can("vision") else ""
+        seen = (
+            f" {pictures.describe(conversation.pictures, conversation.release)}"
+            if conversation.pictures and model.can("vision")
+            else ""
+        )
         return f"The functions returned: {', '.join(conversation.results)}{seen}"
     if conversation.pictures and model.can("vision"):
-        return pictures.describe(conversation.pictures)
+        return pictures.describe(conversation.pictures, conversation.release)
     if _MARKDOWN.search(conversation.prompt):
         words = conversation.distinct_words[:_TABLE_ROWS]
         rows = "\n".join(f"| {word} | {len(word)} |" for word in words)

@@ -83,7 +83,7 @@ def embed_batch(request: EmbedRequest, texts: list[str], context_length: int, pa
         parts, fitting = tokenise(text.strip()), text
         if len(parts) + _FRAME > context_length:
             if not request.truncate:
-                raise responses.too_long()
+                raise responses.text_too_long()
             parts = parts[: context_length - _FRAME]
             fitting = "".join(parts)
         tokens += len(parts) + _FRAME

@@ -15,11 +15,13 @@ from ollama_magics.fake_server import answers, responses
 from ollama_magics.fake_server.answers import Answer
 from ollama_magics.fake_server.embeddings import tokenise
 from ollama_magics.fake_server.models import Model
+from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.requests import Message, Options, PromptRequest
-from ollama_magics.fake_server.responses import Line, Lines
+from ollama_magics.fake_server.responses import ApiError, Line, Lines
 
 _PICTURE_TOKENS = 16
 _VOCABULARY = 32_000
+_SHORTEST_EVALUATION = 1000  # nanoseconds; what 0.34 says of a single token
 _LOAD_TIME = 1_000_000  # nanoseconds; never zero on a real server either, since it includes the wait
 
 
@@ -33,13 +35,17 @@ def _size(message: Message) -> int:
     return len(tokenise(message.content)) + 1 + _PICTURE_TOKENS * len(message.pictures)
 
 
-def fit(messages: tuple[Message, ...], limit: int, *, truncate: bool) -> tuple[Message, ...]:
-    """Return at most ``limit`` tokens: without the oldest messages, then without the beginning of the last; else ApiError."""
-    excess = count_tokens(messages) - limit
+_KEPT = 5  # tokens at the beginning that llama-server keeps where it drops half of the rest
+
+
+def fit(messages: tuple[Message, ...], options: Options, release: Release, *, truncate: bool) -> tuple[Message, ...]:
+    """Return what fits: without the oldest messages, then without the beginning of the last; ApiError unless ``truncate``."""
+    tokens, limit = count_tokens(messages), options.usable
+    excess = tokens - limit
     if excess <= 0:
         return messages
     if not truncate:
-        raise responses.too_long()
+        raise responses.prompt_too_long(tokens, limit)
 
     kept = []
     for message in messages[:-1]:
@@ -49,6 +55,7 @@ def fit(messages: tuple[Message, ...], limit: int, *, truncate: bool) -> tuple[M
             kept.append(message)
     last = messages[-1]
     if excess > 0:
+        excess += (limit - _KEPT) // 2 if release.runs_llama_server else 0
         last = replace(last, content="".join(tokenise(last.content)[excess:]))
     return (*kept, last)
 
@@ -117,6 +124,7 @@ class Generation:
     ) -> None:
         self._answer = answer
         self._alternatives, self._has_format = request.alternatives, request.format is not None
+        self._release = request.release
         self._longest = longest
         self._stop = stop
         self._pause = pause
@@ -152,10 +160,13 @@ class Generation:
             "total_duration": now - started + _LOAD_TIME,
             "load_duration": _LOAD_TIME,
             "prompt_eval_count": prompt_tokens,
+            "prompt_eval_cached_count": 0,
             "prompt_eval_duration": first - self._started,
             "eval_count": self.tokens,
             "eval_duration": now - first if self.tokens > 1 else 0,
         }
+        if self._release.runs_llama_server:
+            return counts | {"eval_duration": max(counts["eval_duration"], _SHORTEST_EVALUATION)}
         return {name: value for name, value in counts.items() if value}
 
     def _generate(self) -> Iterator[Chunk]:
@@ -204,17 +215,23 @@ def empty_line(request: PromptRequest, purpose: Purpose, reason: str) -> Line:
     return _line(request.model, purpose.members(Chunk()), done=True, done_reason=reason)
 
 
+_LOOPED = "prediction aborted, token repeat limit reached"
+
+
 def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpose, pause: Callable[[], None]) -> Lines:
     """Yield the lines of a stream, or the only one; ApiError before the first one for a wrong format, length or picture."""
     started = time.perf_counter_ns()
     response_format = answers.check_format(request.format)
-    messages = fit(request.messages, options.num_ctx, truncate=request.truncate)
+    release = request.release
+    if release.runs_llama_server and not model.can("vision") and any(message.pictures for message in request.messages):
+        raise responses.relayed("Multimodal data provided, but model does not support multimodal requests.")
+    messages = fit(request.messages, options, release, truncate=request.truncate)
     think = model.can("thinking") and request.think is not False
-    conversation = answers.read_conversation(messages)
+    conversation = answers.read_conversation(messages, release)
     answer = answers.answer(model, conversation, response_format, think=think, tools=request.tools)
     longest = options.num_predict
     if not request.shift:  # the context has to hold prompt and answer
-        longest = min(longest, options.num_ctx - count_tokens(messages) + 1)
+        longest = min(longest, options.usable - count_tokens(messages) + (not release.runs_llama_server))
     generation = Generation(answer, longest, options.stop, pause, request)
 
     chunks = []
@@ -223,6 +240,11 @@ def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpo
         if request.stream and (chunk != Chunk() or purpose is Purpose.GENERATE):  # generate has a line for a tag too
             yield _line(request.model, purpose.members(chunk), done=False, **_logprobs(chunk))
 
+    if not generation.done_reason and release.runs_llama_server:
+        if not request.stream:
+            raise ApiError(_LOOPED, 500)
+        yield {"error": _LOOPED}
+        return
     calls = tuple(call for chunk in chunks for call in chunk.calls)
     logprobs = tuple(one for chunk in chunks for one in chunk.logprobs)
     whole = Chunk("".join(chunk.content for chunk in chunks), "".join(chunk.thinking for chunk in chunks), calls, logprobs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.responses import ApiError
 
 # The manifests of the real server carry the offset of the machine; so does this.
@@ -45,6 +46,7 @@ class Model:
     capabilities: tuple[str, ...]
     context_length: int
     size: int
+    thinking: dict[str, Any] | None = None  # the values of ``think``, as newer servers list them
 
     @property
     def tagged(self) -> str:
@@ -69,13 +71,14 @@ class Model:
         return hashlib.sha256(self.name.encode()).hexdigest()
 
 
+_LEVELS = ("low", "medium", "high")
 MODELS = {
     model.name: model
     for model in (
         Model("sandbox-chat", ("completion",), 8192, 4096),
         Model("sandbox-vision", ("completion", "vision"), 8192, 8192),
         Model("sandbox-embed", ("embedding",), 2048, 2048),
-        Model("sandbox-think", ("completion", "thinking"), 8192, 4096),
+        Model("sandbox-think", ("completion", "thinking"), 8192, 4096, {"values": [False, *_LEVELS], "default": "medium"}),
         Model("sandbox-tools", ("completion", "tools"), 8192, 4096),
     )
 }
@@ -91,18 +94,28 @@ def find(name: str) -> Model | None:
     return MODELS.get(parts["model"].lower())
 
 
-def tags() -> dict[str, Any]:
-    """Return the answer of /api/tags, which in 0.24.0 does not list capabilities."""
-    entries = [
-        {**model.identity(), "modified_at": MODIFIED_AT, "size": model.size, "digest": model.digest(), "details": _DETAILS}
-        for model in MODELS.values()
-    ]
+def tags(release: Release) -> dict[str, Any]:
+    """Return the answer of /api/tags, which since 0.30 says what each model can do."""
+    entries = []
+    for model in MODELS.values():
+        entry = {
+            **model.identity(),
+            "modified_at": MODIFIED_AT,
+            "size": model.size,
+            "digest": model.digest(),
+            "details": _DETAILS,
+        }
+        if release.runs_llama_server:
+            lengths = {"context_length": model.context_length, "embedding_length": EMBEDDING_LENGTH}
+            entry |= {"details": {**_DETAILS, **lengths}, "capabilities": list(model.capabilities)}
+        entries.append(entry)
     return {"models": entries}
 
 
-def show(model: Model) -> dict[str, Any]:
+def show(model: Model, release: Release) -> dict[str, Any]:
     """Return the answer of /api/show."""
     return {
+        **({"thinking": model.thinking} if model.thinking and release.runs_llama_server else {}),
         "modelfile": f"# A model of the stand-in; it has no file.\nFROM {model.tagged}\nTEMPLATE {_TEMPLATE}\n",
         "template": _TEMPLATE,
         "details": _DETAILS,

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 
 from ollama_magics.fake_server import responses
+from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.responses import ApiError
 
 COLOURS = {
@@ -24,8 +25,7 @@ COLOURS = {
     "pink": (250, 130, 190),
     "brown": (125, 70, 25),
 }
-# What the runner of 0.24.0 can read; WEBP and TIFF crash it.
-READABLE = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TGA")
+READABLE = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TGA")  # by the runner of 0.24.0, which other formats crash
 _SAMPLE = (48, 48)
 _SMALLEST_SHARE = 0.1
 _MOST_COLOURS = 3
@@ -59,23 +59,26 @@ def _fault(text: str) -> int:
     return letters[len(letters) - len(letters) % _GROUP][0]
 
 
-def describe(pictures: tuple[bytes, ...]) -> str:
-    """Return one sentence for each picture; ApiError for a picture that the runner of 0.24.0 cannot read."""
-    if len(pictures) == 1:
-        return f"The picture is {_describe(pictures[0])}."
-    return " ".join(f"Picture {number} is {_describe(data)}." for number, data in enumerate(pictures, start=1))
+def describe(pictures: tuple[bytes, ...], release: Release) -> str:
+    """Return one sentence for each picture; ApiError for a picture that the release cannot read."""
+    readable = (*READABLE, "WEBP") if release.runs_llama_server else READABLE
+    described = [_describe(data, readable) for data in pictures]
+    if len(described) == 1:
+        return f"The picture is {described[0]}."
+    return " ".join(f"Picture {number} is {text}." for number, text in enumerate(described, start=1))
 
 
-def _describe(data: bytes) -> str:
+def _describe(data: bytes, readable: tuple[str, ...]) -> str:
     """Return size and main colours of a picture in words."""
     from PIL import Image  # noqa: PLC0415 - only a request with a picture loads Pillow
 
     if not data:
-        raise ApiError("Failed to create new sequence: failed to process inputs: received zero length image", 500)
+        older = ApiError("Failed to create new sequence: failed to process inputs: received zero length image", 500)
+        raise responses.unreadable_picture(older)
     try:
-        picture = Image.open(io.BytesIO(data), formats=READABLE).convert("RGBA")
+        picture = Image.open(io.BytesIO(data), formats=readable).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise responses.runner_stopped() from None
+        raise responses.unreadable_picture(responses.runner_stopped()) from None
 
     # count the nearest colours of some pixels, seen on a white background
     raw = picture.resize(_SAMPLE, resample=0).tobytes()  # 0: the nearest pixel, so that no colour is mixed

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from ollama_magics.fake_server import pictures, responses
+from ollama_magics.fake_server.models import Model
+from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.responses import ApiError
 
 _KINDS = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
@@ -84,7 +86,10 @@ def fields(value: Any, struct: str) -> Fields:
     if value is None:
         return Fields({}, struct)
     if not isinstance(value, dict):
-        raise ApiError(f"json: cannot unmarshal {_KINDS[type(value)]} into Go value of type api.{struct}")
+        text = f"json: cannot unmarshal {_KINDS[type(value)]} into Go value of type "
+        wrapped = f'struct {{ *api.{struct}; Think json.RawMessage "json:\\"think\\"" }}'
+        newest = wrapped if struct in ("ChatRequest", "GenerateRequest") else f"api.{struct}"
+        raise ApiError(f"{text}api.{struct}", newest=ApiError(text + newest))
     return Fields(value, struct)
 
 
@@ -125,7 +130,8 @@ def _duration(text: str) -> float:
 
 
 DEFAULT_CONTEXT = 4096
-SMALLEST_CONTEXT = 4
+SMALLEST_CONTEXT, SMALLEST_VISION_CONTEXT = 4, 2048
+CONTEXT_STEP = 256  # of llama-server
 LONGEST_ANSWER = 10  # times the context length: where Ollama ends an answer that has no other limit
 
 _INTS = ("num_ctx", "num_predict", "num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "seed", "top_k", "repeat_last_n")
@@ -135,16 +141,19 @@ _NUMBERS = dict.fromkeys(_INTS, "type integer") | dict.fromkeys(_FLOATS, "type f
 
 @dataclass(frozen=True)
 class Options:
-    """Context length and longest answer in tokens, and the texts that end an answer."""
+    """Context length and longest answer in tokens, and the texts that end an answer; ``usable`` is the padded context."""
 
     num_ctx: int
+    usable: int
     num_predict: int
     stop: tuple[str, ...]
 
 
-def options(values: dict[str, Any], longest_context: int) -> Options:
+def options(values: dict[str, Any], model: Model, release: Release) -> Options:
     """Return the options of a request, with the context in its limits; ApiError (500) for a value of the wrong type."""
     sent = {name: value for name, value in values.items() if value is not None}
+    if "typical_p" in sent and release.runs_llama_server:
+        raise ApiError("typical_p is no longer supported")
     for name, expected in _NUMBERS.items():
         value = sent.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -157,12 +166,23 @@ def options(values: dict[str, Any], longest_context: int) -> Options:
     if not all(isinstance(text, str) for text in stop):
         raise responses.bad_option("stop", "an array of strings")
 
-    num_ctx = min(max(int(sent.get("num_ctx", DEFAULT_CONTEXT)), SMALLEST_CONTEXT), longest_context)
+    least = SMALLEST_VISION_CONTEXT if model.can("vision") else SMALLEST_CONTEXT
+    num_ctx = min(max(int(sent.get("num_ctx", DEFAULT_CONTEXT)), least), model.context_length)
+    usable = -(-num_ctx // CONTEXT_STEP) * CONTEXT_STEP if release.runs_llama_server else num_ctx
     predict, longest = int(sent.get("num_predict", -1)), LONGEST_ANSWER * num_ctx
-    return Options(num_ctx, min(predict, longest) if predict > 0 else longest, tuple(text for text in stop if text))
+    return Options(num_ctx, usable, min(predict, longest) if predict > 0 else longest, tuple(text for text in stop if text))
 
 
 _LEVELS = ("high", "medium", "low", "max")
+_LISTED = '"high", "medium", "low", "max", true, or false'
+
+
+def check_level(request: PromptRequest) -> None:
+    """Raise ApiError for a level that is none of those that models without a list of their own take."""
+    if isinstance(request.think, str) and request.think not in _LEVELS:
+        raise ApiError(f'invalid think value: "{request.think}" (must be {_LISTED})')
+
+
 _MOST_ALTERNATIVES = 20
 
 
@@ -187,6 +207,7 @@ class PromptRequest:
     format: Any
     options: dict[str, Any]
     keep_alive: float | None
+    release: Release
     think: bool | str | None
     alternatives: int | None = None  # log probabilities of each token and of so many others; None: none at all
     tools: tuple[dict[str, Any], ...] = ()
@@ -210,7 +231,7 @@ class EmbedRequest:
     keep_alive: float | None
 
 
-def chat(fields: Fields) -> PromptRequest:
+def chat(fields: Fields, release: Release) -> PromptRequest:
     """Return the request of /api/chat."""
     sent = fields.sequence("messages", "[]api.Message", dict, "api.Alias")
     tools = fields.sequence("tools", "api.Tools", dict, "api.Tool")
@@ -220,15 +241,15 @@ def chat(fields: Fields) -> PromptRequest:
             if not isinstance((call.get("function") or {}).get("arguments", {}), dict):
                 raise ApiError("Value looks like object, but can't find closing '}' symbol")
         messages.append(Message(message.text("role").lower(), message.text("content"), _pictures(message)))
-    return replace(_prompt_request(fields, messages), tools=tuple(tools), capability="tools" if tools else "")
+    return replace(_prompt_request(fields, messages, release), tools=tuple(tools), capability="tools" if tools else "")
 
 
-def generate(fields: Fields) -> PromptRequest:
+def generate(fields: Fields, release: Release) -> PromptRequest:
     """Return the request of /api/generate: a prompt is a conversation of one turn."""
     prompt, system, images = fields.text("prompt"), fields.text("system"), _pictures(fields)
     messages = [Message("system", system)] if prompt and system else []
     messages += [Message("user", prompt, images)] if prompt else []
-    return replace(_prompt_request(fields, messages), capability="insert" if fields.text("suffix") else "")
+    return replace(_prompt_request(fields, messages, release), capability="insert" if fields.text("suffix") else "")
 
 
 def embed(fields: Fields) -> EmbedRequest:
@@ -251,12 +272,10 @@ def texts(value: Any) -> list[str]:
     return found
 
 
-def _prompt_request(fields: Fields, messages: list[Message]) -> PromptRequest:
-    think, levels = fields.any("think"), '"high", "medium", "low", "max", true, or false'
+def _prompt_request(fields: Fields, messages: list[Message], release: Release) -> PromptRequest:
+    think, wanted = fields.any("think"), "think must be a boolean or string"
     if not isinstance(think, bool | str | None):
-        raise ApiError(f"think must be a boolean or string ({levels})")
-    if isinstance(think, str) and think not in _LEVELS:
-        raise ApiError(f'invalid think value: "{think}" (must be {levels})')
+        raise ApiError(f"{wanted} ({_LISTED})", newest=ApiError(wanted))
     alternatives = fields.whole("top_logprobs")
     if not 0 <= alternatives <= _MOST_ALTERNATIVES:
         raise ApiError(f"top_logprobs must be between 0 and {_MOST_ALTERNATIVES}")
@@ -269,6 +288,7 @@ def _prompt_request(fields: Fields, messages: list[Message]) -> PromptRequest:
         format=fields.any("format"),
         options=fields.mapping("options"),
         keep_alive=keep_alive(fields.any("keep_alive")),
+        release=release,
         think=think,
         alternatives=alternatives if fields.flag("logprobs", default=False) else None,
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ollama_magics.fake_server.releases import Release
+
 JSON_TYPE = "application/json; charset=utf-8"
 PLAIN_TYPE = "text/plain; charset=utf-8"
 
@@ -20,12 +22,22 @@ Lines = Generator[Line, None, None]  # sent line by line; an ApiError before the
 
 
 class ApiError(Exception):
-    """A request that gets an error: ``text`` is the value of ``"error"``, ``status`` the HTTP status."""
+    """A request that gets an error: ``text`` is the value of ``"error"``, ``status`` the HTTP status; ``newest``: 0.34's."""
 
-    def __init__(self, text: str, status: int = 400) -> None:
+    def __init__(self, text: str, status: int = 400, newest: ApiError | None = None) -> None:
         super().__init__(text)
         self.text = text
         self.status = status
+        self._newest = newest
+
+    def of(self, release: Release) -> ApiError:
+        """Return the error as that release words it."""
+        return self._newest if self._newest and release.runs_llama_server else self
+
+
+def relayed(message: str, kind: str = "invalid_request_error", **more: Any) -> ApiError:
+    """Return an error of llama-server, which Ollama passes on as JSON in a text."""
+    return ApiError(json_text({"error": {"code": 400, "message": message, "type": kind, **more}}))
 
 
 @dataclass(frozen=True)
@@ -67,12 +79,20 @@ def created_at() -> str:
 
 def wrong_type(kind: str, field: str, expected: str) -> ApiError:
     """Return the error for a JSON value of the wrong type; ``field`` is for instance ``ChatRequest.model``."""
-    return ApiError(f"json: cannot unmarshal {kind} into Go struct field {field} of type {expected}")
+    newest = f".{field}" if field.startswith(("ChatRequest.", "GenerateRequest.")) else field
+    texts = (f"json: cannot unmarshal {kind} into Go struct field {named} of type {expected}" for named in (field, newest))
+    return ApiError(next(texts), newest=ApiError(next(texts)))
 
 
 def unknown_model(name: str) -> ApiError:
-    """Return the error of chat, generate and show for a model that is not here."""
+    """Return the error of chat and generate for a model that is not here."""
     return ApiError(f"model '{name}' not found", 404)
+
+
+def unknown_model_to_show(name: str) -> ApiError:
+    """Return the error of show for a model that is not here."""
+    full = name if ":" in name else f"{name}:latest"
+    return ApiError(f"model '{name}' not found", 404, newest=unknown_model(full))
 
 
 def bad_option(name: str, expected: str) -> ApiError:
@@ -80,9 +100,10 @@ def bad_option(name: str, expected: str) -> ApiError:
     return ApiError(f'option "{name}" must be of {expected}', 500)
 
 
-def bad_schema() -> ApiError:
-    """Return the error for a schema that cannot become a grammar."""
-    return ApiError("invalid JSON schema in format", 500)
+def bad_schema(reason: str = "schema must be an object") -> ApiError:
+    """Return the error for a schema that cannot become a grammar; newer servers tell the reason."""
+    newest = f"Field 'json_schema': \"json_schema\": JSON schema conversion failed:\nJSON schema error at #: {reason}"
+    return ApiError("invalid JSON schema in format", 500, newest=relayed(newest))
 
 
 def runner_stopped() -> ApiError:
@@ -91,6 +112,24 @@ def runner_stopped() -> ApiError:
     return ApiError(f"model runner has unexpectedly stopped, {reason}", 500)
 
 
-def too_long() -> ApiError:
-    """Return the error for a prompt or text over the context length, if ``truncate`` is false."""
+def too_much_repeated() -> ApiError:
+    """Return the error for a schema with a length over 2000, which crashes the runner of older releases."""
+    older = runner_stopped()
+    return ApiError(older.text, older.status, newest=relayed("Failed to initialize samplers: failed to parse grammar"))
+
+
+def unreadable_picture(older: ApiError) -> ApiError:
+    """Return the error for a picture that cannot be read, which older releases word by its kind."""
+    return ApiError(older.text, older.status, newest=relayed("Failed to load image or audio file"))
+
+
+def text_too_long() -> ApiError:
+    """Return the error for a text to be embedded that is over the context length, if ``truncate`` is false."""
     return ApiError("the input length exceeds the context length")
+
+
+def prompt_too_long(tokens: int, limit: int) -> ApiError:
+    """Return the error for a prompt over the context length, if ``truncate`` is false."""
+    said = f"request ({tokens} tokens) exceeds the available context size ({limit} tokens), try increasing it"
+    newest = relayed(said, "exceed_context_size_error", n_prompt_tokens=tokens, n_ctx=limit)
+    return ApiError("the input length exceeds the context length", newest=newest)

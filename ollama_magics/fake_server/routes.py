@@ -12,17 +12,18 @@ from http import HTTPStatus
 from ollama_magics.fake_server import embeddings, generation, models, requests, responses
 from ollama_magics.fake_server.generation import Purpose
 from ollama_magics.fake_server.models import LoadedModels, Model
+from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.requests import Fields, Options, PromptRequest
 from ollama_magics.fake_server.responses import ApiError, Lines, Response
 
-VERSION = "0.24.0"  # the Ollama whose behaviour the stand-in server shows and reports
 Pause = Callable[[], None]
 
 
 class Endpoints:
-    """The endpoints; ``open_streams`` is the number of answers being generated right now."""
+    """The endpoints of a release; ``open_streams`` is the number of answers being generated right now."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: Release) -> None:
+        self.release = release
         self.open_streams = 0
         self._loaded = LoadedModels()
         self._lock = threading.Lock()
@@ -33,11 +34,11 @@ class Endpoints:
 
     def version(self, _fields: Fields, _pause: Pause) -> Response:
         """Return the version whose behaviour is shown."""
-        return responses.json_response({"version": VERSION})
+        return responses.json_response({"version": self.release.value})
 
     def tags(self, _fields: Fields, _pause: Pause) -> Response:
         """Return all models."""
-        return responses.json_response(models.tags())
+        return responses.json_response(models.tags(self.release))
 
     def ps(self, _fields: Fields, _pause: Pause) -> Response:
         """Return the models in memory."""
@@ -48,18 +49,20 @@ class Endpoints:
         name = fields.text("model") or fields.text("name")
         if not name:
             raise ApiError("model is required")
-        return responses.json_response(models.show(_find_model(name)))
+        if models.find(name) is None:
+            raise responses.unknown_model_to_show(name)
+        return responses.json_response(models.show(_find_model(name), self.release))
 
     def chat(self, fields: Fields, pause: Pause) -> Response | Lines:
         """Return the next turn of a conversation."""
-        request = requests.chat(fields)
+        request = requests.chat(fields, self.release)
         if not request.model:
             raise ApiError("model is required")
         return self._answer(request, Purpose.CHAT, pause)
 
     def generate(self, fields: Fields, pause: Pause) -> Response | Lines:
         """Return the continuation of a prompt."""
-        request = requests.generate(fields)
+        request = requests.generate(fields, self.release)
         if not request.model:
             raise responses.unknown_model("")
         return self._answer(request, Purpose.GENERATE, pause)
@@ -73,12 +76,18 @@ class Endpoints:
         texts = requests.texts(request.input)
         if model is None:
             raise ApiError(f'model "{request.model}" not found, try pulling it first', 404)
-        context = requests.options(request.options, model.context_length).num_ctx
+        if self.release.runs_llama_server and not model.can("embedding"):
+            raise ApiError("This server does not support embeddings. Start it with `--embeddings`", 501)
+        context = requests.options(request.options, model, self.release).num_ctx
         with self._loaded.use(model, context, request.keep_alive), self._count_stream():
             return embeddings.embed_batch(request, texts, context, pause)
 
     def _answer(self, request: PromptRequest, purpose: Purpose, pause: Pause) -> Response | Lines:
+        if not self.release.runs_llama_server:  # which knows the levels of each model
+            requests.check_level(request)
         model = _find_model(request.model)
+        if not model.thinking:
+            requests.check_level(request)
         if request.unloads:
             self._loaded.unload(model)
             return responses.json_response(generation.empty_line(request, purpose, "unload"))
@@ -91,7 +100,7 @@ class Endpoints:
         if request.capability and not model.can(request.capability):
             raise ApiError(f"{model.full} does not support {request.capability}")
 
-        options = requests.options(request.options, model.context_length)
+        options = requests.options(request.options, model, self.release)
         if not request.messages:
             with self._loaded.use(model, options.num_ctx, request.keep_alive):
                 return responses.json_response(generation.empty_line(request, purpose, "load"))

@@ -16,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ollama_magics.fake_server import requests, responses, routes
+from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.responses import ApiError, Lines, Response
 from ollama_magics.fake_server.routes import Endpoints
 
@@ -150,7 +151,7 @@ class Exchange(BaseHTTPRequestHandler):
             if self.command == "POST" and isinstance(route, routes.Route):
                 document = requests.document(data)
         except ApiError as error:
-            return responses.error_response(error)
+            return responses.error_response(error.of(self.server.owner.release))
         finally:
             owner.requests.append((self.command, target, document if isinstance(document, dict) else None))
 
@@ -159,7 +160,7 @@ class Exchange(BaseHTTPRequestHandler):
         try:
             return route.endpoint(owner.endpoints, requests.fields(document, route.struct), self.pause)
         except ApiError as error:
-            return responses.error_response(error)
+            return responses.error_response(error.of(self.server.owner.release))
 
     def pause(self) -> None:
         """Wait as long as a token takes; raises ClientGoneError as soon as the client has left."""
@@ -197,7 +198,8 @@ class Exchange(BaseHTTPRequestHandler):
         with closing(response) as lines:
             try:
                 first = next(lines, None)
-            except ApiError as error:
+            except ApiError as raised:
+                error = raised.of(self.server.owner.release)
                 head = self._head(error.status, _BARE_JSON, _CHUNKED)
                 self.wfile.write(head + _chunk(responses.error_response(error).body) + _LAST_CHUNK)
                 return
@@ -231,8 +233,9 @@ class FakeServer:
     """A server that behaves like Ollama and answers by fixed rules, on 127.0.0.1 only.
 
     Parameters: ``port`` is the port, 0 for a free one. ``delay`` is the number of seconds before each token and each
-    batch of embeddings; it may be changed at any time. ``requests`` holds (method, path, JSON object or None) of every
-    request in order of arrival. ``start`` raises OSError if the port is taken.
+    batch of embeddings; it may be changed at any time. ``version`` is the Ollama whose answers it gives, "0.34.4" or
+    "0.24.0"; ValueError for others. ``requests`` holds (method, path, JSON object or None) of every request in order of
+    arrival. ``start`` raises OSError if the port is taken.
 
     Example::
 
@@ -240,10 +243,10 @@ class FakeServer:
             om.configure(base_url=server.url, model="sandbox-chat")
     """
 
-    def __init__(self, port: int = 0, *, delay: float = 0.02) -> None:
-        self.port, self.delay = port, delay
+    def __init__(self, port: int = 0, *, delay: float = 0.02, version: str = Release.NEWEST.value) -> None:
+        self.port, self.delay, self.release = port, delay, Release(version)
         self.requests: list[tuple[str, str, dict[str, Any] | None]] = []
-        self.endpoints = Endpoints()
+        self.endpoints = Endpoints(self.release)
         self._listener: Listener | None = None
         self._thread: threading.Thread | None = None
 

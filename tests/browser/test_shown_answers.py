@@ -38,7 +38,7 @@ def test_thumbnails_and_provenance_outlive_the_kernel(opened: Opening, page: Pag
     saved = notebook.save()
     (output,) = saved["cells"][2]["outputs"]
     kept = output["metadata"]["ollama_magics"]
-    assert (kept["model"], kept["server"], kept["seed"]) == ("sandbox-vision", "Ollama 0.24.0", 3)
+    assert (kept["model"], kept["server"], kept["seed"]) == ("sandbox-vision", "Ollama 0.34.4", 3)
     notebook.reopen()
     expect(notebook.answer(2).locator("img")).to_have_count(12)
     assert widths(notebook.answer(2).locator("img")) == [64] * 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ import httpx
 import pytest
 
 from ollama_magics.fake_server.server import FakeServer
+from tests.contract import facts
 
+OLDER, NEWEST = facts.RELEASES
 SHORT = {"num_ctx": 512, "temperature": 0}  # always the same, since another context length loads the model anew
 
 
@@ -29,7 +32,20 @@ class Server:
     endless_model: str
     tools_model: str
     endless_prompt: str = field(default="never stop")
+    version: str = NEWEST
     is_real: bool = False
+
+    def fact(self, name: str) -> Any:
+        """Return what holds of the version of this server."""
+        return facts.fact(name, self.version)
+
+    def check(self, name: str, answer: httpx.Response) -> None:
+        """Check that a request is refused as the fact says: with a status and a text, or (None) not at all."""
+        expected = self.fact(name)
+        status, text = expected or (200, "")
+        assert answer.status_code == status, answer.text
+        if expected:
+            assert re.fullmatch(".*".join(map(re.escape, text.split("*"))), answer.json()["error"], re.DOTALL), answer.text
 
     def chat(self, prompt: str = "Hi", **fields: Any) -> httpx.Response:
         """Return the answer to one prompt, not streamed if ``fields`` do not say otherwise."""
@@ -58,20 +74,25 @@ class Server:
         return {entry["name"]: entry for entry in self.http.get("/api/ps").json()["models"]}
 
 
-@pytest.fixture(scope="session", params=["stand-in", "real"])
+@pytest.fixture(scope="session", params=["stand-in", f"stand-in as {OLDER}", "real"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Yield the stand-in, then the Ollama at OLLAMA_TEST_URL."""
-    yield from _stand_in() if request.param == "stand-in" else _ollama()
+    """Yield the stand-in as each release, then the Ollama at OLLAMA_TEST_URL, whose version says which facts hold."""
+    if request.param == "real":
+        yield from _ollama()
+    else:
+        yield from _stand_in(OLDER if OLDER in request.param else NEWEST)
 
 
-def _stand_in() -> Iterator[Server]:
-    with FakeServer(delay=0.001) as stand_in, _client(stand_in.url) as http:
-        yield Server(http, "sandbox-chat", "sandbox-vision", "sandbox-embed", "sandbox-think", "sandbox-chat", "sandbox-tools")
+def _stand_in(version: str) -> Iterator[Server]:
+    models = ("sandbox-chat", "sandbox-vision", "sandbox-embed", "sandbox-think", "sandbox-chat", "sandbox-tools")
+    with FakeServer(delay=0.001, version=version) as stand_in, _client(stand_in.url) as http:
+        yield Server(http, *models, version=version)
 
 
 def _ollama() -> Iterator[Server]:
     with _client(_ollama_url()) as http:
-        yield Server(http, "parrot", "colours", "all-minilm", "thinker", "endless", "caller", is_real=True)
+        version = http.get("/api/version").json()["version"]
+        yield Server(http, "parrot", "colours", "all-minilm", "thinker", "endless", "caller", version=version, is_real=True)
 
 
 def _ollama_url() -> str:

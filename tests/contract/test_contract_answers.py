@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 Refusal = Callable[[httpx.Response], tuple[int, str]]
 Lines = Callable[[httpx.Response], list[dict[str, Any]]]
 LONG = "word " * 3000
-TOO_LONG = (400, "the input length exceeds the context length")
 SMALL = {"num_ctx": 512, "temperature": 0}
 
 
@@ -46,7 +45,7 @@ def test_without_shifting_an_answer_ends_with_the_context(server: Server) -> Non
     """Prompt and answer fill it; that is a "length" like any other."""
     answer = _endless(server, options={"num_ctx": 64, "temperature": 0}, shift=False)
     assert answer["done_reason"] == "length"
-    assert answer["prompt_eval_count"] + answer["eval_count"] == 65
+    assert answer["prompt_eval_count"] + answer["eval_count"] == server.fact("tokens that num_ctx 64 holds, unshifted")
 
 
 def test_a_stop_text_ends_an_answer(server: Server, lines: Lines) -> None:
@@ -65,15 +64,15 @@ def test_a_stop_text_ends_an_answer(server: Server, lines: Lines) -> None:
 def test_a_prompt_too_long_is_refused_on_request(server: Server, *, stream: bool) -> None:
     """``"truncate": false`` makes it an error, for chat and generate, streamed or not."""
     for ask in (server.chat, server.generate):
-        answer = ask(LONG, truncate=False, stream=stream)
-        assert (answer.status_code, answer.json()["error"]) == TOO_LONG
+        server.check("a prompt that is too long", ask(LONG, truncate=False, stream=stream))
 
 
 def test_a_prompt_too_long_is_cut_silently(server: Server) -> None:
-    """By default only the count shows it: it is the whole context."""
+    """By default only the count shows it: it is the whole context, or half of it."""
     for answer in (server.chat(LONG), server.generate(LONG)):
         assert answer.status_code == 200
-        assert (answer.json()["done_reason"], answer.json()["prompt_eval_count"]) == ("stop", 512)
+        assert answer.json()["done_reason"] == "stop"
+        assert answer.json()["prompt_eval_count"] == server.fact("tokens read of a prompt that is cut to 512")
 
 
 def test_old_turns_are_dropped_silently(server: Server) -> None:
@@ -84,10 +83,10 @@ def test_old_turns_are_dropped_silently(server: Server) -> None:
     assert 400 < answer.json()["prompt_eval_count"] <= 512
 
 
-def test_old_turns_are_not_dropped_on_request(server: Server, refusal: Refusal) -> None:
+def test_old_turns_are_not_dropped_on_request(server: Server) -> None:
     """The same turns are an error with ``"truncate": false``."""
     turns = [{"role": "user" if number % 2 else "assistant", "content": f"turn {number}"} for number in range(600)]
-    assert refusal(server.converse(turns, truncate=False)) == TOO_LONG
+    server.check("a prompt that is too long", server.converse(turns, truncate=False))
 
 
 def test_more_prompt_is_more_tokens(server: Server) -> None:
@@ -145,6 +144,20 @@ def test_a_budget_may_end_during_thinking(server: Server) -> None:
     answer = server.chat(model=server.think_model, options=SMALL | {"num_predict": 2}).json()
     assert (answer["message"]["content"], answer["done_reason"]) == ("", "length")
     assert answer["message"]["thinking"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"), [(64, "context length loaded for num_ctx 64"), (1, "context length loaded for num_ctx 1")]
+)
+def test_what_is_loaded_is_listed(server: Server, asked: int, name: str) -> None:
+    """Without what is added to fill blocks."""
+    server.chat(options={"num_ctx": asked, "num_predict": 1})
+    assert server.loaded()[f"{server.chat_model}:latest"]["context_length"] == server.fact(name)
+
+
+def test_an_option_that_is_gone_is_refused(server: Server) -> None:
+    """By newer servers."""
+    server.check("typical_p", server.chat(options=SMALL | {"typical_p": 0.9}))
 
 
 def _endless(server: Server, **fields: Any) -> dict[str, Any]:

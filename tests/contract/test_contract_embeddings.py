@@ -111,6 +111,11 @@ def test_a_text_too_long_is_refused_on_request(server: Server, refusal: Refusal)
     assert refusal(server.embed(["Hi", LONG], truncate=False)) == TOO_LONG
 
 
+def test_a_chat_model_may_embed_or_not(server: Server) -> None:
+    """What it gives is of little worth."""
+    server.check("embeddings of a chat model", server.embed("Hi", model=server.chat_model))
+
+
 def test_a_text_too_long_is_cut_silently(server: Server) -> None:
     """By default; the count is then the context length of the model."""
     info = server.show(server.embed_model)["model_info"]

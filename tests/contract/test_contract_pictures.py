@@ -42,17 +42,18 @@ def test_generate_takes_pictures_too(server: Server) -> None:
 def test_a_picture_costs_tokens(server: Server) -> None:
     """Two cost twice as many as one."""
     none, one, two = (_describe(server, *[_picture("red")] * number).json()["prompt_eval_count"] for number in range(3))
+    server.converse([], model=server.vision_model, keep_alive=0)  # it may not see one of them alone after this (llama_server.py)
     assert one - none > 10
     assert abs((two - one) - (one - none)) < 3
 
 
-def test_a_picture_for_a_model_without_vision_is_ignored(server: Server) -> None:
-    """Not a word about it, whatever its bytes are."""
+def test_a_picture_for_a_model_without_vision(server: Server) -> None:
+    """Older releases ignore it, whatever its bytes are."""
     nonsense = base64.b64encode(b"nonsense").decode()
     with_pictures = _describe(server, _picture("red"), nonsense, "", model=server.chat_model)
-    without = _describe(server, model=server.chat_model)
-    assert with_pictures.status_code == 200
-    assert with_pictures.json()["message"] == without.json()["message"]
+    server.check("a picture for a model without vision", with_pictures)
+    if with_pictures.status_code == 200:
+        assert with_pictures.json()["message"] == _describe(server, model=server.chat_model).json()["message"]
 
 
 @pytest.mark.parametrize(
@@ -85,17 +86,32 @@ def test_line_ends_in_base64_are_skipped(server: Server) -> None:
     assert "red" in _seen(server, f"{packed[:30]}\r\n{packed[30:]}\n")
 
 
-def test_a_picture_of_no_bytes_is_refused(server: Server, refusal: Refusal) -> None:
-    """By the model with eyes, with status 500."""
-    text = "Failed to create new sequence: failed to process inputs: received zero length image"
-    assert refusal(_describe(server, "")) == (500, text)
+@pytest.mark.parametrize(
+    ("data", "name"), [(b"", "a picture of no bytes"), (b"hello", "a picture that is none"), (b"II*\0", "a picture that is none")]
+)
+def test_a_picture_that_cannot_be_read_is_refused(server: Server, data: bytes, name: str) -> None:
+    """By the model with eyes."""
+    server.check(name, _describe(server, base64.b64encode(data).decode()))
+
+
+def test_newer_releases_read_more_formats(server: Server) -> None:
+    """Which end the runner of older ones."""
+    server.check("a WEBP picture", _describe(server, _picture("red", "WEBP")))
+
+
+def test_a_model_that_sees_has_room_for_a_picture(server: Server) -> None:
+    """More than what was asked for."""
+    server.chat(model=server.vision_model, options={"num_ctx": 512, "num_predict": 1})
+    loaded = server.loaded()[f"{server.vision_model}:latest"]["context_length"]
+    assert loaded == server.fact("context length of a vision model for 512")
 
 
 @pytest.mark.parametrize(("images", "named", "expected"), [("x", "string", "[]api.ImageData"), ([1], "number", "api.ImageData")])
 def test_pictures_are_a_list_of_texts(server: Server, refusal: Refusal, images: Any, named: str, expected: str) -> None:
     """Anything else is a wrong type."""
     answer = server.converse([{"role": "user", "content": "x", "images": images}])
-    text = f"json: cannot unmarshal {named} into Go struct field ChatRequest.messages.images of type {expected}"
+    place = server.fact("a member of a chat request is called")
+    text = f"json: cannot unmarshal {named} into Go struct field {place}messages.images of type {expected}"
     assert refusal(answer) == (400, text)
 
 

@@ -51,7 +51,7 @@ def test_a_good_server_passes_every_stage(stand_in: FakeServer) -> None:
     sentences = {one.name: one.sentence for one in report.stages}
     assert sentences["address"] == f"{stand_in.url}, set in this notebook"
     assert [sentences[name] for name in ("server", "model", "abilities")] == [
-        "Ollama 0.24.0",
+        "Ollama 0.34.4",
         "sandbox-chat is installed (one of 5)",
         "completion, context up to 8\u202f192",
     ]

@@ -65,5 +65,4 @@ def test_what_was_too_much_for_the_memory_does_not_come_again(connect: Connect) 
     with serving(lambda request: refused("out of memory", 500) if len(request.texts) > 100 else None) as server:
         assert (Call(connect, [server])(TEXTS) == vectors(TEXTS)).all()
         sizes = list(map(len, sent_texts(server)))
-    assert max(sizes[-5:]) <= 100
     assert len([size for size in sizes if size > 100]) <= 7 + 2 * 7  # those made before the first failure, and their halves

@@ -22,3 +22,13 @@ def http(server: FakeServer) -> Iterator[httpx.Client]:
     """Yield a client of it."""
     with httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def older() -> Iterator[httpx.Client]:
+    """Yield a client of a stand-in that answers as 0.24.0 does."""
+    with (
+        FakeServer(delay=0, version="0.24.0") as stand_in,
+        httpx.Client(base_url=stand_in.url, trust_env=False, timeout=30) as client,
+    ):
+        yield client

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ollama_magics.fake_server.embeddings import tokenise
 from ollama_magics.fake_server.generation import fit
-from ollama_magics.fake_server.requests import Message
+from ollama_magics.fake_server.releases import Release
+from ollama_magics.fake_server.requests import Message, Options
 
 HOSTILE = "<script>alert('x')</script> & \x85 \u2028 \u202e \x1b[31m  \n\n```<img src=x onerror=alert(1)>``` 🏳️‍🌈  \n"
 
@@ -23,11 +24,15 @@ def test_tokens_put_together_are_the_text(text: str) -> None:
     assert "".join(tokenise(text)) == text
 
 
-@given(st.lists(st.tuples(st.sampled_from(["user", "assistant", "system"]), st.text()), min_size=1), st.integers(8, 64))
-def test_a_cut_conversation_keeps_system_and_end(turns: list[tuple[str, str]], limit: int) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from(["user", "assistant", "system"]), st.text()), min_size=1),
+    st.integers(8, 64),
+    st.sampled_from(Release),
+)
+def test_a_cut_conversation_keeps_system_and_end(turns: list[tuple[str, str]], limit: int, release: Release) -> None:
     """Every system prompt stays, and the last message ends as it did."""
     messages = tuple(Message(role, content) for role, content in turns)
-    kept = fit(messages, limit, truncate=True)
+    kept = fit(messages, Options(limit, limit, 1, ()), release, truncate=True)
     assert [m for m in kept[:-1] if m.role == "system"] == [m for m in messages[:-1] if m.role == "system"]
     assert messages[-1].content.endswith(kept[-1].content)
 
@@ -57,10 +62,10 @@ def test_a_long_prompt_is_quoted_by_its_beginning(http: httpx.Client) -> None:
     assert text.endswith(" w11 …”")
 
 
-def test_dropped_turns_are_not_counted(http: httpx.Client) -> None:
+def test_dropped_turns_are_not_counted(older: httpx.Client) -> None:
     """What did not fit the context was not read: the turn number shows it."""
     messages = [{"role": "user", "content": f"turn {number}"} for number in range(100)]
-    answer = _chat(http, {"messages": messages, "options": {"num_ctx": 61}})
+    answer = _chat(older, {"messages": messages, "options": {"num_ctx": 61}})
     assert answer["message"]["content"].startswith("This is turn 20. ")
     assert answer["prompt_eval_count"] == 61
 

@@ -62,18 +62,18 @@ def test_only_pictures_of_the_last_prompt_are_described(http: httpx.Client) -> N
 
 @pytest.mark.parametrize("form", ["WEBP", "TIFF"])
 @pytest.mark.parametrize("stream", [True, False])
-def test_formats_that_crash_the_runner_do_so_here(http: httpx.Client, form: str, *, stream: bool) -> None:
+def test_formats_that_crash_the_runner_do_so_here(older: httpx.Client, form: str, *, stream: bool) -> None:
     """In the words of 0.24.0; not tested on a real server, since its runner would end."""
-    answer = _post(http, _packed(Image.new("RGB", (8, 8)), form), stream=stream)
+    answer = _post(older, _packed(Image.new("RGB", (8, 8)), form), stream=stream)
     assert (answer.status_code, answer.json()["error"]) == (500, RUNNER_STOPPED)
 
 
-def test_data_that_is_no_picture_crashes_the_runner(http: httpx.Client) -> None:
+def test_data_that_is_no_picture_crashes_the_runner(older: httpx.Client) -> None:
     """Text, half a JPEG, and a PNG with a broken piece."""
     noise = Image.effect_noise((64, 64), 90)
     jpeg, png = (base64.b64decode(_packed(noise, form)) for form in ("JPEG", "PNG"))
     for data in (b"text", jpeg[: len(jpeg) // 2], png[:60] + b"\0\0\0\0" + png[64:]):
-        answer = _post(http, base64.b64encode(data).decode())
+        answer = _post(older, base64.b64encode(data).decode())
         assert (answer.status_code, answer.json()["error"]) == (500, RUNNER_STOPPED)
 
 

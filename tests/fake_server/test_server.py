@@ -13,7 +13,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from ollama_magics.fake_server.routes import VERSION
+from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.server import Exchange, FakeServer, Listener
 
 NEVER_STOP = {"model": "sandbox-chat", "messages": [{"role": "user", "content": "never stop"}]}
@@ -41,7 +41,7 @@ def test_it_listens_on_the_loopback_address_only(server: FakeServer) -> None:
 
 def test_the_version_is_defined_in_one_place(http: httpx.Client) -> None:
     """The constant is what the server reports."""
-    assert http.get("/api/version").json() == {"version": VERSION}
+    assert http.get("/api/version").json() == {"version": Release.NEWEST.value}
 
 
 def test_stopping_closes_the_port_and_keeps_the_address(server: FakeServer) -> None:
@@ -125,7 +125,8 @@ def test_a_client_that_leaves_ends_the_answer(server: FakeServer, *, stream: boo
 def test_a_client_that_leaves_while_waiting_is_noticed(server: FakeServer, path: str) -> None:
     """Before the first token, where the delay would last for an hour."""
     server.delay = 3600
-    request = {"model": "sandbox-chat", "messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}
+    model = "sandbox-embed" if path == "/api/embed" else "sandbox-chat"
+    request = {"model": model, "messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}{path}", json=request, trust_env=False, timeout=0.2)
     _wait_until(lambda: server.open_streams == 0)

@@ -158,7 +158,7 @@ def test_the_output_says_where_the_answer_came_from(kernel: Any, stand_in: FakeS
     assert kept.pop("time").endswith("+00:00")
     assert re.fullmatch(r"[0-9a-f]{64}", kept.pop("digest"))
     options = {"num_ctx": 4096, "num_predict": 4096, "seed": 3, "temperature": 0.0}
-    assert kept == {"model": "sandbox-chat", "server": "Ollama 0.24.0", "options": options, "seed": 3}
+    assert kept == {"model": "sandbox-chat", "server": "Ollama 0.34.4", "options": options, "seed": 3}
     assert stand_in.url.split("//")[1] not in json.dumps(ran.messages[-1]["content"])
     assert len(kernel.run(f"{SEVERAL}\nhello").messages[-1]["content"]["metadata"]["ollama_magics"]) == 2
 

@@ -142,7 +142,7 @@ def test_a_strict_answer_ends_with_the_context_and_is_an_error() -> None:
         _ = reply.text
     assert caught.value.code == "context-full"
     assert (reply.complete, reply.shifted) == (False, False)
-    assert 110 < len(reply.text.split()) <= 128
+    assert 110 < len(reply.text.split()) <= 256  # newer servers round the context up
 
 
 def test_a_cut_answer_goes_on() -> None:

@@ -67,6 +67,7 @@ SAID: list[tuple[int, str, type[OllamaMagicsError], str]] = [
         "schema-refused",
     ),
     (500, 'option "num_ctx" must be of type integer', RequestRefused, "option-refused"),
+    (400, relayed(400, "Failed to initialize samplers: failed to parse grammar"), RequestRefused, "schema-refused"),
     (400, "typical_p is no longer supported", RequestRefused, "option-refused"),
     (400, "think must be a boolean or string", RequestRefused, "request-refused"),
     (400, "LoRA adapters are no longer supported", RequestRefused, "request-refused"),

@@ -73,6 +73,7 @@ def test_strict_refuses_it_and_names_the_turns(session: Session, stand_in: FakeS
 
 
 @pytest.mark.finding("A9")
+@pytest.mark.release("0.24.0")  # which ignores pictures that a model cannot read
 @pytest.mark.parametrize(("vision", "sent"), [("yes", True), ("no", False)])
 def test_the_settings_decide_before_the_server(session: Session, stand_in: FakeServer, vision: str, *, sent: bool) -> None:
     """What a user says of a model is believed."""

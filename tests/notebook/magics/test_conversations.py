@@ -87,12 +87,12 @@ def test_a_cut_answer_goes_on(shell: Any) -> None:
 def test_a_strict_cell_that_is_too_long_is_refused_with_numbers(shell: Any, stand_in: FakeServer) -> None:
     """Instead of losing its oldest turns; without the option they are left out, which is said."""
     for _ in range(4):
-        shell.run("%ollama " + "word " * 30)
-    _, shown = shell.fail("%ollama --strict --context 128 And now?")
+        shell.run("%ollama " + "word " * 60)
+    _, shown = shell.fail("%ollama --strict --context 256 And now?")
     assert "With 4 earlier turns it has about" in shown
     assert "[conversation-too-long]" in shown
     assert len(lengths(stand_in)) == 4
-    assert "the start of the conversation was left out to fit" in shell.run("%ollama --context 128 And now?")
+    assert "the start of the conversation was left out to fit" in shell.run("%ollama --context 256 And now?")
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,7 @@ def test_several_servers_share_the_work(shell: Any, stand_in: FakeServer) -> Non
     assert shell.names["vectors"].shape == (40, 256)
 
 
+@pytest.mark.release("0.24.0")  # newer ones refuse
 def test_a_model_that_does_not_embed_is_refused_unless_it_is_wished(shell: Any) -> None:
     """Some servers give vectors of little worth then."""
     assert isinstance(shell.fail("%embed -m sandbox-chat ['a']")[0], ModelProblem)

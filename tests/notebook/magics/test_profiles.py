@@ -34,7 +34,7 @@ def test_every_line_of_the_form_reaches_the_server(shell: Any, stand_in: FakeSer
     assert sent["keep_alive"] == "1h30m"
 
 
-@pytest.mark.parametrize(("level", "sent"), [("on", True), ("high", "high")])
+@pytest.mark.parametrize(("level", "sent"), [("on", "medium"), ("high", "high"), ("max", "high")])
 def test_thinking_is_asked_for_where_a_model_thinks(shell: Any, stand_in: FakeServer, level: str, sent: object) -> None:
     """And refused before anything is sent where it does not."""
     shell.run(f"%ollama -m sandbox-think --think={level} hello")

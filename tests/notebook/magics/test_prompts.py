@@ -158,7 +158,7 @@ def test_memory_goes_on_starts_anew_and_can_be_left_out(shell: Any, stand_in: Fa
 def test_a_failed_new_conversation_does_not_cost_the_old_one(shell: Any, stand_in: FakeServer) -> None:
     """--new takes effect when its answer has come."""
     shell.run("%ollama one")
-    shell.fail("%ollama --new --context 16 " + "word " * 100)
+    shell.fail("%ollama --new --context 16 " + "word " * 300)
     shell.run("%ollama two")
     assert len(sent(stand_in)["messages"]) == 3
 
