@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Protocol
 
 from ollama_magics.render import markdown, tables
@@ -82,9 +83,12 @@ def answer_output(view: AnswerView, text_html: str | None = None) -> Output:
     return data, {"ollama_magics": view.provenance}
 
 
-def columns_output(views: Sequence[AnswerView]) -> Output:
-    """Return what a notebook keeps of several answers: beside each other as HTML, one below the other as plain text."""
-    columns = columns_html((view.model, whole_html(view)) for view in views)
+def columns_output(views: Sequence[AnswerView], texts_html: Sequence[str] = ()) -> Output:
+    """Return what a notebook keeps of several answers: beside each other as HTML, one below the other as plain text.
+
+    ``texts_html``: the HTML of their texts, as far as they are rendered already.
+    """
+    columns = columns_html((view.model, whole_html(view, page)) for view, page in zip_longest(views, texts_html[: len(views)]))
     texts = ("\n".join([plain_text(view), *view.error]).strip() for view in views)
     together = "\n\n".join(f"{view.model}\n{text}" for view, text in zip(views, texts, strict=True))
     data = {"text/html": answer_html(columns), "text/plain": plain(together)}

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_core import StateCore
 
-CELL = "cell"  # the info of a token that holds the text of a cell
 _DELIMITER_ROW = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _ALIGNMENTS = {"--": "", ":-": "left", "-:": "right", "::": "center"}  # by the ends of a cell of the second row
 _MOST_EMPTY_CELLS = 10_000  # that are added to the short rows of a table
@@ -119,12 +118,8 @@ def _push_row(state: StateBlock, line: int, tag: str, row: Sequence[str], aligns
         if align:
             opening.attrs = {"style": f"text-align:{align}"}
         inline = state.push("inline", "", 0)
-        inline.content, inline.info, inline.map, inline.children = (
-            row[place] if place < len(row) else "",
-            CELL,
-            [line, line + 1],
-            [],
-        )
+        inline.content, inline.map = row[place] if place < len(row) else "", [line, line + 1]
+        inline.children = []
         state.push(f"{tag}_close", tag, -1)
     state.push("tr_close", "tr", -1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,6 +74,7 @@ _ENORMOUS = re.compile(
 # MathJax numbers labels for the whole page, where a formula that is typeset again while the answer grows has them twice.
 _LABEL = re.compile(r"\\label\s*\{[^{}]*\}\s?")
 _REFERENCE = re.compile(r"\\(eq|c|C|auto|page|name)?ref\s*\{([^{}\n$\\]{1,200})\}")
+_PAIRED = re.compile(r"\\(?:left|right)(?![a-zA-Z])|\\.|[{}]", re.DOTALL)
 _DELIMITER = re.compile(r"[$\\]")
 
 
@@ -167,11 +169,17 @@ def _fill(token: Token, formula: Formula) -> None:
 def formula_html(token: Token) -> str:
     """Return a formula between the delimiters that every page knows; one that would do harm is shown as its source."""
     environments = [border[2] for border in _BORDER.finditer(token.content)]
-    is_known = all(map(_ENVIRONMENTS.fullmatch, environments))
+    is_known = all(map(_ENVIRONMENTS.fullmatch, environments)) and _is_balanced(token.content)
     if not is_known or _FORBIDDEN.search(token.content) or _ENORMOUS.search(token.content):
         return f"{UNTYPESET}{html.escape(token.markup)}</code>"
     tex = _REFERENCE.sub(lambda found: rf"\text{{{_referred(found)}}}", _LABEL.sub("", token.content))
     return f"\\[{html.escape(tex)}\\]" if token.info == "display" else f"\\({html.escape(tex)}\\)"
+
+
+def _is_balanced(tex: str) -> bool:
+    """Return whether what is opened is closed; of a formula that is not so, MathJax shows an error."""
+    names = Counter(_PAIRED.findall(tex))
+    return names["{"] == names["}"] and names[r"\left"] == names[r"\right"]
 
 
 def _referred(reference: re.Match[str]) -> str:

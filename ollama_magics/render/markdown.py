@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from markdown_it.ruler import RuleOptionsType
     from markdown_it.token import Token
 
+_PLAIN = re.compile(r"(?:(?!www\.)[^\W_]|[ ,;%()/+.-])*", re.IGNORECASE)  # nothing in it has a meaning
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _LANGUAGE = re.compile(r"[\w+#.-]+")  # the first word after a fence: "python", "c++", "{r}", "python title=x.py"
 _BLOCKS = frozenset({"paragraph_open", "heading_open", "blockquote_open", "bullet_list_open", "ordered_list_open"})
@@ -35,18 +36,30 @@ _CELL = "padding:3px 8px;text-align:"
 
 def to_html(text: str, language: str = "en") -> str:
     """Return the Markdown as HTML that can neither run nor load anything; ``language`` is that of the phrases in it."""
-    return render(parse(normalise(text), {}), language)
+    references: dict[str, Any] = {}
+    return render(parse(normalise(text), references), _Context(language, references))
 
 
 def parse(source: str, references: dict[str, Any]) -> list[Token]:
-    """Return the tokens of normalised Markdown; ``references`` are the known link targets, to which those found are added."""
+    """Return the tokens of the blocks of normalised Markdown; what is inside of lines is parsed when it is rendered.
+
+    ``references`` are the known link targets, to which those found are added.
+    """
     return _parser().parse(source, {"references": references})
 
 
-def render(tokens: Sequence[Token], language: str) -> str:
+class _Context(NamedTuple):
+    language: str  # of the phrases
+    references: dict[str, Any]  # the targets of links
+    lines: dict[str, str] = {}  # noqa: RUF012 - read only: the HTML of paragraphs, items and cells that are rendered already
+    rendered: dict[str, str] | None = None  # gets the HTML of those that are rendered now
+    hasty: bool = False  # what is not rendered already is shown as its source
+
+
+def render(tokens: Sequence[Token], context: _Context) -> str:
     """Return the HTML of top-level tokens."""
     parser = _parser()
-    return cast("str", parser.renderer.render(tokens, parser.options, {"language": language}))
+    return cast("str", parser.renderer.render(tokens, parser.options, {"context": context}))
 
 
 def first_code(text: str) -> str | None:
@@ -92,6 +105,7 @@ def _parser() -> MarkdownIt:
     block.before("fence", "hidden", block_rules.hidden_rule, _INTERRUPTS)
     block.before("fence", "details", block_rules.details_rule, _INTERRUPTS)
     parser.core.ruler.before("inline", "tasks", block_rules.task_rule)
+    parser.core.ruler.disable(["inline", "text_join"])
     # the renderer decides about links: one that is refused must show where it leads
     parser.validateLink = lambda _: True  # type: ignore[method-assign,assignment]
     return parser
@@ -99,6 +113,30 @@ def _parser() -> MarkdownIt:
 
 class _Renderer(RendererHTML):
     # markdown-it calls the method of a token's name; all other tokens are tags without attributes from the text
+
+    def render(self, tokens: Sequence[Token], options: Any, env: Any) -> str:
+        pieces = list[str]()
+        for place, token in enumerate(tokens):
+            if token.type == "inline":
+                pieces.append(self._lines(token.content, options, env["context"]))
+            else:
+                pieces.append(self.rules.get(token.type, self.renderToken)(tokens, place, options, env))
+        return "".join(pieces)
+
+    def _lines(self, source: str, options: Any, context: _Context) -> str:
+        """Return the HTML of a paragraph, an item or a cell."""
+        if _PLAIN.fullmatch(source):
+            return source
+        page = context.lines.get(source)
+        if page is None and context.hasty:
+            return text_html(source)
+        if page is None:
+            parser, tokens = _parser(), cast("list[Token]", [])
+            parser.inline.parse(source, parser, {"references": context.references}, tokens)
+            page = self.renderInline(tokens, options, {"context": context})
+        if context.rendered is not None:
+            context.rendered[source] = page
+        return page
 
     def renderToken(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: N802 - markdown-it's name
         token = tokens[idx]
@@ -118,7 +156,7 @@ class _Renderer(RendererHTML):
     def text(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
         return text_html(tokens[idx].content)
 
-    html_block = html_inline = text  # type: ignore[assignment] # markdown-it has other names of parameters
+    html_block = html_inline = text_special = text  # type: ignore[assignment] # markdown-it has other names of parameters
 
     def math_inline(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
         return formulas.formula_html(tokens[idx])
@@ -154,7 +192,7 @@ class _Renderer(RendererHTML):
     def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         source = cleaning.origin(str(tokens[idx].attrs.get("src", "")))
         words = self.renderInlineAsText(tokens[idx].children, options, env).strip()
-        phrase = messages.phrase("remote_picture", env["language"], host=source)
+        phrase = messages.phrase("remote_picture", env["context"].language, host=source)
         return text_html(f"{words} {phrase}" if words else phrase)
 
     def table_open(self, _tokens: Sequence[Token], _idx: int, _options: Any, _env: Any) -> str:
@@ -186,13 +224,18 @@ class Markup:
 
     _references: dict[str, Any]  # the targets of links in the finished parts
     _known: dict[str, str]  # the targets that the finished parts were rendered with: label and address
+    _lines: dict[str, str]  # the HTML of paragraphs, items and cells of the open end at the last time
+    _rendered: dict[str, str]  # and of those of this time
 
     def __init__(self, language: str = "en") -> None:
         self._language = language
         self._restart()
 
-    def html(self, text: str) -> str:
-        """Return the HTML of the whole text so far; if it is no continuation of the last, start over."""
+    def html(self, text: str, *, hasty: bool = False) -> str:
+        """Return the HTML of the whole text so far; if it is no continuation of the last, start over.
+
+        ``hasty``: what is not rendered yet is shown as its source. What an interrupt left rendered is not rendered again.
+        """
         whole = normalise(text)
         if not whole.startswith(self._finished):
             self._restart()
@@ -202,24 +245,31 @@ class Markup:
 
         known = {label: target["href"] for label, target in references.items()}
         if known != self._known:
-            self._known = known
+            self._known, self._lines, self._rendered = known, {}, {}
             for place, part in enumerate(self._parts):
                 if "[" in part.source:
-                    again = render(parse(part.source, dict(references)), self._language)
+                    again = render(parse(part.source, dict(references)), _Context(self._language, references))
                     self._parts[place] = part._replace(html=again)
+
+        self._lines = {**self._lines, **self._rendered}
+        self._rendered = {}
+        context = _Context(self._language, references, self._lines, self._rendered, hasty)
 
         index, line, length = _last_boundary(tokens, open_end)
         if index:
             source = open_end[:length]
+            part = _Part(source, render(tokens[:index], context))
             self._finished += source
-            self._parts.append(_Part(source, render(tokens[:index], self._language)))
+            self._parts.append(part)
             found = {label: target for label, target in references.items() if target["map"][0] < line}
             self._references = {**found, **self._references}
-        return "".join((*(part.html for part in self._parts), render(tokens[index:], self._language)))
+        page = "".join((*(part.html for part in self._parts), render(tokens[index:], context)))
+        self._lines = {}
+        return page
 
     def _restart(self) -> None:
         self._finished, self._parts = "", list[_Part]()
-        self._references, self._known = {}, {}
+        self._references, self._known, self._lines, self._rendered = {}, {}, {}, {}
 
 
 def finished(text: str) -> int:

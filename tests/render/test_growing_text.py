@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -86,3 +88,45 @@ def test_the_language_is_kept() -> None:
     """A picture in a finished block and one in the open end speak alike."""
     text = "![](https://a.example)\n\n![](https://b.example)\n\nx\n"
     assert markdown.Markup("zh").html(text) == markdown.to_html(text, "zh")
+
+
+def steps(work: Callable[[], object], stop_after: int = 0) -> int:
+    """Return how many lines of code the work runs; it is interrupted after some of them."""
+    seen = 0
+
+    def count(*_: object) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == stop_after:
+            raise KeyboardInterrupt
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return seen
+
+
+HEAD = "| a | b | c | d |\n|---|---|---|---|\n"
+LONG = {
+    "table": HEAD + "".join(f"| **{n}** | `c{n}` and *e* | $a_{n}$ | x<br>{n} |\n" for n in range(300)),
+    "list": "".join(f"- **{n}** `c{n}` and *e*, $a_{n}$ <sub>x</sub> https://a.example\n" for n in range(300)),
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_a_block_in_one_piece_is_rendered_by_parts(text: str) -> None:
+    """What an interrupt left is not rendered again, and a last paint after it shows the rest as its source, at once."""
+    whole = steps(lambda: markdown.to_html(text))
+    growing_text = markdown.Markup()
+    with pytest.raises(KeyboardInterrupt):
+        steps(lambda: growing_text.html(text), stop_after=whole // 2)
+    assert steps(lambda: growing_text.html(text, hasty=True)) < whole / 3
+    page = growing_text.html(text, hasty=True)
+    assert "<strong>1</strong>" in page
+    assert "**299**" in page
+    assert growing_text.html(text) == markdown.to_html(text)
+    assert steps(lambda: growing_text.html(text + text.splitlines()[-1])) < whole / 3

@@ -54,14 +54,14 @@ class _GrowingAnswer:
             return answer.footer_html(self._waiting.parts())
         return answer.body_html(answer_view(self._reply, streaming=True), self.text_html())
 
-    def text_html(self) -> str:
+    def text_html(self, *, hasty: bool = False) -> str:
         """Return the HTML of the text so far; data is no Markdown."""
-        return "" if self._exchange.value.is_expected else self._markup.html(self._exchange.partial_text)
+        return "" if self._exchange.value.is_expected else self._markup.html(self._exchange.partial_text, hasty=hasty)
 
-    def output(self) -> answer.Output | None:
+    def output(self, *, hasty: bool = False) -> answer.Output | None:
         if self.waits and not self._reply.complete:
             return None
-        return answer.answer_output(answer_view(self._reply), self.text_html())
+        return answer.answer_output(answer_view(self._reply), self.text_html(hasty=hasty))
 
     def close(self) -> None:
         self._reply.close()
@@ -75,6 +75,7 @@ class _GrowingColumns:
         self._place = -1
         self._answer: _GrowingAnswer | None = None
         self._columns: list[tuple[str, str]] = []
+        self._texts: list[str] = []  # of the columns, as HTML
         self._stream = replies.stream()
 
     @property
@@ -96,6 +97,7 @@ class _GrowingColumns:
     def _end_column(self) -> None:
         if self._place >= 0:
             text_html = self._answer.text_html() if self._answer else ""
+            self._texts.append(text_html)
             column = answer.whole_html(column_view(self._replies, self._place), text_html)
             self._columns.append((self._replies.models[self._place], column))
 
@@ -108,8 +110,11 @@ class _GrowingColumns:
         if self._answer:
             self._answer.render_ahead()
 
-    def output(self) -> answer.Output | None:
-        return answer.columns_output(column_views(self._replies)) if self._place >= 0 else None
+    def output(self, *, hasty: bool = False) -> answer.Output | None:
+        if self._place < 0:
+            return None
+        growing = [self._answer.text_html(hasty=hasty)] if self._answer else []
+        return answer.columns_output(column_views(self._replies), [*self._texts, *growing])
 
     def close(self) -> None:
         self._stream.close()
@@ -147,9 +152,9 @@ class Notebook:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            self._leave()
+            self._leave(hasty=kind is not None and issubclass(kind, KeyboardInterrupt))
         except KeyboardInterrupt:  # a second one, while the last paint is made after the first
-            self._leave()
+            self._leave(hasty=True)
             raise
 
     def show(self, shown: Reply | Replies) -> None:
@@ -180,13 +185,14 @@ class Notebook:
             if not self._ended and (self._view is None or self._view.waits):
                 self._paint()
 
-    def _leave(self) -> None:
+    def _leave(self, *, hasty: bool = False) -> None:
+        """Make the last paint; a hasty one, after an interrupt, shows the source of what is not rendered yet."""
         self._waiting.end()
         if self._view:
             self._view.close()
         with self._lock:
             self._ended = True
-            data, metadata = (self._view and self._view.output()) or (_NOTHING, {})
+            data, metadata = (self._view and self._view.output(hasty=hasty)) or (_NOTHING, {})
             self._handle.update(data, raw=True, metadata=metadata)
 
     def _page(self) -> str:
