@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.conversation.prompt_file import refuse_path
 from ollama_magics.conversation.template import names_in
 from ollama_magics.errors import OllamaMagicsError, PromptProblem, SettingError, in_language, suggest_names
 from ollama_magics.fake_server.server import FakeServer
@@ -180,7 +179,6 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     _require("confirm", confirm, "callable", _CONFIRM_EXAMPLE, fits=confirm is None or callable(confirm))
     is_place = isinstance(conversation, (str, Conversation)) or conversation is None
     _require("conversation", conversation, "str, Conversation", "om.chat(prompt, conversation=om.Conversation())", fits=is_place)
-    refuse_path(system or "", Phrase("read_in_python", path=system))
     if values is None:
         _warn_of_names(f"{prompt}\n{system or ''}")
     session = current()

@@ -40,7 +40,7 @@ class PromptFile:
         return cls(path.name, hashlib.sha256(data).hexdigest()[:_HASH_LENGTH], text.replace("\r\n", "\n"))
 
 
-def refuse_path(text: str, remedy: Phrase | None = None) -> None:
+def refuse_path(text: str) -> None:
     """Raise PromptProblem (text-is-path) where a text, with or without an ``@`` before it, is the path of a file."""
     path = text.strip().removeprefix("@")
     if not path or "\n" in path or len(path) > _LONGEST_PATH:
@@ -50,7 +50,7 @@ def refuse_path(text: str, remedy: Phrase | None = None) -> None:
     except (OSError, ValueError):
         return
     if is_file:
-        raise PromptProblem("text-is-path", path=path).with_advice(remedy=remedy)
+        raise PromptProblem("text-is-path", path=path)
 
 
 def _bytes(path: Path) -> bytes:

@@ -70,7 +70,7 @@ class ValueText:
         elif hasattr(value, "columns") and len(getattr(value, "shape", ())) == _MATRIX:
             write = self._table
         elif hasattr(value, "dtype") and getattr(value, "shape", None):  # NumPy's single numbers have an empty shape
-            write = self._series if hasattr(value, "head") else self._array
+            write = self._series if hasattr(value, "head") and hasattr(value, "name") and len(value.shape) == 1 else self._array
         elif hasattr(value, "to_pylist") and hasattr(value, "slice"):
             write = self._arrow_column
         elif isinstance(value, _COLLECTIONS):
@@ -110,6 +110,8 @@ class ValueText:
 
     def _array(self, array: Any, name: str) -> str:
         heading = f"array of {' × '.join(map(str, array.shape))} ({array.dtype})"
+        if not hasattr(array, "tolist"):
+            array = array.__array__()
         is_numpy = type(array).__module__.startswith("numpy")  # whose own numbers are written with as few digits as they have
         if len(array.shape) == _MATRIX:
             count, width = array.shape

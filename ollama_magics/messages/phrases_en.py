@@ -565,7 +565,6 @@ PHRASES: dict[str, str] = {
     "byte_no_utf8": "Byte {place} is no UTF-8: save it as UTF-8.",
     "is_no_file": "It is no regular file.",
     "prompt_file_large": "It has more than {most}.",
-    "read_in_python": 'system=pathlib.Path("{path}").read_text(encoding="utf-8")',
     "braces_are_text": (
         '{typed} was sent as text, though {name} is a variable here; to fill it: om.chat(prompt, values={{"{name}": {name}}})'
     ),

@@ -589,7 +589,6 @@ PHRASES: dict[str, str] = {
     "byte_no_utf8": "第 {place} 个字节不是 UTF-8：请保存为 UTF-8。",
     "is_no_file": "它不是普通文件。",
     "prompt_file_large": "它超过 {most}。",
-    "read_in_python": 'system=pathlib.Path("{path}").read_text(encoding="utf-8")',
     "braces_are_text": (
         '{typed} 已按文本发送，而 {name} 在这里是变量；若要填入其值：om.chat(prompt, values={{"{name}": {name}}})'
     ),

@@ -43,7 +43,7 @@ _SHORT = re.compile(
 _SHORT_NAMES = {"f": "format", "i": "images", "m": "model", "s": "system", "t": "tools"}
 # sentences that speak of a cell, in both languages
 _WORDING = (
-    (r'(?:%%?ollama )?-s @"?([^\s",，；;]+)"?(?: …)?', r'system=open("\1").read()'),
+    (r'(?:%%?ollama )?-s @(?:"([^"]+)"|([^\s",，；;]+))(?: …)?', r'system=open("\1\2").read()'),
     (r"(?:%%?ollama )?(?:-p|--prompt-file) (\w+)", r'om.chat(open("\1").read())'),
     (r"-s \$(\w+)", r"system=\1"),
     (r"\n[^\n]*%%ollama --allow-url[^\n]*", ""),

@@ -195,6 +195,8 @@ def ask(session: RequestContext, prompt: Prompt, notes: tuple[Note, ...] = ()) -
 
 def fill(prompt: Prompt, values: Mapping[str, Any] | None) -> tuple[Prompt, tuple[Note, ...]]:
     """Return the prompt with ``{{name}}`` replaced in its text and system prompt, and what was left out of the values."""
+    if prompt.system is not None and all(file.text != prompt.system for file in prompt.files):
+        refuse_path(prompt.system)
     if values is None:
         return prompt, ()
     rows = read_rows(prompt.rows)

@@ -157,7 +157,7 @@ class ChatMagics(Magics):
 
 def _read_files(options: Namespace, text: str) -> tuple[str, str | None, tuple[PromptFile, ...]]:
     """Return prompt and system prompt, each as it was typed or from its file, and these files."""
-    from ollama_magics.conversation.prompt_file import PromptFile, refuse_path  # noqa: PLC0415 - as above
+    from ollama_magics.conversation.prompt_file import PromptFile  # noqa: PLC0415 - as above
 
     files: list[PromptFile] = []
     if options.prompt_file:
@@ -170,8 +170,6 @@ def _read_files(options: Namespace, text: str) -> tuple[str, str | None, tuple[P
     if system and system.startswith("@") and "system" not in options.looked_up:
         files.append(PromptFile.read(system[1:]))
         system = files[-1].text
-    elif system:
-        refuse_path(system)
     return text, system, tuple(files)
 
 

@@ -77,9 +77,11 @@ def test_a_path_is_not_taken_for_a_system_prompt(cell: str, said: str, shell: An
 def test_a_path_is_no_system_prompt_in_python(shell: Any, folder: Path) -> None:
     """The remedy is a line of Python."""
     assert shell.names
-    with pytest.raises(PromptProblem) as caught:
-        om.chat("Hi", system=str(folder / "my task.md"))
-    assert (caught.value.code, ".read_text(" in caught.value.remedy) == ("text-is-path", True)
+    path = str(folder / "my task.md")
+    for call in (lambda: om.chat("Hi", system=path), lambda: om.map(["a"], "{{item}}", system=path)):
+        with pytest.raises(PromptProblem) as caught:
+            call()
+        assert (caught.value.code, caught.value.remedy) == ("text-is-path", f'system=open("{path}").read()')
 
 
 @pytest.mark.finding("A15")
