@@ -64,7 +64,7 @@ TITLES = {
     "C26": "an embedding job shows something from its first request",
     "C27": "%embed of a table names its first text column",
     "E8": "one live form in a kernel; the earlier ones are still pictures",
-    "E13": "a large transparent picture takes little more memory than its pixels",
+    "E13": "a large transparent picture takes little memory",
     "F1": "the levels of thinking are the server's own",
     "F2": "a model that repeats itself is reported as stuck",
     "F3": "no rate from a handful of tokens",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.conversation import pixels
+from ollama_magics.conversation import large_png, pixels
 from ollama_magics.conversation.notes import Note
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Joined, Phrase
@@ -28,6 +28,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "WEBP", "TIFF", "ICO", "PP
 _JPEG = frozenset({"JPEG", "MPO"})
 _JPEG_OPTIONS = {"quality": 92, "subsampling": 0}
 _PHOTOGRAPH_COLOURS = 4096  # with more, it is a photograph rather than a plot, so that JPEG may be smaller
+_LARGE = 16_000_000  # pixels, from which on a PNG is reduced as it is decoded
 _MOST_PAGES = 20  # of a document that go out
 _MOST_FRAMES = 1000  # that are looked at for pages
 _SUBFILE_TAG, _NO_PAGE = 0x00FE, 0b101  # of a TIFF: a smaller copy of another page, or a mask
@@ -88,6 +89,11 @@ def from_bytes(data: bytes, source: str) -> list[Picture]:
     with _pillow_errors(source, data):
         image = _open(data)
         require_size(*image.size, source)
+        factor = max(image.size) // LONGEST_SIDE
+        is_large = image.format == "PNG" and factor > 1 and image.width * image.height > _LARGE
+        if is_large and (small := large_png.reduced(data, factor)):
+            small.info = image.info
+            return [_encode((small, ()), small, source, _pages(image)[1], image.size)]
         image.load()
         pages, note = _pages(image)
         found = []
@@ -215,8 +221,17 @@ def _pillow_errors(source: str, data: bytes) -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerates_cuts
 
 
-def _encode(decoded: tuple[Image, tuple[Note, ...]], original: Image, source: str, note: Note | None) -> Picture:
-    """Return the picture of a decoded image and what to report of it; ``original`` is the image as it was opened."""
+def _encode(
+    decoded: tuple[Image, tuple[Note, ...]],
+    original: Image,
+    source: str,
+    note: Note | None,
+    size: tuple[int, int] | None = None,
+) -> Picture:
+    """Return the picture of a decoded image and what to report of it.
+
+    ``original`` is the image as it was opened, ``size`` its (width, height) where it was reduced as it was decoded.
+    """
     from PIL import Image as Pillow  # noqa: PLC0415 - as above
 
     image, notes = decoded
@@ -224,9 +239,9 @@ def _encode(decoded: tuple[Image, tuple[Note, ...]], original: Image, source: st
     if converter is None:
         raise PictureProblem("picture-unreadable", source=source, reason=Phrase("no_finite"))
     convert, converted = converter
-    width, height = image.size
+    width, height = size or image.size
     if max(image.size) > LONGEST_SIDE:
-        scale = LONGEST_SIDE / max(image.size)
+        scale = LONGEST_SIDE / max(width, height)
         small = (max(1, round(width * scale)), max(1, round(height * scale)))
         image = pixels.shrink(image, small, convert)
     else:
