@@ -62,6 +62,7 @@ torture: $(VENV)/has-demo ## embed 100 000 texts through 20 kills: bit-identical
 bench: $(VENV)/has-bench ## next to other clients, as ratios (needs a C compiler; BENCH_ARGS=--quick for a look)
 	@$(BIN)/python benchmarks/embed.py $(BENCH_ARGS)
 	@$(BIN)/python benchmarks/chat.py $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/rows.py $(BENCH_ARGS)
 
 clean: ## remove .venv and everything else that was made
 	@rm -rf .venv* build dist demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis

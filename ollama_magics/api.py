@@ -305,9 +305,11 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     try:
         result = session.map(data, frozen, values, options=chosen, watch=bar.update)
         bar.update(result.view)
-        return result.frame
     finally:
         bar.end()
+    for note in result.view.notes:
+        warnings.warn(note.phrase.text(session.language), stacklevel=4)  # two decorators
+    return result.frame
 
 
 @suggest_names

@@ -21,6 +21,7 @@ from traitlets.config import Config
 
 import ollama_magics
 from ollama_magics import messages
+from ollama_magics.diagnosis import advice_table
 from ollama_magics.messages.errors_en import ERRORS
 from ollama_magics.settings import form as settings
 
@@ -30,6 +31,7 @@ PART = re.compile(r"(?P<begin><!-- begin: (?P<name>[^>]+?) -->\n)(?P<old>.*?)(?P
 OPTIONS = "options of %"  # followed by the name of a magic
 SETTINGS = "settings"
 CODES = "error codes"
+ADVICE = "advice"
 
 
 @functools.cache
@@ -50,7 +52,7 @@ def _magics(shell: Any) -> dict[str, Any]:
 
 def table(name: str) -> str:
     """Return the text of a generated part; raises ValueError for a name that stands for nothing."""
-    whole = {SETTINGS: _settings_table, CODES: _codes_table}
+    whole = {SETTINGS: _settings_table, CODES: _codes_table, ADVICE: _advice_table}
     if name in whole:
         return whole[name]()
     magic = name.removeprefix(OPTIONS)
@@ -84,6 +86,30 @@ def _codes_table() -> str:
         texts = [messages.fill(part, facts).replace("\\", "\\\\").replace("\n", " <br> ") for part in ERRORS[code]]
         rows.append((f'<a id="{code}"></a>`{code}`', *texts))
     return _markdown(("code", "what is wrong", "how we know", "what to type"), rows)
+
+
+_WHERE = {"refused": "connection refused", "silent": "no answer", "unknown": "unknown name"}
+_EXAMPLE = {"host": "gpu-box", "port": "11434", "bind": "ADDRESS:11434", "network": "192.168.1.0/24", "gateway": "172.20.64.1"}
+
+
+def _advice_table() -> str:
+    """Return a row for each row of the table of advice, with the lines for all systems."""
+    rows = []
+    for row in advice_table.TABLE:
+        keys = [key.replace("*", system) for key in row.lines for system in (advice_table.SYSTEMS if "*" in key else ("",))]
+        lines = [messages.phrase(key, **_EXAMPLE) for key in keys] or [messages.fill(ERRORS[row.code][2], _EXAMPLE)]
+        typed = " <br> ".join(_as_code(line) for line in "\n".join(lines).splitlines())
+        place = (", ".join(words) or "anywhere" for words in (row.kernel, row.target))
+        rows.append((_WHERE[row.outcome], *place, typed))
+    return _markdown(("what came back", "the notebook runs in", "the server is", "what to type"), rows)
+
+
+def _as_code(line: str) -> str:
+    """Return a line of advice with its command as code."""
+    before, colon, command = line.rpartition(": ")
+    is_command = bool(re.match(r"%|sudo |open |New-" if not colon else r"%|[a-z]+ [\w-]|New-", command))
+    plain, code = (f"{before}{colon}", command) if is_command else (line, "")
+    return plain + (f"`{code}`" if code else "")
 
 
 def _options_tables(magic: str) -> str:

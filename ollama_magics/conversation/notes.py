@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ollama_magics.messages import Phrase
+from ollama_magics.errors import PromptProblem
+from ollama_magics.messages import Joined, Phrase
 
 
 @dataclass(frozen=True)
@@ -13,3 +15,9 @@ class Note:
 
     phrase: Phrase
     loses: bool = True
+
+
+def refuse_losses(notes: Iterable[Note]) -> None:
+    """Raise PromptProblem, which lists them all, if the model would not get all that was given."""
+    if losses := [note.phrase for note in notes if note.loses]:
+        raise PromptProblem("left-out", notes=Joined(losses))

@@ -6,12 +6,13 @@ import dataclasses
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
 _FOREIGN = ("pydantic", "pydantic_core", "pydantic_extra_types", "annotated_types")  # whose types and metadata msgspec ignores
+_LAZY = (Iterable, Iterator, Generator)  # whose items pydantic checks only when they are used
 _LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "title", "description", "examples")
 
 
@@ -33,8 +34,8 @@ def read_type(kind: Any) -> tuple[dict[str, Any], Callable[[str | bytes], Any]]:
         schema = adapter.json_schema()
     except pydantic.errors.PydanticUndefinedAnnotation as error:
         raise NameError(str(error), name=error.name) from None
-    # a class that is not complete, a pattern that pydantic's own engine does not read, or what is no type at all
-    except (pydantic.errors.PydanticUserError, pydantic_core.SchemaError, AttributeError) as error:
+    # a class that is not complete, a package that a type needs, a pattern that pydantic does not read, or what is no type at all
+    except (pydantic.errors.PydanticUserError, pydantic_core.SchemaError, ImportError, AttributeError) as error:
         raise TypeError(str(error).splitlines()[0]) from None
 
     def decode(text: str | bytes) -> Any:
@@ -72,6 +73,8 @@ def _is_mixed(kind: Any) -> bool:
 def _is_unknown_to_pydantic(part: Any) -> bool:
     if not isinstance(part, type):
         return False
+    if part is msgspec.UnsetType or part in _LAZY:
+        return True
     is_old = sys.version_info < (3, 12) and type(part).__module__ == "typing" and typing.is_typeddict(part)
     return is_old or issubclass(part, msgspec.Struct) or hasattr(part, "__attrs_attrs__")
 
@@ -130,6 +133,8 @@ def _translated(kind: Any, known: dict[Any, Any]) -> Any:
         return _translated(alias, known)
     if _members(kind):
         return known.setdefault(kind, Annotated[Any, _ReadAsDict(kind, known)])
+    if origin in _LAZY:
+        origin, arguments = list, arguments[:1]
     return origin[tuple(_translated(one, known) for one in arguments)] if origin and arguments else kind
 
 

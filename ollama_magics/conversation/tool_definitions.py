@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Annotated, Any, Union
 
 import msgspec
 
@@ -113,6 +113,11 @@ def _struct_field(function: Any, parameter: inspect.Parameter) -> tuple[Any, ...
         hint = type(default)
         if hint not in _INFERRED:
             raise _unsupported(function, Phrase("tool_no_hint", name=parameter))
+    if hasattr(default, "is_required") and hasattr(
+        default, "get_default"
+    ):  # pydantic's Field, which is no value for the function
+        hint = Annotated[hint, default]
+        return (name, hint) if default.is_required() else (name, hint, default.get_default(call_default_factory=True))
     if default is parameter.empty:
         return name, hint
     if default is None:

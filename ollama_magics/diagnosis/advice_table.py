@@ -138,14 +138,14 @@ def row_for(outcome: str, kernel: tuple[str, ...], target: str) -> Row:
 
 
 _CODES = {"refused": "address-refused", "silent": "address-silent", "unknown": "host-unknown"}
-_SYSTEMS = ("linux", "mac", "windows")
+SYSTEMS = ("linux", "mac", "windows")
 
 
 def systems_of(platform: Platform, target: str) -> tuple[str, ...]:
     """Return the systems that the machine of the server may have: that of the kernel's host, or any of another machine."""
     if target in (LOOPBACK, DOCKER_HOST):
         return ("mac", "windows") if platform.host_system == "desktop" else (platform.host_system,)
-    return _SYSTEMS
+    return SYSTEMS
 
 
 def bind_of(address: Address, platform: Platform, target: str) -> str:

@@ -83,7 +83,7 @@ PHRASES: dict[str, str] = {
     "rows_estimate_tokens": "all {count} rows: about {tokens} tokens",
     "rows_text_behind": "About {tokens} tokens of fixed text stand behind the text of the row, so the server reads them again for each row (a prompt takes {time} here). Put the text of the row last.",
     "rows_name_both": "{name} comes from the data, not from the variable of that name.",
-    "rows_cut": "In {count} rows: {note}",
+    "rows_noted": "{note} (rows: {count})",
     "duration_seconds": "{seconds} s",
     "duration_minutes": "{minutes} min",
     "duration_hours": "{hours} h {minutes} min",
@@ -547,6 +547,7 @@ PHRASES: dict[str, str] = {
     "json_keys": "It has keys without quotes, which are not JSON.",
     "json_ends": "It ends inside of the JSON document, although the model stopped by itself.",
     "json_malformed": "At line {line}, column {column} it is not JSON: {said}",
+    "schema_may_crash": "ask with -f json instead of the schema: if that works, simplify the schema; else use a smaller --context",
     "format_unchecked": 'format "{name}" of the schema is not checked in the answer',
     "json_deep": "It is nested too deeply.",
     # names, keys and options

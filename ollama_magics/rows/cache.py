@@ -16,7 +16,9 @@ _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(RowAnswer)
 
 
 class Store(Protocol):
-    """Where answers are kept from one job to the next."""
+    """Where answers are kept from one job to the next; ``problem`` says why some are not."""
+
+    problem: str
 
     def keys(self, *, finished: bool) -> set[bytes]:
         """Return the keys of the rows whose job is not finished, or of all."""
@@ -65,6 +67,16 @@ class RowCache:
     def finish(self) -> None:
         """Note that the job is finished: the next one asks anew."""
         self._store.finish(self._keys)
+
+    @property
+    def problem(self) -> str:
+        """Why rows are not found or not kept, or an empty text."""
+        return self._store.problem
+
+    def take_problem(self) -> str:
+        """Return the problem of the store, which is reported once."""
+        found, self._store.problem = self._store.problem, ""
+        return found
 
     def _hash(self, data: bytes) -> bytes:
         return hashlib.blake2b(self._digest.encode() + b"\0" + data, digest_size=_KEY_SIZE).digest()

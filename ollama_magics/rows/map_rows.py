@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_magics.conversation.notes import Note
-from ollama_magics.conversation.prompt import read_rows
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
-from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, ToolProblem
+from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, RowsProblem, ToolProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache, Store
 from ollama_magics.rows.formats import FieldsFormat, Request, RowFormat, TextFormat
@@ -96,20 +95,14 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     first request, the error that ends the job, and Interrupted with the result so far as ``partial``.
     """
     table = table_of(data)
-    _require_labels(prompt, options)
-    if prompt.tools and prompt.confirm is None:
-        functions = ", ".join(str(getattr(tool, "__name__", tool)) for tool in prompt.tools)
-        raise ToolProblem("tools-need-yes", count=table.length, functions=functions)
-    if options.labels is not None:  # the first token is the label
-        prompt = replace(prompt, overrides={"think": "off", **{k: v for k, v in prompt.overrides.items() if v is not None}})
+    prompt = _checked(prompt, options, table)
     rows = _drawn(table, options.sample)
     with ExitStack() as stack:
         target = context.row_target(prompt, names, options.servers, stack, sees=bool(options.pictures))
         form = _format(context, target, options)
-        prompts = RowPrompts(table, prompt.text, names, options.pictures, target.build, read_rows(prompt.rows))
-        cache = None
-        if options.store and context.uses_stores and target.digest and not target.toolbox:
-            cache = RowCache(context.rows, target.digest, reuse=options.reuse)
+        prompts = RowPrompts(table, prompt, names, options.pictures, target.build)
+        is_stored = options.store and context.uses_stores and target.digest and not target.toolbox
+        cache = RowCache(context.rows, target.digest, reuse=options.reuse) if is_stored else None
         job = RowJob(
             len(rows),
             lambda position: prompts.request(rows[position]),
@@ -125,12 +118,29 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
             job.run()
         except KeyboardInterrupt:
             partial = result_frame(table, form, job.state.outcomes, rows)
-            raise Interrupted(partial, code="interrupted-rows-kept" if cache else "interrupted-rows-not-kept") from None
+            is_kept = cache is not None and not cache.problem
+            raise Interrupted(partial, code="interrupted-rows-kept" if is_kept else "interrupted-rows-not-kept") from None
+        except RowsProblem as problem:
+            problem.partial = result_frame(table, form, job.state.outcomes, rows)
+            raise
     if cache and job.state.is_finished and not options.is_part:
         cache.finish()
-    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state)))
+    kept = [Note(Phrase("store_problem", reason=cache.take_problem()), loses=False)] if cache and cache.problem else []
+    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state), *kept))
     sent = form.adapt(target.build("", ())).options
     return RowsResult(result_frame(table, form, job.state.outcomes, rows), view, target, form.columns, sent, cache)
+
+
+def _checked(prompt: Prompt, options: RowOptions, table: Table) -> Prompt:
+    """Return the prompt as it is asked for rows; raises PromptProblem or ToolProblem for options that rows cannot have."""
+    _require_labels(prompt, options)
+    if prompt.tools and prompt.confirm is None:
+        functions = ", ".join(str(getattr(tool, "__name__", tool)) for tool in prompt.tools)
+        raise ToolProblem("tools-need-yes", count=table.length, functions=functions)
+    if options.labels is None:
+        return prompt
+    typed = {name: value for name, value in prompt.overrides.items() if value is not None}
+    return replace(prompt, overrides={"think": "off", **typed})  # the first token is the label
 
 
 def _text_behind(prompts: RowPrompts, state: JobState) -> Iterator[Note]:

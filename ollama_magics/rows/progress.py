@@ -50,7 +50,7 @@ class RowsView:
         found = [Phrase("rows_done", done=messages.group_digits(state.done), total=messages.group_digits(total))]
         if times and rate and not state.ended:
             found.append(Phrase("rows_rate", rate=f"{rate:.3g}"))
-            found.append(Phrase("rows_time_left", time=_duration((total - state.done) / rate)))
+            found.append(Phrase("rows_time_left", time=_duration(round((total - state.done) / rate))))
         if times and state.ended:
             found.append(_duration(state.seconds))
         if state.ended:

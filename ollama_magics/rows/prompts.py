@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ollama_magics.conversation.notes import Note
+from ollama_magics.conversation.notes import Note, refuse_losses
+from ollama_magics.conversation.prompt import Prompt, read_rows
 from ollama_magics.conversation.template import fill_template
 from ollama_magics.errors import PictureProblem, PromptProblem, RowsProblem
 from ollama_magics.messages import Phrase
@@ -35,22 +36,20 @@ class ColumnPicture:
 class RowPrompts:
     """Fills the template for each row of a table, and builds its request.
 
-    ``{{column}}`` comes from the row, other names from ``names``. ``pictures`` are sent with each row, ``rows`` as
-    in fill_template. Raises PromptProblem
-    (name-unknown) for a name that is neither, and RowsProblem (column-unknown) for a picture of a column that is not there.
+    ``{{column}}`` comes from the row, other names from ``names``. ``pictures`` are sent with each row. Raises RowsProblem:
+    column-unknown for a name that is neither, or a picture of a column that is not there; rows-unused where no column is used.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what all rows share
+    def __init__(
         self,
         table: Table,
-        template: str,
+        prompt: Prompt,
         names: Mapping[str, Any],
         pictures: Sequence[Picture | ColumnPicture],
         build: Build,
-        rows: int | None = None,
     ) -> None:
-        self._table, self._template, self._names, self._rows = table, template, names, rows
-        self._pictures, self._build = pictures, build
+        self._table, self._prompt, self._names = table, prompt, names
+        self._rows, self._pictures, self._build = read_rows(prompt.rows), pictures, build
         for picture in pictures:
             if isinstance(picture, ColumnPicture) and picture.column not in table.columns:
                 raise self._unknown(picture.column, Phrase("none_near"))
@@ -68,7 +67,7 @@ class RowPrompts:
 
     def _filled_with_marks(self, marks: Mapping[str, str]) -> str:
         try:
-            return fill_template(self._template, _behind_columns(marks, self._names)).text
+            return fill_template(self._prompt.text, _behind_columns(marks, self._names)).text
         except PromptProblem as error:
             if error.code != "name-unknown":
                 raise
@@ -84,7 +83,7 @@ class RowPrompts:
         for name in self.used:
             if is_missing(values[name]):
                 raise RowsProblem("row-value-missing", name=name, value=repr(values[name])[:40])
-        filled = fill_template(self._template, _behind_columns(values, self._names), self._rows)
+        filled = fill_template(self._prompt.text, _behind_columns(values, self._names), self._rows)
         if not filled.text.strip():
             raise PromptProblem("prompt-empty")
         found = (
@@ -92,19 +91,22 @@ class RowPrompts:
             for picture in self._pictures
         )
         pictures = tuple(picture for some in found for picture in some)
-        self._note([*filled.notes, *(note for picture in pictures for note in picture.notes)])
+        notes = [*filled.notes, *(note for picture in pictures for note in picture.notes)]
+        if self._prompt.strict:
+            refuse_losses(notes)
+        self._note(notes)
         return self._build(filled.text, pictures)
 
     def notes(self) -> Iterator[Note]:
         """Yield which columns hide a variable, and what was changed or left out in how many rows."""
         yield from (Note(Phrase("rows_name_both", name="{{" + name + "}}"), loses=False) for name in self._both)
         for words, count in self._changed_rows.most_common(_MOST_NOTES):
-            yield Note(Phrase("rows_cut", count=count, note=self._changed[words]))
+            yield Note(Phrase("rows_noted", count=count, note=self._changed[words]))
 
     def _note(self, notes: Iterable[Note]) -> None:
         phrases = {str(note.phrase): note.phrase for note in notes}
         self._changed |= phrases
-        self._changed_rows.update(phrases)
+        self._changed_rows.update(list(phrases))
 
 
 def is_missing(value: Any) -> bool:

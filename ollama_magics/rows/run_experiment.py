@@ -110,7 +110,7 @@ def _prompts(  # noqa: PLR0913, PLR0917 - the parts of an experiment
         for step in _steps(plan, prompt):
             one = replace(prompt, model=step.model, text=plan.prompts[step.prompt])
             target = context.row_target(one, names, options.servers, stack, sees=bool(options.pictures))
-            RowPrompts(table, one.text, names, options.pictures, target.build)
+            RowPrompts(table, one, names, options.pictures, target.build)
             named = replace(step, model=step.model or target.model)
             found[named] = _pinned(one, context.settings, target.defaults, step.repeat)
     return found

@@ -30,6 +30,7 @@ class ChangeReason(StrEnum):
     BLANK = "nothing was typed, and this is Ollama's default address"
     INVISIBLE = "characters that cannot be seen were left out"
     EDGES = "spaces, quotes and marks around the address were left out"
+    STRAY = "spaces and marks inside the address were left out, or are meant as :"
     PICKED = "only the address was taken from the text"
     NO_ADDRESS = "the command names no address, and this is Ollama's default address"
     USERINFO = "name and password are kept apart from the address"
@@ -133,6 +134,17 @@ def _find_address(text: str) -> str:
     return text if found == text else _trimmed(re.sub(r"\)[^)@＠﹫]*$", "", found))
 
 
+_SPACED = re.compile(r"(?i:https?[:：][/／\\]+)?(?:\[[^\]]*\]|[^\s:：/／\\\[\]@＠]+)(?:[:：]\d{1,5})?(?:[/／\\]\S*)?")
+
+
+def _without_stray_spaces(text: str) -> str:
+    """Return the address without the spaces inside it, or the text where it is more than an address."""
+    if " " not in text or _NAMED_VALUE.search(text):
+        return text
+    joined = re.sub(r"^([^\s:：/／]+) (\d{2,5})$", r"\1:\2", re.sub(r" *([:：/／\\]+) *", r"\1", text))
+    return joined if _SPACED.fullmatch(joined) else text
+
+
 def _address_word(text: str) -> str:
     """Return the word that is an address, or the whole text where none is."""
     words = text.split()
@@ -163,10 +175,12 @@ _TEXT_STEPS: tuple[_Step, ...] = (
     (_without_invisible, ChangeReason.INVISIBLE),
     (replacing(r"[\\^`]\r?\n", " "), ChangeReason.EDGES),
     (lambda text: " ".join(text.split()), ChangeReason.EDGES),
+    (_without_stray_spaces, ChangeReason.STRAY),
     (_find_address, ChangeReason.PICKED),
     (_trimmed, ChangeReason.EDGES),
     (lambda text: DEFAULT_URL if _OLLAMA.match(text) or _FETCH.match(text) else text, ChangeReason.NO_ADDRESS),
     (lambda text: text or DEFAULT_URL, ChangeReason.BLANK),
+    (replacing(r"^(?:h?ttp|htp|htt|hhttp|htttp|httpp)(s?)[:;,.]{1,3}/+(?=[^/])", r"http\1://"), ChangeReason.SPELLING),
     (only_http, ChangeReason.SPELLING),
 )
 
@@ -182,7 +196,7 @@ _MODEL = re.compile(
 )
 _BARE_IPV6 = r"^(https?://|)([0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.]*(?:%[^/]*)?)(?=/|$)"
 _PARTS = re.compile(r"(?:(https?)://)?+(\[[^\]]*\]|[^:/\[\]]*)(?::([^/]*))?(/.*)?", re.DOTALL)
-_NAME = re.compile(r"\*|(?:(?:^|\.)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)+")
+_NAME = re.compile(r"\*|(?!\.)(?:(?:^|\.)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)+")
 _ENDS_IN_NUMBER = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)$")
 _API_PATH = re.compile(
     r"/(?:api(?:/(?:blobs(?:/[^/]*)?|chat|copy|create|delete|embed|embeddings|generate|me|ps|pull|push|show|tags|version))?"
@@ -208,7 +222,7 @@ def _not_a_model(text: str) -> str:
 def split_location(location: str) -> tuple[str, str, int | None, str]:
     """Return scheme, host, port and path as they were typed, empty or None where one is missing."""
     parts = _PARTS.fullmatch(location)
-    if not parts:
+    if not parts or ("]" in location.partition("/")[0] and "[" not in location):
         raise address_error(location, "ipv6_with_port")
     scheme, host, port, path = parts.groups(default="")
     if not (bare := host.strip("[]")):
@@ -265,8 +279,11 @@ def is_numeric(host: str) -> bool:
 _LOCATION_STEPS: tuple[_Step, ...] = (
     (_half_width, ChangeReason.WIDE),
     (replacing(r"[。｡]", "."), ChangeReason.WIDE),
+    (lambda text: unquote(text) if re.match(r"https?%3A", text, re.IGNORECASE) else text, ChangeReason.SPELLING),
     (replacing(r"[?#].*", ""), ChangeReason.QUERY),
     (replacing(r"\\", "/"), ChangeReason.SPELLING),
+    (replacing(r"^\[(https?://.*)\]$|^:?/{2,}(?=[^/])", r"\1"), ChangeReason.SPELLING),
+    (replacing(r"^((?:https?://)?[^\s:/;,@\[\]]+)[;,](\d{2,5})(?=/|$)", r"\1:\2"), ChangeReason.STRAY),
     (only_http, ChangeReason.SPELLING),
     (replacing(r"^(?:(?:https?(?::/+|//+))*http(?::/+|//+)|http:(?!/))", "http://"), ChangeReason.SPELLING),
     (replacing(r"^(?:(?:https?(?::/+|//+))*https(?::/+|//+)|https:(?!/))", "https://"), ChangeReason.SPELLING),

@@ -73,6 +73,17 @@ class Page:
     body: bytes
 
 
+@contextmanager
+def _schema_in_advice(request: wire.ChatRequest | wire.GenerateRequest) -> Iterator[None]:
+    """Name the schema of a request in the advice of an error, if the runner of the model ended: it may have been the cause."""
+    try:
+        yield
+    except RequestRefused as error:
+        if error.code == "model-failed" and isinstance(request.format, dict):
+            error.with_advice(remedy=Phrase("schema_may_crash"))
+        raise
+
+
 class Client:
     """Sends requests to one Ollama server; every failure is an OllamaMagicsError, and ``cancelled`` ends any wait in 0.2 s."""
 
@@ -195,7 +206,7 @@ class Client:
         """Yield the chunks of the answer; closing the iterator stops the server. Raises AnswerCut for an incomplete answer."""
         path, limits = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts
         started, last, equal = False, "", 0
-        with self._sent("POST", path, request, limits.first_token) as response:
+        with _schema_in_advice(request), self._sent("POST", path, request, limits.first_token) as response:
             response.request.extensions["timeout"]["read"] = limits.first_token if wire.is_buffered(request) else limits.idle
             lines = self._lines(response)
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from ollama_magics.conversation import history_window
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
-from ollama_magics.conversation.notes import Note
+from ollama_magics.conversation.notes import Note, refuse_losses
 from ollama_magics.conversation.prompt import Prompt, read_rows
 from ollama_magics.conversation.prompt_file import refuse_path
 from ollama_magics.conversation.reply import Reply
@@ -21,7 +21,7 @@ from ollama_magics.conversation.template import fill_template
 from ollama_magics.conversation.tool_definitions import make_tools
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
-from ollama_magics.messages import Joined, Phrase
+from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
@@ -205,12 +205,6 @@ def fill(prompt: Prompt, values: Mapping[str, Any] | None) -> tuple[Prompt, tupl
         return replace(prompt, text=text.text), text.notes
     system = fill_template(prompt.system, values, rows)
     return replace(prompt, text=text.text, system=system.text), (*text.notes, *system.notes)
-
-
-def refuse_losses(notes: Iterable[Note]) -> None:
-    """Raise PromptProblem, which lists them all, if the model would not get all that was given."""
-    if losses := [note.phrase for note in notes if note.loses]:
-        raise PromptProblem("left-out", notes=Joined(losses))
 
 
 def require_local(session: RequestContext, model: str, *, local_only: bool) -> None:

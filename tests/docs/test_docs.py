@@ -29,7 +29,19 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 MAGIC = re.compile(r"%%?(ollama\w*|embed)\b")
 ANCHOR = re.compile(r'<a id="([\w-]+)">')
 COMMENT = re.compile(r"^ *#.*\n", re.MULTILINE)
-OTHER_PROGRAMS = ("start.py", "make ", "pip ", "pytest ", "ollama ")  # whose options are not ours
+# whose options are not ours
+OTHER_PROGRAMS = (
+    "start.py",
+    "make ",
+    "pip ",
+    "pytest ",
+    "ollama ",
+    "tailscale ",
+    "docker ",
+    "--add-host",
+    "wsl ",
+    "cloudflared ",
+)
 SHELL_COMMANDS = ("check", "models", "pull", "sandbox")
 
 

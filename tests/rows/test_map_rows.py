@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import ollama_magics as om
+from tests.shells import loaded_shell
 
 
 @dataclass
@@ -74,3 +75,16 @@ def test_no_rows_are_an_error_before_the_first_request() -> None:
     for data in nothing:
         with pytest.raises(om.RowsProblem):
             om.map(data, "Say {{item}}")
+
+
+def test_what_is_left_out_of_a_row_is_reported_or_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: Any
+) -> None:
+    """A list of 30 items in a row is cut like any value: said at the end, and with --strict an error in its row."""
+    rows = [{"notes": ["a"]}, {"notes": list(range(30))}]
+    with loaded_shell(monkeypatch, tmp_path) as shell:
+        shell.user_ns["rows"] = rows
+        shell.run_cell("%%ollama --each rows -o out\nRead {{notes}}").raise_error()
+        assert "20 of 30 items (rows: 1)" in capsys.readouterr().out
+        shell.run_cell("%%ollama --each rows --strict -o out\nRead {{notes}}").raise_error()
+        assert [row["error"].partition(":")[0] for row in shell.user_ns["out"]] == ["", "left-out"]

@@ -103,3 +103,25 @@ def test_an_interrupted_job_asks_for_the_rest(server: RowServer) -> None:
     assert len(server.asked) - before == 40 - len(done)
     om.map(rows, "{{item}}")
     assert len(server.asked) - before == 80 - len(done)
+
+
+def test_a_store_that_fails_costs_no_row(server: RowServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the cache folder is a file: all rows are asked, and a warning says why none is kept."""
+    (tmp_path / "cache").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.warns(UserWarning, match="Rows are not kept"):
+        out = om.map(["a", "b"], "{{item}}")
+    assert [row["reply"] for row in out] == ["A", "B"]
+    assert len(server.asked) == 2
+
+
+def test_a_damaged_store_is_set_aside(server: RowServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A new one is begun, and a warning names the old one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "ollama_magics"
+    folder.mkdir()
+    (folder / "rows.sqlite").write_bytes(b"no database at all" * 1000)
+    with pytest.warns(UserWarning, match="was kept as rows.sqlite"):
+        om.map(["a", "b"], "{{item}}")
+    assert om.map(["a", "b"], "{{item}}", reuse=True)[1]["reply"] == "B"
+    assert len(server.asked) == 2

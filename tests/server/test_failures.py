@@ -194,6 +194,22 @@ def test_a_crash_during_a_capability_test_is_no_refusal_of_the_model() -> None:
     assert report.error.code == "model-failed"
 
 
+@pytest.mark.finding("A5")
+@pytest.mark.parametrize("kind", [{"type": "string"}, list[int]])
+def test_the_advice_of_a_crash_names_the_schema_that_the_request_had(kind: Any) -> None:
+    """A schema can end the runner of a model; without one the advice is about the context."""
+    crash = whole({"error": "model runner has unexpectedly stopped, this may be due to resource limitations"}, status=500)
+    with FaultServer(fine(show=card(8192, "completion"), chat=crash)) as server:
+        om.configure(base_url=server.url)
+        remedies = {}
+        for name, format_ in (("schema", kind), ("json", "json"), ("none", None)):
+            with pytest.raises(RequestRefused, match="model-failed") as caught:
+                _ = om.chat("Hi", model="m", format=format_).text
+            remedies[name] = caught.value.remedy
+    assert "schema" in remedies["schema"]
+    assert "schema" not in remedies["json"] + remedies["none"]
+
+
 # What a request says that was refused for want of a key, a login, a subscription, or of what a quota allows.
 
 SUBSCRIPTION = "this model requires a subscription, upgrade for access: https://ollama.com/upgrade (ref: b7b9f6f9)"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ollama_magics.errors import Interrupted, PromptProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.notebook import arguments, usage_error
-from ollama_magics.notebook.display import lines
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings.cell_options import ROW_OPTIONS
 from ollama_magics.settings.values import count, plain_text
@@ -64,9 +63,6 @@ def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, s
         except Interrupted as interrupt:
             shell.user_ns["_ollama"] = interrupt.partial
             raise
-    if problem := session.rows.problem:
-        session.rows.problem = ""
-        lines.say("store_problem", session.language, reason=problem)
     return found
 
 

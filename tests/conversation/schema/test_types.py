@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
@@ -216,6 +217,8 @@ def local_recursion() -> Any:
         (HoldsPlain, "format-unsupported"),
         (5, "format-unsupported"),
         (Person("Ada", 36), "format-unsupported"),
+        (dict[str, pydantic.EmailStr], "format-unsupported"),  # without its package
+        (Callable[[int], int], "format-unsupported"),
         (local_recursion(), "format-class-unknown"),
         ("Person", "format-invalid"),
         (None, "format-invalid"),

@@ -8,7 +8,7 @@ import enum
 import json
 import typing
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Optional, TypeVar, Union
 
@@ -24,6 +24,9 @@ from ollama_magics.conversation.tool_definitions import make_tools
 T = TypeVar("T")
 UserId = NewType("UserId", int)
 Score = Annotated[int, pydantic.Field(ge=1, le=5, description="from bad to good")]
+
+
+Alias = typing_extensions.TypeAliasType("Alias", list[Score])  # as the type statement of Python 3.12 makes it
 
 
 class Colour(enum.Enum):
@@ -244,6 +247,7 @@ CASES: dict[str, Case] = {
     "list": Case(list[int], {**ARRAY, "items": INTEGER}, {"[1, 2]": [1, 2], "[]": []}, ['["a"]', "{}"]),
     "bare list": Case(list, ARRAY, {'[1, "a"]': [1, "a"]}, ["{}"]),
     "Sequence": Case(Sequence[int], {**ARRAY, "items": INTEGER}, {"[1, 2]": [1, 2]}, ['["a"]']),
+    "Iterable": Case(Iterable[int], {**ARRAY, "items": INTEGER}, {"[1, 2]": [1, 2]}, ['["a"]'], NO_MODEL),
     "set": Case(set[int], {**ARRAY, "uniqueItems": True}, {"[1, 2, 2]": {1, 2}}, ['["a"]']),
     "frozenset": Case(frozenset[str], ARRAY, {'["a"]': frozenset({"a"})}, ["[1]"]),
     "fixed tuple": Case(
@@ -326,6 +330,8 @@ CASES: dict[str, Case] = {
     "HttpUrl": Case(
         pydantic.HttpUrl, {**STRING, "format": "uri", "minLength": 1}, {}, ['"no address"', f'"http://a.b/{"c" * 2100}"']
     ),
+    "SecretStr": Case(dict[str, pydantic.SecretStr], OBJECT, {'{"a": "b"}': {"a": pydantic.SecretStr("b")}}, ['{"a": 1}']),
+    "alias": Case(Alias, {**ARRAY, "items": {"minimum": 1}}, {"[5]": [5]}, ["[9]"]),
     "validator": Case(Annotated[int, pydantic.AfterValidator(even)], INTEGER, {"2": 2}, ["3"]),
     "annotated_types": Case(Annotated[int, at.Ge(1), at.Lt(5)], {"minimum": 1, "exclusiveMaximum": 5}, {"1": 1}, ["0", "5"]),
     "annotated_types lengths": Case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import math
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -315,3 +317,42 @@ def test_no_argument_of_a_wrong_type_or_name_gets_through(arguments: dict[str, A
     assert {name: type(value) for name, value in found.items()} == kinds
     assert all(isinstance(name, str) for name in found["names"])
     assert found["choice"] in ("a", "b")
+
+
+class Pet(pydantic.BaseModel):
+    """A model as a parameter."""
+
+    name: str = pydantic.Field(min_length=2)
+
+
+Bounded = Annotated[int, pydantic.Field(ge=1, description="how many")]
+
+
+def adopt(
+    pet: Pet, count: Bounded = 1, born: dt.date | None = None, size: int = pydantic.Field(default=3, le=9)
+) -> tuple[Any, ...]:
+    """Adopt a pet."""
+    return pet, count, born, size
+
+
+@pytest.mark.finding("A4")
+def test_parameters_may_be_models_and_have_constraints() -> None:
+    """In the definition and in each call; what is left out is the function's own default, or the one of a Field."""
+    properties = definition(adopt)["parameters"]["properties"]
+    assert properties["pet"]["properties"]["name"]["minLength"] == 2
+    assert (properties["count"]["minimum"], properties["count"]["description"], properties["size"]["maximum"]) == (
+        1,
+        "how many",
+        9,
+    )
+    assert definition(adopt)["parameters"]["required"] == ["pet"]
+    tool = only(adopt)
+    assert tool.function(**tool.convert({"pet": {"name": "Rex"}})) == (Pet(name="Rex"), 1, None, 3)
+    called = tool.convert({"pet": {"name": "Rex"}, "count": "2", "born": "2026-11-29", "size": 9.0})
+    assert tool.function(**called) == (Pet(name="Rex"), 2, dt.date(2026, 11, 29), 9)
+    for wrong in ({"name": "R"}, {}, "Rex"):
+        with pytest.raises(SchemaMismatchError):
+            tool.convert({"pet": wrong})
+    for more in ({"count": 0}, {"size": 10}, {"born": "2026-11-31"}, {"other": 1}):
+        with pytest.raises(SchemaMismatchError):
+            tool.convert({"pet": {"name": "Rex"}, **more})

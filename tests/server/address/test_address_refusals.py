@@ -55,7 +55,7 @@ REFUSALS = {
     "h:abc": "port-invalid",
     "h:-1": "port-invalid",
     "h:1.5": "port-invalid",
-    "::1]": "port-invalid",
+    "::1]": "address-unusable",
     "h:١": "port-invalid",
     "h:1:2": "port-invalid",
     "http://h:" + "9" * 5000: "port-invalid",

@@ -15,6 +15,7 @@ SPELLINGS = {
     "  \n\t": LOCAL,
     '""': LOCAL,
     "\ufeff": LOCAL,
+    "http://h: 1": "http://h:1",
     # already normal
     "http://127.0.0.1:11434": LOCAL,
     "http://h": "http://h",
@@ -216,6 +217,7 @@ REASONS = {
     "ollama.com": [ChangeReason.CLOUD],
     "http://bücher.example": [ChangeReason.NETWORK_NAME],
     "curl http://h:1": [ChangeReason.PICKED],
+    "http://h :1": [ChangeReason.STRAY],
     "ollama run m": [ChangeReason.NO_ADDRESS],
 }
 
