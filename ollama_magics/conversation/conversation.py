@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ollama_magics.errors import PromptProblem
 from ollama_magics.server.wire import Message
 
 
@@ -21,6 +23,7 @@ class Place:
         return bool(self.cell) and self.cell == other.cell and self.run != other.run
 
 
+_MOST_UNDONE = 20  # changes
 _FEWEST_TOKENS, _SHORTEST_WRITING = 5, 0.01  # below either, in tokens and seconds, a rate would be noise
 
 
@@ -93,7 +96,7 @@ class Turn:
 class Conversation:
     """The turns of a conversation, in order.
 
-    When a cell runs again, its turn replaces the turns of its last run and all later ones.
+    When a cell runs again, its turn replaces the turns of its last run and all later ones; ``undo()`` brings them back.
 
     Example::
 
@@ -104,6 +107,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self._turns: list[Turn] = []
+        self._before: deque[tuple[Turn, ...]] = deque(maxlen=_MOST_UNDONE)  # the turns before each change that dropped some
 
     @property
     def turns(self) -> Sequence[Turn]:
@@ -132,11 +136,28 @@ class Conversation:
     def keep(self, turn: Turn, instead: Turn | None = None) -> None:
         """Put the turn at its place, or ``instead`` of another one, and drop what was there and after it."""
         positions = (position for position, old in enumerate(self._turns) if old is instead)
-        self._turns[next(positions, self._position(turn.place)) :] = [turn]
+        position = next(positions, self._position(turn.place))
+        if self._turns[position + (instead is not None) :]:
+            self._before.append(tuple(self._turns))
+        self._turns[position:] = [turn]
 
     def clear(self) -> None:
         """Drop all turns."""
+        if self._turns:
+            self._before.append(tuple(self._turns))
         self._turns.clear()
+
+    def undo(self) -> tuple[int, int]:
+        """Return to the turns before the last change that dropped some; return how many came back, and how many are gone.
+
+        Raises PromptProblem (``nothing-to-undo``).
+        """
+        if not self._before:
+            raise PromptProblem("nothing-to-undo")
+        now, before = self._turns, self._before.pop()
+        self._turns = list(before)
+        known, wanted = set(map(id, now)), set(map(id, before))
+        return len(wanted - known), len(known - wanted)
 
     def _position(self, place: Place) -> int:
         positions = (position for position, turn in enumerate(self._turns) if place.replaces(turn.place))

@@ -67,6 +67,11 @@ class Replies(ShownOnce, Sequence[Reply]):
                 error.language, error.place = self._language, "notebook"
                 self.errors[place] = error
 
+    def close(self) -> None:
+        """Close the connections, so that the servers stop writing."""
+        for reply in self._replies:
+            reply.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -117,6 +122,11 @@ class Replies(ShownOnce, Sequence[Reply]):
 
     def _repr_mimebundle_(self, **_: object) -> Output:
         return columns_output(column_views(self))
+
+
+def has_begun(shown: Reply | Replies) -> bool:
+    """Return whether there is anything of an answer to show."""
+    return any(exchange_of(reply).begun for reply in (shown if isinstance(shown, Replies) else (shown,)))
 
 
 def column_views(replies: Replies, *, times: bool = True) -> list[AnswerView]:

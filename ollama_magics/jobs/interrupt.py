@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -62,3 +63,34 @@ class DeferredInterrupt:
 def defer_interrupt() -> DeferredInterrupt:
     """Return a context that lets interrupts, also a second one, wait for its end; what runs in it must be short."""
     return DeferredInterrupt(replaces_any=True)
+
+
+_QUICK = 0.5  # seconds between two presses of a stop button that mean one
+
+
+@contextmanager
+def ignoring_quick_repeats(*, is_reset: bool) -> Iterator[None]:
+    """Ignore interrupts for half a second after one: a second press would stop the closing and the report half-way.
+
+    ``is_reset``: the front end sets its own handler again after the cell, so that this one may stay after an interrupt.
+    """
+    last = -_QUICK
+
+    def handle(*_: object) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last > _QUICK:
+            last = now
+            raise KeyboardInterrupt
+
+    if (
+        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        if not (is_reset and last > 0) and signal.getsignal(signal.SIGINT) is handle:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -407,6 +407,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "The text of the cell differs from the prompt whose answer was cut.",
         "empty the cell, or remove --continue",
     ),
+    "nothing-to-undo": (
+        "There is nothing to undo.",
+        "No turn of this conversation was dropped.",
+        "to see all conversations: %ollama_history --chats",
+    ),
     "conversation-unknown": (
         "There is no conversation {name}.",
         "{seen}",

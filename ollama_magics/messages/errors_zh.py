@@ -407,6 +407,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "单元格的文本与回答被截断的那条提示词不同。",
         "清空单元格，或去掉 --continue",
     ),
+    "nothing-to-undo": (
+        "没有可以撤销的操作。",
+        "这个对话没有丢弃过任何一轮。",
+        "查看所有对话：%ollama_history --chats",
+    ),
     "conversation-unknown": (
         "没有名为 {name} 的对话。",
         "{seen}",

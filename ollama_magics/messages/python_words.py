@@ -51,6 +51,8 @@ _WORDING = (
     (r"write the prompt into the cell, or: %ollama What is Python\?", 'om.chat("What is Python?")'),
     (r"在单元格中输入提示词，或：%ollama (.*)", r'om.chat("\1")'),
     (r"%ollama --chat (\S+) (\S+)", r'om.chat("\2", conversation="\1")'),
+    (r"%ollama_history --undo", "conversation.undo()"),
+    (r"%ollama_history --chats[^\n]*", "conversation.turns"),
     (r"%%?ollama\b(?!_)", "om.chat"),
     (r"%ollama_check --deep", "om.check(deep=True)"),
     (r"%ollama_check\b", "om.check()"),

@@ -100,6 +100,8 @@ def history_options(magic: _Magic) -> _Magic:
         magic,
         argument("--export", action="store_true", help="Return the messages as a list of dicts with role and content"),
         argument("--clear", action="store_true", help="Delete the turns"),
+        argument("--undo", action="store_true", help="Bring back the turns that a re-run, --new or --clear dropped last"),
+        argument("--chats", action="store_true", help="List the conversations"),
     )
 
 

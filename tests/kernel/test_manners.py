@@ -17,10 +17,20 @@ from tests.faults import LINES, Close, FaultServer, Lines, Send, fine
 SEVERAL = "%%ollama -m sandbox-chat -m sandbox-think -o answers"
 
 
-def payloads(kernel: Any, source: str, *, allow_stdin: bool) -> list[Any]:
+def payloads(kernel: Any, source: str, *, allow_stdin: bool, cell: str = "") -> list[Any]:
     """Run a cell as a front end that can, or cannot, ask its person; return what it was handed for the next cell."""
-    kernel.client.execute(source, allow_stdin=allow_stdin)
-    return list(kernel.client.get_shell_msg(timeout=60)["content"].get("payload", []))
+    request = kernel.start(source, cell, allow_stdin=allow_stdin)
+    while (reply := kernel.client.get_shell_msg(timeout=60))["parent_header"].get("msg_id") != request:
+        pass
+    return list(reply["content"].get("payload", []))
+
+
+def written(kernel: Any, part: str) -> bool:
+    """Return whether a cell writes this, after which nothing of it is left to read."""
+    text = ""
+    while part not in text:
+        text += kernel.client.get_iopub_msg(timeout=20)["content"].get("text", "")
+    return True
 
 
 # Several models.
@@ -141,11 +151,32 @@ def test_the_first_block_of_code_becomes_a_new_cell_that_is_not_run(kernel: Any)
 def test_it_is_said_where_there_is_no_next_cell(kernel: Any, source: str, said: str, *, allow_stdin: bool) -> None:
     """Where nobody sits in front of the notebook, and where the answer has no code."""
     assert payloads(kernel, source, allow_stdin=allow_stdin) == []
-    written = ""
-    while said not in written:
-        message = kernel.client.get_iopub_msg(timeout=20)
-        written += message["content"].get("text", "")
-    assert "--next-cell: " in written
+    assert written(kernel, said)
+
+
+@pytest.mark.finding("B14")
+def test_a_cell_that_runs_again_adds_no_second_cell_with_the_same_code(kernel: Any) -> None:
+    """It says so; asked once more it adds it, since the first may be gone. Other cells, and other code, are added."""
+    other = CODE.replace("x = 1", "x = 2")
+    added = [
+        [payload["text"][:5] for payload in payloads(kernel, source, allow_stdin=True, cell=cell)]
+        for source, cell in [(CODE, "a"), (CODE, "a"), (CODE, "a"), (CODE, "b"), (other, "b"), (CODE, ""), (CODE, "")]
+    ]
+    assert added == [["x = 1"], [], ["x = 1"], ["x = 1"], ["x = 2"], ["x = 1"], ["x = 1"]]
+    assert written(kernel, "--next-cell: the code is the same as in the cell that was added before")
+    assert written(kernel, "--next-cell: the cell of the earlier run stays below the new one")
+
+
+@pytest.mark.finding("B14")
+def test_turns_that_a_rerun_dropped_come_back(kernel: Any) -> None:
+    """The line under the answer says how."""
+    for number in range(8):
+        kernel.run(f"%ollama number {number}", cell=f"cell {number}")
+    ran = kernel.run("%ollama number none", cell="cell 0")
+    assert "later turns of the conversation were removed (7); to bring them back: %ollama_history --undo" in ran.html
+    assert kernel.run("%ollama_history --undo").written == "8 turns came back; turns removed for them: 1\n"
+    assert "I read 2 words" in kernel.run("%ollama go on", cell="cell 8").plain
+    assert kernel.run("print(len(_ollama.messages))").written == "18\n"
 
 
 # What is kept with an answer.

@@ -68,6 +68,37 @@ def test_a_wait_between_two_tokens_ends_and_keeps_the_text(kernel: Any, presses:
         assert output.written == "0 1 2  False [('0 1 2 ', False)]\n"
 
 
+def test_two_quick_presses_never_lose_the_name_of_the_text(kernel: Any) -> None:
+    """Wherever the second one comes: while the first closes the connection, or while the last paint is made."""
+    told = []
+    for gap in (0, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.013, 0.02, 0.03, 0.1):
+        with FaultServer(fine(chat=[Send(LINES), Lines(3), Hold()])) as server:
+            assert kernel.run(f"%ollama_config --base-url {server.url} --model m").status == "ok"
+            request = kernel.start("%ollama Hi")
+            assert server.wait_for("/api/chat", 20)
+            time.sleep(0.3)
+            kernel.process.interrupt_kernel()
+            time.sleep(gap)
+            kernel.process.interrupt_kernel()
+            ran = kernel.finish(request)
+            told.append((gap, ran.error, [line for line in ran.traceback if "the text so far is in _ollama." in line] != []))
+            assert server.wait_until_left()
+    assert [one for one in told if one[1:] != ("Interrupted", True)] == []
+
+
+def test_an_interrupt_of_the_second_model_names_the_replies(kernel: Any) -> None:
+    """Of which the first has answered."""
+    with FaultServer(fine(chat=[Send(LINES), Lines(3), Hold()])) as server:
+        kernel.run(f"%ollama_config --base-url {server.url}")
+        request = kernel.start("%ollama -m m -m m:latest Hi")
+        assert server.wait_for("/api/chat", 20)
+        time.sleep(0.4)
+        kernel.process.interrupt_kernel()
+        ran = kernel.finish(request)
+        assert "the text so far is in _ollama." in ran.traceback[0]
+        assert kernel.run("print(_ollama.text)").written == "0 1 2 \n"
+
+
 def test_a_flood_that_keeps_painting_ends(kernel: Any) -> None:
     """A thousand tokens a second, each paint larger than the one before."""
     flood: list[Step] = [Send(chunk("**word** and $x^2$ ")), Wait(0.001)] * 20_000

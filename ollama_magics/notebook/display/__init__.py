@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
+from ollama_magics import messages
 from ollama_magics.notebook.input_transforms import LastStatement
 from ollama_magics.render.shown_once import ShownOnce, hide_while
 
@@ -75,3 +76,30 @@ def _is_value_of_cell() -> bool:
         if frame.f_code is display.__code__:
             return False
     return True
+
+
+class NextCells:
+    """Knows which code each cell has put into a cell below, since no front end lets a kernel change or remove that cell."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, str] = {}  # by the id of the cell
+
+    def offer(self, text: str, shell: Any, language: str) -> None:
+        """Put the first block of code of an answer into a new cell below, or the next line of a terminal, or say why not."""
+        from ollama_magics.render import markdown  # noqa: PLC0415 - brings in the renderer
+
+        parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
+        if getattr(shell, "kernel", None) is None:
+            has_next_cell = hasattr(shell, "pt_app")
+        else:  # nbclient, papermill and nbval say that no user can be asked; they drop the new cell
+            has_next_cell = bool(parent.get("content", {}).get("allow_stdin"))
+        code, cell = markdown.first_code(text), str((parent.get("metadata") or {}).get("cellId") or "")
+        said = "no_code" if code is None else "" if has_next_cell else "no_next_cell"
+        before = self._codes.pop(cell, None)
+        if not said and cell and before is not None:
+            said = "next_cell_same" if before == code else "next_cell_again"
+        if said:
+            sys.stdout.write(messages.phrase(said, language) + "\n")
+        if code is not None and said in ("", "next_cell_again"):
+            self._codes |= {cell: code} if cell else {}
+            shell.set_next_input(code.rstrip("\n"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
@@ -14,7 +14,7 @@ from ollama_magics.render.tables import Cell, cells_html
 from ollama_magics.settings import form
 
 if TYPE_CHECKING:
-    from ollama_magics.conversation.conversation import Turn
+    from ollama_magics.conversation.conversation import Conversation, Turn
     from ollama_magics.notebook.display import ShownValues
 
 _MOST_NAMED = 10  # rows in one line
@@ -114,6 +114,25 @@ class SettingsTable:
     def _repr_html_(self) -> str:
         styles = (f"{_SETTING_CELL};{_GREY}", _SETTING_CELL, f"{_SETTING_CELL};{_GREY};font-size:11px")
         return cells_html(([Cell(text, style) for text, style in zip(row, styles, strict=True)] for row in self.rows), _TABLE)
+
+
+class ChatsTable:
+    """The conversations of a notebook: name, number of turns, and the last prompt."""
+
+    def __init__(self, chats: Mapping[str, Conversation], language: str) -> None:
+        self._titles = [messages.phrase(key, language) for key in ("chat_name", "chat_turns", "turn_you")]
+        self.rows = []
+        for name, chat in chats.items():
+            last = " ".join(chat.turns[-1].prompt.content.split()) if chat.turns else ""
+            shown = last if len(last) <= _LONGEST else f"{last[:_LONGEST]} …"
+            self.rows.append((name or messages.phrase("chat_unnamed", language), str(len(chat.turns)), shown))
+
+    def __repr__(self) -> str:
+        return messages.strip_controls("\n".join("  ".join(row) for row in self.rows))
+
+    def _repr_html_(self) -> str:
+        head = [Cell(title, f"{_TURN_CELL};{_GREY};font-weight:normal") for title in self._titles]
+        return cells_html(([Cell(text, _TURN_CELL, 'class="mathjax_ignore"') for text in row] for row in self.rows), _TABLE, head)
 
 
 class HistoryTable:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from IPython.display import DisplayHandle
 
-from ollama_magics import messages
 from ollama_magics.conversation.replies import Replies, column_view, column_views
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.notebook.display.screens import Waiting
-from ollama_magics.render import answer, markdown
+from ollama_magics.render import answer
 from ollama_magics.render.markdown import Markup
 
 
@@ -203,16 +201,3 @@ def _after_rest(began: float, least: float) -> float:
     """Return when to render next after a rendering that ends now."""
     now = time.monotonic()
     return now + max(least, _SPARE * (now - began))
-
-
-def offer(text: str, shell: Any, language: str) -> None:
-    """Put the first block of code of an answer into a new cell below, or the next line of a terminal, or say why not."""
-    if getattr(shell, "kernel", None) is None:
-        has_next_cell = hasattr(shell, "pt_app")
-    else:  # nbclient, papermill and nbval say that no user can be asked; they drop the new cell
-        has_next_cell = bool((shell.get_parent() or {}).get("content", {}).get("allow_stdin"))
-    code = markdown.first_code(text)
-    if code is None or not has_next_cell:
-        sys.stdout.write(messages.phrase("no_code" if code is None else "no_next_cell", language) + "\n")
-    else:
-        shell.set_next_input(code.rstrip("\n"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
-from ollama_magics.errors import ToolProblem
+from ollama_magics.errors import Interrupted, ToolProblem
 from ollama_magics.notebook import arguments, display, localized_errors
 from ollama_magics.notebook.arguments import history_options, prompt_options
 from ollama_magics.notebook.display import lines
@@ -42,6 +42,7 @@ class ChatMagics(Magics):
         super().__init__(shell)
         self.shell: Any = shell
         self.shown = display.ShownValues(shell)
+        self._next_cells = display.NextCells()
 
     @no_var_expand
     @line_cell_magic
@@ -53,8 +54,6 @@ class ChatMagics(Magics):
         one, complete or not, is _ollama. {{name}} in the prompt is replaced by the value of the variable.
         """
         with localized_errors() as session:
-            from ollama_magics.notebook.display import notebook  # noqa: PLC0415 - brings in the renderer
-
             scope = Scope(self.shell)
             options, rest = arguments.read(ChatMagics.ollama, line, scope)
             arguments.refuse_both(options)
@@ -78,19 +77,12 @@ class ChatMagics(Magics):
                     self.shell.user_ns[name] = frame
                 return frame if cell is None else None
 
-            model = str(options.model[0] if options.model else session.settings.model)
-            language, raw, quiet = session.language, options.raw, options.quiet
-            with display.open_screen(self.shell, model, language, session.watch, raw=raw, quiet=quiet) as screen:
-                self.shell.user_ns["_ollama"] = reply = self._reply(session, options, text, scope)
-                self.shown.add(reply, quiet=quiet)
-                with reply:
-                    screen.show(reply)
-
+            reply = self._show(session, options, text, scope)
             if options.next_cell:
-                notebook.offer(reply.text, self.shell, language)
+                self._next_cells.offer(reply.text, self.shell, session.language)
             if options.reuse and (problem := session.answers.problem):
                 session.answers.problem = ""
-                lines.say("store_problem", language, reason=problem)
+                lines.say("store_problem", session.language, reason=problem)
             if name:
                 self.shell.user_ns[name] = reply
             return reply if cell is None else None
@@ -105,6 +97,8 @@ class ChatMagics(Magics):
         """
         options, name = arguments.read_named(ChatMagics.ollama_history, line, Scope(self.shell))
         with localized_errors() as session:
+            if options.chats:
+                return lines.ChatsTable(session.conversations, session.language)
             conversation = session.conversation_named(name)
             if options.export:
                 return conversation.exported()
@@ -112,8 +106,33 @@ class ChatMagics(Magics):
                 count = len(conversation.turns)
                 conversation.clear()
                 return lines.say("turns_cleared", session.language, count=count)
+            if options.undo:
+                came, gone = conversation.undo()
+                return lines.say("turns_undone" if not gone else "turns_exchanged", session.language, count=came, gone=gone)
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
             return lines.HistoryTable(conversation.turns, others, session.language)
+
+    def _show(self, session: Session, options: Namespace, text: str, scope: Scope) -> Reply | Replies:
+        """Ask, show the answer while it comes, and keep it as _ollama; raises Interrupted with what there is of it."""
+        from ollama_magics.conversation.replies import has_begun  # noqa: PLC0415 - brings in the renderer
+        from ollama_magics.jobs.interrupt import ignoring_quick_repeats  # noqa: PLC0415 - only who asks needs it
+
+        model = str(options.model[0] if options.model else session.settings.model)
+        reply: Reply | Replies | None = None
+        try:
+            language, raw, quiet = session.language, options.raw, options.quiet
+            screen = display.open_screen(self.shell, model, language, session.watch, raw=raw, quiet=quiet)
+            with ignoring_quick_repeats(is_reset=getattr(self.shell, "kernel", None) is not None), screen as shown:
+                self.shell.user_ns["_ollama"] = reply = self._reply(session, options, text, scope)
+                self.shown.add(reply, quiet=quiet)
+                with reply:
+                    shown.show(reply)
+        except KeyboardInterrupt:  # also a second one, which came before the first was reported
+            if reply is None or not has_begun(reply):
+                raise
+            reply.close()
+            raise Interrupted(reply) from None
+        return reply
 
     def _reply(self, session: Session, options: Namespace, text: str, scope: Scope) -> Reply | Replies:
         prompt, values = self._prompt(session, options, text, scope), None if options.no_fill else scope

@@ -119,7 +119,7 @@ def test_a_reply_offers_what_a_user_needs_and_nothing_else() -> None:
 def test_several_replies_offer_what_a_user_needs_and_nothing_else() -> None:
     """A sequence with the models, their errors, and all of them as one table."""
     replies = Replies(["a", "b"], lambda _: reply_of(), "en")
-    public = ["count", "errors", "frame", "index", "models", "stream", "text"]
+    public = ["close", "count", "errors", "frame", "index", "models", "stream", "text"]
     assert [name for name in dir(replies) if not name.startswith("_")] == public
 
 

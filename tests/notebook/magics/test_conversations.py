@@ -122,3 +122,28 @@ def test_logprobs_take_a_number_after_their_sign(shell: Any, stand_in: FakeServe
     bodies = [body for _, path, body in stand_in.requests if path == "/api/chat" and body]
     assert [body.get("top_logprobs") for body in bodies] == [3, None]
     assert bodies[1]["messages"][-1]["content"] == "3 little words"
+
+
+@pytest.mark.finding("B14")
+def test_dropped_turns_come_back(shell: Any, stand_in: FakeServer) -> None:
+    """After --new and --clear, one step after the other; the model gets them again."""
+    for number in range(3):
+        shell.run(f"%ollama number {number}")
+    shell.run("%ollama --new anew")
+    assert "3 turns came back; turns removed for them: 1" in shell.run("%ollama_history --undo")
+    shell.run("%ollama_history --clear")
+    assert "3 turns came back" in shell.run("%ollama_history --undo")
+    shell.run("%ollama and now?")
+    assert lengths(stand_in)[-1] == 7
+    error, shown = shell.fail("%ollama_history --undo")
+    assert error.code == "nothing-to-undo"
+    assert "--chats" in shown
+
+
+@pytest.mark.finding("B14")
+def test_conversations_are_listed(shell: Any) -> None:
+    """With their turns and last prompts."""
+    shell.run("%ollama one")
+    shell.run("%ollama --chat poems two")
+    shell.run("%ollama --chat poems three")
+    assert "(without a name)  1  one\npoems  2  three" in shell.run("%ollama_history --chats")
