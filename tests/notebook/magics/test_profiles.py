@@ -43,6 +43,28 @@ def test_thinking_is_asked_for_where_a_model_thinks(shell: Any, stand_in: FakeSe
     assert error.code == "model-not-able"
 
 
+@pytest.mark.finding("F4")
+@pytest.mark.parametrize(
+    ("option", "refused"),
+    [
+        pytest.param("typical_p=0.9", False, marks=pytest.mark.release("0.24.0")),
+        pytest.param("typical_p=0.9", True, marks=pytest.mark.release("0.34.4")),
+        pytest.param("min_p=0.1", False, marks=pytest.mark.release("0.34.4")),
+    ],
+)
+def test_an_option_that_the_server_gave_up_is_named(shell: Any, stand_in: FakeServer, option: str, *, refused: bool) -> None:
+    """The older release takes it; the advice is to leave it out."""
+    line = f"%ollama -O {option} hello"
+    if not refused:
+        shell.run(line)
+        assert body(stand_in)["options"][option.partition("=")[0]] == float(option.partition("=")[2])
+        return
+    error, shown = shell.fail(line)
+    assert error.code == "option-refused"
+    assert "does not take the option typical_p" in shown
+    assert "leave it out: -O typical_p" in shown
+
+
 def test_an_option_without_its_value_leaves_the_prompt_alone(shell: Any, stand_in: FakeServer) -> None:
     """--think takes what follows its =, and nothing else."""
     shell.run("%ollama -m sandbox-think --think high time for tea")
