@@ -104,6 +104,13 @@ class ModelCard(msgspec.Struct, frozen=True):
                 found[name] = float(value)
         return found
 
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The texts of the Modelfile that end an answer."""
+        lines = (line.strip().partition(" ") for line in self.parameters.splitlines())
+        quoted = [value.strip() for name, _, value in lines if name == "stop"]
+        return tuple(text[1:-1].replace('\\"', '"') if text[:1] == text[-1:] == '"' else text for text in quoted)
+
     def loaded_context(self, requested: int) -> int:
         """Return the context length that the model gets for ``num_ctx``, in tokens, as /api/ps shows it."""
         least = _LEAST_VISION_CONTEXT if self.can("vision") else _LEAST_CONTEXT

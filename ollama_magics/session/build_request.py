@@ -167,7 +167,7 @@ def ask(session: RequestContext, prompt: Prompt, notes: tuple[Note, ...] = ()) -
     sent_pictures = window.continues.prompt.images if window.continues else prompt.images
     model = able_model(session, prompt, sees=bool(sent_pictures))
     window = _readable(session, window, model)
-    prompt, changed = with_thinking(session, prompt, model, continues=window.continues is not None)
+    prompt, changed = suited(session, prompt, model, continues=window.continues is not None)
     frozen = request(session.settings, prompt, model, text, window, spec)
     context = _reply_context(session, prompt, frozen.options["num_ctx"], model, spec)
     context = replace(context, notes=(*notes, *changed, *context.notes, *window.notes))
@@ -257,16 +257,20 @@ def _can(session: RequestContext, model: str, ability: str) -> bool:
     return setting == "yes" or (setting == "auto" and (card.capabilities is None or card.can(ability)))
 
 
-def with_thinking(
-    session: RequestContext, prompt: Prompt, model: str, *, continues: bool = False
-) -> tuple[Prompt, tuple[Note, ...]]:
-    """Return the prompt with a thinking level that the model has, and what to report about it."""
+def suited(session: RequestContext, prompt: Prompt, model: str, *, continues: bool = False) -> tuple[Prompt, tuple[Note, ...]]:
+    """Return the prompt with a thinking level that the model has, and what to report about it.
+
+    To texts that end the answer come those of the Modelfile, which a server would drop for them.
+    """
     card = session.installed.card(model)
     word = prompt.value("think", session.settings)
     if continues and word == "auto" and card.can("thinking"):
         word = "off"  # it has thought already
     word, notes = think_level(word, card, model)
-    return replace(prompt, overrides={**prompt.overrides, "think": word}), notes
+    overrides = {**prompt.overrides, "think": word}
+    if "stop" not in prompt.extra and (typed := prompt.value("stop", session.settings)):
+        overrides["stop"] = tuple(dict.fromkeys((*typed, *card.stops)))
+    return replace(prompt, overrides=overrides), notes
 
 
 def able_model(session: RequestContext, prompt: Prompt, *, sees: bool) -> str:

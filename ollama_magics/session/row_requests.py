@@ -73,7 +73,7 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
             raise ModelProblem("models-differ", model=model, first=first, second=url)
 
     prompt, left_out = build_request.fill(replace(prompt, text=""), values)  # the system prompt; the text is filled row by row
-    prompt, notes = build_request.with_thinking(contexts[0], prompt, model)
+    prompt, notes = build_request.suited(contexts[0], prompt, model)
     shared = build_request.request(session.settings, replace(prompt, images=()), model, "", spec=spec)
     return RowTarget(
         build=_builder(shared),

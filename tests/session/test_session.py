@@ -594,3 +594,23 @@ def test_a_model_that_fills_no_gaps_is_refused_before_sending(session: Session, 
     error = failure(lambda: session.ask(Prompt("def f(", suffix="return x")))
     assert (error.code, "insert" in error.what) == ("model-not-able", True)
     assert sent(stand_in, "/api/generate") == []
+
+
+@pytest.mark.finding("F1")
+@pytest.mark.parametrize(
+    ("parameters", "typed", "sent"),
+    [
+        ('stop                           "<|end|>"\ntemperature 0', ["END"], ["END", "<|end|>"]),
+        ('stop "<|a|>"\nstop "say \\"b\\""', ["END", "<|a|>"], ["END", "<|a|>", 'say "b"']),
+        ('stop "<|end|>"', [], None),
+        ("", ["END"], ["END"]),
+    ],
+)
+def test_the_stop_texts_of_the_modelfile_stay(
+    open_session: Open, parameters: str, typed: list[str], sent: list[str] | None
+) -> None:
+    """A server that gets others forgets them; one that gets none keeps them."""
+    with FaultServer(answering({"capabilities": ["completion"], "parameters": parameters})) as server:
+        session = open_session(base_url=server.url, model="m")
+        assert session.ask(Prompt("Hi", overrides={"stop": tuple(typed)} if typed else {})).text == "Hello"
+        assert json.loads(server.requests[-1].body)["options"].get("stop") == sent
