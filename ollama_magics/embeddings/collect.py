@@ -99,6 +99,8 @@ def embed(
         code = "interrupted-nothing-kept"
         if cache:
             code = "interrupted-some-kept" if cache.store.problem else "interrupted-batches-kept"
+        if not job.stats.batches and not job.stats.reused:
+            code = "interrupted-no-batch"
         raise Interrupted(code=code) from None
     return _result(job, source, options, started)
 

@@ -125,14 +125,38 @@ def lines_of(path: str | Path) -> Source:
     return Source(lines())
 
 
+_SAMPLED = 50  # values of a column
+
+
+def _text_column(frame: Any) -> Any:
+    """Return the name of the first column of a table with texts of several words, else with texts, else of the first."""
+    names = list(getattr(frame, "column_names", frame.columns))  # pyarrow's columns are the arrays themselves
+    if type(frame).__module__.startswith("dask"):  # whose values would be computed first
+        return next((name for name in names if str(frame.dtypes[name]) in ("object", "string", "str")), next(iter(names), "text"))
+    samples = {name: _sample(frame, name) for name in reversed(names)}
+    texts = [name for name in names if samples[name] and all(isinstance(value, str) for value in samples[name])]
+    # a text is told from a name or a number in quotes by its spaces, and without spaces, as in Chinese, by other letters
+    prose = (name for name in texts if any(" " in value.strip() or not value.isascii() for value in samples[name]))
+    return next(prose, next(iter(texts), next(iter(names), "text")))
+
+
+def _sample(frame: Any, name: Any) -> list[Any]:
+    """Return the first values of a column that are not missing."""
+    try:
+        column = frame[name]
+        start = column.head(_SAMPLED) if hasattr(column, "head") else column[:_SAMPLED]
+        method = next(getattr(start, method) for method in _LIST_METHODS if hasattr(start, method))
+        return [value for value in method() if value is not None and value == value]  # noqa: PLR0124 - NaN is no equal of itself
+    except (TypeError, ValueError, KeyError, IndexError, StopIteration):  # two columns of one name, or a table of another kind
+        return []
+
+
 def _refuse_other_kinds(rows: Any) -> None:
     kind = type(rows).__name__
     if kind == "LazyFrame":  # asking it for its columns would already compute something
         raise _not_texts(kind, Phrase("not_collected"), 'x = %embed frame.collect()["text"]')
     if hasattr(rows, "columns") and hasattr(rows, "shape"):
-        names = getattr(rows, "column_names", rows.columns)  # pyarrow's columns are the arrays themselves
-        column = next(iter(names), "text")
-        raise _not_texts(kind, Phrase("several_columns"), Phrase("use_column", column=repr(str(column))))
+        raise _not_texts(kind, Phrase("several_columns"), Phrase("use_column", column=repr(_text_column(rows))))
     if isinstance(rows, Mapping):
         raise _not_texts(kind, Phrase("no_texts"), "x = %embed list(texts.values())")
     if rows is None or isinstance(rows, (bytes, bytearray, int, float)) or not hasattr(rows, "__iter__"):

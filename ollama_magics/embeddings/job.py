@@ -27,6 +27,7 @@ from ollama_magics.messages import Joined, Phrase
 
 _LEAST_COSINE = 0.999  # of two vectors that are the same but for rounding
 _RANDOM_TEXTS = 3  # of the spot check, besides the first and the last
+_QUICK = 1.0  # seconds; a job of one batch that takes no longer has no bar
 _CHECK_INTERVAL = 5.0  # seconds between two checks that the model was not replaced
 _THREAD_NAME = "ollama-embed"
 
@@ -72,7 +73,8 @@ class Job:
     ) -> None:
         self.stats, self.output = JobStats(notes=list(pool.notes)), OutputArray(source.length)
         self._options, self._cache = options, cache
-        self._model_checked = time.monotonic()
+        self._begun = self._model_checked = time.monotonic()
+        self._length = source.length
 
         self._interrupt = DeferredInterrupt()
         clients = [endpoint.client for endpoint in pool.endpoints]
@@ -114,8 +116,8 @@ class Job:
                 while failure := self._queue.next_failure():
                     self._retrier.decide(failure)
 
-                if self.stats.batches and not self._queue.is_empty():
-                    self._progress.begin()
+                if not self._queue.is_empty() and self._is_long():
+                    self._progress.begin("no batch was finished yet")
                 self._show_progress()
 
                 # until the first answer only as many as are sent at once: the next ones may be larger
@@ -147,6 +149,11 @@ class Job:
             for client in [server.client for server in self._servers] + [endpoint.client for endpoint in self._pool.endpoints]:
                 client.close()
             self._progress.end()
+
+    def _is_long(self) -> bool:
+        """Whether the job is worth a bar: it has more than one batch, or its first one takes a while."""
+        is_slow = time.monotonic() - self._begun > _QUICK
+        return self.stats.batches > 0 or self._length is None or self._length > self._size.texts or is_slow
 
     def _show_progress(self) -> None:
         self._progress.update(self.stats.done, self.stats.reused)

@@ -19,8 +19,8 @@ class ProgressBar:
         is_alone = parent_process() is None and current_thread() is main_thread()
         self._is_visible = is_alone and os.environ.get("OLLAMA_MAGICS_STREAM") != "off"
 
-    def begin(self) -> None:
-        """Show the bar, unless it is there."""
+    def begin(self, before: str = "") -> None:
+        """Show the bar, unless it is there; ``before`` is shown until the first rows are finished."""
         if self._bar is not None or not self._is_visible:
             return
         from tqdm.auto import tqdm  # noqa: PLC0415 - brings in ipywidgets in a notebook
@@ -29,14 +29,20 @@ class ProgressBar:
             monitor_interval = 0  # no thread of its own that would outlive the job
 
         self._bar = Bar(total=self._length, unit=f" {self._unit}", initial=0)
+        self._bar.set_postfix_str(before)
 
     def update(self, done: int, reused: int) -> None:
         """Move the bar to so many finished rows, of which some were reused."""
         if self._bar is None:
             return
         if reused:
+            self._bar.initial = reused  # they took no time: the rate and the time left are those of the others
             self._bar.set_postfix(reused=reused, refresh=False)
+        elif done and not self._bar.n:
+            self._bar.set_postfix_str("", refresh=False)
         self._bar.update(done - self._bar.n)
+        if not done:
+            self._bar.refresh()  # the time so far
 
     def end(self) -> None:
         """Leave the bar as it is."""

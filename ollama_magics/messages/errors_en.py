@@ -851,6 +851,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     # interrupts
     "interrupted-batches-kept": ("Interrupted; finished batches are kept. Run the cell again to embed the rest.", "", ""),
+    "interrupted-no-batch": ("Interrupted; no batch was finished yet.", "", ""),
     "interrupted-nothing-kept": ("Interrupted; nothing was kept.", "", ""),
     "interrupted-some-kept": ("Interrupted; the vector store failed, so some finished batches were not kept.", "", ""),
     "interrupted-rows-kept": ("Interrupted; finished rows are kept. Run the cell again to ask for the rest.", "", ""),

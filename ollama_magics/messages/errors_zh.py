@@ -851,6 +851,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     # interrupts
     "interrupted-batches-kept": ("已中断；已完成的批次已保存。重新运行该单元格即可嵌入其余部分。", "", ""),
+    "interrupted-no-batch": ("已中断；还没有完成任何一批。", "", ""),
     "interrupted-nothing-kept": ("已中断；未保存任何内容。", "", ""),
     "interrupted-some-kept": ("已中断；向量存储出错，部分已完成的批次未保存。", "", ""),
     "interrupted-rows-kept": ("已中断；已完成的行已保存。重新运行该单元格即可继续其余的行。", "", ""),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.embeddings.inputs import texts_of
+from ollama_magics.embeddings.inputs import source_of, texts_of
 from ollama_magics.errors import EmbeddingProblem
 
 KINDS: dict[str, Callable[[], Any]] = {
@@ -119,3 +119,29 @@ def test_a_frame_is_refused_with_the_name_of_a_column() -> None:
     with pytest.raises(EmbeddingProblem) as caught:
         texts_of(pd.DataFrame({"it's": ["a"], "b": [1]}))
     assert 'df["it\'s"]' in caught.value.remedy
+
+
+IDS, WORDS, PROSE = [1, 2, 3], ["u-1", "u-2", "u-3"], ["the first text", None, "another one"]
+TABLES: dict[str, tuple[Callable[[], Any], str]] = {
+    "pandas": (lambda: pd.DataFrame({"id": IDS, "user": WORDS, "body": PROSE, "note": PROSE}), "'body'"),
+    "pandas, no prose": (lambda: pd.DataFrame({"id": IDS, "user": WORDS}), "'user'"),
+    "pandas, no text": (lambda: pd.DataFrame({"id": IDS, "x": IDS}), "'id'"),
+    "pandas, categories": (lambda: pd.DataFrame({"id": IDS, "t": pd.Categorical(["a b", "a b", "c"])}), "'t'"),
+    "pandas, mixed": (lambda: pd.DataFrame({"m": [1, "a text here", 2], "t": PROSE}), "'t'"),
+    "pandas, Chinese": (lambda: pd.DataFrame({"id": WORDS, "文本": ["第一段", "第二段", "第三段"]}), "'文本'"),
+    "pandas, numbered columns": (lambda: pd.DataFrame([[1, "a b"], [2, "c d"]]), "1"),
+    "pandas, another index": (lambda: pd.DataFrame({"id": IDS, "t": PROSE}, index=[7.5, 8.5, 9.5]), "'t'"),
+    "pandas, twice the same name": (lambda: pd.DataFrame([["a b", "c d", "e f"]], columns=["x", "x", "t"]), "'t'"),
+    "pandas, empty": (lambda: pd.DataFrame({"id": [], "t": []}), "'id'"),
+    "polars": (lambda: pytest.importorskip("polars").DataFrame({"id": IDS, "user": WORDS, "body": PROSE}), "'body'"),
+    "Arrow": (lambda: pytest.importorskip("pyarrow").table({"id": IDS, "user": WORDS, "body": PROSE}), "'body'"),
+}
+
+
+@pytest.mark.finding("C27")
+@pytest.mark.parametrize(("table", "column"), TABLES.values(), ids=TABLES)
+def test_a_table_is_answered_with_its_text_column(table: Callable[[], Any], column: str) -> None:
+    """Not with an id, which is the first one of most tables."""
+    with pytest.raises(EmbeddingProblem) as caught:
+        source_of(table())
+    assert caught.value.remedy.endswith(f"x = %embed df[{column}]")

@@ -56,6 +56,14 @@ def test_an_interrupt_closes_the_connections_and_ends_the_threads(connect: Conne
     assert "kept" in str(caught.value)
 
 
+@pytest.mark.finding("C26")
+def test_an_interrupt_before_the_first_batch_says_so(connect: Connect, store: VectorStore) -> None:
+    """Nothing is finished, so that nothing can be kept."""
+    with serving(interrupting(0)) as server, pytest.raises(Interrupted) as caught:
+        Call(connect, [server], store)(TEXTS, batch=10)
+    assert str(caught.value) == "Interrupted; no batch was finished yet.  [interrupted-no-batch]"
+
+
 def test_an_interrupt_leaves_no_connection_open(connect: Connect) -> None:
     """Only the one of the notebook itself stays, which is kept for the next cell."""
     with serving(interrupting(2)) as server:
@@ -144,7 +152,7 @@ def test_cut_texts_are_reused_only_where_cutting_is_allowed(connect: Connect, st
 
 def test_what_a_replaced_model_gave_is_not_reused(connect: Connect, store: VectorStore) -> None:
     """It was stored under the name of the one before."""
-    with serving(healthy, digest=lambda look: "sha256:1" if look == 0 else "sha256:2") as server:
+    with serving(healthy, digest=lambda look: "sha256:1" if look <= 1 else "sha256:2") as server:
         assert Call(connect, [server], store).problem(["a", "b"]).code == "model-replaced"
     with serving(healthy) as server:
         call = Call(connect, [server], store)

@@ -1,14 +1,17 @@
-"""The progress bar: from the second batch on, and only where it can be seen."""
+"""The progress bar: from the first request of a job that takes a while, and only where it can be seen."""
 
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ollama_magics.jobs.progress import ProgressBar
 from ollama_magics.store.vectors import VectorStore
-from tests.embeddings.batch_server import NAN, Call, Connect, healthy, refused, serving
+from tests.embeddings.batch_server import NAN, BatchRequest, Call, Connect, healthy, refused, serving
 
 TEXTS = [f"text {number}" for number in range(40)]
 
@@ -68,3 +71,54 @@ def test_where_outputs_are_compared_there_is_no_bar(
     with serving(healthy) as server:
         Call(connect, [server])(TEXTS, batch=5)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.finding("C26")
+def test_the_bar_is_there_before_the_first_batch_is_finished(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says so, with the time so far and no rate."""
+    shown: list[str] = []
+
+    def rule(request: BatchRequest) -> None:
+        if request.number == 0:
+            time.sleep(1.5)
+            shown.append(capsys.readouterr().err)
+
+    with serving(rule) as server:
+        Call(connect, [server])(TEXTS, batch=10)
+    assert "0/40" in shown[0]
+    assert "no batch was finished yet" in shown[0]
+    assert "?texts/s" in shown[0].replace(" ", "")
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "40/40" in last
+    assert "no batch" not in last
+
+
+@pytest.mark.finding("C26")
+def test_one_slow_batch_has_a_bar_as_well(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
+    """A user who waits for nineteen seconds sees that something is under way."""
+    with serving(lambda _: time.sleep(2.0)) as server:
+        Call(connect, [server])(TEXTS[:4])
+    shown = capsys.readouterr().err
+    assert "no batch was finished yet" in shown
+    assert "4/4" in shown.split("\r")[-1]
+
+
+@pytest.mark.finding("C26")
+def test_reused_rows_are_not_counted_as_speed(connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time left is that of the rows that are still to be embedded."""
+    bars: list[Any] = []
+    update = ProgressBar.update
+
+    def watch(bar: ProgressBar, done: int, reused: int) -> None:
+        update(bar, done, reused)
+        if bar._bar is not None:
+            bars.append((bar._bar.n, bar._bar.initial))
+
+    monkeypatch.setattr(ProgressBar, "update", watch)
+    store = VectorStore(tmp_path / "vectors.sqlite")
+    with serving(healthy) as server:
+        Call(connect, [server], store)(TEXTS[:30])
+        bars.clear()
+        Call(connect, [server], store)(TEXTS, batch=2, parallel=1)
+    store.close()
+    assert bars[-1] == (40, 30)
