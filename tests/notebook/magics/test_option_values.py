@@ -60,7 +60,7 @@ def test_settings_and_embeddings_take_them_too(shell: Any, stand_in: FakeServer)
         ("%ollama --stop --model=x Hi", "put it in quotes"),
         ("%ollama --stop -- Hi", "put it in quotes"),
         ("%ollama -m -s kind Hi", "put it in quotes"),
-        ("%ollama --stop", "expected one argument"),
+        ("%ollama --stop", "a value is missing"),
         ("%ollama --sedd -1 Hi", "did you mean --seed?"),
     ],
 )
