@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import threading
+import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import NoReturn
@@ -42,7 +43,9 @@ def main(words: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="ollama_magics")
     options = _parser().parse_args(words)
     try:
-        status = int(options.run(options))
+        with warnings.catch_warnings():
+            warnings.showwarning = _write_notice
+            status = int(options.run(options))
     except OllamaMagicsError as error:
         error.place = "shell"
         # also where other options were refused, so that none was set
@@ -58,6 +61,11 @@ def main(words: Sequence[str] | None = None) -> int:
     for key, facts in current().resolved.take_notices():
         sys.stderr.write(messages.notice(key, facts, current().language) + "\n")
     return status
+
+
+def _write_notice(message: Warning | str, *_: object) -> None:
+    """Write a warning of the plain calls as a line, without the line of code that made it."""
+    sys.stderr.write(f"{message}\n")
 
 
 def _write_json(found: object, indent: int | None = None) -> None:

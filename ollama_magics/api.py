@@ -47,6 +47,16 @@ def _language() -> str:
     return current().language
 
 
+@contextmanager
+def _worded() -> Iterator[None]:
+    """Let errors leave in the language of the user, and notices of the settings as warnings; a decorator of the calls."""
+    with in_language(_language):
+        yield
+    session = current()
+    for key, facts in session.resolved.take_notices():
+        warnings.warn(messages.notice(key, facts, session.language), stacklevel=5)  # two decorators, and contextlib twice
+
+
 def _require(name: str, given: object, wanted: str, example: str, *, fits: bool) -> None:
     """Raise SettingError where a parameter has another type than the ``wanted`` one, which is shown as text."""
     if not fits:
@@ -55,7 +65,7 @@ def _require(name: str, given: object, wanted: str, example: str, *, fits: bool)
 
 
 @suggest_names
-@in_language(_language)
+@_worded()
 def configure(  # noqa: PLR0913 - one parameter for each setting
     *,
     model: str = UNCHANGED,
@@ -98,12 +108,10 @@ def configure(  # noqa: PLR0913 - one parameter for each setting
     given = dict(locals())
     session = current()
     session.configure({name: given[name] for name in form.names() if given[name] is not UNCHANGED})
-    for key, facts in session.resolved.take_notices():
-        warnings.warn(messages.notice(key, facts, session.language), stacklevel=4)  # two decorators
 
 
 @suggest_names
-@in_language(_language)
+@_worded()
 def use_profile(name: str) -> None:
     """Use a saved profile; settings that were set here before stay.
 
@@ -115,7 +123,7 @@ def use_profile(name: str) -> None:
 
 
 @suggest_names
-@in_language(_language)
+@_worded()
 def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     prompt: str,
     *,
@@ -209,7 +217,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
 
 
 @suggest_names
-@in_language(_language)
+@_worded()
 def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one parameter for each option
     data: Any,
     prompt: str,
@@ -313,7 +321,7 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
 
 
 @suggest_names
-@in_language(_language)
+@_worded()
 def experiment(  # noqa: PLR0913 - one parameter for each option
     data: Any,
     prompts: str | Mapping[str, str],
@@ -424,7 +432,7 @@ def _pictures(session: Session, images: Any) -> Iterator[Picture]:
 
 
 @suggest_names
-@in_language(_language)
+@_worded()
 def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     texts: Any = None,
     *,
@@ -498,7 +506,7 @@ _EMBED_PARAMETERS = {
 
 
 @suggest_names
-@in_language(_language)
+@_worded()
 def check(*, deep: bool = False) -> CheckReport:
     """Return the report of the connectivity check, which is true if every stage passed.
 
@@ -511,7 +519,7 @@ def check(*, deep: bool = False) -> CheckReport:
 
 
 @suggest_names
-@in_language(_language)
+@_worded()
 def models() -> list[dict[str, Any]]:
     """Return what is installed on the server, newest first: ``name``, ``size`` in bytes, and whether it is ``loaded``.
 

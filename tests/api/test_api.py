@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -266,3 +268,16 @@ def test_texts_and_a_file_of_texts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PromptProblem) as caught:
         om.embed(["b"], lines=file)
     assert (caught.value.code, "lines and texts" in str(caught.value)) == ("options-conflict", True)
+
+
+@pytest.mark.finding("C18")
+def test_a_script_is_warned_once_where_there_is_no_keyring(stand_in: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its own line, and goes on without a stored key."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    om.configure(base_url=stand_in.url, key_store="keyring")
+    with pytest.warns(UserWarning, match="no key was looked up") as caught:
+        assert om.models()
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert om.models()
