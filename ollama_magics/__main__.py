@@ -41,10 +41,10 @@ def main(words: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="ollama_magics")
-    options = _parser().parse_args(words)
+    options, noticed = _parser().parse_args(words), []
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _write_notice
+        with warnings.catch_warnings(record=True) as noticed:
+            warnings.simplefilter("always", UserWarning)
             status = int(options.run(options))
     except OllamaMagicsError as error:
         error.place = "shell"
@@ -58,14 +58,10 @@ def main(words: Sequence[str] | None = None) -> int:
         status = 1
     except KeyboardInterrupt:
         status = 130
-    for key, facts in current().resolved.take_notices():
-        sys.stderr.write(messages.notice(key, facts, current().language) + "\n")
+    notices = [messages.notice(key, facts, current().language) for key, facts in current().resolved.take_notices()]
+    for notice in (*(one.message for one in noticed), *notices):
+        sys.stderr.write(f"{notice}\n")
     return status
-
-
-def _write_notice(message: Warning | str, *_: object) -> None:
-    """Write a warning of the plain calls as a line, without the line of code that made it."""
-    sys.stderr.write(f"{message}\n")
 
 
 def _write_json(found: object, indent: int | None = None) -> None:
