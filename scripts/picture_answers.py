@@ -1,4 +1,4 @@
-"""Pictures of answers for docs/: light and dark, thinking, in columns, with a called function and data, and in a terminal."""
+"""Pictures of answers for docs/: light and dark, thinking, in columns, functions and data, rows, and in a terminal."""
 
 import io
 import os
@@ -59,6 +59,22 @@ CELLS = (
     TYPES,
     f"%%ollama -m sandbox-tools --once -t means -f list[Group]\n{GROUPS}",
 )
+LETTERS = """import pandas as pd
+df = pd.DataFrame([(text, kind) for kind, texts in {
+    "praise": ["We are happy with the new slide", "Thanks for the lessons", "A lovely place", "The showers are great"],
+    "complaint": ["The lockers are broken again", "The music is far too loud", "The floor is dirty", "I had to wait for an hour"],
+    "question": ["When do you open on Sundays?", "Is there a discount?", "How warm is the water?", "May I bring a ball?"],
+}.items() for text in texts], columns=["text", "kind"])"""
+KINDS = """kinds = {
+    "praise": "thanks, happy, lovely, great",
+    "complaint": "broken, dirty, too loud, wait",
+    "question": "when, how, is there, may I",
+}"""
+ROWS = (
+    f"{LETTERS}\n{KINDS}",
+    "%%ollama -m sandbox-chat --each df --labels $kinds -o out\nWhat kind of letter is this?\n\n{{text}}",
+    "%%ollama -m sandbox-chat -m sandbox-vision --each df --labels $kinds --truth kind -o exp\n{{text}}",
+)
 
 
 COMPARED = (
@@ -99,6 +115,8 @@ def main() -> int:
         with closing(Notebook(page, folder, *CELLS)) as notebook:
             _take(notebook)
         _take_comparison(page, folder)
+        with closing(Notebook(page, folder, *ROWS)) as notebook:
+            _take_rows(notebook)
         _take_terminal(page, server, home)
     return 0
 
@@ -127,6 +145,16 @@ def _take_comparison(page: Page, folder: Path) -> None:
         page.wait_for_timeout(2000)  # formulas are typeset a little later
         notebook.output(1).first.screenshot(path=DOCS / "chat-markdown.png")
     page.set_viewport_size(SIZE)
+
+
+def _take_rows(notebook: Notebook) -> None:
+    for index in range(1, len(ROWS) + 1):
+        notebook.run(index)
+    _picture(notebook, 2, "rows.png")
+    _picture(notebook, 3, "experiment.png")
+    with notebook.theme("JupyterLab Dark"):
+        notebook.settle()
+        _picture(notebook, 3, "experiment-dark.png")
 
 
 def _run_and_say_yes(notebook: Notebook, index: int) -> None:

@@ -24,8 +24,9 @@ _COLUMNS = {  # by the name of a figure: how it is written
     "seconds_per_row": "{:.2f}",
     "tokens_per_second": "{:.0f}",
 }
+_ONLY_IF_ANY = ("abstained", "failed")
 _INK, _LINE = "var(--jp-brand-color1,#0969da)", f"var(--jp-border-color2,{RULE})"
-_CELL = f"padding:3px 14px 3px 0;text-align:start;vertical-align:middle;border-bottom:1px solid {_LINE};white-space:nowrap"
+_CELL = f"padding:3px 10px 3px 0;text-align:start;vertical-align:middle;border-bottom:1px solid {_LINE};white-space:nowrap"
 _NUMBER = f"{_CELL};text-align:end;font-variant-numeric:tabular-nums"
 
 
@@ -56,7 +57,7 @@ class RunFigures:
 
 def experiment_html(runs: Sequence[RunFigures], language: str = "en") -> str:
     """Return the summary of an experiment: a line for each model and prompt, with its interval and its reliability drawn."""
-    names = [name for name in _COLUMNS if any(name in run.figures for run in runs)]
+    names = _names(runs)
     grey = f"{_CELL};font-weight:600;color:var(--jp-content-font-color2,{GREY})"
     has_bins = any(run.bins for run in runs)
     labels = ["", *names, *(["reliability"] if has_bins else [])]
@@ -69,13 +70,13 @@ def experiment_html(runs: Sequence[RunFigures], language: str = "en") -> str:
         cells = [Cell(run.name, f"{_CELL};font-weight:600")]
         cells += [Cell(_number(run.figures.get(name), _COLUMNS[name]), _NUMBER, html=_beside(name, run)) for name in names]
         rows.append([*cells, *([Cell("", _CELL, html=_reliability(run.bins))] if has_bins else [])])
-    table = cells_html(rows, "border-collapse:collapse;margin:8px 0;font-size:inherit", head, sections=True)
+    table = cells_html(rows, "border-collapse:collapse;margin:8px 0;font-size:.9em", head, sections=True)
     return f'<div style="overflow-x:auto">{table}</div>'
 
 
 def experiment_text(runs: Sequence[RunFigures], language: str = "en") -> str:
     """Return the same figures as an aligned table of text, the accuracy with its interval."""
-    names = [name for name in _COLUMNS if any(name in run.figures for run in runs)]
+    names = _names(runs)
     rows = []
     for run in runs:
         cells = {messages.phrase(f"figure_{name}", language): _number(run.figures.get(name), _COLUMNS[name]) for name in names}
@@ -85,6 +86,15 @@ def experiment_text(runs: Sequence[RunFigures], language: str = "en") -> str:
             cells[accuracy] = f"{cells[accuracy]} [{' – '.join(bounds)}]"
         rows.append({"": run.name, **cells})
     return progress_text([], rows).rstrip()
+
+
+def _names(runs: Sequence[RunFigures]) -> list[str]:
+    """Return the figures that are known, without counts that are 0 everywhere."""
+    return [
+        name
+        for name in _COLUMNS
+        if any(run.figures.get(name) is not None if name not in _ONLY_IF_ANY else run.figures.get(name) for run in runs)
+    ]
 
 
 def _number(value: Any, written: str) -> str:

@@ -40,7 +40,7 @@ class Run:
     places: tuple[int, ...]
 
 
-_TIMES = ("seconds_per_row", "tokens_per_second")
+_TIMES: tuple[str, ...] = ("seconds_per_row", "tokens_per_second")
 
 
 class Experiment(ShownOnce):
@@ -207,8 +207,11 @@ class Experiment(ShownOnce):
 
     def _shown(self, *, times: bool = True) -> list[RunFigures]:
         shown = []
+        hidden = () if times else _TIMES
+        if self.labels:
+            hidden = (*hidden, "tokens_per_second")  # of answers of one token
         for run in self._runs:
-            figures = {name: figure for name, figure in self._figures(run).items() if times or name not in _TIMES}
+            figures = {name: figure for name, figure in self._figures(run).items() if name not in hidden}
             shown.append(RunFigures(self._name(run), figures, self._bins(run)))
         return shown
 

@@ -119,6 +119,8 @@ class RowsBar:
 def _short(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int)):
         return value
+    if isinstance(value, float):
+        return f"{value:.3g}"
     try:
         text = str(value[:1000] if isinstance(value, (str, bytes)) else value)
     except Exception:  # noqa: BLE001 - an object of the user; the error of its row says more

@@ -95,7 +95,7 @@ WHOLE: list[tuple[Any, str]] = [
 
 
 @pytest.mark.finding("A2")
-@pytest.mark.parametrize(("value", "text"), WHOLE, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("value", "text"), WHOLE, ids=lambda value: value if isinstance(value, str) else type(value).__name__)
 def test_what_is_short_goes_in_whole(value: Any, text: str) -> None:
     """Without a note; a text goes in whole however long, and items are never cut inside."""
     assert text_of(value) == text
