@@ -21,8 +21,11 @@ _NOTEBOOK_ONLY = {"show", "save", "profiles", "forget", "export", "import", "rec
 def fit(remedy: str, place: str) -> str:
     """Return the lines of a remedy as they can be typed there, without those that cannot; perhaps an empty text."""
     parts = re.split(r"\n| {3}· {3}" if place.startswith("shell") else r"\n", remedy)
-    lines = dict.fromkeys(line for part in parts for line in _fitted(part, place) if line)
-    return "\n".join(lines)
+    lines: dict[str, str] = {}  # by the command, which stands once
+    for line in (line for part in parts for line in _fitted(part, place) if line):
+        command = _MAGIC.search(line) if place != "notebook" else None
+        lines.setdefault(command[0] if command else line, line)
+    return "\n".join(lines.values())
 
 
 def _fitted(line: str, place: str) -> Iterator[str]:

@@ -189,7 +189,7 @@ FITTED = [
     (
         "notebook check",
         "choose: -m a\nfor all: %ollama_config --model a",
-        "choose: %ollama_config --model a\nfor all: %ollama_config --model a",
+        "choose: %ollama_config --model a",
     ),
     (
         "shell",

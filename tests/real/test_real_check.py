@@ -75,6 +75,6 @@ def test_a_wrong_name_is_answered_with_the_nearest_and_loads_nothing(real_url: s
         spent.append(time.perf_counter() - start)
         assert report.error is not None
         assert report.error.code == "model-missing"
-        assert "-m parrot" in report.error.remedy
+        assert "--model parrot" in report.error.remedy
         assert sentence_of(report, "load") == "not asked yet"
     assert min(spent) < 0.1
