@@ -159,12 +159,14 @@ def _sixteen_bit_colours(data: bytes, page: int) -> tuple[Image, tuple[Note, ...
     import numpy as np  # noqa: PLC0415 - as above
     from PIL import Image as Pillow  # noqa: PLC0415 - as above
 
-    numbers = np.asarray(upper).astype(np.uint16) << 8
+    high = np.asarray(upper).astype(np.uint16)
+    low = high
     with suppress(ValueError):  # the lower bytes are the upper ones of the other byte order; of grey with opacity there is none
         lower: Any = _open(data)
         lower.seek(page)
         lower.tile = [tile._replace(args=_other_order(tile[3])) for tile in lower.tile]
-        numbers |= np.asarray(lower)
+        low = np.asarray(lower)
+    numbers = high << 8 | low
     scaled = pixels.eight_bits(numbers)
     return scaled and (Pillow.fromarray(scaled[0]), scaled[1])
 

@@ -117,7 +117,7 @@ def _strips(image: Image) -> Iterator[Image]:
 
 def _plain_mode(image: Image) -> Image:
     if image.mode in _ALPHA or "transparency" in image.info:
-        return image.convert("RGBA")
+        return (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     if image.mode in ("CMYK", "LAB"):
         return image
     return image.convert("L" if image.mode in ("1", "L") else "RGB")

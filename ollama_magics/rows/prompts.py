@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +52,7 @@ class RowPrompts:
     ) -> None:
         self._table, self._prompt, self._names = table, prompt, names
         self._rows, self._pictures, self._build = read_rows(prompt.rows), pictures, build
+        self._template, self._aliases = _with_aliases(prompt.text, table.columns)
         for picture in pictures:
             if isinstance(picture, ColumnPicture) and picture.column not in table.columns:
                 raise self._unknown(picture.column, Phrase("none_near"))
@@ -67,11 +70,14 @@ class RowPrompts:
 
     def _filled_with_marks(self, marks: Mapping[str, str]) -> str:
         try:
-            return fill_template(self._prompt.text, _behind_columns(marks, self._names)).text
+            return fill_template(self._template, _behind_columns(self._aliased(marks), self._names)).text
         except PromptProblem as error:
             if error.code != "name-unknown":
                 raise
             raise self._unknown(error.facts["name"], error.facts["nearest"]) from None
+
+    def _aliased(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        return {self._aliases.get(name, name): value for name, value in columns.items()}
 
     def _unknown(self, name: str, nearest: object) -> RowsProblem:
         columns = ", ".join(list(self._table.columns)[:_MOST_NAMED])
@@ -83,7 +89,7 @@ class RowPrompts:
         for name in self.used:
             if is_missing(values[name]):
                 raise RowsProblem("row-value-missing", name=name, value=repr(values[name])[:40])
-        filled = fill_template(self._prompt.text, _behind_columns(values, self._names), self._rows)
+        filled = fill_template(self._template, _behind_columns(self._aliased(values), self._names), self._rows)
         if not filled.text.strip():
             raise PromptProblem("prompt-empty")
         found = (
@@ -128,6 +134,17 @@ class _Mark(str):
 
     def __getattr__(self, _: str) -> _Mark:
         return self
+
+
+def _with_aliases(template: str, columns: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """Return the template with an identifier in place of each ``{{column}}`` whose name is none, such as ``review text``."""
+    aliases: dict[str, str] = {}
+    for number, name in enumerate(columns):
+        place = re.compile(r"(?<!\\)\{\{\s*" + re.escape(name) + r"\s*\}\}")
+        if (not name.isidentifier() or keyword.iskeyword(name)) and place.search(template):
+            aliases[name] = f"column{number}of{uuid4().hex}"
+            template = place.sub("{{" + aliases[name] + "}}", template)
+    return template, aliases
 
 
 def _behind_columns(columns: Mapping[str, Any], names: Mapping[str, Any]) -> Mapping[str, Any]:

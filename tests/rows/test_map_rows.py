@@ -88,3 +88,23 @@ def test_what_is_left_out_of_a_row_is_reported_or_refused(
         assert "20 of 30 items (rows: 1)" in capsys.readouterr().out
         shell.run_cell("%%ollama --each rows --strict -o out\nRead {{notes}}").raise_error()
         assert [row["error"].partition(":")[0] for row in shell.user_ns["out"]] == ["", "left-out"]
+
+
+@pytest.mark.parametrize(
+    "name", ["review text", "a-b", "2020", "class", "数据", "x.y", "What?", 'say "hi"', "[0]", "a\\b", "tab\tname"]
+)
+def test_a_column_may_have_any_name(name: str) -> None:
+    """Spaces, signs and words of Python; the braces hold the name as it is."""
+    out = om.map(pd.DataFrame({name: TEXTS, "other": [1, 2]}), "Say {{" + name + "}} {{other}}")
+    assert [f"Say {text} {number}" in reply for text, number, reply in zip(TEXTS, [1, 2], out["reply"], strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_parts_of_a_value_can_be_named() -> None:
+    """Attributes and constant subscripts, looked up in each row."""
+    rows = [{"meta": {"kind": "praise"}, "pair": ["a", "b"]}, {"meta": {"kind": "complaint"}, "pair": ["c", "d"]}]
+    out = om.map(rows, 'Say {{meta["kind"]}} {{pair[1]}}')
+    assert ["praise b" in out[0]["reply"], "complaint d" in out[1]["reply"]] == [True, True]
+    assert om.map([*rows, {"meta": {}, "pair": []}], 'Say {{meta["kind"]}}')[2]["error"].startswith("value-part-missing")

@@ -147,6 +147,13 @@ def test_numbers_without_a_scale_are_stretched_which_is_a_loss(name: str) -> Non
 
 
 @pytest.mark.finding("A7")
+def test_dark_grey_with_opacity_is_read_by_its_upper_bytes() -> None:
+    """Of a PNG of this kind there is no more; an opaque one stands on no ground."""
+    found, notes, _ = seen(png(np.stack([levels(12), np.full((8, 8), 65535)], axis=-1), 4))
+    assert (abs(found - GREY).max() <= 17, notes) == (True, ["x: values up to 3855 were read as 12 bits"])
+
+
+@pytest.mark.finding("A7")
 def test_values_that_are_no_numbers_are_counted() -> None:
     """They do not change how bright the others are."""
     array = RAMP.copy()

@@ -66,6 +66,7 @@ GROUNDS: dict[str, tuple[object, tuple[int, int, int]]] = {
     "no ink": (Image.new("RGBA", (90, 60), (255, 255, 255, 0)), WHITE),
     "white ink, grey with opacity": (drawing(WHITE, mode="LA"), BLACK),
     "white ink, premultiplied": (drawing(WHITE, mode="RGBa"), BLACK),
+    "white ink, premultiplied grey": (drawing(WHITE, mode="LA").convert("La"), BLACK),
     "white ink in a palette": (palette(WHITE, "PNG"), BLACK),
     "white ink in a GIF": (palette(WHITE, "GIF"), BLACK),
     "black ink in a GIF": (palette(BLACK, "GIF"), WHITE),
