@@ -176,7 +176,7 @@ def session(stand_in: FakeServer) -> Any:
 @pytest.mark.finding("B9")
 @pytest.mark.release("0.24.0")  # which ignores pictures that a model cannot read
 def test_pictures_stand_in_the_message_of_the_result(session: Session, stand_in: FakeServer) -> None:
-    """They are shown, counted as sent, and kept with the turn; notes of a result are those of the reply."""
+    """They are shown and kept with the turn; what is noted of a result is noted of the reply."""
 
     def paint() -> Any:
         """Paint something."""
