@@ -339,6 +339,7 @@ def test_the_ways_out_of_a_broken_profile(folder: Path, name: str, way_out: str)
                 session.resolved.forget(name)
             case "another":
                 session.resolved.use("good")
+                assert [key for key, _ in session.resolved.take_notices()] == ["profile_skipped"]
             case "replace":
                 session.resolved.save()
                 assert (folder / f"{name}.toml.unreadable-1").read_text() == "broken"
