@@ -47,7 +47,7 @@ def test_a_picture_for_a_blind_model_is_refused_before_anything_is_sent(tmp_path
     with pytest.raises(ModelProblem) as caught:
         om.chat("What colour?", model="parrot", images=[picture(tmp_path, "PNG")])
     assert caught.value.code == "model-not-able"
-    assert "these support it: colours" in caught.value.remedy
+    assert "what supports it there: colours" in caught.value.remedy
 
 
 def test_an_answer_comes_whole_with_its_figures() -> None:
