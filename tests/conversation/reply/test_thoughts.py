@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
-from ollama_magics.conversation.reply import Reply, answer_view
+from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.conversation.thoughts import ThoughtSplitter
 from ollama_magics.errors import Interrupted
 from ollama_magics.render.markdown import first_code
@@ -157,3 +157,13 @@ def test_a_hostile_text_takes_linear_steps(text: str) -> None:
 
     for cut in (lambda whole: [whole], list):
         assert steps(400, cut) < 3 * steps(200, cut) + 200
+
+
+def test_what_is_new_in_a_text_that_turned_out_to_be_thoughts() -> None:
+    """A screen that writes one piece after another misses no piece of the answer, and gets none twice."""
+    reply = Reply(REQUEST, Server(*map(piece, ["a", " b", "</think>c", "d"]), piece(**LAST)).chat, ReplyContext())
+    seen, known = list[str](), 0
+    for _ in reply.chunks():
+        new, known = exchange_of(reply).tool_loop.now.pieces_after(known)
+        seen.append("".join(new))
+    assert (seen, reply.thinking) == (["a", " b", "c", "d", ""], "a b")
