@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -203,7 +204,7 @@ class CheckReport(ShownOnce):
             advice = ""
             for error in stage.problems:
                 what = "" if error is stage.error else f"{escape(error.what)} "
-                advice += f'<br>{what}{escape(error.how_we_know)}<div style="{_BOX}">{escape(error.remedy)}</div>'
+                advice += f'<br>{what}{escape(error.how_we_know)}<div style="{_BOX}">{_commands(error.remedy)}</div>'
             rows.append(
                 (
                     Cell(_SIGNS[stage.state], f"color:{_COLOURS[stage.state]};{left} 10px 2px 0"),
@@ -222,3 +223,12 @@ class CheckReport(ShownOnce):
 
     def _label(self, stage: Stage) -> str:
         return messages.label(f"stage_{stage.name}", self.language)
+
+
+# what stands before a command, up to ": " or "：", as in "on the server: ollama serve"
+_BEFORE_COMMAND = re.compile(r"^((?:(?!: |：)[^%`])+(?:: |：\s*))(?=\S)", re.MULTILINE)
+
+
+def _commands(remedy: str) -> str:
+    """Return the lines of a remedy as HTML, in which what is no command has the font of the text around it."""
+    return _BEFORE_COMMAND.sub(rf'<span style="font-family:system-ui,sans-serif;color:{_GREY}">\1</span>', escape(remedy))
