@@ -1,4 +1,4 @@
-"""Define the models of the stand-in server, and record which of them are loaded."""
+"""Define the models of the stand-in server, and record which of them are installed and loaded."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ollama_magics.fake_server.releases import Release
-from ollama_magics.fake_server.responses import ApiError
+from ollama_magics.fake_server.responses import ApiError, Lines
 
 # The manifests of the real server carry the offset of the machine; so does this.
 MODIFIED_AT = "2026-01-05T09:00:00.123456789+01:00"
@@ -47,11 +47,13 @@ class Model:
     context_length: int
     size: int
     thinking: dict[str, Any] | None = None  # the values of ``think``, as newer servers list them
+    tag: str = "latest"
+    copy_of: str = ""  # the name of the model whose files it shares
 
     @property
     def tagged(self) -> str:
         """The name as lists show it."""
-        return f"{self.name}:latest"
+        return f"{self.name}:{self.tag}"
 
     @property
     def full(self) -> str:
@@ -67,8 +69,8 @@ class Model:
         return {"name": self.tagged, "model": self.tagged}
 
     def digest(self) -> str:
-        """Return 64 hexadecimal digits that follow from the name."""
-        return hashlib.sha256(self.name.encode()).hexdigest()
+        """Return 64 hexadecimal digits that follow from the name; a copy has those of its model."""
+        return hashlib.sha256((self.copy_of or self.name).encode()).hexdigest()
 
 
 _LEVELS = ("low", "medium", "high")
@@ -84,32 +86,100 @@ MODELS = {
 }
 
 
-def find(name: str) -> Model | None:
-    """Return the model of that name (any case, with or without tag and registry), or None; ApiError if no model can have it."""
-    parts = _NAME.fullmatch(name.strip())
-    if parts is None:
-        raise ApiError("invalid model name")
-    if any((parts[part] or home).lower() != home for part, home in _HOME.items()):
-        return None
-    return MODELS.get(parts["model"].lower())
+# What can be pulled; the sandbox begins with all but the last, which shows a download.
+LIBRARY = {**MODELS, "sandbox-mini": Model("sandbox-mini", ("completion",), 8192, 250_000_000)}
 
 
-def tags(release: Release) -> dict[str, Any]:
-    """Return the answer of /api/tags, which since 0.30 says what each model can do."""
-    entries = []
-    for model in MODELS.values():
-        entry = {
-            **model.identity(),
-            "modified_at": MODIFIED_AT,
-            "size": model.size,
-            "digest": model.digest(),
-            "details": _DETAILS,
-        }
-        if release.runs_llama_server:
-            lengths = {"context_length": model.context_length, "embedding_length": EMBEDDING_LENGTH}
-            entry |= {"details": {**_DETAILS, **lengths}, "capabilities": list(model.capabilities)}
-        entries.append(entry)
-    return {"models": entries}
+def _parts(name: str) -> dict[str, str] | None:
+    """Return host, namespace, model and tag of a name, or None where no model can have it."""
+    found = _NAME.fullmatch(name.strip())
+    return {part: value or _HOME[part] for part, value in found.groupdict().items()} if found else None
+
+
+def is_name(name: str) -> bool:
+    """Return whether a model can have the name."""
+    return _parts(name) is not None
+
+
+class InstalledModels:
+    """The models on the server by their full names; any thread may use it."""
+
+    def __init__(self) -> None:
+        self._models = {self._key(model.name): model for model in MODELS.values()}
+        self._downloaded: dict[str, int] = {}  # bytes of a layer that was not finished
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def _key(name: str) -> str:
+        parts = _parts(name)
+        if parts is None:
+            raise ApiError("invalid model name")
+        return "/".join(parts[part].lower() for part in ("host", "namespace", "model", "tag"))
+
+    def find(self, name: str) -> Model | None:
+        """Return the model of that name (any case, with or without tag and registry), or None; ApiError for no name."""
+        key = self._key(name)
+        with self._lock:
+            return self._models.get(key)
+
+    def copy(self, model: Model, name: str) -> None:
+        """Give a model another name."""
+        parts = _parts(name) or {}
+        prefixes = [parts[part] for part in ("host", "namespace") if parts[part].lower() != _HOME[part]]
+        named = replace(model, name="/".join([*prefixes, parts["model"]]), tag=parts["tag"], copy_of=model.copy_of or model.name)
+        with self._lock:
+            self._models[self._key(name)] = named
+
+    def delete(self, name: str) -> Model | None:
+        """Remove and return the model of that name, or return None."""
+        key = self._key(name)
+        with self._lock:
+            return self._models.pop(key, None)
+
+    def pull(self, name: str, pause: Callable[[], None]) -> Lines:
+        """Yield the steps of a download, which goes on where an earlier one was left; unknown names end it with an error."""
+        key, parts = self._key(name), _parts(name) or {}
+        yield {"status": "pulling manifest"}
+        model = LIBRARY.get(parts["model"].lower())
+        if model is None or key != self._key(model.name):
+            raise ApiError("pull model manifest: file does not exist", 500)
+        for layer, size in (("weights", model.size), ("template", _SMALL_LAYER), ("parameters", _SMALL_LAYER)):
+            digest = hashlib.sha256(f"{model.name} {layer}".encode()).hexdigest()
+            step = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}", "total": size}
+            done = size if self.find(name) else self._downloaded.get(digest, 0)
+            yield {**step, **({"completed": done} if done else {})}
+            while done < size:
+                pause()
+                done = self._downloaded[digest] = min(size, done + max(1, size // _PULL_STEPS))
+                yield {**step, "completed": done}
+        yield from ({"status": status} for status in ("verifying sha256 digest", "writing manifest"))
+        with self._lock:
+            self._models[key] = model
+            self._downloaded.clear()
+        yield {"status": "success"}
+
+    def tags(self, release: Release) -> dict[str, Any]:
+        """Return the answer of /api/tags, which since 0.30 says what each model can do."""
+        with self._lock:
+            models = list(self._models.values())
+        return {"models": [_entry(model, release) for model in models]}
+
+
+_SMALL_LAYER, _PULL_STEPS = 512, 50  # bytes; steps of a layer
+
+
+def _entry(model: Model, release: Release) -> dict[str, Any]:
+    entry = {
+        **model.identity(),
+        "modified_at": MODIFIED_AT,
+        "size": model.size,
+        "digest": model.digest(),
+        "details": _DETAILS,
+    }
+    if release.runs_llama_server:
+        lengths = {"context_length": model.context_length, "embedding_length": EMBEDDING_LENGTH}
+        entry |= {"details": {**_DETAILS, **lengths}, "capabilities": list(model.capabilities)}
+    return entry
 
 
 def show(model: Model, release: Release) -> dict[str, Any]:
@@ -137,6 +207,7 @@ KEEP_ALIVE = 300.0  # seconds, if a request does not say
 class _Loaded:
     """A model in memory: how long it stays after its last use, until when, and by how many requests it is in use."""
 
+    model: Model
     context_length: int
     keep_alive: float = KEEP_ALIVE  # seconds
     expires: float = 0.0  # seconds since the epoch
@@ -154,7 +225,7 @@ class LoadedModels:
     def use(self, model: Model, context_length: int, keep_alive: float | None) -> Iterator[None]:
         """Keep the model in memory during this block and ``keep_alive`` seconds more (None: as before)."""
         with self._lock:
-            loaded = self._loaded.setdefault(model.name, _Loaded(context_length))
+            loaded = self._loaded.setdefault(model.tagged, _Loaded(model, context_length))
             loaded.context_length = context_length
             loaded.keep_alive = loaded.keep_alive if keep_alive is None else keep_alive
             loaded.expires = time.time() + loaded.keep_alive
@@ -169,7 +240,7 @@ class LoadedModels:
     def unload(self, model: Model) -> None:
         """Remove the model from memory."""
         with self._lock:
-            self._loaded.pop(model.name, None)
+            self._loaded.pop(model.tagged, None)
 
     def listing(self) -> dict[str, Any]:
         """Return the answer of /api/ps; the model that stays longest comes first."""
@@ -177,12 +248,12 @@ class LoadedModels:
             now = time.time()
             self._loaded = {name: loaded for name, loaded in self._loaded.items() if loaded.uses or loaded.expires > now}
             entries = []
-            for name, loaded in sorted(self._loaded.items(), key=lambda item: -item[1].expires):
+            for loaded in sorted(self._loaded.values(), key=lambda one: -one.expires):
                 expires = (datetime.fromtimestamp(0, UTC) + timedelta(seconds=loaded.expires)).astimezone()
                 entry = {
-                    **MODELS[name].identity(),
-                    "size": MODELS[name].size,
-                    "digest": MODELS[name].digest(),
+                    **loaded.model.identity(),
+                    "size": loaded.model.size,
+                    "digest": loaded.model.digest(),
                     "details": _DETAILS,
                     "expires_at": expires.isoformat().replace("+00:00", "Z"),
                     "size_vram": 0,

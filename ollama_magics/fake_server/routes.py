@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from ollama_magics.fake_server import embeddings, generation, models, requests, responses
 from ollama_magics.fake_server.generation import Purpose
-from ollama_magics.fake_server.models import LoadedModels, Model
+from ollama_magics.fake_server.models import InstalledModels, LoadedModels, Model
 from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.requests import Fields, Options, PromptRequest
 from ollama_magics.fake_server.responses import ApiError, Lines, Response
@@ -25,7 +25,7 @@ class Endpoints:
     def __init__(self, release: Release) -> None:
         self.release = release
         self.open_streams = 0
-        self._loaded = LoadedModels()
+        self._installed, self._loaded = InstalledModels(), LoadedModels()
         self._lock = threading.Lock()
 
     def root(self, _fields: Fields, _pause: Pause) -> Response:
@@ -38,7 +38,7 @@ class Endpoints:
 
     def tags(self, _fields: Fields, _pause: Pause) -> Response:
         """Return all models."""
-        return responses.json_response(models.tags(self.release))
+        return responses.json_response(self._installed.tags(self.release))
 
     def ps(self, _fields: Fields, _pause: Pause) -> Response:
         """Return the models in memory."""
@@ -49,9 +49,46 @@ class Endpoints:
         name = fields.text("model") or fields.text("name")
         if not name:
             raise ApiError("model is required")
-        if models.find(name) is None:
+        model = self._installed.find(name)
+        if model is None:
             raise responses.unknown_model_to_show(name)
-        return responses.json_response(models.show(_find_model(name), self.release))
+        return responses.json_response(models.show(model, self.release))
+
+    def copy(self, fields: Fields, _pause: Pause) -> Response:
+        """Give a model a second name."""
+        source, destination = fields.text("source"), fields.text("destination")
+        for word, name in (("source", source), ("destination", destination)):
+            if not models.is_name(name):
+                raise ApiError(f'{word} "{name}" is invalid')
+        model = self._installed.find(source)
+        if model is None:
+            raise ApiError(f'model "{source}" not found', 404)
+        self._installed.copy(model, destination)
+        return Response(b"", content_type="")
+
+    def delete(self, fields: Fields, _pause: Pause) -> Response:
+        """Remove a model, also from memory."""
+        name = fields.text("model") or fields.text("name")
+        if not name:
+            raise ApiError("model is required")
+        if not models.is_name(name):
+            raise ApiError(f'name "{name}" is invalid')
+        model = self._installed.delete(name)
+        if model is None:
+            raise responses.unknown_model(name)
+        self._loaded.unload(model)
+        return Response(b"", content_type="")
+
+    def pull(self, fields: Fields, pause: Pause) -> Response | Lines:
+        """Download a model, in steps of a stream if it is not asked otherwise."""
+        name = fields.text("model") or fields.text("name")
+        if not models.is_name(name):
+            raise ApiError("invalid model name")
+        lines = self._installed.pull(name, pause)
+        if fields.flag("stream", default=True):
+            return lines
+        with closing(lines):
+            return responses.json_response(list(lines)[-1])
 
     def chat(self, fields: Fields, pause: Pause) -> Response | Lines:
         """Return the next turn of a conversation."""
@@ -72,7 +109,7 @@ class Endpoints:
         request = requests.embed(fields)
         if not request.model:
             raise responses.unknown_model("")
-        model = models.find(request.model)
+        model = self._installed.find(request.model)
         texts = requests.texts(request.input)
         if model is None:
             raise ApiError(f'model "{request.model}" not found, try pulling it first', 404)
@@ -85,7 +122,9 @@ class Endpoints:
     def _answer(self, request: PromptRequest, purpose: Purpose, pause: Pause) -> Response | Lines:
         if not self.release.runs_llama_server:  # which knows the levels of each model
             requests.check_level(request)
-        model = _find_model(request.model)
+        model = self._installed.find(request.model)
+        if model is None:
+            raise responses.unknown_model(request.model)
         if not model.thinking:
             requests.check_level(request)
         if request.unloads:
@@ -125,13 +164,6 @@ class Endpoints:
                 self.open_streams -= 1
 
 
-def _find_model(name: str) -> Model:
-    model = models.find(name)
-    if model is None:
-        raise responses.unknown_model(name)
-    return model
-
-
 _READ = "HEAD, GET"
 _PLAIN = "text/plain"
 _HTML = "text/html; charset=utf-8"
@@ -152,6 +184,9 @@ ROUTES = {
     "/api/tags": Route(_READ, Endpoints.tags),
     "/api/ps": Route("GET", Endpoints.ps),
     "/api/show": Route("POST", Endpoints.show, "ShowRequest"),
+    "/api/copy": Route("POST", Endpoints.copy, "CopyRequest"),
+    "/api/delete": Route("DELETE", Endpoints.delete, "DeleteRequest"),
+    "/api/pull": Route("POST", Endpoints.pull, "PullRequest"),
     "/api/chat": Route("POST", Endpoints.chat, "ChatRequest"),
     "/api/generate": Route("POST", Endpoints.generate, "GenerateRequest"),
     "/api/embed": Route("POST", Endpoints.embed, "EmbedRequest"),

@@ -148,7 +148,7 @@ class Exchange(BaseHTTPRequestHandler):
 
         owner, route, document = self.server.owner, routes.find(self.command, target), None
         try:
-            if self.command == "POST" and isinstance(route, routes.Route):
+            if isinstance(route, routes.Route) and route.struct:
                 document = requests.document(data)
         except ApiError as error:
             return responses.error_response(error.of(self.server.owner.release))
@@ -204,9 +204,12 @@ class Exchange(BaseHTTPRequestHandler):
                 self.wfile.write(head + _chunk(responses.error_response(error).body) + _LAST_CHUNK)
                 return
             unsent = self._head(HTTPStatus.OK, _NDJSON, _CHUNKED)
-            for line in chain([] if first is None else [first], lines):
-                self.wfile.write(unsent + _chunk(responses.json_bytes(line) + b"\n"))
-                unsent = b""
+            try:
+                for line in chain([] if first is None else [first], lines):
+                    self.wfile.write(unsent + _chunk(responses.json_bytes(line) + b"\n"))
+                    unsent = b""
+            except ApiError as error:  # after the first line the status is 200
+                self.wfile.write(_chunk(responses.json_bytes({"error": error.text}) + b"\n"))
         self.wfile.write(unsent + _LAST_CHUNK)
 
     def _head(self, status: int, content_type: str, *headers: tuple[str, str]) -> bytes:

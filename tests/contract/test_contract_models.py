@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -151,3 +153,65 @@ def test_zero_has_many_forms_too(server: Server, keep_alive: Any) -> None:
     """A text of zero needs no unit."""
     answer = server.converse([], model=server.embed_model, keep_alive=keep_alive)
     assert answer.json()["done_reason"] == "unload"
+
+
+@pytest.fixture
+def copied(server: Server) -> Iterator[str]:
+    """Yield the name of a copy of the chat model, which the test may delete."""
+    name = f"copy-{os.getpid()}"
+    answer = server.http.post("/api/copy", json={"source": server.chat_model, "destination": name})
+    assert (answer.status_code, answer.content) == (200, b"")
+    yield name
+    server.http.request("DELETE", "/api/delete", json={"model": name})
+
+
+def test_a_copy_is_a_model_of_its_own(server: Server, copied: str) -> None:
+    """It is listed with the digest of the original, shown, loaded and unloaded under its own name."""
+    digests = {entry["name"]: entry["digest"] for entry in server.http.get("/api/tags").json()["models"]}
+    assert digests[f"{copied}:latest"] == digests[f"{server.chat_model}:latest"]
+    assert server.show(copied)["capabilities"] == ["completion"]
+    assert server.converse([], model=copied, keep_alive=0).json()["done_reason"] == "unload"
+
+
+def test_a_deleted_model_is_gone(server: Server, copied: str) -> None:
+    """The answer is empty; the original stays, and the second time there is nothing to delete."""
+    answers = [server.http.request("DELETE", "/api/delete", json={"model": copied}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 404]
+    assert (answers[0].content, answers[1].json()) == (b"", {"error": f"model '{copied}' not found"})
+    names = [entry["name"] for entry in server.http.get("/api/tags").json()["models"]]
+    assert f"{copied}:latest" not in names
+    assert f"{server.chat_model}:latest" in names
+
+
+REFUSED = [
+    ("POST", "/api/copy", {"source": "nope", "destination": "x"}, 404, 'model "nope" not found'),
+    ("POST", "/api/copy", {"destination": "x"}, 400, 'source "" is invalid'),
+    ("POST", "/api/copy", {"source": "a", "destination": "a b"}, 400, 'destination "a b" is invalid'),
+    ("POST", "/api/copy", None, 400, "missing request body"),
+    ("DELETE", "/api/delete", {}, 400, "model is required"),
+    ("DELETE", "/api/delete", {"name": "nope"}, 404, "model 'nope' not found"),
+    ("DELETE", "/api/delete", {"model": "a b"}, 400, 'name "a b" is invalid'),
+    ("DELETE", "/api/delete", None, 400, "missing request body"),
+    ("POST", "/api/pull", {}, 400, "invalid model name"),
+    ("POST", "/api/pull", {"model": "a b"}, 400, "invalid model name"),
+    ("POST", "/api/pull", None, 400, "missing request body"),
+]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=str)
+def test_bad_requests_about_models_are_refused(server: Server, case: tuple[str, str, Any, int, str]) -> None:
+    """Before anything is done, with these words."""
+    method, path, body, status, text = case
+    answer = server.http.request(method, path, json=body) if body is not None else server.http.request(method, path)
+    assert (answer.status_code, answer.json()) == (status, {"error": text})
+
+
+def test_a_pull_that_fails_says_so_in_its_stream(server: Server) -> None:
+    """After a first step, under a status of 200; without a stream the status is 500."""
+    answer = server.http.post("/api/pull", json={"model": "no-such-model"})
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+    assert lines[0] == {"status": "pulling manifest"}
+    assert lines[1]["error"].startswith("pull model manifest: ")
+    whole = server.http.post("/api/pull", json={"model": "no-such-model", "stream": False})
+    assert (whole.status_code, whole.json()["error"][:21]) == (500, "pull model manifest: ")
