@@ -390,7 +390,7 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
     )
     plan = ExperimentPlan(
         models=(models,) if isinstance(models, str) else tuple(models),
-        prompts={"prompt": prompts} if isinstance(prompts, str) else dict(prompts),
+        prompts=dict(prompts) if isinstance(prompts, Mapping) else {"prompt": prompts},
         repeat=repeat,
         truth=truth,
     )

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import Enum
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -313,9 +314,11 @@ def _hashable(value: Any) -> Hashable:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of a column as JSON has it: numbers of NumPy as numbers, dates and anything else as text."""
+    """Return a value of a column as JSON has it: a member of an Enum as its value, dates and anything else as text."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
+    if isinstance(value, Enum):
+        return value.value
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from numbers import Number
 from typing import Any
 
 import msgspec
@@ -20,6 +23,7 @@ ALTERNATIVES = 20  # tokens for which a server gives probabilities at the most
 CANDIDATES = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 MOST_LABELS = ALTERNATIVES**2  # in two rounds
 _LONGEST_LABEL = 200  # characters
+_COMMA = re.compile("[,，、]")
 _TOLERANCE = 0.01  # above 1, for the rounding of a server
 LogProb = Mapping[str, Any]  # of one token, as a server gives it
 
@@ -147,23 +151,34 @@ def read_threshold(given: object) -> float:
 
 
 def _objection(labels: Sequence[Any]) -> Phrase | None:
-    texts = [text_of(label) for label in labels]
     if len(labels) < 2:
         return Phrase("labels_few", count=len(labels))
     if len(labels) > MOST_LABELS:
         return Phrase("labels_many", count=len(labels), most=MOST_LABELS)
-    if doubles := sorted({text for text in texts if texts.count(text) > 1}):
-        return Phrase("labels_double", label=doubles[0])
-    odd = next((text for text in texts if not 0 < len(text) <= _LONGEST_LABEL), None)
-    return None if odd is None else Phrase("labels_odd", label=repr(odd[:40]), most=_LONGEST_LABEL)
+    if odd := next((repr(label)[:40] for label in labels if not _is_label(label)), ""):
+        return Phrase("labels_odd", label=odd, most=_LONGEST_LABEL)
+    texts = Counter(text_of(label) for label in labels)
+    double = next((text for text, count in texts.items() if count > 1), None)
+    if double is None and len(set(labels)) < len(labels):  # True and 1
+        double = next(text_of(label) for label in labels if labels.count(label) > 1)
+    return None if double is None else Phrase("labels_double", label=double)
+
+
+def _is_label(label: Any) -> bool:
+    text = text_of(label)
+    is_one = isinstance(label, (str, Number, Enum)) and label == label  # noqa: PLR0124 - NaN differs from itself
+    return is_one and 0 < len(text) <= _LONGEST_LABEL and not re.search("[\ud800-\udfff]", text)
 
 
 def _read(given: Any) -> tuple[tuple[Any, ...], dict[Any, str]]:
     if isinstance(given, str):
-        return tuple(part.strip() for part in given.split(",") if part.strip()), {}
+        return tuple(part.strip() for part in _COMMA.split(given) if part.strip()), {}
     if isinstance(given, Mapping):
         return tuple(given), {label: " ".join(str(text).split()) for label, text in given.items() if text}
+    if isinstance(given, (set, frozenset)):  # in the same order in every process, so that stored rows are found
+        given = sorted(given, key=text_of)
     try:
+        len(given)  # what can be read only once is none: labels are read before the first row, and again for the letters
         return tuple(label.item() if hasattr(label, "item") else label for label in given), {}
     except TypeError:
         raise PromptProblem("labels-invalid", reason=Phrase("labels_kind", kind=type(given).__name__)) from None
@@ -195,8 +210,9 @@ class LabelsFormat:
         kinds = {type(label) for label in labels.labels}
         kind = kinds.pop() if len(kinds) == 1 else object
         self._names = [f"p_{text_of(label)}" for label in labels.labels]
+        self._none = "p_none_reply" if "p_none" in self._names else "p_none"  # of a label "none" there is a probability as well
         self.columns: dict[str, type] = {"label": kind if kind in (str, int, float, bool) else object}
-        self.columns |= dict.fromkeys([*self._names, "p_none"], float)
+        self.columns |= dict.fromkeys([*self._names, self._none], float)
 
     def adapt(self, request: Request) -> Request:
         """Return the request for one token with probabilities; raises ModelProblem (labels-need-thinking-off).
@@ -215,7 +231,7 @@ class LabelsFormat:
     def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
         """Return the label and the probabilities; raises FormatProblem (label-unknown, labels-need-logprobs)."""
         found = self._labels.result(answer.logprobs)
-        return {"label": found.label, **dict(zip(self._names, found.probabilities, strict=True)), "p_none": found.none}
+        return {"label": found.label, **dict(zip(self._names, found.probabilities, strict=True)), self._none: found.none}
 
     def _with(self, menu: Menu, request: Request) -> Request:
         fields: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +37,7 @@ PINNED = {
     "frequency_penalty": 0.0,
 }
 _FIRST_SEED = 1
+_OWN = frozenset({"row", "model", "prompt", "repeat", "truth", "error", "seconds", "tokens"})  # columns of the experiment itself
 _MOST_REPEATS = 100
 Watch = Callable[["Step", RowsView], object]
 
@@ -79,7 +80,7 @@ def run_experiment(  # noqa: PLR0913 - the parts of an experiment
     """
     table = table_of(data)
     labels = () if options.labels is None else label_set(options.labels, abstain=options.abstain).labels
-    collector = _Collector(table, plan, labels, _read_truth(table, plan, labels), language)
+    collector = _Collector(table, plan, labels, _read_truth(table, plan, prompt, labels), language)
     prompts = _prompts(context, table, plan, prompt, names, options)
     caches: list[RowCache] = []
     for step, one in prompts.items():
@@ -121,9 +122,11 @@ def _steps(plan: ExperimentPlan, prompt: Prompt) -> Iterator[Step]:
     models = list(plan.models) or [prompt.model]
     if not plan.prompts:
         raise PromptProblem("experiment-invalid", reason=Phrase("experiment_prompts"))
-    if len(set(models)) < len(models):
+    if odd := [text for text in plan.prompts.values() if not isinstance(text, str)]:
+        raise PromptProblem("experiment-invalid", reason=Phrase("experiment_template", kind=type(odd[0]).__name__))
+    if len({str(model).removesuffix(":latest") for model in models}) < len(models):
         raise PromptProblem("experiment-invalid", reason=Phrase("experiment_models"))
-    if not 1 <= plan.repeat <= _MOST_REPEATS:
+    if plan.repeat not in range(1, _MOST_REPEATS + 1):  # nor is a text or 2.5
         raise PromptProblem("experiment-invalid", reason=Phrase("experiment_repeat", most=_MOST_REPEATS, value=plan.repeat))
     for model in models:
         for name in plan.prompts:
@@ -139,8 +142,8 @@ def _pinned(prompt: Prompt, chosen: OllamaSettings, defaults: Mapping[str, float
     return replace(prompt, overrides=overrides, extra={**pinned, **prompt.extra, "seed": sent.get("seed", _FIRST_SEED) + repeat})
 
 
-def _read_truth(table: Table, plan: ExperimentPlan, labels: Sequence[Any]) -> list[Any] | None:
-    """Return the right answer of each row, None where it is missing; with labels, the label of that text.
+def _read_truth(table: Table, plan: ExperimentPlan, prompt: Prompt, labels: Sequence[Any]) -> list[Any] | None:
+    """Return the right answer of each row, None where it is missing; with labels one of them, and as text if answers are text.
 
     Raises PromptProblem (experiment-invalid) for a column or a label that is not there.
     """
@@ -150,14 +153,26 @@ def _read_truth(table: Table, plan: ExperimentPlan, labels: Sequence[Any]) -> li
         known = ", ".join(map(str, table.columns))
         raise PromptProblem("experiment-invalid", reason=Phrase("experiment_truth", name=plan.truth, known=known))
     truth = [None if is_missing(value) else value for value in table.columns[plan.truth]]
-    if not labels:
+    if not labels and prompt.format is not None:
         return truth
-    by_text = {text_of(label): label for label in labels}
-    unknown = next((value for value in truth if value is not None and text_of(value) not in by_text), None)
-    if unknown is not None:
-        known = ", ".join(by_text)[:200]
-        raise PromptProblem("experiment-invalid", reason=Phrase("experiment_label", label=repr(unknown)[:60], known=known))
-    return [None if value is None else by_text[text_of(value)] for value in truth]
+    read = partial(_true_label, labels=labels) if labels else lambda value: text_of(_whole(value))
+    return [None if value is None else read(value) for value in truth]
+
+
+def _true_label(value: Any, labels: Sequence[Any]) -> Any:
+    """Return the label that equals the value or has its text."""
+    texts = [text_of(label) for label in labels]
+    if (text := text_of(_whole(value))) in texts:
+        return labels[texts.index(text)]
+    if isinstance(value, Hashable) and value in labels:  # 1 and True, 2 and 2.0
+        return labels[labels.index(value)]
+    known = ", ".join(texts)[:200]
+    raise PromptProblem("experiment-invalid", reason=Phrase("experiment_label", label=repr(value)[:60], known=known))
+
+
+def _whole(value: Any) -> Any:
+    """Return a whole number as an int: pandas makes floats of them where a value is missing."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class _Collector:
@@ -174,7 +189,7 @@ class _Collector:
     def add(self, step: Step, result: RowsResult) -> None:
         """Add the answers of a job, and how it was made."""
         self._rows = result.view.rows
-        self.columns |= dict.fromkeys(result.columns)
+        self.columns |= dict.fromkeys(map(_free, result.columns))
         self.facts["models"][result.target.model] = result.target.digest
         self.facts["options"][f"{step.model} · {step.prompt} · {step.repeat}"] = dict(result.sent)
         for row, outcome in zip(result.view.rows, result.view.state.outcomes, strict=True):
@@ -203,9 +218,15 @@ class _Collector:
             return "label"
         if "reply" in self.columns:
             return "reply"
-        return self._plan.truth if self._plan.truth in self.columns else next(iter(self.columns))
+        return name if (name := _free(self._plan.truth)) in self.columns else next(iter(self.columns))
 
     def _line(self, step: Step, row: int, values: Mapping[str, Any], error: str, seconds: float, tokens: int) -> dict[str, Any]:  # noqa: PLR0913, PLR0917
         known = {} if self._truth is None else {"truth": self._truth[row]}
         line = {"row": row, "model": step.model, "prompt": step.prompt, "repeat": step.repeat, **known}
-        return {**line, **values, "error": error, "seconds": seconds, "tokens": tokens}
+        answers = {_free(name): value for name, value in values.items()}
+        return {**line, **answers, "error": error, "seconds": seconds, "tokens": tokens}
+
+
+def _free(name: str) -> str:
+    """Return the name of a field, with ``_reply`` behind it where the experiment has a column of that name."""
+    return f"{name}_reply" if name in _OWN else name

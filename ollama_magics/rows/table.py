@@ -69,12 +69,14 @@ def read_table(data: Any) -> Table:
     if isinstance(data, (list, tuple, range)):
         return _list_table(list(data))
     if hasattr(data, "tolist") and getattr(data, "ndim", 0) == 1 and type(data).__module__.partition(".")[0] == "numpy":
-        return _list_table(data.tolist())
+        return _list_table(_array_values(data))
     return _frame_table(data)
 
 
 def _dict_table(data: Mapping[Any, Any]) -> Table:
     columns = {str(name): _values(name, column) for name, column in data.items()}
+    if len(columns) < len(data):
+        raise RowsProblem("column-twice", said=", ".join(map(repr, data))[:200])
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
@@ -87,9 +89,14 @@ def _dict_table(data: Mapping[Any, Any]) -> Table:
     return Table(columns, max(lengths.values(), default=0), join)
 
 
+def _array_values(array: Any) -> Any:
+    """Return the values of a NumPy array, of which dates of less than a microsecond stay what they are: else they were counts."""
+    return list(array) if array.dtype.kind in "mM" and array.ndim else array.tolist()
+
+
 def _values(name: Any, column: Any) -> Sequence[Any]:
-    to_list = next((getattr(column, method) for method in ("to_pylist", "to_list", "tolist") if hasattr(column, method)), None)
-    found = to_list() if to_list else column
+    to_list = next((getattr(column, method) for method in ("to_pylist", "to_list") if hasattr(column, method)), None)
+    found = to_list() if to_list else _array_values(column) if hasattr(column, "tolist") else column
     if not isinstance(found, (list, tuple, range)):
         raise _not_rows(Phrase("column_of_kind", name=name, kind=type(column).__name__), '{{\'text\': ["first", "second"]}}')
     return found
@@ -130,20 +137,22 @@ def _frame_table(data: Any) -> Table:
     if isinstance(found, nw.Series):
         name = found.name if isinstance(found.name, str) and found.name else ITEM
         found = found.alias(name).to_frame()
-    names = [name for name in found.columns if isinstance(name, str)]
+    names = {str(name): name for name in found.columns if isinstance(name, (str, int))}
 
     def join(rows: Sequence[int] | None, added: Mapping[str, Column]) -> Any:
         kept = found if rows is None else found[list(rows)]
         return _joined(kept, added, nw)
 
-    return Table({name: found[name].to_list() for name in names}, len(found), join)
+    return Table({text: found.get_column(name).to_list() for text, name in names.items()}, len(found), join)
 
 
 def _joined(frame: Any, added: Mapping[str, Column], nw: Any) -> Any:
     if frame.implementation.is_pandas_like():
         native = frame.to_native()
         library = frame.implementation.to_native_namespace()
-        return native.assign(**{name: _pandas_series(library, column, native.index) for name, column in added.items()})
+        more = library.DataFrame({name: _pandas_series(library, column, native.index) for name, column in added.items()})
+        more.attrs = native.attrs
+        return library.concat([native, more], axis=1)
     series = [_series(name, column, frame.implementation, nw) for name, column in added.items()]
     return frame.with_columns(*series).to_native()
 

@@ -55,6 +55,7 @@ BEFORE: dict[str, tuple[dict[str, Any], str]] = {
     "a column that is a text": ({"data": {"text": "ab"}}, "data-not-rows"),
     "a column that is a number": ({"data": {"text": 5}}, "data-not-rows"),
     "columns of different lengths": ({"data": {"text": ["a"], "more": [1, 2]}}, "columns-unequal"),
+    "two keys of a text": ({"data": {1: ["a"], "1": ["b"]}, "prompt": "{{1}}"}, "column-twice"),
     "two columns of a name": ({"data": pd.DataFrame([["a", "b"]], columns=["text", "text"])}, "column-twice"),
     "a missing column": ({"prompt": "Say {{txt}}"}, "column-unknown"),
     "a missing column of polars": ({"data": pl.DataFrame({"text": ["a"]}), "prompt": "{{txt}}"}, "column-unknown"),
@@ -76,6 +77,13 @@ BEFORE: dict[str, tuple[dict[str, Any], str]] = {
     "no labels": ({"labels": []}, "labels-invalid"),
     "a label twice": ({"labels": ["a", "a"]}, "labels-invalid"),
     "too many labels": ({"labels": [f"label {number}" for number in range(1100)]}, "labels-invalid"),
+    "labels that are equal": ({"labels": [True, 1]}, "labels-invalid"),
+    "a missing label": ({"labels": [None, "a"]}, "labels-invalid"),
+    "a label that is NaN": ({"labels": [float("nan"), "a"]}, "labels-invalid"),
+    "a label that is a list": ({"labels": [["a"], ["b"]]}, "labels-invalid"),
+    "a label that is bytes": ({"labels": [b"a", b"b"]}, "labels-invalid"),
+    "a label with half a character": ({"labels": ["\ud83d", "b"]}, "labels-invalid"),
+    "labels that can be read once": ({"labels": (label for label in "ab")}, "labels-invalid"),
     "labels and a format": ({"labels": ["a", "b"], "format": Item}, "labels-invalid"),
     "a picture of a missing column": ({"images": ["photo"]}, "column-unknown"),
     "none in flight": ({"parallel": 0}, "setting-invalid"),
@@ -189,6 +197,18 @@ def test_the_data_stay_as_they_are(server: RowServer, case: str) -> None:
     assert sorted(replies) == sorted(server.asked)
     assert all(reply.startswith("Say ") for reply in replies)
     assert len(set(out.columns)) == len(out.columns) == len(data.columns) + 4
+
+
+def test_dates_of_numpy_do_not_become_counts(server: RowServer) -> None:
+    """However fine they are: ``tolist`` would make numbers of nanoseconds."""
+    for unit in ("D", "s", "us", "ns"):
+        dates = np.array(["2026-01-05", "2026-02-06"], f"datetime64[{unit}]")
+        for data in (dates, {"item": dates}):
+            server.asked.clear()
+            om.map(data, "{{item}}", parallel=1, store=False)
+            assert [text[:10] for text in server.asked] == ["2026-01-05", "2026-02-06"], unit
+    om.map(np.array([5], "timedelta64[ns]"), "{{item}}")
+    assert server.asked[-1] == "5 nanoseconds"
 
 
 def test_values_of_a_row_go_out_as_text(server: RowServer) -> None:

@@ -54,11 +54,41 @@ class Stars(Enum):
 
 @pytest.mark.parametrize(
     ("labels", "expected"),
-    [("yes,no", "yes"), (["yes", "no"], "yes"), ([1, 2], 1), ([True, False], True), (Stars, Stars.BAD)],
+    [
+        ("yes,no", "yes"),
+        ("好，坏、中", "好"),
+        (["yes", "no"], "yes"),
+        (["a, b", "c"], "a, b"),
+        (["👨‍👩‍👧", "😡"], "👨‍👩‍👧"),
+        (["B", "A"], "B"),
+        ([1, 2], 1),
+        ([True, False], True),
+        ({"b", "a"}, "a"),
+        (Stars, Stars.BAD),
+    ],
 )
 def test_labels_keep_their_type(labels: Any, expected: object) -> None:
     """In the column stands the label that was given."""
     assert om.map(["something"], "{{item}}", labels=labels)[0]["label"] == expected
+
+
+def test_a_label_that_is_called_none() -> None:
+    """It keeps its probability; the share of answers that are no label stands under another name."""
+    out = om.map(pd.DataFrame({"text": ["none of it", "some"]}), "{{text}}", labels=["none", "some"])
+    assert out.label.tolist() == ["none", "some"]
+    assert (out.p_none + out.p_some).tolist() == pytest.approx([1, 1])
+    assert out.p_none_reply.tolist() == pytest.approx([0.01] * 2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_hundreds_of_labels_are_columns_without_a_warning() -> None:
+    """Beside an index that holds a value twice; what pandas keeps about the frame stays."""
+    data = pd.DataFrame({"text": ["about k299", "about k007"]}, index=["x", "x"])
+    data.attrs["source"] = "letters"
+    out = om.map(data, "{{text}}", labels=[f"k{number:03}" for number in range(300)])
+    assert out.label.tolist() == ["k299", "k007"]
+    assert out.filter(regex="^p_k").sum(axis=1).tolist() == pytest.approx([1, 1])
+    assert (list(out.index), out.attrs) == (["x", "x"], {"source": "letters"})
 
 
 def test_more_than_twenty_labels(server: FakeServer) -> None:

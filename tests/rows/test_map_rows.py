@@ -102,6 +102,14 @@ def test_a_column_may_have_any_name(name: str) -> None:
     ]
 
 
+def test_columns_may_be_numbers() -> None:
+    """As those of a frame that was made of a list, and the keys of a dict."""
+    out = om.map(pd.DataFrame(TEXTS), "Say {{0}}")
+    assert list(out.columns) == [0, "reply", "error", "seconds", "tokens"]
+    assert all(text in reply for text, reply in zip(TEXTS, out["reply"], strict=True))
+    assert "b" in om.map({1: ["a"], 2: ["b"]}, "Say {{2}}")["reply"][0]
+
+
 def test_parts_of_a_value_can_be_named() -> None:
     """Attributes and constant subscripts, looked up in each row."""
     rows = [{"meta": {"kind": "praise"}, "pair": ["a", "b"]}, {"meta": {"kind": "complaint"}, "pair": ["c", "d"]}]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import pandas as pd
@@ -80,6 +82,68 @@ def test_a_field_is_compared_with_the_column_of_its_name() -> None:
     assert replies.summary.accuracy.tolist() == [1]
 
 
+class Sign(Enum):
+    """Labels that are not texts."""
+
+    GOOD = "happy"
+    BAD = "broken"
+
+
+TRUTHS: list[tuple[Any, Any]] = [
+    (LABELS, ["praise", "complaint", "praise"]),
+    (LABELS, pd.Categorical(["praise", "complaint", None])),
+    ({1: "happy", 2: "broken"}, [1, 2, None]),  # which pandas makes floats of
+    ({"1": "happy", "2": "broken"}, [1, 2, None]),
+    ({"1": "happy", "2": "broken"}, [1, 2, 1]),
+    ({1.0: "happy", 2.0: "broken"}, [1, 2, 1]),
+    ({True: "happy", False: "broken"}, [1, 0, 1]),
+    ({True: "happy", False: "broken"}, [True, False, True]),
+    (Sign, [Sign.GOOD, Sign.BAD, None]),
+    (Sign, ["happy", "broken", None]),
+]
+
+
+@pytest.mark.parametrize(("labels", "truth"), TRUTHS)
+def test_the_truth_is_compared_with_labels_of_any_kind(labels: Any, truth: Any, tmp_path: Path) -> None:
+    """By value or by text; and a file keeps all of it."""
+    frame = FRAME[:2].assign(kind=truth[:2]) if None not in list(truth) else FRAME.assign(kind=truth)
+    found = om.experiment(frame, "{{text}}", models=MODELS[:1], labels=labels, truth="kind")
+    assert found.summary.accuracy.tolist() == [1]
+    found.save(tmp_path / "found.json")
+    again = om.Experiment.load(tmp_path / "found.json")
+    pd.testing.assert_frame_equal(again.summary, found.summary)
+    assert again.reliability() == found.reliability()
+    assert again.confusion().to_numpy().tolist() == found.confusion().to_numpy().tolist() == [[1, 0], [0, 1]]
+
+
+def test_numbers_are_the_truth_of_texts() -> None:
+    """A reply is a text, a column of numbers is not, and holds floats where a value is missing."""
+    frame = pd.DataFrame({"text": ["3", "4", "5"], "count": [3, None, 6]})
+    found = om.experiment(frame, "repeat after me: {{text}}", models=MODELS[:1], truth="count")
+    assert found.summary.accuracy.tolist() == [0.5]
+
+
+class Clash(TypedDict):
+    """Fields that are called like the columns of an experiment."""
+
+    model: Literal["x"]
+    row: int
+    error: str
+    truth: bool
+
+
+def test_fields_that_are_called_like_columns_of_the_experiment() -> None:
+    """They get another name, as they do beside the data of om.map."""
+    frame = pd.DataFrame({"text": ["a", "b"], "model": ["x", "y"]})
+    found = om.experiment(frame, "{{text}}", models=MODELS, format=Clash, truth="model")
+    assert found.summary.model.tolist() == MODELS
+    assert found.summary.accuracy.tolist() == [0.5, 0.5]
+    assert found.frame.row.tolist() == [0, 1, 0, 1]
+    assert found.frame.model_reply.tolist() == ["x"] * 4
+    assert {"row_reply", "error_reply", "truth_reply"} <= set(found.frame.columns)
+    assert found.frame.error.tolist() == [""] * 4
+
+
 def test_an_interrupted_experiment_asks_only_for_the_rest(server: FakeServer) -> None:
     """All jobs of it stay unfinished until the last one is; then everything is asked anew."""
 
@@ -110,6 +174,11 @@ def test_an_interrupted_experiment_asks_only_for_the_rest(server: FakeServer) ->
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"prompts": {}}, "experiment-invalid", "no prompt"),
+    ({"prompts": ["{{text}}"]}, "experiment-invalid", "not list"),
+    ({"prompts": {"a": 5}}, "experiment-invalid", "not int"),
+    ({"models": ["sandbox-chat", "sandbox-chat:latest"]}, "experiment-invalid", "twice"),
+    ({"repeat": "x"}, "experiment-invalid", "1 to 100"),
+    ({"repeat": 2.5}, "experiment-invalid", "1 to 100"),
     ({"models": ["sandbox-chat", "sandbox-chat"]}, "experiment-invalid", "twice"),
     ({"repeat": 0}, "experiment-invalid", "1 to 100"),
     ({"repeat": 101}, "experiment-invalid", "1 to 100"),
