@@ -77,6 +77,15 @@ class OllamaMagicsError(Exception):
         self._replaced |= {part: phrase for part, phrase in given.items() if phrase is not None}
         return self
 
+    def redact(self, redacted: Callable[[str], str]) -> None:
+        """Replace every text of the error by what ``redacted`` makes of it."""
+        self.debug = redacted(self.debug)
+        self.facts = {
+            name: messages.Rewritten(fact, redacted) if isinstance(fact, messages.Phrase) else redacted(fact)
+            for name, fact in self.facts.items()
+        }
+        self._replaced = {part: messages.Rewritten(phrase, redacted) for part, phrase in self._replaced.items()}
+
     def with_repair(self, setting: str, *values: str) -> Self:
         """Add values of a setting, each of which fixes the error, for the buttons of the panel; return self."""
         self.repairs += tuple((setting, value) for value in values)

@@ -25,6 +25,9 @@ class Secret:
         """Return the text itself."""
         return self._value
 
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._value == self._value
 
@@ -36,6 +39,9 @@ class Secret:
 
     def __format__(self, spec: str) -> str:
         return format(self._shown, spec)
+
+
+NO_SECRET = Secret("")
 
 
 def revealed(text: str | Secret) -> str:

@@ -24,6 +24,7 @@ from _pytest.runner import runtestprotocol
 
 from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.secret import Secret
 from ollama_magics.server.address import parse
 from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.settings import form
@@ -84,7 +85,7 @@ def connect() -> Iterator[Callable[..., Client]]:
     with ExitStack() as clients:
 
         def make(url: str, *, key: str = "", cancelled: threading.Event | None = None, **limits: float) -> Client:
-            client = Client(parse(url), Timeouts(**limits), key=key, cancelled=cancelled)
+            client = Client(parse(url), Timeouts(**limits), key=Secret(key), cancelled=cancelled)
             clients.callback(client.close)
             return client
 

@@ -14,6 +14,7 @@ from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.render.tables import Cell, cells_html
+from ollama_magics.secret import NO_SECRET, Secret
 from ollama_magics.server.transport import SYSTEM_CONNECTION, ConnectionOptions, Recorder
 
 
@@ -30,7 +31,7 @@ class CheckRequest:
     context_length: int = 4096  # this and the next two are those of later requests, so that the model is loaded once
     options: Mapping[str, Any] = field(default_factory=dict)
     keep_alive: Any = None
-    key: str = field(default="", repr=False)
+    key: Secret = field(default=NO_SECRET, repr=False)
     connection: ConnectionOptions = field(default=SYSTEM_CONNECTION, repr=False)
     deep: bool = False  # whether the model is loaded and tested too
     probes: bool = True  # whether other addresses may be tried after a failure

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ollama_magics.errors import SettingError
@@ -20,9 +20,10 @@ from ollama_magics.settings.form import OllamaSettings
 _SENT_SETTINGS = (
     *("base_url", "model", "model_type", "embedding_model", "language"),
     *("connect_timeout", "first_token_timeout", "idle_timeout"),
+    *("local_only", "proxy", "ca_bundle", "headers"),
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_opening = threading.Lock()  # a worker process may begin with several threads at once
+_opening = threading.RLock()  # a worker process may begin with several threads at once
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class RemoteSession:
         with _opening:
             own = current()
             own.resolved.require_profiles()
+            if own.settings.local_only == "yes" and ("local_only", "yes") not in self.settings:
+                settings = {**dict(self.settings), "local_only": "yes"}  # what holds in this process holds here as well
+                return replace(self, settings=tuple(sorted(settings.items()))).open()
             if self not in own.others:
                 other = Session(OllamaSettings())
                 other.configure(dict(self.settings))
@@ -59,8 +63,9 @@ class RemoteSession:
 def describe_session(base_url: str = "", api_key_env: str = "", before: Mapping[str, Any] | None = None) -> RemoteSession:
     """Return how this notebook or script reaches its server, or the one at ``base_url`` with the key in ``api_key_env``.
 
-    ``before`` holds settings that count where this process has set none. Raises SettingError (setting-invalid) where the address
-    holds a password, and AddressError where it cannot be used.
+    ``before`` holds settings that count where this process has set none. Headers go to the address that they were set for, so
+    they stay here if another one is meant, or that of the environment. Raises SettingError (setting-invalid) where the address,
+    the proxy or a header holds a secret instead of the name of its variable, and AddressError where the address cannot be used.
     """
     current().resolved.require_profiles()
     changed = current().settings.changed()
@@ -68,6 +73,16 @@ def describe_session(base_url: str = "", api_key_env: str = "", before: Mapping[
     if base_url:
         chosen["base_url"] = base_url
     refuse_secrets(chosen.get("base_url", ""), api_key_env)
+    address = parse(chosen["base_url"]) if "base_url" in chosen else None
+    if chosen.get("headers"):
+        set_for = current().address if "headers" in changed else parse((before or {}).get("base_url", ""))
+        if address is None or address.origin != set_for.origin:
+            del chosen["headers"]
+    if address and address.is_loopback:
+        chosen.pop("proxy", None)  # which is for other machines
+    for setting, held in (("proxy", chosen.get("proxy")), *(("headers", value) for _, value in chosen.get("headers", ()))):
+        if isinstance(held, Secret):
+            raise _cannot_travel(setting)
     return RemoteSession(tuple(sorted(chosen.items())), api_key_env)
 
 
@@ -82,6 +97,13 @@ def refuse_secrets(base_url: object, api_key_env: object) -> None:
         raise _invalid(Phrase("the_address"), Phrase("clear_password"))
     if isinstance(base_url, str) and "@" in base_url and (parse(base_url).username or parse(base_url).password):
         raise _invalid(Phrase("the_address"), Phrase("clear_password"))
+
+
+def _cannot_travel(setting: str) -> SettingError:
+    example = '"X-Token: $VARIABLE"' if setting == "headers" else Phrase("proxy_variable")
+    return SettingError(
+        "setting-invalid", value=Phrase("what_was_given"), setting=setting, reason=Phrase("secret_stays"), example=example
+    )
 
 
 def _invalid(value: Phrase, reason: Phrase) -> SettingError:

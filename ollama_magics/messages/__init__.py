@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ollama_magics.messages import errors_en, errors_zh, phrases_en, phrases_zh
 
@@ -76,6 +76,18 @@ class Joined(Phrase):
     def text(self, language: str) -> str:
         """Return the joined parts in that language."""
         return format_fact(self._separator, language).join(format_fact(part, language) for part in self._parts)
+
+
+class Rewritten(Phrase):
+    """A phrase whose texts went through a function."""
+
+    def __init__(self, phrase: Phrase, rewrite: Callable[[str], str]) -> None:
+        super().__init__("")
+        self._texts = {language: rewrite(phrase.text(language)) for language in LANGUAGES}
+
+    def text(self, language: str) -> str:
+        """Return the text in that language."""
+        return self._texts[language]
 
 
 def format_fact(fact: object, language: str) -> str:

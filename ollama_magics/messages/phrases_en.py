@@ -581,6 +581,8 @@ PHRASES: dict[str, str] = {
     "unset_variable": "{name} is not set in process {process}, or is empty.",
     "the_address": "The address",
     "clear_password": "It contains a user name or password, which would be sent to other processes unencrypted.",
+    "secret_stays": "It holds a password, which would be sent to other processes unencrypted.",
+    "proxy_variable": 'set HTTPS_PROXY in the environment of every process, and om.configure(proxy="") here',
     "name_variable": 'set it in the environment of every process that embeds, and pass its name: api_key_env="OLLAMA_KEY"',
     "no_prefix": "No prefix for --{task} is known for {model}.",
     "own_prefix": "write the prefix into the texts: x = %embed ['{task}: ' + text for text in texts]",

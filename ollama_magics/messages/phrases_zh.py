@@ -606,6 +606,8 @@ PHRASES: dict[str, str] = {
     "unset_variable": "{name} 在进程 {process} 中未设置或为空。",
     "the_address": "地址",
     "clear_password": "它含有用户名或密码，会以明文发送到其他进程。",
+    "secret_stays": "它含有密码，会以明文发送到其他进程。",
+    "proxy_variable": '在每个进程的环境中设置 HTTPS_PROXY，并在此执行 om.configure(proxy="")',
     "name_variable": '在每个执行嵌入的进程中设置该环境变量，并传入其名称：api_key_env="OLLAMA_KEY"',
     "no_prefix": "未知 {model} 用于 --{task} 的前缀。",
     "own_prefix": "请把前缀写入文本：x = %embed ['{task}: ' + text for text in texts]",

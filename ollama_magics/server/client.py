@@ -6,19 +6,21 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpcore
 import httpx
 
-from ollama_magics.errors import AnswerCut, ConnectionProblem, EmbeddingProblem, RequestRefused
+from ollama_magics.errors import AnswerCut, ConnectionProblem, EmbeddingProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase
+from ollama_magics.secret import NO_SECRET, Secret
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
-from ollama_magics.server.failures import FailureKind, Refusal, classify, error_object, quote, redact
+from ollama_magics.server.failures import FailureKind, Refusal, classify, error_object, quote
 from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name
+from ollama_magics.server.redaction import Redaction
 from ollama_magics.server.sockets import Resolve, SlicedBackend
 from ollama_magics.server.transport import (
     SYSTEM_CONNECTION,
@@ -61,6 +63,7 @@ _MEGABYTE = 2**20
 _MAX_ANSWER = 16 * _MEGABYTE  # without vectors; a vector has far less than a megabyte
 _REPEATED = 20  # equal pieces at the end of an answer: servers before 0.30 stop a model after 30, without a word
 _MAX_ERROR = 64 * 1024  # bytes of an error page that are read
+_SHORTEST_REDACTED = 4  # characters of a secret; to replace shorter ones would garble the text and hide nothing
 _HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
 
 
@@ -92,7 +95,7 @@ class Client:
         address: Address,
         timeouts: Timeouts | None = None,
         *,
-        key: str = "",
+        key: Secret = NO_SECRET,
         connection: ConnectionOptions = SYSTEM_CONNECTION,
         cancelled: threading.Event | None = None,
         resolve: Resolve = socket.getaddrinfo,
@@ -100,18 +103,21 @@ class Client:
         recorder: Recorder | None = None,
         names: dict[str, str] | None = None,
     ) -> None:
+        connection.require_allowed(address)
         self.address = address
         self._names = {} if names is None else names  # of the models that the server listed: by full name that of requests
         self._connection, self._key, self._recorder = connection, key, recorder
         self._timeouts = timeouts or Timeouts()
         self._cancelled = cancelled or threading.Event()
         self._backend = SlicedBackend(self._cancelled, resolve)
-        self._secrets = tuple(secrets_of(address, key, connection))
+        secrets = tuple(secrets_of(address, key, connection))
+        self._redaction = Redaction(secrets, _SHORTEST_REDACTED)
+        self._lock, self._sending, self._is_left = threading.Lock(), 0, False
         self._transport = transport = SlicedTransport(address, self._backend, connection, certificates)
         endpoint = f"{address.host}:{address.port}"
         self._http = httpx.Client(
             base_url=address.url,
-            transport=recorder.transport(transport, self._backend.sleep, self._secrets, endpoint) if recorder else transport,
+            transport=recorder.transport(transport, self._backend.sleep, secrets, endpoint) if recorder else transport,
             trust_env=False,
             follow_redirects=False,
             headers=request_headers(key, connection.headers),
@@ -145,6 +151,14 @@ class Client:
         """Close all connections."""
         self._http.close()
 
+    def close_when_idle(self) -> None:
+        """Close all connections as soon as the requests of other threads have ended; none is sent after them."""
+        with self._lock:
+            self._is_left = True
+            is_idle = not self._sending
+        if is_idle:
+            self.close()
+
     def try_connect(self) -> str:
         """Return the address and port that accepted a connection: of the proxy if there is one, else of the server."""
         if self._recorder and self._recorder.replays:
@@ -171,11 +185,10 @@ class Client:
         """Return the response to a GET request, whatever it is, so that another server can be identified."""
         with self._translated(limit := self._timeouts.metadata):
             timeout = self._timeouts.for_request(self.address, limit)
-            response = self._http.send(self._http.build_request("GET", path.lstrip("/"), timeout=timeout), stream=True)
-        try:
-            return Page(response.status_code, dict(response.headers), _start_of(response))
-        finally:
-            response.close()
+            sent = self._http.build_request("GET", path.lstrip("/"), timeout=timeout)
+            with closing(self._http.send(sent, stream=True)) as response:
+                headers = {name: self._redaction.text(value) for name, value in response.headers.items()}
+                return Page(response.status_code, headers, self._redaction.body(_start_of(response)))
 
     def version(self) -> str:
         """Return the version of the server, such as ``0.24.0``; raises ConnectionProblem where it is not Ollama."""
@@ -270,17 +283,31 @@ class Client:
         if listed := self._names.get(full_name(model)):
             request = wire.with_model(request, listed)
         content = None if request is None else wire.encode(request)
-        if self._http.is_closed:
-            raise ConnectionProblem("connection-broken", url=self.address.url, reason=Phrase("closed_here"))
-        with self._translated(first):
+        with self._in_use(), self._translated(first):
             timeout = self._timeouts.for_request(self.address, first)
             sent = self._http.build_request(method, path.lstrip("/"), content=content, timeout=timeout)
-            response = self._http.send(sent, stream=True)
+            with closing(self._http.send(sent, stream=True)) as response:
+                self._raise_for_status(response, model)
+                yield response
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Count a request that is sent; its errors hold no secret, in whatever spelling the server repeats it."""
+        with self._lock:
+            self._sending += 1
         try:
-            self._raise_for_status(response, model)
-            yield response
+            if self._http.is_closed:
+                raise ConnectionProblem("connection-broken", url=self.address.url, reason=Phrase("closed_here"))
+            yield
+        except OllamaMagicsError as error:
+            error.redact(self._redaction.text)
+            raise
         finally:
-            response.close()
+            with self._lock:
+                self._sending -= 1
+                is_last = self._is_left and not self._sending
+            if is_last:
+                self.close()
 
     def _raise_for_status(self, response: httpx.Response, model: str) -> None:
         encoding = response.headers.get("content-encoding", "identity")
@@ -290,8 +317,8 @@ class Client:
             return
         response.request.extensions["timeout"]["read"] = self._timeouts.metadata
         with self._translated(self._timeouts.metadata):
-            body = redact(_start_of(response), self._secrets)
-        headers = {name: redact(value.encode(), self._secrets).decode() for name, value in response.headers.items()}
+            body = self._redaction.body(_start_of(response))
+        headers = {name: self._redaction.text(value) for name, value in response.headers.items()}
         url, host = self.address.url, self.address.host
         has_key = bool(self._key or basic_auth(self.address) or self._connection.headers)
         raise Refusal(response.status_code, headers, body, url, host, model, self._shown_proxy, has_key).as_error()
@@ -301,7 +328,7 @@ class Client:
         if chunk.error is None:
             return chunk
         said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
-        said = quote(redact(said.encode(), self._secrets).decode())
+        said = quote(self._redaction.text(said))
         if classify(200, said) is FailureKind.STUCK:
             raise AnswerCut("model-stuck", seen=Phrase("server_said", said=said))
         raise AnswerCut("stream-error", said=said) if started else RequestRefused("request-refused", status=200, said=said)

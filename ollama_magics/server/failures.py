@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -15,7 +15,6 @@ import msgspec
 
 from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
 from ollama_magics.messages import Phrase
-from ollama_magics.secret import BULLETS
 from ollama_magics.server.wire import readable
 
 # The status alone does not say it: /api/embed answers 400 to a runner that was killed and to a text that gives NaN. The words are
@@ -324,11 +323,3 @@ def _not_ollama(refusal: Refusal) -> OllamaMagicsError | None:
         return None
     answer = Phrase("answered", status=refusal.status, said=refusal.content)
     return ConnectionProblem("not-ollama", url=refusal.url, reason=answer)
-
-
-def redact(text: bytes, secrets: Iterable[str]) -> bytes:
-    """Return a text of a server without the secrets in it; some servers repeat a key that they refuse."""
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_REDACTED:
-            text = text.replace(secret.encode(), BULLETS.encode())
-    return text

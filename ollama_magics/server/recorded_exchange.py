@@ -8,7 +8,7 @@ import json
 import zlib
 from base64 import b64decode
 from binascii import Error as NoBase64
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,13 +16,14 @@ import msgspec
 
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.model_card import full_name
+from ollama_magics.server.redaction import Redaction
 
 INTERRUPTED, ABANDONED = "interrupted", "left"
 # Fields that no module reads: paths on the server, times that would differ in each recording, and most of the bytes.
 _OMITTED = {"created_at", "license", "modelfile", "modified_at", "parent_model", "tensors"}
 _NESTED = {"details", "models"}  # fields that hold such fields
 _PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 33  # signature, and bytes up to the end of the first chunk (size and colour type)
-_ERROR, _BULLETS = b'"error"', "•••••".encode()
+_ERROR = b'"error"'
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -46,16 +47,14 @@ class Exchange(msgspec.Struct, omit_defaults=True):
         return f"{self.method} {self.path} {_CANONICAL.encode(request)}"
 
 
-def new_exchange(method: str, path: str, body: bytes, secrets: Iterable[bytes]) -> Exchange:
+def new_exchange(method: str, path: str, body: bytes, redaction: Redaction) -> Exchange:
     """Return the exchange of a request without an answer; only the part of the path from ``/api`` on is kept."""
     api_path = "/api/" + path.rpartition("/api/")[2] if "/api/" in path else path
-    content = _decoded(_redacted(body, secrets)) if body else None
-    return Exchange(method, api_path, _without_pictures(content))
+    content = redaction.lines([_without_pictures(_decoded(body))])[0] if body else None
+    return Exchange(method, api_path, content)
 
 
-def answer_lines(
-    parts: Sequence[tuple[int, bytes]], secrets: Collection[bytes], secrets_of_errors: Collection[bytes]
-) -> list[tuple[int, Any]]:
+def answer_lines(parts: Sequence[tuple[int, bytes]], redaction: Redaction, of_errors: Redaction) -> list[tuple[int, Any]]:
     """Return the lines of an answer, each with the time of its last byte; a line with an error may also name the address."""
     lines: list[tuple[int, Any]] = []
     rest = b""
@@ -64,8 +63,11 @@ def answer_lines(
         lines += [(moment, line) for line in whole]
     if rest:
         lines.append((parts[-1][0], rest))
-    redacted = ((moment, _redacted(line, secrets_of_errors if _ERROR in line else secrets)) for moment, line in lines)
-    return [(moment, _without_omitted(_decoded(line))) for moment, line in redacted]
+    decoded = redaction.lines([_without_omitted(_decoded(line)) for _, line in lines])
+    return [
+        (moment, of_errors.lines([value])[0] if _ERROR in line else value)
+        for (moment, line), value in zip(lines, decoded, strict=True)
+    ]
 
 
 def encode_line(line: Any) -> bytes:
@@ -87,12 +89,6 @@ def _decoded(line: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return line.decode("utf-8", "replace")
     return found if isinstance(found, (dict, list)) else line.decode()  # a JSON text keeps its quotes
-
-
-def _redacted(line: bytes, secrets: Iterable[bytes]) -> bytes:
-    for secret in secrets:
-        line = line.replace(secret, _BULLETS)
-    return line
 
 
 def _without_pictures(value: Any) -> Any:

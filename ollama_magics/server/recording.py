@@ -18,6 +18,7 @@ import msgspec
 
 from ollama_magics.errors import RecordingProblem
 from ollama_magics.messages import Phrase
+from ollama_magics.secret import Secret
 from ollama_magics.server.recorded_exchange import (
     ABANDONED,
     INTERRUPTED,
@@ -27,6 +28,7 @@ from ollama_magics.server.recorded_exchange import (
     nearest,
     new_exchange,
 )
+from ollama_magics.server.redaction import Redaction
 from ollama_magics.server.transport import Recorder
 
 Sleep = Callable[[float], None]
@@ -75,7 +77,13 @@ class RecordingFile(Recorder):
         except OSError as error:
             raise RecordingProblem("recording-unwritable", path=path, reason=Phrase("said", said=error.strerror)) from None
 
-    def transport(self, inner: httpx.BaseTransport, sleep: Sleep, secrets: Sequence[str], endpoint: str) -> httpx.BaseTransport:  # noqa: ARG002
+    def transport(
+        self,
+        inner: httpx.BaseTransport,
+        sleep: Sleep,  # noqa: ARG002
+        secrets: Sequence[Secret],
+        endpoint: str,
+    ) -> httpx.BaseTransport:
         """Return a transport that records what the inner one sends."""
         return _RecordingTransport(inner, self, secrets, endpoint)
 
@@ -126,22 +134,22 @@ def _encoded(exchange: Exchange) -> bytes:
     return b"{\n" + b",\n".join(fields) + b"\n}"
 
 
-_LONG_SECRET = 12  # characters
+_LONG_SECRET = 12  # characters; a password "model" must not be removed from every answer
 
 
 class _RecordingTransport(httpx.BaseTransport):
     """Sends requests with another transport, and records each exchange, without secrets, once its answer has ended."""
 
-    def __init__(self, inner: httpx.BaseTransport, recorder: RecordingFile, secrets: Sequence[str], endpoint: str) -> None:
+    def __init__(self, inner: httpx.BaseTransport, recorder: RecordingFile, secrets: Sequence[Secret], endpoint: str) -> None:
         self._inner, self._recorder = inner, recorder
-        self._secrets = _long_secrets(secrets)
+        self._redaction = Redaction(secrets, _LONG_SECRET)
         # only errors are cleared of short secrets, and of host and port
-        self._secrets_of_errors = [text.encode() for text in (*secrets, endpoint) if text]
+        self._redaction_of_errors = Redaction((*secrets, Secret(endpoint)), 1)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the answer of the inner transport, whose stream is recorded."""
         self._recorder.raise_if_failed()
-        exchange = new_exchange(request.method, request.url.path, request.read(), self._secrets)
+        exchange = new_exchange(request.method, request.url.path, request.read(), self._redaction)
         clock = _clock()
         try:
             answer = self._inner.handle_request(request)
@@ -153,8 +161,8 @@ class _RecordingTransport(httpx.BaseTransport):
 
         def finish(parts: Sequence[tuple[int, bytes]], ended: str) -> None:
             is_error = exchange.status != httpx.codes.OK  # a gateway may name the address in an error
-            secrets = self._secrets_of_errors if is_error else self._secrets
-            exchange.answer, exchange.ended = answer_lines(parts, secrets, self._secrets_of_errors), ended
+            redaction = self._redaction_of_errors if is_error else self._redaction
+            exchange.answer, exchange.ended = answer_lines(parts, redaction, self._redaction_of_errors), ended
             self._recorder.add(exchange)
 
         stream = _RecordedStream(answer, clock, finish)
@@ -196,13 +204,13 @@ class _RecordedStream(httpx.SyncByteStream):
 class _ReplayTransport(httpx.BaseTransport):
     """Answers from a recording; with ``sleep`` about as fast as the server, else at once."""
 
-    def __init__(self, inner: httpx.BaseTransport, replay: _FileReplay, sleep: Sleep | None, secrets: Sequence[str]) -> None:
+    def __init__(self, inner: httpx.BaseTransport, replay: _FileReplay, sleep: Sleep | None, secrets: Sequence[Secret]) -> None:
         self._inner, self._replay, self._sleep = inner, replay, sleep
-        self._secrets = _long_secrets(secrets)
+        self._redaction = Redaction(secrets, _LONG_SECRET)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the recorded answer, or raise the recorded error."""
-        exchange = self._replay.answer(new_exchange(request.method, request.url.path, request.read(), self._secrets))
+        exchange = self._replay.answer(new_exchange(request.method, request.url.path, request.read(), self._redaction))
         if not exchange.status:
             _raise_recorded(exchange.ended)
             raise httpcore.RemoteProtocolError("as recorded")
@@ -225,11 +233,6 @@ class _ReplayedStream(httpx.SyncByteStream):
             yield encode_line(line) + b"\n"
         if self._exchange.ended:
             _raise_recorded(self._exchange.ended)
-
-
-def _long_secrets(secrets: Sequence[str]) -> list[bytes]:
-    """Return the secrets that are no ordinary word: a password "model" must not be removed from every answer."""
-    return [text.encode() for text in secrets if len(text) >= _LONG_SECRET]
 
 
 def _clock() -> _Clock:
@@ -291,7 +294,13 @@ class _FileReplay(Recorder):
         for exchange in reversed(exchanges):
             self._left.setdefault(exchange.key, []).append(exchange)
 
-    def transport(self, inner: httpx.BaseTransport, sleep: Sleep, secrets: Sequence[str], endpoint: str) -> httpx.BaseTransport:  # noqa: ARG002
+    def transport(
+        self,
+        inner: httpx.BaseTransport,
+        sleep: Sleep,
+        secrets: Sequence[Secret],
+        endpoint: str,  # noqa: ARG002
+    ) -> httpx.BaseTransport:
         return _ReplayTransport(inner, self, None if self._is_fast else sleep, secrets)
 
     def close(self) -> None:

@@ -27,7 +27,13 @@ class ConnectionOptions:
 
     proxy: str | Secret = ""  # "none": no proxy
     ca_bundle: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # of every request; the values may be secrets
+    headers: Mapping[str, Secret] = field(default_factory=dict, repr=False)  # of every request
+    local_only: bool = False  # nothing is sent to another machine
+
+    def require_allowed(self, address: Address) -> None:
+        """Raise SettingError (local-only) if the address is on another machine and nothing may be sent there."""
+        if self.local_only and not address.is_loopback:
+            raise SettingError("local-only", what=address.host)
 
 
 SYSTEM_CONNECTION = ConnectionOptions()
@@ -41,7 +47,7 @@ class Recorder(Protocol):
         """Whether it answers instead of the server."""
 
     def transport(
-        self, inner: httpx.BaseTransport, sleep: Callable[[float], None], secrets: Sequence[str], endpoint: str
+        self, inner: httpx.BaseTransport, sleep: Callable[[float], None], secrets: Sequence[Secret], endpoint: str
     ) -> httpx.BaseTransport:
         """Return the transport of a client; ``secrets`` are never written, ``endpoint`` is host and port."""
 
@@ -155,14 +161,14 @@ def _pool(
 # What goes with every request besides its body
 
 
-def request_headers(key: str, others: Mapping[str, str]) -> httpx.Headers:
+def request_headers(key: Secret, others: Mapping[str, Secret]) -> httpx.Headers:
     """Return the headers of a client; raises SettingError for a key that HTTP does not allow."""
-    if not (key.isascii() and key.isprintable()):
+    if not (key.reveal().isascii() and key.reveal().isprintable()):
         key_name, reason, example = Phrase("the_key"), Phrase("broken_key"), Phrase("set_again")
         raise SettingError("setting-invalid", value=key_name, setting="OLLAMA_API_KEY", reason=reason, example=example)
-    headers = httpx.Headers({"User-Agent": "ollama-magics", **others})
+    headers = httpx.Headers({"User-Agent": "ollama-magics", **{name: value.reveal() for name, value in others.items()}})
     headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})
-    headers.update({"Authorization": f"Bearer {key}"} if key else {})
+    headers.update({"Authorization": f"Bearer {key.reveal()}"} if key else {})
     return headers
 
 
@@ -173,9 +179,10 @@ def basic_auth(address: Address) -> tuple[str, str] | None:
     return address.username or "", address.password.reveal() if address.password else ""
 
 
-def secrets_of(address: Address, key: str, connection: ConnectionOptions) -> Iterator[str]:
+def secrets_of(address: Address, key: Secret, connection: ConnectionOptions) -> Iterator[Secret]:
     """Yield the secrets of a client, which must not be shown even where a server repeats them."""
     yield key
-    yield from (basic_auth(address) or ())[1:]
+    if address.password:
+        yield address.password
     yield from connection.headers.values()
-    yield revealed(connection.proxy).rpartition("@")[0].rpartition(":")[2]
+    yield Secret(unquote(revealed(connection.proxy).rpartition("@")[0].rpartition(":")[2]))

@@ -19,6 +19,7 @@ from ollama_magics.diagnosis import stages
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest
 from ollama_magics.errors import OllamaMagicsError, PictureProblem, PromptProblem, SettingError
 from ollama_magics.messages import Phrase
+from ollama_magics.secret import Secret
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.models import InstalledModels
@@ -110,7 +111,6 @@ class Session:
         """Return the kept client and models of the session's address, or new ones for another address, to be closed."""
         self.resolved.require_profiles()
         chosen, address = self.settings, parse(url) if url else self.address
-        self._require_local(address)
         timeouts = Timeouts(chosen.connect_timeout, chosen.first_token_timeout, chosen.idle_timeout)
         connection, key = self._connection(address)
 
@@ -124,18 +124,17 @@ class Session:
         identity = (address.url, address.username, address.password, timeouts, connection, key, self.recording, os.getpid())
         with self._lock:
             if self._client is None or self._client[0] != identity:
+                made = new()  # which may be refused
                 if self._client:
-                    self._client[1].close()
-                self._client = (identity, *new())
+                    self._client[1].close_when_idle()
+                self._client = (identity, *made)
             return self._client[1], self._client[2]
 
-    def _require_local(self, address: Address) -> None:
-        if self.settings.local_only == "yes" and not address.is_loopback:
-            raise SettingError("local-only", what=address.host)
-
-    def _connection(self, address: Address) -> tuple[ConnectionOptions, str]:
-        chosen = self.settings
-        options = ConnectionOptions(chosen.proxy, chosen.ca_bundle, self.resolved.secrets.headers(address))
+    def _connection(self, address: Address) -> tuple[ConnectionOptions, Secret]:
+        """Return how to connect and the key; raises SettingError (local-only) where nothing may be sent to the address."""
+        chosen, local_only = self.settings, self.settings.local_only == "yes"
+        ConnectionOptions(local_only=local_only).require_allowed(address)  # before a variable or store is read
+        options = ConnectionOptions(chosen.proxy, chosen.ca_bundle, self.resolved.secrets.headers(address), local_only)
         return options, self.resolved.secrets.key(address)[0]
 
     # Chat.
@@ -286,7 +285,6 @@ class Session:
         more: dict[str, Any] = {"deep": deep}
         try:
             self.resolved.require_profiles()
-            self._require_local(self.address)
             more["connection"], more["key"] = self._connection(self.address)
         except OllamaMagicsError as error:  # the first stage reports it
             more["refused"] = error

@@ -26,8 +26,8 @@ def stored_key(where: str, origin: str) -> Secret | None:
     Raises SettingError: key-not-stored where the keyring cannot be used, file-unusable where the file cannot be read.
     """
     found = _keyring("get_password", origin) if where == "keyring" else _keys().get(origin)
-    text = str(found).strip() if found else ""
-    return clean_key(text) if text else None
+    kept = Secret(str(found).strip() if found else "")
+    return clean_key(kept) if kept else None
 
 
 def store_key(where: str, origin: str, key: Secret) -> None:

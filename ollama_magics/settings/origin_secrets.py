@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from ollama_magics.errors import OllamaMagicsError, SettingError
-from ollama_magics.secret import Secret
+from ollama_magics.secret import NO_SECRET, Secret
 from ollama_magics.server.address import Address
 from ollama_magics.settings import form, keys
 from ollama_magics.settings.form import OllamaSettings
@@ -16,15 +16,15 @@ BOUND = ("api_key_env", "headers")  # settings that are valid for one origin onl
 _CLOUD = "ollama.com"
 
 
-def variable(name: str, setting: str) -> str:
+def variable(name: str, setting: str) -> Secret:
     """Return the key in an environment variable; raises SettingError if there is none."""
-    held = os.environ.get(name, "").strip()
+    held = Secret(os.environ.get(name, "").strip())
     if not held:
         raise SettingError("environment-empty", name=name)
-    return clean_key(held, setting).reveal()
+    return clean_key(held, setting)
 
 
-def describe_key(find: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+def describe_key(find: Callable[[], tuple[Secret, str]]) -> tuple[str, str]:
     """Return bullets for the key that ``find`` returns and the source of the key, or the reason why there is none."""
     try:
         key, source = find()
@@ -86,18 +86,18 @@ class OriginSecrets:
         if key and address.scheme == "http" and not address.is_loopback:
             self._notify("key_in_clear", host=address.host)
 
-    def key(self, address: Address) -> tuple[str, str]:
+    def key(self, address: Address) -> tuple[Secret, str]:
         """Return the key for an address and its source, both empty if there is none; raises SettingError."""
         chosen = self._settings
         if self._key and self._origins.get("api_key") == address.origin:
-            return self._key.reveal(), "notebook"
+            return self._key, "notebook"
         if chosen.api_key_env and self._origins.get("api_key_env") == address.origin:
             return variable(chosen.api_key_env, "api_key_env"), f"variable {chosen.api_key_env}"
         if chosen.key_store != "notebook" and (found := self._stored_key(address.origin)):
-            return found.reveal(), chosen.key_store
+            return found, chosen.key_store
         if address.host == _CLOUD and os.environ.get("OLLAMA_API_KEY", "").strip():
             return variable("OLLAMA_API_KEY", "OLLAMA_API_KEY"), "variable OLLAMA_API_KEY"
-        return "", ""
+        return NO_SECRET, ""
 
     def _stored_key(self, origin: str) -> Secret | None:
         """Return the stored key; where there is no keyring to look into, there is none, which is a notice once."""
@@ -111,12 +111,12 @@ class OriginSecrets:
             self._has_no_keyring = True
             return None
 
-    def headers(self, address: Address) -> dict[str, str]:
+    def headers(self, address: Address) -> dict[str, Secret]:
         """Return the additional headers for an address; raises SettingError if an environment variable is missing."""
         if self._origins.get("headers") != address.origin:
             return {}
         pairs = self._settings.headers
-        return {name: held.reveal() if isinstance(held, Secret) else variable(held[1:], "headers") for name, held in pairs}
+        return {name: held if isinstance(held, Secret) else variable(held[1:], "headers") for name, held in pairs}
 
     def drop_foreign(self, origin: str) -> None:
         """Drop all that is for another origin than the current one, which is a notice."""

@@ -255,6 +255,7 @@ def _narrow(text: object) -> str:
 # Values that may hold a secret.
 
 _MAX_KEY = 8192  # characters; servers take no longer header
+_KEY = re.compile(f"[!-~]{{0,{_MAX_KEY}}}")
 _AROUND = "\"'`“”„‘’«» \t\r\n\u200b\u200c\u200d\u2060\ufeff"
 _USERINFO = re.compile(r"^([^@＠﹫/]*:[/\\]{2,}|)(.*)[@＠﹫]", re.DOTALL)
 _PASSWORD = re.compile(r"[^:/\\]:(?!/)[^/\\]*[@＠﹫]|\b(?:api_?key|key|token|password)=[^&\s]", re.IGNORECASE)
@@ -266,11 +267,11 @@ _OWN_HEADERS = {"accept-encoding", "content-type", "content-length", "transfer-e
 Headers = tuple[tuple[str, str | Secret], ...]
 
 
-def clean_key(text: str, setting: str = "api_key") -> Secret:
+def clean_key(typed: Secret, setting: str = "api_key") -> Secret:
     """Return a key without surrounding spaces, quotes and invisible characters; raises SettingError, which never shows it."""
-    key = re.sub(r"^bearer\s+", "", text.strip(_AROUND), flags=re.IGNORECASE).strip(_AROUND)
-    if key.isascii() and key.isprintable() and " " not in key and len(key) <= _MAX_KEY:
-        return Secret(key)
+    key = Secret(re.sub(r"^bearer\s+", "", typed.reveal().strip(_AROUND), flags=re.IGNORECASE).strip(_AROUND))
+    if _KEY.fullmatch(key.reveal()):
+        return key
     raise _unshown(setting, Phrase("need_key", most=_MAX_KEY), "%ollama_config --api-key")
 
 

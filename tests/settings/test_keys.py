@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from ollama_magics.errors import SettingError
-from ollama_magics.secret import Secret
+from ollama_magics.secret import NO_SECRET, Secret
 from ollama_magics.settings import keys, profiles
 from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.settings.resolved import ResolvedSettings
@@ -141,7 +141,7 @@ def test_a_forgotten_key_is_in_no_store(folder: Path, ring: dict[str, str], stor
     assert ring == {}
     assert all(KEPT_KEY not in path.read_text() for path in folder.glob("*"))
     here.configure({"key_store": store})
-    assert here.secrets.key(here.address) == ("", "")
+    assert here.secrets.key(here.address) == (NO_SECRET, "")
 
 
 @pytest.mark.finding("C16")
@@ -185,7 +185,7 @@ def test_a_deleted_profile_takes_its_key_with_it_and_a_renamed_one_keeps_it(ring
         here.forget("old")
         other = ResolvedSettings(OllamaSettings())
         other.use("new")
-        assert other.secrets.key(other.address) == (KEPT_KEY, store)
+        assert other.secrets.key(other.address) == (Secret(KEPT_KEY), store)
         here.forget("new")
         assert keys.stored_key(store, "https://a.test:443") is None
     assert ring == {}
@@ -202,10 +202,10 @@ def test_without_a_keyring_the_notebook_goes_on_and_says_so_once(
     if missing:
         monkeypatch.setitem(sys.modules, "keyring", None)
     here = notebook(key_store="keyring")
-    assert [here.secrets.key(here.address) for _ in range(3)] == [("", "")] * 3
+    assert [here.secrets.key(here.address) for _ in range(3)] == [(NO_SECRET, "")] * 3
     assert [key for key, _ in here.take_notices()] == ["no_stored_key"]
     here.secrets.hold_key(Secret(KEY))
     assert [key for key, _ in here.take_notices()] == ["key_not_stored"]
-    assert here.secrets.key(here.address) == (KEY, "notebook")
+    assert here.secrets.key(here.address) == (Secret(KEY), "notebook")
     here.secrets.hold_key(None)
-    assert here.secrets.key(here.address) == ("", "")
+    assert here.secrets.key(here.address) == (NO_SECRET, "")

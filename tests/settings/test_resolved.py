@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.secret import Secret
+from ollama_magics.secret import NO_SECRET, Secret
 from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.settings.profiles import load, save
 from ollama_magics.settings.resolved import ResolvedSettings
@@ -112,14 +112,14 @@ def test_a_key_is_for_one_origin(here: ResolvedSettings) -> None:
     here.configure({"base_url": "https://a.test"})
     here.secrets.hold_key(Secret(KEY))
     here.configure({"headers": {"X-Token": KEY}})
-    assert here.secrets.key(here.address) == (KEY, "notebook")
-    assert here.secrets.headers(here.address) == {"X-Token": KEY}
+    assert here.secrets.key(here.address) == (Secret(KEY), "notebook")
+    assert here.secrets.headers(here.address) == {"X-Token": Secret(KEY)}
     here.configure({"base_url": "https://a.test/below"})
     assert said(here) == []
     here.configure({"base_url": "https://b.test"})
     assert said(here) == ["dropped_secret", "dropped_secret"]
     here.configure({"base_url": "https://a.test"})
-    assert (here.secrets.key(here.address), here.secrets.headers(here.address)) == (("", ""), {})
+    assert (here.secrets.key(here.address), here.secrets.headers(here.address)) == ((NO_SECRET, ""), {})
 
 
 def test_a_variable_is_for_the_address_of_its_profile(here: ResolvedSettings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,10 +129,10 @@ def test_a_variable_is_for_the_address_of_its_profile(here: ResolvedSettings, mo
     here.save("default")
     other = ResolvedSettings(OllamaSettings())
     other.begin()
-    assert other.secrets.key(other.address) == (KEY, "variable TEAM_KEY")
+    assert other.secrets.key(other.address) == (Secret(KEY), "variable TEAM_KEY")
     monkeypatch.setenv("OLLAMA_HOST", "https://b.test")
     assert other.address.host == "b.test"
-    assert other.secrets.key(other.address) == ("", "")
+    assert other.secrets.key(other.address) == (NO_SECRET, "")
 
 
 def test_an_address_of_the_environment_is_saved_with_the_key_that_is_for_it(
@@ -156,9 +156,9 @@ def test_the_key_of_the_cloud_is_for_the_cloud(
     """Unless it is named."""
     monkeypatch.setenv("OLLAMA_API_KEY", KEY)
     here.configure({"base_url": f"https://{address}"})
-    assert here.secrets.key(here.address)[0] == key
+    assert here.secrets.key(here.address)[0] == Secret(key)
     here.configure({"api_key_env": "OLLAMA_API_KEY"})
-    assert here.secrets.key(here.address)[0] == KEY
+    assert here.secrets.key(here.address)[0] == Secret(KEY)
 
 
 def test_a_missing_variable_is_an_error(here: ResolvedSettings) -> None:
@@ -176,9 +176,9 @@ def test_a_key_is_kept_where_the_form_says(here: ResolvedSettings) -> None:
     here.save("")
     other = ResolvedSettings(OllamaSettings())
     other.begin()
-    assert other.secrets.key(other.address) == (KEPT_KEY, "file")
+    assert other.secrets.key(other.address) == (Secret(KEPT_KEY), "file")
     other.configure({"base_url": "https://b.test"})
-    assert other.secrets.key(other.address) == ("", "")
+    assert other.secrets.key(other.address) == (NO_SECRET, "")
 
 
 def test_a_key_in_clear_is_said(here: ResolvedSettings) -> None:
@@ -216,7 +216,7 @@ def test_everything_is_put_back_after_a_sandbox(here: ResolvedSettings) -> None:
     before = sources(here)
     with here.restored_at_end():
         here.configure({"base_url": "https://b.test", "seed": 1})
-    assert (sources(here), here.secrets.key(here.address)[0], here.notices) == (before, KEY, [])
+    assert (sources(here), here.secrets.key(here.address)[0], here.notices) == (before, Secret(KEY), [])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_refused_value_leaves_sources_and_keys(here: ResolvedSettings) -> None
     assert failure(lambda: here.configure({"base_url": "https://b.test", "seed": "x"})).code == "setting-invalid"
     assert failure(lambda: here.configure({"seed": 3, "base_url": "ftp://x"})).code == "scheme-unsupported"
     assert sources(here) == before
-    assert here.secrets.headers(here.address) == {"X": KEY}
+    assert here.secrets.headers(here.address) == {"X": Secret(KEY)}
 
 
 # What a server says.

@@ -12,7 +12,7 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.secret import Secret
+from ollama_magics.secret import NO_SECRET, Secret
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form, profiles
 from ollama_magics.settings.form import OllamaSettings
@@ -248,7 +248,7 @@ def test_what_was_typed_can_be_taken_back(monkeypatch: pytest.MonkeyPatch) -> No
     assert set(changed) == {"seed", "context_length", "top_k", "base_url"}
     assert (here.settings.seed, here.settings.context_length, here.settings.top_k) == (1, 512, None)
     assert here.address.url == "http://far:2"
-    assert here.secrets.key(here.address) == ("", "")
+    assert here.secrets.key(here.address) == (NO_SECRET, "")
     assert failure(lambda: here.unset(["modle"])).code == "setting-unknown"
 
 

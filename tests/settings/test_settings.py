@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ollama_magics import messages
 from ollama_magics.errors import SettingError
+from ollama_magics.secret import Secret
 from ollama_magics.settings import form as form_module
 from ollama_magics.settings import values
 from ollama_magics.settings.form import OllamaSettings
@@ -257,14 +258,14 @@ KEYS = ["sk-a", " sk-a\n", "'sk-a'", "“sk-a”", "\ufeffsk-a\u200b", "Bearer s
 @pytest.mark.parametrize("typed", KEYS)
 def test_a_key_is_cleaned_of_what_pasting_adds(typed: str) -> None:
     """Spaces, quotes, invisible signs, the word before it."""
-    assert values.clean_key(typed).reveal() == "sk-a"
+    assert values.clean_key(Secret(typed)).reveal() == "sk-a"
 
 
 @pytest.mark.parametrize("typed", ["sk a", "sk\na", "sk\r\nX: a", "sk-ключ", "sk“a", "s" * 9000, "sk\x00a"])
 def test_a_key_that_cannot_be_sent_is_refused_unseen(typed: str) -> None:
     """Not even in part."""
     with pytest.raises(SettingError) as caught:
-        values.clean_key(typed)
+        values.clean_key(Secret(typed))
     assert typed not in str(caught.value) + repr(caught.value.facts)
 
 

@@ -91,5 +91,5 @@ def _ask_key(language: str, origin: str) -> Secret | None:
 
 
 def _clean(typed: Any) -> Secret | None:
-    text = typed.reveal() if isinstance(typed, Secret) else str(typed)
-    return clean_key(text) if text.strip() else None
+    held = typed if isinstance(typed, Secret) else Secret(str(typed))
+    return clean_key(held) if held.reveal().strip() else None

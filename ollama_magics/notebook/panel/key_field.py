@@ -55,7 +55,7 @@ class KeyField:
 
     def _store(self, key: Secret) -> None:
         try:
-            self._session.resolved.secrets.hold_key(clean_key(key.reveal()))
+            self._session.resolved.secrets.hold_key(clean_key(key))
         except OllamaMagicsError as error:
             error.language, error.place = self._session.language, "notebook config"
             self._show_message(f"{error.what} {error.how_we_know}")

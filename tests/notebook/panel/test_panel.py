@@ -11,6 +11,7 @@ from ipywidgets import Widget
 from ollama_magics.fake_server.models import MODELS
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.notebook.panel.config_panel import Panel
+from ollama_magics.secret import Secret
 from ollama_magics.session.session import current
 from ollama_magics.settings import form as settings
 from ollama_magics.settings import profiles
@@ -34,7 +35,7 @@ def test_the_key_is_taken_and_its_field_is_emptied(form: FormView) -> None:
     form.type("api_key", f" {KEY} ")
     assert form.value("api_key") == ""
     until(lambda: "for http://127.0.0.1" in form.message)
-    assert current().resolved.secrets.key(current().address) == (KEY, "notebook")
+    assert current().resolved.secrets.key(current().address) == (Secret(KEY), "notebook")
     form.type("api_key", f"{KEY} with spaces")
     until(lambda: "not a valid value for API key" in form.message)
     assert KEY not in state()

@@ -30,13 +30,13 @@ def client(url: str, **more: Any) -> Client:
 def through(proxy: str, scheme: str) -> Client:
     """Return a client of a name that only a proxy knows, to which it is known by its password."""
     options = ConnectionOptions(proxy=Secret(proxy.replace("://", f"://me:{KEY}@")))
-    return client(f"{scheme}://box.test:11434", connection=options, key=KEY)
+    return client(f"{scheme}://box.test:11434", connection=options, key=Secret(KEY))
 
 
 MAKERS: dict[str, Make] = {
-    "a key": lambda url: client(url, key=KEY),
+    "a key": lambda url: client(url, key=Secret(KEY)),
     "a password in the address": lambda url: client(url.replace("://", f"://me:{KEY}@")),
-    "a header": lambda url: client(url, connection=ConnectionOptions(headers={"X-Token": KEY})),
+    "a header": lambda url: client(url, connection=ConnectionOptions(headers={"X-Token": Secret(KEY)})),
     "a proxy": lambda url: through(url, "http"),
     "a proxy before TLS": lambda url: through(url, "https"),
 }

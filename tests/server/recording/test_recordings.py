@@ -29,6 +29,7 @@ from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.secret import Secret
 from ollama_magics.server.recorded_exchange import Exchange, new_exchange
 from ollama_magics.server.recording import RecordingFile
+from ollama_magics.server.redaction import Redaction
 from ollama_magics.session.session import Session
 from tests.faults import LINES, Close, FaultServer, Lines, Reset, Send, chunk, fine, whole
 
@@ -107,8 +108,8 @@ def test_a_repeated_key_is_not_recorded_and_an_ordinary_word_is(record: Record, 
         _ = session.ask(Prompt("Is it key-5f2c-secret?")).text
     assert server.requests[-1].headers["authorization"]
     last = exchanges(recording)[-1]
-    assert last["answer"][0][1]["message"]["content"] == "The key is •••••, and the model is m"
-    assert last["request"]["messages"][0]["content"] == "Is it •••••?"
+    assert last["answer"][0][1]["message"]["content"] == "The key is ••••, and the model is m"
+    assert last["request"]["messages"][0]["content"] == "Is it ••••?"
 
 
 def test_an_address_in_a_refusal_is_not_kept(record: Record, recording: Path) -> None:
@@ -149,7 +150,7 @@ def test_the_hash_of_a_picture_does_not_depend_on_its_compression() -> None:
 
     def hashed(data: bytes) -> Any:
         body = json.dumps({"images": [base64.b64encode(data).decode()]}).encode()
-        return new_exchange("POST", "/api/generate", body, ()).request["images"][0]
+        return new_exchange("POST", "/api/generate", body, Redaction((), 1)).request["images"][0]
 
     image, loose = Image.effect_noise((40, 40), 50), BytesIO()
     image.save(loose, "PNG", compress_level=1)

@@ -1,0 +1,157 @@
+"""With local_only no public call reaches another machine, and other processes get what makes a setting safe."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import ollama_magics as om
+from ollama_magics.errors import OllamaMagicsError, SettingError
+from ollama_magics.integrations.remote_session import describe_session
+from ollama_magics.session.session import current
+
+FAR = "http://192.0.2.7:11434"  # for documentation; belongs to nobody
+
+
+def lazy_texts() -> Any:
+    """Return a dask bag."""
+    return pytest.importorskip("dask.bag").from_sequence(["a", "b"], npartitions=1)
+
+
+def estimator(**more: Any) -> Any:
+    """Return an embedder with a model."""
+    pytest.importorskip("sklearn")
+    return om.OllamaEmbedder("m", **more)
+
+
+def lazily(array: Any) -> Any:
+    """Compute a lazy array in this thread."""
+    return array.compute(scheduler="synchronous")
+
+
+def classifier(**more: Any) -> Any:
+    """Return a classifier with two labels."""
+    pytest.importorskip("sklearn")
+    return om.OllamaClassifier(["x", "y"], "", **more)
+
+
+# With the setting of the notebook, then with an address of the call.
+CALLS: dict[str, list[Callable[[], Any]]] = {
+    "chat": [lambda: om.chat("Hi", model="m")],
+    "map": [lambda: om.map(["a"], "Say {{item}}", model="m"), lambda: om.map(["a"], "{{item}}", model="m", base_url=FAR)],
+    "experiment": [lambda: om.experiment(["a"], {"short": "Say {{item}}"}, models=["m"], base_url=FAR)],
+    "embed": [
+        lambda: om.embed(["a"], model="m"),
+        lambda: om.embed(["a"], model="m", base_url=FAR),
+        lambda: om.embed(["a"], model="m", base_url=[FAR, FAR + "1"]),
+        lambda: om.embed(lazy_texts(), model="m", base_url=FAR),
+        lambda: lazily(om.embed(lazy_texts(), model="m", base_url=FAR, dimensions=3)),
+    ],
+    "models": [om.models],
+    "pull": [lambda: list(om.pull("m"))],
+    "check": [om.check, lambda: om.check(deep=True)],
+    "OllamaEmbedder": [
+        lambda: estimator().fit(["a"]),
+        lambda: estimator(base_url=FAR).fit(["a"]),
+        lambda: pickle.loads(pickle.dumps(estimator(base_url=FAR))).fit(["a"]),  # noqa: S301 - our own
+    ],
+    "OllamaClassifier": [lambda: classifier().fit(["a"]), lambda: classifier(base_url=FAR).fit(["a"])],
+}
+SEND_NOTHING = {"configure", "sandbox", "use_profile"}
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the list of addresses of other machines to which a connection is tried; none is made."""
+    found: list[Any] = []
+    connect = socket.socket.connect
+
+    def counted(self: socket.socket, address: Any) -> None:
+        if not str(address[0]).startswith(("127.", "::1")):
+            found.append(address)
+            raise OSError(111, "refused in this test")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", counted)
+    return found
+
+
+def outcome(call: Callable[[], Any]) -> str:
+    """Return the code of the error, also of that in a report, or "sent"."""
+    try:
+        found = call()
+    except OllamaMagicsError as error:
+        return error.code
+    return str(found.error.code) if isinstance(found, om.CheckReport) and found.error else "sent"
+
+
+def test_the_table_names_every_public_call() -> None:
+    """A new one is added to it, or to those that send nothing."""
+    calls = {name for name in dir(om) if inspect.isfunction(getattr(om, name)) and not name.endswith("_ipython_extension")}
+    calls |= {name for name in ("OllamaEmbedder", "OllamaClassifier") if name in dir(om)}
+    assert calls - SEND_NOTHING <= set(CALLS)
+
+
+@pytest.mark.finding("E1")
+@pytest.mark.parametrize("name", CALLS)
+def test_no_public_call_reaches_another_machine(name: str, reached: list[Any]) -> None:
+    """Neither the one of the settings nor one that the call names; without local_only each tries to."""
+    om.configure(base_url=FAR, local_only=True, connect_timeout=1)
+    assert [outcome(call) for call in CALLS[name]] == ["local-only"] * len(CALLS[name])
+    assert reached == []
+    om.configure(local_only=False)
+    codes = {outcome(call) for call in CALLS[name]}
+    assert "local-only" not in codes
+    assert reached
+
+
+@pytest.mark.finding("E1")
+def test_what_is_pickled_stays_on_its_machine(reached: list[Any]) -> None:
+    """The setting of the process that pickles counts, and that of the process that opens."""
+    om.configure(local_only=True)
+    kept = pickle.dumps(estimator(base_url=FAR))
+    om.configure(local_only=False)
+    described = describe_session(FAR)
+    assert outcome(lambda: pickle.loads(kept).fit(["a"])) == "local-only"  # noqa: S301 - our own
+    om.configure(local_only=True)
+    assert outcome(lambda: described.open().embed(["a"], "m")) == "local-only"
+    assert reached == []
+
+
+@pytest.mark.finding("E1")
+def test_proxy_certificates_and_headers_travel_with_the_address_that_they_are_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """Headers stay behind if the call names another address."""
+    monkeypatch.setenv("TEAM", "team-secret-77")
+    (bundle := tmp_path / "own.pem").write_text("")
+    om.configure(base_url=FAR, proxy="http://proxy.test:3128", ca_bundle=str(bundle), headers="X-Team: $TEAM")
+    sent = dict(describe_session().settings)
+    assert sent["headers"] == (("X-Team", "$TEAM"),)
+    assert (sent["proxy"], sent["ca_bundle"]) == ("http://proxy.test:3128", str(bundle))
+    there = pickle.loads(pickle.dumps(describe_session())).open()  # noqa: S301 - our own
+    assert {name: value.reveal() for name, value in there.resolved.secrets.headers(there.address).items()} == {
+        "X-Team": "team-secret-77"
+    }
+    assert "headers" not in dict(describe_session("http://192.0.2.8:1").settings)
+    assert dict(describe_session("http://192.0.2.8:1").settings)["proxy"] == "http://proxy.test:3128"
+    assert "proxy" not in dict(describe_session("http://127.0.0.1:1").settings)
+    before = {"base_url": "http://192.0.2.8:1", "headers": (("X-Other", "$TEAM"),)}
+    current().configure({"base_url": "", "headers": ()})
+    assert dict(describe_session("http://192.0.2.8:1", before=before).settings)["headers"] == (("X-Other", "$TEAM"),)
+
+
+@pytest.mark.finding("E1")
+@pytest.mark.parametrize("held", [{"proxy": "http://me:pass-22@proxy.test:3128"}, {"headers": {"X-Team": "team-secret-77"}}])
+def test_a_secret_in_a_setting_is_refused_before_it_travels(held: dict[str, Any]) -> None:
+    """It would be sent in clear; without it the way would be another one."""
+    om.configure(base_url=FAR, **held)
+    with pytest.raises(SettingError) as caught:
+        pickle.dumps(estimator())
+    assert caught.value.code == "setting-invalid"
+    assert not [word for word in ("pass-22", "team-secret") if word in str(caught.value)]
