@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any, Self
@@ -16,12 +17,15 @@ from ollama_magics.errors import EmbeddingProblem, PromptProblem, RowsProblem, s
 from ollama_magics.integrations.remote_session import describe_session, refuse_secrets
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.labels import label_set, text_of
-from ollama_magics.rows.options import RowOptions
+from ollama_magics.rows.options import read_row_options, row_count
+from ollama_magics.rows.prompts import is_missing
 from ollama_magics.session.session import Session, current
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-    from sklearn.utils.validation import check_is_fitted
+    from sklearn.utils import assert_all_finite
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "sklearn":
         raise
@@ -204,17 +208,20 @@ class OllamaClassifier(ClassifierMixin, _UsesServer):
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's names
         """Fix the model and the classes, and draw the examples; no text is sent.
 
-        Raises PromptProblem (labels-invalid) for labels that cannot be used or are not those of ``y``, EmbeddingProblem
-        (input-not-texts, rows-not-text) where ``X`` holds no texts.
+        Raises PromptProblem (labels-invalid) for labels that cannot be used or are not those of ``y``, SettingError
+        (setting-invalid), EmbeddingProblem (input-not-texts, rows-not-text) where ``X`` holds no texts, and ValueError where
+        ``y`` is none of classes or of another length, as every classifier does.
         """
         refuse_secrets(self.base_url, self.api_key_env)
         texts = texts_of(X)
-        given = None if y is None else np.asarray(y)
-        if given is not None and given.shape != (len(texts),):
-            raise PromptProblem("labels-invalid", reason=Phrase("labels_of_texts", texts=len(texts), shape=given.shape))
+        given = None if y is None else _plain_labels(y)
+        if given is not None:
+            check_consistent_length(texts, given)
+            assert_all_finite(given, input_name="y")
+            check_classification_targets(given)
         self._names = self._named_classes(given)
         self.classes_ = np.array(list(self._names))
-        label_set(self._names.values())
+        label_set(list(self._names.values()))
         session = self._session()
         self.model_ = self.model or session.settings.model or session.installed.choose("", "completion")
         self.examples_ = [] if given is None else self._drawn(texts, given.tolist())
@@ -227,10 +234,11 @@ class OllamaClassifier(ClassifierMixin, _UsesServer):
         """
         check_is_fitted(self)
         asked = texts_of(X)
-        descriptions = self.labels if isinstance(self.labels, Mapping) else {}
-        labels = {name: descriptions.get(name, "") for name in self._names.values()}
+        given = self.labels if isinstance(self.labels, Mapping) else {}
+        descriptions = {text_of(label): text for label, text in given.items()}
+        labels = {name: descriptions.get(text_of(name), "") for name in self._names.values()}
         prompt = Prompt(self.prompt, model=self.model_, system=self.system or None, overrides={"think": "off"}, once=True)
-        options = RowOptions(
+        options = read_row_options(
             labels=labels,
             examples=[(fill_template(self.prompt, {"item": text}).text, self._names[label]) for text, label in self.examples_],
             parallel=self.parallel,
@@ -253,16 +261,14 @@ class OllamaClassifier(ClassifierMixin, _UsesServer):
 
     def _named_classes(self, given: np.ndarray[Any, Any] | None) -> dict[Any, Any]:
         """Return the classes, sorted, each with the label that the model sees."""
-        if self.labels is None:
-            if given is None:
-                raise PromptProblem("labels-invalid", reason=Phrase("labels_few", count=0))
-            return {label: label for label in np.unique(given).tolist()}
-        labels = np.unique(np.array(list(self.labels))).tolist()
-        found = labels if given is None else np.unique(given).tolist()
+        if self.labels is None and given is None:
+            raise PromptProblem("labels-invalid", reason=Phrase("labels_few", count=0))
+        found = [] if given is None else np.unique(given).tolist()
+        labels = found if self.labels is None else np.unique(_plain_labels(label_set(self.labels).labels)).tolist()
         if set(found) <= set(labels):
             return {label: label for label in labels}
-        if found == list(range(len(labels))):
-            return dict(zip(found, labels, strict=True))
+        if given is not None and given.dtype.kind in "iu" and set(found) <= set(range(len(labels))):
+            return dict(enumerate(labels))
         raise PromptProblem(
             "labels-invalid", reason=Phrase("labels_differ", label=next(one for one in found if one not in labels))
         )
@@ -273,10 +279,24 @@ class OllamaClassifier(ClassifierMixin, _UsesServer):
         rows = random.permutation(len(texts)).tolist()
         by_class = [[row for row in rows if y[row] == label] for label in self._names]
         turns = [row for turn in zip_longest(*by_class) for row in turn if row is not None]
-        return [(texts[row], y[row]) for row in turns[: self.examples]]
+        return [(texts[row], y[row]) for row in turns[: row_count(self.examples, "examples", 4, least=0)]]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         return tags
+
+
+def _plain_labels(given: Any) -> np.ndarray[Any, Any]:
+    """Return labels as an array that can be sorted: the values of the members of an Enum, anything else as it is.
+
+    Raises PromptProblem (labels-invalid) for a missing one.
+    """
+    array: np.ndarray[Any, Any] = column_or_1d(np.asarray(given), warn=True)
+    if array.dtype != object:
+        return array
+    labels = [label.value if isinstance(label, Enum) else label for label in array]
+    if missing := [label for label in labels if is_missing(label)]:
+        raise PromptProblem("labels-invalid", reason=Phrase("labels_differ", label=missing[0]))
+    return np.array(labels)

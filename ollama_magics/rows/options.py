@@ -37,22 +37,23 @@ def read_row_options(
     *, parallel: object = None, sample: object = None, base_url: str | Iterable[str] = "", **others: Any
 ) -> RowOptions:
     """Return the checked options; ``others`` are fields of RowOptions. Raises SettingError (setting-invalid)."""
-    in_flight = None if parallel is None else _count(parallel, "parallel", 2)
+    in_flight = None if parallel is None else row_count(parallel, "parallel", 2)
     if in_flight and in_flight > _MOST_PARALLEL:
         raise _invalid(parallel, "parallel", Phrase("need_most", most=_MOST_PARALLEL), 2)
     return RowOptions(
         parallel=in_flight,
-        sample=None if sample is None else _count(sample, "sample", 20),
+        sample=None if sample is None else row_count(sample, "sample", 20),
         servers=values.addresses(base_url),
         **others,
     )
 
 
-def _count(given: object, setting: str, example: int) -> int:
+def row_count(given: object, setting: str, example: int, *, least: int = 1) -> int:
+    """Return a number of rows, requests or examples, also from its text; raises SettingError (setting-invalid)."""
     try:
-        return values.count(given, setting)
-    except SettingError as error:
-        raise _invalid(given, setting, error.facts["reason"], example) from None
+        return values.count(given, setting, least=least)
+    except SettingError:
+        raise _invalid(given, setting, Phrase("need_whole_least", least=least), example) from None
 
 
 def _invalid(given: object, setting: str, reason: Phrase, example: int) -> SettingError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -110,8 +111,9 @@ BAD: list[tuple[dict[str, Any], Any]] = [
     ({"labels": ["a", "b"]}, Y),
     ({"labels": ["praise", "complaint"]}, Y),
     ({}, ["praise"] * 18),
-    ({}, Y[:5]),
-    ({}, [Y] * 2),
+    ({}, [None, *Y[1:]]),
+    ({"labels": 5}, None),
+    ({"labels": ["a", "b"]}, [True, False] * 9),  # no positions of classes
     ({"labels": [str(one) for one in range(401)]}, None),
 ]
 
@@ -122,6 +124,58 @@ def test_bad_labels() -> None:
         with pytest.raises(om.OllamaMagicsError) as caught:
             om.OllamaClassifier(**parameters).fit(TEXTS, y)
         assert caught.value.code == "labels-invalid", (parameters, y)
+
+
+Y_WITHOUT_CLASSES = [Y[:5], [Y] * 2, [0.5, 1.5] * 9, [float("nan")] * 18, [float("inf")] * 18]
+
+
+@pytest.mark.parametrize("y", Y_WITHOUT_CLASSES)
+def test_other_y_is_what_it_is_for_every_classifier(y: Any) -> None:
+    """A ValueError of scikit-learn."""
+    with pytest.raises(ValueError, match=r"inconsistent numbers|1d array|continuous|NaN|infinity"):
+        om.OllamaClassifier().fit(TEXTS, y)
+
+
+def test_bad_parameters() -> None:
+    """Each is an error that names it, before a text is sent."""
+    for parameters in ({"examples": -1}, {"examples": 2.5}, {"examples": "some"}, {"parallel": 0}, {"parallel": "all"}):
+        with pytest.raises(om.OllamaMagicsError) as caught:
+            om.OllamaClassifier(LABELS, **parameters).fit(TEXTS, Y).predict(TEXTS)
+        assert caught.value.code == "setting-invalid", parameters
+        assert next(iter(parameters)) in str(caught.value)
+
+
+class Kind(Enum):
+    """Labels that are not texts."""
+
+    PRAISE = "happy"
+    FAULT = "broken"
+
+
+KINDS: list[tuple[Any, Any, list[Any]]] = [
+    ("happy,broken", None, ["happy", "broken"]),
+    ("happy,broken", ["happy", "broken"], ["happy", "broken"]),
+    (Kind, None, ["happy", "broken"]),
+    (Kind, [Kind.PRAISE, Kind.FAULT], ["happy", "broken"]),
+    (Kind, ["happy", "broken"], ["happy", "broken"]),
+    ({Kind.PRAISE: "glad", Kind.FAULT: "angry"}, None, ["happy", "broken"]),
+    ({1: "happy", 2: "broken"}, [1.0, 2.0], [1, 2]),
+    ({1: "happy", 2: "broken"}, pd.array([1, 2], dtype="Int64"), [1, 2]),
+    ({True: "happy", False: "broken"}, [True, False], [True, False]),
+    (None, pd.Series(["happy", "broken"], dtype="category"), ["happy", "broken"]),
+    (["happy", "none"], None, ["happy", "happy"]),
+    (["broken", "happy", "unseen"], [1, 0], [1, 0]),  # positions, of a fold that lacks a class
+]
+
+
+@pytest.mark.parametrize(("labels", "y", "expected"), KINDS)
+def test_labels_of_any_kind(labels: Any, y: Any, expected: list[Any]) -> None:
+    """The classes are what stands in y: plain values that can be sorted."""
+    texts = ["I am happy", "It is broken"]
+    classifier = om.OllamaClassifier(labels).fit(texts, y)
+    assert classifier.predict(texts).tolist() == expected
+    assert np.allclose(classifier.predict_proba(texts).sum(axis=1), 1)
+    assert list(classifier.classes_) == sorted(classifier.classes_)
 
 
 def test_rows_without_a_label_are_named() -> None:

@@ -1,7 +1,7 @@
-"""The checks that scikit-learn has for all estimators, each of which holds for the embedder or speaks of numbers."""
+"""The checks that scikit-learn has for all estimators, each of which holds here or speaks of numbers."""
 
-# The embedder says that it takes texts, and then check_estimator runs next to nothing, since its data are numbers. So all checks
-# run on one that reads each row of numbers as a text: everything but that reading is the embedder's own.
+# The estimators say that they take texts, and then check_estimator runs next to nothing, since its data are numbers. So all
+# checks run on ones that read each row of numbers as a text: everything but that reading is their own.
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import ollama_magics as om
 from ollama_magics.fake_server.server import FakeServer
-from ollama_magics.integrations.sklearn import OllamaEmbedder
+from ollama_magics.integrations.sklearn import OllamaClassifier, OllamaEmbedder
 
 # What these say about numbers is kept by that reading, and has no meaning for texts.
 ABOUT_NUMBERS = {
@@ -36,25 +36,54 @@ ABOUT_NUMBERS = {
 }
 
 
+# What the classifier does otherwise, and why.
+ABOUT_ONE_CLASS = {
+    "check_classifiers_one_label": "one class: there is nothing to choose, which is a PromptProblem (labels-invalid)",
+    "check_fit2d_1sample": "one row has one class",
+}
+
+
+def texts_of_numbers(estimator: Any, rows: Any, *, reset: bool) -> list[str]:
+    """Return each row of numbers as a text."""
+    return [" ".join(f"{value:.6g}" for value in row) for row in validate_data(estimator, rows, reset=reset)]
+
+
 class EmbedderOfNumbers(OllamaEmbedder):
     """Reads each row of numbers as a text, and is otherwise the embedder."""
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's names
         """Fit on the rows as texts."""
-        return super().fit(self._texts(X, reset=True), y)
+        return super().fit(texts_of_numbers(self, X, reset=True), y)
 
     def transform(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803 - scikit-learn's names
         """Embed the rows as texts."""
         check_is_fitted(self)
-        return super().transform(self._texts(X, reset=False))
-
-    def _texts(self, rows: Any, *, reset: bool) -> list[str]:
-        numbers = validate_data(self, rows, reset=reset)
-        return [" ".join(f"{value:.6g}" for value in row) for row in numbers]
+        return super().transform(texts_of_numbers(self, X, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.one_d_array = True, False
+        return tags
+
+
+class ClassifierOfNumbers(OllamaClassifier):
+    """Reads each row of numbers as a text, and is otherwise the classifier; the stand-in cannot tell such texts apart."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's names
+        """Fit on the rows as texts; without labels, y is what names the classes."""
+        if y is None:
+            raise ValueError("It requires y to be passed, but the target y is None.")
+        return super().fit(texts_of_numbers(self, X, reset=True), y)
+
+    def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803 - scikit-learn's names
+        """Choose the class of each row as a text."""
+        check_is_fitted(self)
+        return super().predict_proba(texts_of_numbers(self, X, reset=False))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.one_d_array = True, False
+        tags.classifier_tags.poor_score = True
         return tags
 
 
@@ -68,7 +97,7 @@ def server() -> Iterator[FakeServer]:
 @pytest.fixture(autouse=True)
 def configured(server: FakeServer) -> None:
     """Let the shared settings name the stand-in."""
-    om.configure(base_url=server.url)
+    om.configure(base_url=server.url, model="sandbox-chat")
 
 
 @parametrize_with_checks([EmbedderOfNumbers("sandbox-embed", dimensions=8, store=False)])
@@ -83,3 +112,11 @@ def test_of_the_checks_that_speak_of_texts_as_well_none_is_left_out() -> None:
     names = {found["check_name"]: found["status"] for found in results}
     assert len(set(names) - set(ABOUT_NUMBERS)) >= 25  # their number differs between versions of scikit-learn
     assert {name for name, status in names.items() if status != "passed"} <= {"check_array_api_input"}
+
+
+def test_the_classifier_keeps_the_conventions_of_scikit_learn() -> None:
+    """Every check holds but those of one class, which fails with an error of its own."""
+    results = check_estimator(ClassifierOfNumbers(), on_skip=None, on_fail=None)
+    failed = {found["check_name"]: found["exception"] for found in results if found["status"] == "failed"}
+    assert set(failed) == set(ABOUT_ONE_CLASS), failed
+    assert len(results) >= 40
