@@ -108,7 +108,8 @@ def test_an_unknown_model_is_an_error_of_three_short_lines(opened: Opening) -> N
 
 def test_an_error_before_the_first_word_takes_the_place_of_the_waiting_line(opened: Opening) -> None:
     """Nothing but the error is left to read."""
-    notebook = opened("%%ollama -m sandbox-chat --context 4\nfar more words than four tokens of context can hold")
+    words = "far more words than the context can hold " * 60  # which a newer server makes at least 256 tokens long
+    notebook = opened(f"%%ollama -m sandbox-chat --context 4\n{words}")
     notebook.run(1)
     lines = notebook.text(1).strip().splitlines()
     assert lines[0] == "PromptTooLong The prompt is longer than the context of sandbox-chat."
