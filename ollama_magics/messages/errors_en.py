@@ -430,7 +430,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "rows-without-label": (
         "{count} of {total} texts have no label.",
         "Row {row}: {reason}",
-        "the others are kept: fix these and call it again, or use om.map(texts, prompt, labels=…), which has a column error",
+        "the others are kept: fix these and call it again, or use om.map(texts, prompt, labels=labels), which has a column error",
     ),
     "experiment-invalid": (
         "This experiment cannot be made.",
@@ -448,7 +448,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "describe the labels in the prompt, or choose another model",
     ),
     "labels-need-logprobs": (
-        "{model} gives no log probabilities, which labels need.",
+        "Labels need log probabilities, which the answer does not have.",
         "{seen}",
         "use a model that runs on this server, and Ollama 0.12.11 or newer; or -f with an Enum of the labels",
     ),

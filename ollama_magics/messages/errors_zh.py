@@ -430,7 +430,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "rows-without-label": (
         "{total} 个文本中有 {count} 个没有标签。",
         "第 {row} 行：{reason}",
-        "其余结果已保留：修正这些文本后重新调用，或使用 om.map(texts, prompt, labels=…)，其结果含有 error 列",
+        "其余结果已保留：修正这些文本后重新调用，或使用 om.map(texts, prompt, labels=labels)，其结果含有 error 列",
     ),
     "experiment-invalid": (
         "无法进行这个实验。",
@@ -448,7 +448,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "在提示词中说明各标签的含义，或换一个模型",
     ),
     "labels-need-logprobs": (
-        "{model} 不返回对数概率，而标签需要它。",
+        "标签需要对数概率，而回答中没有。",
         "{seen}",
         "使用在该服务器上运行的模型，以及 Ollama 0.12.11 或更新的版本；或用 -f 加上包含各标签的 Enum",
     ),

@@ -271,7 +271,7 @@ def single_token_letters(model: str, options: Mapping[str, Any], send: Callable[
         )
         chunks = list(send(request))
         if not any(chunk.logprobs for chunk in chunks):
-            raise ModelProblem("labels-need-logprobs", model=model, seen=Phrase("logprobs_none"))
+            raise ModelProblem("labels-need-logprobs", seen=Phrase("logprobs_none"))
         return chunks[-1].prompt_eval_count
 
     first = CANDIDATES[0]

@@ -198,7 +198,7 @@ def test_given_options_are_sent_and_no_others(connect: Connect) -> None:
         call(["a"])
         call(["a"], dimensions=4, context="8k", keep_alive="5m", options={"num_thread": 2})
         bodies = [request.body for request in server.requests if request.path == "/api/embed"]
-    assert bodies[0] == b'{"model":"m","input":["a"],"truncate":false}'
+    assert bodies[0] == b'{"model":"m:latest","input":["a"],"truncate":false}'
     assert bodies[1].endswith(b'"truncate":false,"dimensions":4,"keep_alive":"5m","options":{"num_thread":2,"num_ctx":8192}}')
 
 

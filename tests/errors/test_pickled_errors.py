@@ -23,6 +23,7 @@ from ollama_magics.errors import (
     PromptTooLong,
     RecordingProblem,
     RequestRefused,
+    RowsProblem,
     SettingError,
     ToolProblem,
 )
@@ -40,6 +41,7 @@ ERRORS: list[OllamaMagicsError] = [
     PromptTooLong("prompt-too-long", tokens=5000, limit=4096, model="m", said="It has 5000 tokens, the context 4096."),
     RecordingProblem("recording-no-match", method="POST", route="/api/chat", path="a.json", reason="None is near."),
     RequestRefused("request-refused", status=500, said="no"),
+    RowsProblem("rows-missing", kind="list"),
     SettingError("setting-invalid", value="x", setting="seed", reason="no", example="42"),
     ToolProblem("tool-calls-too-many", count=100, most=8),
 ]
