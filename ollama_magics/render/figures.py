@@ -80,7 +80,7 @@ def experiment_text(runs: Sequence[RunFigures], language: str = "en") -> str:
     rows = []
     for run in runs:
         cells = {messages.phrase(f"figure_{name}", language): _number(run.figures.get(name), _COLUMNS[name]) for name in names}
-        if "low" in run.figures:
+        if not math.isnan(run.figures.get("low", math.nan)):  # as it is where nothing was answered
             bounds = (_number(run.figures[bound], "{:.1%}") for bound in ("low", "high"))
             accuracy = messages.phrase("figure_accuracy", language)
             cells[accuracy] = f"{cells[accuracy]} [{' – '.join(bounds)}]"

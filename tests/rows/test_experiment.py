@@ -179,6 +179,7 @@ def test_no_answer_at_all() -> None:
     assert math.isnan(summary.accuracy)
     assert (summary.answered, summary.failed) == (0, 1)
     assert "–" in experiment._repr_html_()
+    assert "[" not in repr(experiment)  # no interval
 
 
 def test_the_plot_has_every_run(experiment: Experiment) -> None:
