@@ -203,7 +203,10 @@ def from_array(array: NDArray[Any], source: str) -> Picture:
 
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
-    scaled = (np.ascontiguousarray(array), ()) if array.dtype == np.uint8 else pixels.eight_bits(array)
+    if isinstance(array, np.ma.MaskedArray):  # what is below a mask is no data
+        array = np.ma.filled(array.astype(np.float64), np.nan)
+    is_bytes = array.dtype == np.uint8 and array.max() >= pixels.DIMMEST
+    scaled = (np.ascontiguousarray(array), ()) if is_bytes else pixels.eight_bits(array)
     if scaled is None:
         raise _unknown_array(array, source, "need_finite")
     found, notes = scaled

@@ -21,6 +21,7 @@ _REACH = 3  # pixels of the result from which the filter takes colours
 _BYTE = 255
 _ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 _LIGHT, _DARK = 200, 55  # levels of grey from which on a pixel is lost on white, or up to which on black
+DIMMEST = 16  # below it are masks and maps of classes, which would be black in the scale of bytes
 _FEW = 0.05  # share of pixels that may be lost
 
 
@@ -63,7 +64,8 @@ def find_levels(blocks: Iterable[NDArray[Any]]) -> Levels | None:
         return Levels(0, 1, notes)
     if low < 0 or not is_whole or (high > _BYTE and kind.kind == "f"):
         return Levels(low, high, (*notes, Note(Phrase("pixels_stretched", low=f"{low:.4g}", high=f"{high:.4g}"))))
-    bits = max(8, int(high).bit_length())
+    bits = int(high).bit_length()
+    bits = bits if low < high < DIMMEST else max(8, bits)
     is_usual = bits == 8 and kind.itemsize != 2  # numbers of Python and floats hold bytes as well
     if is_usual or bits >= 8 * kind.itemsize - (kind.kind == "i"):
         return Levels(0, 2**bits - 1, notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,22 @@ from ollama_magics.messages import Phrase
 
 # jsonschema leaves some of these to other packages, and takes anything where they are missing
 _TIME_FORMATS = {"date-time": dt.datetime, "date": dt.date, "time": dt.time, "duration": dt.timedelta}
+# Words of JSON schema that check nothing, and words whose values are data or are schemas with names
+_ANNOTATIONS = {
+    "$schema",
+    "$defs",
+    "definitions",
+    "dependencies",
+    "then",
+    "else",
+    "minContains",
+    "maxContains",
+    "additionalItems",
+}
+_ANNOTATIONS |= {"title", "description", "default", "example", "examples", "deprecated", "readOnly", "writeOnly", "discriminator"}
+_ANNOTATIONS |= {"additionalItems", "contentEncoding", "contentMediaType", "contentSchema"}
+_DATA = {"enum", "const", "default", "example", "examples", "discriminator"}
+_NAMED_SCHEMAS = {"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"}
 _EXACT = 2**53  # beyond it, a float with nothing behind its point may stand for another whole number
 
 
@@ -98,24 +115,34 @@ def _checking_decoder(schema: dict[str, Any]) -> tuple[Callable[[str], Any], tup
             raise ValueError(message)
         return value
 
-    unknown = sorted({name for name in _formats(schema) if name not in formats.checkers})
-    return decode, tuple(Note(Phrase("format_unchecked", name=name), loses=False) for name in unknown)
+    known = kind.VALIDATORS.keys() | _ANNOTATIONS
+    if _unknown_words(schema, known) and not schema.keys() & (kind.VALIDATORS.keys() | _NAMED_SCHEMAS):
+        raise unsupported("$", schema)  # such as {"name": "string"}, or the schema inside of another service's envelope
+    inner = list(_schemas(schema, known))
+    names = {one["format"] for one in inner if isinstance(one.get("format"), str)} - formats.checkers.keys()
+    words = {word for one in inner for word in _unknown_words(one, known)}
+    notes = [Note(Phrase("format_unchecked", name=name), loses=False) for name in sorted(names)]
+    return decode, (*notes, *(Note(Phrase("schema_word_unknown", name=name)) for name in sorted(words)))
 
 
 def _time_check(kind: Any) -> Callable[[Any], bool]:
     return lambda value: not isinstance(value, str) or msgspec.convert(value, kind) is not None
 
 
-def _formats(node: Any) -> Iterator[str]:
-    """Yield each ``format`` in a JSON schema."""
-    if isinstance(node, dict):
-        if isinstance(name := node.get("format"), str):
-            yield name
-        for inner in node.values():
-            yield from _formats(inner)
-    elif isinstance(node, list):
+def _schemas(node: Any, known: AbstractSet[str]) -> Iterator[dict[str, Any]]:
+    """Yield a JSON schema and each one inside it, below the words that are ``known``."""
+    if isinstance(node, list):
         for inner in node:
-            yield from _formats(inner)
+            yield from _schemas(inner, known)
+    elif isinstance(node, dict):
+        yield node
+        for word in node.keys() & known - _DATA:
+            named = word in _NAMED_SCHEMAS and isinstance(node[word], dict)
+            yield from _schemas(list(node[word].values()) if named else node[word], known)
+
+
+def _unknown_words(schema: dict[str, Any], known: AbstractSet[str]) -> AbstractSet[str]:
+    return {word for word in schema.keys() - known if not word.startswith(("x-", "$"))}
 
 
 def _read_type(kind: Any, *, strict: bool) -> tuple[dict[str, Any], Callable[[str], Any]]:

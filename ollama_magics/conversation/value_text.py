@@ -28,6 +28,7 @@ _TEXT = 4000  # characters of a value that is no text
 _COUNTED = 2_000_000  # cells of a table whose columns are described
 _LONGEST_FACT = 40  # characters of the smallest and largest value of a column
 _DEEPEST = 10  # levels of lists in lists
+_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9A-Fa-f]+>")  # all that many classes write of themselves
 _MATRIX = 2  # dimensions
 _COLLECTIONS = (list, tuple, set, frozenset, dict, deque, KeysView, ValuesView, ItemsView)
 _BYTES = (bytes, bytearray, memoryview)
@@ -83,7 +84,8 @@ class ValueText:
         """Return shape, a line for each column, and the first rows, with the index of pandas."""
         count, width = table.shape
         labels, columns, rows = _parts(table, min(self._rows, count))
-        lines = [f"{type(table).__name__} of {count} rows × {width} columns"]
+        axis = _axis_name(getattr(table, "columns", ()))  # what the columns are, such as the years of a pivot table
+        lines = [f"{type(table).__name__} of {count} rows × {width} columns{axis and f' ({axis})'}"]
         described = zip(labels[-width:] if width else (), columns, strict=False)
         lines += [_described(label, column, cells=count * width) for label, column in islice(described, self._columns)]
         if width > self._columns:
@@ -97,7 +99,7 @@ class ValueText:
         heading = f"{type(series).__name__} of {count} values\n{_described(label, series, cells=count)}"
         first = series.head(min(self._rows, count))
         if hasattr(first, "items"):
-            return f"{heading}\n{self._rows_text(['', label], first.items(), name, count)}"
+            return f"{heading}\n{self._rows_text([_axis_name(series.index), label], first.items(), name, count)}"
         return f"{heading}\n{self._rows_text([label], ((value,) for value in first), name, count)}"
 
     def _sparse(self, matrix: Any, name: str) -> str:
@@ -110,7 +112,7 @@ class ValueText:
 
     def _array(self, array: Any, name: str) -> str:
         heading = f"array of {' × '.join(map(str, array.shape))} ({array.dtype})"
-        if not hasattr(array, "tolist"):
+        if not hasattr(array, "tolist") or type(array).__name__ == "matrix":  # whose rows are matrices again
             array = array.__array__()
         is_numpy = type(array).__module__.startswith("numpy")  # whose own numbers are written with as few digits as they have
         if len(array.shape) == _MATRIX:
@@ -193,7 +195,7 @@ class ValueText:
     def _printed(self, text: str, name: str, value: Any, most: int | None = None) -> str:
         """Return a text that Python or a library wrote of a value, cut at ``most`` characters."""
         most = self._text if most is None else most
-        is_own = any(type(one).__module__ != "builtins" for one in (value if isinstance(value, list) else [value]))
+        is_own = any(not _is_builtin(type(one)) for one in (value if isinstance(value, list) else [value]))
         if is_own and not isinstance(value, BaseException) and ("..." in text or "…" in text):
             self._notes.append(Note(Phrase("text_abbreviated", name=name)))  # NumPy, torch and others leave out the middle
         if len(text) <= most:
@@ -212,7 +214,8 @@ def _refuse(value: Any, name: str) -> None:
     """Raise PromptProblem for a value whose text would tell the model nothing."""
     kind, new = type(value).__name__, "_".join(re.findall(r"\w+", name)) + "_text"
     if _is_picture(value):
-        raise PromptProblem("value-is-picture", name=name, kind=kind)
+        code = "value-is-picture" if name.isidentifier() else "value-part-is-picture"  # -i takes no part of a value
+        raise PromptProblem(code, name=name, kind=kind, new=new.replace("_text", "_picture"))
     is_lazy = hasattr(value, "toPandas") or "Lazy" in kind or getattr(value, "__dask_graph__", lambda: None)() is not None
     computing = next((method for method in _COMPUTING if is_lazy and callable(getattr(value, method, None))), "")
     checks = (
@@ -223,7 +226,7 @@ def _refuse(value: Any, name: str) -> None:
         (hasattr(value, "__next__"), "is_iterator", f"list({name})"),
         (isinstance(value, _UNCALLED), "is_uncalled", f"{name}()"),
         (isinstance(value, ModuleType), "is_module_value", f"dir({name})"),
-        (_prints_address(value), "has_no_own_text", f"vars({name})"),
+        (_prints_address(value), "has_no_own_text", f"list({name})" if hasattr(value, "__iter__") else f"vars({name})"),
     )
     for is_true, reason, expression in checks:
         if is_true:
@@ -244,20 +247,35 @@ def _has_own_text(value: Any, depth: int = _DEEPEST) -> bool:
 
 def _is_picture(value: Any) -> bool:
     has_picture_methods = all(hasattr(value, method) for method in ("getpixel", "mode", "thumbnail"))
-    return has_picture_methods or (callable(getattr(value, "savefig", None)) and not isinstance(value, (type, ModuleType)))
+    drawn = value.figure if callable(getattr(value, "get_figure", None)) and hasattr(value, "figure") else value  # such as axes
+    return has_picture_methods or (callable(getattr(drawn, "savefig", None)) and not isinstance(value, (type, ModuleType)))
 
 
 def _prints_address(value: Any) -> bool:
     """Return whether Python knows no other text of a value than its type and address."""
     kind: Any = type(value)
-    return kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
+    if kind.__str__ is not object.__str__:
+        return False
+    return kind.__repr__ is object.__repr__ or (not _is_builtin(kind) and bool(_ADDRESS.fullmatch(repr(value))))
+
+
+def _is_builtin(kind: type) -> bool:
+    return kind.__module__ == "builtins"
+
+
+def _axis_name(labels: Any) -> str:
+    """Return the name of an index of pandas, or the names of its levels; an empty text where it has none."""
+    names = list(getattr(labels, "names", ()))
+    if all(name is None for name in names):
+        return ""
+    return str(names[0] if len(names) == 1 else tuple(names))
 
 
 def _parts(table: Any, rows: int) -> tuple[list[Any], Iterable[Any], Iterable[Iterable[Any]]]:
-    """Return labels, columns and the first rows of a table; with an index, the first label is empty."""
+    """Return labels, columns and the first rows of a table; with an index, the first label is its name."""
     if hasattr(table, "itertuples"):  # pandas
         own = (table.iloc[:, place] for place in range(table.shape[1]))
-        return ["", *table.columns], own, table.head(rows).itertuples(name=None)
+        return [_axis_name(table.index), *table.columns], own, table.head(rows).itertuples(name=None)
     if hasattr(table, "column_names"):  # Arrow
         first = table.slice(0, rows)
         return list(table.column_names), table.columns, zip(*(column.to_pylist() for column in first.columns), strict=True)

@@ -159,6 +159,8 @@ def _refuse_other_kinds(rows: Any) -> None:
         raise _not_texts(kind, Phrase("several_columns"), Phrase("use_column", column=repr(_text_column(rows))))
     if isinstance(rows, Mapping):
         raise _not_texts(kind, Phrase("no_texts"), "x = %embed list(texts.values())")
+    if kind == "Reply":  # it would give its text in the pieces in which it came
+        raise _not_texts(kind, Phrase("no_texts"), "x = %embed [reply.text]")
     if rows is None or isinstance(rows, (bytes, bytearray, int, float)) or not hasattr(rows, "__iter__"):
         raise _not_texts(kind, Phrase("no_texts"), 'x = %embed ["a text", "another"]')
     if isinstance(rows, (set, frozenset)):

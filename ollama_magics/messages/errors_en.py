@@ -517,6 +517,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{name} is of type {kind}; the model would read only its name.",
         "send it as a picture: -i {name}",
     ),
+    "value-part-is-picture": (
+        "{{{{{name}}}}} is a picture, but a prompt is text.",
+        "{name} is of type {kind}; the model would read only its name.",
+        "{new} = {name}\nthen send it as a picture: -i {new}",
+    ),
     "value-unprintable": (
         "{{{{{name}}}}}, of type {kind}, cannot be converted to text.",
         "Its own code raised {said}.",

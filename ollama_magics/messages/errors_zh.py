@@ -517,6 +517,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{name} 的类型是 {kind}；模型只会读到它的名称。",
         "作为图片发送：-i {name}",
     ),
+    "value-part-is-picture": (
+        "{{{{{name}}}}} 是图片，而提示词是文本。",
+        "{name} 的类型是 {kind}；模型只会读到它的名称。",
+        "{new} = {name}\n然后作为图片发送：-i {new}",
+    ),
     "value-unprintable": (
         "{{{{{name}}}}} 是 {kind}，无法转换为文本。",
         "其自身的代码引发了 {said}。",

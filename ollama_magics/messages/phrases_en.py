@@ -556,6 +556,7 @@ PHRASES: dict[str, str] = {
     "json_ends": "It ends inside of the JSON document, although the model stopped by itself.",
     "json_malformed": "At line {line}, column {column} it is not JSON: {said}",
     "schema_may_crash": "ask with -f json instead of the schema: if that works, simplify the schema; else use a smaller --context",
+    "schema_word_unknown": "the word {name} in the format is none of JSON schema and checks nothing",
     "format_unchecked": 'format "{name}" of the schema is not checked in the answer',
     "json_deep": "It is nested too deeply.",
     # names, keys and options

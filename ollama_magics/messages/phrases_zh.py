@@ -581,6 +581,7 @@ PHRASES: dict[str, str] = {
     "json_ends": "JSON 文档没有写完，但模型已自行停止。",
     "json_malformed": "第 {line} 行第 {column} 列不是 JSON：{said}",
     "schema_may_crash": "先用 -f json 代替该模式：若可行，请简化模式；否则请减小 --context",
+    "schema_word_unknown": "格式中的 {name} 不是 JSON Schema 的关键字，不起任何检查作用",
     "format_unchecked": '未检查回答是否符合模式中的 format "{name}"',
     "json_deep": "嵌套过深。",
     # names, keys and options

@@ -184,7 +184,17 @@ def _decoded(body: Body, kind: type[_Struct]) -> _Struct:
 
 # Every request carries "truncate": false, so that the server refuses a prompt that it would otherwise cut silently. Chat knows
 # the option since 0.12.6, embeddings for much longer.
-_ENCODER = msgspec.json.Encoder()
+def _as_json(value: Any) -> Any:
+    """Return a text or number of NumPy, or of another class based on str, as a plain one; raises TypeError for others."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    message = f"a request cannot hold a value of type {type(value).__name__}"
+    raise TypeError(message)
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_as_json)
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):

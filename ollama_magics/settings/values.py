@@ -16,6 +16,7 @@ from ollama_magics.secret import BULLETS, Secret
 
 FLAGS = {"model_type": "type", "context_length": "context"}
 _WHOLE = re.compile(r"[+-]?\d{1,12}")
+_GROUPS = re.compile(r"\d{1,3}([ ,_]\d{3})+")  # not 4,5k, with the comma that many languages write as a point
 _UNITS = {"k": 1024, "m": 1024 * 1024}
 _MAX_TEXT, _MAX_NAME = 100_000, 500  # characters
 _COMMAND = re.compile(r"^[$>!%\s]*ollama\s+(?:run|pull|show)\s+")
@@ -47,8 +48,10 @@ def count(text: object, setting: str | None, *, least: int = 1, special: tuple[i
 
     Raises SettingError for anything else, and for numbers below ``least`` that are not among ``special``.
     """
-    plain = _narrow(text).lower().replace(",", "").replace("_", "").replace(" ", "")
-    digits, unit = (plain[:-1], _UNITS[plain[-1]]) if plain[-1:] in _UNITS else (plain, 1)
+    plain = _narrow(text).lower()
+    digits, unit = (plain[:-1].rstrip(), _UNITS[plain[-1]]) if plain[-1:] in _UNITS else (plain, 1)
+    if _GROUPS.fullmatch(digits):
+        digits = re.sub(r"[ ,_]", "", digits)
     if isinstance(text, bool) or not _WHOLE.fullmatch(digits):
         raise refused(text, setting, Phrase("need_tokens"), "8k")
     tokens = int(digits) * unit

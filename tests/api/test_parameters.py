@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ollama_magics as om
@@ -100,3 +101,46 @@ def test_rows_and_strict_in_python() -> None:
     for rows in (0, -1, "some", 1.5):
         with pytest.raises(om.SettingError, match="rows"):
             om.chat("{{x}}", values=values, rows=rows)  # type: ignore[arg-type]
+
+
+class Word(str):
+    """A text of another class."""
+
+    __slots__ = ()
+
+
+@pytest.mark.finding("C25")
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize("kind", [np.str_, Word])
+def test_texts_of_other_classes_are_texts(kind: type[str]) -> None:
+    """Such as the items of an array of texts; numbers of NumPy in a schema are numbers."""
+    reply = om.chat(kind("hello"), system=kind("be brief"), stop=[kind("END")])
+    assert "hello" in reply.text
+    assert "be brief" in reply.text
+    schema = {"type": "object", "properties": {"a": {"enum": [kind("p")]}, "n": {"const": np.int64(3)}}, "required": ["a", "n"]}
+    assert om.chat("x", format=schema).value == {"a": "p", "n": 3}
+
+
+@pytest.mark.finding("A4")
+@pytest.mark.usefixtures("model")
+def test_a_dict_that_is_no_json_schema_is_refused() -> None:
+    """It would check nothing: an example of an answer, a type for each field, or the envelope of another service."""
+    inner = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    for given in ({"name": "string", "age": "integer"}, {"name": str}, {"title": "string", "author": "string"}):
+        with pytest.raises(om.FormatProblem, match="cannot use this JSON schema"):
+            om.chat("x", format=given)
+    with pytest.raises(om.FormatProblem, match="cannot use this JSON schema"):
+        om.chat("x", format={"name": "n", "strict": True, "schema": inner})
+
+
+@pytest.mark.finding("A4")
+@pytest.mark.usefixtures("model")
+def test_an_unknown_word_of_a_schema_is_reported() -> None:
+    """Misspelt words, at any depth; names of properties, data and extensions are none."""
+    wrong = {"type": "object", "properties": {"a": {"type": "integer", "mininum": 3}}, "require": ["a"]}
+    notes = om.chat("x", format=wrong).notes
+    assert [note.split()[2] for note in notes] == ["mininum", "require"]
+    with pytest.raises(om.PromptProblem, match="mininum"):
+        om.chat("x", format=wrong, strict=True)
+    fine = {"x-order": 1, "type": "object", "properties": {"mininum": {"enum": [{"b": 1}], "default": {"c": 2}, "title": "T"}}}
+    assert om.chat("x", format=fine).notes == []

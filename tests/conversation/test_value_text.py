@@ -259,6 +259,7 @@ REFUSED: list[tuple[Any, str]] = [
     (len, "x_text = x()"),
     (int, 'x_text = "…"'),
     (object(), "x_text = vars(x)"),
+    (DF.groupby(DF.columns[0]), "x_text = list(x)"),  # whose own text is its address
 ]
 
 
@@ -273,11 +274,42 @@ def test_what_has_no_text_is_refused_with_the_line_to_type(value: Any, line: str
 
 
 @pytest.mark.finding("A2")
-@pytest.mark.parametrize("item", [b"png", iter([1]), object(), Image.new("L", (2, 2)), Figure()])
+@pytest.mark.parametrize("item", [b"png", iter([1]), object(), Image.new("L", (2, 2)), Figure(), Figure().add_subplot()])
 def test_what_is_refused_is_refused_in_a_list_too(item: Any) -> None:
     """By its place; a list would print its address or its bytes."""
     with pytest.raises(PromptProblem, match=r"x\['a'\]\[0\]"):
         ValueText().of({"a": [item]}, "x")
+
+
+@pytest.mark.finding("C22")
+def test_the_advice_for_a_part_of_a_value_first_gives_it_a_name() -> None:
+    """-i takes a variable, and no part of one."""
+    image = Image.new("L", (2, 2))
+    for value, lines in (
+        (image, ["send it as a picture: -i x"]),
+        ([image], ["x_0_picture = x[0]", "then send it as a picture: -i x_0_picture"]),
+    ):
+        with pytest.raises(PromptProblem) as caught:
+            ValueText().of(value, "x")
+        assert caught.value.remedy.splitlines() == lines
+
+
+YEARS = pd.DataFrame({"city": ["Bonn", "Ulm"], "kind": ["a", "b"], "year": [1, 2], "v": [3, 4]})
+NAMED: list[tuple[Any, str]] = [
+    (YEARS.groupby("city")["v"].sum(), "| city | v |"),
+    (YEARS.groupby("city")[["v"]].sum(), "| city | v |"),
+    (YEARS.groupby(["city", "kind"])[["v"]].sum(), "| ('city', 'kind') | v |"),
+    (YEARS.pivot_table(index="city", columns="year", values="v"), "DataFrame of 2 rows × 2 columns (year)"),
+    (YEARS[["v"]], "|  | v |"),
+    (np.matrix([[1, 2]]), "| 1 | 2 |"),
+]
+
+
+@pytest.mark.finding("A2")
+@pytest.mark.parametrize(("table", "line"), NAMED)
+def test_names_of_an_index_stay(table: Any, line: str) -> None:
+    """What was a column before it was grouped by keeps its name."""
+    assert line in text_of(table).splitlines()
 
 
 def test_a_function_or_class_goes_in_as_its_source() -> None:

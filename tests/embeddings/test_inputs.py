@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ollama_magics as om
 from ollama_magics.embeddings.inputs import source_of, texts_of
 from ollama_magics.errors import EmbeddingProblem
 
@@ -136,6 +137,15 @@ TABLES: dict[str, tuple[Callable[[], Any], str]] = {
     "polars": (lambda: pytest.importorskip("polars").DataFrame({"id": IDS, "user": WORDS, "body": PROSE}), "'body'"),
     "Arrow": (lambda: pytest.importorskip("pyarrow").table({"id": IDS, "user": WORDS, "body": PROSE}), "'body'"),
 }
+
+
+def test_a_reply_is_refused_since_it_comes_in_pieces() -> None:
+    """A reply gives its text piece by piece; each would get a vector."""
+    with om.sandbox():
+        reply = om.chat("one two three", model="sandbox-chat")
+        with pytest.raises(EmbeddingProblem, match="Reply cannot be embedded") as caught:
+            om.embed(reply, model="sandbox-embed")
+    assert "[reply.text]" in str(caught.value)
 
 
 @pytest.mark.finding("C27")

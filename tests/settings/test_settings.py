@@ -47,7 +47,25 @@ def test_a_number_of_tokens_may_be_written_in_many_ways(form: OllamaSettings, ty
     assert form.context_length == tokens
 
 
-NO_COUNTS = ["", "k", "many", "4.5", "4.5k", "1e3", 4.0, True, None, 0, -1, "--5", "-", "4k4", "k4", "0x10", "9" * 13, b"4", [4]]
+NO_COUNTS = [
+    *("4.5", "4.5k", "4,5k", "4,09", "40,96", "1e3"),
+    "",
+    "k",
+    "many",
+    4.0,
+    True,
+    None,
+    0,
+    -1,
+    "--5",
+    "-",
+    "4k4",
+    "k4",
+    "0x10",
+    "9" * 13,
+    b"4",
+    [4],
+]
 
 
 @pytest.mark.parametrize("typed", NO_COUNTS)

@@ -186,6 +186,27 @@ def test_floats_keep_each_of_the_256_steps(dtype: str) -> None:
     assert np.array_equal(np.asarray(opened(picture))[:, :, 0], steps)
 
 
+@pytest.mark.finding("A7")
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "uint16", "float32"])
+def test_a_map_of_few_classes_is_not_black(dtype: str) -> None:
+    """Masks of 0 and 1 and maps of up to 16 classes fill the scale, which is reported; one level stays as it is."""
+    for most in (1, 7, 15):
+        array = np.array([[0, most]] * 2, dtype)
+        picture = image_sources.collect(array)[0]
+        assert np.asarray(opened(picture).convert("L"))[0].tolist() == [0, 255], (dtype, most)
+        assert picture.notes or (dtype, most) == ("float32", 1)
+    assert not image_sources.collect(np.array([[0, 200]], dtype=np.uint8))[0].notes
+
+
+@pytest.mark.finding("A7")
+def test_what_is_below_a_mask_is_not_shown() -> None:
+    """A masked array often holds a number such as 1e20 there."""
+    array = np.ma.masked_array([[0.0, 0.5, 1.0, 1e20]], mask=[[False, False, False, True]])
+    picture = image_sources.collect(array)[0]
+    assert np.asarray(opened(picture).convert("L"))[0].tolist() == [0, 128, 255, 0]
+    assert [str(note.phrase) for note in picture.notes] == ["the picture: 1 values that are no finite numbers are black or white"]
+
+
 def test_lists_and_dicts_keep_their_order_and_name_their_parts() -> None:
     """So that the user finds the picture that an error is about."""
     red, blue = (Image.new("RGB", SIZE, colour) for colour in ("red", "blue"))
