@@ -7,7 +7,21 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ollama_magics.api import chat, check, configure, embed, experiment, map, models, pull, sandbox, use_profile  # noqa: A004
+    from ollama_magics.api import (
+        chat,
+        check,
+        configure,
+        embed,
+        experiment,
+        map,  # noqa: A004
+        models,
+        pull,
+        rm,
+        sandbox,
+        show,
+        stop,
+        use_profile,
+    )
     from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
@@ -69,7 +83,10 @@ __all__ = [
     "map",
     "models",
     "pull",
+    "rm",
     "sandbox",
+    "show",
+    "stop",
     "use_profile",
 ]
 # Listed only where its package is installed: `from ollama_magics import *` must not ask for it.

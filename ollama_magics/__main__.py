@@ -1,4 +1,4 @@
-"""Run the shell command: python -m ollama_magics check, models, pull or sandbox."""
+"""Run the shell command: python -m ollama_magics check, models, show, pull, stop, rm or sandbox."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import NoReturn
 from ollama_magics import api, messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.render.model_tables import ModelSheet, ModelsTable
+from ollama_magics.session.models import find_model
 from ollama_magics.session.session import current
 from ollama_magics.settings import form
 
@@ -88,17 +90,20 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers(required=True)
     check = commands.add_parser("check", help="check the way from this machine to an answer")
     check.add_argument("--deep", action="store_true", help="load the model, ask it, and test what it can do")
-    models = commands.add_parser("models", help="list what is installed on the server")
-    pull = commands.add_parser("pull", help="let the server download a model")
-    pull.add_argument("name", metavar="NAME", help="as in the library: llama3.2, gemma3:4b")
-    for command, run in ((check, _check), (models, _models), (pull, _pull)):
+    commands.add_parser("models", help="list what is installed on the server").set_defaults(run=_models)
+    for word, run, about in _NAMED:
+        named = commands.add_parser(word, help=about)
+        named.add_argument("name", metavar="NAME", help="as in the library, such as llama3.2 or gemma3:4b, or a link to its page")
+        named.set_defaults(run=run)
+    commands.choices["rm"].add_argument("--yes", action="store_true", help="delete it without a question")
+    check.set_defaults(run=_check)
+    for command in list(commands.choices.values()):
         for name in form.names():
             about, metavar = form.explain(name).replace("%", "%%"), form.SETTINGS[name].metavar
             command.add_argument(form.flag(name), dest=name, metavar=metavar, help=about)
         command.add_argument("--no-probes", dest="probes", action="store_const", const="no", help="the same as --probes no")
         command.add_argument("--profile", metavar="NAME", help="a saved profile to use")
         command.add_argument("--json", action="store_true", help="write JSON, for programs")
-        command.set_defaults(run=run)
     sandbox = commands.add_parser("sandbox", help="run the stand-in server until it is interrupted")
     sandbox.add_argument("--port", type=int, default=0, help="0: any free one")
     sandbox.add_argument("--delay", type=float, default=0.02, help="seconds between two tokens")
@@ -127,11 +132,18 @@ def _models(options: Namespace) -> int:
     found = api.models()
     if options.json:
         _write_json(found, indent=2)
-        return 0
-    names = [messages.strip_controls(one["name"]).replace("\n", " ") for one in found]
-    width = max(map(len, names), default=0)
-    for name, one in zip(names, found, strict=True):
-        sys.stdout.write(f"{name:{width}}  {one['size'] / 1e9:7.2f} GB  {'loaded' if one['loaded'] else ''}".rstrip() + "\n")
+    elif found:
+        sys.stdout.write(f"{ModelsTable(found, current().language)!r}\n")
+    return 0
+
+
+def _show(options: Namespace) -> int:
+    _configure(options)
+    found = api.show(options.name)
+    if options.json:
+        _write_json(found, indent=2)
+    else:
+        sys.stdout.write(f"{ModelSheet(found, current().language)!r}\n")
     return 0
 
 
@@ -139,15 +151,61 @@ def _pull(options: Namespace) -> int:
     _configure(options)
     previous = ""
     for step in api.pull(options.name):
-        part = f"{10 * (10 * step.completed // step.total)} % of {step.total / 1e9:.2f} GB" if step.total else ""
-        line = f"{messages.strip_controls(step.status)}  {part}".rstrip()
-        if line != previous and not options.json:
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
-        previous = line
+        is_seen = sys.stdout.isatty()
+        if options.json:
+            continue
+        if is_seen:  # one line that is written again
+            figures = " · ".join(messages.format_fact(fact, current().language) for fact in step.figures())
+            sys.stdout.write(f"\r\x1b[K{figures}")
+        else:
+            part = f"{10 * (10 * step.completed // step.total)} % of {step.total / 1e9:.2f} GB" if step.total else ""
+            line = f"{messages.strip_controls(step.status)}  {part}".rstrip()
+            sys.stdout.write(f"{line}\n" if line != previous else "")
+            previous = line
+        sys.stdout.flush()
     if options.json:
         _write_json({"ok": True, "model": options.name})
+    elif sys.stdout.isatty():
+        sys.stdout.write("\n")
     return 0
+
+
+def _stop(options: Namespace) -> int:
+    _configure(options)
+    was_loaded = api.stop(options.name)
+    _report(options, "model_stopped" if was_loaded else "model_not_loaded", was_loaded=was_loaded)
+    return 0
+
+
+def _rm(options: Namespace) -> int:
+    """Delete a model; without --yes only where somebody at a terminal says so."""
+    _configure(options)
+    found = find_model(current(), options.name)
+    if not options.yes:
+        facts = {"size": messages.bytes_text(found.size), "host": current().address.host}
+        sys.stderr.write(messages.phrase("delete_model", current().language, model=found.name, **facts))
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes", "是"):
+            _report(options, "model_kept", deleted=False)
+            return 1
+    api.rm(found.name)
+    _report(options, "model_deleted", deleted=True)
+    return 0
+
+
+def _report(options: Namespace, key: str, **facts: object) -> None:
+    if options.json:
+        _write_json({"ok": True, "model": options.name, **facts})
+    else:
+        sys.stdout.write(messages.phrase(key, current().language, model=options.name) + "\n")
+
+
+_NAMED = (
+    ("show", _show, "show what the server knows about a model"),
+    ("pull", _pull, "let the server download a model"),
+    ("stop", _stop, "remove a model from the memory of the server"),
+    ("rm", _rm, "delete a model from the disk of the server"),
+)
 
 
 def _sandbox(options: Namespace) -> int:

@@ -6,7 +6,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,10 +14,11 @@ from ollama_magics import messages
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.template import names_in
-from ollama_magics.errors import OllamaMagicsError, PromptProblem, SettingError, in_language, suggest_names
+from ollama_magics.errors import PromptProblem, SettingError, in_language, suggest_names
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.messages import Phrase
-from ollama_magics.server import models as models_module
+from ollama_magics.server import pulling
+from ollama_magics.session import models as session_models
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
 
@@ -521,29 +522,74 @@ def check(*, deep: bool = False) -> CheckReport:
 @suggest_names
 @_worded()
 def models() -> list[dict[str, Any]]:
-    """Return what is installed on the server, newest first: ``name``, ``size`` in bytes, and whether it is ``loaded``.
+    """Return what is installed on the server, by name, a dict for each model.
 
-    Raises ConnectionProblem.
+    - ``name``, ``digest``, ``size`` in bytes on the disk, ``parameters`` (such as "3.2B"), ``quantization`` (such as "Q4_K_M"),
+      ``context_length`` (the longest, in tokens) and ``capabilities``; ``remote_host`` where the model runs in a cloud
+    - ``loaded``: whether it is in memory; then ``gpu``, its share on the GPU from 0 to 1, ``loaded_context`` in tokens, and
+      ``unloads_in`` seconds, None where it stays
+
+    What the server does not report is None. Raises ConnectionProblem.
 
     Example: ``[model["name"] for model in om.models()]``
     """
-    client = current().client
-    loaded: set[str] = set()
-    with suppress(OllamaMagicsError):  # what is in memory is optional, and some proxies forbid it
-        loaded = {model.name for model in client.loaded()}
-    return [{"name": one.name, "size": one.size, "loaded": one.name in loaded} for one in client.installed()]
+    return session_models.list_models(current())
 
 
 @suggest_names
-def pull(model: str) -> Iterator[models_module.PullProgress]:
-    """Download a model to the server; yield ``status``, ``completed`` and ``total`` (bytes) after every step.
+@_worded()
+def show(model: str) -> dict[str, Any]:
+    """Return what the server knows about a model.
 
-    Leaving the iteration ends the download; what has been downloaded stays. Raises RequestRefused (``pull-failed``).
+    - ``capabilities``, ``parameters``, ``quantization``, ``family``, ``context_length`` and ``embedding_length`` (in tokens and
+      dimensions), ``template``, ``system``, ``requires`` (the oldest Ollama that runs it); None where it is not reported
+    - ``modelfile_parameters``: the values of each parameter of the Modelfile, as they stand there
+    - ``conflicts``: a text for each setting that overrides the Modelfile
+
+    ``model`` may be a name, a command such as ``ollama run llama3.2`` or a link. Raises ModelProblem (``model-missing``,
+    ``model-name-invalid``).
+
+    Example: ``om.show("llama3.2")["context_length"]``
+    """
+    return session_models.describe_model(current(), model)
+
+
+@suggest_names
+@_worded()
+def stop(model: str) -> bool:
+    """Remove a model from the memory of the server, and return whether it was there. Raises ModelProblem (``model-missing``).
+
+    Example: ``om.stop("llama3.2")``
+    """
+    return session_models.stop_model(current(), model)
+
+
+@suggest_names
+@_worded()
+def rm(model: str) -> None:
+    """Delete a model from the disk of the server, without a question. Raises ModelProblem (``model-missing``).
+
+    Example: ``om.rm("llama3.2")``
+    """
+    session_models.delete_model(current(), model)
+
+
+@suggest_names
+def pull(model: str) -> Iterator[pulling.PullProgress]:
+    """Let the server download a model while the result is iterated over; yield how far it is after every step.
+
+    A step has ``status``, ``completed`` and ``total`` (bytes of a layer), ``downloaded`` and ``size`` (bytes of all layers),
+    ``share`` (0 to 1), ``speed`` (bytes a second) and ``seconds_left``. Leaving the iteration ends the download; what has been
+    downloaded stays, and the next pull goes on there. ``model`` may be a name, a command such as ``ollama run llama3.2``, or a
+    link to ollama.com or Hugging Face.
+
+    Raises ModelProblem (``model-name-invalid``) and RequestRefused (``pull-unknown``, ``pull-no-network``, ``pull-disk-full`` and
+    others, ``pull-failed``).
 
     Example: ``for step in om.pull("llama3.2"): print(step.status)``
     """
     with in_language(_language):
-        yield from models_module.pull(current().client, model)
+        yield from pulling.pull(current().client, model)
         current().forget_models()
 
 

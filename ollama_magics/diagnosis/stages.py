@@ -219,7 +219,7 @@ class _Check:
     def check_model(self) -> str:
         requested, ability = self.request.model, self.request.abilities[0]
         if not self.installed_count:
-            pull = f"ollama pull {requested or SUGGESTIONS.get(ability, 'llama3.2')}"
+            pull = f"%ollama_pull {requested or SUGGESTIONS.get(ability, 'llama3.2')}"
             none = messages.Phrase("none_installed")
             raise ModelProblem("no-model-able", host=self.address.host, ability=ability, installed=none, pull=pull)
         self.model = requested or self.models.choose("", ability)

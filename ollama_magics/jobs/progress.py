@@ -11,8 +11,8 @@ from typing import Any
 class ProgressBar:
     """Shows finished rows, their speed and the time left (if ``length`` is known), unless nobody would see it."""
 
-    def __init__(self, length: int | None, unit: str) -> None:
-        self._length, self._unit = length, unit
+    def __init__(self, length: int | None, unit: str, *, in_bytes: bool = False) -> None:
+        self._length, self._unit, self._in_bytes = length, unit, in_bytes
         self._bar: Any = None
         # a worker process has no screen, and bars of several threads would paint over each other; outputs that are compared
         # (OLLAMA_MAGICS_STREAM=off) hold no times
@@ -28,7 +28,9 @@ class ProgressBar:
         class Bar(tqdm):  # type: ignore[type-arg] # its own stubs make it generic, itself it is not
             monitor_interval = 0  # no thread of its own that would outlive the job
 
-        self._bar = Bar(total=self._length, unit=f" {self._unit}", initial=0)
+        self._bar = Bar(
+            total=self._length, unit=self._unit if self._in_bytes else f" {self._unit}", initial=0, unit_scale=self._in_bytes
+        )
         self._bar.set_postfix_str(before)
 
     def update(self, done: int, reused: int) -> None:
@@ -43,6 +45,15 @@ class ProgressBar:
         self._bar.update(done - self._bar.n)
         if not done:
             self._bar.refresh()  # the time so far
+
+    def resize(self, length: int, done: int, reused: int) -> None:
+        """Move a bar whose length grows, and show it once there is one."""
+        if not length:
+            return
+        self.begin()
+        if self._bar is not None:
+            self._bar.total, self._bar.initial = length, reused
+            self._bar.update(done - self._bar.n)
 
     def end(self) -> None:
         """Leave the bar as it is."""

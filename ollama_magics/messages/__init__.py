@@ -34,6 +34,27 @@ def group_digits(number: int) -> str:
     return f"{number:,}".replace(",", "\u202f")
 
 
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def bytes_text(count: float) -> str:
+    """Return a number of bytes in the unit that fits, such as ``2.0 GB``."""
+    factor, unit = next(((factor, unit) for factor, unit in _UNITS if count >= factor), (1, "B"))
+    return f"{count / factor:.{1 if factor == 1e9 else 0}f} {unit}"
+
+
+_MINUTE, _HOUR = 60, 3600
+
+
+def duration(seconds: float) -> Phrase:
+    """Return a time in the unit that fits, such as ``2 h 5 min``."""
+    if seconds < _MINUTE:
+        return Phrase("duration_seconds", seconds=f"{seconds:.3g}" if seconds < 10 else f"{seconds:.0f}")
+    if seconds < _HOUR:
+        return Phrase("duration_minutes", minutes=round(seconds / _MINUTE))
+    return Phrase("duration_hours", hours=int(seconds // _HOUR), minutes=round(seconds % _HOUR / _MINUTE))
+
+
 def terminal_width(text: str) -> int:
     """Return the width of the text in a terminal, where Chinese characters take two columns."""
     return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)

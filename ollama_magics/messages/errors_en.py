@@ -237,7 +237,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-missing": (
         "{model} is not installed on {host}.",
         "{installed}",
-        "{nearest}ollama pull {model}",
+        "{nearest}%ollama_pull {model}",
     ),
     "no-model-able": (
         "No installed model on {host} supports this: {ability}.",
@@ -297,22 +297,22 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "vision-blind": (
         "{model} accepts pictures but does not see them.",
         "Asked for the colours of plain pictures, it answered: {said}.",
-        "%ollama_config --vision no\nto get a vision model: ollama pull gemma3",
+        "%ollama_config --vision no\nto get a vision model: %ollama_pull gemma3",
     ),
     "vision-refused": (
         "{model} refuses pictures.",
         "The server said: {said}",
-        "%ollama_config --vision no\nto get a vision model: ollama pull gemma3",
+        "%ollama_config --vision no\nto get a vision model: %ollama_pull gemma3",
     ),
     "vectors-useless": (
         "The vectors of {model} are not usable.",
         "{reason}",
-        "use an embedding model: ollama pull all-minilm",
+        "use an embedding model: %ollama_pull all-minilm",
     ),
     "tools-unused": (
         "{model} does not call functions.",
         "Asked to call a function, it answered: {said}",
-        "use a model that calls functions: ollama pull llama3.2",
+        "use a model that calls functions: %ollama_pull llama3.2",
     ),
     "thinking-unused": (
         "{model} does not return its thoughts.",
@@ -354,6 +354,76 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{model} was not pulled.",
         "{reason}",
         "check the name at https://ollama.com/library, and the network and disk of the server",
+    ),
+    "model-name-invalid": (
+        "{model} is not the name of a model.",
+        "A name has letters, digits, dots, hyphens and underscores, such as llama3.2, gemma3:4b or hf.co/USER/REPOSITORY.",
+        "look it up: https://ollama.com/search",
+    ),
+    "pull-unknown": (
+        "There is no model {model} to pull.",
+        "{reason}",
+        "look it up: https://ollama.com/search",
+    ),
+    "pull-denied": (
+        "The registry does not give {model} to this server.",
+        "{reason}",
+        "private and gated models need a sign-in and a licence that was accepted: on {host}, ollama signin",
+    ),
+    "pull-format": (
+        "{model} is in a format that Ollama cannot run.",
+        "{reason}",
+        "choose another repository or quantisation: https://huggingface.co/models?library=gguf",
+    ),
+    "pull-limited": (
+        "The registry limits downloads.",
+        "{reason}",
+        "some minutes later: %ollama_pull {model}",
+    ),
+    "pull-no-network": (
+        "{host} cannot reach the registry, so {model} was not pulled.",
+        "{reason}",
+        "check the network and the name server of {host}; behind a proxy, set HTTPS_PROXY where ollama serve runs; then %ollama_pull {model}",
+    ),
+    "pull-tls": (
+        "{host} does not trust the certificate of the registry, so {model} was not pulled.",
+        "{reason}",
+        "a proxy may replace certificates: add its authority to the system certificates of {host}, and start Ollama again; then %ollama_pull {model}",
+    ),
+    "pull-proxy": (
+        "The proxy of {host} did not let the download of {model} through.",
+        "{reason}",
+        "check HTTPS_PROXY where ollama serve runs; then %ollama_pull {model}",
+    ),
+    "pull-disk-full": (
+        "There is no space left on {host} for {model}.",
+        "{reason}",
+        "see what takes space: %ollama_models\ndelete a model: %ollama_rm NAME\nthen go on: %ollama_pull {model}",
+    ),
+    "pull-not-writable": (
+        "Ollama on {host} cannot write into its folder of models.",
+        "{reason}",
+        "let the user that runs Ollama write there, or set OLLAMA_MODELS to another folder; then %ollama_pull {model}",
+    ),
+    "pull-digest": (
+        "A part of {model} arrived damaged.",
+        "{reason}",
+        "it is downloaded again with: %ollama_pull {model}",
+    ),
+    "pull-cancelled": (
+        "The download of {model} was cancelled on the server.",
+        "{reason}",
+        "what was downloaded is kept; go on: %ollama_pull {model}",
+    ),
+    "pull-interrupted": (
+        "The connection of {host} to the registry broke while {model} was pulled.",
+        "{reason}",
+        "what was downloaded is kept; go on: %ollama_pull {model}",
+    ),
+    "pull-registry-failed": (
+        "The registry failed while {model} was pulled.",
+        "{reason}",
+        "some minutes later: %ollama_pull {model}",
     ),
     # incomplete answers
     "stream-incomplete": (
@@ -861,6 +931,8 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-some-kept": ("Interrupted; the vector store failed, so some finished batches were not kept.", "", ""),
     "interrupted-rows-kept": ("Interrupted; finished rows are kept. Run the cell again to ask for the rest.", "", ""),
     "interrupted-rows-not-kept": ("Interrupted; the rows so far were not kept.", "", ""),
+    "interrupted-pull": ("Interrupted; what was downloaded is kept. Run the cell again to go on.", "", ""),
+    "interrupted-delete": ("Interrupted; nothing was deleted.", "", ""),
     "interrupted-check": ("Interrupted; the check is incomplete.", "", ""),
     "interrupted-key": ("Interrupted; the key was not changed.", "", ""),
     "interrupted-before-answer": ("Interrupted before the answer began.", "", ""),

@@ -237,7 +237,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-missing": (
         "{host} 上未安装 {model}。",
         "{installed}",
-        "{nearest}ollama pull {model}",
+        "{nearest}%ollama_pull {model}",
     ),
     "no-model-able": (
         "{host} 上没有支持该功能的模型：{ability}。",
@@ -297,22 +297,22 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "vision-blind": (
         "{model} 接受图片，但看不到图片内容。",
         "询问纯色图片的颜色时，它回答：{said}。",
-        "%ollama_config --vision no\n安装视觉模型：ollama pull gemma3",
+        "%ollama_config --vision no\n安装视觉模型：%ollama_pull gemma3",
     ),
     "vision-refused": (
         "{model} 拒绝接收图片。",
         "服务器返回：{said}",
-        "%ollama_config --vision no\n安装视觉模型：ollama pull gemma3",
+        "%ollama_config --vision no\n安装视觉模型：%ollama_pull gemma3",
     ),
     "vectors-useless": (
         "{model} 的向量不可用。",
         "{reason}",
-        "使用嵌入模型：ollama pull all-minilm",
+        "使用嵌入模型：%ollama_pull all-minilm",
     ),
     "tools-unused": (
         "{model} 未调用函数。",
         "要求调用函数时，它回答：{said}",
-        "使用支持函数调用的模型：ollama pull llama3.2",
+        "使用支持函数调用的模型：%ollama_pull llama3.2",
     ),
     "thinking-unused": (
         "{model} 不返回思考过程。",
@@ -354,6 +354,76 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "未能拉取 {model}。",
         "{reason}",
         "在 https://ollama.com/library 核对名称，并检查服务器的网络和磁盘空间",
+    ),
+    "model-name-invalid": (
+        "{model} 不是模型名称。",
+        "名称由字母、数字、点、连字符和下划线组成，例如 llama3.2、gemma3:4b 或 hf.co/USER/REPOSITORY。",
+        "在此查找：https://ollama.com/search",
+    ),
+    "pull-unknown": (
+        "没有可拉取的模型 {model}。",
+        "{reason}",
+        "在此查找：https://ollama.com/search",
+    ),
+    "pull-denied": (
+        "模型仓库拒绝向该服务器提供 {model}。",
+        "{reason}",
+        "私有或受限模型需要登录并接受许可：在 {host} 上运行 ollama signin",
+    ),
+    "pull-format": (
+        "Ollama 无法运行 {model} 的格式。",
+        "{reason}",
+        "选择其他仓库或量化：https://huggingface.co/models?library=gguf",
+    ),
+    "pull-limited": (
+        "模型仓库限制了下载次数。",
+        "{reason}",
+        "几分钟后：%ollama_pull {model}",
+    ),
+    "pull-no-network": (
+        "{host} 无法连接模型仓库，未拉取 {model}。",
+        "{reason}",
+        "请检查 {host} 的网络和域名解析；若需代理，请在运行 ollama serve 处设置 HTTPS_PROXY；然后 %ollama_pull {model}",
+    ),
+    "pull-tls": (
+        "{host} 不信任模型仓库的证书，未拉取 {model}。",
+        "{reason}",
+        "代理可能替换了证书：请将其颁发机构加入 {host} 的系统证书，并重启 Ollama；然后 %ollama_pull {model}",
+    ),
+    "pull-proxy": (
+        "{host} 的代理未放行 {model} 的下载。",
+        "{reason}",
+        "请检查运行 ollama serve 处的 HTTPS_PROXY；然后 %ollama_pull {model}",
+    ),
+    "pull-disk-full": (
+        "{host} 的磁盘空间不足，无法存放 {model}。",
+        "{reason}",
+        "查看占用空间的模型：%ollama_models\n删除一个模型：%ollama_rm NAME\n然后继续：%ollama_pull {model}",
+    ),
+    "pull-not-writable": (
+        "{host} 上的 Ollama 无法写入模型目录。",
+        "{reason}",
+        "请给运行 Ollama 的用户写权限，或将 OLLAMA_MODELS 设为其他目录；然后 %ollama_pull {model}",
+    ),
+    "pull-digest": (
+        "{model} 的一部分在下载中损坏。",
+        "{reason}",
+        "重新下载：%ollama_pull {model}",
+    ),
+    "pull-cancelled": (
+        "服务器上的 {model} 下载已被取消。",
+        "{reason}",
+        "已下载的部分会保留；继续下载：%ollama_pull {model}",
+    ),
+    "pull-interrupted": (
+        "拉取 {model} 时，{host} 与模型仓库的连接中断。",
+        "{reason}",
+        "已下载的部分会保留；继续下载：%ollama_pull {model}",
+    ),
+    "pull-registry-failed": (
+        "拉取 {model} 时模型仓库出错。",
+        "{reason}",
+        "几分钟后：%ollama_pull {model}",
     ),
     # incomplete answers
     "stream-incomplete": (
@@ -861,6 +931,8 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-some-kept": ("已中断；向量存储出错，部分已完成的批次未保存。", "", ""),
     "interrupted-rows-kept": ("已中断；已完成的行已保存。重新运行该单元格即可继续其余的行。", "", ""),
     "interrupted-rows-not-kept": ("已中断；已完成的行未保存。", "", ""),
+    "interrupted-pull": ("已中断；已下载的部分会保留。重新运行该单元格可继续下载。", "", ""),
+    "interrupted-delete": ("已中断；未删除任何内容。", "", ""),
     "interrupted-check": ("已中断；检查未完成。", "", ""),
     "interrupted-key": ("已中断；密钥未更改。", "", ""),
     "interrupted-before-answer": ("已中断；回答尚未开始。", "", ""),

@@ -58,5 +58,6 @@ def _in_shell(line: str) -> str:
         options = re.sub(r"--api-key(?![\w-])", "--api-key-env OLLAMA_KEY", found[2])
         return f"python -m ollama_magics check{options}"
 
+    line = re.sub(r"%ollama_(models|show|pull|stop|rm)\b", r"python -m ollama_magics \1", line)
     line = re.sub(r"%pip ", "python -m pip ", line.removeprefix("!"))
     return _MAGIC.sub(command, line)

@@ -114,6 +114,16 @@ def check_options(magic: _Magic) -> _Magic:
     )
 
 
+def model_options(magic: _Magic) -> _Magic:
+    """Declare that a magic about models has no options."""
+    return _declared(magic)
+
+
+def remove_options(magic: _Magic) -> _Magic:
+    """Declare the options of %ollama_rm on a magic."""
+    return _declared(magic, argument("--yes", action="store_true", help="Delete it without a question"))
+
+
 def _setting(name: str) -> Callable[[Any], Any]:
     setting = form.SETTINGS[name]
     repeat, const = isinstance(setting.default_value, tuple), "yes" if form.words(name) == ("no", "yes") else None

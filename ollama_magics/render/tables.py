@@ -61,6 +61,16 @@ def table_html(rows: Sequence[Mapping[str, Any]], language: str = "en") -> str:
     return f'<div style="overflow-x:auto">{table}</div>'
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of texts as lines whose columns stand below each other in a terminal."""
+    widths = [max(map(messages.terminal_width, column)) + 2 for column in zip(*rows, strict=True)]
+    lines = (
+        "".join(f"{text}{' ' * (width - messages.terminal_width(text))}" for text, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(map(str.rstrip, lines))
+
+
 def _text(value: Any) -> str:
     text = "" if value is None else str(value)
     if isinstance(value, (dict, list, bool)):

@@ -16,7 +16,6 @@ from ollama_magics.rows.worker import MOST_LATEST, JobState, RowOutcome
 
 _LONGEST_CELL = 80  # characters
 _MOST_COLUMNS = 8
-_MINUTE, _HOUR = 60, 3600
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,9 @@ class RowsView:
         found = [Phrase("rows_done", done=messages.group_digits(state.done), total=messages.group_digits(total))]
         if times and rate and not state.ended:
             found.append(Phrase("rows_rate", rate=f"{rate:.3g}"))
-            found.append(Phrase("rows_time_left", time=_duration(round((total - state.done) / rate))))
+            found.append(Phrase("rows_time_left", time=messages.duration(round((total - state.done) / rate))))
         if times and state.ended:
-            found.append(_duration(state.seconds))
+            found.append(messages.duration(state.seconds))
         if state.ended:
             found.append(Phrase("rows_tokens", count=messages.group_digits(state.tokens)))
         if state.reused:
@@ -81,7 +80,7 @@ class RowsView:
                 "tokens": messages.group_digits(round(state.tokens * factor)),
             }
             yield (
-                Phrase("rows_estimate", **facts, time=_duration(state.seconds * factor))
+                Phrase("rows_estimate", **facts, time=messages.duration(state.seconds * factor))
                 if times
                 else Phrase("rows_estimate_tokens", **facts)
             )
@@ -127,11 +126,3 @@ def _short(value: Any) -> Any:
         text = type(value).__name__
     text = " ".join(text[:1000].split())
     return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
-
-
-def _duration(seconds: float) -> Phrase:
-    if seconds < _MINUTE:
-        return Phrase("duration_seconds", seconds=f"{seconds:.3g}" if seconds < 10 else f"{seconds:.0f}")
-    if seconds < _HOUR:
-        return Phrase("duration_minutes", minutes=round(seconds / _MINUTE))
-    return Phrase("duration_hours", hours=int(seconds // _HOUR), minutes=round(seconds % _HOUR / _MINUTE))

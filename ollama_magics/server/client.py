@@ -215,6 +215,14 @@ class Client:
         """Return what the server knows about a model; raises ModelProblem where it is not installed."""
         return self._metadata("POST", "/api/show", wire.card, {"model": model})
 
+    def unload(self, model: str) -> None:
+        """Remove a model from the server's memory, also one that does not generate."""
+        self._metadata("POST", "/api/generate", lambda _: None, {"model": model, "keep_alive": 0})
+
+    def delete(self, model: str) -> None:
+        """Delete a model from the server's disk; raises ModelProblem where it is not installed."""
+        self._metadata("DELETE", "/api/delete", lambda _: None, {"model": model})
+
     def chat(self, request: wire.ChatRequest | wire.GenerateRequest) -> Iterator[wire.Chunk]:
         """Yield the chunks of the answer; closing the iterator stops the server. Raises AnswerCut for an incomplete answer."""
         path, limits = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts

@@ -55,6 +55,7 @@ class LoadedModel(msgspec.Struct, frozen=True):
     size: _Count = 0
     size_vram: _Count = 0
     context_length: _Count = 0
+    expires_at: str = ""  # when it leaves the memory, in RFC 3339
 
 
 _LEAST_CONTEXT, _LEAST_VISION_CONTEXT = 4, 2048  # tokens that a server gives to a model, and to one that sees
@@ -68,6 +69,8 @@ class ModelCard(msgspec.Struct, frozen=True):
     model_info: dict[str, Any] | None = None
     remote_host: str | None = None
     template: str = ""
+    system: str = ""
+    details: Any = None  # as in InstalledModel
     renderer: str = ""
     parameters: str = ""  # of the Modelfile: a name and a value on each line
     requires: str = ""  # the oldest version of Ollama that runs it, or empty
@@ -102,6 +105,16 @@ class ModelCard(msgspec.Struct, frozen=True):
             name, _, value = line.strip().partition(" ")
             with suppress(ValueError):
                 found[name] = float(value)
+        return found
+
+    @property
+    def modelfile_parameters(self) -> dict[str, list[str]]:
+        """The values of each parameter of the Modelfile, as they stand there."""
+        found: dict[str, list[str]] = {}
+        for line in self.parameters.splitlines():
+            name, _, value = line.strip().partition(" ")
+            if name:
+                found.setdefault(name, []).append(value.strip())
         return found
 
     @property

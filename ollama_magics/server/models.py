@@ -1,4 +1,4 @@
-"""The models of one server: what is installed, what each can do, which one to use, and downloads."""
+"""The models of one server: what is installed, what each can do, and which one to use."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-import msgspec
-
 from ollama_magics import messages
-from ollama_magics.errors import AnswerCut, Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase
 from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client
@@ -26,7 +24,6 @@ _MAX_OFFERED = 3
 _AT_ONCE = _MAX_LISTED + 1  # cards that are requested at the same time; so many as an error needs
 _CARD_SECONDS = 10.0  # for these
 _UNKNOWN = ("", "0", "unknown")
-_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 class InstalledModels:
@@ -118,7 +115,7 @@ class InstalledModels:
             error = ModelProblem("model-ambiguous", ability=ability, models=_listed(found), first=found[0], setting=setting)
             raise error.with_repair("model", *found[:_MAX_OFFERED])
         installed = self.installed()
-        names, pull = [short(model.name) for model in installed], f"ollama pull {SUGGESTIONS.get(ability, 'llama3.2')}"
+        names, pull = [short(model.name) for model in installed], f"%ollama_pull {SUGGESTIONS.get(ability, 'llama3.2')}"
         if installed and not any(model.is_local for model in installed):
             error = ModelProblem("only-cloud-models", host=self._host, models=_listed(names), first=names[0], pull=pull)
             raise error.with_repair("model", *names[:_MAX_OFFERED])
@@ -228,8 +225,7 @@ def short(name: str) -> str:
 
 def _size_and_kind(model: InstalledModel) -> Iterator[str]:
     if model.size:
-        factor, unit = next(((factor, unit) for factor, unit in _UNITS if model.size >= factor), (1, "B"))
-        yield f"{model.size / factor:.{1 if factor == 1e9 else 0}f} {unit}"
+        yield messages.bytes_text(model.size)
     details = model.details if isinstance(model.details, dict) else {}
     for name in ("parameter_size", "quantization_level"):
         if isinstance(value := details.get(name), str) and value not in _UNKNOWN:
@@ -269,45 +265,3 @@ def read_cards(client: Client, models: Sequence[InstalledModel]) -> Iterator[tup
     yield from filter(None, in_parallel(models, request, _CARD_SECONDS))
     if client.is_cancelled:
         raise Cancelled
-
-
-class PullProgress(msgspec.Struct, frozen=True):
-    """One step of a download.
-
-    Attributes
-    ----------
-    status : str
-        What the server does, such as *pulling manifest*; the last is *success*.
-    total, completed : int
-        Bytes of the part that ``status`` names; 0 where it has none.
-    error : str
-        Why the download failed.
-
-    """
-
-    status: str = ""
-    total: int = 0
-    completed: int = 0
-    error: str = ""
-
-
-def pull(client: Client, model: str) -> Iterator[PullProgress]:
-    """Yield the progress of a download; leaving the iteration stops it. Raises RequestRefused where it fails or ends early."""
-
-    def failed(reason: Phrase) -> RequestRefused:
-        return RequestRefused("pull-failed", status=200, model=model, reason=reason)
-
-    try:
-        for line in client.lines("/api/pull", {"model": model}):
-            try:
-                step = msgspec.json.decode(line, type=PullProgress)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                step = PullProgress(error=line[:80].decode("utf-8", "replace"))
-            if step.error:
-                raise failed(Phrase("server_said", said=quote(step.error)))
-            yield step
-            if step.status == "success":
-                return
-    except AnswerCut as cut:
-        raise failed(Phrase("pull_ended")) from cut
-    raise failed(Phrase("pull_ended"))

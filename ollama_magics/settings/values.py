@@ -19,7 +19,6 @@ _WHOLE = re.compile(r"[+-]?\d{1,12}")
 _GROUPS = re.compile(r"\d{1,3}([ ,_]\d{3})+")  # not 4,5k, with the comma that many languages write as a point
 _UNITS = {"k": 1024, "m": 1024 * 1024}
 _MAX_TEXT, _MAX_NAME = 100_000, 500  # characters
-_COMMAND = re.compile(r"^[$>!%\s]*ollama\s+(?:run|pull|show)\s+")
 _WORD = re.compile(r"[a-z][\w.-]{0,39}")
 _SURROGATES = "\ud800-\udfff"  # UTF-8 cannot write them
 _CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_SURROGATES}]")
@@ -96,8 +95,10 @@ def plain_text(value: object, setting: str | None) -> str:
 
 
 def name(value: object, setting: str) -> str:
-    """Return the name of a model, also from ``ollama run NAME``: one line of at most 500 characters; raises SettingError."""
-    text = _COMMAND.sub("", plain_text(value, setting))
+    """Return the name of a model, also from ``ollama run NAME`` or a link; raises SettingError."""
+    from ollama_magics.server.model_names import read_name  # noqa: PLC0415 - loading does not need it
+
+    text = read_name(plain_text(value, setting))
     if len(text) > _MAX_NAME or not text.isprintable():
         raise refused(value, setting, Phrase("need_name", most=_MAX_NAME), "llama3.2")
     return text

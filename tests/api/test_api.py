@@ -281,3 +281,18 @@ def test_a_script_is_warned_once_where_there_is_no_keyring(stand_in: FakeServer,
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert om.models()
+
+
+def test_models_are_pulled_shown_stopped_and_deleted() -> None:
+    """In Python as with the magics; a pull adds up all layers."""
+    with om.sandbox(delay=0):
+        last = list(om.pull("https://ollama.com/library/sandbox-mini"))[-1]
+        assert (last.status, last.share, last.size) == ("success", 1.0, 250_001_024)
+        assert om.show("ollama run sandbox-mini")["context_length"] == 8192
+        om.chat("hello", model="sandbox-mini").text  # noqa: B018 - it is sent when the text is read
+        assert (om.stop("sandbox-mini"), om.stop("sandbox-mini")) == (True, False)
+        om.rm("sandbox-mini")
+        with pytest.raises(om.ModelProblem) as caught:
+            om.show("sandbox-mini")
+    assert caught.value.code == "model-missing"
+    assert 'for step in om.pull("sandbox-mini"): print(step.status)' in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -32,14 +33,17 @@ PART = {"status": "pulling 8eeb52dfb3bb", "digest": "sha256:8e", "total": 2_000_
 WHOLE = ({"status": "pulling manifest"}, PART, {**PART, "completed": 1_000_000_000}, {"status": "success"})
 
 
+NAMES = ("chat", "embed", "think", "tools", "vision")
+
+
 def test_the_models_of_a_server_are_listed(stand_in: FakeServer, capsys: Out) -> None:
     """A line for each, or a list for programs."""
     main(["check", "--deep", "--base-url", stand_in.url, "--model", "sandbox-chat"])
     capsys.readouterr()
     assert main(["models", "--base-url", stand_in.url]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5
-    assert [line.split()[0] for line in lines if line.endswith("loaded")] == ["sandbox-chat:latest"]
+    assert [line.split()[0] for line in lines] == ["model", *(f"sandbox-{name}:latest" for name in NAMES)]
+    assert [line.split()[0] for line in lines if "loaded" in line] == ["sandbox-chat:latest"]
     assert main(["models", "--base-url", stand_in.url, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {one["name"]: one["loaded"] for one in found}["sandbox-embed:latest"] is False
@@ -60,7 +64,7 @@ def test_a_pull_tells_how_far_it_is(capsys: Out) -> None:
 FAILURES = {
     "of the registry": (
         pulling(WHOLE[0], {"error": "pull model manifest: file does not exist"}),
-        "pull-failed",
+        "pull-unknown",
         "file does not exist",
     ),
     "that ends early": (pulling(*WHOLE[:3]), "pull-failed", "pulling again resumes it"),
@@ -166,7 +170,7 @@ def test_every_command_writes_in_every_encoding(encoding: str, ok: str, stand_in
         words = ["models", "--base-url", server.url]
         assert json.loads(run([*words, "--json"], PYTHONIOENCODING=encoding).stdout.decode(encoding))[0]["name"] == "模型🙂"
         name = "模型🙂".encode(encoding, "backslashreplace").decode(encoding)
-        assert run(words, PYTHONIOENCODING=encoding).stdout.decode(encoding).split()[0] == name
+        assert run(words, PYTHONIOENCODING=encoding).stdout.decode(encoding).splitlines()[1].split()[0] == name
 
 
 HOSTILE = "m\x1b]52;c;YQ==\x07\x1b[2J\u202e\x9b31m"
@@ -203,3 +207,23 @@ def test_notices_of_the_settings_are_lines(capsys: Out, stand_in: FakeServer) ->
     """Not warnings of Python with a line of our code."""
     main(["check", "--base-url", stand_in.url, "--model", "sandbox-chat", "--context", "512"])
     assert capsys.readouterr().err.startswith("max tokens (4096) exceed the context (512)")
+
+
+def test_a_model_is_shown_stopped_and_deleted(stand_in: FakeServer, capsys: Out, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As text and as JSON; to delete one without --yes somebody has to say so."""
+    where = ["--base-url", stand_in.url]
+
+    def run(*words: str) -> tuple[int, str]:
+        status = main([*words, *where])
+        return status, capsys.readouterr().out
+
+    status, shown = run("show", "sandbox-chat")
+    assert (status, "8\u202f192" in shown) == (0, True)
+    assert json.loads(run("show", "sandbox-chat", "--json")[1])["context_length"] == 8192
+    assert run("stop", "sandbox-chat") == (0, "sandbox-chat was not in memory.\n")
+    for said, status in (("", 1), ("no\n", 1), ("y\n", 0)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(said))
+        assert run("rm", "sandbox-chat")[0] == status
+    assert run("rm", "sandbox-vision", "--yes") == (0, "sandbox-vision was deleted.\n")
+    assert run("rm", "sandbox-vision", "--yes")[0] == 1
+    assert [one["name"] for one in json.loads(run("models", "--json")[1])] == [f"sandbox-{name}:latest" for name in NAMES[1:4]]

@@ -102,7 +102,7 @@ def test_an_unknown_model_is_an_error_of_three_short_lines(opened: Opening) -> N
     what, installed, remedy = notebook.text(1).strip().splitlines()  # of the waiting line an empty output is left
     assert what == "ModelProblem nope is not installed on 127.0.0.1."
     assert "sandbox-chat" in installed
-    assert remedy.startswith("ollama pull nope")
+    assert remedy.startswith("%ollama_pull nope")
     assert notebook.prompt(2) == "[ ]:"
 
 

@@ -265,7 +265,7 @@ def test_the_text_has_a_line_for_each_stage_and_the_remedy_below() -> None:
     failed, _, remedy, not_run = lines[passed:]
     assert failed.startswith("✗ Model")
     assert "No installed model on 127.0.0.1 supports this: completion." in failed
-    assert remedy.strip() == "ollama pull llama3.2  [no-model-able]"
+    assert remedy.strip() == "%ollama_pull llama3.2  [no-model-able]"
     assert not_run.endswith("not asked yet")
     assert "ms)" not in not_run
 

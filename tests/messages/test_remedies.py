@@ -20,6 +20,7 @@ from ollama_magics.notebook import arguments
 from ollama_magics.notebook.magics.chat import ChatMagics
 from ollama_magics.notebook.magics.config import FormMagics
 from ollama_magics.notebook.magics.embed import EmbedMagics
+from ollama_magics.notebook.magics.models import ModelMagics
 from ollama_magics.server.address import parse
 
 PLACES = ("notebook", "notebook check", "notebook config", "shell", "shell check", "python", "python check")
@@ -160,7 +161,7 @@ def problems(text: str, place: str, magics: dict[str, Callable[..., Any]]) -> It
 @pytest.fixture(scope="module")
 def magics() -> dict[str, Callable[..., Any]]:
     """Return the magics by name."""
-    classes = (ChatMagics, FormMagics, EmbedMagics)
+    classes = (ChatMagics, FormMagics, EmbedMagics, ModelMagics)
     return {name: function for one in classes for name, function in vars(one).items() if hasattr(function, "parser")}
 
 
@@ -200,6 +201,9 @@ FITTED = [
     ("shell", "%ollama_config --api-key", "python -m ollama_magics check --api-key-env OLLAMA_KEY"),
     ("shell", "!curl -f x | sh", "curl -f x | sh"),
     ("shell", "%pip install pandas", "python -m pip install pandas"),
+    ("shell", "to get one: %ollama_pull llama3.2", "to get one: python -m ollama_magics pull llama3.2"),
+    ("python", "%ollama_pull llama3.2", 'for step in om.pull("llama3.2"): print(step.status)'),
+    ("python", "%ollama_models\n%ollama_rm llama3.2", 'om.models()\nom.rm("llama3.2")'),
     ("python", "a: %ollama_config --base-url $url", "a: om.configure(base_url=url)"),
     ("python", "%ollama_config --context 4096 --model llama3.2", 'om.configure(context_length=4096, model="llama3.2")'),
     ("python", "%ollama_config --local-only no", 'om.configure(local_only="no")'),

@@ -81,7 +81,7 @@ def test_where_no_model_has_the_ability_one_is_suggested(connect: Connect, abili
     with FaultServer(having({"odd:latest": (1, ["thinking"])}), having({})) as server:
         client = connect(server.url)
         error = problem(lambda: InstalledModels(client).choose("", ability))
-        assert (error.code, error.remedy) == ("no-model-able", f"ollama pull {pull}")
+        assert (error.code, error.remedy) == ("no-model-able", f"%ollama_pull {pull}")
         assert error.how_we_know == "Installed there: odd."
     with FaultServer(having({})) as server:
         client = connect(server.url)
@@ -115,7 +115,7 @@ def test_a_missing_model_is_named_with_similar_names(connect: Connect) -> None:
     assert (error.code, error.what) == ("model-missing", "lama3.2 is not installed on 127.0.0.1.")
     assert "llama3.2, gemma3:4b, all-minilm" in error.how_we_know
     assert error.remedy.splitlines()[0].endswith("%ollama_config --model llama3.2")
-    assert error.remedy.splitlines()[-1].endswith("ollama pull lama3.2")
+    assert error.remedy.splitlines()[-1].endswith("%ollama_pull lama3.2")
     assert error.repairs == (("model", "llama3.2"),)
 
 
@@ -284,7 +284,7 @@ def test_what_is_in_memory_is_optional(connect: Connect, monkeypatch: pytest.Mon
         *_, registry = read_registry(connect(server.url), "m")
         assert (registry.names, registry.loaded, list(registry.cards)) == (["m"], {}, ["m:latest"])
         om.configure(base_url=server.url, model="m")
-        assert om.models() == [{"name": "m:latest", "size": 1, "loaded": False}]
+        assert [(one["name"], one["size"], one["loaded"]) for one in om.models()] == [("m:latest", 1, False)]
         assert om.chat("Hi").text == "Hello"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from ollama_magics import messages
-from ollama_magics.render.tables import Cell, cells_html
+from ollama_magics.render.tables import Cell, aligned, cells_html
 from ollama_magics.settings import form
 
 if TYPE_CHECKING:
@@ -103,13 +103,7 @@ class SettingsTable:
             self.rows.append((messages.label(name, language), _shown_value(name, value, language), shown_source))
 
     def __repr__(self) -> str:
-        lines = [""] * len(self.rows)
-        for column in range(3):
-            cells = [row[column] for row in self.rows]
-            width = max(map(messages.terminal_width, cells)) + 2
-            padded = (cell + " " * (width - messages.terminal_width(cell)) for cell in cells)
-            lines = [line + cell for line, cell in zip(lines, padded, strict=True)]
-        return "\n".join(map(str.rstrip, lines))
+        return aligned(self.rows)
 
     def _repr_html_(self) -> str:
         styles = (f"{_SETTING_CELL};{_GREY}", _SETTING_CELL, f"{_SETTING_CELL};{_GREY};font-size:11px")

@@ -8,9 +8,10 @@ from ollama_magics.notebook import input_transforms
 from ollama_magics.notebook.magics.chat import ChatMagics
 from ollama_magics.notebook.magics.config import FormMagics
 from ollama_magics.notebook.magics.embed import EmbedMagics
+from ollama_magics.notebook.magics.models import ModelMagics
 from ollama_magics.settings import form
 
-_MAGICS = (ChatMagics, EmbedMagics, FormMagics)
+_MAGICS = (ChatMagics, EmbedMagics, FormMagics, ModelMagics)
 _PAINTING = (ChatMagics, FormMagics)  # their results are shown once in the cell that shows them
 
 
