@@ -505,7 +505,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "experiment-invalid": (
         "This experiment cannot be made.",
         "{reason}",
-        'om.experiment(df, prompts={{"short": "… {{{{text}}}}"}}, models=["a", "b"], labels=[...], truth="kind")',
+        'om.experiment(df, prompts={{"short": "What is it? {{{{text}}}}"}}, models=["a", "b"], labels=[...], truth="kind")',
     ),
     "labels-invalid": (
         "These labels cannot be used.",

@@ -505,7 +505,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "experiment-invalid": (
         "无法进行这个实验。",
         "{reason}",
-        'om.experiment(df, prompts={{"short": "… {{{{text}}}}"}}, models=["a", "b"], labels=[...], truth="kind")',
+        'om.experiment(df, prompts={{"short": "What is it? {{{{text}}}}"}}, models=["a", "b"], labels=[...], truth="kind")',
     ),
     "labels-invalid": (
         "这些标签无法使用。",
