@@ -21,9 +21,19 @@ if TYPE_CHECKING:
 
 MAX_CALLS = 8  # in one round
 _MAX_ARGUMENTS = 64 * 1024  # bytes of the arguments of one call, as JSON
-_MAX_SHOWN = 2000  # characters of a call in a question or on a card
+_MAX_SHOWN = 4000  # characters of all arguments in a question or on a card
+_MAX_VALUE, _MIN_VALUE = 400, 60  # characters of one argument; where each would get fewer, the call is refused
 _MAX_ERROR = 1000
-_PASSWORDS = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?i:(?<=bearer )\S+)")
+_PARAMETER = (  # of a query, whose value may be a secret
+    r"(?:[\w-]*[-_])?(?:api|access|auth|private|secret|session|client|refresh|id|app|x)?"
+    r"(?:key|token|secret|passwords?|passwd|pwd|pass|credentials?|signature|sig|auth|authorization|code)"
+)
+_PASSWORDS = re.compile(
+    r"(?<=://)[^/@\s]+(?=@)|(?i:(?:(?<=bearer )|(?<=basic ))[^\s'\",]+)"
+    rf"|(?i:(?<=[?&;])({_PARAMETER}=)[^&;\s'\"#]+)"
+)
+# What repr() shows as it is although it looks like nothing: fillers, joiners and variation selectors.
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
 @dataclass
@@ -70,10 +80,9 @@ class ToolCall:
         return f"error: {self.error}" if self.error is not None else self.result or ""
 
     def __str__(self) -> str:
-        # repr() escapes control characters and marks of direction: what is shown is what would run
-        name = self.name if self.name.isidentifier() else repr(self.name)
-        arguments = (f"{key if key.isidentifier() else repr(key)}={value!r}" for key, value in self.arguments.items())
-        return _cut(f"{name}({', '.join(arguments)})", _MAX_SHOWN)
+        most = max(_MIN_VALUE, min(_MAX_VALUE, _MAX_SHOWN // max(1, len(self.arguments))))
+        arguments = (f"{_shown_name(key)}={_shown_value(value, most)}" for key, value in self.arguments.items())
+        return f"{_shown_name(self.name)}({', '.join(arguments)})"
 
 
 class Toolbox:
@@ -113,6 +122,8 @@ class Toolbox:
         try:
             call.arguments = read_arguments(call.written, tool.definition["function"]["parameters"])
             values = tool.convert(call.arguments)
+            if len(values) * _MIN_VALUE > _MAX_SHOWN:
+                raise ValueError(f"{len(values)} are too many to be shown to the user")  # noqa: TRY301 - as any other wrong one
         except (ValueError, RecursionError) as error:
             call.error = f"wrong arguments: {error}"
             return
@@ -144,7 +155,7 @@ class Toolbox:
         except OllamaMagicsError as error:
             call.error = _cut(_encodable(f"{error.what} {error.how_we_know}"), _MAX_ERROR)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a function of the notebook raises goes to the model
-            words = _PASSWORDS.sub("…", _encodable(str(error)))
+            words = _words_of(error)
             call.error = _cut(f"{type(error).__name__}: {words}" if words else type(error).__name__, _MAX_ERROR)
         else:
             losses = [str(note.phrase) for note in result.notes if note.loses]
@@ -152,6 +163,36 @@ class Toolbox:
                 call.error = f"the result cannot be passed on whole: {'; '.join(losses)}"
             else:
                 call.result, call.images, call.notes = result.text, result.pictures, result.notes
+
+
+def _words_of(error: BaseException) -> str:
+    """Return the message of an exception without passwords; an empty text where it has none that can be read."""
+    try:
+        return _PASSWORDS.sub(lambda found: f"{found[1] or ''}…", _encodable(str(error)))
+    except Exception:  # noqa: BLE001 - __str__ is code of the notebook too
+        return ""
+
+
+# repr() escapes control characters and marks of direction: what is shown is what would run.
+
+
+def _shown_name(name: str) -> str:
+    return name if name.isascii() and name.isidentifier() else _shown_value(name, _MIN_VALUE)
+
+
+def _shown_value(value: Any, most: int) -> str:
+    """Return a value as Python writes it; of a long one the middle is left out, and its length is named."""
+    text = value if isinstance(value, str) else repr(value)
+    shown = repr if isinstance(value, str) else str
+    if len(text) > most:
+        head, tail = shown(text[: most // 2]), shown(text[-most // 2 :])
+        left_out = f"{head} … {len(text) - most // 2 * 2} of {len(text)} characters are not shown … {tail}"
+        return _escaped(left_out)
+    return _escaped(shown(text))
+
+
+def _escaped(text: str) -> str:
+    return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _encodable(text: str) -> str:

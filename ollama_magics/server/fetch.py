@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import httpcore
 import httpx
@@ -24,7 +24,28 @@ from ollama_magics.server.transport import httpcore_url
 # names are resolved here, every IP address is checked, and the connection goes to the checked IP address.
 
 Network = IPv4Network | IPv6Network
-_NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address behind a translator (RFC 6052)
+# Not public, whatever the Python in use knows of them.
+_NOT_PUBLIC = tuple(
+    ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # IETF protocol assignments (RFC 6890), with the metadata service of Oracle
+        "192.88.99.0/24",  # 6to4 relays
+        "168.63.129.16/32",  # the platform service of Azure
+        "100.64.0.0/10",  # carriers; the metadata service of Alibaba
+        "64:ff9b::/96",  # an IPv4 address behind a translator (RFC 6052)
+        "64:ff9b:1::/48",  # the same, for local use (RFC 8215)
+        "::ffff:0:0:0/96",  # the same, by stateless translation (RFC 2765)
+        "::/96",  # IPv4-compatible addresses (RFC 4291)
+        "100::/64",  # discarded
+        "2001::/23",  # IETF protocol assignments, Teredo
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "3fff::/20",  # documentation
+        "5f00::/16",  # segment routing
+        "fc00::/7",  # local
+        "fec0::/10",  # site-local (RFC 3879)
+    )
+)
 _MAX_REDIRECTS, _LAST_PORT = 5, 65535
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HEADERS = [(b"User-Agent", b"ollama-magics"), (b"Accept", b"image/*"), (b"Accept-Encoding", b"identity")]
@@ -58,10 +79,9 @@ class _PublicBackend(SlicedBackend):
         found = super().addresses(host, port, timeout)
         for text in found:
             address = ip_address(text)
-            is_public = address.is_global and not address.is_multicast
-            if isinstance(address, IPv6Address):  # that of an IPv4 address leads where the translator is
-                inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None,))[0]
-                is_public = is_public and not inner and address not in _NAT64
+            is_public = address.is_global and not address.is_multicast and not any(address in network for network in _NOT_PUBLIC)
+            if isinstance(address, IPv6Address):
+                is_public = is_public and not address.ipv4_mapped
             if not is_public and not any(address in network for network in self._networks):
                 raise self._refuse("not_public", host=host, address=text)
         return found

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import os
 import re
+import stat
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +40,7 @@ _VERSION = 1
 _ABOUT = "Exchanges with an Ollama server, recorded by ollama_magics. It holds prompts and answers in plain text."
 _HEAD = f'{{\n"about": "{_ABOUT}",\n"version": {_VERSION},\n"exchanges": [\n'.encode()
 _TAIL = b"\n]\n}\n"
+_LARGEST = 2**30  # bytes of a file that is read
 _LARGE = 8 * 1024 * 1024  # bytes; a larger file is rewritten only when it has grown by a tenth
 _LINE_START = re.compile(rb"^(?=.)", re.MULTILINE)
 
@@ -50,7 +54,11 @@ class _FileContent(msgspec.Struct):
 def read(path: Path) -> list[Exchange]:
     """Return the exchanges of a file; raises RecordingProblem where it cannot be read, or is no recording."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_FileContent)
+        with os.fdopen(_open_regular(path), "rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("too_large", most=f"{_LARGEST:,}"))
+        found = msgspec.json.decode(content, type=_FileContent)
     except OSError as error:
         raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("said", said=error.strerror)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -58,6 +66,15 @@ def read(path: Path) -> list[Exchange]:
     if found.version != _VERSION:
         raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("newer_recording", version=found.version))
     return found.exchanges
+
+
+def _open_regular(path: Path) -> int:
+    """Open a regular file to read it; raises OSError for anything else: a pipe would wait, a device has no end."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, str(Phrase("not_regular")))
+    return descriptor
 
 
 class RecordingFile(Recorder):
@@ -71,8 +88,10 @@ class RecordingFile(Recorder):
         self._size = self._unwritten = 0  # bytes
         self._problem = ""
         try:
-            if path.exists() and path.stat().st_size:
-                read(path)
+            if path.exists():
+                os.close(_open_regular(path))  # anything else must not be replaced
+                if path.stat().st_size:
+                    read(path)
             self._write()
         except OSError as error:
             raise RecordingProblem("recording-unwritable", path=path, reason=Phrase("said", said=error.strerror)) from None
@@ -112,12 +131,19 @@ class RecordingFile(Recorder):
     def _write(self) -> None:
         # Written to another file and renamed: a crash cannot leave a part of a file.
         path = self.path.resolve()
-        part = path.with_name(f"{path.name}.part")
-        with part.open("wb") as file:
-            file.write(_HEAD)
-            file.write(b",\n".join(self._exchanges))
-            file.write(_TAIL)
-        part.replace(path)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")  # with 0600
+        part = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_HEAD)
+                file.write(b",\n".join(self._exchanges))
+                file.write(_TAIL)
+            with suppress(FileNotFoundError):
+                part.chmod(stat.S_IMODE(path.stat().st_mode))
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         self._size, self._unwritten = self._size + self._unwritten, 0
 
 

@@ -21,18 +21,24 @@ class Lines:
     r"""Splits a byte stream at ``\n`` and nowhere else (str.splitlines would also split at U+0085, which Go writes raw)."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._parts: list[bytes] = []  # of the line that has not ended
+        self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that are complete now, without blank ones; raises RequestRefused for one that is too long."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_LINE:
-            raise unreadable(self._rest, f"it is longer than {MAX_LINE // 1024 // 1024} MB")
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*self._parts, lines[0]))
+            self._parts, self._size = [], 0
+        self._parts.append(rest)
+        self._size += len(rest)
+        if self._size > MAX_LINE:
+            raise unreadable(b"".join(self._parts), f"it is longer than {MAX_LINE // 1024 // 1024} MB")
         return [line for line in lines if line and not line.isspace()]
 
     def rest(self) -> Iterator[bytes]:
         """Yield the last line where it came without a line end."""
-        last, self._rest = self._rest, b""
+        last, self._parts, self._size = b"".join(self._parts), [], 0
         if last.strip():
             yield last
 

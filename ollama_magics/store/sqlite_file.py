@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
@@ -131,6 +132,9 @@ class SqliteFile:
         if self._connection and self._opened_identity == self._identity():
             return self._connection
         self.close()
+
+        if os.path.lexists(self.path) and not stat.S_ISREG(self.path.lstat().st_mode):  # a link may lead to anything
+            raise OSError(errno.EINVAL, "not a regular file", str(self.path))
 
         # folder and file are for this user alone; SQLite gives its other files the mode of the first one
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

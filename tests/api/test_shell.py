@@ -176,15 +176,24 @@ def test_every_command_writes_in_every_encoding(encoding: str, ok: str, stand_in
 HOSTILE = "m\x1b]52;c;YQ==\x07\x1b[2J\u202e\x9b31m"
 
 
+@pytest.mark.finding("E7")
 def test_what_a_server_says_does_not_reach_the_terminal(capsys: Out) -> None:
     """Names and steps of a download are shown without what a terminal would obey; JSON escapes it."""
     listed = whole({"models": [{"name": HOSTILE, "size": 1}]})
     steps = b"".join(json.dumps({"status": text}).encode() + b"\n" for text in (HOSTILE, "success"))
-    with FaultServer(fine(tags=listed, pull=whole(steps, kind=LINES))) as server:
+    version = whole({"version": f"0.34.4{HOSTILE}"})
+    with FaultServer(fine(tags=listed, pull=whole(steps, kind=LINES), version=version)) as server:
         where = ["--base-url", server.url]
         assert main(["models", *where]) == 0
         assert main(["pull", "m", *where]) == 0
-        plain = capsys.readouterr().out
+        main(["check", "--deep", *where])
+        main(["check", "--model", HOSTILE, *where])
+        main(["pull", HOSTILE, *where])
+        written = capsys.readouterr()
+        plain = written.out + written.err
+        for words in (["check", "--deep"], ["pull", HOSTILE], ["check", "--model", HOSTILE]):
+            main([*words, "--json", *where])
+        plain += capsys.readouterr().out
         assert main(["models", "--json", *where]) == 0
         as_json = capsys.readouterr().out
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", plain + as_json)

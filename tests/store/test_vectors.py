@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ollama_magics.store.sqlite_file import FileFormat, SqliteFile
 from ollama_magics.store.vectors import VectorFile, VectorStore, key
 from tests.store.rows import kept, keys_of, put, row_of, rows_of
 
@@ -225,3 +226,25 @@ def test_a_wider_mode_is_tightened(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.finding("E17")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and links")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "device"])
+def test_a_store_that_is_no_file_of_ours_is_left_alone(kind: str, path: Path, tmp_path: Path) -> None:
+    """Nothing waits for a pipe, and the target of a link keeps its mode and content."""
+    path.parent.mkdir()
+    (target := tmp_path / "target").write_text("mine")
+    target.chmod(0o644)
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(target if kind == "link" else "/dev/zero")
+    mode = path.lstat().st_mode
+    file = SqliteFile(path, FileFormat("vectors", 1, 1, ()), own_folder=True)
+    with pytest.raises(OSError, match="not a regular file"), file.transaction():
+        pass
+    assert path.lstat().st_mode == mode
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("mine", 0o644)

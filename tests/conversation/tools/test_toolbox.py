@@ -175,7 +175,70 @@ def test_a_long_result_is_cut_and_says_so() -> None:
 def test_a_call_is_shown_without_anything_that_a_terminal_obeys(name: str, arguments: dict[str, str]) -> None:
     """What is shown in the question is what would run: one line, without controls or marks of direction."""
     shown = str(ToolCall.from_wire(written_call(name, arguments)))
-    assert all(character.isprintable() for character in shown.partition("\n(cut: ")[0])
+    assert all(character.isprintable() for character in shown)
+
+
+INVISIBLE = ["\u3164", "\ufe0f", "\u202e", "\u200b", "\U000e0041", "\U000e0100", "\u2800", "\u115f", "\u034f", "\xad", "\u2066"]
+
+
+@pytest.mark.finding("E2")
+def test_every_argument_is_shown_by_name_however_long_the_others_are() -> None:
+    """A long one is cut in its middle, with its length; what looks like nothing is escaped."""
+    shown = str(ToolCall("write", {"text": "x" * 5000 + "END", "path": "/etc/passwd", "lines": ["y" * 900]}))
+    assert "path='/etc/passwd'" in shown
+    assert "lines=['yyy" in shown
+    assert "xEND'" in shown
+    assert "4603 of 5003 characters are not shown" in shown
+    assert len(shown) < 2000
+    many = str(ToolCall("f", {f"a{number}": "z" * 1000 for number in range(60)}))
+    assert all(f"a{number}='zz" in many for number in range(60))
+    for character in INVISIBLE:
+        hidden = str(ToolCall("f", {"a": f"rm{character} -rf"}))
+        assert character not in hidden
+        assert "\\" in hidden
+    assert str(ToolCall("f", {"a": "x' … 9 of 10 characters are not shown … 'y"})).startswith("f(a=\"x' …")
+
+
+@pytest.mark.finding("E2")
+def test_a_call_with_more_arguments_than_can_be_shown_is_refused() -> None:
+    """Nobody could see what is confirmed."""
+    names = [f"a{number}" for number in range(100)]
+    space: dict[str, Any] = {}
+    exec(f"def many({', '.join(f'{name}: int' for name in names)}) -> int:\n    'Add.'\n    return 1", space)  # noqa: S102
+    call, asked = ToolCall.from_wire(written_call("many", dict.fromkeys(names, 1))), list[ToolCall]()
+    Toolbox(make_tools(space["many"]), lambda one: not asked.append(one)).run([call])  # type: ignore[func-returns-value]
+    assert (asked, call.result) == ([], None)
+    assert "too many to be shown" in str(call.error)
+
+
+class Unreadable(Exception):
+    """An exception whose message cannot be made."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.finding("E14")
+def test_an_exception_whose_message_cannot_be_made_is_named() -> None:
+    """The answer goes on."""
+    assert run(Recorder(error=Unreadable())).error == "Unreadable"
+
+
+@pytest.mark.finding("E18")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("for https://a.test/x?q=1&api_key=abc123&page=2"), "ValueError: for https://a.test/x?q=1&api_key=…&page=2"),
+        (ValueError("https://a.test/?X-Amz-Signature=ab%2Fc#x"), "ValueError: https://a.test/?X-Amz-Signature=…#x"),
+        (ValueError("GET /?access_token=abc and ?Password=b"), "ValueError: GET /?access_token=… and ?Password=…"),
+        (ValueError("Authorization: Basic YTpi, Bearer abc"), "ValueError: Authorization: Basic …, Bearer …"),
+        (ValueError("?keyword=a&tokens=5&monkey=x"), "ValueError: ?keyword=a&tokens=5&monkey=x"),
+    ],
+    ids=range(5),
+)
+def test_an_error_of_a_function_tells_no_secret_and_always_has_words(error: Exception, said: str) -> None:
+    """Values of a query whose names look like secrets are hidden."""
+    assert run(Recorder(error=error)).error == said
 
 
 JSON = st.recursive(

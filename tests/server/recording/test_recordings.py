@@ -5,8 +5,10 @@ from __future__ import annotations
 import _thread
 import base64
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -24,11 +26,11 @@ from PIL import Image
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.reply import Reply
-from ollama_magics.errors import AnswerCut, ConnectionProblem, RequestRefused
+from ollama_magics.errors import AnswerCut, ConnectionProblem, RecordingProblem, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.secret import Secret
 from ollama_magics.server.recorded_exchange import Exchange, new_exchange
-from ollama_magics.server.recording import RecordingFile
+from ollama_magics.server.recording import RecordingFile, open_recording, read
 from ollama_magics.server.redaction import Redaction
 from ollama_magics.session.session import Session
 from tests.faults import LINES, Close, FaultServer, Lines, Reset, Send, chunk, fine, whole
@@ -306,3 +308,43 @@ def test_an_interrupt_is_kept_as_one(stand_in: FakeServer, record: Record, recor
     last = exchanges(recording)[-1]
     assert last["ended"] == "interrupted"
     assert len(last["answer"]) >= 2
+
+
+@pytest.mark.finding("E6")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and devices")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to a pipe", "socket", "device"])
+def test_only_a_regular_file_is_replaced(kind: str, recording: Path, tmp_path: Path) -> None:
+    """Anything else is refused at once, and stays what it is."""
+    if kind == "folder":
+        recording.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(recording)
+    elif kind == "link to a pipe":
+        os.mkfifo(tmp_path / "pipe")
+        recording.symlink_to(tmp_path / "pipe")
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(recording))
+    else:
+        recording.symlink_to("/dev/null")
+    before = recording.stat()
+    for begin in (lambda: open_recording(str(recording)), lambda: read(recording)):
+        with pytest.raises(RecordingProblem):
+            begin()
+    after = recording.stat()
+    assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
+
+
+@pytest.mark.finding("E6")
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_no_link_beside_a_recording_is_followed(recording: Path, tmp_path: Path) -> None:
+    """The file that replaces it has a name that nobody can guess, and is for its owner only; an existing one keeps its mode."""
+    (target := tmp_path / "other").write_text("mine")
+    recording.with_name(f"{recording.name}.part").symlink_to(target)
+    open_recording(str(recording)).close()
+    assert target.read_text() == "mine"
+    assert recording.stat().st_mode & 0o777 == 0o600
+    recording.chmod(0o644)
+    open_recording(str(recording)).close()
+    assert recording.stat().st_mode & 0o777 == 0o644
+    assert {path.name for path in tmp_path.iterdir()} == {"other", recording.name, f"{recording.name}.part"}

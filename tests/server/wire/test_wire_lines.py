@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -37,6 +38,20 @@ def test_a_line_is_given_as_soon_as_it_is_complete() -> None:
     assert list(lines.feed(b":2}")) == []
     assert list(lines.rest()) == [b'{"b":2}']
     assert list(lines.rest()) == []
+
+
+@pytest.mark.finding("E10")
+def test_a_line_without_an_end_is_copied_once() -> None:
+    """Its pieces are joined when it ends, so that a flood takes time in proportion to its length."""
+    lines, piece = Lines(), b"x" * 65_536
+    tracemalloc.start()
+    try:
+        for _ in range(400):
+            assert lines.feed(piece) == []
+        assert tracemalloc.get_traced_memory()[1] < 100 * len(piece)  # no piece was copied
+    finally:
+        tracemalloc.stop()
+    assert lines.feed(b"\nnext\n") == [piece * 400, b"next"]
 
 
 def test_a_line_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
