@@ -383,17 +383,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "pull-no-network": (
         "{host} cannot reach the registry, so {model} was not pulled.",
         "{reason}",
-        "check the network and the name server of {host}; behind a proxy, set HTTPS_PROXY where ollama serve runs; then %ollama_pull {model}",
+        "check the network and the name server of {host}; behind a proxy, set HTTPS_PROXY where ollama serve runs\nthen: %ollama_pull {model}",
     ),
     "pull-tls": (
         "{host} does not trust the certificate of the registry, so {model} was not pulled.",
         "{reason}",
-        "a proxy may replace certificates: add its authority to the system certificates of {host}, and start Ollama again; then %ollama_pull {model}",
+        "a proxy may replace certificates: add its authority to the system certificates of {host}, and start Ollama again\nthen: %ollama_pull {model}",
     ),
     "pull-proxy": (
         "The proxy of {host} did not let the download of {model} through.",
         "{reason}",
-        "check HTTPS_PROXY where ollama serve runs; then %ollama_pull {model}",
+        "check HTTPS_PROXY where ollama serve runs\nthen: %ollama_pull {model}",
     ),
     "pull-disk-full": (
         "There is no space left on {host} for {model}.",
@@ -403,7 +403,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "pull-not-writable": (
         "Ollama on {host} cannot write into its folder of models.",
         "{reason}",
-        "let the user that runs Ollama write there, or set OLLAMA_MODELS to another folder; then %ollama_pull {model}",
+        "let the user that runs Ollama write there, or set OLLAMA_MODELS to another folder\nthen: %ollama_pull {model}",
     ),
     "pull-digest": (
         "A part of {model} arrived damaged.",

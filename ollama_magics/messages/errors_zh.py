@@ -383,17 +383,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "pull-no-network": (
         "{host} 无法连接模型仓库，未拉取 {model}。",
         "{reason}",
-        "请检查 {host} 的网络和域名解析；若需代理，请在运行 ollama serve 处设置 HTTPS_PROXY；然后 %ollama_pull {model}",
+        "请检查 {host} 的网络和域名解析；若需代理，请在运行 ollama serve 处设置 HTTPS_PROXY\n然后：%ollama_pull {model}",
     ),
     "pull-tls": (
         "{host} 不信任模型仓库的证书，未拉取 {model}。",
         "{reason}",
-        "代理可能替换了证书：请将其颁发机构加入 {host} 的系统证书，并重启 Ollama；然后 %ollama_pull {model}",
+        "代理可能替换了证书：请将其颁发机构加入 {host} 的系统证书，并重启 Ollama\n然后：%ollama_pull {model}",
     ),
     "pull-proxy": (
         "{host} 的代理未放行 {model} 的下载。",
         "{reason}",
-        "请检查运行 ollama serve 处的 HTTPS_PROXY；然后 %ollama_pull {model}",
+        "请检查运行 ollama serve 处的 HTTPS_PROXY\n然后：%ollama_pull {model}",
     ),
     "pull-disk-full": (
         "{host} 的磁盘空间不足，无法存放 {model}。",
@@ -403,7 +403,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "pull-not-writable": (
         "{host} 上的 Ollama 无法写入模型目录。",
         "{reason}",
-        "请给运行 Ollama 的用户写权限，或将 OLLAMA_MODELS 设为其他目录；然后 %ollama_pull {model}",
+        "请给运行 Ollama 的用户写权限，或将 OLLAMA_MODELS 设为其他目录\n然后：%ollama_pull {model}",
     ),
     "pull-digest": (
         "{model} 的一部分在下载中损坏。",

@@ -55,6 +55,7 @@ class LoadedModel(msgspec.Struct, frozen=True):
     size: _Count = 0
     size_vram: _Count = 0
     context_length: _Count = 0
+    digest: str = ""
     expires_at: str = ""  # when it leaves the memory, in RFC 3339
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ def list_models(session: Session) -> list[dict[str, Any]]:
 
 
 def _row(model: InstalledModel, registry: ModelRegistry) -> dict[str, Any]:
-    card, loaded = registry.card(model.name), registry.loaded.get(full_name(model.name))
+    card, loaded = registry.card(model.name), _in_memory(model, registry.loaded.values())
     return {
         "name": model.name,
         "size": model.size,
@@ -46,6 +46,12 @@ def _row(model: InstalledModel, registry: ModelRegistry) -> dict[str, Any]:
         "remote_host": model.remote_host or (card.remote_host if card else None),
         "digest": model.digest,
     }
+
+
+def _in_memory(model: InstalledModel, loaded: Iterable[LoadedModel]) -> LoadedModel | None:
+    """Return the entry of a model among those in memory; a server lists models that share their files under one name."""
+    same = [one for one in loaded if full_name(one.name) in model.full_names or (one.digest and one.digest == model.digest)]
+    return min(same, key=lambda one: full_name(one.name) not in model.full_names, default=None)
 
 
 def _detail(details: Any, name: str) -> str | None:
@@ -117,11 +123,10 @@ def _conflicts(session: Session, card: ModelCard, version: str) -> list[Phrase]:
 
 def stop_model(session: Session, typed: str) -> bool:
     """Remove a model from the server's memory; return whether it was there. Raises ModelProblem (``model-missing``)."""
-    name = find_model(session, typed).name
-    loaded = {full_name(model.name) for model in session.client.loaded()}
-    if full_name(name) not in loaded:
+    loaded = _in_memory(find_model(session, typed), session.client.loaded())
+    if loaded is None:
         return False
-    session.client.unload(name)
+    session.client.unload(loaded.name)
     return True
 
 

@@ -40,19 +40,19 @@ def _paint(steps: Iterable[PullProgress], model: str, language: str) -> None:
     handle, last, next_paint, complete = DisplayHandle(), PullProgress(), 0.0, False
 
     def paint(figures: list[str], share: float, *, first: bool = False) -> None:
-        page = progress_html(share, [model, *figures], (), language=language)
-        data = {"text/html": page, "text/plain": " · ".join([model, *figures])}
+        page = progress_html(share, figures, (), language=language)
+        data = {"text/html": page, "text/plain": " · ".join(figures)}
         (handle.display if first else handle.update)(data, raw=True)
 
-    paint(["…"], 0, first=True)
+    paint([model, "…"], 0, first=True)
     try:
         for last in steps:
             if time.monotonic() >= next_paint:
-                paint([messages.format_fact(fact, language) for fact in last.figures()], min(last.share, 0.999))
+                paint([model, *(messages.format_fact(fact, language) for fact in last.figures())], min(last.share, 0.999))
                 next_paint = time.monotonic() + _FASTEST
         complete = True
     finally:
-        figures = [_ended(last, model, language)] if complete else [_size(last, language)]
+        figures = [_ended(last, model, language)] if complete else [model, _size(last, language)]
         paint([text for text in figures if text], 1 if complete else min(last.share, 0.999))
 
 

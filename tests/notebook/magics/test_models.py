@@ -176,6 +176,20 @@ def test_a_model_leaves_the_memory(shell: Any) -> None:
     assert "was not in memory" in shell.run("%ollama_stop SANDBOX-CHAT:latest")
 
 
+def test_a_copy_in_memory_under_another_name_is_unloaded(shell: Any) -> None:
+    """A server lists two models with the same files under one name; the name that it lists is unloaded."""
+    entries = [{"name": f"{name}:latest", "size": 1, "digest": digest} for name, digest in (("a", "1"), ("b", "1"), ("c", "2"))]
+    loaded = [{"name": "a:latest", "size": 10, "size_vram": 10, "digest": "1"}]
+    unloaded = whole({"model": "a", "response": "", "done": True, "done_reason": "unload"})
+    with FaultServer(fine(tags=whole({"models": entries}), ps=whole({"models": loaded}), generate=unloaded)) as server:
+        use(shell, server)
+        shell.run("table = %ollama_models")
+        assert [row["loaded"] for row in shell.names["table"].rows] == [True, True, False]
+        assert "b is no longer in memory" in shell.run("%ollama_stop b")
+        assert json.loads(server.requests[-1].body) == {"model": "a:latest", "keep_alive": 0}
+        assert "was not in memory" in shell.run("%ollama_stop c")
+
+
 def test_a_model_is_deleted_after_a_question(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only *y* or *yes* is a yes; where nobody can be asked, the line to type is named."""
     asked: list[str] = []
