@@ -73,6 +73,7 @@ TITLES = {
     "E10": "a line without an end is refused in linear time",
     "E13": "a large transparent picture takes little memory",
     "E14": "what cannot be read costs no answer",
+    "E15": "a notice of a dropped key names the address that it was for",
     "E16": "pictures come from public addresses only, on every Python",
     "E17": "stores are regular files of ours",
     "E18": "secrets in the error of a function do not go to the model",

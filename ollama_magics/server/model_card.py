@@ -156,7 +156,7 @@ def _think_word(value: Any) -> str:
 
 def version_number(text: str) -> tuple[int, ...]:
     """Return (0, 12, 6) for ``0.12.6-rc1``; a development build (0.0.0) counts as the newest."""
-    parts = [int(part) for part in text.partition("-")[0].split(".") if part.isdecimal()]
+    parts = [int(part) for part in text.partition("-")[0].split(".")[:9] if part.isdecimal() and len(part) < 10]
     return tuple(parts) if any(parts) else (999,)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -115,16 +116,43 @@ class _Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str  # and nothing else: another program that has a version tells more
 
 
+_FIGURES = tuple(name for name in Chunk.__struct_fields__ if name.endswith(("_count", "_duration")))
+_MAX_FIGURE, _MAX_DIGITS = 2**63, 20  # of a figure; larger ones are left out, as if the server had sent none
+_LONGEST_VERSION = 100  # characters
 _Struct = TypeVar("_Struct")
 _DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (Chunk, ModelCard, Embeddings, _Models, _Version)}
 
 
 def chunk(line: bytes) -> Chunk:
     """Return one line of an answer, which may hold an error, as a value; raises RequestRefused for any other line."""
-    found = _decoded(line, Chunk)
+    try:
+        found = _decoded(line, Chunk)
+    except RequestRefused:
+        if (readable_part := _without_odd_figures(line)) is None:
+            raise
+        found = readable_part
+    if found.done and any(not 0 <= getattr(found, name) <= _MAX_FIGURE for name in _FIGURES):
+        usable = {name: min(max(getattr(found, name), 0), _MAX_FIGURE) % _MAX_FIGURE for name in _FIGURES}
+        found = msgspec.structs.replace(found, **usable)
     if found.message is None and found.response is None and not found.done and found.error is None:
         raise unreadable(line, "it is neither a piece of an answer nor an error")
     return found
+
+
+def _without_odd_figures(line: bytes) -> Chunk | None:
+    """Return a line whose figures are no whole numbers without these, or None where something else is wrong with it."""
+
+    def whole(digits: str) -> int:
+        return int(digits) if len(digits) < _MAX_DIGITS else 0
+
+    try:
+        # json, unlike msgspec, reads numbers of any size; int() refuses NaN, and UTF-8 a lone surrogate
+        fields = json.loads(str(line, "utf-8"), parse_int=whole, parse_constant=int)
+        json.dumps(fields, ensure_ascii=False).encode()
+        odd = {name for name in _FIGURES if type(fields.get(name)) is not int}
+        return msgspec.convert({name: value for name, value in fields.items() if name not in odd}, Chunk)
+    except (ValueError, AttributeError, RecursionError, msgspec.ValidationError):
+        return None
 
 
 def installed(body: Body) -> list[InstalledModel]:
@@ -144,7 +172,7 @@ def card(body: Body) -> ModelCard:
 
 def version(body: Body) -> str:
     """Return the text of an /api/version answer."""
-    return _decoded(body, _Version).version
+    return _decoded(body, _Version).version[:_LONGEST_VERSION]
 
 
 def embeddings(body: Body) -> list[list[float]]:

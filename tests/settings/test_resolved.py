@@ -275,3 +275,17 @@ def test_what_is_detected_is_saved(here: ResolvedSettings) -> None:
     assert load("default") == {"model": "all-minilm", "model_type": "embedding"}
     here.use("chat")
     assert sources(here)["model_type"] == ("embedding", "saved")
+
+
+@pytest.mark.finding("E15")
+def test_the_notice_of_a_dropped_secret_names_the_address_that_it_was_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a typed key, of a variable and of headers, however the address changes."""
+    monkeypatch.setenv("TEAM", KEY)
+    for change in ({"base_url": "https://new.test"}, {"base_url": ""}):
+        here = ResolvedSettings(OllamaSettings())
+        here.configure({"base_url": "https://old.test"})
+        here.configure({"api_key_env": "TEAM", "headers": "X-Team: $TEAM"})
+        here.secrets.hold_key(Secret(KEY))
+        here.configure(change)
+        dropped = {facts["setting"]: facts["origin"] for key, facts in here.take_notices() if key == "dropped_secret"}
+        assert dropped == dict.fromkeys(("api_key", "api_key_env", "headers"), "https://old.test:443")

@@ -177,3 +177,27 @@ def test_versions_are_compared_as_numbers(text: str, *, is_recent: bool) -> None
 def test_two_spellings_of_a_model_have_one_full_name(name: str, full: str) -> None:
     """Servers do not look at case, and a missing tag means latest."""
     assert full_name(name) == full
+
+
+ODD = ["1" + "0" * 400, "null", "3.5", '"x"', "-5", "1e400", "1e99", "{}", "[]", "true", "9" * 5000]
+
+
+@pytest.mark.finding("E14")
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+@pytest.mark.parametrize("name", ["eval_count", "eval_duration", "prompt_eval_count", "load_duration", "total_duration"])
+def test_a_figure_that_cannot_be_read_is_left_out(name: str, odd: str) -> None:
+    """The answer stays, and so do the other figures."""
+    others = {"eval_count": 7, "eval_duration": 10**9} | {name: 0}
+    fields = ",".join(f'"{other}":{value}' for other, value in others.items() if other != name)
+    found = wire.chunk(f'{{"model":"m","message":{{"content":"Hi"}},"done":true,{fields},"{name}":{odd}}}'.encode())
+    assert (found.text, found.done, getattr(found, name)) == ("Hi", True, 0)
+    assert {other: getattr(found, other) for other in others} == others
+
+
+@pytest.mark.finding("E14")
+@pytest.mark.parametrize("version", ["9" * 5000, "0.24." + "9" * 5000, "1." * 3000, "", "\u0663.\u0664", "0.24.0-rc1"])
+def test_a_version_of_any_form_is_read(version: str) -> None:
+    """A part that is no number of a release counts as none."""
+    read = wire.version(json.dumps({"version": version}).encode())
+    assert len(read) <= 100
+    assert all(part < 10**9 for part in version_number(version) + version_number(read))
