@@ -71,6 +71,7 @@ TITLES = {
     "E7": "a terminal obeys nothing that a server sends",
     "E8": "one live form in a kernel; the earlier ones are still pictures",
     "E10": "a line without an end is refused in linear time",
+    "E12": "a small request has its time as a whole",
     "E13": "a large transparent picture takes little memory",
     "E14": "what cannot be read costs no answer",
     "E15": "a notice of a dropped key names the address that it was for",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -281,7 +283,7 @@ class Client:
     def _metadata(self, method: str, path: str, decode: _Decode[_Decoded], request: Any = None) -> _Decoded:
         with self._sent(method, path, request, self._timeouts.metadata) as response:
             try:
-                return decode(self._body(response, bytearray(), _MAX_ANSWER))
+                return decode(self._body(response, bytearray(), _MAX_ANSWER, self._timeouts.metadata))
             except RequestRefused as error:
                 raise ConnectionProblem("not-ollama", url=self.address.url, reason=error.facts["reason"]) from None
 
@@ -341,11 +343,15 @@ class Client:
             raise AnswerCut("model-stuck", seen=Phrase("server_said", said=said))
         raise AnswerCut("stream-error", said=said) if started else RequestRefused("request-refused", status=200, said=said)
 
-    def _body(self, response: httpx.Response, buffer: bytearray, most: int) -> memoryview:
-        # a view of the buffer, which grows where it is too small
-        end = 0
-        with self._translated(self._timeouts.first_token):
+    def _body(self, response: httpx.Response, buffer: bytearray, most: int, seconds: float = math.inf) -> memoryview:
+        # a view of the buffer, which grows where it is too small; the whole body may take that many seconds
+        end, deadline = 0, time.monotonic() + seconds
+        with self._translated(min(seconds, self._timeouts.first_token)):
             for part in response.iter_raw():
+                if seconds < math.inf:
+                    if (left := deadline - time.monotonic()) <= 0:
+                        raise httpcore.ReadTimeout
+                    response.request.extensions["timeout"]["read"] = left
                 if end + len(part) > most:
                     raise RequestRefused("answer-unreadable", status=200, reason=Phrase("endless", most=most // _MEGABYTE))
                 if end + len(part) > len(buffer):
