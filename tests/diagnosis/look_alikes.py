@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ollama_magics.secret import Secret
 from tests.faults import Serve, Step, whole
 
 JSON, HTML, TEXT = "application/json", "text/html; charset=utf-8", "text/plain; charset=utf-8"
@@ -137,7 +138,7 @@ LOOK_ALIKES: dict[str, LookAlike] = {
         "token is invalid",
         "%ollama_config --api-key",
         path="/ollama",
-        options={"key": "another"},
+        options={"key": Secret("another")},
     ),
     "Open WebUI's /ollama, switched off": LookAlike(
         OPEN_WEBUI + "routers/ollama.py, get_ollama_versions",
@@ -383,7 +384,7 @@ LOOK_ALIKES: dict[str, LookAlike] = {
         OLLAMA,
         Answer("404 page not found", 404),
         "",
-        options={"key": "right"},
+        options={"key": Secret("right")},
     ),
     "Caddy, nothing behind": LookAlike(
         "caddyserver/caddy modules/caddyhttp/reverseproxy",
