@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ollama_magics.diagnosis.report import CheckReport
     from ollama_magics.embeddings.output import EmbedReport
     from ollama_magics.rows.experiment import Experiment
+    from ollama_magics.rows.options import RowOptions
     from ollama_magics.rows.prompts import ColumnPicture
 
 
@@ -279,33 +280,10 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     given = dict(locals())
     if not isinstance(prompt, str):
         raise PromptProblem("prompt-not-text", kind=type(prompt).__name__)
-    from ollama_magics.rows.options import read_row_options  # noqa: PLC0415 - only a job of rows needs it
-    from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - as above
+    from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - only a job of rows needs it
 
     session = current()
-    frozen = Prompt(
-        prompt,
-        model=model,
-        system=system,
-        overrides={name: given[name] for name in form.request_places()},
-        extra=options or {},
-        local_only=local_only,
-        format=format,
-        tools=tools,
-        confirm=confirm,
-        once=True,
-    )
-    chosen = read_row_options(
-        pictures=tuple(_row_pictures(session, images)),
-        labels=labels,
-        abstain=abstain,
-        examples=tuple(examples),
-        parallel=parallel,
-        sample=sample,
-        base_url=base_url,
-        store=store,
-        reuse=reuse,
-    )
+    frozen, chosen = _asked_for_rows(session, given, prompt)
     from ollama_magics.integrations import dask, dask_rows  # noqa: PLC0415 - brings in numpy
 
     if dask.is_collection(data):
@@ -364,31 +342,10 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
     Example: ``om.experiment(df, "{{text}}", models=["a", "b"], labels=["yes", "no"], truth="kind").summary``
     """
     given = dict(locals())
-    from ollama_magics.rows.options import read_row_options  # noqa: PLC0415 - only a job of rows needs it
-    from ollama_magics.rows.run_experiment import ExperimentPlan, run_experiment  # noqa: PLC0415 - as above
+    from ollama_magics.rows.run_experiment import ExperimentPlan, run_experiment  # noqa: PLC0415 - only an experiment needs it
 
     session = current()
-    places = [name for name in form.request_places() if name in given]
-    frozen = Prompt(
-        "",
-        system=system,
-        overrides={name: given[name] for name in places},
-        extra=options or {},
-        local_only=local_only,
-        format=format,
-        once=True,
-    )
-    chosen = read_row_options(
-        pictures=tuple(_row_pictures(session, images)),
-        labels=labels,
-        abstain=abstain,
-        examples=tuple(examples),
-        parallel=parallel,
-        sample=sample,
-        base_url=base_url,
-        store=store,
-        reuse=reuse,
-    )
+    frozen, chosen = _asked_for_rows(session, given)
     plan = ExperimentPlan(
         models=(models,) if isinstance(models, str) else tuple(models),
         prompts=dict(prompts) if isinstance(prompts, Mapping) else {"prompt": prompts},
@@ -396,6 +353,30 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
         truth=truth,
     )
     return run_experiment(session, data, plan, frozen, values or {}, options=chosen, language=session.language)
+
+
+def _asked_for_rows(session: Session, given: Mapping[str, Any], prompt: str = "") -> tuple[Prompt, RowOptions]:
+    """Return what the parameters of a call ask for each row, and how the rows are asked."""
+    from ollama_magics.rows.options import read_row_options  # noqa: PLC0415 - only a job of rows needs it
+
+    frozen = Prompt(
+        prompt,
+        model=given.get("model", ""),
+        system=given["system"],
+        overrides={name: given[name] for name in form.request_places() if name in given},
+        extra=given["options"] or {},
+        local_only=given["local_only"],
+        format=given["format"],
+        tools=given.get("tools", ()),
+        confirm=given.get("confirm"),
+        once=True,
+    )
+    chosen = read_row_options(
+        pictures=tuple(_row_pictures(session, given["images"])),
+        examples=tuple(given["examples"]),
+        **{name: given[name] for name in ("labels", "abstain", "parallel", "sample", "base_url", "store", "reuse")},
+    )
+    return frozen, chosen
 
 
 def _row_pictures(session: Session, images: Any) -> Iterator[Picture | ColumnPicture]:
