@@ -1,10 +1,12 @@
 # Each target works from a fresh clone: it makes .venv, installs what it needs there, and is quick the next time.
 #   PYTHON=python3.12   the interpreter to build .venv from (without uv)
 #   PYTEST_ARGS="-k x"  passed on to pytest (-n 0: in one process), and TORTURE_ARGS="--kills 5" to the torture
+#   PARTS="tests/api tests/kernel"   the folders of make quick (default: all tests)
 #   BENCH_ARGS=--quick  passed on to the benchmarks
 
 PYTHON ?= python3
 VENV := .venv
+PARTS := tests
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4
@@ -27,7 +29,7 @@ test: $(VENV)/has-test ## every test: unit, contract, notebooks, browser (PYTEST
 		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(PYTEST) $(PYTEST_ARGS)
 
 quick: $(VENV)/has-test ## the tests without browser, real Ollama, notebooks and the slow ones
-	@$(PYTEST) tests -m "not (browser or real or slow)" $(PYTEST_ARGS)
+	@$(PYTEST) $(PARTS) -m "not (browser or real or slow)" $(PYTEST_ARGS)
 
 floor: $(VENV)/has-floor ## magics, kernel and panel with the oldest IPython (VENV=.venv-floor PYTHON=python3.11)
 	@$(PYTEST) tests/notebook tests/kernel -m "not slow" $(PYTEST_ARGS)
