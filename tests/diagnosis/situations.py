@@ -10,6 +10,7 @@ from typing import Any
 
 from ollama_magics.diagnosis.environment import Environment
 from ollama_magics.diagnosis.report import CheckRequest
+from ollama_magics.secret import Secret
 from tests.diagnosis.certificates import certificate, tls_server
 from tests.faults import Close, FaultServer, Hold, Receive, Reset, Send, Serve, Step, fine, whole
 
@@ -360,7 +361,7 @@ SITUATIONS: dict[str, tuple[Make, str, str]] = {
         "subscription-required",
         "--model NAME",
     ),
-    "a key that is refused": (serving(page("no", 401), key="k"), "key-refused", "--api-key"),
+    "a key that is refused": (serving(page("no", 401), key=Secret("k")), "key-refused", "--api-key"),
     "a proxy that takes no large requests": (
         serving(fine(show=whole(b"<html>413", status=413, kind=HTML))),
         "request-too-large",

@@ -54,6 +54,9 @@ CALLS: dict[str, list[Callable[[], Any]]] = {
     ],
     "models": [om.models],
     "pull": [lambda: list(om.pull("m"))],
+    "rm": [lambda: om.rm("m")],
+    "show": [lambda: om.show("m")],
+    "stop": [lambda: om.stop("m")],
     "check": [om.check, lambda: om.check(deep=True)],
     "OllamaEmbedder": [
         lambda: estimator().fit(["a"]),

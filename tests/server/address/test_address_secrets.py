@@ -89,7 +89,7 @@ def test_name_and_password_are_moved_out_unchanged(typed: str, username: str | N
     """They are decoded once, and full-width signs in them stay what they are."""
     address = parse(typed)
     assert address.username == username
-    assert (address.password and address.password.reveal()) == (password if password is None else password or "")
+    assert (None if address.password is None else address.password.reveal()) == password
 
 
 def test_a_secret_shows_bullets_in_every_form() -> None:
