@@ -56,7 +56,7 @@ def test_an_answer_comes_whole_with_its_figures() -> None:
     assert reply.text.strip() == PARROT
     assert (reply.complete, reply.done_reason, reply.stats.tokens) == (True, "stop", 10)
     assert reply.stats.prompt_tokens > 0
-    assert reply.stats.tokens_per_second > 0
+    assert reply.stats.writing_seconds > 0  # its speed is left out where ten tokens took too short a time to tell
     assert (answer_view(reply).warnings, reply.shifted) == ([], False)
 
 
