@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
-from ollama_magics import messages
-from ollama_magics.errors import Interrupted, OllamaMagicsError
-from ollama_magics.messages import Phrase
-
+# Loading the extension imports this package: what only a magic that runs needs is imported by its functions.
 if TYPE_CHECKING:
     from ollama_magics.session.session import Session
 
 
 def usage_error(key: str, **facts: object) -> UsageError:
     """Return IPython's error for a mistake on a magic line, with a phrase in the language of the user."""
-    from ollama_magics.session.session import current  # noqa: PLC0415 - brings in the client, which loading must not
+    from ollama_magics.messages import Phrase  # noqa: PLC0415 - as above
+    from ollama_magics.session.session import current  # noqa: PLC0415 - as above
 
     return UsageError(Phrase(key, **facts).text(current().language))
 
@@ -29,8 +27,10 @@ def localized_errors() -> Iterator[Session]:
 
     At the end the notices of the settings that nobody has shown yet are written, such as a keyring that cannot be used.
     """
-    from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as below
-    from ollama_magics.session.session import current  # noqa: PLC0415 - brings in the client, which loading must not
+    from ollama_magics import messages  # noqa: PLC0415 - as above
+    from ollama_magics.errors import Interrupted, OllamaMagicsError  # noqa: PLC0415 - as above
+    from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
+    from ollama_magics.session.session import current  # noqa: PLC0415 - as above
 
     session = current()
     try:

@@ -4,14 +4,13 @@ import json
 import subprocess
 import sys
 
-HEAVY = {"numpy", "ipywidgets", "PIL", "rich", "pandas", "httpx", "httpcore", "msgspec", "markdown_it", "tqdm"}
 STANDARD = set(sys.stdlib_module_names)
-EARLIER = {"ipaddress", "urllib", "urllib.parse"}  # up to Python 3.12 these are loaded by IPython already
 
 COUNT = """
 import json, sys
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
+shell.run_cell("%load_ext storemagic")  # what IPython itself needs to run a cell and to load an extension
 before = set(sys.modules)
 opened = []
 sys.addaudithook(lambda event, args: opened.append((event, str(args[0])))
@@ -32,8 +31,10 @@ def test_importing_the_package_brings_in_no_third_party_module() -> None:
 
 
 def test_loading_the_extension_is_light_and_touches_nothing() -> None:
-    """%load_ext imports at most 41 modules, none of them heavy, opens no file but code, and connects nowhere."""
+    """%load_ext imports four modules, opens no file but code, and connects nowhere; what else a magic needs comes at its use.
+
+    A magic is a line of the table in ``notebook/magics/__init__.py``; what is registered beside it imports within functions.
+    """
     found = json.loads(_run(COUNT).splitlines()[-1])
-    assert len(set(found["modules"]) - EARLIER) <= 41, found["modules"]
-    assert not HEAVY & {name.split(".")[0] for name in found["modules"]}
+    assert len(found["modules"]) <= 5, found["modules"]
     assert found["opened"] == []

@@ -1,13 +1,16 @@
 """%ollama_config and %ollama_check in a terminal: the form as text, and the life of the extension."""
 
 import re
+from importlib import import_module
 from typing import Any
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 
 from ollama_magics.errors import AddressError, SettingError
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.notebook.magics import MAGICS, LoadedAtUse
 from ollama_magics.settings import form
 
 
@@ -19,7 +22,7 @@ def test_every_line_of_the_form_is_a_flag_and_is_shown(shell: Any) -> None:
     for name in form.names():
         value = values.get(name, "3")
         shell.run(f"%ollama_config {form.flag(name)} {value}")
-        assert form.shown(getattr(shell.ipython.configurables[-1], name)) == value.strip('"')
+        assert form.shown(getattr(form.shared(), name)) == value.strip('"')
     table = shell.run("%ollama_config --show")
     assert len(table.strip().splitlines()) == len(form.names()) + 3  # the profile, the key, and the prompt Out[…]
     assert "this notebook" in table
@@ -91,6 +94,35 @@ def test_loading_twice_and_unloading_leave_the_shell_as_it_was(bare: Any) -> Non
     assert state() != before
     bare.run("%unload_ext ollama_magics")
     assert state() == before
+
+
+def test_magics_that_nobody_used_yet_are_listed_completed_and_explained(bare: Any) -> None:
+    """Lists and completions go by the names, which load nothing; help has docstring, options and the file of the magic."""
+    bare.run("%load_ext ollama_magics")
+    manager = bare.ipython.magics_manager
+    waiting = {(kind, name) for kind, found in manager.magics.items() for name in found if type(found[name]) is LoadedAtUse}
+    listed = bare.run("print(get_ipython().run_line_magic('lsmagic', ''))").split()
+    assert {"%" * (1 + (kind == "cell")) + name for kind, name in waiting} <= set(listed)
+    with provisionalcompleter():
+        assert "%ollama_check" in {found.text for found in bare.ipython.Completer.completions("%oll", 4)}
+    assert not {class_name for _, class_name, _ in MAGICS.values()} & set(manager.registry)
+
+    shown = bare.ipython.object_inspect("%%ollama")
+    assert "Ask the model" in shown["docstring"]
+    assert "--prompt-file" in shown["docstring"]
+    assert shown["file"].endswith("chat.py")
+    for name, (_, class_name, kinds) in MAGICS.items():
+        assert all(bare.ipython.find_magic(name, kind).__doc__.startswith("::") for kind in kinds)
+        own = manager.registry[class_name].magics
+        assert {kind for kind in own if name in own[kind]} == set(kinds)
+    declared = {(kind, name) for kinds in map(_magics_of, {row[:2] for row in MAGICS.values()}) for kind, name in kinds}
+    assert declared == waiting
+
+
+def _magics_of(place: tuple[str, str]) -> list[tuple[str, str]]:
+    module, class_name = place
+    magics = getattr(import_module(f"ollama_magics.notebook.magics.{module}"), class_name).magics
+    return [(kind, name) for kind, names in magics.items() for name in names]
 
 
 def test_config_shows_and_sets_the_same_settings(shell: Any, stand_in: FakeServer) -> None:
