@@ -446,6 +446,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "Nothing arrived for {seconds} s, after {characters} characters.",
         "the text so far is in _ollama.text; to wait longer: %ollama_config --idle-timeout 600",
     ),
+    "answer-endless": (
+        "The server did not end the answer.",
+        "After {characters} characters it still wrote: {most} for an answer of {tokens} tokens.",
+        "the text so far is in _ollama.text; try another model, or set a larger --max-tokens N",
+    ),
     "stream-unreadable": (
         "The answer was cut off by a line that cannot be read.",
         "{reason}",

@@ -446,6 +446,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "收到 {characters} 个字符后，{seconds} 秒内没有新内容。",
         "已有文本在 _ollama.text 中；延长等待时间：%ollama_config --idle-timeout 600",
     ),
+    "answer-endless": (
+        "服务器没有结束回答。",
+        "收到 {characters} 个字符后服务器仍在输出：{most}（回答上限 {tokens} 个 token）。",
+        "已有文本在 _ollama.text 中；请更换模型，或设置更大的 --max-tokens N",
+    ),
     "stream-unreadable": (
         "回答因出现无法解析的行而中断。",
         "{reason}",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -20,11 +18,14 @@ from ollama_magics.messages import Phrase
 from ollama_magics.secret import NO_SECRET, Secret
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
+from ollama_magics.server.answer_budget import AnswerBudget
+from ollama_magics.server.background import SLICE
 from ollama_magics.server.failures import FailureKind, Refusal, classify, error_object, quote
 from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name
 from ollama_magics.server.redaction import Redaction
 from ollama_magics.server.sockets import Resolve, SlicedBackend
 from ollama_magics.server.transport import (
+    MAX_PAGE,
     SYSTEM_CONNECTION,
     ConnectionOptions,
     Recorder,
@@ -35,6 +36,7 @@ from ollama_magics.server.transport import (
     request_headers,
     secrets_of,
     split_proxy,
+    start_of,
     without_password,
 )
 from ollama_magics.server.transport_errors import translated
@@ -64,7 +66,6 @@ _Decode = Callable[[Body], _Decoded]
 _MEGABYTE = 2**20
 _MAX_ANSWER = 16 * _MEGABYTE  # without vectors; a vector has far less than a megabyte
 _REPEATED = 20  # equal pieces at the end of an answer: servers before 0.30 stop a model after 30, without a word
-_MAX_ERROR = 64 * 1024  # bytes of an error page that are read
 _SHORTEST_REDACTED = 4  # characters of a secret; to replace shorter ones would garble the text and hide nothing
 _HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
 
@@ -190,7 +191,7 @@ class Client:
             sent = self._http.build_request("GET", path.lstrip("/"), timeout=timeout)
             with closing(self._http.send(sent, stream=True)) as response:
                 headers = {name: self._redaction.text(value) for name, value in response.headers.items()}
-                return Page(response.status_code, headers, self._redaction.body(_start_of(response)))
+                return Page(response.status_code, headers, self._redaction.body(start_of(response)))
 
     def version(self) -> str:
         """Return the version of the server, such as ``0.24.0``; raises ConnectionProblem where it is not Ollama."""
@@ -230,17 +231,18 @@ class Client:
         path, limits = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts
         started, last, equal = False, "", 0
         with _schema_in_advice(request), self._sent("POST", path, request, limits.first_token) as response:
-            response.request.extensions["timeout"]["read"] = limits.first_token if wire.is_buffered(request) else limits.idle
-            lines = self._lines(response)
+            budget = AnswerBudget(request, limits.first_token)
+            lines = self._lines(response, limits.first_token if wire.is_buffered(request) else limits.idle, budget)
             try:
                 for line in lines:
                     chunk = self._checked(wire.chunk(line), started=started)
+                    budget.take(chunk)
                     started, piece = True, (chunk.text or chunk.thinking).strip()
                     last, equal = piece, equal + 1 if piece == last else 1
                     yield chunk
                     if chunk.done:
                         # The end of the body follows at once. Once it is read, the connection can be used again.
-                        limit_rest(response)
+                        limit_rest(response, SLICE)
                         with suppress(AnswerCut, RequestRefused):
                             next(lines, None)
                         return
@@ -255,7 +257,7 @@ class Client:
     def lines(self, path: str, request: Any) -> Iterator[bytes]:
         """Yield the lines of another streamed answer as they come; closing the iterator stops the server."""
         with self._sent("POST", path, request, self._timeouts.first_token) as response:
-            yield from self._lines(response)
+            yield from self._lines(response, self._timeouts.first_token)
 
     def embed(
         self,
@@ -269,13 +271,13 @@ class Client:
         most = _MAX_ANSWER + _MEGABYTE * len(request.input)
         sent = self._sent("POST", "/api/embed", request, self._timeouts.first_token)
         # the view is released in any case: while an error holds it, the buffer cannot grow for the next body
-        with sent as response, turn or nullcontext(), self._body(response, memory, most) as body:
+        with sent as response, turn or nullcontext(), self._body(response, memory, most, self._timeouts.first_token) as body:
             try:
                 return decode(body)
             except (RequestRefused, EmbeddingProblem):
                 chunk = None
                 with suppress(RequestRefused):  # it is neither vectors nor an error
-                    chunk = wire.chunk(bytes(body[:_MAX_ERROR]))
+                    chunk = wire.chunk(bytes(body[:MAX_PAGE]))
                 if chunk:
                     self._checked(chunk, started=False)
                 raise
@@ -283,7 +285,7 @@ class Client:
     def _metadata(self, method: str, path: str, decode: _Decode[_Decoded], request: Any = None) -> _Decoded:
         with self._sent(method, path, request, self._timeouts.metadata) as response:
             try:
-                return decode(self._body(response, bytearray(), _MAX_ANSWER, self._timeouts.metadata))
+                return decode(self._body(response, bytearray(), _MAX_ANSWER))
             except RequestRefused as error:
                 raise ConnectionProblem("not-ollama", url=self.address.url, reason=error.facts["reason"]) from None
 
@@ -325,9 +327,9 @@ class Client:
             raise RequestRefused("answer-unreadable", status=response.status_code, reason=Phrase("encoded", name=quote(encoding)))
         if response.status_code == httpx.codes.OK:
             return
-        response.request.extensions["timeout"]["read"] = self._timeouts.metadata
+        limit_rest(response, self._timeouts.metadata)
         with self._translated(self._timeouts.metadata):
-            body = self._redaction.body(_start_of(response))
+            body = self._redaction.body(start_of(response))
         headers = {name: self._redaction.text(value) for name, value in response.headers.items()}
         url, host = self.address.url, self.address.host
         has_key = bool(self._key or basic_auth(self.address) or self._connection.headers)
@@ -343,15 +345,13 @@ class Client:
             raise AnswerCut("model-stuck", seen=Phrase("server_said", said=said))
         raise AnswerCut("stream-error", said=said) if started else RequestRefused("request-refused", status=200, said=said)
 
-    def _body(self, response: httpx.Response, buffer: bytearray, most: int, seconds: float = math.inf) -> memoryview:
-        # a view of the buffer, which grows where it is too small; the whole body may take that many seconds
-        end, deadline = 0, time.monotonic() + seconds
-        with self._translated(min(seconds, self._timeouts.first_token)):
+    def _body(self, response: httpx.Response, buffer: bytearray, most: int, seconds: float = 0) -> memoryview:
+        # a view of the buffer, which grows where it is too small; with seconds, the body has a time of its own
+        end = 0
+        if seconds:
+            limit_rest(response, seconds)
+        with self._translated(seconds or self._timeouts.metadata):
             for part in response.iter_raw():
-                if seconds < math.inf:
-                    if (left := deadline - time.monotonic()) <= 0:
-                        raise httpcore.ReadTimeout
-                    response.request.extensions["timeout"]["read"] = left
                 if end + len(part) > most:
                     raise RequestRefused("answer-unreadable", status=200, reason=Phrase("endless", most=most // _MEGABYTE))
                 if end + len(part) > len(buffer):
@@ -360,14 +360,25 @@ class Client:
                 end += len(part)
         return memoryview(buffer)[:end]
 
-    def _lines(self, response: httpx.Response) -> Iterator[bytes]:
+    def _lines(self, response: httpx.Response, seconds: float, budget: AnswerBudget | None = None) -> Iterator[bytes]:
+        # each line may take that many seconds, from when it is waited for
         lines = Lines()
+
+        def limit() -> None:
+            limit_rest(response, min(seconds, budget.seconds_left()) if budget else seconds)
+
         try:
+            limit()
             for part in response.iter_raw():
-                yield from lines.feed(part)
+                if budget:
+                    budget.take_bytes(len(part))
+                if whole := lines.feed(part):
+                    yield from whole
+                    limit()
         except httpcore.ReadTimeout as error:
-            waited = f"{response.request.extensions['timeout']['read']:g}"
-            raise AnswerCut("stream-stalled", seconds=waited, debug=repr(error)) from None
+            if budget:
+                budget.seconds_left()
+            raise AnswerCut("stream-stalled", seconds=f"{seconds:g}", debug=repr(error)) from None
         except _HTTP_FAILURES as error:
             raise AnswerCut("stream-incomplete", debug=repr(error)) from None
         yield from lines.rest()
@@ -381,12 +392,3 @@ class Client:
             connecting = isinstance(error, httpcore.ConnectTimeout)
             limit = self._timeouts.connecting(self.address) if connecting else limit
             raise translated(error, self.address, limit, self._shown_proxy) from None
-
-
-def _start_of(response: httpx.Response) -> bytes:
-    body = bytearray()
-    for part in response.iter_raw():
-        body += part
-        if len(body) > _MAX_ERROR:
-            break
-    return bytes(body)

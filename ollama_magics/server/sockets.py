@@ -47,14 +47,14 @@ class _SlicedStream(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream, cancelled: threading.Event) -> None:
         self._stream, self._cancelled = stream, cancelled
-        self._read_limit = _FOREVER
         self._has_answer = self._is_reused = False  # whether anything was read since the last write, and before it
-        self._written_at = 0.0
+        self._written_at = time.monotonic()
+        self._deadline: float | None = None  # of all reads until the next request; else each has its timeout from the last write
         self._read_size = 0
 
     def limit_reads(self, seconds: float) -> None:
-        """Let each read take at most so many seconds until the next request, whatever that one allows."""
-        self._read_limit = seconds
+        """Let all reads until the next request end within so many seconds from now, whatever timeouts they have."""
+        self._deadline = time.monotonic() + seconds
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -73,10 +73,12 @@ class _SlicedStream(httpcore.NetworkStream):
         # HTTP/1.1 takes any number of bytes, and each step costs as much as copying many: vectors come by the megabyte. More
         # than twice 64 kB leaves the cache and is slower again. Words come one by one, and get no larger buffer than requested.
         size = max(max_bytes, self._read_size)
-        deadline = time.monotonic() + min(self._read_limit, _seconds(timeout))
+        # The time is that of the whole answer: the timeout of a read alone would let a server send byte after byte for hours.
+        deadline = self._written_at + _seconds(timeout) if self._deadline is None else self._deadline
         while True:
             raise_if_cancelled(self._cancelled)
-            left = deadline - time.monotonic()
+            if (left := deadline - time.monotonic()) <= 0:
+                raise httpcore.ReadTimeout
             try:
                 data = self._stream.read(size, timeout=max(0.001, min(SLICE, left)))
             except httpcore.ReadTimeout:
@@ -91,7 +93,7 @@ class _SlicedStream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         raise_if_cancelled(self._cancelled)
-        self._read_limit = _FOREVER  # a new request
+        self._deadline = None  # a new request
         self._is_reused, self._has_answer = self._is_reused or self._has_answer, False
         self._written_at = time.monotonic()
         sock, deadline = self._stream.get_extra_info("socket"), self._written_at + _seconds(timeout)
@@ -107,7 +109,11 @@ class _SlicedStream(httpcore.NetworkStream):
 
     def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
         call = BackgroundCall(lambda: self._stream.start_tls(ssl_context, server_hostname, timeout), methodcaller("close"))
-        return _SlicedStream(call.wait(partial(raise_if_cancelled, self._cancelled)), self._cancelled)
+        try:
+            secured = call.wait(partial(raise_if_cancelled, self._cancelled), _seconds(timeout))
+        except TimeoutError:
+            raise httpcore.ConnectTimeout("the TLS handshake took too long") from None
+        return _SlicedStream(secured, self._cancelled)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -17,7 +17,6 @@ from ollama_magics.errors import ConnectionProblem, SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret, revealed
 from ollama_magics.server.address import Address
-from ollama_magics.server.background import SLICE
 from ollama_magics.server.sockets import KeptConnectionClosedError, SlicedBackend
 
 
@@ -37,6 +36,7 @@ class ConnectionOptions:
 
 
 SYSTEM_CONNECTION = ConnectionOptions()
+MAX_PAGE = 64 * 1024  # bytes of an error, or of another program's page, that are read
 
 
 class Recorder(Protocol):
@@ -110,10 +110,20 @@ def httpcore_url(url: httpx.URL) -> httpcore.URL:
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
-def limit_rest(response: httpx.Response) -> None:
-    """Let the rest of a response take at most one slice."""
+def limit_rest(response: httpx.Response, seconds: float) -> None:
+    """Let the rest of a response take at most so many seconds from now; without this, it is a part of its request's time."""
     if stream := response.extensions.get("network_stream"):  # a replayed response has none
-        stream.limit_reads(SLICE)
+        stream.limit_reads(seconds)
+
+
+def start_of(response: httpx.Response) -> bytes:
+    """Return the start of a body that is read to say what it is."""
+    body = bytearray()
+    for part in response.iter_raw():
+        body += part
+        if len(body) > MAX_PAGE:
+            break
+    return bytes(body)
 
 
 def proxy_for(address: Address, connection: ConnectionOptions = SYSTEM_CONNECTION) -> str | None:

@@ -2,13 +2,15 @@
 
 from tests.faults.answers import CHUNKED, LINES, chunk, fine, refusing, whole
 from tests.faults.server import FaultServer, Request
-from tests.faults.steps import Close, Hold, Lines, Piece, Receive, Reset, Send, Serve, Slices, Step, Wait
+from tests.faults.steps import Close, Drip, Flood, Hold, Lines, Piece, Receive, Reset, Send, Serve, Slices, Step, Wait
 
 __all__ = [
     "CHUNKED",
     "LINES",
     "Close",
+    "Drip",
     "FaultServer",
+    "Flood",
     "Hold",
     "Lines",
     "Piece",

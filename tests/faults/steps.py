@@ -49,6 +49,38 @@ class Slices:
 
 
 @dataclass(frozen=True)
+class Drip:
+    """Send bytes one by one, with so many seconds before each, for ever from the start again with ``endless``."""
+
+    data: bytes
+    seconds: float
+    endless: bool = False
+
+    def run(self, connection: Connection) -> None:
+        """Do it."""
+        while True:
+            for position in range(len(self.data)):
+                if connection.ending.wait(self.seconds):
+                    raise EndError
+                connection.send(self.data[position : position + 1])
+            if not self.endless:
+                return
+
+
+@dataclass(frozen=True)
+class Flood:
+    """Send the same bytes again and again, as fast as the other side reads, until it leaves."""
+
+    data: bytes
+
+    def run(self, connection: Connection) -> None:
+        """Do it."""
+        block = self.data * (1 + 65536 // len(self.data))
+        while not connection.ending.is_set():
+            connection.send(block)
+
+
+@dataclass(frozen=True)
 class Piece:
     """Send bytes as one chunk of a chunked answer."""
 

@@ -296,14 +296,3 @@ def test_an_answer_without_end_is_left(connect: Connect) -> None:
         connect(server.url).version()
     with FaultServer(endless) as server, pytest.raises(RequestRefused, match="longer than 17 MB"):
         connect(server.url).embed(EmbedRequest(model="m", input=("a",)), wire.embeddings)
-
-
-@pytest.mark.finding("E12")
-def test_the_time_of_a_small_request_is_that_of_the_whole_answer(connect: Connect) -> None:
-    """A server that sends a byte now and then, and a whole answer after six seconds, does not hold it up."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
-    drip = [step for _ in range(60) for step in (Send(b" "), Wait(0.1))]
-    with FaultServer([Receive(), Send(head), *drip, Send(b"{}"), Close()]) as server:
-        with pytest.raises(ConnectionProblem) as caught:
-            connect(server.url, metadata=0.5).card("m")
-        assert caught.value.code == "server-silent"
