@@ -287,7 +287,12 @@ def _calls(tools: tuple[dict[str, Any], ...], conversation: Conversation) -> Ite
         required = {name: parameters["properties"][name] for name in parameters.get("required", ())}
         arguments = instance({"type": "object", "properties": required}, conversation.distinct_words, numbers)
         call = {"index": index, "name": function.get("name", ""), "arguments": arguments}
-        yield {"id": f"call_{hashlib.sha256(repr((call, conversation.turn)).encode()).hexdigest()[:8]}", "function": call}
+        yield {"id": call_id(call, conversation.turn), "function": call}
+
+
+def call_id(call: dict[str, Any], turn: int) -> str:
+    """Return the identity of a call, which follows from the call and the number of its turn."""
+    return f"call_{hashlib.sha256(repr((call, turn)).encode()).hexdigest()[:8]}"
 
 
 def _word_count(conversation: Conversation) -> str:

@@ -218,7 +218,14 @@ def empty_line(request: PromptRequest, purpose: Purpose, reason: str) -> Line:
 _LOOPED = "prediction aborted, token repeat limit reached"
 
 
-def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpose, pause: Callable[[], None]) -> Lines:
+def lines(  # noqa: PLR0913, PLR0917 - each its own matter
+    request: PromptRequest,
+    model: Model,
+    options: Options,
+    purpose: Purpose,
+    pause: Callable[[], None],
+    scripted: Callable[[PromptRequest], Answer | None],
+) -> Lines:
     """Yield the lines of a stream, or the only one; ApiError before the first one for a wrong format, length or picture."""
     started = time.perf_counter_ns()
     response_format = answers.check_format(request.format)
@@ -228,7 +235,7 @@ def lines(request: PromptRequest, model: Model, options: Options, purpose: Purpo
     messages = fit(request.messages, options, release, truncate=request.truncate)
     think = model.can("thinking") and request.think is not False
     conversation = answers.read_conversation(messages, release)
-    answer = answers.answer(model, conversation, response_format, think=think, tools=request.tools)
+    answer = scripted(request) or answers.answer(model, conversation, response_format, think=think, tools=request.tools)
     longest = options.num_predict
     if not request.shift:  # the context has to hold prompt and answer
         longest = min(longest, options.usable - count_tokens(messages) + (not release.runs_llama_server))

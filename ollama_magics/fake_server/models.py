@@ -122,11 +122,19 @@ class InstalledModels:
         with self._lock:
             return self._models.get(key)
 
+    def add(self, name: str, capabilities: tuple[str, ...]) -> None:
+        """Install a model of that name with these capabilities; ApiError for no name."""
+        parts = _parts(name) or {}
+        thinking = MODELS["sandbox-think"].thinking if "thinking" in capabilities else None
+        model = Model("", capabilities, 8192, 4096, thinking)
+        key = self._key(name)
+        with self._lock:
+            self._models[key] = replace(model, name=_short(parts), tag=parts["tag"])
+
     def copy(self, model: Model, name: str) -> None:
         """Give a model another name."""
         parts = _parts(name) or {}
-        prefixes = [parts[part] for part in ("host", "namespace") if parts[part].lower() != _HOME[part]]
-        named = replace(model, name="/".join([*prefixes, parts["model"]]), tag=parts["tag"], copy_of=model.copy_of or model.name)
+        named = replace(model, name=_short(parts), tag=parts["tag"], copy_of=model.copy_of or model.name)
         with self._lock:
             self._models[self._key(name)] = named
 
@@ -163,6 +171,12 @@ class InstalledModels:
         with self._lock:
             models = list(self._models.values())
         return {"models": [_entry(model, release) for model in models]}
+
+
+def _short(parts: dict[str, str]) -> str:
+    """Return a name without tag, and without host and namespace where they are Ollama's own."""
+    prefixes = [parts[part] for part in ("host", "namespace") if parts[part].lower() != _HOME[part]]
+    return "/".join([*prefixes, parts["model"]])
 
 
 _SMALL_LAYER, _PULL_STEPS = 512, 50  # bytes; steps of a layer

@@ -15,6 +15,7 @@ from ollama_magics.fake_server.models import InstalledModels, LoadedModels, Mode
 from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.requests import Fields, Options, PromptRequest
 from ollama_magics.fake_server.responses import ApiError, Lines, Response
+from ollama_magics.fake_server.script import Script
 
 Pause = Callable[[], None]
 
@@ -23,9 +24,9 @@ class Endpoints:
     """The endpoints of a release; ``open_streams`` is the number of answers being generated right now."""
 
     def __init__(self, release: Release) -> None:
-        self.release = release
+        self.release, self.script = release, Script()
         self.open_streams = 0
-        self._installed, self._loaded = InstalledModels(), LoadedModels()
+        self.installed, self._loaded = InstalledModels(), LoadedModels()
         self._lock = threading.Lock()
 
     def root(self, _fields: Fields, _pause: Pause) -> Response:
@@ -38,7 +39,7 @@ class Endpoints:
 
     def tags(self, _fields: Fields, _pause: Pause) -> Response:
         """Return all models."""
-        return responses.json_response(self._installed.tags(self.release))
+        return responses.json_response(self.installed.tags(self.release))
 
     def ps(self, _fields: Fields, _pause: Pause) -> Response:
         """Return the models in memory."""
@@ -49,7 +50,7 @@ class Endpoints:
         name = fields.text("model") or fields.text("name")
         if not name:
             raise ApiError("model is required")
-        model = self._installed.find(name)
+        model = self.installed.find(name)
         if model is None:
             raise responses.unknown_model_to_show(name)
         return responses.json_response(models.show(model, self.release))
@@ -60,10 +61,10 @@ class Endpoints:
         for word, name in (("source", source), ("destination", destination)):
             if not models.is_name(name):
                 raise ApiError(f'{word} "{name}" is invalid')
-        model = self._installed.find(source)
+        model = self.installed.find(source)
         if model is None:
             raise ApiError(f'model "{source}" not found', 404)
-        self._installed.copy(model, destination)
+        self.installed.copy(model, destination)
         return Response(b"", content_type="")
 
     def delete(self, fields: Fields, _pause: Pause) -> Response:
@@ -73,7 +74,7 @@ class Endpoints:
             raise ApiError("model is required")
         if not models.is_name(name):
             raise ApiError(f'name "{name}" is invalid')
-        model = self._installed.delete(name)
+        model = self.installed.delete(name)
         if model is None:
             raise responses.unknown_model(name)
         self._loaded.unload(model)
@@ -84,7 +85,7 @@ class Endpoints:
         name = fields.text("model") or fields.text("name")
         if not models.is_name(name):
             raise ApiError("invalid model name")
-        lines = self._installed.pull(name, pause)
+        lines = self.installed.pull(name, pause)
         if fields.flag("stream", default=True):
             return lines
         with closing(lines):
@@ -109,7 +110,7 @@ class Endpoints:
         request = requests.embed(fields)
         if not request.model:
             raise responses.unknown_model("")
-        model = self._installed.find(request.model)
+        model = self.installed.find(request.model)
         texts = requests.texts(request.input)
         if model is None:
             raise ApiError(f'model "{request.model}" not found, try pulling it first', 404)
@@ -122,7 +123,7 @@ class Endpoints:
     def _answer(self, request: PromptRequest, purpose: Purpose, pause: Pause) -> Response | Lines:
         if not self.release.runs_llama_server:  # which knows the levels of each model
             requests.check_level(request)
-        model = self._installed.find(request.model)
+        model = self.installed.find(request.model)
         if model is None:
             raise responses.unknown_model(request.model)
         if not model.thinking:
@@ -151,7 +152,7 @@ class Endpoints:
 
     def _lines(self, request: PromptRequest, model: Model, options: Options, purpose: Purpose, pause: Pause) -> Lines:
         with self._loaded.use(model, options.num_ctx, request.keep_alive), self._count_stream():
-            yield from generation.lines(request, model, options, purpose, pause)
+            yield from generation.lines(request, model, options, purpose, pause, self.script.answer)
 
     @contextmanager
     def _count_stream(self) -> Iterator[None]:

@@ -7,12 +7,13 @@ import re
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import chain
+from itertools import chain, islice
 from socketserver import BaseRequestHandler, TCPServer
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from ollama_magics.fake_server import requests, responses, routes
@@ -153,14 +154,18 @@ class Exchange(BaseHTTPRequestHandler):
         except ApiError as error:
             return responses.error_response(error.of(self.server.owner.release))
         finally:
-            owner.requests.append((self.command, target, document if isinstance(document, dict) else None))
+            owner.requests.append(Request(self.command, target, document if isinstance(document, dict) else None))
 
         if isinstance(route, Response):
             return route
+        fault = owner.endpoints.script.fault(target, document)
+        if fault and fault.status:
+            return responses.error_response(ApiError(fault.error, fault.status))
         try:
-            return route.endpoint(owner.endpoints, requests.fields(document, route.struct), self.pause)
+            response = route.endpoint(owner.endpoints, requests.fields(document, route.struct), self.pause)
         except ApiError as error:
             return responses.error_response(error.of(self.server.owner.release))
+        return _cut(response, fault.lines) if fault else response
 
     def pause(self) -> None:
         """Wait as long as a token takes; raises ClientGoneError as soon as the client has left."""
@@ -227,28 +232,48 @@ class Exchange(BaseHTTPRequestHandler):
         return f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}\r\n{''.join(lines)}\r\n".encode("latin-1")
 
 
+def _cut(response: Response | Lines, lines: int) -> Lines:
+    """Yield the first lines of an answer, then close the connection."""
+    if not isinstance(response, Response):
+        with closing(response):
+            yield from islice(response, lines)
+    raise ClientGoneError
+
+
 def _chunk(data: bytes) -> bytes:
     """Return one piece of a chunked body."""
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
+class Request(NamedTuple):
+    """A request as it came: method, path, and the JSON object of its body, if there is one."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None
+
+
+_MODEL_PATHS = "chat|generate|embed|completions"  # of requests that run a model
+
+
 class FakeServer:
-    """A server that behaves like Ollama and answers by fixed rules, on 127.0.0.1 only.
+    """A server that behaves like Ollama and answers by fixed rules, or as it is told, on 127.0.0.1 only.
 
     Parameters: ``port`` is the port, 0 for a free one. ``delay`` is the number of seconds before each token and each
     batch of embeddings; it may be changed at any time. ``version`` is the Ollama whose answers it gives, "0.34.4" or
-    "0.24.0"; ValueError for others. ``requests`` holds (method, path, JSON object or None) of every request in order of
-    arrival. ``start`` raises OSError if the port is taken.
+    "0.24.0"; ValueError for others. ``requests`` holds ``method``, ``path`` and ``body`` (JSON object or None) of every
+    request in order of arrival. ``start`` raises OSError if the port is taken.
 
     Example::
 
         with FakeServer(delay=0) as server:
+            server.answer("Paris", when="capital of France")
             om.configure(base_url=server.url, model="sandbox-chat")
     """
 
     def __init__(self, port: int = 0, *, delay: float = 0.02, version: str = Release.NEWEST.value) -> None:
         self.port, self.delay, self.release = port, delay, Release(version)
-        self.requests: list[tuple[str, str, dict[str, Any] | None]] = []
+        self.requests: list[Request] = []
         self.endpoints = Endpoints(self.release)
         self._listener: Listener | None = None
         self._thread: threading.Thread | None = None
@@ -262,6 +287,60 @@ class FakeServer:
     def open_streams(self) -> int:
         """The number of answers that are being generated right now."""
         return self.endpoints.open_streams
+
+    def install(self, name: str, *capabilities: str) -> Self:
+        """Add a model, by default one that completes texts; others are "vision", "tools", "thinking" and "embedding".
+
+        Example: ``server.install("llama3.2", "completion", "tools")``
+        """
+        self.endpoints.installed.add(name, capabilities or ("completion",))
+        return self
+
+    def answer(
+        self,
+        text: str = "",
+        *,
+        when: str = "",
+        thinking: str = "",
+        calls: Sequence[dict[str, Any]] = (),
+        times: int | None = None,
+    ) -> Self:
+        """Answer with a text, thoughts, or calls of functions, if the last prompt fits; the rule added last comes first.
+
+        ``when`` is a regular expression that is searched in the prompt, in any case; "" fits all. ``calls`` are dicts with
+        ``name`` and ``arguments``. After ``times`` answers the rule is used up; None: never.
+
+        Example: ``server.answer("Paris", when="capital of france")``
+        """
+        self.endpoints.script.add_answer(text, when, thinking, calls, times)
+        return self
+
+    def fail(
+        self,
+        status: int = 500,
+        error: str = "model runner has unexpectedly stopped",
+        *,
+        when: str = "",
+        path: str = _MODEL_PATHS,
+        times: int | None = 1,
+    ) -> Self:
+        """Refuse the next ``times`` requests (None: all) with a status and an error.
+
+        ``when`` is a regular expression that is searched in the prompt or the texts to embed, ``path`` one that is searched
+        in the path; by default requests fail that run a model.
+        """
+        self.endpoints.script.add_fault(status, error, 0, when, path, times)
+        return self
+
+    def cut(self, after: int = 1, *, when: str = "", path: str = _MODEL_PATHS, times: int | None = 1) -> Self:
+        """Close the connection after so many lines of the next ``times`` answers; the rest is as for ``fail``."""
+        self.endpoints.script.add_fault(0, "", after, when, path, times)
+        return self
+
+    def refuse(self) -> Self:
+        """Refuse connections, and close those that are open, until ``start`` is called; the address stays the same."""
+        self.stop()
+        return self
 
     def start(self) -> Self:
         """Listen, and return itself; OSError if the port is taken."""

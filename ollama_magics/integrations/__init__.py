@@ -1,1 +1,1 @@
-"""Integrations with Dask and scikit-learn."""
+"""Integrations with Dask, scikit-learn and pytest."""

@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import platformdirs
-
 from ollama_magics.store.sqlite_file import (
     LOCK_TIMEOUT,
     Damaged,
@@ -22,6 +20,7 @@ from ollama_magics.store.sqlite_file import (
     aside_text,
     is_damage,
     retry_while_locked,
+    store_path,
     used_bytes,
 )
 
@@ -94,7 +93,7 @@ class AnswerStore:
 
     def _attempt(self, use: Callable[[SqliteFile], _Result], otherwise: _Result) -> _Result:
         """Return what ``use`` returns, or ``otherwise`` if the file fails; a damaged file is set aside."""
-        path = self._path or platformdirs.user_cache_path("ollama_magics", appauthor=False) / _NAME
+        path = self._path or store_path(_NAME)
         file = SqliteFile(path, _FORMAT, own_folder=self._path is None)
         with self._lock, contextlib.closing(file):
             try:

@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import platformdirs
-
 from ollama_magics.store.sqlite_file import (
     BUSY_TIMEOUT,
     LOCK_TIMEOUT,
@@ -25,6 +23,7 @@ from ollama_magics.store.sqlite_file import (
     is_damage,
     is_lock,
     retry_while_locked,
+    store_path,
 )
 
 _WAIT = 0.2  # seconds of one wait: on Windows a longer one could not be interrupted
@@ -152,7 +151,7 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
             return otherwise
         with self._file_lock:
             file = self._file = self._file or self.open_file(
-                self._path or platformdirs.user_cache_path("ollama_magics", appauthor=False) / self.name,
+                self._path or store_path(self.name),
                 own_folder=self._path is None,
                 busy_timeout=self._busy_timeout,
             )

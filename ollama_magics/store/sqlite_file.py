@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import platformdirs
+
 LOCK_TIMEOUT = 3.0  # seconds to wait for a lock of another process, which usually lasts some milliseconds
 BUSY_TIMEOUT = 0.2  # seconds that SQLite itself waits each time, during which an interrupt is not noticed
 _RETRY_INTERVAL = 0.01  # seconds, where SQLite does not wait by itself
@@ -22,6 +24,12 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NO_IDENTITY = (0, 0)
 _EMPTY = (0, 0)  # application id and version of a new file
 _Result = TypeVar("_Result")
+
+
+def store_path(name: str) -> Path:
+    """Return the path of a store: in the folder that OLLAMA_MAGICS_CACHE names, else in the user's cache."""
+    folder = os.environ.get("OLLAMA_MAGICS_CACHE", "").strip()
+    return (Path(folder).expanduser() if folder else platformdirs.user_cache_path("ollama_magics", appauthor=False)) / name
 
 
 class Damaged(sqlite3.DatabaseError):

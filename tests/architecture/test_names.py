@@ -12,7 +12,11 @@ import ollama_magics
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ollama_magics"
 MODULES = {path.relative_to(PACKAGE): path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
-ENTRY_POINTS = {Path("__init__.py"), Path("__main__.py")}  # what they define is used from outside
+ENTRY_POINTS = {
+    Path("__init__.py"),
+    Path("__main__.py"),
+    Path("integrations/pytest_plugin.py"),
+}  # what they define is used from outside
 VAGUE = re.compile(r"(^|_)(manager|handler|helper|util|utils|base|service|core|misc|common)(_|$)")
 
 
