@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.conversation import large_png, pixels
+from ollama_magics.conversation import pixels, png_rows
 from ollama_magics.conversation.notes import Note
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Joined, Phrase
@@ -91,10 +91,12 @@ def from_bytes(data: bytes, source: str) -> list[Picture]:
         require_size(*image.size, source)
         factor = max(image.size) // LONGEST_SIDE
         is_large = image.format == "PNG" and factor > 1 and image.width * image.height > _LARGE
-        if is_large and (small := large_png.reduced(data, factor)):
+        if is_large and (small := png_rows.reduced(data, factor)):
             small.info = image.info
             return [_encode((small, ()), small, source, _pages(image)[1], image.size)]
         image.load()
+        if image.format == "PNG":
+            png_rows.require_all_rows(data)
         pages, note = _pages(image)
         found = []
         for page in pages:

@@ -1,8 +1,7 @@
-"""A pytest plugin: the stand-in server as a fixture, and recordings of tests and notebooks; nothing is loaded until it is used."""
+"""A pytest plugin: the stand-in server as a fixture, and recordings of tests and notebooks; loaded when they are used."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +69,7 @@ def _own_session() -> Iterator[None]:
 
 @pytest.fixture
 def ollama_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeServer]:
-    """A stand-in Ollama on this machine (``.url``, also in OLLAMA_HOST), which knows the models that ``.install`` names.
+    """Start a stand-in Ollama on this machine (``.url``, also in OLLAMA_HOST), which knows the models that ``.install`` names.
 
     ``.answer("…", when=pattern)`` says what it answers, ``.fail(503)``, ``.cut()``, ``.refuse()`` and ``.delay`` make it fail,
     and ``.requests`` holds what it was sent. No profile, store or setting of the user is read or written.
@@ -87,7 +86,7 @@ def ollama_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
 
 @pytest.fixture
 def ollama_recording(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The file with the exchanges of this test, recordings/MODULE.TEST.json: replayed, or written with --ollama-record."""
+    """Replay the exchanges of this test from recordings/MODULE.TEST.json, or write them there with --ollama-record."""
     from ollama_magics.errors import RecordingProblem  # noqa: PLC0415 - as above
     from ollama_magics.session.session import current  # noqa: PLC0415 - as above
 

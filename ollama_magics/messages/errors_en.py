@@ -358,7 +358,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-name-invalid": (
         "{model} is not the name of a model.",
         "A name has letters, digits, dots, hyphens and underscores, such as llama3.2, gemma3:4b or hf.co/USER/REPOSITORY.",
-        "look it up: https://ollama.com/search",
+        "{nearest}look it up: https://ollama.com/search",
     ),
     "pull-unknown": (
         "There is no model {model} to pull.",

@@ -358,7 +358,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "model-name-invalid": (
         "{model} 不是模型名称。",
         "名称由字母、数字、点、连字符和下划线组成，例如 llama3.2、gemma3:4b 或 hf.co/USER/REPOSITORY。",
-        "在此查找：https://ollama.com/search",
+        "{nearest}在此查找：https://ollama.com/search",
     ),
     "pull-unknown": (
         "没有可拉取的模型 {model}。",

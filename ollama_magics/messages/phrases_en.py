@@ -304,6 +304,7 @@ PHRASES: dict[str, str] = {
     "trust_unknown": "if you trust the server: %ollama_config --ca-bundle /path/of/its/ca.pem",
     "trust_expired": "renew it on {host}, with certbot: sudo certbot renew",
     "trust_name": "use the host name of the certificate instead of {host}: %ollama_config --base-url https://HOST",
+    "use_nearest": "if you mean {model}: %ollama_config --model {model}\nfor one cell: -m {model}\n",
     "or_use": "if you mean {model}: %ollama_config --model {model}\nfor one cell: -m {model}\nto install another: ",
     "model_requires": "the model requires Ollama {version}, the server has {own}",
     "able_to": "%ollama_config --{setting} {first}\nwhat supports it there: {models}",

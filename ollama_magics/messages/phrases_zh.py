@@ -310,6 +310,7 @@ PHRASES: dict[str, str] = {
     "trust_unknown": "若信任该服务器：%ollama_config --ca-bundle /path/of/its/ca.pem",
     "trust_expired": "请在 {host} 上更新证书，使用 certbot 时：sudo certbot renew",
     "trust_name": "用证书中的主机名代替 {host}：%ollama_config --base-url https://HOST",
+    "use_nearest": "如果是指 {model}：%ollama_config --model {model}\n仅用于一个单元格：-m {model}\n",
     "or_use": "如果是指 {model}：%ollama_config --model {model}\n仅用于一个单元格：-m {model}\n安装另一个：",
     "model_requires": "该模型需要 Ollama {version}，服务器是 {own}",
     "able_to": "%ollama_config --{setting} {first}\n支持它的模型：{models}",

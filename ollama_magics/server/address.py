@@ -92,8 +92,7 @@ def shown(text: str) -> str:
 
 def address_error(text: str, reason: str, **facts: object) -> AddressError:
     """Return the error for a text that is no address; ``reason`` is the key of a phrase."""
-    typed: str | Phrase = shown(text)
-    typed = Phrase("spaced_text") if typed == _TEXT_WITH_SPACES else typed
+    typed = Phrase("spaced_text") if (found := shown(text)) == _TEXT_WITH_SPACES else found
     return AddressError("address-unusable", typed=typed, reason=Phrase(reason, **facts))
 
 
@@ -134,6 +133,7 @@ def _find_address(text: str) -> str:
     return text if found == text else _trimmed(re.sub(r"\)[^)@＠﹫]*$", "", found))
 
 
+_CUT_HOST = re.compile(r"(?i:https?:/+)[^\s:/]+ [^\s:/@]+:\d")  # a space inside the host, since its port stands behind it
 _SPACED = re.compile(r"(?i:https?[:：][/／\\]+)?(?:\[[^\]]*\]|[^\s:：/／\\\[\]@＠]+)(?:[:：]\d{1,5})?(?:[/／\\]\S*)?")
 
 
@@ -157,6 +157,8 @@ def _address_word(text: str) -> str:
     found = list(filter(_URL_WORD.match, words)) or (list(filter(_HOST_WORD.search, words)) if is_fetch else [])
     if found and re.search("[@＠﹫]", " ".join(words).partition(found[0])[2]):
         raise AddressError("password-ambiguous")  # the word was cut inside a password
+    if found and not is_fetch and _CUT_HOST.match(text, text.index(found[0])):
+        raise address_error(text, "spaces_inside")
     return found[0] if found else text
 
 
@@ -185,10 +187,9 @@ _TEXT_STEPS: tuple[_Step, ...] = (
 )
 
 
-_OLLAMA_PORT, _LAST_PORT = 11434, 65535
+_OLLAMA_PORT, _LAST_PORT, _MAX_HOST = 11434, 65535, 253
 _SCHEME_PORTS = {"http": 80, "https": 443}
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}  # noqa: S104 - never listened on
-_MAX_HOST = 253
 _MODEL = re.compile(
     r"(?:hf|huggingface)\.co/.+|[a-z][\w-]*\.\d+(?::.*)?"
     r"|(?:[\w.-]+/)*[\w.-]+:(?:latest|[\w.-]*cloud|[ea]?\d+(?:x\d+)?(?:\.\d+)?[bm][\w.-]*)",

@@ -17,6 +17,7 @@ from ollama_magics.server.client import Client
 from ollama_magics.server.failures import EXTRAS, quote
 from ollama_magics.server.identity import require_ollama
 from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name, version_number
+from ollama_magics.server.model_names import is_name
 
 SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
 _MAX_LISTED = 8  # models that an error names
@@ -52,12 +53,14 @@ class InstalledModels:
             self._list_once()  # so that the request has the name that the server lists
             try:
                 self._cards[key] = card = self._client.card(model)
-            except ModelProblem as refusal:
+            except (ModelProblem, RequestRefused) as refusal:
+                if isinstance(refusal, RequestRefused) and is_name(model):
+                    raise
                 try:
-                    missing = self.missing(model)
+                    error: OllamaMagicsError = self.missing(model)
                 except (ConnectionProblem, RequestRefused):  # the list is optional
-                    missing = refusal
-                raise missing from None
+                    error = refusal
+                raise error from None
             self._require_version(model, card)
         return self._cards[key]
 
@@ -146,13 +149,16 @@ class InstalledModels:
         return self._cards.get(full_name(model.name)) or model.card
 
     def missing(self, model: str) -> ModelProblem:
-        """Return the error for a model that is not installed, with what is."""
+        """Return the error for a model that is not installed, or cannot be, with the nearest that is."""
         names = [short(installed.name) for installed in self.installed()]
         plain = {_without_separators(name): name for name in names}
         matches = difflib.get_close_matches(_without_separators(model), plain, n=_MAX_OFFERED, cutoff=0.5)
         near = [plain[match] for match in matches]
-        nearest = Phrase("or_use", model=near[0]) if near else ""
-        error = ModelProblem("model-missing", model=model, host=self._host, installed=_listing(names), nearest=nearest)
+        if is_name(model):
+            nearest = Phrase("or_use", model=near[0]) if near else ""
+            error = ModelProblem("model-missing", model=model, host=self._host, installed=_listing(names), nearest=nearest)
+        else:
+            error = ModelProblem("model-name-invalid", model=model, nearest=Phrase("use_nearest", model=near[0]) if near else "")
         return error.with_repair("model", *near)
 
     def forget(self) -> None:

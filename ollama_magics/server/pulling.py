@@ -148,7 +148,7 @@ def require_name(typed: str) -> str:
     """Return the name that was typed, perhaps as a command or a link; raises ModelProblem where no model can have it."""
     name = read_name(typed)
     if not is_name(name):
-        raise ModelProblem("model-name-invalid", model=quote(typed) or '""')
+        raise ModelProblem("model-name-invalid", nearest="", model=quote(typed) or '""')
     return name
 
 

@@ -185,6 +185,14 @@ def test_a_mistyped_name_is_answered_with_the_right_one(connect: Connect, typed:
     assert f"%ollama_config --model {meant}\n" in error.remedy
 
 
+@pytest.mark.parametrize("typed", ["sandbox-chat:", "sandbox-chat,", "sandbox chat", "/sandbox-chat", "sandbox@chat"])
+def test_what_no_model_can_be_called_is_answered_with_the_nearest(connect: Connect, stand_in: FakeServer, typed: str) -> None:
+    """The server itself says only that the name is invalid."""
+    error = problem(lambda: InstalledModels(connect(stand_in.url)).card(typed))
+    assert error.code == "model-name-invalid"
+    assert "%ollama_config --model sandbox-chat\n" in error.remedy
+
+
 DETAILS = {"parameter_size": "4.3B", "quantization_level": "Q4_K_M"}
 
 

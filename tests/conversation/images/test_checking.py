@@ -79,6 +79,34 @@ def _png_header_of(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + _chunk(b"IEND", b"")
 
 
+# the pass of Adam7 in which a pixel of each square of 8 × 8 comes (PNG specification, section 8.2)
+ADAM7 = ("16462646", "77777777", "56565656", "77777777", "36463646", "77777777", "56565656", "77777777")
+
+
+def _rows(width: int, height: int, bits: int, *, interlaced: bool) -> int:
+    """Return the bytes of an image's rows, each with the byte of its filter, counted pixel by pixel."""
+    pixels: dict[tuple[str, int], int] = {}
+    for y, x in np.ndindex(height, width):
+        row = (ADAM7[y % 8][x % 8] if interlaced else "", y)
+        pixels[row] = pixels.get(row, 0) + bits
+    return sum(1 + (count + 7) // 8 for count in pixels.values())
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+@pytest.mark.parametrize(
+    ("depth", "colours", "bits"), [(1, 0, 1), (4, 0, 4), (16, 0, 16), (8, 2, 24), (2, 3, 2), (8, 4, 16), (8, 6, 32)]
+)
+def test_a_png_whose_data_end_well_but_early_is_refused(depth: int, colours: int, bits: int, interlaced: int) -> None:
+    """Decoders leave the rows that are missing black."""
+    for width, height in ((9, 13), (2, 3), (33, 8)):
+        header = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, interlaced)
+        start = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + (_chunk(b"PLTE", bytes(12)) if colours == 3 else b"")
+        size = _rows(width, height, bits, interlaced=bool(interlaced))
+        files = [start + _chunk(b"IDAT", zlib.compress(bytes(count))) + _chunk(b"IEND", b"") for count in (size, size - 1)]
+        assert sent(files[0]).size == (width, height)
+        assert code(files[1]) == "picture-unreadable"
+
+
 @pytest.mark.parametrize(("width", "height"), [(10_001, 10_000), (60_000, 60_000), (2_000_000_000, 1), (1, 200_000_000)])
 def test_a_bomb_is_refused_from_its_header(width: int, height: int) -> None:
     """Nothing is unpacked, and Pillow's own warning does not reach the cell (a warning fails this test)."""

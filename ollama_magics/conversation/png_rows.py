@@ -1,4 +1,4 @@
-"""Decode a large PNG in strips and make each smaller, so that the whole is never in memory."""
+"""Look into the pixels of a PNG: whether they are all there, and a large one in strips, so that the whole is never in memory."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ROWS = 16  # of the result, that are decoded at a time
 _PIECE = 2**20  # bytes that are unpacked at a time
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by the colour type of the header
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # x, y and steps
 _CHANNELS = {2: "RGB", 6: "RGBA"}  # by the colour type of the header
 
 
@@ -44,6 +46,25 @@ def reduced(data: bytes, factor: int) -> Image | None:
         found.paste(strip.crop((0, 1, width, count + 1)).reduce(factor), (0, row // factor))
         row += count
     return found
+
+
+def require_all_rows(data: bytes) -> None:
+    """Raise ValueError for a PNG whose data end well but before its last row; decoders leave the rest black."""
+    chunks, held = dict[bytes, bytes](), 0
+    for piece in _pixels(data, chunks):  # which raises at the end of the file
+        held += len(piece)
+        if held >= _unpacked_size(chunks[b"IHDR"]):
+            return
+
+
+def _unpacked_size(header: bytes) -> int:
+    """Return the bytes of all rows, each with the byte that names its filter; an interlaced image has those of seven images."""
+    width, height, depth, colours, *_, interlaced = struct.unpack(">IIBBBBB", header)
+    bits = depth * _SAMPLES[colours]
+    sizes = [(width, height)]
+    if interlaced:
+        sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _PASSES]
+    return sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0)
 
 
 def _decoded(width: int, colours: int, previous: bytes, rows: bytes) -> Image:
