@@ -67,6 +67,7 @@ TITLES = {
     "E2": "every argument of a call is named and visible before it is confirmed",
     "E3": "a key that a server repeats is removed in every spelling",
     "E4": "no key is a plain text in the variables of a traceback",
+    "E5": "what a file sets that lets another machine read along is asked for; the footer names a proxy",
     "E6": "a recording replaces regular files only, and follows no link",
     "E7": "a terminal obeys nothing that a server sends",
     "E8": "one live form in a kernel; the earlier ones are still pictures",

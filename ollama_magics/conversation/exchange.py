@@ -47,6 +47,7 @@ class ReplyContext:
     notes: tuple[Note, ...] = ()  # what was left out or changed on the way to the model
     stored: Callable[[], str] | None = None  # returns the day of an answer that came from the store, else an empty text
     remote_host: str = ""
+    proxy: str = ""  # through which the request goes, without its password
     digest: str = ""
     server_version: str = ""
     language: str = "en"

@@ -310,9 +310,10 @@ def _footer_parts(exchange: Exchange, *, times: bool, in_column: bool) -> list[s
 
 
 def _footer_parts_of_request(exchange: Exchange) -> list[str]:
-    """Return the host that the prompt was sent to, where it is not this machine, and what was converted without loss."""
-    host = exchange.context.remote_host
-    return [*([_phrase(exchange, "remote", host=host)] if host else []), *_shown_notes(exchange, loses=False)]
+    """Return where the prompt was sent, if not to this machine, and what was converted without loss."""
+    host, proxy = exchange.context.remote_host, exchange.context.proxy
+    sent = [_phrase(exchange, "remote_proxy" if proxy else "remote", host=host, proxy=proxy)] if host else []
+    return [*sent, *_shown_notes(exchange, loses=False)]
 
 
 def _shown_notes(exchange: Exchange, *, loses: bool) -> list[str]:

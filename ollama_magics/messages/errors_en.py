@@ -938,6 +938,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-rows-not-kept": ("Interrupted; the rows so far were not kept.", "", ""),
     "interrupted-pull": ("Interrupted; what was downloaded is kept. Run the cell again to go on.", "", ""),
     "interrupted-delete": ("Interrupted; nothing was deleted.", "", ""),
+    "interrupted-import": ("Interrupted; nothing was imported.", "", ""),
     "interrupted-check": ("Interrupted; the check is incomplete.", "", ""),
     "interrupted-key": ("Interrupted; the key was not changed.", "", ""),
     "interrupted-before-answer": ("Interrupted before the answer began.", "", ""),

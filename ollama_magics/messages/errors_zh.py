@@ -938,6 +938,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-rows-not-kept": ("已中断；已完成的行未保存。", "", ""),
     "interrupted-pull": ("已中断；已下载的部分会保留。重新运行该单元格可继续下载。", "", ""),
     "interrupted-delete": ("已中断；未删除任何内容。", "", ""),
+    "interrupted-import": ("已中断；未导入任何设置。", "", ""),
     "interrupted-check": ("已中断；检查未完成。", "", ""),
     "interrupted-key": ("已中断；密钥未更改。", "", ""),
     "interrupted-before-answer": ("已中断；回答尚未开始。", "", ""),

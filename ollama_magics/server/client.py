@@ -141,7 +141,7 @@ class Client:
         )
 
     @property
-    def _shown_proxy(self) -> str:
+    def proxy(self) -> str:
         """The proxy in use, without its password, or an empty text."""
         return without_password(proxy_for(self.address, self._connection) or "")
 
@@ -172,7 +172,7 @@ class Client:
             host, port = str(url.hostname), url.port or (443 if url.scheme == "https" else 80)
         with self._translated(self._timeouts.metadata):
             accepted = self._backend.try_connect(host, port, self._timeouts.connecting(self.address))
-        return f"proxy {self._shown_proxy}" if self._shown_proxy else accepted
+        return f"proxy {self.proxy}" if self.proxy else accepted
 
     def tls_version(self) -> str:
         """Return the version of TLS that the server speaks, after checking its certificate; no request is sent."""
@@ -333,7 +333,7 @@ class Client:
         headers = {name: self._redaction.text(value) for name, value in response.headers.items()}
         url, host = self.address.url, self.address.host
         has_key = bool(self._key or basic_auth(self.address) or self._connection.headers)
-        raise Refusal(response.status_code, headers, body, url, host, model, self._shown_proxy, has_key).as_error()
+        raise Refusal(response.status_code, headers, body, url, host, model, self.proxy, has_key).as_error()
 
     def _checked(self, chunk: wire.Chunk, *, started: bool) -> wire.Chunk:
         """Return the chunk; raises RequestRefused if the first one is an error, and AnswerCut if a later one is."""
@@ -391,4 +391,4 @@ class Client:
         except (*_HTTP_FAILURES, httpcore.UnsupportedProtocol, httpx.HTTPError, httpx.InvalidURL) as error:
             connecting = isinstance(error, httpcore.ConnectTimeout)
             limit = self._timeouts.connecting(self.address) if connecting else limit
-            raise translated(error, self.address, limit, self._shown_proxy) from None
+            raise translated(error, self.address, limit, self.proxy) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import errno
 import os
 import re
 import stat
@@ -20,6 +19,7 @@ import httpx
 import msgspec
 
 from ollama_magics.errors import RecordingProblem
+from ollama_magics.files import UnusableFileError, read_regular, require_regular
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret
 from ollama_magics.server.recorded_exchange import (
@@ -54,13 +54,9 @@ class _FileContent(msgspec.Struct):
 def read(path: Path) -> list[Exchange]:
     """Return the exchanges of a file; raises RecordingProblem where it cannot be read, or is no recording."""
     try:
-        with os.fdopen(_open_regular(path), "rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("too_large", most=f"{_LARGEST:,}"))
-        found = msgspec.json.decode(content, type=_FileContent)
+        found = msgspec.json.decode(read_regular(path, _LARGEST), type=_FileContent)
     except OSError as error:
-        raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("said", said=error.strerror)) from None
+        raise RecordingProblem("recording-unreadable", path=path, reason=_reason(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordingProblem("recording-unreadable", path=path, reason=Phrase("no_recording", said=error)) from None
     if found.version != _VERSION:
@@ -68,13 +64,8 @@ def read(path: Path) -> list[Exchange]:
     return found.exchanges
 
 
-def _open_regular(path: Path) -> int:
-    """Open a regular file to read it; raises OSError for anything else: a pipe would wait, a device has no end."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, str(Phrase("not_regular")))
-    return descriptor
+def _reason(error: OSError) -> Phrase:
+    return error.reason if isinstance(error, UnusableFileError) else Phrase("said", said=error.strerror)
 
 
 class RecordingFile(Recorder):
@@ -89,12 +80,12 @@ class RecordingFile(Recorder):
         self._problem = ""
         try:
             if path.exists():
-                os.close(_open_regular(path))  # anything else must not be replaced
+                require_regular(path)  # anything else must not be replaced
                 if path.stat().st_size:
                     read(path)
             self._write()
         except OSError as error:
-            raise RecordingProblem("recording-unwritable", path=path, reason=Phrase("said", said=error.strerror)) from None
+            raise RecordingProblem("recording-unwritable", path=path, reason=_reason(error)) from None
 
     def transport(
         self,

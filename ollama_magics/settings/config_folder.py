@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from ollama_magics.errors import SettingError
+from ollama_magics.files import PRIVATE_FILE, PRIVATE_FOLDER, UnusableFileError, make_private, read_regular, require_own
 from ollama_magics.messages import Phrase
 
 LARGEST = 1_000_000  # bytes of a file
@@ -20,7 +20,6 @@ _VARIABLE = "OLLAMA_MAGICS_CONFIG"
 _LOCK_TIMEOUT = 10.0  # seconds for another kernel that is writing
 _LOCK_INTERVAL = 0.02  # seconds between two attempts
 _TEMPORARY = ".writing-"  # how the name of a file begins that will replace another
-_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
 
 def folder() -> Path:
@@ -50,9 +49,9 @@ def locked() -> Iterator[Path]:
 
     place = folder()
     with file_errors(place):
-        place.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-        make_private(place, _PRIVATE_FOLDER)
-        lock = filelock.FileLock(place / ".lock", timeout=_LOCK_TIMEOUT, mode=_PRIVATE_FILE)
+        place.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+        make_private(place, PRIVATE_FOLDER)
+        lock = filelock.FileLock(place / ".lock", timeout=_LOCK_TIMEOUT, mode=PRIVATE_FILE)
         try:
             lock.acquire(poll_interval=_LOCK_INTERVAL)
         except filelock.Timeout:
@@ -88,18 +87,17 @@ def file_errors(path: Path) -> Iterator[None]:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a regular file without its byte order mark; raises OSError, and ValueError with a phrase in it."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe would wait for a writer
-    descriptor = os.open(path, flags)
+    """Return the text of a regular file without its byte order mark; raises OSError, and ValueError with a phrase in it.
+
+    A file in the folder of profiles, which decides where prompts go, must be of this user, and so must the folder.
+    """
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(Phrase("not_regular"))
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            content = file.read(LARGEST + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > LARGEST:
-        raise ValueError(Phrase("too_large", most=f"{LARGEST:,}"))
+        if path.parent == folder() and path.exists():
+            require_own(path.parent)
+            require_own(path)
+        content = read_regular(path, LARGEST)
+    except UnusableFileError as error:
+        raise ValueError(error.reason) from None
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError(Phrase("is_utf16"))
     try:
@@ -129,9 +127,3 @@ def set_aside(path: Path) -> Path:
     while os.path.lexists(kept := path.with_name(f"{path.name}.unreadable-{number}")):
         number += 1
     return path.rename(kept)
-
-
-def make_private(path: Path, mode: int = _PRIVATE_FILE) -> None:
-    """Take the rights of other users away; a link is left alone, as its target may be anybody's."""
-    if os.name == "posix" and not path.is_symlink() and path.exists() and path.stat().st_mode & 0o077:
-        path.chmod(mode)

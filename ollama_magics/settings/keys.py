@@ -11,6 +11,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from ollama_magics.errors import SettingError
+from ollama_magics.files import make_private
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret
 from ollama_magics.settings import config_folder
@@ -70,7 +71,7 @@ def _keys() -> dict[str, Any]:
         with file_errors(path):
             if not path.exists():
                 return {}
-            config_folder.make_private(path)
+            make_private(path)
             return dict(tomlkit.parse(config_folder.read_text(path)).unwrap())
     except (TOMLKitError, ValueError) as error:  # the message of a TOMLKitError may quote a key
         reason = error.args[0] if error.args and isinstance(error.args[0], Phrase) else Phrase("no_toml")

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ _NAME = re.compile(r"\w(?:[\w .+-]{0,62}[\w+-])?")
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)  # names that Windows does not take
 # A file from elsewhere must not choose which secrets of this machine are sent to the address in it.
 _NOT_EXPORTED = ("api_key_env", "headers", "key_store")
+# Nor may it let another machine read what is sent, unless the user agrees: the values with which none does.
+_CLOSED = {"proxy": ("", "none"), "ca_bundle": ("",), "local_only": ("yes",)}
+Confirm = Callable[[str, Any], bool]
 
 
 def names() -> list[str]:
@@ -137,13 +140,18 @@ def export(path: Path, values: Mapping[str, Any]) -> None:
         config_folder.write(path.absolute(), tomlkit.dumps(document))
 
 
-def imported(path: Path) -> dict[str, Any]:
-    """Return the settings of an exported file, without those that name secrets of this machine; raises SettingError."""
+def imported(path: Path, confirm: Confirm) -> dict[str, Any]:
+    """Return the settings of an exported file, without those that name secrets of this machine; raises SettingError.
+
+    ``confirm`` gets the name and the value of each setting that lets another machine read what is sent, and returns whether
+    it is taken.
+    """
     path = path.expanduser()
     with _not_of_ours(path):
         path.stat()
         found = _settings(_document(path), path)
-    return {name: value for name, value in found.items() if name not in _NOT_EXPORTED}
+    mine = {name: value for name, value in found.items() if name not in _NOT_EXPORTED}
+    return {name: value for name, value in mine.items() if value in _CLOSED.get(name, (value,)) or confirm(name, value)}
 
 
 @contextmanager

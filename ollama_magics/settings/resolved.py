@@ -325,9 +325,9 @@ class ResolvedSettings:
         self._note_secrets()
         profiles.export(Path(path), values)
 
-    def read_file(self, path: str) -> Sequence[str]:
+    def read_file(self, path: str, confirm: profiles.Confirm) -> Sequence[str]:
         """Take the settings of a file for this notebook; return the names of those that changed. Raises SettingError."""
-        return self.configure(profiles.imported(Path(path)))
+        return self.configure(profiles.imported(Path(path), confirm))
 
     def _merge(self, origin: str) -> Sequence[str]:
         """Set the values of the layers where this notebook typed none; return the names of those that changed.

@@ -244,7 +244,8 @@ def certificates(value: object, setting: str) -> str:
     """Return the path of a file or folder of certificates that is there; raises SettingError otherwise."""
     text = plain_text(value, setting)
     try:
-        missing = text and not (path := Path(text).expanduser()).exists()
+        path = Path(text).expanduser()
+        missing = text and not (path.is_file() or path.is_dir())  # OpenSSL would wait for a pipe
     except (OSError, RuntimeError, ValueError):
         missing = True
     if missing:

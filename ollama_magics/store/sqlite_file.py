@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
 import stat
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import platformdirs
+
+from ollama_magics.files import PRIVATE_FOLDER, UnusableFileError, make_private, require_own
+from ollama_magics.messages import Phrase
 
 LOCK_TIMEOUT = 3.0  # seconds to wait for a lock of another process, which usually lasts some milliseconds
 BUSY_TIMEOUT = 0.2  # seconds that SQLite itself waits each time, during which an interrupt is not noticed
@@ -142,17 +144,19 @@ class SqliteFile:
         self.close()
 
         if os.path.lexists(self.path) and not stat.S_ISREG(self.path.lstat().st_mode):  # a link may lead to anything
-            raise OSError(errno.EINVAL, "not a regular file", str(self.path))
+            raise UnusableFileError(self.path, Phrase("not_regular"))
 
         # folder and file are for this user alone; SQLite gives its other files the mode of the first one
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._own_folder:
-            _tighten(self.path.parent, 0o700)
+            make_private(self.path.parent, PRIVATE_FOLDER)
+            require_own(self.path.parent)
         with contextlib.suppress(FileExistsError):  # never opened if it exists: closing it would end SQLite's locks (POSIX)
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         for part in self._parts():
             with contextlib.suppress(FileNotFoundError):
-                _tighten(part, 0o600)
+                make_private(part)
+                require_own(part)
 
         self._opened_identity = self._identity()  # before: should the file be replaced meanwhile, the next use opens the new one
         connection = self._connection = sqlite3.connect(
@@ -214,8 +218,3 @@ def aside_text(error: Exception, path: Path, aside: Path) -> str:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _tighten(path: Path, mode: int) -> None:
-    if stat.S_IMODE(path.stat().st_mode) & ~mode:
-        path.chmod(mode)

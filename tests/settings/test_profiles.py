@@ -196,10 +196,15 @@ def test_secrets_are_never_written(folder: Path) -> None:
     assert KEY not in path.read_text() + (folder / "out.toml").read_text()
 
 
+def no(_: str, __: object) -> bool:
+    """Take nothing that lets another machine read along."""
+    return False
+
+
 def test_a_file_from_elsewhere_cannot_choose_what_secrets_are_sent(tmp_path: Path) -> None:
     """It names an address, and would name a variable of this machine for it."""
     text = 'format = 1\n[settings]\nbase_url = "http://evil.test"\napi_key_env = "AWS_KEY"\nheaders = { X = "$HOME" }\n'
-    assert profiles.imported(write(tmp_path / "x.toml", text)) == {"base_url": "http://evil.test"}
+    assert profiles.imported(write(tmp_path / "x.toml", text), no) == {"base_url": "http://evil.test"}
 
 
 def test_an_export_does_not_replace_what_is_no_profile(tmp_path: Path) -> None:
@@ -208,11 +213,11 @@ def test_an_export_does_not_replace_what_is_no_profile(tmp_path: Path) -> None:
     assert failure(lambda: profiles.export(path, {})).code == "profile-unreadable"
     nowhere = tmp_path / "nowhere" / "x.toml"
     assert failure(lambda: profiles.export(nowhere, {})).what == f"{nowhere} cannot be used."
-    assert failure(lambda: profiles.imported(path)).code == "profile-unreadable"
+    assert failure(lambda: profiles.imported(path, no)).code == "profile-unreadable"
     assert path.read_text() == "years of work"
     profiles.export(tmp_path / "a.toml", {"seed": 1})
     profiles.export(tmp_path / "a.toml", {"seed": 2})
-    assert profiles.imported(tmp_path / "a.toml") == {"seed": 2}
+    assert profiles.imported(tmp_path / "a.toml", no) == {"seed": 2}
 
 
 def test_a_folder_that_is_a_relative_path_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,3 +252,27 @@ def test_a_profile_that_no_check_has_proved_says_so_in_its_file(folder: Path) ->
     profiles.save("default", {"seed": 2}, verified=True)
     assert not profiles.is_unverified("default")
     assert not profiles.is_unverified("never saved")
+
+
+@pytest.mark.finding("E17")
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_a_folder_to_which_others_write_is_not_read(folder: Path) -> None:
+    """They could put a proxy into the profile that every notebook begins with; saving closes the folder."""
+    profiles.save("default", {"seed": 1})
+    folder.chmod(0o777)
+    error = failure(lambda: profiles.load("default"))
+    assert (error.code, f"chmod 700 {folder}" in error.how_we_know) == ("profile-unreadable", True)
+    profiles.save("work", {"seed": 2})
+    assert profiles.load("default") == {"seed": 1}
+
+
+@pytest.mark.finding("E17")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
+def test_files_of_another_user_are_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither profiles nor keys; root itself may work in the folder of somebody else."""
+    path, _ = profiles.save("default", {"seed": 1})
+    os.chown(path, 12345, -1)
+    assert profiles.load("default") == {"seed": 1}
+    monkeypatch.setattr(os, "geteuid", lambda: 999)
+    os.chown(folder, 999, -1)
+    assert "belongs to another user" in failure(lambda: profiles.load("default")).how_we_know

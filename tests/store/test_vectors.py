@@ -248,3 +248,18 @@ def test_a_store_that_is_no_file_of_ours_is_left_alone(kind: str, path: Path, tm
         pass
     assert path.lstat().st_mode == mode
     assert (target.read_text(), target.stat().st_mode & 0o777) == ("mine", 0o644)
+
+
+@pytest.mark.finding("E17")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_store_of_another_user_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns the folder could exchange what is stored in it; 0777 alone is closed."""
+    path.parent.mkdir(mode=0o777)
+    path.parent.chmod(0o777)
+    file = SqliteFile(path, FileFormat("vectors", 1, 1, ()), own_folder=True)
+    with file.transaction():
+        assert _mode(path.parent) == 0o700
+    file.close()
+    monkeypatch.setattr(os, "geteuid", lambda: 999)
+    with pytest.raises(OSError, match="belongs to another user"), file.transaction():
+        pass

@@ -33,6 +33,11 @@ def _shown_value(name: str, value: str, language: str) -> str:
     return messages.format_fact(form.shown_on_line(name, value), language)
 
 
+def is_confirmed(question: str) -> bool:
+    """Return whether the user answers yes; raises StdinNotImplementedError or EOFError where nobody can be asked."""
+    return input(question).strip().lower() in ("y", "yes", "是")
+
+
 def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any, shown: ShownValues) -> Any:
     """Return the report of a check, which is shown while it runs.
 

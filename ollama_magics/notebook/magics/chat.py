@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 def confirm(call: Any) -> bool:
     """Return whether the user lets a function run; raises ToolProblem if the front end cannot ask."""
+    from ollama_magics.notebook.display import lines  # noqa: PLC0415 - for a call only
+
     try:  # a click on a button would be handled only after the cell
-        return input(f"run {call}? [y/N] ").strip().lower() in ("y", "yes")
+        return lines.is_confirmed(f"run {call}? [y/N] ")
     except (StdinNotImplementedError, EOFError):
         raise ToolProblem("tool-unconfirmed", call=call) from None
 

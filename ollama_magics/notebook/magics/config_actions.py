@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterable
+from functools import partial
 from getpass import getpass
 from typing import Any
+
+from IPython.core.error import StdinNotImplementedError
 
 from ollama_magics import messages
 from ollama_magics.errors import Interrupted, SettingError
@@ -42,7 +45,7 @@ def _carry_out(session: Session, option: str, value: Any) -> None:
             lines.say("profile_used", session.language, profile=value)
             _say_changed(session, changed)
         case "import_file":
-            changed = session.resolved.read_file(value)
+            changed = session.resolved.read_file(value, partial(_takes, session, value))
             session.forget_models()
             _say_changed(session, changed)
         case "unset":
@@ -71,6 +74,23 @@ def _carry_out(session: Session, option: str, value: Any) -> None:
             _say_changed(session, changed)
         case "profiles":
             lines.say_lines(profiles.names() or [messages.phrase("no_profiles", session.language)])
+
+
+def _takes(session: Session, path: str, name: str, value: Any) -> bool:
+    """Return whether the user takes a setting of a file; where the front end cannot ask, it is not taken."""
+    if getattr(session.settings, name) == value:
+        return True
+    language, label = session.language, messages.label(name, session.language)
+    question = messages.phrase("import_asks", language, path=path, label=label, value=form.shown(value))
+    try:
+        if lines.is_confirmed(question):
+            return True
+    except (StdinNotImplementedError, EOFError):
+        pass
+    except KeyboardInterrupt:
+        raise Interrupted(code="interrupted-import") from None
+    lines.say("import_left_out", language, label=label, value=form.shown(value), option=f"--{name.replace('_', '-')}")
+    return False
 
 
 def _say_changed(session: Session, names: Iterable[str]) -> None:

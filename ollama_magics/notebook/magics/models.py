@@ -113,7 +113,7 @@ def _confirmed(session: Session, name: str, size: int) -> bool:
     """Return whether the user lets a model be deleted; raises UsageError where the front end cannot ask."""
     facts = {"model": messages.strip_controls(name), "size": messages.bytes_text(size), "host": session.address.host}
     try:
-        return input(messages.phrase("delete_model", session.language, **facts)).strip().lower() in ("y", "yes", "是")
+        return lines.is_confirmed(messages.phrase("delete_model", session.language, **facts))
     except (StdinNotImplementedError, EOFError):
         raise usage_error("usage_cannot_ask", model=name) from None
     except KeyboardInterrupt:

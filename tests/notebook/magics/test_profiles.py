@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 from ollama_magics.errors import OllamaMagicsError, SettingError
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.notebook.magics import config_actions
+from ollama_magics.session.session import current
 from ollama_magics.settings import form
 from tests.canary import KEY
 from tests.faults import FaultServer, fine
@@ -177,6 +178,55 @@ def test_profiles_come_and_go(shell: Any, tmp_path: Path) -> None:
     for line in ("--profile work", "--forget work", "--save ../x", "--import nowhere.toml"):
         assert isinstance(shell.fail(f"%ollama_config {line}")[0], SettingError)
     assert "--export" in shell.fail("%ollama_config --import nowhere.toml")[1]
+
+
+FROM_OTHERS = """format = 1
+[settings]
+proxy = "http://evil.test:3128"
+ca_bundle = "PLACE"
+local_only = "no"
+seed = 7
+"""
+
+
+@pytest.mark.finding("E5")
+def test_a_file_that_lets_others_read_along_is_asked_for(shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy, an authority and the end of --local-only, each with its value; the rest is taken."""
+    (tmp_path / "x.toml").write_text(FROM_OTHERS.replace("PLACE", str(tmp_path)))
+    asked: list[str] = []
+    answers = {"Proxy": "n", "Certificates": "y", "This machine only": ""}
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return next(word for label, word in answers.items() if label in question)
+
+    monkeypatch.setattr("builtins.input", answer)
+    shell.run("%ollama_config --local-only")
+    shown = shell.run(f"%ollama_config --import {tmp_path / 'x.toml'}")
+    assert len(asked) == 3
+    assert "http://evil.test:3128" in asked[0]
+    assert "to take it: %ollama_config --proxy http://evil.test:3128" in shown
+    values = {name: value for name, value, _ in current().described()}
+    assert (values["proxy"], values["ca_bundle"], values["local_only"], values["seed"]) == ("", str(tmp_path), "yes", "7")
+
+    def nobody(question: str) -> str:
+        raise EOFError(question)
+
+    def impatient(question: str) -> str:
+        raise KeyboardInterrupt(question)
+
+    monkeypatch.setattr("builtins.input", nobody)
+    assert "Proxy of the file was not taken" in shell.run(f"%ollama_config --import {tmp_path / 'x.toml'}")
+    monkeypatch.setattr("builtins.input", impatient)
+    assert "nothing was imported" in str(shell.fail(f"%ollama_config --import {tmp_path / 'x.toml'}")[0])
+
+
+@pytest.mark.finding("E5")
+def test_the_footer_names_the_proxy(shell: Any) -> None:
+    """It reads the prompt as well as the server does; its password is not shown."""
+    with FaultServer(fine()) as proxy:
+        shell.run(f"%ollama_config --base-url http://gpu-box.test:11434 --model m --proxy {proxy.url}")
+        assert f"sent to gpu-box.test through the proxy {proxy.url}" in shell.run("%ollama hello")
 
 
 def test_the_table_says_what_the_environment_overrides(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
