@@ -24,7 +24,7 @@ _Magic = TypeVar("_Magic", bound=Callable[..., Any])
 ASK = "?"  # the value of an --api-key without one
 
 # a word: pieces without spaces, or with spaces in quotes; no escape characters, so that Windows paths survive
-_WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
+WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 _CONTRADICTIONS = tuple(
     {one, other}
@@ -124,6 +124,11 @@ def remove_options(magic: _Magic) -> _Magic:
     return _declared(magic, argument("--yes", action="store_true", help="Delete it without a question"))
 
 
+def unquoted(word: str) -> str:
+    """Return a word of a line without its quotes."""
+    return _QUOTED.sub(r"\2", word)
+
+
 def _setting(name: str) -> Callable[[Any], Any]:
     setting = form.SETTINGS[name]
     repeat, const = isinstance(setting.default_value, tuple), "yes" if form.words(name) == ("no", "yes") else None
@@ -178,14 +183,14 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
 def read_named(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -> tuple[Namespace, str]:
     """Return the options of a line and the one name that stands before, between or after them, or an empty text."""
     _, rest = read(magic, line, names)
-    word = _WORD.match(rest)
+    word = WORD.match(rest)
     if word is None:
         return read(magic, line, names)
     before = line[: len(line.rstrip()) - len(rest)]
     options, more = read(magic, f"{before} {rest[word.end() :]}", names)
     if more:
         raise usage_error("usage_one_name", rest=more)
-    name = _looked_up(_QUOTED.sub(r"\2", word[1]), names)
+    name = _looked_up(unquoted(word[1]), names)
     if not isinstance(name, str):
         raise usage_error("usage_no_text", word=word[1], kind=type(name).__name__)
     return options, name
@@ -276,14 +281,14 @@ def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str
     words: list[str] = []
     position = 0
     waiting: bool | None = False  # the last option still takes a value; None: it may
-    while match := _WORD.match(line, position):
+    while match := WORD.match(line, position):
         word, start, end = match[1], match.start(1), match.end()
         if word == "--" and not waiting:
             return words, line[end:].strip()
         if waiting is False and not _OPTION.match(word):
             return words, line[start:].strip()
         is_option = not waiting and bool(_OPTION.match(word))
-        typed = _QUOTED.sub(r"\2", word)
+        typed = unquoted(word)
         if waiting and typed.startswith("-"):
             _refuse_option(parser, words[-1], word)
             words[-1] += f"={typed}" if words[-1].startswith("--") else typed  # else argparse would take it for an option

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from ollama_magics.server.fetch import Limits
 
 
+_MAKING = threading.RLock()
+
+
 class Session:
     """One per notebook or script; shared by the magics and the plain calls."""
 
@@ -349,8 +352,9 @@ def current() -> Session:
     Where the saved ones cannot be read, every request raises SettingError until they can.
     """
     chosen = form.shared()
-    if chosen.session is None:
-        chosen.session = Session(chosen)
-        chosen.session.resolved.begin()
+    with _MAKING:  # the thread that lists models for a Tab may come at the same time as a cell
+        if chosen.session is None:
+            chosen.session = Session(chosen)
+            chosen.session.resolved.begin()
     found: Session = chosen.session
     return found

@@ -208,6 +208,11 @@ _ALL_KINDS: dict[str, tuple[Callable[[str], Any], str, str]] = {
 _KINDS = {name: kind for name, kind in _ALL_KINDS.items() if name not in form.ollama_options()}
 
 
+def runner_option_names() -> list[str]:
+    """Return the names of Ollama's options that -O takes: those that are settings first."""
+    return [*form.ollama_options(), *_KINDS]
+
+
 def runner_options(typed: Mapping[str, object]) -> dict[str, Any]:
     """Return the options that are no settings, each value in the type that the server wants.
 
@@ -234,7 +239,7 @@ def _unknown(name: str) -> SettingError:
         return _refused(name, "-O", messages.Phrase("option_elsewhere", option=_ELSEWHERE[name]), _ELSEWHERE[name])
     if name in _GONE:
         return _refused(name, "-O", messages.Phrase("option_gone"), "%ollama?")
-    known = [*form.ollama_options(), *_KINDS]
+    known = runner_option_names()
     near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.5)
     reason = messages.Phrase("option_near", near=near[0]) if near else messages.Phrase("option_none", known=", ".join(known))
     return _refused(name, "-O", reason, f"-O {near[0] if near else 'num_ctx'}=…")

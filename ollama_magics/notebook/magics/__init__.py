@@ -7,6 +7,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from IPython.core import completer
+
 from ollama_magics.notebook import input_transforms
 
 # Each magic: the module of this package and the class that it is a method of, and whether it is a line or a cell magic or both.
@@ -53,6 +55,7 @@ def register(shell: Any) -> None:
     if getattr(shell, "kernel", None) is None:  # a notebook shows no "Out" where there is nothing in it
         shell.ast_transformers.append(input_transforms.StatementMagic())
     shell.input_transformer_manager.cleanup_transforms.append(input_transforms.add_empty_body)
+    Matcher(shell).register()
 
 
 def unregister(shell: Any) -> None:
@@ -71,6 +74,7 @@ def unregister(shell: Any) -> None:
     ours = (input_transforms.LastStatement, input_transforms.StatementMagic)
     shell.ast_transformers[:] = [found for found in shell.ast_transformers if not isinstance(found, ours)]
     shell.input_transformer_manager.cleanup_transforms.remove(input_transforms.add_empty_body)
+    Matcher.unregister(shell)
     shell.configurables[:] = [found for found in shell.configurables if type(found) is not LoadedAtUse]
     if form.shared().session is not None:
         form.shared().session.close()
@@ -92,3 +96,56 @@ def _settings() -> Any:
     from ollama_magics.settings import form  # noqa: PLC0415 - as above
 
     return form.shared()
+
+
+class Matcher:
+    """Completes for IPython's completer what is typed for a magic of ours; loads what it needs at the first one."""
+
+    # What IPython reads of a matcher; it comes before IPython's own, which take the words of a prompt for Python.
+    matcher_identifier, matcher_api_version, matcher_priority = "ollama_magics", 2, 100
+    _KNOWS_CELLS = hasattr(completer, "CompletionContext")  # since IPython 8.6
+    _LINES = ".*%(?:ollama|embed)"  # before, a hook is called for lines that match
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._completion: Any = None
+        self.__qualname__ = self.matcher_identifier
+
+    def register(self) -> None:
+        """Add it to the completer of the shell."""
+        if self._KNOWS_CELLS:
+            self._shell.Completer.custom_matchers.append(self)
+        else:
+            self._shell.Completer.custom_completers.add_re(self._LINES, self.complete_word)
+
+    @classmethod
+    def unregister(cls, shell: Any) -> None:
+        """Remove it from the completer, and end what a Tab has started."""
+        known = shell.Completer
+        matchers = [found for found in known.custom_matchers if isinstance(found, cls)]
+        matchers += [hook.__self__ for _, hook in known.custom_completers.regexs.pop(cls._LINES, ())]
+        known.custom_matchers[:] = [found for found in known.custom_matchers if found not in matchers]
+        for matcher in matchers:
+            if matcher._completion is not None:  # noqa: SLF001 - one of this class
+                matcher._completion.close()  # noqa: SLF001 - as above
+
+    def __call__(self, context: Any) -> dict[str, Any]:
+        """Return the completions at the place in a cell that IPython describes, in the form of its matchers."""
+        if "%ollama" not in context.full_text and "%embed" not in context.full_text:
+            return {"completions": []}
+        found = self._loaded().in_cell(context.full_text, context.cursor_line, context.cursor_position)
+        offered = [completer.SimpleCompletion(text=text, type=kind) for text, kind in found.offered]
+        return {"completions": offered, "matched_fragment": found.fragment, "suppress": bool(offered), "ordered": True}
+
+    def complete_word(self, event: Any) -> list[str]:
+        """Return the same on a line for its last word, which is all that older versions know."""
+        line = event.text_until_cursor
+        found: list[str] = self._loaded().in_cell(line, 0, len(line)).in_place_of(event.symbol)
+        return found
+
+    def _loaded(self) -> Any:
+        if self._completion is None:
+            from ollama_magics.notebook.completion.lines import Completion  # noqa: PLC0415 - only a Tab needs it
+
+            self._completion = Completion(self._shell)
+        return self._completion

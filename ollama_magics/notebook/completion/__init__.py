@@ -1,0 +1,1 @@
+"""What a Tab offers on the lines and in the cells of the magics."""
