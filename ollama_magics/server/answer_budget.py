@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NoReturn
 
 from ollama_magics.errors import AnswerCut
 from ollama_magics.messages import Phrase, group_digits
@@ -44,18 +45,27 @@ class AnswerBudget:
             raise AnswerCut("answer-endless", tokens=self._tokens, most=Phrase("most_seconds", most=f"{self._seconds:g}"))
         return left
 
-    def take_bytes(self, count: int) -> None:
-        """Count bytes as they arrive; raises AnswerCut where they are too many."""
-        self._take("bytes", count)
+    def end_within(self, seconds: float) -> None:
+        """Leave so many seconds from now to what may still come after the last line."""
+        self._end = min(self._end, time.monotonic() + seconds)
 
     def take(self, chunk: Chunk) -> None:
         """Count what a line of the answer holds; raises AnswerCut where that is too much."""
-        self._take("lines", 1)
-        self._take("characters", len(chunk.text) + len(chunk.thinking))
-        self._take("calls", len(chunk.tool_calls))
+        taken, most = self._taken, self._most  # this runs for each token
+        taken["lines"] += 1
+        taken["characters"] += len(chunk.text) + len(chunk.thinking)
+        if calls := chunk.tool_calls:
+            taken["calls"] += len(calls)
+        if taken["characters"] > most["characters"] or taken["lines"] > most["lines"] or taken["calls"] > most["calls"]:
+            self._raise_exceeded()
 
-    def _take(self, what: str, count: int) -> None:
-        self._taken[what] += count
-        if self._taken[what] > self._most[what]:
-            most = group_digits(self._most[what])
-            raise AnswerCut("answer-endless", tokens=self._tokens, most=Phrase(f"most_{what}", most=most))
+    def take_bytes(self, count: int) -> None:
+        """Count bytes as they arrive; raises AnswerCut where they are too many."""
+        self._taken["bytes"] += count
+        if self._taken["bytes"] > self._most["bytes"]:
+            self._raise_exceeded()
+
+    def _raise_exceeded(self) -> NoReturn:
+        what = next(what for what, count in self._taken.items() if count > self._most[what])
+        most = Phrase(f"most_{what}", most=group_digits(self._most[what]))
+        raise AnswerCut("answer-endless", tokens=self._tokens, most=most)

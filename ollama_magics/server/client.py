@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import httpcore
 import httpx
@@ -232,20 +232,22 @@ class Client:
         started, last, equal = False, "", 0
         with _schema_in_advice(request), self._sent("POST", path, request, limits.first_token) as response:
             budget = AnswerBudget(request, limits.first_token)
-            lines = self._lines(response, limits.first_token if wire.is_buffered(request) else limits.idle, budget)
+            reads = self._lines(response, limits.first_token if wire.is_buffered(request) else limits.idle, budget)
             try:
-                for line in lines:
-                    chunk = self._checked(wire.chunk(line), started=started)
-                    budget.take(chunk)
-                    started, piece = True, (chunk.text or chunk.thinking).strip()
-                    last, equal = piece, equal + 1 if piece == last else 1
-                    yield chunk
-                    if chunk.done:
-                        # The end of the body follows at once. Once it is read, the connection can be used again.
-                        limit_rest(response, SLICE)
-                        with suppress(AnswerCut, RequestRefused):
-                            next(lines, None)
-                        return
+                for lines in reads:
+                    for line in lines:
+                        if (chunk := wire.chunk(line)).error is not None:
+                            self._raise_error(chunk.error, started=started)
+                        budget.take(chunk)
+                        started, piece = True, (chunk.text or chunk.thinking).strip()
+                        last, equal = piece, equal + 1 if piece == last else 1
+                        yield chunk
+                        if chunk.done:
+                            # The end of the body follows at once. Once it is read, the connection can be used again.
+                            budget.end_within(SLICE)
+                            with suppress(AnswerCut, RequestRefused):
+                                any(reads)
+                            return
             except RequestRefused as error:
                 if not started:
                     raise
@@ -257,7 +259,8 @@ class Client:
     def lines(self, path: str, request: Any) -> Iterator[bytes]:
         """Yield the lines of another streamed answer as they come; closing the iterator stops the server."""
         with self._sent("POST", path, request, self._timeouts.first_token) as response:
-            yield from self._lines(response, self._timeouts.first_token)
+            for lines in self._lines(response, self._timeouts.first_token):
+                yield from lines
 
     def embed(
         self,
@@ -278,8 +281,8 @@ class Client:
                 chunk = None
                 with suppress(RequestRefused):  # it is neither vectors nor an error
                     chunk = wire.chunk(bytes(body[:MAX_PAGE]))
-                if chunk:
-                    self._checked(chunk, started=False)
+                if chunk and chunk.error is not None:
+                    self._raise_error(chunk.error, started=False)
                 raise
 
     def _metadata(self, method: str, path: str, decode: _Decode[_Decoded], request: Any = None) -> _Decoded:
@@ -335,11 +338,9 @@ class Client:
         has_key = bool(self._key or basic_auth(self.address) or self._connection.headers)
         raise Refusal(response.status_code, headers, body, url, host, model, self.proxy, has_key).as_error()
 
-    def _checked(self, chunk: wire.Chunk, *, started: bool) -> wire.Chunk:
-        """Return the chunk; raises RequestRefused if the first one is an error, and AnswerCut if a later one is."""
-        if chunk.error is None:
-            return chunk
-        said = str(error_object({"error": chunk.error}).get("message") or chunk.error)
+    def _raise_error(self, sent: Any, *, started: bool) -> NoReturn:
+        """Raise the error that the server sent: RequestRefused if it is the first thing that came, else AnswerCut."""
+        said = str(error_object({"error": sent}).get("message") or sent)
         said = quote(self._redaction.text(said))
         if classify(200, said) is FailureKind.STUCK:
             raise AnswerCut("model-stuck", seen=Phrase("server_said", said=said))
@@ -360,8 +361,11 @@ class Client:
                 end += len(part)
         return memoryview(buffer)[:end]
 
-    def _lines(self, response: httpx.Response, seconds: float, budget: AnswerBudget | None = None) -> Iterator[bytes]:
-        # each line may take that many seconds, from when it is waited for
+    def _lines(self, response: httpx.Response, seconds: float, budget: AnswerBudget | None = None) -> Iterator[list[bytes]]:
+        """Yield the lines of each read: at full speed these are hundreds, and a generator for each would cost more than they.
+
+        Each line may take that many seconds, from when it is waited for.
+        """
         lines = Lines()
 
         def limit() -> None:
@@ -373,7 +377,7 @@ class Client:
                 if budget:
                     budget.take_bytes(len(part))
                 if whole := lines.feed(part):
-                    yield from whole
+                    yield whole
                     limit()
         except httpcore.ReadTimeout as error:
             if budget:
@@ -381,7 +385,7 @@ class Client:
             raise AnswerCut("stream-stalled", seconds=f"{seconds:g}", debug=repr(error)) from None
         except _HTTP_FAILURES as error:
             raise AnswerCut("stream-incomplete", debug=repr(error)) from None
-        yield from lines.rest()
+        yield lines.rest()
 
     @contextmanager
     def _translated(self, limit: float) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import selectors
 import socket
 import threading
@@ -42,11 +43,74 @@ class KeptConnectionClosedError(httpcore.ReadError):
 _Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 
 
+_CHUNKED = re.compile(rb"HTTP/1\.1 200 [^\n]*\r\n(?:[^\n]*\n)*?transfer-encoding: chunked\r\n", re.IGNORECASE)
+_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})\r\n")
+_START_OF_SIZE = re.compile(rb"[0-9a-fA-F]{0,15}\r?")
+_MAX_HEAD = 100_000  # bytes of the head of a response; h11 refuses longer ones
+
+
+class ChunkJoiner:
+    """Joins the chunks of a response that came in one read, since to h11 each costs as much as thousands of bytes.
+
+    A chunk is one token. What the end of a read cuts, and whatever is not in the usual form, stays as it came.
+    """
+
+    def __init__(self) -> None:
+        self._head: bytes | None = b""  # of the response, until it has ended
+        self._is_chunked = False
+        self._left = 0  # bytes until the end of a chunk that began in an earlier read
+        self._size = b""  # the start of a line with the size of a chunk, whose rest is still to come
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what was read, with its chunks joined; nothing where more must be read first."""
+        if self._head is not None:
+            begin = self._end_head(data)
+        else:
+            begin = min(self._left, len(data))
+            self._left -= begin
+        if not self._is_chunked or begin == len(data):
+            return data
+        return data[:begin] + self._join(self._size + data[begin:])
+
+    def _end_head(self, data: bytes) -> int:
+        """Return where the body begins in the data."""
+        head = self._head + data if self._head else data
+        end = head.find(b"\r\n\r\n") + 4
+        if end < 4:
+            self._head = head if len(head) < _MAX_HEAD else None
+            return len(data)
+        self._head, self._is_chunked = None, bool(_CHUNKED.match(head, 0, end - 2))
+        return end - (len(head) - len(data))
+
+    def _join(self, data: bytes) -> bytes:
+        whole: list[bytes] = []
+        position, end = 0, len(data)
+        while found := _CHUNK_SIZE.match(data, position):
+            size, begin = int(found[1], 16), found.end()
+            stop = begin + size
+            if not size or data[stop : stop + 2] != b"\r\n":
+                break
+            whole.append(data[begin:stop])
+            position = stop + 2
+
+        rest, self._size = data[position:], b""
+        if found:  # the last chunk, one of which more is to come, or one that is broken
+            self._left = max(0, stop + 2 - end)
+            self._is_chunked = size > 0 and self._left > 0
+        elif _START_OF_SIZE.fullmatch(rest):
+            self._size, rest = rest, b""
+        else:
+            self._is_chunked = False
+        joined = b"".join(whole)
+        return b"%x\r\n%b\r\n%b" % (len(joined), joined, rest) if whole else rest
+
+
 class _SlicedStream(httpcore.NetworkStream):
     """A connection that waits in slices and checks the cancel flag between them."""
 
     def __init__(self, stream: httpcore.NetworkStream, cancelled: threading.Event) -> None:
         self._stream, self._cancelled = stream, cancelled
+        self._joiner = ChunkJoiner()
         self._has_answer = self._is_reused = False  # whether anything was read since the last write, and before it
         self._written_at = time.monotonic()
         self._deadline: float | None = None  # of all reads until the next request; else each has its timeout from the last write
@@ -58,13 +122,14 @@ class _SlicedStream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            data = self._read_in_slices(max_bytes, timeout)
+            while not (joined := self._joiner.feed(data := self._read_in_slices(max_bytes, timeout))) and data:
+                pass
         except httpcore.ReadError as error:
             raise (KeptConnectionClosedError() if self._is_closed_unanswered() else error) from None
         if not data and self._is_closed_unanswered():
             raise KeptConnectionClosedError
         self._has_answer = self._has_answer or bool(data)
-        return data
+        return joined
 
     def _is_closed_unanswered(self) -> bool:
         return self._is_reused and not self._has_answer and time.monotonic() - self._written_at < SLICE
@@ -93,7 +158,7 @@ class _SlicedStream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         raise_if_cancelled(self._cancelled)
-        self._deadline = None  # a new request
+        self._deadline, self._joiner = None, ChunkJoiner()  # a new request
         self._is_reused, self._has_answer = self._is_reused or self._has_answer, False
         self._written_at = time.monotonic()
         sock, deadline = self._stream.get_extra_info("socket"), self._written_at + _seconds(timeout)

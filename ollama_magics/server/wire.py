@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from html import unescape
 from typing import Any, TypeVar
@@ -37,11 +37,10 @@ class Lines:
             raise unreadable(b"".join(self._parts), f"it is longer than {MAX_LINE // 1024 // 1024} MB")
         return [line for line in lines if line and not line.isspace()]
 
-    def rest(self) -> Iterator[bytes]:
-        """Yield the last line where it came without a line end."""
+    def rest(self) -> list[bytes]:
+        """Return the last line where it came without a line end, else nothing."""
         last, self._parts, self._size = b"".join(self._parts), [], 0
-        if last.strip():
-            yield last
+        return [last] if last.strip() else []
 
 
 def readable(body: Body) -> str:
@@ -120,16 +119,17 @@ _FIGURES = tuple(name for name in Chunk.__struct_fields__ if name.endswith(("_co
 _MAX_FIGURE, _MAX_DIGITS = 2**63, 20  # of a figure; larger ones are left out, as if the server had sent none
 _LONGEST_VERSION = 100  # characters
 _Struct = TypeVar("_Struct")
-_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (Chunk, ModelCard, Embeddings, _Models, _Version)}
+_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (ModelCard, Embeddings, _Models, _Version)}
+_decode_chunk = msgspec.json.Decoder(Chunk).decode  # for each token
 
 
 def chunk(line: bytes) -> Chunk:
     """Return one line of an answer, which may hold an error, as a value; raises RequestRefused for any other line."""
     try:
-        found = _decoded(line, Chunk)
-    except RequestRefused:
+        found = _decode_chunk(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if (readable_part := _without_odd_figures(line)) is None:
-            raise
+            raise unreadable(line, str(error)) from None
         found = readable_part
     if found.done and any(not 0 <= getattr(found, name) <= _MAX_FIGURE for name in _FIGURES):
         usable = {name: min(max(getattr(found, name), 0), _MAX_FIGURE) % _MAX_FIGURE for name in _FIGURES}

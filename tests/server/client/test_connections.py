@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -75,6 +76,17 @@ def test_the_connection_of_a_streamed_answer_is_used_again(connect: Connect) -> 
         for _ in range(3):
             assert "".join(part.text for part in client.chat(CHAT)) == "Hello"
         assert server.accepted == 1
+
+
+def test_an_answer_is_over_with_its_last_line(connect: Connect) -> None:
+    """Whatever a server does with the connection: the next request goes over another one."""
+    done = chunk("Hello", done=True, done_reason="stop")
+    with FaultServer(fine(chat=[Send(CHUNKED), Piece(done), Hold()]), fine()) as server:
+        client = connect(server.url)
+        start = time.monotonic()
+        assert "".join(part.text for part in client.chat(CHAT)) == "Hello"
+        assert time.monotonic() - start < 3
+        assert client.version() == "0.24.0"
 
 
 def test_a_path_in_the_address_comes_before_each_endpoint(connect: Connect) -> None:
