@@ -166,9 +166,9 @@ class Batcher:
             if cache is None:
                 yield from ((row, text, b"") for row, text in texts)
                 continue
-            missing = self._reuse(cache, [(row, text, cache.key(text, False)) for row, text in texts])  # noqa: FBT003 - whole
+            missing = self._reuse(cache, [(row, text, cache.key(text)) for row, text in texts])
             if self._state.options.truncate:
-                truncated = [(row, text, cache.key(text, True)) for row, text, _ in missing]  # noqa: FBT003 - truncated
+                truncated = [(row, text, cache.truncated_key(text)) for row, text, _ in missing]
                 left = {row for row, _, _ in self._reuse(cache, truncated)}
                 self._stats.truncated.update(row for row, _, _ in missing if row not in left)
                 missing = [keyed for keyed in missing if keyed[0] in left]

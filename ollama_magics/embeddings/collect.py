@@ -89,8 +89,7 @@ def embed(
     cache = None
     if store and pool.digest:
         named_options = {**options.options, **({"dimensions": options.dimensions} if options.dimensions else {})}
-        whole, truncated = key(pool.digest, named_options), key(pool.digest, {**named_options, "truncate": True})
-        cache = JobCache(store, lambda text, is_truncated: truncated(text) if is_truncated else whole(text))
+        cache = JobCache(store, key(pool.digest, named_options), key(pool.digest, {**named_options, "truncate": True}))
 
     job = Job(source, options, pool, cache, retry_policy or RetryPolicy())
     try:

@@ -186,20 +186,24 @@ class Store(Protocol):
     def find(self, keys: Sequence[bytes]) -> Mapping[bytes, Any]:
         """Return the stored rows of those keys that have one."""
 
-    def put(self, keys: Sequence[bytes], rows: bytes, width: int) -> None:
+    def put(self, keys: Sequence[bytes], rows: bytes | memoryview, width: int) -> None:
         """Keep rows, in place of those that the keys had."""
 
 
 @dataclass
 class JobCache:
-    """The store as one job uses it; a row is unconfirmed until the model is seen unchanged after it was stored."""
+    """The store as one job uses it; a row is unconfirmed until the model is seen unchanged after it was stored.
+
+    ``key`` and ``truncated_key`` return the key of a text that is embedded whole, or only in part.
+    """
 
     store: Store
-    key: Callable[[str, bool], bytes]
+    key: Callable[[str], bytes]
+    truncated_key: Callable[[str], bytes]
     _unconfirmed: list[tuple[bytes, int]] = field(default_factory=list)
 
-    def keep(self, keys: Sequence[bytes], rows: bytes, width: int) -> None:
-        """Hand a batch to the store; waits while it has two of them to write."""
+    def keep(self, keys: Sequence[bytes], rows: bytes | memoryview, width: int) -> None:
+        """Hand a batch to the store; waits while it has another one to write."""
         self.store.put(keys, rows, width)
         self._unconfirmed.append((b"".join(keys), width))
 

@@ -85,8 +85,8 @@ class Worker:
         if self._cache:
             keys: Sequence[bytes] = batch.keys
             if batch.truncate:
-                keys = [self._cache.key(text, True) for text in batch.texts]  # noqa: FBT003 - truncated
-            self._cache.keep(keys, self._output.bytes_of(batch.rows), self._output.width)
+                keys = [self._cache.truncated_key(text) for text in batch.texts]
+            self._cache.keep(keys, np.ascontiguousarray(vectors.numbers, "<f4").data, self._output.width)
         with self._lock:
             self._stats.embedded += len(batch.rows)
             self._stats.batches += 1

@@ -31,7 +31,6 @@ from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.settings.resolved import ResolvedSettings
 from ollama_magics.store.answers import AnswerStore
 from ollama_magics.store.rows import RowStore
-from ollama_magics.store.vectors import VectorStore
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from ollama_magics.rows.options import RowOptions
     from ollama_magics.rows.progress import RowsView
     from ollama_magics.server.fetch import Limits
+    from ollama_magics.store.vectors import VectorStore
 
 
 _MAKING = threading.RLock()
@@ -248,6 +248,8 @@ class Session:
         """The vectors that are kept from one job to the next; made at first use, and closed with the session."""
         with self._lock:  # two threads that begin at once share one, which itself knows a fork when it sees one
             if self._store is None:
+                from ollama_magics.store.vectors import VectorStore  # noqa: PLC0415 - brings in numpy, which chat does not need
+
                 self._store = VectorStore()
                 self.own(self._store.close)
             return self._store

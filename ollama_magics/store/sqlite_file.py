@@ -175,9 +175,10 @@ class SqliteFile:
         if found == _EMPTY:
             found = self._read_format(connection, "BEGIN IMMEDIATE")
         if found != ours:
-            is_newer = found[0] == self._format.application and int(found[1]) > self._format.version
-            content = f"it is no store of {self._format.content}"
-            raise Damaged("a newer version of ollama_magics wrote it" if is_newer else content)
+            if found[0] == self._format.application and found[1] != self._format.version:
+                age = "a newer" if int(found[1]) > self._format.version else "an older"
+                raise Damaged(f"{age} version of ollama_magics wrote it")
+            raise Damaged(f"it is no store of {self._format.content}")
         return connection
 
     def _read_format(self, connection: sqlite3.Connection, begin: str) -> tuple[int | str, ...]:

@@ -31,8 +31,9 @@ def changed(path: Path, *statements: str) -> None:
 
 
 def aside(path: Path) -> list[Path]:
-    """Return the files that were set aside, without their journals."""
-    return [part for part in path.parent.iterdir() if not part.name.startswith(path.name + "-") and part != path]
+    """Return the files that were set aside, without their journals and segments."""
+    others = (part for part in path.parent.iterdir() if not part.name.startswith(path.name + "-") and part != path)
+    return [part for part in others if part.suffix != ".rows"]
 
 
 @pytest.fixture
@@ -48,10 +49,9 @@ DAMAGES = {
     "a file of another kind": lambda path: path.write_bytes(HERE * 500),
     "a truncated file": lambda path: os.truncate(path, path.stat().st_size // 2),
     "a page of zeros": lambda path: path.write_bytes(path.read_bytes()[:4096] + bytes(4096) + path.read_bytes()[8192:]),
-    "one flipped bit": lambda path: path.write_bytes(_flipped(path.read_bytes())),
     "another application": lambda path: changed(path, "PRAGMA application_id=7"),
     "tables of another program": lambda path: changed(path, "CREATE TABLE mine (text)", "INSERT INTO mine VALUES ('hello')"),
-    "a trigger": lambda path: changed(path, "CREATE TRIGGER t AFTER INSERT ON batches BEGIN DELETE FROM places; END"),
+    "a trigger": lambda path: changed(path, "CREATE TRIGGER t AFTER INSERT ON batches BEGIN DELETE FROM batches; END"),
     "a name that is no text": lambda path: changed(
         path,
         "CREATE TABLE mine (text)",
@@ -59,20 +59,14 @@ DAMAGES = {
         """UPDATE sqlite_master SET name=n, tbl_name=n, sql='CREATE TABLE "' || n || '" (text)'
         FROM (SELECT CAST(x'ff' AS TEXT) AS n) WHERE name='mine'""",
     ),
-    "places without batches": lambda path: changed(path, "DELETE FROM batches"),
-    "a position beyond the batch": lambda path: changed(path, "UPDATE places SET position = 1000000"),
-    "a position that is a text": lambda path: changed(path, "UPDATE places SET position = 'x'"),
-    "a batch that is a text": lambda path: changed(path, "UPDATE places SET batch = 'x'"),
-    "vectors that are a text": lambda path: changed(path, "UPDATE batches SET vectors = 'x'"),
+    "a segment that is a text": lambda path: changed(path, "UPDATE batches SET segment = 'x'"),
+    "a start that is a text": lambda path: changed(path, "UPDATE batches SET start = 'x'"),
+    "keys that are a text": lambda path: changed(path, "UPDATE batches SET keys = 'x'"),
+    "a part of a key": lambda path: changed(path, "UPDATE batches SET keys = substr(keys, 2)"),
+    "too few checksums": lambda path: changed(path, "UPDATE batches SET checksums = substr(checksums, 9)"),
     "a width of nothing": lambda path: changed(path, "UPDATE batches SET width = NULL"),
     "a width below nothing": lambda path: changed(path, "UPDATE batches SET width = -8"),
-    "the wrong checksums": lambda path: changed(path, "UPDATE places SET checksum = checksum + 1"),
 }
-
-
-def _flipped(data: bytes) -> bytes:
-    where = data.index(keys_of(1, 50)[20] * 2)  # inside a row, where SQLite looks at nothing
-    return data[:where] + bytes([data[where] ^ 1]) + data[where + 1 :]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -90,19 +84,57 @@ def test_a_damaged_or_foreign_file_is_set_aside_and_a_new_one_begun(filled: Path
     assert aside(filled) == [kept_file]
 
 
-def test_the_file_of_a_newer_version_is_set_aside(filled: Path, make: Make) -> None:
-    """It may mean something else by the same tables."""
-    changed(filled, "PRAGMA user_version=2")
+@pytest.mark.parametrize(("version", "age"), [(1, "an older"), (3, "a newer")])
+def test_the_file_of_another_version_is_set_aside(filled: Path, make: Make, version: int, age: str) -> None:
+    """It may mean something else by the same tables; its segments go with it."""
+    changed(filled, f"PRAGMA user_version={version}")
     store = make()
     assert all(kept(store, put(store, 2)))
-    assert "a newer version of ollama_magics wrote it" in store.problem
+    assert f"{age} version of ollama_magics wrote it" in store.problem
     assert not any(kept(store, keys_of(1)))
+    (old,) = aside(filled)
+    assert old.with_name(f"{old.name}-1.rows").stat().st_size == 50 * 4 * 8
+
+
+def segment(path: Path) -> Path:
+    """Return the first segment of a store."""
+    return path.with_name(f"{path.name}-1.rows")
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(segment(path).read_bytes())
+    data[20 * 4 * 8 + 5] ^= 1
+    segment(path).write_bytes(data)
+
+
+ROW_DAMAGES = {
+    "one flipped bit": (1, _flip),
+    "a segment that is cut off": (25, lambda path: os.truncate(segment(path), segment(path).stat().st_size // 2)),
+    "a hole": (50, lambda path: segment(path).write_bytes(bytes(segment(path).stat().st_size))),
+    "a segment that is gone": (50, lambda path: segment(path).unlink()),
+    "the wrong checksums": (50, lambda path: changed(path, "UPDATE batches SET checksums = zeroblob(length(checksums))")),
+    "vectors of another text": (49, lambda path: segment(path).write_bytes(segment(path).read_bytes()[-32:] * 50)),
+    "a start beyond the end": (50, lambda path: changed(path, "UPDATE batches SET start = 1000000")),
+}
+
+
+@pytest.mark.parametrize("damage", ROW_DAMAGES)
+def test_damaged_rows_are_missing_and_the_others_are_found(filled: Path, make: Make, damage: str) -> None:
+    """As after a loss of power; it is reported, and a row that is put again is found."""
+    lost, do_damage = ROW_DAMAGES[damage]
+    do_damage(filled)
+    store = make()
+    assert kept(store, keys_of(1, 50)).count(False) == lost
+    assert store.problem.startswith(f"{lost} vectors in {filled} are not what was written")
+    store.problem = ""
+    assert all(kept(store, put(store, 1, count=50)))
+    assert (store.problem, aside(filled)) == ("", [])
 
 
 def test_the_log_goes_aside_with_its_file(filled: Path, make: Make) -> None:
     """A log that stayed next to the new file would be lost; whoever has the old one open goes on with it."""
     with closing(sqlite3.connect(filled, isolation_level=None)) as newer:
-        newer.execute("PRAGMA user_version=2")
+        newer.execute("PRAGMA user_version=3")
         newer.execute("CREATE TABLE more AS SELECT 'in the log' AS text")
         store = make()
         assert all(kept(store, put(store, 2)))
@@ -155,9 +187,10 @@ def test_a_file_that_another_process_has_just_begun_is_not_set_aside(filled: Pat
         with pytest.raises(sqlite3.DatabaseError):
             file.count()
     assert first.set_aside() in aside(filled)
-    first.put([b"key"], b"1234", 1)
+    (name,) = keys_of(2, 1)
+    first.put([name], b"1234", 1)
     assert second.set_aside() is None
-    assert second.find([b"key"]) == {b"key": b"1234"}
+    assert second.find([name]) == {name: b"1234"}
     first.close()
     second.close()
 
@@ -199,10 +232,10 @@ def test_a_full_disk_costs_the_rows_that_do_not_fit(path: Path) -> None:
 
 def test_a_full_database_is_a_full_disk(make: Make, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite's own code for a full disk is recognised too."""
-    small = replace(vectors._FORMAT, pragmas=("max_page_count=20",))
+    small = replace(vectors._FORMAT, pragmas=("max_page_count=4",))
     monkeypatch.setattr(vectors, "_FORMAT", small)
     store = make()
-    names = put(store, 1) + put(store, 2, count=100, width=1000)
+    names = put(store, 1) + put(store, 2, count=1000)
     assert kept(store, names[:4]) == [True] * 4
     assert not any(kept(store, names[4:]))
     assert store.problem == f"Some vectors were not kept: there is no room left for {path} (database or disk is full)."

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ollama_magics.store.sqlite_file import FileFormat, SqliteFile
+from ollama_magics.store.vector_index import VectorIndex
 from ollama_magics.store.vectors import VectorFile, VectorStore, key
 from tests.store.rows import kept, keys_of, put, row_of, rows_of
 
@@ -135,7 +136,7 @@ def test_the_oldest_batches_go_when_the_file_reaches_its_limit(make: Make, path:
     assert there[0] == {False}
     assert there[-5:] == [{True}] * 5
     store.close()
-    assert path.stat().st_size <= limit + 10 * 4 * 1000 + 8192
+    assert sum(part.stat().st_size for part in path.parent.iterdir()) <= limit + 10 * 4 * 1000 + 8192
 
 
 def test_a_batch_larger_than_the_limit_is_kept_alone(make: Make) -> None:
@@ -146,18 +147,84 @@ def test_a_batch_larger_than_the_limit_is_kept_alone(make: Make) -> None:
     assert all(kept(store, new, 5000))
 
 
-def test_a_lower_limit_is_reached_step_by_step(make: Make) -> None:
-    """A file that is far too large shrinks by several batches with each one that comes in."""
-    large = make()
+def test_a_lower_limit_is_reached_step_by_step(make: Make, path: Path) -> None:
+    """A file that is far too large shrinks by several segments, here batches, with each one that comes in."""
+    large = make(limit=64 * 10 * 4 * 1000)
     for batch in range(60):
         put(large, batch, count=10, width=1000)
     large.close()
     small = make(limit=200_000)
     counts = []
-    for batch in range(60, 66):
+    for batch in range(60, 69):
         put(small, batch, count=10, width=1000)
         counts.append(small.count())
-    assert counts == [450, 300, 150, 40, 40, 40]
+    assert counts == [530, 460, 390, 320, 250, 180, 110, 40, 40]
+    small.close()
+    assert len(list(path.parent.glob("*.rows"))) == 4
+
+
+def test_writing_and_finding_take_few_statements_and_no_sync(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows there are: a batch is a write to its segment and a line in the list, and is not forced to the disk."""
+    statements: list[str] = []
+    synced: list[int] = []
+    sync = os.fsync
+
+    def counted_sync(number: int) -> None:
+        synced.append(number)
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", counted_sync)
+    file = VectorFile(path, 2**30, own_folder=False)
+    file.put(keys_of(0, 256), rows_of(keys_of(0, 256)), 8)
+    assert file._connection
+    file._connection.set_trace_callback(statements.append)
+    for batch in range(1, 9):
+        file.put(keys_of(batch, 256), rows_of(keys_of(batch, 256)), 8)
+    assert (len(statements), synced) == (8 * 4, [])  # BEGIN, where the last batch ends, INSERT, COMMIT
+
+    statements.clear()
+    assert not file.find(keys_of(9, 1000))
+    assert len(statements) == 4  # BEGIN, the oldest batch, new batches, COMMIT
+    statements.clear()
+    assert len(file.find(keys_of(1, 256) + keys_of(2, 256))) == 512
+    assert len(statements) == 4 + 2  # and each batch
+    file.close()
+    assert len(synced) == 1
+
+
+def test_rows_are_found_in_any_number_and_after_the_oldest_went() -> None:
+    """The index grows, names the newest batch of a key, and compares the first half of a key only."""
+    index, batches = VectorIndex(), [(10 + number, b"".join(keys_of(number, 700))) for number in range(12)]
+    index.add(batches[:1])
+    index.add(batches[1:])
+    index.add([(30, batches[3][1])])
+    for number, keys in batches:
+        queries, found, positions = index.find(bytes(16) + keys)
+        assert queries.tolist() == list(range(1, 701))
+        assert set(found.tolist()) == {30 if number == 13 else number}
+        assert positions.tolist() == list(range(700))
+    assert (index.newest, index.count_from(0), index.count_from(20), index.count_from(31)) == (30, 8400, 2 * 700 + 700, 0)
+    assert (index.is_mostly_before(15), index.is_mostly_before(18)) == (False, True)
+
+
+def test_keys_that_begin_alike_are_not_taken_for_each_other(store: VectorStore) -> None:
+    """The whole key counts."""
+    (name,) = keys_of(1, 1)
+    alike = name[:8] + bytes(8)
+    store.put([name], row_of(name), 8)
+    assert store.find([alike]) == {}
+    assert all(kept(store, [name]))
+    assert store.problem == ""
+
+
+def test_segments_without_their_list_are_removed(path: Path, make: Make) -> None:
+    """Users empty a part of their caches."""
+    path.parent.mkdir()
+    for number in (1, 7):
+        path.with_name(f"{path.name}-{number}.rows").write_bytes(b"old" * 100)
+    store = make()
+    assert all(kept(store, put(store, 1)))
+    assert [part.name for part in path.parent.glob("*.rows")] == ["vectors.sqlite-1.rows"]
 
 
 def test_size_and_count_say_what_is_there(store: VectorStore, path: Path) -> None:
@@ -202,6 +269,7 @@ def test_folder_and_files_are_private_whatever_the_umask(store: VectorStore, pat
         assert {part.name: _mode(part) for part in [path.parent, *path.parent.iterdir()]} == {
             "cache": 0o700,
             "vectors.sqlite": 0o600,
+            "vectors.sqlite-1.rows": 0o600,
             "vectors.sqlite-wal": 0o600,
             "vectors.sqlite-shm": 0o600,
         }
