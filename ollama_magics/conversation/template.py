@@ -7,6 +7,7 @@ import difflib
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ollama_magics.conversation.notes import Note
@@ -68,7 +69,7 @@ def _fill(typed: str, values: Mapping[str, Any], rows: int | None) -> Filled:
         is_name = first is not None and first[0] in values  # such as {{price:.2f}}, or a filter of another template language
         return Filled(typed, (Note(Phrase("braces_kept", typed=_shown(typed)), loses=False),) if is_name else ())
     if _is_path(expression):
-        written = ast.unparse(expression)
+        written = _unparse(expression)
         return Filled(*ValueText(rows).of(_look_up(expression, values), written))
     if any(name in values for name in _names(expression)):
         free = next((name for name in _RESULT_NAMES if name not in values), "value_as_text")
@@ -76,6 +77,7 @@ def _fill(typed: str, values: Mapping[str, Any], rows: int | None) -> Filled:
     return Filled(typed)
 
 
+@lru_cache(maxsize=64)  # a job fills one template for each of its rows
 def _parse(inside: str) -> ast.expr | None:
     """Return the expression, or None where the text is none."""
     try:
@@ -84,6 +86,9 @@ def _parse(inside: str) -> ast.expr | None:
             return ast.parse(" ".join(inside.splitlines()), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
+
+
+_unparse = lru_cache(maxsize=64)(ast.unparse)
 
 
 def _is_path(node: ast.expr) -> bool:

@@ -26,6 +26,9 @@ _FORMAT = FileFormat(
 _CHECKED_EVERY = 64  # rows, after which the size of the file is looked at
 _CHECKSUM_SIZE = 4  # bytes
 _EVICT = "DELETE FROM rows WHERE id IN (SELECT id FROM rows ORDER BY finished DESC, id LIMIT 20)"
+_READ_AHEAD = 64  # rows that are read at a time, since a job asks for them in about the order in which they were written
+_MOST_AHEAD = 4 * _READ_AHEAD  # that wait to be asked for: rows are not written quite in their order
+_FIND = "SELECT key, answer FROM rows WHERE id >= (SELECT id FROM rows WHERE key = ?) ORDER BY id LIMIT ?"
 _Row = tuple[bytes, bytes]  # key, answer
 
 
@@ -42,16 +45,14 @@ class RowFile(SqliteFile):
         with self.transaction() as connection:
             return {key for (key,) in connection.execute(query)}
 
-    def find(self, key: bytes) -> bytes | None:
-        """Return the answer of a key, checked."""
+    def find(self, key: bytes) -> dict[bytes, bytes]:
+        """Return the answer of a key and those that were written after it, by their keys, checked."""
         with self.transaction() as connection:
-            row = connection.execute("SELECT answer FROM rows WHERE key = ?", (key,)).fetchone()
-        if not row:
-            return None
-        blob = row[0]
-        if not isinstance(blob, bytes) or _checksum(blob[_CHECKSUM_SIZE:]) != blob[:_CHECKSUM_SIZE]:
-            raise Damaged("a row is not what was written")
-        return blob[_CHECKSUM_SIZE:]
+            rows = connection.execute(_FIND, (key, _READ_AHEAD)).fetchall()
+        for _, blob in rows:
+            if not isinstance(blob, bytes) or _checksum(blob[_CHECKSUM_SIZE:]) != blob[:_CHECKSUM_SIZE]:
+                raise Damaged("a row is not what was written")
+        return {name: blob[_CHECKSUM_SIZE:] for name, blob in rows}
 
     def put(self, rows: Sequence[_Row]) -> None:
         """Write rows of jobs that are not finished, and remove the oldest of finished ones while there are too many."""
@@ -89,17 +90,25 @@ class RowStore(BackgroundStore[RowFile, _Row]):
     def __init__(self, path: Path | None = None, *, limit: int = _LIMIT) -> None:
         super().__init__(path)
         self._limit = limit
+        self._ahead: dict[bytes, bytes] = {}  # answers that were read with the one that was asked for
 
     def keys(self, *, finished: bool) -> set[bytes]:
         """Return the keys of the rows whose job is not finished, or of all."""
+        self._ahead = {}
         return self._attempt_after_writing(lambda file: file.keys(finished=finished), set())
 
     def find(self, key: bytes) -> bytes | None:
         """Return the answer of a key that was there when keys() was called, or None."""
-        return self._attempt(lambda file: file.find(key), None)
+        if key not in self._ahead:
+            if len(self._ahead) > _MOST_AHEAD:
+                self._ahead.clear()
+            nothing: dict[bytes, bytes] = {}
+            self._ahead |= self._attempt(lambda file: file.find(key), nothing)
+        return self._ahead.pop(key, None)
 
     def put(self, key: bytes, answer: bytes) -> None:
         """Hand over the answer of a row to be written."""
+        self._ahead.pop(key, None)
         self._hand_over((key, answer))
 
     def finish(self, keys: Sequence[bytes]) -> None:
