@@ -3,94 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from ollama_magics.errors import PromptProblem
+from ollama_magics.conversation.turns import Place, Turn, message_dict, system_of
+from ollama_magics.errors import PromptProblem, in_language
 from ollama_magics.server.wire import Message
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a turn was typed: the id of the cell and of its run; both empty where the front end gives none."""
-
-    cell: str = ""
-    run: str = ""
-
-    def replaces(self, other: Place) -> bool:
-        """Whether a turn of this place replaces one of the other: the same cell in another run."""
-        return bool(self.cell) and self.cell == other.cell and self.run != other.run
-
+from ollama_magics.settings import form
 
 _MOST_UNDONE = 20  # changes
-_FEWEST_TOKENS, _SHORTEST_WRITING = 5, 0.01  # below either, in tokens and seconds, a rate would be noise
-
-
-@dataclass(frozen=True)
-class Stats:
-    """Counts in tokens and times in seconds, over all rounds of a turn with tools; zero where the server gave none.
-
-    ``prompt_tokens`` adds up the prompts of all rounds, each of which repeats the one before. ``seconds`` and
-    ``first_token_seconds`` run from the moment at which the request is sent; ``seconds`` includes the functions that ran.
-    ``load_seconds`` is the time that the server took to load the model, ``writing_seconds`` that in which the model wrote. An
-    answer that was continued has the figures of all its parts, as far as the server gave them.
-    """
-
-    prompt_tokens: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    load_seconds: float = 0.0
-    first_token_seconds: float = 0.0
-    writing_seconds: float = 0.0
-
-    @property
-    def tokens_per_second(self) -> float:
-        """The speed of writing; zero where too few tokens, or too short a time, would make it meaningless."""
-        is_known = self.tokens >= _FEWEST_TOKENS and self.writing_seconds >= _SHORTEST_WRITING
-        return self.tokens / self.writing_seconds if is_known else 0.0
-
-    def __add__(self, later: Stats) -> Stats:
-        """Return the figures of two parts of one turn."""
-        return Stats(
-            self.prompt_tokens + later.prompt_tokens,
-            self.tokens + later.tokens,
-            self.seconds + later.seconds,
-            self.load_seconds + later.load_seconds,
-            self.first_token_seconds or later.first_token_seconds,
-            self.writing_seconds + later.writing_seconds,
-        )
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A prompt with its answer; only complete turns are sent again.
-
-    ``between`` prompt and answer are calls of functions and their results. ``at_limit``: complete, but cut at the max tokens.
-    ``system`` was typed with the prompt, and holds for the turns that follow, too. ``tokens`` are those of the turn as the
-    server counted them for ``model``, 0 where they are not known; ``stats`` are its figures.
-    """
-
-    prompt: Message
-    answer: Message
-    place: Place
-    complete: bool
-    model: str = ""
-    system: str | None = None
-    at_limit: bool = False
-    tokens: int = 0
-    between: tuple[Message, ...] = ()
-    stats: Stats = field(default_factory=Stats, compare=False)
-
-    @property
-    def cut(self) -> bool:
-        """Whether the answer can be continued."""
-        return self.at_limit or not self.complete
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """The messages that are sent again."""
-        return (self.prompt, *self.between, self.answer)
 
 
 class Conversation:
@@ -98,15 +20,24 @@ class Conversation:
 
     When a cell runs again, its turn replaces the turns of its last run and all later ones; ``undo()`` brings them back.
 
+    ``messages`` are what it begins with: dicts with ``role`` and ``content``, and perhaps pictures and calls of functions, as
+    Ollama or OpenAI write them. Messages of a system or user that follow each other are joined. Raises PromptProblem
+    (``messages-invalid``) and PictureProblem.
+
     Example::
 
-        chat = om.Conversation()
-        om.chat("My name is Ada.", conversation=chat).text
+        chat = om.Conversation([{"role": "user", "content": "My name is Ada."}, {"role": "assistant", "content": "Hello Ada."}])
         om.chat("What is my name?", conversation=chat).text
+        chat.save("chat.json")
     """
 
-    def __init__(self) -> None:
+    def __init__(self, messages: Iterable[Any] = ()) -> None:
         self._turns: list[Turn] = []
+        if messages != ():
+            from ollama_magics.conversation import message_lists  # noqa: PLC0415 - most conversations begin empty
+
+            with in_language(form.language_in_use):
+                self._turns = message_lists.read_turns(messages)
         self._before: deque[tuple[Turn, ...]] = deque(maxlen=_MOST_UNDONE)  # the turns before each change that dropped some
 
     @property
@@ -120,6 +51,38 @@ class Conversation:
         system = system_of(self._turns)
         first = (Message("system", system),) if system else ()
         return (*first, *(message for turn in self._turns if turn.complete for message in turn.messages))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Conversation:
+        """Return the conversation in a file that ``save`` wrote.
+
+        Raises PromptProblem (``conversation-unreadable``).
+
+        Example: ``chat = om.Conversation.load("chat.json")``
+        """
+        from ollama_magics.conversation import conversation_file  # noqa: PLC0415 - brings in Pillow
+
+        found = cls()
+        with in_language(form.language_in_use):
+            found.replace(conversation_file.load(Path(path)))
+        return found
+
+    def save(self, path: str | Path) -> Path:
+        """Write the turns to a JSON file that only you can read, with pictures and cut answers; return its whole path.
+
+        An earlier file of a conversation is replaced; raises PromptProblem (``conversation-unwritable``) for any other.
+
+        Example: ``chat.save("chat.json")``
+        """
+        from ollama_magics.conversation import conversation_file  # noqa: PLC0415 - as above
+
+        with in_language(form.language_in_use):
+            return conversation_file.save(Path(path), self._turns)
+
+    def replace(self, turns: Iterable[Turn]) -> None:
+        """Put turns in the place of all that there are; ``undo()`` brings those back."""
+        self.clear()
+        self._turns = list(turns)
 
     def exported(self) -> list[dict[str, Any]]:
         """Return the same messages as a list of dicts with ``role`` and ``content``; pictures are left out."""
@@ -162,14 +125,3 @@ class Conversation:
     def _position(self, place: Place) -> int:
         positions = (position for position, turn in enumerate(self._turns) if place.replaces(turn.place))
         return next(positions, len(self._turns))
-
-
-def system_of(turns: Sequence[Turn]) -> str | None:
-    """Return the system prompt that was typed last with one of the turns, or None."""
-    return next((turn.system for turn in reversed(turns) if turn.system is not None), None)
-
-
-def message_dict(message: Message) -> dict[str, Any]:
-    """Return a message as a dict: role, content, thoughts and calls of functions; pictures are left out."""
-    more = {"thinking": message.thinking, "tool_calls": list(message.tool_calls), "tool_name": message.tool_name}
-    return {"role": message.role, "content": message.content} | {name: value for name, value in more.items() if value}

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ollama_magics.conversation import records
-from ollama_magics.conversation.conversation import Conversation, Place, Stats, Turn
+from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.history_window import Sender
 from ollama_magics.conversation.json_answer import SchemaMismatchError
 from ollama_magics.conversation.notes import Note
@@ -17,6 +17,7 @@ from ollama_magics.conversation.prompt_file import PromptFile
 from ollama_magics.conversation.schema import Schema
 from ollama_magics.conversation.thoughts import Split, ThoughtSplitter
 from ollama_magics.conversation.tools import Toolbox, ToolCall
+from ollama_magics.conversation.turns import Place, Stats, Turn
 from ollama_magics.errors import AnswerCut, FormatProblem, ToolProblem
 from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase

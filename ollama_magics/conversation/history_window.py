@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ollama_magics.conversation.conversation import Conversation, Place, Turn, system_of
+from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.notes import Note
+from ollama_magics.conversation.turns import Place, Turn, system_of
 from ollama_magics.errors import PromptProblem, PromptTooLong
 from ollama_magics.messages import Phrase
 from ollama_magics.server.failures import quote

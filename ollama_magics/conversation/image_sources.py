@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
-import stat
 import sys
 import warnings
-from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.conversation import images, pixels
+from ollama_magics.conversation import files, images, pixels
+from ollama_magics.conversation.files import UnreadableFileError
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Phrase
 
@@ -25,67 +23,36 @@ if TYPE_CHECKING:
 
     from ollama_magics.conversation.images import Picture
 
-MAX_BYTES = 64 * 1024 * 1024  # more than any camera's JPEG
+MAX_BYTES = 64_000_000  # more than any camera's JPEG
 _MAX_DEPTH = 3  # deeper lists are other data, or a list that holds itself
 _OUTPUT = re.compile(r"_{1,3}|_\d+")  # IPython's names of outputs
 
 
 def from_path(text: str) -> list[Picture]:
     """Return the pictures of a path or a pattern such as ``~/plots/*.png``, sorted by name; raises PictureProblem."""
-    path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for "~nobody"
-    if _status(path) is not None or not glob.has_magic(text):
-        return from_file(path)
+    path = files.expanded(text)
+    try:
+        if files.exists(path) or not glob.has_magic(text):
+            return from_file(path)
+    except UnreadableFileError as error:
+        raise PictureProblem("picture-missing", path=str(path), reason=error.reason) from None
     names = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 - knows "**" and absolute paths
-    files = [name for name in names if not name.is_dir()]
-    if not files:
-        raise PictureProblem("picture-missing", path=text, reason=Phrase("no_match", folder=_folder(path)))
-    return [picture for file in files for picture in from_file(file)]
+    found = [name for name in names if not name.is_dir()]
+    if not found:
+        raise PictureProblem("picture-missing", path=text, reason=Phrase("no_match", folder=path.parent.absolute()))
+    return [picture for file in found for picture in from_file(file)]
 
 
 def from_file(path: Path) -> list[Picture]:
     """Return the pictures of one file, whatever its name; raises PictureProblem as ``from_path`` does."""
-    status = _status(path)
-    if status is None:
-        try:
-            names = os.listdir(path.parent)[:10_000]  # noqa: PTH208 - names, not paths
-            near = get_close_matches(path.name, names, n=1)
-            key, facts = ("folder_has", {"near": near[0]}) if near else ("folder_lacks", {})
-        except (OSError, ValueError):
-            key, facts = "no_folder", {}
-        raise PictureProblem("picture-missing", path=str(path), reason=Phrase(key, folder=_folder(path), **facts))
-
-    if not stat.S_ISREG(status.st_mode):
-        kinds = ((stat.S_ISDIR, "a_folder"), (stat.S_ISFIFO, "a_pipe"), (stat.S_ISSOCK, "a_socket"))
-        kind = Phrase(next((key for test, key in kinds if test(status.st_mode)), "a_device"))
-        raise PictureProblem("picture-unreadable", source=str(path), reason=Phrase("no_file", kind=kind))
-    if status.st_size > MAX_BYTES:
-        reason = Phrase("large_file", size=_megabytes(status.st_size), most=_megabytes(MAX_BYTES))
-        raise PictureProblem("picture-too-large", source=str(path), reason=reason)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES)  # a file that grows is cut here, which its decoder notices
-    except OSError as error:
-        reason = Phrase("system_says", said=error.strerror)
-        raise PictureProblem("picture-unreadable", source=str(path), reason=reason) from None
+        data = files.read(path, MAX_BYTES)
+    except UnreadableFileError as error:
+        if error.is_missing:
+            raise PictureProblem("picture-missing", path=str(path), reason=error.reason) from None
+        code = "picture-too-large" if error.is_large else "picture-unreadable"
+        raise PictureProblem(code, source=str(path), reason=error.reason) from None
     return images.from_bytes(data, path.name)
-
-
-def _status(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
-        return None
-    except OSError as error:
-        raise PictureProblem("picture-missing", path=str(path), reason=Phrase("system_says", said=error.strerror)) from None
-
-
-def _folder(path: Path) -> str:
-    # A relative path begins at the folder in which the kernel runs, which the user may not know.
-    return str(path.parent.absolute())
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1024 / 1024:.0f} MB"
 
 
 def collect(value: object, *, name: str = "") -> list[Picture]:

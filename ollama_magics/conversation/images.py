@@ -108,6 +108,16 @@ def from_bytes(data: bytes, source: str) -> list[Picture]:
         return found
 
 
+def require_sendable(data: bytes, source: str) -> None:
+    """Raise PictureProblem unless the bytes are a whole PNG or JPEG, as pictures are sent; they end some servers otherwise."""
+    with _pillow_errors(source, data):
+        image = _open(data)
+        require_size(*image.size, source)
+        if image.format not in ("PNG", "JPEG"):
+            raise PictureProblem("picture-unreadable", source=source, reason=Phrase("opened_as", format=image.format))
+        image.load()
+
+
 def from_image(image: Image, source: str, notes: tuple[Note, ...] = ()) -> Picture:
     """Return the picture that a Pillow image shows, without changing the image; raises PictureProblem.
 

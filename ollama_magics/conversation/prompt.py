@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.conversation.conversation import Conversation, Place
+from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt_file import PromptFile
+from ollama_magics.conversation.turns import Place
 from ollama_magics.conversation.value_text import ALL
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Phrase

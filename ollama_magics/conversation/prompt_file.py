@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import os
 from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
 
+from ollama_magics.conversation import files
+from ollama_magics.conversation.files import UnreadableFileError
 from ollama_magics.errors import PromptProblem
 from ollama_magics.messages import Phrase
 
-_MOST_BYTES = 4 * 1024 * 1024  # more than the longest context of any model
+_MOST_BYTES = 4_000_000  # more than the longest context of any model
 _HASH_LENGTH = 12  # hexadecimal digits, which tell the versions of a file apart
+# The longer ones first: the mark of UTF-32 begins with that of UTF-16.
+_MARKS = (
+    *((mark, "utf-32") for mark in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)),
+    *((mark, "utf-16") for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),  # what PowerShell's > writes
+)
 _LONGEST_PATH = 4096  # characters
 
 
@@ -26,17 +31,23 @@ class PromptFile:
 
     @classmethod
     def read(cls, typed: str) -> PromptFile:
-        """Return the UTF-8 file of a path, without a byte order mark; raises PromptProblem (prompt-file-unreadable)."""
-        path = Path(os.path.expanduser(typed.strip()))  # noqa: PTH111 - Path.expanduser raises for "~nobody"
+        """Return the text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark.
+
+        Raises PromptProblem (prompt-file-unreadable), also for a file without any text.
+        """
+        path = files.expanded(typed.strip())
         try:
-            data = _bytes(path)
-            text = data.decode("utf-8-sig")
+            data = files.read(path, _MOST_BYTES)
+        except UnreadableFileError as error:
+            raise _unreadable(typed, error.reason) from None
+        encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8-sig")
+        try:
+            text = data.decode(encoding)
         except UnicodeDecodeError as error:
-            raise _unreadable(typed, Phrase("byte_no_utf8", place=error.start)) from None
-        except FileNotFoundError:
-            raise _unreadable(typed, _missing(path)) from None
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            raise _unreadable(typed, Phrase("system_says", said=getattr(error, "strerror", None) or error)) from None
+            reason = Phrase("byte_no_utf8", place=error.start) if encoding == "utf-8-sig" else Phrase("no_utf16")
+            raise _unreadable(typed, reason) from None
+        if not text.strip() or "\0" in text:
+            raise _unreadable(typed, Phrase("has_nul" if "\0" in text else "is_empty_file"))
         return cls(path.name, hashlib.sha256(data).hexdigest()[:_HASH_LENGTH], text.replace("\r\n", "\n"))
 
 
@@ -46,30 +57,11 @@ def refuse_path(text: str) -> None:
     if not path or "\n" in path or len(path) > _LONGEST_PATH:
         return
     try:
-        is_file = Path(os.path.expanduser(path)).is_file()  # noqa: PTH111 - as above
+        is_file = files.expanded(path).is_file()
     except (OSError, ValueError):
         return
     if is_file:
         raise PromptProblem("text-is-path", path=path)
-
-
-def _bytes(path: Path) -> bytes:
-    if path.exists() and not path.is_file():  # a pipe would wait, a device has no end
-        raise _unreadable(str(path), Phrase("is_no_file"))
-    with path.open("rb") as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise _unreadable(str(path), Phrase("prompt_file_large", most=f"{_MOST_BYTES // 1024 // 1024} MB"))
-    return data
-
-
-def _missing(path: Path) -> Phrase:
-    folder = str(path.parent.absolute())  # a relative path begins where the kernel runs, which the user may not know
-    try:
-        near = get_close_matches(path.name, os.listdir(path.parent)[:10_000], n=1)  # noqa: PTH208 - names, not paths
-    except OSError:
-        return Phrase("no_folder", folder=folder)
-    return Phrase("folder_has", folder=folder, near=near[0]) if near else Phrase("folder_lacks", folder=folder)
 
 
 def _unreadable(path: str, reason: Phrase) -> PromptProblem:

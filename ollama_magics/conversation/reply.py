@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from ollama_magics import messages
 from ollama_magics.conversation import records
-from ollama_magics.conversation.conversation import Stats, message_dict
 from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round
 from ollama_magics.conversation.tools import ToolCall
+from ollama_magics.conversation.turns import Stats, message_dict
 from ollama_magics.errors import AnswerCut, FormatProblem, Interrupted, ToolProblem, in_language
 from ollama_magics.messages import python_words
 from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView, answer_output

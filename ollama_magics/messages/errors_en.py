@@ -487,6 +487,21 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "No turn of this conversation was dropped.",
         "to see all conversations: %ollama_history --chats",
     ),
+    "conversation-unreadable": (
+        "{path} cannot be loaded as a conversation.",
+        "{reason} Nothing was changed.",
+        "to save a conversation: %ollama_history --save FILE\nto load it: %ollama_history --load FILE",
+    ),
+    "conversation-unwritable": (
+        "The conversation cannot be saved in {path}.",
+        "{reason}",
+        "use another file: %ollama_history --save FILE",
+    ),
+    "messages-invalid": (
+        "Message {number} cannot be part of a conversation.",
+        "{reason}",
+        'chat = om.Conversation([{{"role": "user", "content": "Hi"}}, {{"role": "assistant", "content": "Hello"}}])',
+    ),
     "conversation-unknown": (
         "There is no conversation {name}.",
         "{seen}",

@@ -487,6 +487,21 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "这个对话没有丢弃过任何一轮。",
         "查看所有对话：%ollama_history --chats",
     ),
+    "conversation-unreadable": (
+        "无法将 {path} 作为对话载入。",
+        "{reason}没有任何改动。",
+        "保存对话：%ollama_history --save FILE\n载入对话：%ollama_history --load FILE",
+    ),
+    "conversation-unwritable": (
+        "无法将对话保存到 {path}。",
+        "{reason}",
+        "请使用其他文件：%ollama_history --save FILE",
+    ),
+    "messages-invalid": (
+        "第 {number} 条消息不能用于对话。",
+        "{reason}",
+        'chat = om.Conversation([{{"role": "user", "content": "Hi"}}, {{"role": "assistant", "content": "Hello"}}])',
+    ),
     "conversation-unknown": (
         "没有名为 {name} 的对话。",
         "{seen}",

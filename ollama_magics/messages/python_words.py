@@ -53,6 +53,8 @@ _WORDING = (
     (r"%ollama --chat (\S+) (\S+)", r'om.chat("\2", conversation="\1")'),
     (r"%ollama_history --undo", "conversation.undo()"),
     (r"%ollama_history --chats[^\n]*", "conversation.turns"),
+    (r"%ollama_history --save (\w+)", r"conversation.save(\1)"),
+    (r"%ollama_history --load (\w+)", r"conversation = om.Conversation.load(\1)"),
     (r"%ollama_pull ([^\s,;，；。]+)", r'for step in om.pull("\1"): print(step.status)'),
     (r"%ollama_(show|stop|rm) ([^\s,;，；。]+)(?: --yes)?", r'om.\1("\2")'),
     (r"%ollama_models\b", "om.models()"),

@@ -101,6 +101,8 @@ def history_options(magic: _Magic) -> _Magic:
         argument("--export", action="store_true", help="Return the messages as a list of dicts with role and content"),
         argument("--clear", action="store_true", help="Delete the turns"),
         argument("--undo", action="store_true", help="Bring back the turns that a re-run, --new or --clear dropped last"),
+        argument("--save", metavar="FILE", help="Write the turns to a JSON file, with pictures and cut answers"),
+        argument("--load", metavar="FILE", help="Put the turns of such a file in the place of those that there are"),
         argument("--chats", action="store_true", help="List the conversations"),
     )
 
@@ -220,6 +222,13 @@ def refuse_both(options: Namespace) -> None:
         if pair <= typed:
             flags = Joined(sorted((_SPELLINGS.get(name, f"--{name}") for name in pair), key=str), Phrase("and"))
             raise usage_error("usage_contradiction", flags=flags)
+
+
+def refuse_several(options: Namespace) -> None:
+    """Raise UsageError where more than one of the options of a magic that each does something else was typed."""
+    typed = [f"--{name}" for name, value in vars(options).items() if name != "looked_up" and value not in (None, False)]
+    if len(typed) > 1:
+        raise usage_error("usage_contradiction", flags=Joined(sorted(typed), Phrase("and")))
 
 
 def refuse_detached(line: str, rest: str) -> None:

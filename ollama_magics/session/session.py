@@ -80,10 +80,7 @@ class Session:
     @property
     def language(self) -> str:
         """The language of labels and messages: ``en`` or ``zh``."""
-        if self.settings.language != "auto":
-            return str(self.settings.language)
-        locale = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
-        return "zh" if locale.lower().startswith("zh") else "en"
+        return form.language_in_use(self.settings)
 
     def configure(self, values: Mapping[str, Any]) -> Sequence[str]:
         """Set all of the values or none, and forget what is known about the models.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -351,6 +352,15 @@ def shared() -> OllamaSettings:
     if _shared is None:
         _shared = OllamaSettings()
     return _shared
+
+
+def language_in_use(chosen: OllamaSettings | None = None) -> str:
+    """Return the language of labels and messages, ``en`` or ``zh``: that of the settings, else of the system."""
+    typed = str((chosen or shared()).language)
+    if typed != "auto":
+        return typed
+    locale = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
+    return "zh" if locale.lower().startswith("zh") else "en"
 
 
 def forget() -> None:

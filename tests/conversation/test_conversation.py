@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.server.wire import Message
 
 NOWHERE = Place()

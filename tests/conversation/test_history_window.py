@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_magics.conversation import history_window
-from ollama_magics.conversation.conversation import Place, Turn
+from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.errors import PromptTooLong
 from ollama_magics.server.wire import ChatRequest, Message
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import ollama_magics as om
-from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
+from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
 from ollama_magics.server.wire import Message
 from ollama_magics.session.session import current

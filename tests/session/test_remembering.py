@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
+from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.errors import AnswerCut, Interrupted, OllamaMagicsError, PromptProblem, PromptTooLong
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.wire import Message

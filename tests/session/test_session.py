@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ollama_magics.conversation.conversation import Place
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.reply import answer_view, exchange_of
+from ollama_magics.conversation.turns import Place
 from ollama_magics.errors import (
     AddressError,
     Cancelled,

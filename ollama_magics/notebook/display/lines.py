@@ -14,7 +14,8 @@ from ollama_magics.render.tables import Cell, aligned, cells_html
 from ollama_magics.settings import form
 
 if TYPE_CHECKING:
-    from ollama_magics.conversation.conversation import Conversation, Turn
+    from ollama_magics.conversation.conversation import Conversation
+    from ollama_magics.conversation.turns import Turn
     from ollama_magics.notebook.display import ShownValues
 
 _MOST_NAMED = 10  # rows in one line

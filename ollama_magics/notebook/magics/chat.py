@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import StdinNotImplementedError, UsageError
@@ -19,6 +20,7 @@ from ollama_magics.settings import form
 from ollama_magics.settings.values import any_text, count, plain_text
 
 if TYPE_CHECKING:
+    from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.conversation.prompt import Prompt
     from ollama_magics.conversation.prompt_file import PromptFile
     from ollama_magics.conversation.replies import Replies
@@ -98,19 +100,17 @@ class ChatMagics(Magics):
         --export returns what the model knows, as a list of messages: whole turns, after the system prompt.
         """
         options, name = arguments.read_named(ChatMagics.ollama_history, line, Scope(self.shell))
+        arguments.refuse_several(options)
         with localized_errors() as session:
+            if options.load is not None:
+                return _load_turns(session, name, options.load)
             if options.chats:
                 return lines.ChatsTable(session.conversations, session.language)
             conversation = session.conversation_named(name)
             if options.export:
                 return conversation.exported()
-            if options.clear:
-                count = len(conversation.turns)
-                conversation.clear()
-                return lines.say("turns_cleared", session.language, count=count)
-            if options.undo:
-                came, gone = conversation.undo()
-                return lines.say("turns_undone" if not gone else "turns_exchanged", session.language, count=came, gone=gone)
+            if options.save is not None or options.clear or options.undo:
+                return _keep_or_drop(conversation, options, session.language)
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
             return lines.HistoryTable(conversation.turns, others, session.language)
 
@@ -143,8 +143,8 @@ class ChatMagics(Magics):
         return session.ask(prompt, values)
 
     def _prompt(self, session: Session, options: Namespace, text: str, scope: Scope) -> Prompt:
-        from ollama_magics.conversation.conversation import Place  # noqa: PLC0415 - as above
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
+        from ollama_magics.conversation.turns import Place  # noqa: PLC0415 - as above
 
         text, system, files = _read_files(options, text)
         is_word = isinstance(options.format, str) and options.format == "json"
@@ -174,6 +174,34 @@ class ChatMagics(Magics):
             reuse=options.reuse,
             rows=options.rows,
         )
+
+
+def _keep_or_drop(conversation: Conversation, options: Namespace, language: str) -> None:
+    """Save the turns of a conversation, delete them, or bring dropped ones back, and say so."""
+    count = len(conversation.turns)
+    if options.save is not None:
+        lines.say("turns_saved", language, count=count, path=conversation.save(_path(options.save)))
+    elif options.clear:
+        conversation.clear()
+        lines.say("turns_cleared", language, count=count)
+    else:
+        came, gone = conversation.undo()
+        lines.say("turns_undone" if not gone else "turns_exchanged", language, count=came, gone=gone)
+
+
+def _load_turns(session: Session, name: str, file: Any) -> None:
+    """Put the turns of a file in the place of those of a conversation, which may be a new one."""
+    from ollama_magics.conversation.conversation import Conversation  # noqa: PLC0415 - as above
+
+    turns = Conversation.load(_path(file)).turns
+    conversation = session.conversations.setdefault(name, Conversation())
+    former = len(conversation.turns)
+    conversation.replace(turns)
+    lines.say("turns_loaded_over" if former else "turns_loaded", session.language, count=len(turns), former=former)
+
+
+def _path(value: Any) -> Path:
+    return value if isinstance(value, Path) else Path(any_text(value, "file", "FILE", "%ollama_history"))
 
 
 def _read_files(options: Namespace, text: str) -> tuple[str, str | None, tuple[PromptFile, ...]]:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.image_sources import collect
 from ollama_magics.conversation.replies import Replies, column_view
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.conversation.tools import ToolCall
+from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.errors import AnswerCut, Interrupted, RequestRefused
 from ollama_magics.render.answer import answer_output
 from ollama_magics.render.shown_once import hide_while

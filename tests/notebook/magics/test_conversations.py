@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,3 +148,26 @@ def test_conversations_are_listed(shell: Any) -> None:
     shell.run("%ollama --chat poems two")
     shell.run("%ollama --chat poems three")
     assert "(without a name)  1  one\npoems  2  three" in shell.run("%ollama_history --chats")
+
+
+def test_a_conversation_is_saved_and_loaded(shell: Any, stand_in: FakeServer, tmp_path: Path) -> None:
+    """By name too; a failed load changes nothing, and one that replaced turns can be undone."""
+    shell.run(f"file = {str(tmp_path / 'my chat.json')!r}")
+    shell.run("%ollama --chat poems one")
+    shell.run("%ollama --chat poems two")
+    assert "2 turns saved in" in shell.run("%ollama_history poems --save $file")
+    assert "2 turns loaded" in shell.run(f"%ollama_history --load '{tmp_path / 'my chat.json'}'")
+    shell.run("%ollama three")
+    assert lengths(stand_in)[-1] == 5
+    assert "to bring the 3 turns back" in shell.run("%ollama_history --load $file")
+    error, shown = shell.fail(f"%ollama_history --load {tmp_path / 'chat.json'}")
+    assert (getattr(error, "code", ""), "contains my chat.json" in shown) == ("conversation-unreadable", True)
+    assert "%ollama_history --load" in shown
+    assert len(shell.run("r = %ollama_history --export") + str(shell.names["r"])) > 10
+    assert len(shell.names["r"]) == 4
+    assert "3 turns came back" in shell.run("%ollama_history --undo")
+    assert "2 turns loaded" in shell.run("%ollama_history fresh --load $file")
+    for line in ("--save a --load b", "--clear --save a", "--save", "--load 7 8", "--save $number"):
+        shell.run("number = 7")
+        shell.fail(f"%ollama_history {line}")
+    assert [name.name for name in tmp_path.glob("*.json")] == ["my chat.json"]

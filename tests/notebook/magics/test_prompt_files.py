@@ -97,28 +97,47 @@ def test_other_system_prompts_stay_texts(shell: Any, stand_in: FakeServer, folde
 BAD = [
     ("prompts/sus.txt", "contains sys.txt"),
     ("nowhere/sys.txt", "There is no folder"),
-    ("prompts", "no regular file"),
+    ("prompts", "It is a folder"),
     ("latin.txt", "Byte 3 is no UTF-8"),
-    ("large.txt", "more than 4 MB"),
-    ("pipe", "no regular file"),
+    ("large.txt", "2.1 GB; the limit is 4 MB"),
+    ("pipe", "It is a pipe"),
+    ("/dev/zero", "It is a device"),
     ("locked.txt", "reports"),
+    ("blank.txt", "It is empty"),
+    ("data.bin", "NUL"),
+    ("half.txt", "like UTF-16"),
+    ("nul\0.txt", " contains "),
 ]
 
 
 @pytest.mark.finding("A15")
-@pytest.mark.parametrize(("name", "said"), BAD)
-@pytest.mark.parametrize("option", ["-s @{}", "-p {}"])
-def test_a_file_that_cannot_be_read_says_why(option: str, name: str, said: str, shell: Any, folder: Path) -> None:
-    """With the nearest name; a pipe is not waited for."""
+def test_a_file_that_cannot_be_read_says_why(shell: Any, folder: Path) -> None:
+    """With the nearest name; a pipe is not waited for, and of a large file nothing is read."""
     (folder / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
-    (folder / "large.txt").write_bytes(b"x" * (4 * 1024 * 1024 + 1))
+    (folder / "blank.txt").write_bytes(b"\xef\xbb\xbf \r\n")
+    (folder / "data.bin").write_bytes(b"ab\0c")
+    (folder / "half.txt").write_bytes(b"\xff\xfea")
     os.mkfifo(folder / "pipe")
     (folder / "locked.txt").touch(mode=0)
-    if name == "locked.txt" and os.access(folder / name, os.R_OK):
-        pytest.skip("this user may read everything")
-    prompt = "Hi" if option.startswith("-s") else ""
-    error, shown = shell.fail(f"%ollama --once {option.format(name)} {prompt}")
-    assert (getattr(error, "code", shown), said in shown) == ("prompt-file-unreadable", True)
+    with (folder / "large.txt").open("wb") as file:
+        file.truncate(2**31)  # takes no space on the disk
+    may_read_all = os.access(folder / "locked.txt", os.R_OK)
+    wrong = []
+    for name, said in BAD:
+        for line in (f"-s @{name} Hi", f"-p {name}"):
+            error, shown = shell.fail(f"%ollama --once {line}")
+            is_right = getattr(error, "code", shown) == "prompt-file-unreadable" and said in shown
+            wrong += [] if is_right or (name == "locked.txt" and may_read_all) else [f"{line}: {shown}"]
+    (folder / "large.txt").unlink()  # the files of all tests are searched for keys
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_file_may_have_any_unicode_encoding(shell: Any, stand_in: FakeServer, folder: Path) -> None:
+    """UTF-16 and UTF-32 by their byte order marks, as Windows writes them."""
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):
+        (folder / "task.txt").write_bytes("Wie spät? 数\r\nJetzt.".encode(encoding))
+        shell.run("%ollama --once -p task.txt")
+        assert sent(stand_in) == [("user", "Wie spät? 数\nJetzt.")]
 
 
 @pytest.mark.usefixtures("folder")

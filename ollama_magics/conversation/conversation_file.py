@@ -1,0 +1,105 @@
+"""Save the turns of a conversation to a JSON file, and load them again."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from ollama_magics.conversation import files, images
+from ollama_magics.conversation.files import UnreadableFileError
+from ollama_magics.conversation.turns import Place, Turn
+from ollama_magics.errors import PictureProblem, PromptProblem
+from ollama_magics.messages import Phrase
+from ollama_magics.server import wire
+from ollama_magics.settings import config_folder
+
+_VERSION = 1
+_ABOUT = "A conversation, saved by ollama_magics. It holds prompts, answers and pictures, and no key or address."
+_MOST_BYTES = 256_000_000
+
+
+class _FileContent(msgspec.Struct):
+    version: int
+    turns: list[Turn]
+    about: str = _ABOUT
+
+
+class _FileVersion(msgspec.Struct):
+    version: int
+    turns: msgspec.Raw
+
+
+def save(path: Path, turns: Sequence[Turn]) -> Path:
+    """Write turns to a file of mode 0600, all at once; return its whole path.
+
+    Raises PromptProblem (conversation-unwritable), also where the file exists and is no conversation: it stays.
+    """
+    path = files.expanded(str(path)).absolute()
+    try:
+        # what is at the end of a link is replaced, not the link
+        target = path.resolve()
+        if files.exists(target) and (former := files.read(target, _MOST_BYTES)):
+            _turns_in(former)
+        config_folder.write(target, _encoded(turns))
+    except UnreadableFileError as error:
+        raise PromptProblem("conversation-unwritable", path=path, reason=error.reason) from None
+    except OSError as error:
+        reason = Phrase("system_says", said=error.strerror or error)
+        raise PromptProblem("conversation-unwritable", path=path, reason=reason) from None
+    return path
+
+
+def _encoded(turns: Sequence[Turn]) -> str:
+    # in another run the cells are the same, and replace their turns
+    kept = [replace(turn, place=Place(turn.place.cell)) for turn in turns]
+    data = msgspec.json.format(wire.encode(_FileContent(_VERSION, kept)), indent=1)
+    if len(data) > _MOST_BYTES:
+        raise UnreadableFileError(Phrase("too_large", most=f"{_MOST_BYTES:,}"), is_large=True)
+    return data.decode() + "\n"
+
+
+def load(path: Path) -> list[Turn]:
+    """Return the turns of a file; raises PromptProblem (conversation-unreadable) where it is none that save() writes."""
+    path = files.expanded(str(path))
+    try:
+        turns = msgspec.json.decode(_turns_in(files.read(path, _MOST_BYTES)), type=list[Turn])
+        for number, turn in enumerate(turns, 1):
+            _check(turn, number)
+    except UnreadableFileError as error:
+        raise PromptProblem("conversation-unreadable", path=path, reason=error.reason) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PromptProblem("conversation-unreadable", path=path, reason=Phrase("no_conversation", said=error)) from None
+    return turns
+
+
+def _turns_in(content: bytes) -> msgspec.Raw:
+    """Return the turns in a file, which are not decoded yet; raises UnreadableFileError where it is no conversation."""
+    try:
+        found = msgspec.json.decode(content, type=_FileVersion)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableFileError(Phrase("no_conversation", said=error)) from None
+    if found.version > _VERSION:
+        raise UnreadableFileError(Phrase("newer_conversation", version=found.version))
+    if found.version < 1:
+        raise UnreadableFileError(Phrase("no_conversation", said=f"version {found.version}"))
+    return found.turns
+
+
+def _check(turn: Turn, number: int) -> None:
+    """Raise UnreadableFileError where a turn of a file cannot be sent to a model."""
+    roles = (turn.prompt.role, turn.answer.role, *(message.role for message in turn.between))
+    if roles[:2] != ("user", "assistant") or not {*roles[2:]} <= {"assistant", "tool"} or turn.tokens < 0:
+        raise UnreadableFileError(Phrase("turn_broken", number=number, said=Phrase("turn_roles")))
+    try:
+        for message in turn.messages:
+            for text in message.images:
+                images.require_sendable(base64.b64decode(text, validate=True), str(number))
+    except (binascii.Error, ValueError):
+        raise UnreadableFileError(Phrase("turn_broken", number=number, said=Phrase("no_base64"))) from None
+    except PictureProblem as error:
+        raise UnreadableFileError(Phrase("turn_broken", number=number, said=error.phrase("how_we_know"))) from None

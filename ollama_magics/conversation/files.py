@@ -1,0 +1,80 @@
+"""Read a file of the user with a limit, and say why one cannot be read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from difflib import get_close_matches
+from pathlib import Path
+
+from ollama_magics import messages
+from ollama_magics.messages import Phrase
+
+_MOST_NAMES = 10_000  # of a folder that are compared with a name
+_KINDS = ((stat.S_ISDIR, "a_folder"), (stat.S_ISFIFO, "a_pipe"), (stat.S_ISSOCK, "a_socket"))
+
+
+class UnreadableFileError(Exception):
+    """Why a file cannot be read: ``reason`` is a phrase; the file ``is_missing`` or ``is_large``, or something else is wrong."""
+
+    def __init__(self, reason: Phrase, *, is_missing: bool = False, is_large: bool = False) -> None:
+        super().__init__(str(reason))
+        self.reason, self.is_missing, self.is_large = reason, is_missing, is_large
+
+
+def expanded(typed: str) -> Path:
+    """Return the path that was typed, with ``~`` replaced."""
+    return Path(os.path.expanduser(typed))  # noqa: PTH111 - Path.expanduser raises for "~nobody"
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is anything at a path; raises UnreadableFileError where that cannot be found out."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        return False
+    except OSError as error:
+        raise UnreadableFileError(_system_says(error), is_missing=True) from None
+    return True
+
+
+def read(path: Path, most: int) -> bytes:
+    """Return the content of a regular file of at most so many bytes; raises UnreadableFileError.
+
+    A pipe is not waited for, and of a file that is too large nothing is read.
+    """
+    try:
+        _require_regular(path.stat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)  # another file may be at the path by now
+            _require_regular(status.st_mode)
+            data = b"" if status.st_size > most else file.read(most + 1)  # the files of /proc have no size
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise UnreadableFileError(missing(path), is_missing=True) from None
+    except OSError as error:
+        raise UnreadableFileError(_system_says(error)) from None
+    if (size := max(status.st_size, len(data))) > most:
+        limits = {"size": messages.bytes_text(size), "most": messages.bytes_text(most)}
+        raise UnreadableFileError(Phrase("large_file", **limits), is_large=True)
+    return data
+
+
+def missing(path: Path) -> Phrase:
+    """Return what is there instead of a missing file: one of a similar name, or that there is no such folder."""
+    folder = str(path.parent.absolute())  # a relative path begins where the kernel runs, which the user may not know
+    try:
+        near = get_close_matches(path.name, os.listdir(path.parent)[:_MOST_NAMES], n=1)  # noqa: PTH208 - names, not paths
+    except (OSError, ValueError):
+        return Phrase("no_folder", folder=folder)
+    return Phrase("folder_has", folder=folder, near=near[0]) if near else Phrase("folder_lacks", folder=folder)
+
+
+def _require_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((key for test, key in _KINDS if test(mode)), "a_device")
+        raise UnreadableFileError(Phrase("no_file", kind=Phrase(kind)))
+
+
+def _system_says(error: OSError) -> Phrase:
+    return Phrase("system_says", said=error.strerror or error)
