@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         use_profile,
     )
     from ollama_magics.conversation.conversation import Conversation
+    from ollama_magics.conversation.rendered_prompt import RenderedPrompt
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.conversation.tools import ToolCall
@@ -68,6 +69,7 @@ __all__ = [
     "PromptProblem",
     "PromptTooLong",
     "RecordingProblem",
+    "RenderedPrompt",
     "Replies",
     "Reply",
     "RequestRefused",
@@ -99,6 +101,7 @@ _MODULES = {
     "Experiment": "rows.experiment",
     "OllamaClassifier": "integrations.sklearn",
     "OllamaEmbedder": "integrations.sklearn",
+    "RenderedPrompt": "conversation.rendered_prompt",
     "Replies": "conversation.replies",
     "Reply": "conversation.reply",
     "ToolCall": "conversation.tools",

@@ -48,6 +48,7 @@ class ReplyContext:
     notes: tuple[Note, ...] = ()  # what was left out or changed on the way to the model
     stored: Callable[[], str] | None = None  # returns the day of an answer that came from the store, else an empty text
     remote_host: str = ""
+    renders: bool = True  # the server can tell how it renders the prompt
     proxy: str = ""  # through which the request goes, without its password
     digest: str = ""
     server_version: str = ""

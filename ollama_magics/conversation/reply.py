@@ -11,6 +11,7 @@ from typing import Any, Self
 from ollama_magics import messages
 from ollama_magics.conversation import records
 from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round
+from ollama_magics.conversation.rendered_prompt import RenderedPrompt, render_prompt
 from ollama_magics.conversation.tools import ToolCall
 from ollama_magics.conversation.turns import Stats, message_dict
 from ollama_magics.errors import AnswerCut, FormatProblem, Interrupted, ToolProblem, in_language
@@ -62,6 +63,18 @@ class Reply(ShownOnce):
         It holds fewer of the oldest turns than were given where the server refused it as too long.
         """
         return self._exchange.request
+
+    def rendered_prompt(self) -> RenderedPrompt:
+        """Return the text that the server would give to the model, by the model's own template; the model is not asked.
+
+        The server loads the model for it. Raises as the class says.
+
+        Example: ``print(om.chat("Hello", system="Be kind.").rendered_prompt())``
+        """
+        exchange = self._exchange
+        with in_language(lambda: exchange.context.language):
+            can_ask, language = exchange.context.renders, exchange.context.language
+            return render_prompt(exchange.sender, asks=can_ask, notes=self.notes, language=language)
 
     @property
     def model(self) -> str:

@@ -270,6 +270,17 @@ def lines(  # noqa: PLR0913, PLR0917 - each its own matter
         yield _line(request.model, members, done=False, **known)
 
 
+def rendered(request: PromptRequest, purpose: Purpose) -> Line:
+    """Return the answer that holds the prompt as the template of the models renders it."""
+    text, count = "", 0
+    for message in request.messages:
+        places = "".join(f"[img-{count + number}]" for number in range(len(message.pictures)))
+        text, count = f"{text}{message.role}: {places}{message.content}\n", count + len(message.pictures)
+    info = {"rendered_template": text} | ({"image_count": count} if count else {})
+    members = {"message": {"role": "", "content": ""}} if purpose is Purpose.CHAT else {"response": ""}
+    return _line(request.model, members, done=False, _debug_info=info)
+
+
 def _logprobs(chunk: Chunk) -> Line:
     return {"logprobs": list(chunk.logprobs)} if chunk.logprobs else {}
 

@@ -211,6 +211,7 @@ class PromptRequest:
     think: bool | str | None
     alternatives: int | None = None  # log probabilities of each token and of so many others; None: none at all
     tools: tuple[dict[str, Any], ...] = ()
+    renders: bool = False  # the prompt, and says what it has rendered, instead of asking the model
     capability: str = ""  # what else the model must be able to do: "tools" or "insert"
 
     @property
@@ -290,6 +291,7 @@ def _prompt_request(fields: Fields, messages: list[Message], release: Release) -
         keep_alive=keep_alive(fields.any("keep_alive")),
         release=release,
         think=think,
+        renders=fields.flag("_debug_render_only", default=False),
         alternatives=alternatives if fields.flag("logprobs", default=False) else None,
     )
 

@@ -132,18 +132,14 @@ class Endpoints:
             self._loaded.unload(model)
             return responses.json_response(generation.empty_line(request, purpose, "unload"))
 
-        # for tools and insert, Ollama writes the name of the model in full
-        if request.think and not model.can("thinking"):
-            raise ApiError(f'"{request.model}" does not support thinking')
-        if not model.can("completion"):
-            raise ApiError(f'"{request.model}" does not support {purpose.value}')
-        if request.capability and not model.can(request.capability):
-            raise ApiError(f"{model.full} does not support {request.capability}")
-
+        _require_able(request, model, purpose)
         options = requests.options(request.options, model, self.release)
         if not request.messages:
             with self._loaded.use(model, options.num_ctx, request.keep_alive):
                 return responses.json_response(generation.empty_line(request, purpose, "load"))
+        if request.renders:
+            with self._loaded.use(model, options.num_ctx, request.keep_alive):
+                return responses.json_response(generation.rendered(request, purpose))
         lines = self._lines(request, model, options, purpose, pause)
         if request.stream:
             return lines
@@ -163,6 +159,17 @@ class Endpoints:
         finally:
             with self._lock:
                 self.open_streams -= 1
+
+
+def _require_able(request: PromptRequest, model: Model, purpose: Purpose) -> None:
+    """Raise ApiError where the model cannot do what is asked of it."""
+    # for tools and insert, Ollama writes the name of the model in full
+    if request.think and not model.can("thinking"):
+        raise ApiError(f'"{request.model}" does not support thinking')
+    if not model.can("completion"):
+        raise ApiError(f'"{request.model}" does not support {purpose.value}')
+    if request.capability and not model.can(request.capability):
+        raise ApiError(f"{model.full} does not support {request.capability}")
 
 
 _READ = "HEAD, GET"

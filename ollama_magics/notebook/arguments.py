@@ -35,6 +35,7 @@ _CONTRADICTIONS = tuple(
         "suffix": ("new", "chat"),
         "several": ("new", "chat", "go_on"),
         "reuse": ("tools",),
+        "show_prompt": ("each", "several", "next_cell", "quiet", "reuse"),
         "each": ("new", "chat", "go_on", "logprobs", "next_cell", "no_fill"),
     }.items()
     for other in others
@@ -43,6 +44,7 @@ _SPELLINGS = {
     "go_on": "--continue",
     "next_cell": "--next-cell",
     "no_fill": "--no-fill",
+    "show_prompt": "--show-prompt",
     "tools": "--tool",
     "several": Phrase("usage_several"),
 }

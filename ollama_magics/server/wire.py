@@ -84,6 +84,7 @@ class Chunk(msgspec.Struct, frozen=True):
     load_duration: int = 0
     total_duration: int = 0
     error: Any = None
+    debug_info: Any = msgspec.field(name="_debug_info", default=None)  # {rendered_template, image_count}, if that was asked for
 
     @property
     def text(self) -> str:
@@ -255,6 +256,8 @@ class _ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     shift: bool | msgspec.UnsetType = msgspec.UNSET
     logprobs: bool | msgspec.UnsetType = msgspec.UNSET
     top_logprobs: int | msgspec.UnsetType = msgspec.UNSET
+    # the server renders the prompt and says what it has rendered, instead of asking the model
+    debug_render_only: bool | msgspec.UnsetType = msgspec.field(name="_debug_render_only", default=msgspec.UNSET)
 
 
 class ChatRequest(_ModelRequest, frozen=True, kw_only=True):

@@ -309,6 +309,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         images=prompt.images,
         context_length=context_length,
         remote_host=_remote_host(session, model, card),
+        renders=not card.remote_host and not session.installed.is_remote(model),
         proxy=session.client.proxy,
         language=session.language,
         in_python=prompt.in_python,

@@ -64,6 +64,13 @@ PROMPT_OPTIONS: dict[str, tuple[Option, ...]] = {
             acts=_HISTORY,
             magic_only=True,
         ),
+        Option(
+            "--show-prompt",
+            "Show the text that the server would give to the model, and ask nothing",
+            "show_prompt",
+            acts=_NOTEBOOK,
+            magic_only=True,
+        ),
         Option("--no-fill", "Leave {{name}} as it is", "no_fill", other_name="values", acts=_HISTORY),
         Option("--generate", "Complete the prompt instead of answering it", "generate", acts="endpoint of the request"),
         Option("--suffix", "Text after the gap that the model fills; implies --generate", "suffix", "TEXT", wire="suffix"),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 import ollama_magics as om
@@ -34,6 +35,26 @@ def filled(*, tokens: int = 0, turns: int = 40) -> Conversation:
         prompt, answer = Message("user", f"turn {number:02}"), Message("assistant", "Hello there .")
         found.keep(Turn(prompt, answer, Place(), complete=True, model="parrot", tokens=tokens))
     return found
+
+
+# The prompt.
+
+
+def test_the_rendered_prompt_is_what_the_model_gets() -> None:
+    """The text itself, without a template, has as many tokens and gets the same answer; nothing is asked for the rendering."""
+    chat = Conversation([{"role": "user", "content": "One"}, {"role": "assistant", "content": "Two"}])
+    reply = om.chat("Hi {{there}}", system="Be kind.", conversation=chat)
+    rendered = reply.rendered_prompt()
+    direct = {"model": "parrot", "messages": [{"role": "system", "content": "Be kind."}, *reply.messages[1:-1]]}
+    told = httpx.post(
+        f"{current().address.url}/api/chat", json=direct | {"_debug_render_only": True}, timeout=60, trust_env=False
+    )
+    assert rendered.text == told.json()["_debug_info"]["rendered_template"]
+    assert rendered.is_rendered
+    assert (reply.complete, len(chat.turns)) == (False, 1)
+    raw = {"model": "parrot", "prompt": rendered.text, "raw": True, "stream": False, "options": dict(reply.request.options)}
+    answer = httpx.post(f"{current().address.url}/api/generate", json=raw, timeout=60, trust_env=False).json()
+    assert (answer["prompt_eval_count"], answer["response"]) == (reply.text and reply.stats.prompt_tokens, reply.text)
 
 
 # Options.

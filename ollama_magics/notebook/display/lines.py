@@ -98,6 +98,14 @@ def say_rows(report: Any, language: str) -> None:
     sys.stdout.write(" · ".join(parts) + "\n")
 
 
+def show(value: Any, *, raw: bool) -> None:
+    """Show a value as an output of the cell; ``raw``: as plain text."""
+    if raw:
+        sys.stdout.write(f"{value!r}\n")
+    else:
+        display(value)
+
+
 class SettingsTable:
     """Shows itself as HTML in a notebook and as aligned text in a terminal; ``rows`` are (setting, value, source)."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.conversation.prompt import Prompt
     from ollama_magics.conversation.prompt_file import PromptFile
+    from ollama_magics.conversation.rendered_prompt import RenderedPrompt
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.session.session import Session
@@ -51,7 +52,7 @@ class ChatMagics(Magics):
     @no_var_expand
     @line_cell_magic
     @prompt_options
-    def ollama(self, line: str, cell: str | None = None) -> Reply | Replies | None:
+    def ollama(self, line: str, cell: str | None = None) -> Any:
         """Ask the model: the cell (%%ollama) or the rest of the line (%ollama) is the prompt.
 
         The answer is shown while it arrives. As a line magic the reply is returned, as a cell magic it is bound with -o; the last
@@ -73,23 +74,16 @@ class ChatMagics(Magics):
 
             rows.refuse_without_rows(options)
             if options.each is not None:
-                prompt = self._prompt(session, options, text, scope)
-                self.shell.user_ns["_ollama"] = frame = rows.ask_rows(self.shell, session, options, prompt, scope)
-                if isinstance(frame, ShownOnce):  # an experiment
-                    self.shown.add(frame, quiet=options.quiet)
-                if name:
-                    self.shell.user_ns[name] = frame
-                return frame if cell is None else None
-
-            reply = self._show(session, options, text, scope)
-            if options.next_cell:
-                self._next_cells.offer(reply.text, self.shell, session.language)
-            if options.reuse and (problem := session.answers.problem):
-                session.answers.problem = ""
-                lines.say("store_problem", session.language, reason=problem)
+                found = self._ask_rows(session, options, text, scope)
+            elif options.show_prompt:
+                found = self._render_prompt(session, options, text, scope)
+                if cell is not None:
+                    lines.show(found, raw=options.raw)
+            else:
+                found = self._ask(session, options, text, scope)
             if name:
-                self.shell.user_ns[name] = reply
-            return reply if cell is None else None
+                self.shell.user_ns[name] = found
+            return found if cell is None else None
 
     @no_var_expand
     @line_magic
@@ -113,6 +107,28 @@ class ChatMagics(Magics):
                 return _keep_or_drop(conversation, options, session.language)
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
             return lines.HistoryTable(conversation.turns, others, session.language)
+
+    def _ask(self, session: Session, options: Namespace, text: str, scope: Scope) -> Reply | Replies:
+        """Ask and show the answer; then do what else the cell wants of it."""
+        reply = self._show(session, options, text, scope)
+        if options.next_cell:
+            self._next_cells.offer(reply.text, self.shell, session.language)
+        if options.reuse and (problem := session.answers.problem):
+            session.answers.problem = ""
+            lines.say("store_problem", session.language, reason=problem)
+        return reply
+
+    def _ask_rows(self, session: Session, options: Namespace, text: str, scope: Scope) -> Any:
+        """Ask for each row, show the job, and keep the data with the answers as _ollama."""
+        prompt = self._prompt(session, options, text, scope)
+        self.shell.user_ns["_ollama"] = found = rows.ask_rows(self.shell, session, options, prompt, scope)
+        if isinstance(found, ShownOnce):  # an experiment
+            self.shown.add(found, quiet=options.quiet)
+        return found
+
+    def _render_prompt(self, session: Session, options: Namespace, text: str, scope: Scope) -> RenderedPrompt:
+        prompt = self._prompt(session, options, text, scope)
+        return session.ask(prompt, None if options.no_fill else scope).rendered_prompt()
 
     def _show(self, session: Session, options: Namespace, text: str, scope: Scope) -> Reply | Replies:
         """Ask, show the answer while it comes, and keep it as _ollama; raises Interrupted with what there is of it."""
