@@ -236,7 +236,7 @@ class Client:
             try:
                 for lines in reads:
                     for line in lines:
-                        if (chunk := wire.chunk(line)).error is not None:
+                        if (chunk := wire.chunk(line, has_more=line is not lines[-1])).error is not None:
                             self._raise_error(chunk.error, started=started)
                         budget.take(chunk)
                         started, piece = True, (chunk.text or chunk.thinking).strip()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from html import unescape
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -68,8 +68,12 @@ class _ChunkMessage(msgspec.Struct, frozen=True):
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """One line of a chat or generate answer; counts and durations (in nanoseconds) are in the last one only."""
+    """One line of a chat or generate answer; counts and durations (in nanoseconds) are in the last one only.
 
+    ``has_more``: other lines came with it, so that what is painted now would be old at once.
+    """
+
+    has_more: ClassVar[bool] = False
     model: str = ""
     message: _ChunkMessage | None = None
     response: str | None = None
@@ -102,6 +106,10 @@ class Chunk(msgspec.Struct, frozen=True):
         return (self.message.tool_calls if self.message else None) or []
 
 
+class _ChunkWithMore(Chunk, frozen=True):
+    has_more: ClassVar[bool] = True
+
+
 class Embeddings(msgspec.Struct, frozen=True):
     """The answer of /api/embed: one vector for each text, in order."""
 
@@ -121,13 +129,13 @@ _MAX_FIGURE, _MAX_DIGITS = 2**63, 20  # of a figure; larger ones are left out, a
 _LONGEST_VERSION = 100  # characters
 _Struct = TypeVar("_Struct")
 _DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (ModelCard, Embeddings, _Models, _Version)}
-_decode_chunk = msgspec.json.Decoder(Chunk).decode  # for each token
+_decode_chunk, _decode_chunk_with_more = msgspec.json.Decoder(Chunk).decode, msgspec.json.Decoder(_ChunkWithMore).decode
 
 
-def chunk(line: bytes) -> Chunk:
+def chunk(line: bytes, *, has_more: bool = False) -> Chunk:
     """Return one line of an answer, which may hold an error, as a value; raises RequestRefused for any other line."""
-    try:
-        found = _decode_chunk(line)
+    try:  # this runs for each token
+        found = _decode_chunk_with_more(line) if has_more else _decode_chunk(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if (readable_part := _without_odd_figures(line)) is None:
             raise unreadable(line, str(error)) from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from ollama_magics.conversation import history_window
@@ -67,6 +68,24 @@ class RequestContext(Protocol):
     @property
     def uses_stores(self) -> bool:
         """Return whether stored answers may be read and written."""
+
+
+class _LookedUpOnce:
+    """A context for one request: each look-up of client and models goes through all settings and the environment."""
+
+    def __init__(self, session: RequestContext) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    @cached_property
+    def client(self) -> Client:
+        return self._session.client
+
+    @cached_property
+    def installed(self) -> InstalledModels:
+        return self._session.installed
 
 
 @dataclass(frozen=True)
@@ -153,7 +172,7 @@ def response_spec(settings: OllamaSettings, prompt: Prompt) -> ResponseSpec:
 
 def ask(session: RequestContext, prompt: Prompt, notes: tuple[Note, ...] = ()) -> Reply:
     """Return the reply to a prompt, which is filled; nothing is sent yet, except for the request for the model's card."""
-    text = prompt.text
+    session, text = cast("RequestContext", _LookedUpOnce(session)), prompt.text
     window = recall(_memory(session, prompt), prompt.place, new=prompt.new, go_on=prompt.go_on)
     if turn := window.continues:
         if text.strip() and text.strip() != turn.prompt.content.strip():

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from ollama_magics.fake_server.server import FakeServer
+from tests.faults import FaultServer, chunk, fine, whole
 
 INTERRUPT_BOUND = 1.0  # seconds promised from the stop button to the end of the cell
 MARGIN = 1.0  # seconds for a machine that does much else
@@ -27,6 +28,19 @@ def test_an_answer_is_one_output_that_ends_complete(kernel: Any) -> None:
     assert "sandbox-chat · " in ran.html
     assert "| Word | Letters |" in ran.plain
     assert "waiting" not in ran.html
+
+
+def test_a_short_answer_costs_two_messages_and_one_request(kernel: Any) -> None:
+    """What comes in one read is painted once, after the waiting line; what is known about the model is not asked for again."""
+    lines = chunk("Hel") + chunk("lo") + chunk("", done=True, done_reason="stop")
+    with FaultServer(fine(chat=whole(lines, kind="application/x-ndjson"))) as server:
+        kernel.run(f"%ollama_config --base-url {server.url} --model m")
+        kernel.run("%%ollama --once\nHi")
+        before = len(server.paths())
+        ran = kernel.run("%%ollama --once\nHi")
+        assert [message["msg_type"] for message in ran.messages] == ["display_data", "update_display_data"]
+        assert "Hello" in ran.html
+        assert server.paths()[before:] == ["/api/chat"]
 
 
 def test_a_fast_answer_costs_few_messages_and_bytes(kernel: Any) -> None:

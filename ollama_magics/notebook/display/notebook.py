@@ -32,7 +32,10 @@ class _GrowingAnswer:
 
     def stream(self) -> Iterator[bool]:
         """Ask for it, and yield whenever there is something new to show: True where that cannot wait."""
-        return (self.has_new_calls() for _ in self._reply.chunks() if self._exchange.begun)
+        exchange = self._exchange  # once it is complete, the last paint follows
+        return (
+            self.has_new_calls() for chunk in self._reply.chunks() if exchange.begun and not (chunk.has_more or exchange.complete)
+        )
 
     def has_new_calls(self) -> bool:
         """Whether functions were called or have returned since the last time: the user may be asked, or a function be slow."""
