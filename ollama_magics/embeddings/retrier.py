@@ -86,6 +86,7 @@ class BatchRetrier:
             FailureKind.OUT_OF_MEMORY: self._shrink,
             FailureKind.TOO_LONG: self._find_long_texts,
             FailureKind.INPUT: self._find_bad_texts,
+            FailureKind.STUCK: self._find_bad_texts,
             FailureKind.LOAD_FAILED: self._leave_out_or_abort,
             FailureKind.LIMITED: self._leave_out_or_abort,
             FailureKind.FATAL: self._leave_out_or_abort,

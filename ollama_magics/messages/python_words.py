@@ -46,6 +46,8 @@ _WORDING = (
     (r'(?:%%?ollama )?-s @(?:"([^"]+)"|([^\s",，；;]+))(?: …)?', r'system=open("\1\2").read()'),
     (r"(?:%%?ollama )?(?:-p|--prompt-file) (\w+)", r'om.chat(open("\1").read())'),
     (r"-s \$(\w+)", r"system=\1"),
+    (r"(?<![\w-])-O (\w+)=…", r'options={"\1": ...}'),
+    (r"(?<![\w-])-O\b(?! \w)", "options"),
     (r"\n[^\n]*%%ollama --allow-url[^\n]*", ""),
     (r"%%ollama --each[^·\n]*?(?:   ·   |   or in Python: |   或在 Python 中：)", ""),
     (r"write the prompt into the cell, or: %ollama What is Python\?", 'om.chat("What is Python?")'),

@@ -34,7 +34,9 @@ class RowRetrier:
             FailureKind.OUT_OF_MEMORY: self._narrow,
             FailureKind.TOO_LONG: self._fail,
             FailureKind.INPUT: self._fail,
+            FailureKind.STUCK: self._fail,
             FailureKind.LOAD_FAILED: self._leave_out_or_end,
+            FailureKind.LIMITED: self._leave_out_or_end,
             FailureKind.FATAL: self._leave_out_or_end,
         }
 

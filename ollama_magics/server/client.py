@@ -178,11 +178,10 @@ class Client:
         """Return the version of TLS that the server speaks, after checking its certificate; no request is sent."""
         with self._translated(limit := self._timeouts.metadata):
             stream = self._backend.connect_tcp(self.address.host, self.address.port, self._timeouts.connecting(self.address))
-            try:
-                secured = stream.start_tls(self._transport.certificates or ssl.create_default_context(), self.address.host, limit)
-                return str(secured.get_extra_info("ssl_object").version())
-            finally:
-                stream.close()
+            with closing(stream):
+                context = self._transport.certificates or ssl.create_default_context()
+                with closing(stream.start_tls(context, self.address.host, limit)) as secured:
+                    return str(secured.get_extra_info("ssl_object").version())
 
     def get_page(self, path: str) -> Page:
         """Return the response to a GET request, whatever it is, so that another server can be identified."""
@@ -252,7 +251,7 @@ class Client:
                 if not started:
                     raise
                 raise AnswerCut("stream-unreadable", reason=error.facts["reason"]) from None
-        if not request.stream or equal > _REPEATED:
+        if (started and not request.stream) or equal > _REPEATED:
             raise AnswerCut("model-stuck", seen=Phrase("stuck_repeats" if request.stream else "stuck_not_done"))
         raise AnswerCut("stream-incomplete")
 

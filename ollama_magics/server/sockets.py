@@ -33,6 +33,7 @@ _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCK
 _WRITE_SIZE = 8192  # bytes for each send: any socket that is writable takes so many
 _MAX_READ_SIZE = 128 * 1024  # bytes for each read while more of them wait than were requested
 _FOREVER = float("inf")
+_HTTP = b"HTTP/"  # how an answer begins
 
 
 class KeptConnectionClosedError(httpcore.ReadError):
@@ -128,6 +129,9 @@ class _SlicedStream(httpcore.NetworkStream):
             raise (KeptConnectionClosedError() if self._is_closed_unanswered() else error) from None
         if not data and self._is_closed_unanswered():
             raise KeptConnectionClosedError
+        if data and not self._has_answer and not data.startswith(_HTTP[: len(data)]):
+            # httpcore waits for the end of the headers, and does not say what came instead
+            raise httpcore.RemoteProtocolError(f"illegal status line: {bytearray(data[:80])!r}")
         self._has_answer = self._has_answer or bool(data)
         return joined
 
