@@ -16,7 +16,7 @@ FLOOR := ipython==7.34.0 ipykernel==6.17.1 ipywidgets==7.7.1 traitlets==5.7.1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test quick floor check findings lab notebooks pictures docs torture bench clean
+.PHONY: help demo test quick floor check findings faults lab notebooks pictures docs torture bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -37,6 +37,9 @@ floor: $(VENV)/has-floor ## magics, kernel and panel with the oldest IPython (VE
 findings: $(VENV)/has-test ## the tests of each known way in which data can go wrong, as a table of ✓ and ✗ (with OLLAMA_TEST_URL: all)
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
 		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(PYTEST) tests -m finding --findings $(PYTEST_ARGS)
+
+faults: $(VENV)/has-test ## what a server can do wrong x check, chat, rows, embeddings, as a table of ✓ and ✗
+	@$(PYTEST) tests/faults $$($(BIN)/python -m tests.faults --held) --faults $(PYTEST_ARGS)
 
 check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, pyright on the public calls, and the layers (import-linter)
 	@$(BIN)/ruff check

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import socket
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 import trustme
 
+from tests.faults import FaultServer, Tls, fine
+
 _DAY = dt.timedelta(days=1)
-_ANSWER = (
-    b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 20\r\nConnection: close\r\n\r\n{"version":"0.24.0"}'
-)
 
 
 @cache
@@ -38,26 +33,13 @@ def trust(folder: Path) -> str:
     return str(path)
 
 
-@contextmanager
-def tls_server(found: trustme.LeafCert) -> Iterator[int]:
-    """Run a server that speaks TLS with this certificate, and give its port."""
+def server_context(found: trustme.LeafCert) -> ssl.SSLContext:
+    """Return what a server needs to speak TLS with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     found.configure_cert(context)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_serve, args=(listener, context), daemon=True)
-        thread.start()
-        yield int(listener.getsockname()[1])
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    return context
 
 
-def _serve(listener: socket.socket, context: ssl.SSLContext) -> None:
-    while True:
-        try:
-            accepted, _ = listener.accept()
-        except OSError:
-            return
-        accepted.settimeout(2)
-        with accepted, suppress(OSError), context.wrap_socket(accepted, server_side=True) as secured:
-            if secured.recv(65536):
-                secured.sendall(_ANSWER)
+def tls_server(found: trustme.LeafCert) -> FaultServer:
+    """Return a healthy server that speaks TLS with this certificate."""
+    return FaultServer([Tls(server_context(found)), *fine()])

@@ -119,7 +119,7 @@ def secured(name: str = "127.0.0.1", *, scheme: str = "https", begins: int = -2,
     """Return what runs a server that speaks TLS with such a certificate, whose authority is trusted or not."""
 
     def make(machine: Machine) -> None:
-        port = machine.ends.enter_context(tls_server(certificate(name, begins=begins, ends=ends)))
+        port = machine.ends.enter_context(tls_server(certificate(name, begins=begins, ends=ends))).port
         machine.url = f"{scheme}://127.0.0.1:{port}"
         machine.trusts = trusts
 

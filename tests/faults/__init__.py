@@ -2,7 +2,7 @@
 
 from tests.faults.answers import CHUNKED, LINES, chunk, fine, refusing, whole
 from tests.faults.server import FaultServer, Request
-from tests.faults.steps import Close, Drip, Flood, Hold, Lines, Piece, Receive, Reset, Send, Serve, Slices, Step, Wait
+from tests.faults.steps import Close, Drip, Flood, Hold, Lines, Piece, Receive, Reset, Send, Serve, Slices, Step, Tls, Wait
 
 __all__ = [
     "CHUNKED",
@@ -21,6 +21,7 @@ __all__ = [
     "Serve",
     "Slices",
     "Step",
+    "Tls",
     "Wait",
     "chunk",
     "fine",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from contextlib import suppress
@@ -60,6 +61,13 @@ class Connection:
         """Send; EndError where the other side is gone."""
         try:
             self.socket.sendall(data)
+        except OSError as error:
+            raise EndError from error
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Let TLS begin; EndError where the other side does not want it."""
+        try:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         except OSError as error:
             raise EndError from error
 

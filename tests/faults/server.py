@@ -76,10 +76,13 @@ class FaultServer:
             self._threads[-1].start()
 
     def _run(self, connection: Connection, script: Sequence[Step]) -> None:
-        with suppress(EndError), connection.socket:
-            for step in script:
-                step.run(connection)
-        self._count(-1)
+        try:
+            with suppress(EndError):
+                for step in script:
+                    step.run(connection)
+        finally:
+            connection.socket.close()  # perhaps another one than at first, with TLS
+            self._count(-1)
 
     def _count(self, change: int) -> None:
         with self.changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +24,17 @@ class Receive:
     def run(self, connection: Connection) -> None:
         """Do it."""
         connection.receive()
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Speak TLS from here on; the connection ends where the other side refuses."""
+
+    context: ssl.SSLContext
+
+    def run(self, connection: Connection) -> None:
+        """Do it."""
+        connection.start_tls(self.context)
 
 
 @dataclass(frozen=True)

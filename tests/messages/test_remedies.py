@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from functools import cache
 from string import Formatter
 from typing import Any
 
@@ -158,8 +159,8 @@ def problems(text: str, place: str, magics: dict[str, Callable[..., Any]]) -> It
                     yield f"{command!r}: {error!r}"
 
 
-@pytest.fixture(scope="module")
-def magics() -> dict[str, Callable[..., Any]]:
+@cache
+def magics_by_name() -> dict[str, Callable[..., Any]]:
     """Return the magics by name."""
     classes = (ChatMagics, FormMagics, EmbedMagics, ModelMagics)
     return {name: function for one in classes for name, function in vars(one).items() if hasattr(function, "parser")}
@@ -169,11 +170,11 @@ def magics() -> dict[str, Callable[..., Any]]:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("language", messages.LANGUAGES)
 def test_every_remedy_can_be_typed_where_it_is_shown(
-    language: str, place: str, magics: dict[str, Callable[..., Any]], record_property: Callable[[str, object], None]
+    language: str, place: str, record_property: Callable[[str, object], None]
 ) -> None:
     """Magic lines go through our own parser, Python through ast, commands through shlex, addresses through our reader."""
     shown = dict(all_remedies(language, place))
-    found = {key: wrong for key, text in shown.items() if (wrong := list(problems(text, place, magics)))}
+    found = {key: wrong for key, text in shown.items() if (wrong := list(problems(text, place, magics_by_name())))}
     assert found == {}
     assert all(shown.values())
     if (language, place) == ("en", "notebook"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ollama_magics.errors import AnswerCut, OllamaMagicsError, RequestRefused
+from ollama_magics.errors import AnswerCut, OllamaMagicsError
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import failure_kind
 from ollama_magics.server.wire import ChatRequest, EmbedRequest, GenerateRequest, Message, embeddings
@@ -21,7 +21,6 @@ from tests.faults import (
     Hold,
     Lines,
     Piece,
-    Reset,
     Send,
     Slices,
     Step,
@@ -81,55 +80,6 @@ def test_pieces_are_given_while_the_server_still_writes(connect: Connect) -> Non
         pieces.close()  # type: ignore[attr-defined]
 
 
-ERROR = b'{"error":"an error was encountered while running the model: unexpected EOF"}\n'
-CUT: dict[str, tuple[list[Step], str, str]] = {
-    "the connection ends in a line": ([Send(LINES + chunk("a") + chunk("b")[:20]), Close()], "a", "stream-unreadable"),
-    "the connection ends in an HTTP chunk": (
-        [Send(CHUNKED), Piece(chunk("a")), Send(b"50\r\n{"), Close()],
-        "a",
-        "stream-incomplete",
-    ),
-    "the connection is reset": ([Send(LINES), Lines(3), Wait(0.05), Reset()], "0 1 2 ", "stream-incomplete"),
-    "the stream ends cleanly without its last line": (
-        [Send(CHUNKED.replace(b"Transfer", b"Connection: close\r\nTransfer")), Piece(chunk("a")), Piece(b""), Close()],
-        "a",
-        "stream-incomplete",
-    ),
-    "nothing comes at all": ([Send(LINES), Close()], "", "stream-incomplete"),
-    "the content is shorter than promised": (
-        [Send(LINES.replace(b"Connection", b"Content-Length: 999\r\nConnection") + chunk("a")), Close()],
-        "a",
-        "stream-incomplete",
-    ),
-    "the server reports an error": ([Send(LINES + chunk("a") + ERROR), Close()], "a", "stream-error"),
-    "the server reports an error as an object": (
-        [Send(LINES + chunk("a") + b'{"error":{"message":"x"}}\n')],
-        "a",
-        "stream-error",
-    ),
-    "an error comes under a foreign key": ([Send(LINES + chunk("a") + b'{"detail":"x"}\n'), Close()], "a", "stream-unreadable"),
-    "a web page comes in between": ([Send(LINES + chunk("a") + b"<html>502</html>\n"), Close()], "a", "stream-unreadable"),
-    "a byte order mark comes in between": (
-        [Send(LINES + chunk("a") + b"\xef\xbb\xbf" + chunk("b")), Close()],
-        "a",
-        "stream-unreadable",
-    ),
-    "nothing comes any more": ([Send(LINES), Lines(2), Hold()], "0 1 ", "stream-stalled"),
-}
-
-
-@pytest.mark.parametrize(("script", "text", "code"), CUT.values(), ids=CUT)
-def test_an_answer_without_its_end_is_an_error(connect: Connect, script: Sequence[Step], text: str, code: str) -> None:
-    """What came is not lost, and never looks complete; the next request works."""
-    with FaultServer(fine(chat=script), fine()) as server:
-        client = connect(server.url, idle=0.3)
-        found, error = read(client)
-        assert found == text
-        assert isinstance(error, AnswerCut)
-        assert error.code == code
-        assert read(client) == ("Hello", None)
-
-
 TOLD = ({"format": "json"}, {"tools": ({"type": "function", "function": {"name": "add"}},)})
 
 
@@ -144,45 +94,6 @@ def test_text_that_the_server_holds_back_may_take_as_long_as_the_first(connect: 
         _, error = read(client, request)
         assert error is not None
         assert (error.code, error.facts["seconds"]) == ("stream-stalled", "1.5")
-
-
-def test_an_error_within_a_stream_is_reported(connect: Connect) -> None:
-    """In its own words."""
-    with FaultServer(fine(chat=[Send(LINES + chunk("a") + ERROR), Close()])) as server:
-        _, error = read(connect(server.url))
-    assert error is not None
-    assert "while running the model: unexpected EOF" in error.how_we_know
-
-
-@pytest.mark.parametrize("line", [ERROR, b'{"error":{"message":"unexpected EOF"}}\n'])
-def test_an_error_in_the_first_line_is_a_refusal(connect: Connect, line: bytes) -> None:
-    """No answer had begun, although the status was 200."""
-    with FaultServer(fine(chat=[Send(LINES + line), Close()])) as server:
-        text, error = read(connect(server.url))
-    assert text == ""
-    assert isinstance(error, RequestRefused)
-    assert error.code == "request-refused"
-    assert "unexpected EOF" in error.how_we_know
-
-
-@pytest.mark.parametrize("line", [b'{"detail":"x"}\n', b"<html>\n", b"\xef\xbb\xbf" + chunk("a"), b'{"response":"\\ud800"}\n'])
-def test_a_first_line_that_cannot_be_read_is_a_refusal(connect: Connect, line: bytes) -> None:
-    """Something else answers, or the answer is spoilt from the start."""
-    with FaultServer(fine(chat=[Send(LINES + line), Close()])) as server:
-        text, error = read(connect(server.url))
-    assert text == ""
-    assert error is not None
-    assert error.code == "answer-unreadable"
-
-
-def test_a_whole_answer_that_is_not_done_is_incomplete(connect: Connect) -> None:
-    """A real server says so with status 200 when it stopped a model that repeats itself."""
-    request = ChatRequest(model="m", messages=(Message("user", "Hi"),), stream=False)
-    with FaultServer(fine(chat=whole(chunk("{     ")))) as server:
-        text, error = read(connect(server.url), request)
-    assert text == "{     "
-    assert isinstance(error, AnswerCut)
-    assert error.code == "model-stuck"
 
 
 LOOP = [chunk(" and")] * 40
