@@ -10,11 +10,10 @@ PACKAGE = ROOT / "ollama_magics"
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 50  # lines
 # What is longer, and why that reads better than parts would.
 REASONS: dict[str, str] = {
-    "api.py": "the public calls on one page, most of it typed parameters and docstrings",
-    "api.py:chat": "a typed parameter for each option of a prompt, and the docstring that explains them",
-    "api.py:map": "a typed parameter for each option of a job of rows, and the docstring that explains them",
-    "api.py:experiment": "a typed parameter for each option, and the docstring that explains them",
-    "api.py:embed": "a typed parameter for each option of %embed, and the docstring that explains them",
+    "api/prompts.py:chat": "a typed parameter for each option of a prompt, and the docstring that explains them",
+    "api/rows.py:map": "a typed parameter for each option of a job of rows, and the docstring that explains them",
+    "api/rows.py:experiment": "a typed parameter for each option, and the docstring that explains them",
+    "api/embeddings.py:embed": "a typed parameter for each option of %embed, and the docstring that explains them",
 }
 
 

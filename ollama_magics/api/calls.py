@@ -1,0 +1,70 @@
+"""What all public calls share: the language of errors, warnings at the line of the user, and checks of parameters."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import ParamSpec, TypeVar
+
+from ollama_magics import messages
+from ollama_magics.errors import SettingError, in_language
+from ollama_magics.messages import Phrase
+from ollama_magics.session.session import Session, current
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+_NOT_OF_THE_USER = ("ollama_magics", "contextlib")
+
+
+def language_of_user() -> str:
+    """Return the language of errors and warnings."""
+    return current().language
+
+
+def frame_of_user() -> FrameType:
+    """Return the frame that called into this package."""
+    frame = sys._getframe(1)  # noqa: SLF001 - Python's own way to the callers
+    while frame.f_back and str(frame.f_globals.get("__name__", "")).partition(".")[0] in _NOT_OF_THE_USER:
+        frame = frame.f_back
+    return frame
+
+
+class UserLine:
+    """The line of the user that called into this package: a warning names it, also after the call has returned."""
+
+    def __init__(self, frame: FrameType | None = None) -> None:
+        frame = frame or frame_of_user()
+        self._file, self._line, names = frame.f_code.co_filename, frame.f_lineno, frame.f_globals
+        self._module, self._registry = str(names.get("__name__")), names.setdefault("__warningregistry__", {})
+
+    def warn(self, text: str) -> None:
+        """Show a warning."""
+        warnings.warn_explicit(text, UserWarning, self._file, self._line, self._module, self._registry)
+
+    def warn_of_settings(self, session: Session) -> None:
+        """Show the notices of the settings that were not shown before."""
+        for key, facts in session.resolved.take_notices():
+            self.warn(messages.notice(key, facts, session.language))
+
+
+def worded(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Let errors leave a call in the language of the user, and notices of the settings as warnings."""
+
+    @functools.wraps(function)
+    def call(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
+        with in_language(language_of_user):
+            result = function(*args, **keywords)
+        UserLine().warn_of_settings(current())
+        return result
+
+    return call
+
+
+def require(name: str, given: object, wanted: str, example: str, *, fits: bool) -> None:
+    """Raise SettingError where a parameter has another type than the ``wanted`` one, which is shown as text."""
+    if not fits:
+        reason = Phrase("need_type", wanted=wanted, kind=type(given).__name__)
+        raise SettingError("setting-invalid", value=repr(str(given)[:60]), setting=name, reason=reason, example=example)

@@ -1,0 +1,92 @@
+"""Embed texts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ollama_magics.api.calls import require, worded
+from ollama_magics.errors import suggest_names
+from ollama_magics.session.session import current
+from ollama_magics.settings import form
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ollama_magics.embeddings.output import EmbedReport
+
+
+@suggest_names
+@worded
+def embed(  # noqa: PLR0913 - one parameter for each option of %embed
+    texts: Any = None,
+    *,
+    model: str = "",
+    lines: str | Path = "",
+    batch: int | None = None,
+    parallel: int = 2,
+    dimensions: int | None = None,
+    query: bool = False,
+    document: bool = False,
+    on_error: Literal["raise", "nan", "skip"] = "raise",
+    truncate: bool = False,
+    verify: bool = False,
+    any_model: bool = False,
+    context: int | str | None = None,
+    keep_alive: float | str | None = None,
+    options: Mapping[str, Any] | None = None,
+    base_url: str | Iterable[str] = "",
+    store: bool = True,
+    report: Callable[[EmbedReport], object] | None = None,
+    lengths: bool = False,
+    api_key_env: str = "",
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return the float32 array of the texts, of shape ``(n, d)``, C-contiguous, one row for each text in order.
+
+    - ``texts``: a list, tuple, Series, column, array, generator or one string; or ``lines``, a file with a text on each line.
+    - ``model``: the embedding model; empty for that of the settings.
+    - ``batch`` texts go into one request; without it about as many as take a second, at most 256. ``parallel`` requests are sent
+      at a time, to several servers if ``base_url`` names them. ``dimensions`` is the length of the vectors, where the model can
+      shorten them.
+    - ``query`` and ``document`` put the model family's prefix before each text.
+    - ``on_error``: rows that cannot be embedded raise after all others, become nan, or are left out. ``truncate`` lets the server
+      cut texts that are too long. ``verify`` embeds some texts again alone and compares. ``any_model`` accepts a model that is
+      not listed as an embedding model.
+    - ``context``, ``keep_alive`` and ``options`` are sent with the requests.
+    - ``store``: read and write stored vectors. ``report`` is called with the EmbedReport.
+
+    A dask Series, bag or array gives a lazy dask array: ``lengths`` counts its rows at once, and ``api_key_env`` is the
+    environment variable of the workers that holds the key.
+
+    Raises EmbeddingProblem (``rows-failed``, ``texts-too-long``), whose ``rows`` name the texts, SettingError
+    (``setting-invalid``), ModelProblem (``model-missing``) and the errors of the connection.
+
+    Example: ``om.embed(["a text", "another"], model="all-minilm").shape``
+    """
+    given = dict(locals())
+    require("model", model, "str", 'om.embed(texts, model="all-minilm")', fits=isinstance(model, str))
+    require("lines", lines, "str, Path", 'om.embed(lines="texts.txt")', fits=isinstance(lines, (str, Path)))
+    require("options", options, "dict", 'om.embed(texts, options={"num_ctx": 2048})', fits=isinstance(options or {}, Mapping))
+    require("base_url", base_url, "str, list", f'om.embed(texts, base_url="{form.DEFAULT_ADDRESS}")', fits=_is_texts(base_url))
+    require("report", report, "callable", "om.embed(texts, report=print)", fits=report is None or callable(report))
+    chosen = {name: given[name] for name, parameter in _EMBED_PARAMETERS.items() if given[name] is not parameter.default}
+    from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which chat does not need
+
+    if dask.is_collection(texts):
+        lazy: np.ndarray[Any, np.dtype[np.float32]] = dask.embed(texts, model, lengths=lengths, api_key_env=api_key_env, **chosen)
+        return lazy  # dask's array behaves like NumPy's
+    return current().embed(texts, model, **chosen)
+
+
+def _is_texts(given: object) -> bool:
+    if isinstance(given, Sequence) and not isinstance(given, bytes):
+        return all(isinstance(one, str) for one in given)
+    return isinstance(given, Iterable) and not isinstance(given, bytes)
+
+
+_NOT_PASSED_ON = ("texts", "model", "lengths", "api_key_env")
+_EMBED_PARAMETERS = {
+    name: parameter for name, parameter in inspect.signature(embed).parameters.items() if name not in _NOT_PASSED_ON
+}

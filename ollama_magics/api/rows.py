@@ -1,0 +1,192 @@
+"""Ask a prompt for each row of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from ollama_magics.api.calls import UserLine, worded
+from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.errors import PromptProblem, suggest_names
+from ollama_magics.session.session import Session, current
+from ollama_magics.settings import form
+
+if TYPE_CHECKING:
+    from ollama_magics.conversation.images import Picture
+    from ollama_magics.conversation.tools import ToolCall
+    from ollama_magics.rows.experiment import Experiment
+    from ollama_magics.rows.options import RowOptions
+    from ollama_magics.rows.prompts import ColumnPicture
+
+
+@suggest_names
+@worded
+def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one parameter for each option
+    data: Any,
+    prompt: str,
+    *,
+    format: Any = None,  # noqa: A002 - as Ollama calls it
+    system: str | None = None,
+    images: Any = (),
+    labels: Any = None,
+    abstain: float | None = None,
+    examples: Iterable[tuple[str, Any]] = (),
+    values: Mapping[str, Any] | None = None,
+    model: str = "",
+    parallel: int | None = None,
+    sample: int | None = None,
+    tools: Iterable[Callable[..., Any]] = (),
+    confirm: Callable[[ToolCall], bool] | None = None,
+    base_url: str | Iterable[str] = "",
+    store: bool = True,
+    reuse: bool = False,
+    api_key_env: str = "",
+    local_only: bool = False,
+    context_length: int | str | None = None,
+    max_tokens: int | str | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    seed: int | None = None,
+    stop: str | Sequence[str] | None = None,
+    think: Literal["auto", "off", "on", "low", "medium", "high", "max"] | None = None,
+    keep_alive: float | str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    r"""Ask the prompt for each row of the data, and return the data with the answers as columns.
+
+    - ``data``: a data frame (pandas, polars, Arrow, dask), a Series, a list, or a dict of columns. The result is of the same kind
+      and has its index; a Series gives a frame, a list gives a list of dicts.
+    - ``{{column}}`` in the ``prompt`` comes from the row (``{{item}}`` for a list), other names from ``values``.
+    - ``format`` is "json", a JSON schema or a type, whose fields become columns of their types; without it there is a column
+      ``reply``.
+    - ``labels``, a list, a dict of label and description, an Enum or a comma-separated text, ask for one of them instead: the
+      columns are ``label``, the probability of each one as ``p_LABEL``, and ``p_none``, the share of other answers. Below the
+      probability ``abstain`` the label is None. ``examples`` are prompts with their labels, shown to the model first.
+    - ``images`` are names of columns with a picture in each row, and pictures that are sent with every row.
+    - ``parallel`` is the number of requests in flight for each server; None finds it by measuring. ``base_url`` names several
+      servers, which share the rows. ``sample`` is a number of rows that are drawn by a fixed seed; None asks for all.
+    - Finished rows are kept until the job is finished, so that an interrupted call asks only for the rest. ``reuse`` takes the
+      stored rows of a finished job, too; ``store=False`` keeps none.
+    - The other parameters are those of om.chat.
+
+    The columns ``error`` (a code and words, or an empty text), ``seconds`` and ``tokens`` follow. A column that is there already
+    gets a new one with ``_reply`` behind its name.
+
+    Raises RowsProblem (``rows-missing``, ``rows-mostly-failed``), PromptProblem (``name-unknown``), FormatProblem and the
+    errors of om.chat before the first row; Interrupted, whose ``partial`` is the result so far.
+
+    Example: ``om.map(df, "Fill in the ticket.\n\n{{text}}", format=Ticket)``
+    """
+    given = dict(locals())
+    if not isinstance(prompt, str):
+        raise PromptProblem("prompt-not-text", kind=type(prompt).__name__)
+    from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - only a job of rows needs it
+
+    session = current()
+    frozen, chosen = _asked_for_rows(session, given, prompt)
+    from ollama_magics.integrations import dask, dask_rows  # noqa: PLC0415 - brings in numpy
+
+    if dask.is_collection(data):
+        return dask_rows.map_rows(data, frozen, values or {}, chosen, api_key_env)
+    bar = RowsBar()
+    try:
+        result = session.map(data, frozen, values, options=chosen, watch=bar.update)
+        bar.update(result.view)
+    finally:
+        bar.end()
+    line = UserLine()
+    for note in result.view.notes:
+        line.warn(note.phrase.text(session.language))
+    return result.frame
+
+
+@suggest_names
+@worded
+def experiment(  # noqa: PLR0913 - one parameter for each option
+    data: Any,
+    prompts: str | Mapping[str, str],
+    *,
+    models: str | Sequence[str] = (),
+    labels: Any = None,
+    truth: str = "",
+    repeat: int = 1,
+    format: Any = None,  # noqa: A002 - as Ollama calls it
+    system: str | None = None,
+    images: Any = (),
+    abstain: float | None = None,
+    examples: Iterable[tuple[str, Any]] = (),
+    values: Mapping[str, Any] | None = None,
+    parallel: int | None = None,
+    sample: int | None = None,
+    base_url: str | Iterable[str] = "",
+    store: bool = True,
+    reuse: bool = False,
+    local_only: bool = False,
+    context_length: int | str | None = None,
+    max_tokens: int | str | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Experiment:
+    r"""Ask several models and prompts for each row of the data, and return their answers with figures that compare them.
+
+    - ``prompts`` are templates by name, or one template. ``models`` are asked one after another, so that each is loaded once;
+      empty: the model of the settings. ``repeat`` asks each row so many times, with another seed each time.
+    - ``truth`` is the column with the right answers: one of the ``labels``, or with ``format`` the field of the same name.
+    - Every sampling option is sent, and kept in ``facts`` of the result, so that two servers or versions can be compared: what
+      you or the model's own file do not set has a fixed value.
+    - The other parameters are those of om.map. An interrupted experiment that is made again asks only for the rest.
+
+    Raises what om.map raises, and PromptProblem (``experiment-invalid``) before the first request. Interrupted has the
+    experiment so far as ``partial``. A model that fails has errors instead of answers, as long as another has some.
+
+    Example: ``om.experiment(df, "{{text}}", models=["a", "b"], labels=["yes", "no"], truth="kind").summary``
+    """
+    given = dict(locals())
+    from ollama_magics.rows.run_experiment import ExperimentPlan, run_experiment  # noqa: PLC0415 - only an experiment needs it
+
+    session = current()
+    frozen, chosen = _asked_for_rows(session, given)
+    plan = ExperimentPlan(
+        models=(models,) if isinstance(models, str) else tuple(models),
+        prompts=dict(prompts) if isinstance(prompts, Mapping) else {"prompt": prompts},
+        repeat=repeat,
+        truth=truth,
+    )
+    return run_experiment(session, data, plan, frozen, values or {}, options=chosen, language=session.language)
+
+
+def _asked_for_rows(session: Session, given: Mapping[str, Any], prompt: str = "") -> tuple[Prompt, RowOptions]:
+    """Return what the parameters of a call ask for each row, and how the rows are asked."""
+    from ollama_magics.rows.options import read_row_options  # noqa: PLC0415 - only a job of rows needs it
+
+    frozen = Prompt(
+        prompt,
+        model=given.get("model", ""),
+        system=given["system"],
+        overrides={name: given[name] for name in form.request_places() if name in given},
+        extra=given["options"] or {},
+        local_only=given["local_only"],
+        format=given["format"],
+        tools=given.get("tools", ()),
+        confirm=given.get("confirm"),
+        once=True,
+    )
+    chosen = read_row_options(
+        pictures=tuple(_row_pictures(session, given["images"])),
+        examples=tuple(given["examples"]),
+        **{name: given[name] for name in ("labels", "abstain", "parallel", "sample", "base_url", "store", "reuse")},
+    )
+    return frozen, chosen
+
+
+def _row_pictures(session: Session, images: Any) -> Iterator[Picture | ColumnPicture]:
+    """Yield a column for each text, with or without braces around it, and the pictures in other values."""
+    from ollama_magics.rows.prompts import ColumnPicture  # noqa: PLC0415 - as above
+
+    for what in images if isinstance(images, (list, tuple)) else (images,):
+        if isinstance(what, str):
+            yield ColumnPicture(what.strip("{} "))
+        else:
+            yield from session.pictures_of(what, "images")
