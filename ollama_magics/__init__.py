@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ollama_magics.api import (
+        achat,
+        aembed,
+        amap,
         chat,
         check,
         configure,
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
         stop,
         use_profile,
     )
+    from ollama_magics.conversation.async_reply import AsyncReply
     from ollama_magics.conversation.conversation import Conversation
     from ollama_magics.conversation.rendered_prompt import RenderedPrompt
     from ollama_magics.conversation.replies import Replies
@@ -55,6 +59,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AddressError",
     "AnswerCut",
+    "AsyncReply",
     "CheckReport",
     "ConnectionProblem",
     "Conversation",
@@ -77,6 +82,9 @@ __all__ = [
     "SettingError",
     "ToolCall",
     "ToolProblem",
+    "achat",
+    "aembed",
+    "amap",
     "chat",
     "check",
     "configure",
@@ -95,6 +103,7 @@ __all__ = [
 _WITH = {"OllamaClassifier": "sklearn", "OllamaEmbedder": "sklearn"}
 # Where the names stand that are neither errors nor calls.
 _MODULES = {
+    "AsyncReply": "conversation.async_reply",
     "CheckReport": "diagnosis.report",
     "Conversation": "conversation.conversation",
     "EmbedReport": "embeddings.output",

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ollama_magics.api.calls import require, worded
+from ollama_magics.api.calls import UserLine, require, worded
 from ollama_magics.errors import suggest_names
-from ollama_magics.session.session import current
+from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ollama_magics.embeddings.output import EmbedReport
+    from ollama_magics.embeddings.output import Array, EmbedReport
+    from ollama_magics.jobs.event_loop import ThreadCall
 
 
 @suggest_names
@@ -65,19 +66,81 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
 
     Example: ``om.embed(["a text", "another"], model="all-minilm").shape``
     """
-    given = dict(locals())
+    lazy, chosen = _read_options(dict(locals()))
+    return current().embed(texts, model, **chosen) if lazy is None else lazy
+
+
+@suggest_names
+@worded
+def aembed(  # noqa: PLR0913 - as above
+    texts: Any = None,
+    *,
+    model: str = "",
+    lines: str | Path = "",
+    batch: int | None = None,
+    parallel: int = 2,
+    dimensions: int | None = None,
+    query: bool = False,
+    document: bool = False,
+    on_error: Literal["raise", "nan", "skip"] = "raise",
+    truncate: bool = False,
+    verify: bool = False,
+    any_model: bool = False,
+    context: int | str | None = None,
+    keep_alive: float | str | None = None,
+    options: Mapping[str, Any] | None = None,
+    base_url: str | Iterable[str] = "",
+    store: bool = True,
+    report: Callable[[EmbedReport], object] | None = None,
+    lengths: bool = False,
+    api_key_env: str = "",
+) -> Coroutine[Any, Any, np.ndarray[Any, np.dtype[np.float32]]]:
+    """Return the array of the texts in an event loop, as om.embed does: ``await`` gives the float32 array.
+
+    The parameters are those of om.embed; ``report`` is called in this event loop. Cancelling the task that waits ends the
+    requests; finished batches are kept, so that the same call asks only for the rest.
+
+    Raises what om.embed raises: at once for a wrong parameter, later for all else.
+
+    Example: ``vectors = await om.aembed(["a text", "another"], model="all-minilm")``
+    """
+    lazy, chosen = _read_options(dict(locals()))
+    return _embed_in_loop(current(), UserLine(), texts, model, chosen, lazy)
+
+
+async def _embed_in_loop(  # noqa: PLR0913, PLR0917 - what a call consists of
+    session: Session, line: UserLine, texts: Any, model: str, chosen: dict[str, Any], lazy: Array | None
+) -> Array:
+    if lazy is not None:
+        return lazy
+    report = chosen.pop("report", None)
+    reports: list[EmbedReport] = []
+
+    def work(_: ThreadCall[None, Array]) -> Array:
+        return session.embed(texts, model, report=reports.append, **chosen)
+
+    vectors = await session.thread_call(work).result()
+    line.warn_of_settings(session)
+    if report:
+        report(reports[0])
+    return vectors
+
+
+def _read_options(given: Mapping[str, Any]) -> tuple[Array | None, dict[str, Any]]:
+    """Return the options that were given; for a dask collection the lazy array, which is all there is to do, else None."""
+    texts, model, options, base_url, report = (given[name] for name in ("texts", "model", "options", "base_url", "report"))
     require("model", model, "str", 'om.embed(texts, model="all-minilm")', fits=isinstance(model, str))
-    require("lines", lines, "str, Path", 'om.embed(lines="texts.txt")', fits=isinstance(lines, (str, Path)))
+    require("lines", given["lines"], "str, Path", 'om.embed(lines="texts.txt")', fits=isinstance(given["lines"], (str, Path)))
     require("options", options, "dict", 'om.embed(texts, options={"num_ctx": 2048})', fits=isinstance(options or {}, Mapping))
     require("base_url", base_url, "str, list", f'om.embed(texts, base_url="{form.DEFAULT_ADDRESS}")', fits=_is_texts(base_url))
     require("report", report, "callable", "om.embed(texts, report=print)", fits=report is None or callable(report))
     chosen = {name: given[name] for name, parameter in _EMBED_PARAMETERS.items() if given[name] is not parameter.default}
     from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which chat does not need
 
-    if dask.is_collection(texts):
-        lazy: np.ndarray[Any, np.dtype[np.float32]] = dask.embed(texts, model, lengths=lengths, api_key_env=api_key_env, **chosen)
-        return lazy  # dask's array behaves like NumPy's
-    return current().embed(texts, model, **chosen)
+    if not dask.is_collection(texts):
+        return None, chosen
+    lazy: Array = dask.embed(texts, model, lengths=given["lengths"], api_key_env=given["api_key_env"], **chosen)
+    return lazy, chosen  # dask's array behaves like NumPy's
 
 
 def _is_texts(given: object) -> bool:

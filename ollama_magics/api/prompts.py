@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_magics.api.calls import UserLine, frame_of_user, language_of_user, require, worded
@@ -15,6 +15,7 @@ from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
 
 if TYPE_CHECKING:
+    from ollama_magics.conversation.async_reply import AsyncReply
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.conversation.tools import ToolCall
@@ -73,7 +74,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     - ``values`` replace ``{{name}}`` in the prompt and in ``system``; without them braces are text. ``rows`` is how many rows of
       a table and items of a list go in (20), or "all". ``images`` are paths, bytes, pictures, arrays or figures.
     - ``format`` is "json", a JSON schema or a type; see ``.value`` and ``.frame`` of the reply. ``tools`` are functions that the
-      model may call, if ``confirm`` returns true for the call.
+      model may call, if ``confirm`` returns true for the call; asynchronous ones run in an event loop of their own, in a thread.
     - Nothing is remembered without a ``conversation``: a Conversation, or the name of one of this notebook ("" for that of cells
       that name none). ``new`` starts it anew, ``go_on`` continues its cut answer, ``strict`` leaves nothing out
       and changes nothing on the way to the model; ``notes`` of the reply list what was.
@@ -88,6 +89,59 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     """
     session = current()
     return session.ask(_read_prompt(session, dict(locals())), values)
+
+
+@suggest_names
+@worded
+def achat(  # noqa: PLR0913 - one parameter for each option of a prompt
+    prompt: str,
+    *,
+    model: str = "",
+    system: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    rows: int | Literal["all"] | None = None,
+    images: Iterable[Any] = (),
+    format: Any = None,  # noqa: A002 - as Ollama calls it
+    tools: Iterable[Callable[..., Any]] = (),
+    confirm: Callable[[ToolCall], bool | Awaitable[bool]] | None = None,
+    conversation: str | Conversation | None = None,
+    new: bool = False,
+    go_on: bool = False,
+    strict: bool = False,
+    reuse: bool = False,
+    generate: bool = False,
+    suffix: str = "",
+    logprobs: int | None = None,
+    local_only: bool = False,
+    context_length: int | str | None = None,
+    max_tokens: int | str | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    seed: int | None = None,
+    stop: str | Sequence[str] | None = None,
+    think: str | bool | None = None,
+    keep_alive: float | str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> AsyncReply:
+    """Return the reply to a prompt for an event loop: ``await`` gives the finished Reply, ``async for`` pieces of its text.
+
+    The parameters are those of om.chat. The prompt and its values are read at once, the settings when the reply is awaited. At
+    most 16 calls of a loop are at work at once, each in a thread; the others wait for their turn.
+
+    - Cancelling the task that waits closes the connection within 0.2 s, so that the server stops. What was written until then is
+      in ``partial`` of the AsyncReply, and with a ``conversation`` kept as a cut turn.
+    - Asynchronous functions among the ``tools``, and an asynchronous ``confirm``, are awaited in this event loop; others run in
+      the thread of the call.
+    - asyncio runs it, also under anyio, Jupyter and FastAPI. Under trio it is an error (``event-loop-unsupported``).
+
+    Raises what om.chat raises: at once for a wrong parameter, later for all else.
+
+    Example: ``replies = await asyncio.gather(*(om.achat(text) for text in texts))``
+    """
+    given, session, line = dict(locals()), current(), UserLine()
+    frozen = _read_prompt(session, given)
+    return session.ask_in_loop(frozen, values, ended=lambda: line.warn_of_settings(session))
 
 
 def _read_prompt(session: Session, given: Mapping[str, Any]) -> Prompt:

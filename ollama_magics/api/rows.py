@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_magics.api.calls import UserLine, worded
@@ -14,8 +15,11 @@ from ollama_magics.settings import form
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.tools import ToolCall
+    from ollama_magics.jobs.event_loop import Awaits, ThreadCall
     from ollama_magics.rows.experiment import Experiment
+    from ollama_magics.rows.map_rows import RowsResult
     from ollama_magics.rows.options import RowOptions
+    from ollama_magics.rows.progress import RowsView
     from ollama_magics.rows.prompts import ColumnPicture
 
 
@@ -78,27 +82,109 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
 
     Example: ``om.map(df, "Fill in the ticket.\n\n{{text}}", format=Ticket)``
     """
-    given = dict(locals())
-    if not isinstance(prompt, str):
-        raise PromptProblem("prompt-not-text", kind=type(prompt).__name__)
-    from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - only a job of rows needs it
+    return _RowsCall(dict(locals())).ask()
 
-    session = current()
-    frozen, chosen = _asked_for_rows(session, given, prompt)
-    from ollama_magics.integrations import dask, dask_rows  # noqa: PLC0415 - brings in numpy
 
-    if dask.is_collection(data):
-        return dask_rows.map_rows(data, frozen, values or {}, chosen, api_key_env)
-    bar = RowsBar()
-    try:
-        result = session.map(data, frozen, values, options=chosen, watch=bar.update)
-        bar.update(result.view)
-    finally:
-        bar.end()
-    line = UserLine()
-    for note in result.view.notes:
-        line.warn(note.phrase.text(session.language))
-    return result.frame
+@suggest_names
+@worded
+def amap(  # noqa: PLR0913 - one parameter for each option
+    data: Any,
+    prompt: str,
+    *,
+    format: Any = None,  # noqa: A002 - as Ollama calls it
+    system: str | None = None,
+    images: Any = (),
+    labels: Any = None,
+    abstain: float | None = None,
+    examples: Iterable[tuple[str, Any]] = (),
+    values: Mapping[str, Any] | None = None,
+    model: str = "",
+    parallel: int | None = None,
+    sample: int | None = None,
+    tools: Iterable[Callable[..., Any]] = (),
+    confirm: Callable[[ToolCall], bool | Awaitable[bool]] | None = None,
+    base_url: str | Iterable[str] = "",
+    store: bool = True,
+    reuse: bool = False,
+    api_key_env: str = "",
+    local_only: bool = False,
+    context_length: int | str | None = None,
+    max_tokens: int | str | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    seed: int | None = None,
+    stop: str | Sequence[str] | None = None,
+    think: Literal["auto", "off", "on", "low", "medium", "high", "max"] | None = None,
+    keep_alive: float | str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Coroutine[Any, Any, Any]:
+    r"""Ask the prompt for each row of the data in an event loop, as om.map does: ``await`` gives the data with the answers.
+
+    The parameters are those of om.map. Cancelling the task that waits ends the requests; finished rows are kept, so that the same
+    call asks only for the rest. Asynchronous functions among the ``tools`` are awaited in this event loop.
+
+    Raises what om.map raises: at once for a wrong parameter, later for all else.
+
+    Example: ``out = await om.amap(df, "Fill in the ticket.\n\n{{text}}", format=Ticket)``
+    """
+    return _RowsCall(dict(locals())).ask_in_loop()
+
+
+class _RowsCall:
+    """One call of om.map or om.amap with the parameters ``given``, and its bar."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        if not isinstance(given["prompt"], str):
+            raise PromptProblem("prompt-not-text", kind=type(given["prompt"]).__name__)
+        from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy
+        from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - only a job of rows needs it
+
+        self._given, self._session, self._line = given, current(), UserLine()
+        self._prompt, self._options = _asked_for_rows(self._session, given, given["prompt"])
+        self._bar = RowsBar()
+        self._is_lazy = dask.is_collection(given["data"])
+
+    def ask(self) -> Any:
+        """Ask for all rows, and return the data with the answers; a dask collection asks when it is computed."""
+        if self._is_lazy:
+            return self._lazy_frame()
+        try:
+            return self._frame(self._map(None, self._bar.update))
+        finally:
+            self._bar.end()
+
+    async def ask_in_loop(self) -> Any:
+        """Ask for all rows in a thread, and return the data with the answers."""
+        if self._is_lazy:
+            return self._lazy_frame()
+
+        def work(call: ThreadCall[None, RowsResult]) -> RowsResult:
+            return self._map(call.result_of, lambda view: call.in_loop(self._bar.update, view))
+
+        try:
+            result = await self._session.thread_call(work).result()
+            self._line.warn_of_settings(self._session)
+            return self._frame(result)
+        finally:
+            self._bar.end()
+
+    def _map(self, awaits: Awaits | None, watch: Callable[[RowsView], object]) -> RowsResult:
+        prompt, data, values = replace(self._prompt, awaits=awaits), self._given["data"], self._given["values"]
+        return self._session.map(data, prompt, values, options=self._options, watch=watch)
+
+    def _frame(self, result: RowsResult) -> Any:
+        """Return the frame of the result; what was left out of its rows is a warning."""
+        self._bar.update(result.view)
+        for note in result.view.notes:
+            self._line.warn(note.phrase.text(self._session.language))
+        return result.frame
+
+    def _lazy_frame(self) -> Any:
+        from ollama_magics.integrations import dask_rows  # noqa: PLC0415 - as above
+
+        given = self._given
+        return dask_rows.map_rows(given["data"], self._prompt, given["values"] or {}, self._options, given["api_key_env"])
 
 
 @suggest_names

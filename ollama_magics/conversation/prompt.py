@@ -12,6 +12,7 @@ from ollama_magics.conversation.prompt_file import PromptFile
 from ollama_magics.conversation.turns import Place
 from ollama_magics.conversation.value_text import ALL
 from ollama_magics.errors import SettingError
+from ollama_magics.jobs.event_loop import Awaits
 from ollama_magics.messages import Phrase
 from ollama_magics.settings import form, values
 from ollama_magics.settings.cell_options import runner_options
@@ -38,7 +39,8 @@ class Prompt:
     local_only: bool = False
     format: Any = None  # "json", a JSON schema or a type
     tools: Any = ()  # functions that the model may call if confirm returns true
-    confirm: Callable[[Any], bool] | None = None
+    confirm: Callable[[Any], Any] | None = None
+    awaits: Awaits | None = None  # how asynchronous functions are run; None: in the event loop of the session
     place: Place = field(default_factory=Place)
     new: bool = False
     once: bool = False

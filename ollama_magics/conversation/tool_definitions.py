@@ -61,8 +61,8 @@ def _make_tool(function: Any) -> Tool:
     if not function.__name__.isidentifier():
         raise _unsupported(function, Phrase("tool_lambda"))
     unwrapped = inspect.unwrap(function)
-    if inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped) or inspect.isgeneratorfunction(unwrapped):
-        raise _unsupported(function, Phrase("tool_asynchronous"))
+    if inspect.isasyncgenfunction(unwrapped) or inspect.isgeneratorfunction(unwrapped):
+        raise _unsupported(function, Phrase("tool_generator"))
     try:
         signature = inspect.signature(function, eval_str=True)
     except ValueError:

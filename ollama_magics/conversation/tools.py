@@ -15,6 +15,7 @@ from ollama_magics.conversation.tool_arguments import read_arguments
 from ollama_magics.conversation.tool_definitions import Tool
 from ollama_magics.conversation.tool_results import ResultWriter
 from ollama_magics.errors import OllamaMagicsError, ToolProblem
+from ollama_magics.jobs.event_loop import Awaits
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
@@ -88,18 +89,25 @@ class ToolCall:
 class Toolbox:
     """Runs the calls of a model after ``confirm`` has allowed each; only the functions given here can be called.
 
-    The model gets pictures if it ``sees``; if ``strict``, a result that does not reach it whole is an error.
+    The model gets pictures if it ``sees``; if ``strict``, a result that does not reach it whole is an error. ``awaits`` returns
+    the result of what an asynchronous function returned; without it that is an error.
     """
 
     def __init__(
-        self, tools: Sequence[Tool], confirm: Callable[[ToolCall], bool] | None, *, sees: bool = False, strict: bool = False
+        self,
+        tools: Sequence[Tool],
+        confirm: Callable[[ToolCall], Any] | None,
+        *,
+        sees: bool = False,
+        strict: bool = False,
+        awaits: Awaits | None = None,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        self._confirm, self._sees, self._strict = confirm, sees, strict
+        self._confirm, self._sees, self._strict, self._awaits = confirm, sees, strict, awaits
 
-    def adapted(self, *, sees: bool, strict: bool) -> Toolbox:
+    def adapted(self, *, sees: bool, strict: bool, awaits: Awaits) -> Toolbox:
         """Return the same for another model or prompt."""
-        return Toolbox(tuple(self._tools.values()), self._confirm, sees=sees, strict=strict)
+        return Toolbox(tuple(self._tools.values()), self._confirm, sees=sees, strict=strict, awaits=awaits)
 
     @property
     def definitions(self) -> tuple[dict[str, Any], ...]:
@@ -131,7 +139,7 @@ class Toolbox:
         try:
             if self._confirm is None:
                 raise ToolProblem("tool-unconfirmed", call=str(call))  # noqa: TRY301 - the call gets its error below
-            if self._confirm(call):
+            if self._result(self._confirm(call)):
                 self._invoke(tool, values, call)
             else:
                 call.error = "the user did not allow this call"
@@ -142,15 +150,20 @@ class Toolbox:
             call.error = "interrupted"
             raise
 
+    def _result(self, returned: Any) -> Any:
+        """Return what a function of the user returned; if that is to be awaited, its result."""
+        if not inspect.isawaitable(returned):
+            return returned
+        if self._awaits is None:
+            if inspect.iscoroutine(returned):
+                returned.close()
+            raise TypeError("it returned something to be awaited, which is not supported here")
+        return self._awaits(returned)
+
     def _invoke(self, tool: Tool, values: dict[str, Any], call: ToolCall) -> None:
         """Put the result of the function into the call, or its exception as type and message."""
         try:
-            returned = tool.function(**values)
-            if inspect.isawaitable(returned):
-                if inspect.iscoroutine(returned):
-                    returned.close()
-                call.error = f"TypeError: {tool.name} returned something to be awaited, which is not supported"
-                return
+            returned = self._result(tool.function(**values))
             result = ResultWriter(tool.name, sees=self._sees).result(returned)
         except OllamaMagicsError as error:
             call.error = _cut(_encodable(f"{error.what} {error.how_we_know}"), _MAX_ERROR)

@@ -944,6 +944,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "%ollama_config --record ANOTHER.json",
     ),
+    # event loops
+    "call-cancelled": (
+        "The call was cancelled before it had finished.",
+        "The task that waited for it was cancelled, or the session ended.",
+        "make the call again: reply = await om.achat(prompt)",
+    ),
+    "event-loop-unsupported": (
+        "om.achat, om.aembed and om.amap need asyncio; {library} runs this code.",
+        "No asyncio event loop runs in this thread.",
+        'with anyio, run your function on asyncio: anyio.run(main, backend="asyncio")\nunder trio, wait for the other call in a thread: reply = await trio.to_thread.run_sync(lambda: om.chat(prompt))',
+    ),
     # interrupts
     "interrupted-batches-kept": ("Interrupted; finished batches are kept. Run the cell again to embed the rest.", "", ""),
     "interrupted-no-batch": ("Interrupted; no batch was finished yet.", "", ""),

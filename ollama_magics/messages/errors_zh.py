@@ -944,6 +944,17 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "%ollama_config --record ANOTHER.json",
     ),
+    # event loops
+    "call-cancelled": (
+        "调用在完成之前已被取消。",
+        "等待它的任务被取消，或会话已结束。",
+        "请重新调用：reply = await om.achat(prompt)",
+    ),
+    "event-loop-unsupported": (
+        "om.achat、om.aembed 和 om.amap 需要 asyncio，而这段代码由 {library} 运行。",
+        "该线程中没有正在运行的 asyncio 事件循环。",
+        '使用 anyio 时，请在 asyncio 上运行您的函数：anyio.run(main, backend="asyncio")\n在 trio 下，请在线程中等待同步调用：reply = await trio.to_thread.run_sync(lambda: om.chat(prompt))',
+    ),
     # interrupts
     "interrupted-batches-kept": ("已中断；已完成的批次已保存。重新运行该单元格即可嵌入其余部分。", "", ""),
     "interrupted-no-batch": ("已中断；还没有完成任何一批。", "", ""),

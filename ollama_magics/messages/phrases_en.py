@@ -532,7 +532,7 @@ PHRASES: dict[str, str] = {
     "tool_class": "It is a class, not a function.",
     "tool_nameless": "It is not a function with a name.",
     "tool_lambda": "It has no name for the model to call: define it with def.",
-    "tool_asynchronous": "It is asynchronous or a generator; a function that returns its result is needed.",
+    "tool_generator": "It is a generator; a function that returns its result is needed.",
     "tool_built_in": "It is a built-in function with unknown parameters: wrap it in a def.",
     "tool_hints": "Its type hints cannot be read: {said}.",
     "tool_by_place": "{name} cannot be passed by name.",

@@ -557,7 +557,7 @@ PHRASES: dict[str, str] = {
     "tool_class": "它是类，不是函数。",
     "tool_nameless": "它不是有名称的函数。",
     "tool_lambda": "它没有可供模型调用的名称：请用 def 定义。",
-    "tool_asynchronous": "它是异步函数或生成器；需要直接返回结果的函数。",
+    "tool_generator": "它是生成器；需要直接返回结果的函数。",
     "tool_built_in": "它是内置函数，参数未知：请用 def 包装。",
     "tool_hints": "无法读取它的类型提示：{said}。",
     "tool_by_place": "{name} 不能按关键字传入。",

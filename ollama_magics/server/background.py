@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 from ollama_magics.errors import Cancelled
@@ -14,6 +14,35 @@ from ollama_magics.errors import Cancelled
 SLICE = 0.2  # seconds that one wait lasts at the most: on Windows a longer one could not be interrupted
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+
+class CancelFlag(threading.Event):
+    """Ends the waits of all threads once it is set, and those of one thread by a flag of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of_thread = threading.local()
+
+    @contextmanager
+    def also(self, flag: threading.Event) -> Iterator[None]:
+        """Let this thread count as cancelled when the other flag is set, too."""
+        self._of_thread.flag = flag
+        try:
+            yield
+        finally:
+            self._of_thread.flag = None
+
+    def is_set(self) -> bool:
+        """Return whether waits of this thread end."""
+        flag: threading.Event | None = getattr(self._of_thread, "flag", None)
+        return super().is_set() or (flag is not None and flag.is_set())
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in slices, and return whether waits of this thread end."""
+        deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while not self.is_set() and (left := deadline - time.monotonic()) > 0:
+            super().wait(min(SLICE, left))
+        return self.is_set()
 
 
 class BackgroundCall(Generic[_Result]):

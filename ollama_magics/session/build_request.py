@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, cast
@@ -68,6 +68,9 @@ class RequestContext(Protocol):
     @property
     def uses_stores(self) -> bool:
         """Return whether stored answers may be read and written."""
+
+    def result_of(self, awaitable: Awaitable[Any]) -> Any:
+        """Return the result of what an asynchronous function returned."""
 
 
 class _LookedUpOnce:
@@ -336,9 +339,17 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         server_version=session.installed.server_version,
         strict=prompt.strict,
         schema=spec.schema,
-        toolbox=spec.toolbox and spec.toolbox.adapted(sees=_can(session, model, "vision"), strict=prompt.strict),
+        toolbox=adapted_toolbox(session, prompt, spec, model),
         notes=(*pictures, *(spec.schema.notes if spec.schema else ()), *unconstrained, *clamped),
     )
+
+
+def adapted_toolbox(session: RequestContext, prompt: Prompt, spec: ResponseSpec, model: str) -> Toolbox | None:
+    """Return the functions that the model may call, or None where there are none."""
+    if spec.toolbox is None:
+        return None
+    awaits = prompt.awaits or session.result_of
+    return spec.toolbox.adapted(sees=_can(session, model, "vision"), strict=prompt.strict, awaits=awaits)
 
 
 def _remote_host(session: RequestContext, model: str, card: ModelCard) -> str:

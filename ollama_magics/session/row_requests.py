@@ -12,6 +12,7 @@ import msgspec
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import ModelProblem
+from ollama_magics.jobs.event_loop import Awaits
 from ollama_magics.rows.map_rows import RowTarget
 from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
@@ -42,6 +43,7 @@ class _OtherServer:
     client: Client
     installed: InstalledModels
     conversations: dict[str, Conversation]
+    result_of: Awaits
     uses_stores: bool = False
 
     @property
@@ -81,7 +83,7 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
         digest=digest,
         clients=[context.client for context in contexts],
         schema=spec.schema,
-        toolbox=spec.toolbox,
+        toolbox=build_request.adapted_toolbox(contexts[0], prompt, spec, model),
         defaults=contexts[0].installed.card(model).numbers,
         notes=(*left_out, *notes, *(spec.schema.notes if spec.schema else ())),
     )
@@ -90,7 +92,7 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
 def _other_server(session: ServerSource, url: str, stack: ExitStack) -> _OtherServer:
     client, installed = session.connected(url)
     stack.callback(client.close)
-    return _OtherServer(session.settings, session.language, session.answers, client, installed, {})
+    return _OtherServer(session.settings, session.language, session.answers, client, installed, {}, session.result_of)
 
 
 def _builder(shared: ChatRequest | GenerateRequest) -> Callable[[str, tuple[Picture, ...]], ChatRequest | GenerateRequest]:

@@ -6,23 +6,27 @@ import atexit
 import difflib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ollama_magics.conversation.async_reply import AsyncReply
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.replies import Replies
 from ollama_magics.diagnosis import stages
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest
 from ollama_magics.errors import OllamaMagicsError, PictureProblem, PromptProblem, SettingError
+from ollama_magics.jobs.event_loop import LoopThread, Slots, ThreadCall
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret
 from ollama_magics.server.address import Address, address_told, parse
+from ollama_magics.server.background import CancelFlag
 from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.models import InstalledModels
+from ollama_magics.server.sockets import raise_if_cancelled
 from ollama_magics.server.transport import ConnectionOptions, Recorder
 from ollama_magics.session import build_request
 from ollama_magics.session.server_status import ServerStatus
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     from ollama_magics.server.fetch import Limits
     from ollama_magics.store.vectors import VectorStore
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
 
 _MAKING = threading.RLock()
 
@@ -57,7 +64,9 @@ class Session:
         self._client: tuple[tuple[Any, ...], Client, InstalledModels] | None = None
         self._store: VectorStore | None = None
         self._rows: RowStore | None = None
-        self._cancelled, self._owned = threading.Event(), list[Callable[[], object]]()
+        self._event_loop: LoopThread | None = None
+        self._cancelled, self._owned = CancelFlag(), list[Callable[[], object]]()
+        self._slots = Slots()
         self.recording: Recorder | None = None  # writes every exchange to a file, or replays it
         self.label_letters: dict[str, str] = {}  # by the digest of a model: the letters that are one token each
         self.others: dict[Any, Session] = {}  # for other addresses, see integrations/remote_session.py; closed with this one
@@ -145,6 +154,33 @@ class Session:
         ``values`` fill ``{{name}}``; None leaves braces alone. Raises PromptProblem, ModelProblem and errors of the connection.
         """
         return build_request.ask(self, *build_request.fill(prompt, values))
+
+    def ask_in_loop(
+        self, prompt: Prompt, values: Mapping[str, Any] | None = None, *, ended: Callable[[], object] = lambda: None
+    ) -> AsyncReply:
+        """Return the reply to a prompt for an event loop; nothing is sent before it is awaited.
+
+        ``ended`` is called in the loop after the answer. Raises PromptProblem for what is wrong with the prompt itself.
+        """
+        filled, notes = build_request.fill(prompt, values)
+        return AsyncReply(lambda awaits: build_request.ask(self, replace(filled, awaits=awaits), notes), self.thread_call, ended)
+
+    def thread_call(self, work: Callable[[ThreadCall[_Item, _Result]], _Result]) -> ThreadCall[_Item, _Result]:
+        """Return a call that runs in a thread for an event loop; when it is cancelled, all waits of that thread end."""
+
+        def run(call: ThreadCall[_Item, _Result]) -> _Result:
+            with self._cancelled.also(call.cancelled):
+                return work(call)
+
+        return ThreadCall(run, self._slots, lambda: self.language)
+
+    def result_of(self, awaitable: Awaitable[Any]) -> Any:
+        """Return the result of what an asynchronous function returned, which runs in an event loop of the session."""
+        with self._lock:
+            if self._event_loop is None:
+                self._event_loop = LoopThread()
+                self.own(self._event_loop.close)
+        return self._event_loop.result_of(awaitable, lambda: raise_if_cancelled(self._cancelled))
 
     @property
     def conversation(self) -> Conversation:

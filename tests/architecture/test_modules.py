@@ -13,7 +13,6 @@ REASONS: dict[str, str] = {
     "api/prompts.py:chat": "a typed parameter for each option of a prompt, and the docstring that explains them",
     "api/rows.py:map": "a typed parameter for each option of a job of rows, and the docstring that explains them",
     "api/rows.py:experiment": "a typed parameter for each option, and the docstring that explains them",
-    "api/embeddings.py:embed": "a typed parameter for each option of %embed, and the docstring that explains them",
 }
 
 

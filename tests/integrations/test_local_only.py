@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import pickle
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -34,6 +35,11 @@ def lazily(array: Any) -> Any:
     return array.compute(scheduler="synchronous")
 
 
+def awaited(waiting: Coroutine[Any, Any, Any]) -> Any:
+    """Run a call for an event loop."""
+    return asyncio.run(waiting)
+
+
 def classifier(**more: Any) -> Any:
     """Return a classifier with two labels."""
     pytest.importorskip("sklearn")
@@ -51,6 +57,16 @@ CALLS: dict[str, list[Callable[[], Any]]] = {
         lambda: om.embed(["a"], model="m", base_url=[FAR, FAR + "1"]),
         lambda: om.embed(lazy_texts(), model="m", base_url=FAR),
         lambda: lazily(om.embed(lazy_texts(), model="m", base_url=FAR, dimensions=3)),
+    ],
+    "achat": [lambda: awaited(om.achat("Hi", model="m"))],
+    "amap": [
+        lambda: awaited(om.amap(["a"], "Say {{item}}", model="m")),
+        lambda: awaited(om.amap(["a"], "{{item}}", model="m", base_url=FAR)),
+    ],
+    "aembed": [
+        lambda: awaited(om.aembed(["a"], model="m")),
+        lambda: awaited(om.aembed(["a"], model="m", base_url=FAR)),
+        lambda: lazily(awaited(om.aembed(lazy_texts(), model="m", base_url=FAR, dimensions=3))),
     ],
     "models": [om.models],
     "pull": [lambda: list(om.pull("m"))],

@@ -86,6 +86,22 @@ def test_two_quick_presses_never_lose_the_name_of_the_text(kernel: Any) -> None:
     assert [one for one in told if one[1:] != ("Interrupted", True)] == []
 
 
+@pytest.mark.parametrize("scripts", [{"chat": [Hold()]}, {"chat": [Send(LINES), Lines(3), Hold()]}], ids=["silent", "writing"])
+def test_an_awaited_answer_ends(kernel: Any, scripts: dict[str, list[Step]]) -> None:
+    """Also before its first token, when nothing else would wake the loop of the kernel up."""
+    with FaultServer(fine(**scripts)) as server:
+        kernel.run(f"%ollama_config --base-url {server.url} --model m\nimport ollama_magics as om")
+        request = kernel.start("waiting = om.achat('Hi')\nawait waiting")
+        assert server.wait_for("/api/chat", 20)
+        time.sleep(0.4)
+        pressed = time.monotonic()
+        kernel.process.interrupt_kernel()
+        ran = kernel.finish(request)
+        assert (ran.error, ran.idle_at - pressed < BOUND + MARGIN) == ("CancelledError", True)
+        assert server.wait_until_left()
+        assert kernel.run("print(waiting.partial.text)").written == ("0 1 2 \n" if len(scripts["chat"]) > 1 else "\n")
+
+
 def test_an_interrupt_of_the_second_model_names_the_replies(kernel: Any) -> None:
     """Of which the first has answered."""
     with FaultServer(fine(chat=[Send(LINES), Lines(3), Hold()])) as server:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, assert_type
 
 import numpy as np
 
 import ollama_magics as om
-from ollama_magics import CheckReport, EmbedReport, Replies, Reply, ToolCall
+from ollama_magics import AsyncReply, CheckReport, EmbedReport, Replies, Reply, ToolCall
 
 
 def confirm(call: ToolCall) -> bool:
@@ -36,14 +37,27 @@ def use(replies: Replies) -> None:
     assert_type(next(om.pull("m")).status, str)
     with om.sandbox(delay=0) as url:
         assert_type(url, str)
+    assert_type(om.achat("Hi", model="m", confirm=confirm), AsyncReply)
     om.configure(model="m", context_length="8k", temperature=None, vision="yes")
     om.use_profile("work")
+
+
+async def use_in_a_loop() -> None:
+    """Use the calls for an event loop."""
+    assert_type(await om.achat("Hi"), Reply)
+    assert_type([piece async for piece in om.achat("Hi")], list[str])
+    async with om.achat("Hi") as waiting:
+        assert_type(waiting.partial, Reply | None)
+    assert_type(await asyncio.create_task(om.achat("Hi", think="low")), Reply)
+    assert_type(await om.aembed(["a"]), np.ndarray[Any, np.dtype[np.float32]])
+    assert_type(await om.amap(["a"], "{{item}}"), Any)
 
 
 def misuse() -> Iterator[object]:
     """Use them wrongly; each line is an error of its own, and an ignored one that is none is reported."""
     yield om.chat("Hi", temperatur=0.5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     yield om.chat("Hi", temperature="warm")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    yield om.achat("Hi", temperatur=0.5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     yield om.chat("Hi", think=3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     yield om.embed(["a"], on_error="ignore")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     yield om.check(depth=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]

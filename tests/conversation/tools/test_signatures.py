@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -207,8 +207,9 @@ def takes_a_tree(tree: Recursive) -> None:
     """Take a tree."""
 
 
-async def waits(a: int) -> None:
-    """Wait."""
+async def waits(a: int) -> AsyncIterator[int]:
+    """Wait and yield."""
+    yield a
 
 
 def yields(a: int) -> Iterator[int]:
@@ -224,7 +225,7 @@ REFUSED: list[tuple[Any, str]] = [
     (takes_an_unknown_name, "re_pattern"),
     (takes_an_object, "takes_an_object"),
     (takes_a_tree, "Recursive"),
-    (waits, "asynchronous"),
+    (waits, "generator"),
     (yields, "generator"),
     (lambda a: a, "define it with def"),
     (functools.partial(add, 1), "with a name"),

@@ -1,0 +1,104 @@
+"""The reply to one prompt in an event loop: awaited as a whole, or read in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Self
+
+from ollama_magics.conversation.reply import Reply
+from ollama_magics.jobs.event_loop import Awaits, ThreadCall
+
+_Call = ThreadCall[str, Reply]
+
+
+class AsyncReply(Coroutine[Any, Any, Reply]):
+    """A reply in an event loop: ``await`` gives the finished Reply, ``async for`` the text in pieces as they come.
+
+    The request is sent when the reply is first awaited or iterated over, with the settings of that moment. Cancelling the task
+    that waits closes the connection, so that the server stops; so does leaving the ``async for`` early, for certain at the end of
+    an ``async with`` block. What was written until then is in ``partial``, and in the conversation as a cut turn.
+
+    Raises what Reply raises; OllamaMagicsError (``call-cancelled``) where the reply was cancelled before, and
+    (``event-loop-unsupported``) where the event loop is none of asyncio's.
+
+    Example::
+
+        async with om.achat("Name three colours.") as reply:
+            async for piece in reply:
+                print(piece, end="")
+        reply.partial.stats.tokens_per_second
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Awaits], Reply],
+        begin: Callable[[Callable[[_Call], Reply]], _Call],
+        ended: Callable[[], object],
+    ) -> None:
+        self.partial: Reply | None = None
+        self._ask, self._ended = ask, ended
+        self._call = begin(self._read)
+        self._steps: Coroutine[Any, Any, Reply] | None = None
+
+    def _read(self, call: _Call) -> Reply:
+        """Read the answer in the thread of the call."""
+        self.partial = reply = self._ask(call.result_of)
+        with reply:
+            for piece in reply:
+                call.post(piece)
+        return reply
+
+    async def _whole(self) -> Reply:
+        reply = await self._call.result()
+        self._ended()
+        return reply
+
+    async def _pieces(self) -> AsyncGenerator[str, None]:
+        async with aclosing(self._call.items()) as pieces:
+            async for piece in pieces:
+                yield piece
+        self._ended()
+
+    def __await__(self) -> Generator[Any, Any, Reply]:
+        return self._whole().__await__()
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self._pieces()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection, so that the server stops; what was written stays in ``partial``."""
+        await self._call.cancel()
+
+    # As a coroutine, so that asyncio.create_task() and TaskGroup.create_task() take it.
+
+    def send(self, value: Any) -> Any:
+        """Run the task that awaits the reply until it waits."""
+        self._steps = self._steps or self._whole()
+        return self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error in the task that awaits the reply."""
+        self._steps = self._steps or self._whole()
+        return self._steps.throw(*error)
+
+    def close(self) -> None:
+        """End the task that awaits the reply."""
+        if self._steps:
+            self._steps.close()
+
+    if not TYPE_CHECKING:  # which would take it to have every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(Reply, name):
+                raise AttributeError(f"{name} is there once the reply is awaited: reply = await om.achat(…)")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"<AsyncReply: {self.partial!r}>" if self.partial else "<AsyncReply: not asked yet: await it>"
