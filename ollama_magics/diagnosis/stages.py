@@ -20,7 +20,7 @@ from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.identity import identified, identify
 from ollama_magics.server.model_card import ModelCard, full_name
-from ollama_magics.server.models import SUGGESTIONS, InstalledModels
+from ollama_magics.server.models import InstalledModels
 from ollama_magics.server.transport import proxy_for
 from ollama_magics.server.transport_errors import of_socket
 
@@ -219,7 +219,7 @@ class _Check:
     def check_model(self) -> str:
         requested, ability = self.request.model, self.request.abilities[0]
         if not self.installed_count:
-            pull = f"%ollama_pull {requested or SUGGESTIONS.get(ability, 'llama3.2')}"
+            pull = f"%ollama_pull {requested}" if requested else self.models.pull_advice(ability)
             none = messages.Phrase("none_installed")
             raise ModelProblem("no-model-able", host=self.address.host, ability=ability, installed=none, pull=pull)
         self.model = requested or self.models.choose("", ability)

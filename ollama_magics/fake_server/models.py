@@ -90,6 +90,17 @@ MODELS = {
 LIBRARY = {**MODELS, "sandbox-mini": Model("sandbox-mini", ("completion",), 8192, 250_000_000)}
 
 
+RECOMMENDED = (
+    {
+        "model": "sandbox-far:cloud",
+        "description": "Long answers from far away",
+        "context_length": 262144,
+        "max_output_tokens": 8192,
+    },
+    {"model": "sandbox-mini", "description": "Short answers locally", "vram_bytes": 500_000_000},
+)
+
+
 def _parts(name: str) -> dict[str, str] | None:
     """Return host, namespace, model and tag of a name, or None where no model can have it."""
     found = _NAME.fullmatch(name.strip())

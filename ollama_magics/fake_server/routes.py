@@ -41,6 +41,10 @@ class Endpoints:
         """Return all models."""
         return responses.json_response(self.installed.tags(self.release))
 
+    def recommendations(self, _fields: Fields, _pause: Pause) -> Response:
+        """Return models that can be pulled; as Ollama's, the first of them would run in a cloud."""
+        return responses.json_response({"recommendations": models.RECOMMENDED})
+
     def ps(self, _fields: Fields, _pause: Pause) -> Response:
         """Return the models in memory."""
         return responses.json_response(self._loaded.listing())
@@ -190,6 +194,7 @@ ROUTES = {
     "/": Route(_READ, Endpoints.root),
     "/api/version": Route(_READ, Endpoints.version),
     "/api/tags": Route(_READ, Endpoints.tags),
+    "/api/experimental/model-recommendations": Route("GET", Endpoints.recommendations),
     "/api/ps": Route("GET", Endpoints.ps),
     "/api/show": Route("POST", Endpoints.show, "ShowRequest"),
     "/api/copy": Route("POST", Endpoints.copy, "CopyRequest"),

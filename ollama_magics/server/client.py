@@ -21,7 +21,7 @@ from ollama_magics.server.address import Address
 from ollama_magics.server.answer_budget import AnswerBudget
 from ollama_magics.server.background import SLICE
 from ollama_magics.server.failures import FailureKind, Refusal, classify, error_object, quote
-from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name
+from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, Recommendation, full_name
 from ollama_magics.server.redaction import Redaction
 from ollama_magics.server.sockets import Resolve, SlicedBackend
 from ollama_magics.server.transport import (
@@ -186,8 +186,7 @@ class Client:
     def get_page(self, path: str) -> Page:
         """Return the response to a GET request, whatever it is, so that another server can be identified."""
         with self._translated(limit := self._timeouts.metadata):
-            timeout = self._timeouts.for_request(self.address, limit)
-            sent = self._http.build_request("GET", path.lstrip("/"), timeout=timeout)
+            sent = self._http.build_request("GET", path.lstrip("/"), timeout=self._timeouts.for_request(self.address, limit))
             with closing(self._http.send(sent, stream=True)) as response:
                 headers = {name: self._redaction.text(value) for name, value in response.headers.items()}
                 return Page(response.status_code, headers, self._redaction.body(start_of(response)))
@@ -203,6 +202,10 @@ class Client:
             self._names.setdefault(full_name(model.name), model.request_name)
             self._names[full_name(model.request_name)] = model.request_name
         return models
+
+    def recommendations(self) -> list[Recommendation]:
+        """Return the models that the server recommends to download; servers before 0.22 recommend none."""
+        return self._metadata("GET", "/api/experimental/model-recommendations", wire.recommendations)
 
     def digest(self, model: str) -> str:
         """Return the digest of an installed model as it is now, or an empty text where the server does not list it."""

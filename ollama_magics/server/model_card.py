@@ -48,6 +48,14 @@ class InstalledModel(msgspec.Struct, frozen=True):
         return not self.remote_host and tag != "cloud" and not tag.endswith("-cloud")
 
 
+class Recommendation(msgspec.Struct, frozen=True):
+    """A model that a server recommends to download; ``vram_bytes`` is the graphics memory that it needs, or 0."""
+
+    model: str
+    description: str = ""
+    vram_bytes: _Count = 0
+
+
 class LoadedModel(msgspec.Struct, frozen=True):
     """One entry of /api/ps; sizes are in bytes, ``context_length`` is the number of tokens it was loaded with, or 0."""
 

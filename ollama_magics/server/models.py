@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,10 +17,12 @@ from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import EXTRAS, quote
 from ollama_magics.server.identity import require_ollama
-from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name, version_number
+from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, Recommendation, full_name, version_number
 from ollama_magics.server.model_names import is_name
 
-SUGGESTIONS = {"completion": "llama3.2", "vision": "gemma3", "embedding": "all-minilm"}
+_SMALL, _SMALL_ABLE = "llama3.2", {"vision": "gemma3", "embedding": "all-minilm"}  # models that need little memory
+# What the server's words about a model that it recommends say of its abilities; of others they say nothing.
+_DESCRIBED = {"completion": "", "vision": "vision|visual|multimodal", "tools": r"\btools?\b|agent", "thinking": "reason|think"}
 _MAX_LISTED = 8  # models that an error names
 _MAX_OFFERED = 3
 _AT_ONCE = _MAX_LISTED + 1  # cards that are requested at the same time; so many as an error needs
@@ -102,7 +105,7 @@ class InstalledModels:
         found = self.able(ability, _MAX_LISTED + 1)
         setting = "embedding-model" if ability == "embedding" else "model"
         if card:
-            able = Phrase("none_able", pull=SUGGESTIONS.get(ability, "llama3.2"))
+            able = Phrase("none_able", pull=self.pull_advice(ability))
             if found:
                 able = Phrase("able_to", models=", ".join(found), first=found[0], setting=setting)
             listed = ", ".join(card.capabilities or ()) or "none"
@@ -118,12 +121,27 @@ class InstalledModels:
             error = ModelProblem("model-ambiguous", ability=ability, models=_listed(found), first=found[0], setting=setting)
             raise error.with_repair("model", *found[:_MAX_OFFERED])
         installed = self.installed()
-        names, pull = [short(model.name) for model in installed], f"%ollama_pull {SUGGESTIONS.get(ability, 'llama3.2')}"
+        names, pull = [short(model.name) for model in installed], self.pull_advice(ability)
         if installed and not any(model.is_local for model in installed):
             error = ModelProblem("only-cloud-models", host=self._host, models=_listed(names), first=names[0], pull=pull)
             raise error.with_repair("model", *names[:_MAX_OFFERED])
         listing = _listing(names)
         raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
+
+    def pull_advice(self, ability: str) -> Phrase | str:
+        """Return what to type to get a model with the ability: one that the server recommends, and a small one.
+
+        Of those that the server recommends and that run on it, the one that needs the least memory counts.
+        """
+        small = _SMALL_ABLE.get(ability, _SMALL)
+        found: list[Recommendation] = []
+        with suppress(OllamaMagicsError):
+            found = [one for one in self._client.recommendations() if _recommends(one, ability)]
+        best = min(found, key=lambda one: one.vram_bytes or math.inf, default=None)
+        if best is None or full_name(best.model) == full_name(small):
+            return f"%ollama_pull {small}"
+        memory = Phrase("needs_memory", size=messages.bytes_text(best.vram_bytes)) if best.vram_bytes else ""
+        return Phrase("pull_recommended", model=best.model, memory=memory, small=small)
 
     def able(self, ability: str, most: int | None = None) -> list[str]:
         """Return at most so many installed local models with the ability, the smallest first.
@@ -166,6 +184,13 @@ class InstalledModels:
         self._cards.clear()
         self._digests.clear()
         self._is_listed = False
+
+
+def _recommends(one: Recommendation, ability: str) -> bool:
+    """Return whether a recommendation is for a model with the ability that runs on the server itself."""
+    words = _DESCRIBED.get(ability)
+    is_described = words is not None and re.search(words, one.description, re.IGNORECASE) is not None
+    return is_described and is_name(one.model) and InstalledModel(one.model).is_local
 
 
 def _without_separators(name: str) -> str:

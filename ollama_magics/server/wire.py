@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from ollama_magics.errors import PromptProblem, RequestRefused
-from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard
+from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, Recommendation
 
 Body = bytes | bytearray | memoryview
 MAX_LINE = 64 * 1024 * 1024  # bytes; Ollama's own client gives up at 8 MB
@@ -128,7 +128,14 @@ _FIGURES = tuple(name for name in Chunk.__struct_fields__ if name.endswith(("_co
 _MAX_FIGURE, _MAX_DIGITS = 2**63, 20  # of a figure; larger ones are left out, as if the server had sent none
 _LONGEST_VERSION = 100  # characters
 _Struct = TypeVar("_Struct")
-_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (ModelCard, Embeddings, _Models, _Version)}
+
+
+class _Recommendations(msgspec.Struct):
+    recommendations: list[Recommendation]
+
+
+_DECODED = (ModelCard, Embeddings, _Models, _Recommendations, _Version)
+_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in _DECODED}
 _decode_chunk, _decode_chunk_with_more = msgspec.json.Decoder(Chunk).decode, msgspec.json.Decoder(_ChunkWithMore).decode
 
 
@@ -177,6 +184,11 @@ def loaded(body: Body) -> list[LoadedModel]:
 def card(body: Body) -> ModelCard:
     """Return the value of an /api/show answer."""
     return _decoded(body, ModelCard)
+
+
+def recommendations(body: Body) -> list[Recommendation]:
+    """Return the models of an /api/experimental/model-recommendations answer."""
+    return _decoded(body, _Recommendations).recommendations
 
 
 def version(body: Body) -> str:

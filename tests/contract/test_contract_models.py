@@ -44,6 +44,15 @@ def test_tags_list_models(server: Server) -> None:
     assert datetime.fromisoformat(entry["modified_at"]).tzinfo
 
 
+def test_models_are_recommended(server: Server) -> None:
+    """Those in a cloud say how long their answers may be, the others what memory they need; nothing says what they can."""
+    recommended = server.http.get("/api/experimental/model-recommendations").json()["recommendations"]
+    assert recommended
+    for one in recommended:
+        figures = ("context_length", "max_output_tokens") if one["model"].endswith(":cloud") else ("vram_bytes",)
+        assert (set(one) - {"required_plan"}, bool(one["description"])) == ({"model", "description", *figures}, True)
+
+
 def test_details_have_the_same_members_everywhere(server: Server) -> None:
     """Also in what is shown of one model."""
     members = ["parent_model", "format", "family", "families", "parameter_size", "quantization_level"]

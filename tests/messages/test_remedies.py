@@ -69,6 +69,7 @@ def keys_of_advice() -> list[str]:
         "server_hangs",
         "able_to",
         "none_able",
+        "pull_recommended",
         "list_there",
         "or_use",
         "use_found",

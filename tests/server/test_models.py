@@ -44,12 +44,15 @@ class Show:
             step.run(connection)
 
 
-def having(models: Any, version: str = "0.24.0") -> list[Step]:
-    """Return the script of a server with these models."""
+def having(models: Any, version: str = "0.24.0", recommended: Any = None) -> list[Step]:
+    """Return the script of a server with these models, and what it answers about those that it recommends."""
     listed = [{"name": name, "size": size} for name, (size, _) in models.items()]
-    return [
-        Serve({"/api/version": whole({"version": version}), "/api/tags": whole({"models": listed}), "/api/show": [Show(models)]})
-    ]
+    return fine(
+        version=whole({"version": version}),
+        tags=whole({"models": listed}),
+        show=[Show(models)],
+        **({} if recommended is None else {"experimental/model-recommendations": whole(recommended)}),
+    )
 
 
 def problem(act: Callable[[], object]) -> ModelProblem:
@@ -86,6 +89,46 @@ def test_where_no_model_has_the_ability_one_is_suggested(connect: Connect, abili
     with FaultServer(having({})) as server:
         client = connect(server.url)
         assert "No model is installed there." in str(problem(lambda: InstalledModels(client).choose("", ability)))
+
+
+# As Ollama 0.24.0 answers.
+RECOMMENDED = {
+    "recommendations": [
+        {
+            "model": "qwen3.5:cloud",
+            "description": "Reasoning, coding, and agentic tool use with vision",
+            "context_length": 262144,
+        },
+        {"model": "qwen3.5", "description": "Reasoning, coding, and visual understanding locally", "vram_bytes": 14_000_000_000},
+        {"model": "gemma4", "description": "Reasoning and code generation locally", "vram_bytes": 12_000_000_000},
+        {"model": "bad name; rm", "description": "", "vram_bytes": 1},
+    ]
+}
+ADVISED = [
+    ("completion", RECOMMENDED, "gemma4", "12.0 GB"),
+    ("vision", RECOMMENDED, "qwen3.5", "14.0 GB"),
+    ("embedding", RECOMMENDED, "", ""),
+    ("tools", RECOMMENDED, "", ""),  # a cloud model has them, which is never chosen for the user
+    ("completion", {"recommendations": []}, "", ""),
+    ("completion", {"recommendations": [{"model": "own", "vram_bytes": -1}]}, "", ""),
+    ("completion", {"recommendations": [{"model": "own"}]}, "own", ""),
+    ("completion", [1], "", ""),
+]
+
+
+@pytest.mark.parametrize(("ability", "recommended", "model", "memory"), ADVISED)
+def test_a_model_that_the_server_recommends_is_suggested(
+    connect: Connect, ability: str, recommended: Any, model: str, memory: str
+) -> None:
+    """The one that has the ability and needs the least memory, besides a small one; odd answers and clouds are passed over."""
+    small = {"vision": "gemma3", "embedding": "all-minilm"}.get(ability, "llama3.2")
+    with FaultServer(having({"odd:latest": (1, ["insert"])}, recommended=recommended)) as server:
+        models = InstalledModels(connect(server.url))
+        lines = problem(lambda: models.choose("", ability)).remedy.splitlines()
+        wrong = problem(lambda: models.choose("odd", ability)).remedy.splitlines()
+    assert lines == wrong[-len(lines) :]
+    assert (memory in lines[0], "cloud" in "".join(lines)) == (True, False)
+    assert [line.rpartition(" ")[2] for line in lines] == ([model] if model else []) + [small]
 
 
 def test_a_named_model_without_the_ability_is_refused(connect: Connect) -> None:

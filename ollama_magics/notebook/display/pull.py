@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from IPython.display import DisplayHandle
@@ -30,21 +30,27 @@ def watch_pull(steps: Iterable[PullProgress], model: str, shell: Any, language: 
                 bar.resize(last.size, last.downloaded, last.reused)
         finally:
             bar.end()
-        sys.stdout.write(f"{_ended(last, model, language)}\n")
+        sys.stdout.write(f"{pulled_text(last, model, language)}\n")
         return
-    _paint(steps, model, language)
+    handle = DisplayHandle()
+    show = handle.display
+
+    def paint(page: str, text: str) -> None:
+        nonlocal show
+        show({"text/html": page, "text/plain": text}, raw=True)
+        show = handle.update
+
+    paint_pull(steps, model, language, paint)
 
 
-def _paint(steps: Iterable[PullProgress], model: str, language: str) -> None:
-    """Show the steps as one output of the cell; after an interrupt or an error it shows how far it came."""
-    handle, last, next_paint, complete = DisplayHandle(), PullProgress(), 0.0, False
+def paint_pull(steps: Iterable[PullProgress], model: str, language: str, show: Callable[[str, str], object]) -> PullProgress:
+    """Run a download to its end and return its last step; ``show`` gets HTML and text of how far it is, also after an error."""
+    last, next_paint, complete = PullProgress(), 0.0, False
 
-    def paint(figures: list[str], share: float, *, first: bool = False) -> None:
-        page = progress_html(share, figures, (), language=language)
-        data = {"text/html": page, "text/plain": " · ".join(figures)}
-        (handle.display if first else handle.update)(data, raw=True)
+    def paint(figures: list[str], share: float) -> None:
+        show(progress_html(share, figures, (), language=language), " · ".join(figures))
 
-    paint([model, "…"], 0, first=True)
+    paint([model, "…"], 0)
     try:
         for last in steps:
             if time.monotonic() >= next_paint:
@@ -52,8 +58,9 @@ def _paint(steps: Iterable[PullProgress], model: str, language: str) -> None:
                 next_paint = time.monotonic() + _FASTEST
         complete = True
     finally:
-        figures = [_ended(last, model, language)] if complete else [model, _size(last, language)]
+        figures = [pulled_text(last, model, language)] if complete else [model, _size(last, language)]
         paint([text for text in figures if text], 1 if complete else min(last.share, 0.999))
+    return last
 
 
 def _size(last: PullProgress, language: str) -> str:
@@ -63,6 +70,7 @@ def _size(last: PullProgress, language: str) -> str:
     return messages.phrase("pull_bytes", language, done=done, size=size)
 
 
-def _ended(last: PullProgress, model: str, language: str) -> str:
+def pulled_text(last: PullProgress, model: str, language: str) -> str:
+    """Return what was downloaded, as a sentence."""
     key = "pull_done_reused" if last.size and last.reused == last.size else "pull_done"
     return messages.phrase(key, language, model=model, size=messages.bytes_text(last.size))

@@ -16,7 +16,16 @@ from ollama_magics.notebook.panel import fields
 from ollama_magics.notebook.panel.checking import CheckControls
 from ollama_magics.notebook.panel.fields import SECRET_FIELDS, Fold, Row
 from ollama_magics.notebook.panel.key_field import KeyField
-from ollama_magics.notebook.panel.model_list import ModelList, ModelLookup, detected_settings, make_note, model_notes
+from ollama_magics.notebook.panel.model_list import (
+    MODELS,
+    ModelList,
+    ModelLookup,
+    detected_settings,
+    make_note,
+    missing_model,
+    model_notes,
+)
+from ollama_magics.notebook.panel.pulling import PullControls
 from ollama_magics.notebook.panel.saving import ProfileField, SaveControls
 from ollama_magics.server.models import ModelRegistry
 from ollama_magics.settings import form
@@ -57,7 +66,12 @@ class Panel(widgets.VBox):
         self._saving = SaveControls(session, self._checks, self._profile, self._refused_field, self._show_message)
         self._more = Fold(*(self._rows[name].widget for name in _MORE))
 
+        self._pulls = {name: PullControls(session, self._look_up) for name in MODELS}
+        for name, one in self._pulls.items():
+            self._rows[name].put_beside(one.button)
+
         main = {name: self._rows[name].widget for name in _MAIN}
+        main |= {name: widgets.VBox([main[name], one.widget]) for name, one in self._pulls.items()}
         model, base_url = main.pop("model"), main.pop("base_url")
         saving, checks = self._saving, self._checks
         buttons = fields.indented(saving.save, checks.check, checks.stop, saving.save_anyway, saving.mark)
@@ -84,6 +98,8 @@ class Panel(widgets.VBox):
         session.disown(self.freeze)
         session.settings.unobserve(self._follow, names=list(_FIELDS))
         self._lookup.cancel()
+        for one in self._pulls.values():
+            one.close()
         self._checks.close()
         if self._handle is not None:
             table = SettingsTable(list(session.described()), session.language)
@@ -220,6 +236,8 @@ class Panel(widgets.VBox):
             if not row.is_refused:
                 text, is_warning = make_note(name, self._session, self._found, of_model.get(name))
                 row.set_note(text, is_warning=is_warning)
+        for name, one in self._pulls.items():
+            one.offer(missing_model(name, settings, registry))
         address = ""
         with suppress(OllamaMagicsError):  # its note says why it cannot be used
             address = self._session.address.url

@@ -123,6 +123,11 @@ class Row:
         self.widget = row_of(*([self._label] if self._has_buttons else []), self.field, self.note)
         self.field.observe(self._changed, names="value")
 
+    def put_beside(self, button: Any) -> None:
+        """Put a button between the field and its note."""
+        *before, note = self.widget.children
+        self.widget.children = (*before, button, note)
+
     def show(self, text: str) -> None:
         """Put a value into the field without calling ``on_change``."""
         with self._updating():

@@ -24,9 +24,9 @@ _CAPABILITIES = {"chat": "completion", "completion": "completion", "embedding": 
 _MAX_ROWS = 8
 _SPACE = "\u2003"
 _TOKENS = ("context_length", "max_tokens")
-_MODELS = ("model", "embedding_model")
+MODELS = ("model", "embedding_model")
 _ABILITIES = ("vision", "tools")  # settings, and capabilities of a model
-_WITHOUT_HELP = (*_MODELS, *_TOKENS, *_ABILITIES, "model_type", "language")
+_WITHOUT_HELP = (*MODELS, *_TOKENS, *_ABILITIES, "model_type", "language")
 
 Note = tuple[str, bool]  # the text, and whether it is a warning
 
@@ -121,6 +121,12 @@ class ModelLookup:
                 self._on_result(found)
 
 
+def missing_model(name: str, settings: OllamaSettings, registry: ModelRegistry | None) -> str:
+    """Return the model that a setting names if the server does not have it, else an empty text."""
+    model = str(getattr(settings, name))
+    return model if registry and model and not registry.has(model) else ""
+
+
 def model_notes(card: ModelCard | None, settings: OllamaSettings, language: str) -> dict[str, Note]:
     """Return what the server says about the model, by setting; a contradiction to the setting is a warning."""
     notes = dict(_card_notes(card, settings, language)) if card and card.capabilities is not None else {}
@@ -156,8 +162,8 @@ def make_note(name: str, session: Session, registry: ModelRegistry | OllamaMagic
     if name == "base_url":
         return _address_note(session, registry if isinstance(registry, OllamaMagicsError) else None)
     registry = registry if isinstance(registry, ModelRegistry) else None
-    if name in _MODELS and registry and (model := str(getattr(session.settings, name))):
-        if registry.models and not registry.has(model):
+    if name in MODELS and registry and (model := str(getattr(session.settings, name))):
+        if missing_model(name, session.settings, registry):
             return messages.phrase("not_installed", session.language), True
         if known := registry.describe(model, session.language):
             return known, False

@@ -89,6 +89,16 @@ class FormView:
         found = [part for part in _parts(self._panel) if isinstance(part, Button) and part.description == text]
         return any(_is_shown(button) for button in found)
 
+    def beside(self, setting: str) -> Any:
+        """Return the button beside a field, or None where none is shown."""
+        return next((part for part in self._row(setting).children if isinstance(part, Button) and _is_shown(part)), None)
+
+    def progress(self, setting: str) -> str:
+        """Return what stands below a field about a download, where that is shown."""
+        (box,) = (part for part in _parts(self._panel) if self._row(setting) in getattr(part, "children", ()))
+        below = box.children[1]
+        return _text(below.children[0]) if _is_shown(below) else ""
+
     @property
     def is_checking(self) -> bool:
         """Whether a check is running: it can be stopped, and not be started."""

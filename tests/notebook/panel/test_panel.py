@@ -148,7 +148,7 @@ def test_a_picked_model_fills_the_type_and_gives_it_back(form: FormView) -> None
     form.type("model", "sandbox-embed")
     until(lambda: form.value("model_type") == "embedding")
     assert current().settings.model_type == "embedding"
-    assert "detected: embedding" in form.note("model_type")
+    until(lambda: "detected: embedding" in form.note("model_type"))
     assert "dimension 256" in form.note("model")
     assert ("model_type", "embedding", "detected") in list(current().described())
     form.type("model", "sandbox-chat")
@@ -180,6 +180,52 @@ def test_a_model_that_is_not_installed_is_named_at_once(form: FormView) -> None:
     """Without a check."""
     form.type("model", "sandbox-chta")
     until(lambda: "not installed on this server" in form.note("model"))
+
+
+def test_a_missing_model_can_be_downloaded(form: FormView, stand_in: FakeServer) -> None:
+    """With a button that names it and goes when it is there; cancelled, it goes on later; a failure is shown."""
+    assert form.beside("model") is form.beside("embedding_model") is None
+    form.type("model", "sandbox-mini")
+    until(lambda: form.beside("model"))
+    stand_in.delay = 0.02
+    form.beside("model").click()
+    until(lambda: " of 250 MB" in form.progress("model"))
+    assert form.beside("model") is None
+    form.click("Cancel")
+    until(lambda: "Cancelled" in form.progress("model"))
+    assert not form.offers("Cancel")
+    stand_in.delay = 0
+    form.beside("model").click()
+    until(lambda: "sandbox-mini is installed" in form.progress("model"))
+    until(lambda: "sandbox-mini" in form.field("model").options)
+    until(lambda: form.beside("model") is None)
+    pulled = [body for _, path, body in stand_in.requests if path == "/api/pull"]
+    assert pulled == [{"model": "sandbox-mini"}] * 2
+
+    form.type("embedding_model", "sandbox-none")
+    until(lambda: form.beside("embedding_model"))
+    assert (form.beside("embedding_model").description, form.beside("embedding_model").tooltip) == (
+        "Pull",
+        "Let the server download sandbox-none",
+    )
+    form.beside("embedding_model").click()
+    until(lambda: "pull-unknown" in form.progress("embedding_model"))
+    current().configure({"language": "zh"})
+    assert form.beside("embedding_model").description == "下载"
+    assert "服务器" in form.progress("embedding_model")
+    form.type("embedding_model", "sandbox-other")
+    assert form.progress("embedding_model") == ""
+
+
+def test_a_download_ends_with_the_form(form: FormView, stand_in: FakeServer) -> None:
+    """The server stops."""
+    stand_in.delay = 0.05
+    form.type("model", "sandbox-mini")
+    until(lambda: form.beside("model"))
+    form.beside("model").click()
+    until(lambda: " of 250 MB" in form.progress("model"))
+    current().close()
+    until(lambda: not any(thread.name == "ollama-panel" for thread in threading.enumerate()))
 
 
 def test_a_late_answer_for_an_earlier_pick_is_dropped(form: FormView, stand_in: FakeServer) -> None:
