@@ -1,6 +1,8 @@
-"""A text that is never shown in output, logs or errors."""
+"""Texts that are never shown in output, logs or errors, and how to know one by its name or form."""
 
 from __future__ import annotations
+
+import re
 
 BULLETS = "••••"
 
@@ -47,3 +49,58 @@ NO_SECRET = Secret("")
 def revealed(text: str | Secret) -> str:
     """Return the text of a secret, or a plain text unchanged."""
     return text.reveal() if isinstance(text, Secret) else text
+
+
+# Names whose values are secrets, whatever they are; and those that are secrets where they are texts.
+_SECRET_NAME = re.compile(
+    r"pass(?:word|wd|phrase)|secret|credential|bearer|(?:api|private|access|signing)[-_ ]?key|^authorization$|(?:^|[-_])pwd$",
+    re.IGNORECASE,
+)
+_PERHAPS_SECRET_NAME = re.compile(r"[-_a-z](?:token|pat)$|[-_](?:key|auth)$", re.IGNORECASE)
+_COMMON_NAME = re.compile(r"^(?:key|token|auth|pat)$", re.IGNORECASE)  # of loops and columns too
+_RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w./+=~:-]{12,}")  # a text that no one would type
+# A text that is assigned: name = "…", name: str = "…", "name": "…", ["name"] = "…", name="…".
+_ASSIGNED = re.compile(
+    r"""(?P<name>[\w.-]+)(?P<between>["']?\]?\s*(?::\s*[\w.\[\]| ]+?\s*=|=(?!=)|:)\s*[rbfu]{0,2})"""
+    r"""(?P<quote>\"{3}|'{3}|["'])(?P<value>.+?)(?P=quote)""",
+    re.IGNORECASE | re.DOTALL,
+)
+_IN_ADDRESS = re.compile(
+    r"(?P<before>://[^\s/:@\"']*:|[?&;](?:[\w-]*(?:key|token|secret|password|pwd|sig))=)[^\s&;@\"']+", re.IGNORECASE
+)
+_SHAPES = re.compile(
+    r"\b(?:sk|pk|rk)-[\w-]{8,}|\bgh[oprsu]_\w{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{12,}|\bhf_\w{16,}|\bxox[abeoprs]-[\w-]{8,}"
+    r"|\bAKIA[A-Z\d]{12,}|\bAIza[\w-]{20,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?<=\bBearer )[\w./+=~-]{8,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    re.DOTALL,
+)
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Return whether a value is one to keep, by its type or by what it is called.
+
+    Example
+    -------
+    >>> is_secret("api_key", "abc"), is_secret("sort_key", 3), is_secret("key", "name")
+    (True, False, False)
+
+    """
+    if isinstance(value, Secret) or _SECRET_NAME.search(name):
+        return True
+    if not isinstance(value, (str, bytes)):
+        return False
+    text = value if isinstance(value, str) else value.decode("utf-8", "replace")
+    return bool(_PERHAPS_SECRET_NAME.search(name) or (_COMMON_NAME.search(name) and _RANDOM.fullmatch(text)))
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with bullets for what looks like a key: texts assigned to such names, passwords in addresses, known forms."""
+
+    def hide(found: re.Match[str]) -> str:
+        if not is_secret(found["name"].rpartition(".")[2], found["value"]):
+            return found[0]
+        return f"{found['name']}{found['between']}{found['quote']}{BULLETS}{found['quote']}"
+
+    text = _ASSIGNED.sub(hide, text)
+    text = _IN_ADDRESS.sub(rf"\g<before>{BULLETS}", text)
+    return _SHAPES.sub(BULLETS, text)

@@ -96,6 +96,18 @@ def config_options(magic: _Magic) -> _Magic:
     )
 
 
+def explain_options(magic: _Magic) -> _Magic:
+    """Declare the options of %ollama_explain on a magic."""
+    return _declared(
+        magic,
+        argument("-m", "--model", metavar="NAME", help="Model that explains"),
+        argument("--show", action="store_true", help="Show what would be sent, and send nothing"),
+        argument("--ask", action="store_true", help="Ask the model also about an error that says itself what to type"),
+        argument("--next-cell", action="store_true", help="Put the corrected code into a new cell below, not run"),
+        *map(_cell_setting, ("context_length", "max_tokens", "think", "local_only")),
+    )
+
+
 def history_options(magic: _Magic) -> _Magic:
     """Declare the options of %ollama_history on a magic."""
     return _declared(

@@ -17,6 +17,7 @@ MAGICS = {
     "ollama": ("chat", "ChatMagics", ("line", "cell")),
     "ollama_check": ("config", "FormMagics", ("line",)),
     "ollama_config": ("config", "FormMagics", ("line",)),
+    "ollama_explain": ("chat", "ChatMagics", ("line",)),
     "ollama_history": ("chat", "ChatMagics", ("line",)),
     "ollama_models": ("models", "ModelMagics", ("line",)),
     "ollama_pull": ("models", "ModelMagics", ("line",)),

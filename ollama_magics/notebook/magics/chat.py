@@ -1,8 +1,10 @@
-"""Send a cell or a line as a prompt, show the reply and bind it: %%ollama, %ollama and %ollama_history."""
+"""Send a cell or a line as a prompt, show the reply and bind it: %%ollama, %ollama, %ollama_explain and %ollama_history."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,10 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import Interrupted, ToolProblem
-from ollama_magics.notebook import arguments, display, localized_errors
-from ollama_magics.notebook.arguments import history_options, prompt_options
+from ollama_magics.notebook import arguments, display, localized_errors, usage_error
+from ollama_magics.notebook.arguments import explain_options, history_options, prompt_options
 from ollama_magics.notebook.display import lines
-from ollama_magics.notebook.magics import rows
+from ollama_magics.notebook.magics import explain, rows
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.settings import form
@@ -48,6 +50,7 @@ class ChatMagics(Magics):
         self.shell: Any = shell
         self.shown = display.ShownValues(shell)
         self._next_cells = display.NextCells()
+        self._last_error = explain.LastError()
 
     @no_var_expand
     @line_cell_magic
@@ -108,9 +111,40 @@ class ChatMagics(Magics):
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
             return lines.HistoryTable(conversation.turns, others, session.language)
 
+    @no_var_expand
+    @line_magic
+    @explain_options
+    def ollama_explain(self, line: str) -> None:
+        """Ask the model what the last exception of this notebook means, and how to fix it.
+
+        It is sent the message, your code around it, and types and short values of the names there; --show shows all of it, and
+        sends nothing. Values that look like keys stay here. An error of ollama_magics says itself what to type.
+        """
+        with self._last_error.found() as error, localized_errors() as session:
+            from ollama_magics.session import build_request  # noqa: PLC0415 - brings in the client
+
+            options, rest = arguments.read(ChatMagics.ollama_explain, line, Scope(self.shell))
+            if rest:
+                raise usage_error("usage_too_much", magic="%ollama_explain", rest=rest)
+            if error is None:
+                raise usage_error("usage_no_error")
+            if explain.is_ours(error) and not (options.ask or options.show):
+                explain.say_remedy(error, session.language)
+                return
+            prompt, notes = explain.prompt_about(error, self.shell, session, options)
+            if options.show:
+                explain.show_prompt(prompt, notes, session.language)
+                return
+            model = prompt.model or str(session.settings.model)
+            reply = self._show(session, model, lambda: build_request.ask(session, prompt, notes))
+            if options.next_cell:
+                self._next_cells.offer(reply.text, self.shell, session.language)
+
     def _ask(self, session: Session, options: Namespace, text: str, scope: Scope) -> Reply | Replies:
         """Ask and show the answer; then do what else the cell wants of it."""
-        reply = self._show(session, options, text, scope)
+        model = str(options.model[0] if options.model else session.settings.model)
+        ask = partial(self._reply, session, options, text, scope)
+        reply = self._show(session, model, ask, raw=options.raw, quiet=options.quiet)
         if options.next_cell:
             self._next_cells.offer(reply.text, self.shell, session.language)
         if options.reuse and (problem := session.answers.problem):
@@ -130,18 +164,18 @@ class ChatMagics(Magics):
         prompt = self._prompt(session, options, text, scope)
         return session.ask(prompt, None if options.no_fill else scope).rendered_prompt()
 
-    def _show(self, session: Session, options: Namespace, text: str, scope: Scope) -> Reply | Replies:
+    def _show(
+        self, session: Session, model: str, ask: Callable[[], Reply | Replies], *, raw: bool = False, quiet: bool = False
+    ) -> Reply | Replies:
         """Ask, show the answer while it comes, and keep it as _ollama; raises Interrupted with what there is of it."""
         from ollama_magics.conversation.replies import has_begun  # noqa: PLC0415 - brings in the renderer
         from ollama_magics.jobs.interrupt import ignoring_quick_repeats  # noqa: PLC0415 - only who asks needs it
 
-        model = str(options.model[0] if options.model else session.settings.model)
         reply: Reply | Replies | None = None
         try:
-            language, raw, quiet = session.language, options.raw, options.quiet
-            screen = display.open_screen(self.shell, model, language, session.watch, raw=raw, quiet=quiet)
+            screen = display.open_screen(self.shell, model, session.language, session.watch, raw=raw, quiet=quiet)
             with ignoring_quick_repeats(is_reset=getattr(self.shell, "kernel", None) is not None), screen as shown:
-                self.shell.user_ns["_ollama"] = reply = self._reply(session, options, text, scope)
+                self.shell.user_ns["_ollama"] = reply = ask()
                 self.shown.add(reply, quiet=quiet)
                 with reply:
                     shown.show(reply)

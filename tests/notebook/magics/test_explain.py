@@ -1,0 +1,182 @@
+"""%ollama_explain: which exception it explains, what it sends and what never, and what it does without a model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+
+from ollama_magics.errors import Interrupted
+from ollama_magics.fake_server.server import FakeServer
+from tests.faults.answers import fine, whole
+from tests.faults.server import FaultServer
+
+
+@pytest.fixture(autouse=True)
+def _no_exception(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Begin without the exceptions of other tests."""
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        monkeypatch.delattr(sys, name, raising=False)
+    yield
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        sys.__dict__.pop(name, None)
+
+
+def fail(shell: Any, cell: str) -> None:
+    """Run a cell as a front end does, with a number, that must fail."""
+    shell.ipython.run_cell(cell, store_history=True)
+    assert sys.last_value is not None
+
+
+def sent(server: FakeServer) -> dict[str, Any]:
+    """Return the body of the only chat request."""
+    (body,) = (body for _, path, body in server.requests if path == "/api/chat")
+    return dict(body or {})
+
+
+def test_an_exception_is_explained_by_the_model(shell: Any, stand_in: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The cell, the message and the values go to the model; braces are text, the conversation is left alone."""
+    shell.run("%ollama hello")
+    stand_in.requests.clear()
+    fail(shell, "price = '3'\n# {{price}} {0}\nprice + 4")
+    capsys.readouterr()
+    assert "TypeError" in shell.run("%ollama_explain --max-tokens 77")  # the stand-in answers with the prompt
+    body = sent(stand_in)
+    (system, prompt) = body["messages"]
+    assert system["role"] == "system"
+    assert prompt["content"].startswith("TypeError: can only concatenate")
+    assert "# {{price}} {0}\n>   3  price + 4" in prompt["content"]
+    assert "- price: str: '3'" in prompt["content"]
+    assert body["options"]["num_predict"] == 77
+    assert shell.names["_ollama"].text
+    assert len(shell.run("history = %ollama_history --export\nprint(history)").split("TypeError")) == 1
+
+
+SHOWN = {
+    "try:\n    {}['a']\nexcept KeyError as e:\n    raise ValueError('no') from e": "KeyError: 'a'",
+    "for i in range(3):\n    print(i\n": ">   2      print(i",
+    "x = [1,\n  2": "SyntaxError",
+    "%nosuch 1": ">   1  %nosuch 1",
+    "%run /nowhere/file.py": "/nowhere/file.py",
+    "%%nosuch\nx": "%%nosuch",
+    "raise ExceptionGroup('several', [ValueError('one')])": "ValueError: one",
+    "raise KeyboardInterrupt": "KeyboardInterrupt",
+    "input('?')": ">   1  input('?')",
+}
+
+
+def test_each_kind_of_exception_is_shown_and_nothing_sent(shell: Any, stand_in: FakeServer) -> None:
+    """Chains, syntax, IPython's own, groups, interrupts: --show writes what would be sent."""
+    stand_in.requests.clear()
+    missing = {}
+    for cell, text in SHOWN.items():
+        fail(shell, cell)
+        shown = shell.run("%ollama_explain --show")
+        if text not in shown or "Nothing was sent" not in shown:
+            missing[cell] = shown
+    assert not missing
+    assert not stand_in.requests
+
+
+def test_an_error_of_ours_shows_its_remedy_first(shell: Any, stand_in: FakeServer) -> None:
+    """Without a model; --ask asks it all the same."""
+    stand_in.requests.clear()
+    for cell, said in (("%ollama -m nosuch hi", "%ollama_pull nosuch"), ("%ollama --modle x hi", "did you mean --model?")):
+        fail(shell, cell)
+        before = len(stand_in.requests)
+        shown = shell.run("%ollama_explain")
+        assert said in shown
+        assert "%ollama_explain --ask" in shown
+        assert len(stand_in.requests) == before
+    assert shell.run("%ollama_explain --ask")
+    assert "did you mean --model?" in sent(stand_in)["messages"][1]["content"]
+
+
+def test_without_an_exception_it_says_so(shell: Any) -> None:
+    """Also a second time: its own error is not the last one."""
+    for _ in range(2):
+        error, shown = shell.fail("%ollama_explain")
+        assert isinstance(error, UsageError)
+        assert "no exception to explain" in shown
+    shell.run("%ollama_config --language zh")
+    assert "没有可解释的异常" in shell.fail("%ollama_explain")[1]
+
+
+BAD = {
+    "%ollama_explain nonsense": "does not take nonsense",
+    "%ollama_explain a b c d e f g h i j": "does not take a b c d e f g h i j",
+    "%ollama_explain <b>x</b>": "does not take <b>x</b>",
+    "%ollama_explain --shw": "did you mean --show?",
+    "%ollama_explain --model": "a value is missing",
+    "%ollama_explain --context x": "context",
+    "%ollama_explain -m nosuch": "%ollama_pull nosuch",
+}
+
+
+def test_bad_lines_and_servers(shell: Any, stand_in: FakeServer) -> None:
+    """Each has its own error, and the exception of the notebook is still the one that is explained."""
+    fail(shell, "1 / 0")
+    stand_in.requests.clear()
+    assert not [line for line, said in BAD.items() if said not in shell.fail(line)[1]]
+    shell.run("%ollama_config --base-url http://127.0.0.1:1 --no-probes")
+    assert shell.fail("%ollama_explain")[0].code.startswith("address-refused")
+    with FaultServer(fine(version=whole({"version": "0.5.0"}))) as old:
+        shell.run(f"%ollama_config --base-url {old.url} --model m")
+        assert "0.5.0" in shell.fail("%ollama_explain")[1]
+    assert "ZeroDivisionError" in shell.run("%ollama_explain --show")
+
+
+def test_it_stays_on_this_machine_if_told_to(shell: Any) -> None:
+    """The gate of every prompt holds; --show needs no server."""
+    fail(shell, "1 / 0")
+    shell.run("%ollama_config --base-url http://gpu-box:11434 --local-only yes")
+    assert shell.fail("%ollama_explain")[0].code == "local-only"
+    assert "1 / 0" in shell.run("%ollama_explain --show")
+
+
+def test_no_key_is_sent(shell: Any, stand_in: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it stands in a value, the code, the message, the environment or is the server's own."""
+    monkeypatch.setenv("SOME_API_KEY", "from-environment-1")
+    shell.names["held"] = "the-key-of-the-server"
+    shell.run("%ollama_config --api-key $held")
+    shell.run("import os\nfrom_environment = os.environ['SOME_API_KEY']")
+    fail(shell, "password = 'hunter2x'\nraise ValueError(f'bad {password} {from_environment} {held}')")
+    stand_in.requests.clear()
+    shown = shell.run("%ollama_explain --show") + shell.run("%ollama_explain")
+    text = shown + json.dumps(sent(stand_in)["messages"])
+    assert not [secret for secret in ("hunter2x", "from-environment-1", "the-key-of-the-server") if secret in text]
+    assert "ValueError: bad •••• •••• ••••" in shown
+    assert "texts that look like keys were replaced" in shown
+
+
+def test_the_fix_goes_into_the_next_cell(shell: Any) -> None:
+    """In a front end without such cells it is said; the browser test has one."""
+    fail(shell, "1 / 0")
+    assert "--next-cell: " in shell.run("%ollama_explain --next-cell")
+
+
+def test_an_interrupted_explanation_can_be_asked_for_again(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interrupt is not what is explained then."""
+    fail(shell, "1 / 0")
+    with monkeypatch.context() as patch:
+        patch.setattr("ollama_magics.session.build_request.ask", interrupted)
+        assert isinstance(shell.fail("%ollama_explain")[0], (Interrupted, KeyboardInterrupt))
+    assert "ZeroDivisionError" in shell.run("%ollama_explain --show")
+
+
+def interrupted(*_: Any) -> None:
+    """Press the stop button."""
+    raise KeyboardInterrupt
+
+
+def test_in_chinese(shell: Any, stand_in: FakeServer) -> None:
+    """The model is asked to answer in the language of the notebook."""
+    shell.run("%ollama_config --language zh")
+    fail(shell, "1 / 0")
+    assert "系统提示词将是" in shell.run("%ollama_explain --show")
+    shell.run("%ollama_explain")
+    assert "Answer in Chinese" in sent(stand_in)["messages"][0]["content"]
