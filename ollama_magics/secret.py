@@ -59,10 +59,12 @@ _SECRET_NAME = re.compile(
 _PERHAPS_SECRET_NAME = re.compile(r"[-_a-z](?:token|pat)$|[-_](?:key|auth)$", re.IGNORECASE)
 _COMMON_NAME = re.compile(r"^(?:key|token|auth|pat)$", re.IGNORECASE)  # of loops and columns too
 _RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w./+=~:-]{12,}")  # a text that no one would type
-# A text that is assigned: name = "…", name: str = "…", "name": "…", ["name"] = "…", name="…".
+_NAME = re.compile(r"[\w.-]+")
+# What follows a name to which a text is assigned: name = "…", name: str = "…", "name": "…", ["name"] = "…", name="…".
+# A text whose end is missing goes up to the end of its line.
 _ASSIGNED = re.compile(
-    r"""(?P<name>[\w.-]+)(?P<between>["']?\]?\s*(?::\s*[\w.\[\]| ]+?\s*=|=(?!=)|:)\s*[rbfu]{0,2})"""
-    r"""(?P<quote>\"{3}|'{3}|["'])(?P<value>.+?)(?P=quote)""",
+    r"""["']?\]?[ \t]*(?::[ \t]*[\w.\[\]| ]+?[ \t]*=|=(?!=)|:)[ \t]*[rbfu]{0,2}"""
+    r"""(?:(?P<long>\"{3}|'{3})(?P<text>.+?)(?:(?P=long)|\Z)|(?P<quote>["'])(?P<line>[^\n]+?)(?:(?P=quote)|(?=\n|\Z)))""",
     re.IGNORECASE | re.DOTALL,
 )
 _IN_ADDRESS = re.compile(
@@ -95,12 +97,14 @@ def is_secret(name: str, value: object) -> bool:
 
 def without_secrets(text: str) -> str:
     """Return a text with bullets for what looks like a key: texts assigned to such names, passwords in addresses, known forms."""
-
-    def hide(found: re.Match[str]) -> str:
-        if not is_secret(found["name"].rpartition(".")[2], found["value"]):
-            return found[0]
-        return f"{found['name']}{found['between']}{found['quote']}{BULLETS}{found['quote']}"
-
-    text = _ASSIGNED.sub(hide, text)
+    parts: list[str] = []
+    position = 0
+    for name in _NAME.finditer(text):
+        assigned = _ASSIGNED.match(text, name.end()) if name.start() >= position else None
+        part = "text" if assigned and assigned["text"] else "line"
+        if assigned and is_secret(name[0].rpartition(".")[2], assigned[part]):
+            parts += [text[position : assigned.start(part)], BULLETS]
+            position = assigned.end(part)
+    text = "".join([*parts, text[position:]])
     text = _IN_ADDRESS.sub(rf"\g<before>{BULLETS}", text)
     return _SHAPES.sub(BULLETS, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -156,7 +157,14 @@ class ErrorText:
     def _value(self, name: str, value: Any) -> str:
         """Return a name with the type of its value and a short text of it, or without one where it looks like a key."""
         kind = type(value).__name__
-        if is_secret(name.rpartition(".")[2], value) or is_secret(str(getattr(value, "name", "")), ""):
+        try:
+            return self._described(name, value, kind)
+        except Exception:  # noqa: BLE001 - the code of a value may raise anything
+            return f"{name}: {kind}"
+
+    def _described(self, name: str, value: Any, kind: str) -> str:
+        is_hidden = is_secret(name.rpartition(".")[2], value) or is_secret(str(getattr(value, "name", "")), "")
+        if is_hidden or isinstance(value, type(os.environ)):
             self._hidden[name] = None
             return f"{name}: {kind} (not shown)"
         if isinstance(value, ModuleType):
@@ -200,12 +208,13 @@ class ErrorText:
 
     def _without_secrets(self, name: str, value: Any) -> Any:
         """Return a table without the columns that are called like keys."""
-        columns = list(getattr(value, "columns", ()) if hasattr(value, "shape") else ())
+        is_arrow = hasattr(value, "column_names")
+        columns = list(value.column_names if is_arrow else getattr(value, "columns", ()) if hasattr(value, "shape") else ())
         kept = [column for column in columns if not is_secret(str(column), "")]
         if len(kept) == len(columns):
             return value
         self._hidden |= {f"{name}[{column!r}]": None for column in columns if column not in kept}
-        return value[kept]
+        return value.select(kept) if is_arrow else value[kept]
 
     def _cut(self, name: str, count: int) -> int:
         self._shortened[name] = None

@@ -11,7 +11,7 @@ from ollama_magics.errors import SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.settings import values
 
-_ON_ERROR = ("raise", "nan", "skip")
+ON_ERROR = ("raise", "nan", "skip")
 _MOST_PARALLEL = 16
 _SWITCHES = {"true": True, "yes": True, "false": False, "no": False}
 # the options of a runner that an embedding model has; sampling means nothing to it
@@ -65,8 +65,8 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
     in_flight = _count(parallel, "parallel", "--parallel 2")
     if in_flight > _MOST_PARALLEL:
         raise _invalid(parallel, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")
-    if on_error not in _ON_ERROR:
-        raise _invalid(on_error, "on-error", Phrase("need_word", words=", ".join(_ON_ERROR)), "--on-error nan")
+    if on_error not in ON_ERROR:
+        raise _invalid(on_error, "on-error", Phrase("need_word", words=", ".join(ON_ERROR)), "--on-error nan")
     return EmbedOptions(
         model=values.plain_text(model, "model"),
         batch=None if batch is None else _count(batch, "batch", "--batch 64"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import linecache
+import os
 import runpy
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from ollama_magics.conversation.error_text import ErrorText, Source
@@ -100,14 +102,17 @@ def test_keys_stay_here() -> None:
         "config": {"token": "0123456789abcdef", "password": "pw", "url": "http://x"},
         "key": "name",
         "row": pd.Series([1], name="api_key"),
+        "env": os.environ,
+        "arrow": pa.table({"n": [1], "password": ["hunter22"]}),
     }
-    text = explained("1 + len(api_key) + held + config + key + row", **names)
-    for secret in ("abc12345xyz", "s3cr3t", "0123456789abcdef", "'pw'"):
+    text = explained("1 + len(api_key) + held + config + key + row + env + arrow", **names)
+    for secret in ("abc12345xyz", "s3cr3t", "0123456789abcdef", "'pw'", "hunter22", os.environ["PATH"]):
         assert secret not in text
     assert "- api_key: str (not shown)\n- held: Secret (not shown)" in text
     assert "{'token': (not shown), 'password': (not shown), 'url': 'http://x'}" in text
     assert "- key: str: 'name'\n- row: Series (not shown)" in text
-    assert "look like keys: api_key, held, config['token'], config['password'], row" in text
+    assert "look like keys: api_key, held, config['token'], config['password'], row, env, arrow['password']" in text
+    assert "- arrow: Table of 1 rows × 1 columns" in text
 
 
 HOSTILE = """
@@ -175,6 +180,9 @@ TEXTS = {
     "Bearer abcdefgh12345": "Bearer ••••",
     "if password == 'x': pass": "if password == 'x': pass",
     'd["key"] = "value"': 'd["key"] = "value"',
+    "note = 'don\napi_key = \"abc": "note = 'don\napi_key = \"••••",
+    "print('note: \"x', api_key='abc', b='\"')": "print('note: \"x', api_key='••••', b='\"')",
+    'password = """a\nb"""': 'password = """••••"""',
 }
 
 

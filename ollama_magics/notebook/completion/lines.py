@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ollama_magics.embeddings.options import ON_ERROR
 from ollama_magics.notebook.arguments import WORD, unquoted
 from ollama_magics.notebook.completion import names
 from ollama_magics.notebook.completion.models import ModelNames
@@ -148,7 +149,7 @@ class Completion:
             **dict.fromkeys(("profile", "forget", "save"), of(profiles.names, "profile")),
             "unset": of(lambda: (form.flag(setting).removeprefix("--") for setting in form.names()), "setting"),
             "options": of(lambda: (f"{option}=" for option in runner_option_names()), "option"),
-            "on_error": of(lambda: ("raise", "nan", "skip"), "word"),
+            "on_error": of(lambda: ON_ERROR, "word"),
             "rows": of(lambda: ("all",), "word"),
             "ca_bundle": lambda fragment, _: names.paths(fragment),
         }
