@@ -118,10 +118,10 @@ class Completion:
             return fitting(fragment, (f"${variable}" for variable in self._names.variables(names.is_value)), "variable")
         if name in ("model", "embedding_model"):
             return self._model_names(fragment, embeds=magic == "embed" or name == "embedding_model")
-        if find := self._values.get(name):
-            return find(fragment, typed)
         if option.metavar == "FILE":
             return names.paths(fragment)
+        if find := self._values.get(name):
+            return find(fragment, typed)
         return fitting(fragment, form.words(name) if name in form.SETTINGS else (), "word")
 
     def _values_of_options(self) -> dict[str, Callable[[str, _Typed], Found]]:

@@ -174,6 +174,7 @@ def test_paths(full: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert offered(full, "%%ollama -i p|") == [*quoted, "prompts/"]
     if KNOWS_CELLS:
         assert tab(full, '%%ollama -i "pict|') == ['%%ollama -i "pictures two.png"']
+    assert tab(full, "%ollama_history --save prompts/o|") == ["%ollama_history --save prompts/one.txt"]
     assert tab(full, "%ollama_config --import prompts/o|") == ["%ollama_config --import prompts/one.txt"]
 
 
