@@ -64,10 +64,9 @@ docs: $(VENV)/has-demo ## write the tables of options, settings and error codes 
 torture: $(VENV)/has-demo ## embed 100 000 texts through 20 kills: bit-identical, nothing asked twice (TORTURE_ARGS="--kills 5")
 	@$(BIN)/python benchmarks/torture.py $(TORTURE_ARGS)
 
-bench: $(VENV)/has-bench ## next to other clients, as ratios (needs a C compiler; BENCH_ARGS=--quick for a look)
-	@$(BIN)/python benchmarks/embed.py $(BENCH_ARGS)
-	@$(BIN)/python benchmarks/chat.py $(BENCH_ARGS)
-	@$(BIN)/python benchmarks/rows.py $(BENCH_ARGS)
+bench: $(VENV)/has-bench ## next to other clients; writes docs/performance.md (needs a C compiler; BENCH_ARGS=--quick for a look)
+	@chromium=$$($(BIN)/python scripts/chromium.py) && \
+		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/python benchmarks/docs.py $(BENCH_ARGS)
 
 clean: ## remove .venv and everything else that was made
 	@rm -rf .venv* build dist demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 END = b"\r\n0\r\n\r\n"  # of a chunked response; JSON has no line breaks, so nothing else looks like it
@@ -37,6 +37,15 @@ class Connection:
             received += count
             tail = tail[-_TAIL:] + bytes(self._buffer[max(0, count - len(END)) : count])
         return received
+
+    def lines(self) -> Iterator[list[bytes]]:
+        """Read one chunked response to its end and yield the lines of JSON in each read; each of them is a chunk."""
+        rest = tail = b""
+        while not tail.endswith(END):
+            data = self._socket.recv(1 << 16)
+            tail = tail[-_TAIL:] + data[-len(END) :]
+            *lines, rest = (rest + data).split(b"\n")
+            yield [line for line in lines if line.startswith(b"{")]
 
 
 def read_all(connections: Iterable[Connection], path: str, bodies: Iterable[bytes]) -> int:

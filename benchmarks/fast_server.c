@@ -4,11 +4,13 @@
  * float32, written as Go writes them: the fewest digits that read back as the same number. Answers to /api/embed are one chunk of
  * a chunked HTTP answer, as Ollama's are; those to /api/chat have a chunk for each token.
  *
- *   fast_server [--width N] [--encode-us N] [--v1-encode-us N] [--gpu-ms N]
+ *   fast_server [--width N] [--encode-us N] [--v1-encode-us N] [--gpu-ms N] [--first-ms N] [--token-us N]
  *
  * --encode-us     work for each vector of /api/embed, one request at a time: Ollama writes its JSON in about 40 us
  * --v1-encode-us  the same for /v1/embeddings, which Ollama answers out of a whole answer of /api/embed: about 132 us
  * --gpu-ms        wait for each 256 texts, one request at a time, as for one GPU
+ * --first-ms      wait before the first token of a chat; without --token-us the others follow at once
+ * --token-us      wait between two tokens of a chat, each of which is then sent by itself
  *
  * It prints its port on 127.0.0.1 and ends when its standard input does. Work is counted in processor time, so that writing the
  * answers, which happens on the same core, is not hidden behind it.
@@ -36,7 +38,7 @@ typedef struct { struct iovec *items; size_t count, room, bytes; } Pieces;
 typedef struct { char *bytes; size_t filled, room; } Buffer;
 
 static int width = 768;
-static double encode_us, v1_encode_us, gpu_ms;
+static double encode_us, v1_encode_us, gpu_ms, first_ms, token_us;
 static Text as_json[VECTORS], as_base64[VECTORS];
 static pthread_mutex_t processor = PTHREAD_MUTEX_INITIALIZER, gpu = PTHREAD_MUTEX_INITIALIZER;
 
@@ -298,36 +300,56 @@ static int embed_openai(int connection, const char *json) {
 }
 
 #define LINE "{\"model\":\"bench-chat\",\"created_at\":\"2025-11-22T18:04:04.123456789Z\",\"message\":{\"role\":\"assistant\",\"content\":"
+#define EVENT "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"bench-chat\",\"choices\":[{\"index\":0,\"delta\":"
 
-static int send_tokens(int connection, long tokens) {
-    static const char line[] = LINE "\" token\"},\"done\":false}\n";
-    char chunk[sizeof line + 16];
-    size_t length = sprintf(chunk, "%zx\r\n%s\r\n", sizeof line - 1, line);
+static void rest(double microseconds) {
+    struct timespec time = {(time_t)(microseconds / 1e6), (long)(microseconds * 1e3) % 1000000000};
+    if (microseconds > 0) nanosleep(&time, NULL);
+}
+
+static int send_tokens(int connection, const char *line, long tokens) {
+    char chunk[600];
+    size_t length = sprintf(chunk, "%zx\r\n%s\r\n", strlen(line), line);
     struct iovec items[TOKENS_AT_ONCE];
+    long each = token_us > 0 ? 1 : TOKENS_AT_ONCE;
     int sent = 1;
-    for (long at = 0; sent && at < tokens; at += TOKENS_AT_ONCE) {
-        for (int i = 0; i < TOKENS_AT_ONCE; i++) items[i] = (struct iovec){chunk, length};
-        sent = send_pieces(connection, items, tokens - at < TOKENS_AT_ONCE ? tokens - at : TOKENS_AT_ONCE);
+    for (long at = 0; sent && at < tokens; at += each) {
+        if (at) rest(token_us);
+        for (int i = 0; i < each; i++) items[i] = (struct iovec){chunk, length};
+        sent = send_pieces(connection, items, tokens - at < each ? tokens - at : each);
     }
     return sent;
 }
 
+static int stream(int connection, const char *kind, const char *line, long tokens, const char *last) {
+    char head[200], end[800];
+    int head_length = sprintf(head, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n", kind);
+    int end_length = sprintf(end, "%zx\r\n%s\r\n0\r\n\r\n", strlen(last), last);
+    rest(first_ms * 1000);
+    return send_bytes(connection, head, head_length) && send_tokens(connection, line, tokens) && send_bytes(connection, end, end_length);
+}
+
 static int chat(int connection, const char *json) {
-    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
     const char *limit = value_of(json, "num_predict");
     long tokens = limit ? atol(limit) : 100;
-    char line[400], last[450];
-    sprintf(line, LINE "\"\"},\"done\":true,\"done_reason\":\"stop\",\"total_duration\":1000000,\"load_duration\":1000,"
+    char last[400];
+    sprintf(last, LINE "\"\"},\"done\":true,\"done_reason\":\"stop\",\"total_duration\":1000000,\"load_duration\":1000,"
         "\"prompt_eval_count\":5,\"prompt_eval_duration\":1000,\"eval_count\":%ld,\"eval_duration\":1000000}\n", tokens);
-    int length = sprintf(last, "%zx\r\n%s\r\n0\r\n\r\n", strlen(line), line);
-    return send_bytes(connection, head, sizeof head - 1) && send_tokens(connection, tokens) && send_bytes(connection, last, length);
+    return stream(connection, "application/x-ndjson", LINE "\" token\"},\"done\":false}\n", tokens, last);
+}
+
+static int chat_openai(int connection, const char *json) {
+    const char *limit = value_of(json, "max_tokens"), *other = value_of(json, "max_completion_tokens");
+    return stream(connection, "text/event-stream",
+        EVENT "{\"role\":\"assistant\",\"content\":\" token\"},\"finish_reason\":null}]}\n\n", limit ? atol(limit) : other ? atol(other) : 100,
+        EVENT "{\"content\":\"\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
 }
 
 static int tags(int connection, const char *json) {
     (void)json;
     return send_json(connection, "200 OK",
-        "{\"models\":[{\"name\":\"bench-embed:latest\",\"model\":\"bench-embed:latest\",\"size\":1,\"digest\":\"e0\"},"
-        "{\"name\":\"bench-chat:latest\",\"model\":\"bench-chat:latest\",\"size\":1,\"digest\":\"c0\"}]}");
+        "{\"models\":[{\"name\":\"bench-embed:latest\",\"model\":\"bench-embed:latest\",\"modified_at\":\"2025-11-22T18:04:04Z\",\"size\":1,\"digest\":\"e0\"},"
+        "{\"name\":\"bench-chat:latest\",\"model\":\"bench-chat:latest\",\"modified_at\":\"2025-11-22T18:04:04Z\",\"size\":1,\"digest\":\"c0\"}]}");
 }
 
 static int show(int connection, const char *json) {
@@ -345,6 +367,7 @@ static int version(int connection, const char *json) {
 
 static const struct { const char *line; int (*answer)(int, const char *); } endpoints[] = {
     {"POST /api/embed ", embed}, {"POST /v1/embeddings ", embed_openai}, {"POST /api/chat ", chat},
+    {"POST /v1/chat/completions ", chat_openai},
     {"POST /api/show ", show}, {"GET /api/tags ", tags}, {"GET /api/version ", version},
 };
 
@@ -396,6 +419,8 @@ static int read_options(int count, char **words) {
         else if (!strcmp(words[i], "--encode-us")) encode_us = value;
         else if (!strcmp(words[i], "--v1-encode-us")) v1_encode_us = value;
         else if (!strcmp(words[i], "--gpu-ms")) gpu_ms = value;
+        else if (!strcmp(words[i], "--first-ms")) first_ms = value;
+        else if (!strcmp(words[i], "--token-us")) token_us = value;
         else return fprintf(stderr, "unknown option %s\n", words[i]), 0;
     }
     return width > 0;

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
 Samples = Mapping[str, Sequence[float]]  # seconds of each client, a number for each round
@@ -22,6 +25,15 @@ def faster(samples: Samples, name: str, than: str) -> float | None:
     return median(other / own for other, own in zip(samples[than], samples[name], strict=True))
 
 
+def keep(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Add a table to those that docs.py writes, if it runs; the first column holds names, the others figures."""
+    if path := os.environ.get("BENCH_TABLES"):
+        lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"name": name, "table": table}, ensure_ascii=False) + "\n")
+
+
 def show(samples: Samples, count: int, unit: str, *, peer: str, limit: str) -> None:
     """Print a line for each client: ``count`` in a second or us for each of it, and what that is of the others."""
     print(f"  {'':20}{unit:>10}{'noise':>9}{'over ' + peer:>14}{'of the limit':>14}")
@@ -37,8 +49,11 @@ def show(samples: Samples, count: int, unit: str, *, peer: str, limit: str) -> N
 
 def summarise(measured: Mapping[str, Samples], names: Sequence[str], *, peer: str, limit: str) -> None:
     """Print one table of ratios: for each client, in each part, how many times as fast as a peer, and how much of the limit."""
+    rows = []
     print(f"\n{f'Times as fast as {peer} · of the limit':38}{''.join(f'{part:>18}' for part in measured)}")
     for name in names:
         ratios = [(faster(samples, name, peer), faster(samples, name, limit)) for samples in measured.values() if name in samples]
         cells = [f"{'-' if over is None else f'{over:.2f}x'} · {'-' if part is None else f'{part:.0%}'}" for over, part in ratios]
         print(f"  {name:36}{''.join(f'{cell:>18}' for cell in cells)}")
+        rows.append([f"`{name}`", *cells])
+    keep("embeddings", ["", *measured], rows)

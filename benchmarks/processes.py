@@ -15,6 +15,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SERVER_CORE, CLIENT_CORE = 0, 1
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []  # before any process is kept on one
 _COMPILE = ("-O2", "-Wall", "-pthread", "-o")
 
 
@@ -33,22 +34,22 @@ def _compiled() -> Path:
 
 def pinned(core: int, process: int) -> bool:
     """Keep the process on one of the cores this one may use; return False if that is not possible."""
-    if not hasattr(os, "sched_setaffinity") or len(cores := sorted(os.sched_getaffinity(0))) < 2:
+    if len(CORES) < 2:
         return False
-    os.sched_setaffinity(process, {cores[core]})
+    os.sched_setaffinity(process, {CORES[core]})
     return True
 
 
 def where() -> str:
     """Return a sentence about the cores that server and clients run on."""
-    if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1:
+    if len(CORES) > 1:
         return "Server on one core, clients on another, one process each, taking turns."
     return "Server and clients share their cores here: the figures below say little."
 
 
 @contextmanager
 def fast_server(**costs: float) -> Iterator[str]:
-    """Run fast_server.c with the costs (width, encode_us, v1_encode_us, gpu_ms) and yield its address."""
+    """Run fast_server.c with the costs (width, encode_us, v1_encode_us, gpu_ms, first_ms, token_us) and yield its address."""
     options = [word for name, value in costs.items() for word in (f"--{name.replace('_', '-')}", f"{value:g}")]
     with subprocess.Popen([_compiled(), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         pinned(SERVER_CORE, server.pid)

@@ -1,6 +1,6 @@
-"""Measure a prompt for each row next to a bare loop with the same requests, its memory, and opening what is stored."""
+"""Measure a prompt for each row next to a bare loop with the same requests and other ways, its memory, and opening the store."""
 
-# python benchmarks/rows.py [--quick]
+# python benchmarks/rows.py [--quick]     LOTUS is left out: it needs NumPy 1 and PyTorch
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from statistics import median
 from typing import Any
 
 import httpx
+from figures import keep
 from processes import CLIENT_CORE, SERVER_CORE, pinned, where
 
 import ollama_magics as om
@@ -36,10 +38,12 @@ ANSWER = {
 }
 PAGES = {
     "/api/version": {"version": "0.24.0"},
-    "/api/tags": {"models": [{"name": f"{MODEL}:latest", "size": 1, "digest": "d" * 64}]},
+    "/api/tags": {"models": [{"name": f"{MODEL}:latest", "modified_at": "2025-11-22T18:04:04Z", "size": 1, "digest": "d" * 64}]},
     "/api/show": {"capabilities": ["completion"], "model_info": {}},
     "/api/chat": ANSWER,
 }
+COMPLETION = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": '{"answer": "yes"}'}}
+PAGES["/v1/chat/completions"] = {"id": "c", "object": "chat.completion", "created": 1, "model": MODEL, "choices": [COMPLETION]}
 BODIES = {path: json.dumps(page).encode() for path, page in PAGES.items()}
 
 
@@ -49,7 +53,7 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         length = next((line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), b"0")
         await reader.readexactly(int(length))
         path = head.split(b" ", 2)[1].decode()
-        if path == "/api/chat":
+        if path.endswith(("/chat", "/completions")):
             await asyncio.sleep(seconds)
         body = BODIES[path]
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -94,6 +98,45 @@ def bare_loop(url: str, rows: list[str]) -> None:
         list(pool.map(ask, rows))
 
 
+def our_map(_: str, rows: list[str]) -> None:
+    """Ask with om.map, whose store keeps each answer."""
+    om.map(rows, TEMPLATE, parallel=IN_FLIGHT)
+
+
+def our_loop(_: str, rows: list[str]) -> None:
+    """Ask with om.chat, one row after another."""
+    for row in rows:
+        str(om.chat(TEMPLATE, values={"item": row}, conversation=om.Conversation()))
+
+
+def chatlas_parallel(url: str, rows: list[str]) -> None:
+    """Ask with chatlas for an object in each row."""
+    chatlas, pydantic = import_module("chatlas"), import_module("pydantic")
+    kind = pydantic.create_model("Verdict", answer=(str, ...))
+    chat = chatlas.ChatOllama(model=MODEL, base_url=url)
+    prompts = [TEMPLATE.replace("{{item}}", row) for row in rows]
+    asyncio.run(chatlas.parallel_chat_structured(chat, prompts, data_model=kind, max_active=IN_FLIGHT))
+
+
+def mall_column(url: str, rows: list[str]) -> None:
+    """Ask with mall, which sends one row after another, without its cache."""
+    os.environ["OLLAMA_HOST"] = url
+    import_module("mall")
+    ollama, polars = import_module("ollama"), import_module("polars")
+    frame = polars.DataFrame({"item": rows})
+    frame.llm.use(ollama.Client(host=url), MODEL, _cache="")
+    frame.llm.custom("item", prompt="Is this message friendly?")
+
+
+WAYS: dict[str, Callable[[str, list[str]], None]] = {
+    "bare loop": bare_loop,
+    "om.map": our_map,
+    "chatlas, parallel_chat_structured": chatlas_parallel,
+    "mall": mall_column,
+    "om.chat in a loop": our_loop,
+}
+
+
 def seconds_of(call: Callable[[], object]) -> float:
     """Return how long a call takes."""
     started = time.perf_counter()
@@ -101,18 +144,37 @@ def seconds_of(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def rates(milliseconds: float, count: int, rounds: int) -> None:
-    """Print the rows a second of om.map and of the bare loop, and their ratio, as medians of rounds in turn."""
+def usable(url: str) -> dict[str, Callable[[str, list[str]], None]]:
+    """Return the ways that are installed and answer a few rows, and print why others are left out."""
+    found = {}
+    for name, way in WAYS.items():
+        try:
+            way(url, ["one", "two"])
+        except Exception as error:  # noqa: BLE001 - whatever a peer raises, it is left out
+            print(f"  left out: {name} ({type(error).__name__}: {str(error)[:200]})")
+        else:
+            found[name] = way
+    return found
+
+
+def rates(milliseconds: float, count: int, rounds: int) -> dict[str, float]:
+    """Print the rows a second of each way and its part of the bare loop's, as medians of rounds in turn; return the parts."""
     rows = [f"message number {number}" for number in range(count)]
     with row_server(milliseconds) as url:
         om.configure(base_url=url, model=MODEL)
-        pairs = []
+        ways = usable(url)
+        samples: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(rounds):
-            bare = seconds_of(lambda: bare_loop(url, rows))
-            pairs.append((bare, seconds_of(lambda: om.map(rows, TEMPLATE, parallel=IN_FLIGHT))))
-    bare, ours = (count / median(times) for times in zip(*pairs, strict=True))
-    ratio = median(one / other for one, other in pairs)
-    print(f"  {milliseconds:4g} ms a row {bare:12,.0f} {ours:12,.0f} {ratio:10.0%}")
+            for name, way in ways.items():
+                # these take longer by themselves: fewer rows give the same figure
+                few = rows if name in ("bare loop", "om.map") else rows[: len(rows) // IN_FLIGHT]
+                samples[name].append(seconds_of(lambda way=way, few=few: way(url, few)) / len(few))  # type: ignore[misc]
+    print(f"\n  {milliseconds:g} ms a row")
+    parts = {}
+    for name, seconds in samples.items():
+        parts[name] = median(bare / own for bare, own in zip(samples["bare loop"], seconds, strict=True))
+        print(f"  {name:36}{1 / median(seconds):12,.0f} rows/s{parts[name]:10.0%}")
+    return parts
 
 
 def memory_and_store(count: int) -> None:
@@ -127,14 +189,21 @@ def memory_and_store(count: int) -> None:
         tracemalloc.stop()
         del found
         opened = min(seconds_of(lambda: om.map(rows, TEMPLATE, parallel=IN_FLIGHT, reuse=True)) for _ in range(3))
-    print(f"\nMemory above the data: {most / count / 1000:.2f} kB a row, with the result ({count:,} rows)")
-    print(f"{count:,} stored rows opened in {opened:.2f} s")
+    size, seconds = f"{most / count / 1000:.2f}", f"{opened:.2f}"
+    print(f"\nMemory above the data: {size} kB a row, with the result ({count:,} rows)")
+    print(f"{count:,} stored rows opened in {seconds} s")
+    keep(
+        "rows_store",
+        [f"`om.map`, {count:,} rows", ""],
+        [["memory, kB a row", size], ["opening what is stored, seconds", seconds]],
+    )
 
 
 def main() -> None:
     """Print all figures, or serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rows and rounds")
+    parser.add_argument("--rounds", type=int, help="turns of each way (5, quick 3)")
     parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
@@ -143,11 +212,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"XDG_CACHE_HOME": folder, "OLLAMA_MAGICS_STREAM": "off"}
         pinned(CLIENT_CORE, 0)
-        rounds = 3 if options.quick else 5
+        rounds = options.rounds or (3 if options.quick else 5)
         print(f"{where()}\n\nRows a second with {IN_FLIGHT} in flight, medians of {rounds}")
-        print(f"  {'':13}{'bare loop':>12} {'om.map':>12}")
+        found = {}
         for milliseconds, count in ((2, 2000), (20, 600), (200, 80)):
-            rates(milliseconds, count // (4 if options.quick else 1), rounds)
+            found[milliseconds] = rates(milliseconds, count // (4 if options.quick else 1), rounds)
+        names = [name for name in WAYS if any(name in parts for parts in found.values())]
+        cells = [[name, *(f"{parts[name]:.0%}" if name in parts else "-" for parts in found.values())] for name in names]
+        keep("rows", ["", *(f"{milliseconds} ms a row" for milliseconds in found)], cells)
         memory_and_store(10_000)
 
 

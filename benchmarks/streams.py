@@ -13,6 +13,7 @@ from bare import Connection
 MODEL = "bench-chat"
 PROMPT = "Count."
 LIMIT = "bare socket"
+DECODED = "socket and msgspec"  # the least that any client can do which gives the words
 
 Read = Callable[[int], Iterable[str]]
 
@@ -34,6 +35,30 @@ def _bare(url: str) -> Read:
         connection.send("/api/chat", json.dumps(request(tokens)).encode())
         connection.read()
         return iter(())
+
+    return read
+
+
+def _decoded(url: str) -> Read:
+    connection = Connection(url)
+    decode = import_module("msgspec").json.Decoder(import_module("ollama_magics.server.wire").Chunk).decode
+
+    def read(tokens: int) -> Iterator[str]:
+        connection.send("/api/chat", json.dumps(request(tokens)).encode())
+        for lines in connection.lines():
+            for line in lines:
+                yield decode(line).text
+
+    return read
+
+
+def _openai(url: str) -> Read:
+    client = import_module("openai").OpenAI(base_url=f"{url}/v1", api_key="none")
+    messages = [{"role": "user", "content": PROMPT}]
+
+    def read(tokens: int) -> Iterator[str]:
+        for part in client.chat.completions.create(model=MODEL, messages=messages, max_tokens=tokens, stream=True):
+            yield part.choices[0].delta.content or ""
 
     return read
 
@@ -73,9 +98,11 @@ def _ours(url: str) -> Read:
 
 CLIENTS: dict[str, Callable[[str], Read]] = {
     LIMIT: _bare,
+    DECODED: _decoded,
     "httpx": _httpx,
     "ollama": _ollama,
     "langchain-ollama": _langchain,
+    "openai": _openai,
     "ours": _ours,
 }
 
