@@ -89,6 +89,8 @@ TITLES = {
     "F6": "a reload is reported only where the server reloads",
     "F7": "the words, statuses and lists of newer servers are understood",
     "F8": "the size of embedding batches suits the server",
+    "G1": "consoles, which ignore updates of an output, show the answer as text",
+    "G10": "a form that nobody can fill is a picture without widgets",
 }
 _SEEN = {"passed": "✓", "failed": "✗", "skipped": "–"}
 

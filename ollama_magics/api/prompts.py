@@ -44,7 +44,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     images: Iterable[Any] = (),
     format: Any = None,  # noqa: A002 - as Ollama calls it
     tools: Iterable[Callable[..., Any]] = (),
-    confirm: Callable[[ToolCall], bool] | None = None,
+    confirm: Callable[[ToolCall], bool | Literal["all"]] | None = None,
     conversation: str | Conversation | None = None,
     new: bool = False,
     go_on: bool = False,
@@ -74,7 +74,8 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     - ``values`` replace ``{{name}}`` in the prompt and in ``system``; without them braces are text. ``rows`` is how many rows of
       a table and items of a list go in (20), or "all". ``images`` are paths, bytes, pictures, arrays or figures.
     - ``format`` is "json", a JSON schema or a type; see ``.value`` and ``.frame`` of the reply. ``tools`` are functions that the
-      model may call, if ``confirm`` returns true for the call; asynchronous ones run in an event loop of their own, in a thread.
+      model may call, if ``confirm`` returns true for the call ("all": also for further ones of the same function in this turn);
+      asynchronous ones run in an event loop of their own, in a thread.
     - Nothing is remembered without a ``conversation``: a Conversation, or the name of one of this notebook ("" for that of cells
       that name none). ``new`` starts it anew, ``go_on`` continues its cut answer, ``strict`` leaves nothing out
       and changes nothing on the way to the model; ``notes`` of the reply list what was.
@@ -103,7 +104,7 @@ def achat(  # noqa: PLR0913 - one parameter for each option of a prompt
     images: Iterable[Any] = (),
     format: Any = None,  # noqa: A002 - as Ollama calls it
     tools: Iterable[Callable[..., Any]] = (),
-    confirm: Callable[[ToolCall], bool | Awaitable[bool]] | None = None,
+    confirm: Callable[[ToolCall], bool | Literal["all"] | Awaitable[bool | Literal["all"]]] | None = None,
     conversation: str | Conversation | None = None,
     new: bool = False,
     go_on: bool = False,

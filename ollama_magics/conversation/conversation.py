@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ollama_magics.conversation.turns import Place, Turn, message_dict, system_of
+from ollama_magics.conversation.turns import Place, Stats, Turn, message_dict, system_of
 from ollama_magics.errors import PromptProblem, in_language
 from ollama_magics.server.wire import Message
 from ollama_magics.settings import form
@@ -44,6 +44,11 @@ class Conversation:
     def turns(self) -> Sequence[Turn]:
         """The turns so far."""
         return tuple(self._turns)
+
+    @property
+    def stats(self) -> Stats:
+        """Token counts and seconds over all turns; the prompt of each turn counts what is sent again of the earlier ones."""
+        return sum((turn.stats for turn in self._turns), Stats())
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -111,6 +111,7 @@ class Round:
     calls: list[ToolCall] = field(default_factory=list)
     late_thoughts: int = 0  # number of pieces that were taken for text first
     is_thinking: bool = False  # the last piece was thoughts
+    begun_at: float = 0.0  # when the first piece came, on the monotonic clock; 0 again once the server has given its figures
     _splitter: ThoughtSplitter = field(default_factory=ThoughtSplitter)
 
     @property
@@ -129,6 +130,7 @@ class Round:
         self.calls += [ToolCall.from_wire(written) for written in chunk.tool_calls]
         if chunk.done or chunk.tool_calls:
             self.end()
+        self.begun_at = 0.0 if chunk.done else self.begun_at
 
     def end(self) -> None:
         """Add what was held back of the text and is part of it now."""
@@ -144,6 +146,7 @@ class Round:
         self.pieces += [split.text] if split.text else []
         if thoughts or split.text:
             self.is_thinking = not split.text
+            self.begun_at = self.begun_at or time.monotonic()
 
     def pieces_after(self, known: int) -> tuple[list[str], int]:
         """Return the pieces of the text after the first ``known`` ones, and the number of pieces now.

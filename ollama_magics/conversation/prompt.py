@@ -38,7 +38,7 @@ class Prompt:
     extra: Mapping[str, object] = field(default_factory=dict)  # options of Ollama by Ollama's names
     local_only: bool = False
     format: Any = None  # "json", a JSON schema or a type
-    tools: Any = ()  # functions that the model may call if confirm returns true
+    tools: Any = ()  # functions that the model may call if confirm returns true, or "all"
     confirm: Callable[[Any], Any] | None = None
     awaits: Awaits | None = None  # how asynchronous functions are run; None: in the event loop of the session
     place: Place = field(default_factory=Place)

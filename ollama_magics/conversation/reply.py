@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -256,7 +257,8 @@ def exchange_of(reply: Reply) -> Exchange:
 def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in_column: bool = False) -> AnswerView:
     """Return what is shown of a reply.
 
-    Without ``times`` it is the same in every run. While it is ``streaming``, thoughts are unfolded until the text begins.
+    Without ``times`` it is the same in every run. While it is ``streaming``, thoughts are unfolded until the text begins, and the
+    figures are the model, about how many tokens have come, and their speed.
     ``in_column``: beside the answers of other models, with the figures that compare them.
     """
     exchange = exchange_of(reply)
@@ -267,6 +269,10 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
         title = _phrase(exchange, "thought_for", seconds=f"{exchange.thought_seconds:.1f}")
     pictures = (*context.images, *(picture for call in loop.calls for picture in call.images))
     more = len(pictures) - _MOST_THUMBNAILS
+    if streaming:
+        figures = live_figures(exchange, in_column=in_column)
+    else:
+        figures = [*_footer_parts(exchange, times=times, in_column=in_column), *_footer_parts_of_request(exchange)]
     return AnswerView(
         model=reply.model,
         text=exchange.shown_text,
@@ -280,7 +286,7 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
         rows=exchange.value.rows(exchange.partial_text),
         pictures=pictures[:_MOST_THUMBNAILS],
         more_pictures=_phrase(exchange, "more_pictures", count=more) if more > 0 else "",
-        figures=[*_footer_parts(exchange, times=times, in_column=in_column), *_footer_parts_of_request(exchange)],
+        figures=figures,
         warnings=_warnings(exchange),
         provenance=_provenance(reply, times=times),
     )
@@ -301,6 +307,19 @@ def _text(exchange: Exchange, phrase: messages.Phrase) -> str:
     return python_words.in_python(text) if exchange.context.in_python else text
 
 
+def live_figures(exchange: Exchange, *, in_column: bool = False) -> list[str]:
+    """Return the model, about how many tokens have come, and their speed, while an answer is read: a piece is about a token."""
+    stats, now = exchange.stats, exchange.tool_loop.now
+    if now.begun_at:
+        stats += Stats(tokens=len(now.pieces) + len(now.thoughts), writing_seconds=time.monotonic() - now.begun_at)
+    figures = [] if in_column else [exchange.request.model]
+    if stats.tokens:
+        figures.append(_phrase(exchange, "tokens_so_far", count=messages.group_digits(stats.tokens)))
+    if stats.tokens_per_second:
+        figures.append(_phrase(exchange, "speed", rate=f"{stats.tokens_per_second:.0f}"))
+    return figures
+
+
 def _footer_parts(exchange: Exchange, *, times: bool, in_column: bool) -> list[str]:
     stats, context_length = exchange.stats, exchange.context.context_length
     figures = [] if in_column else [exchange.request.model]
@@ -311,8 +330,10 @@ def _footer_parts(exchange: Exchange, *, times: bool, in_column: bool) -> list[s
         figures.append(_phrase(exchange, "tokens", count=messages.group_digits(stats.tokens)))
     if times and stats.tokens_per_second:
         figures.append(_phrase(exchange, "speed", rate=f"{stats.tokens_per_second:.0f}"))
+    if times and stats.seconds:
+        figures.append(_phrase(exchange, "seconds", seconds=f"{stats.seconds:.1f}"))
     if in_column:
-        return [*figures, _phrase(exchange, "seconds", seconds=f"{stats.seconds:.1f}")] if times and stats.seconds else figures
+        return figures
 
     if times and exchange.first_token_seconds:
         figures.append(_phrase(exchange, "first", seconds=f"{exchange.first_token_seconds:.1f}"))

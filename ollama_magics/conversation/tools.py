@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
 
 MAX_CALLS = 8  # in one round
+ALL_CALLS = "all"  # allows a call, and the further ones of the same function in this turn
 _MAX_ARGUMENTS = 64 * 1024  # bytes of the arguments of one call, as JSON
 _MAX_SHOWN = 4000  # characters of all arguments in a question or on a card
 _MAX_VALUE, _MIN_VALUE = 400, 60  # characters of one argument; where each would get fewer, the call is refused
@@ -89,8 +90,9 @@ class ToolCall:
 class Toolbox:
     """Runs the calls of a model after ``confirm`` has allowed each; only the functions given here can be called.
 
-    The model gets pictures if it ``sees``; if ``strict``, a result that does not reach it whole is an error. ``awaits`` returns
-    the result of what an asynchronous function returned; without it that is an error.
+    Where it returns ALL_CALLS, further calls of the same function in this turn are allowed, too. The model gets pictures if it
+    ``sees``; if ``strict``, a result that does not reach it whole is an error. ``awaits`` returns the result of what an
+    asynchronous function returned; without it that is an error.
     """
 
     def __init__(
@@ -104,9 +106,10 @@ class Toolbox:
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._confirm, self._sees, self._strict, self._awaits = confirm, sees, strict, awaits
+        self._allowed: set[str] = set()  # the functions whose calls are all allowed
 
     def adapted(self, *, sees: bool, strict: bool, awaits: Awaits) -> Toolbox:
-        """Return the same for another model or prompt."""
+        """Return the same for another model or prompt, in which each function is asked for again."""
         return Toolbox(tuple(self._tools.values()), self._confirm, sees=sees, strict=strict, awaits=awaits)
 
     @property
@@ -137,9 +140,7 @@ class Toolbox:
             return
 
         try:
-            if self._confirm is None:
-                raise ToolProblem("tool-unconfirmed", call=str(call))  # noqa: TRY301 - the call gets its error below
-            if self._result(self._confirm(call)):
+            if self._is_allowed(call):
                 self._invoke(tool, values, call)
             else:
                 call.error = "the user did not allow this call"
@@ -149,6 +150,16 @@ class Toolbox:
         except KeyboardInterrupt:
             call.error = "interrupted"
             raise
+
+    def _is_allowed(self, call: ToolCall) -> bool:
+        if call.name in self._allowed:
+            return True
+        if self._confirm is None:
+            raise ToolProblem("tool-unconfirmed", call=str(call))
+        answer = self._result(self._confirm(call))
+        if answer == ALL_CALLS:
+            self._allowed.add(call.name)
+        return bool(answer)
 
     def _result(self, returned: Any) -> Any:
         """Return what a function of the user returned; if that is to be awaited, its result."""

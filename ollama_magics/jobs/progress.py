@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from multiprocessing import parent_process
 from threading import current_thread, main_thread
 from typing import Any
 
 
 class ProgressBar:
-    """Shows finished rows, their speed and the time left (if ``length`` is known), unless nobody would see it."""
+    """Shows finished rows, their speed and the time left (if ``length`` is known), unless nobody would see it.
 
-    def __init__(self, length: int | None, unit: str, *, in_bytes: bool = False) -> None:
-        self._length, self._unit, self._in_bytes = length, unit, in_bytes
+    It is a widget in a kernel with ipywidgets, unless ``as_text``, for front ends that show none.
+    """
+
+    def __init__(self, length: int | None, unit: str, *, in_bytes: bool = False, as_text: bool = False) -> None:
+        self._length, self._unit, self._in_bytes, self._as_text = length, unit, in_bytes, as_text
         self._bar: Any = None
         # a worker process has no screen, and bars of several threads would paint over each other; outputs that are compared
         # (OLLAMA_MAGICS_STREAM=off) hold no times
@@ -23,7 +27,10 @@ class ProgressBar:
         """Show the bar, unless it is there; ``before`` is shown until the first rows are finished."""
         if self._bar is not None or not self._is_visible:
             return
-        from tqdm.auto import tqdm  # noqa: PLC0415 - brings in ipywidgets in a notebook
+        if self._as_text:
+            from tqdm import tqdm  # noqa: PLC0415 - as the other
+        else:
+            from tqdm.auto import tqdm  # noqa: PLC0415 - brings in ipywidgets in a notebook
 
         class Bar(tqdm):  # type: ignore[type-arg] # its own stubs make it generic, itself it is not
             monitor_interval = 0  # no thread of its own that would outlive the job
@@ -59,3 +66,5 @@ class ProgressBar:
         """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
+            if self._as_text:
+                sys.stderr.flush()  # a kernel sends it apart from the standard output, which may come next

@@ -42,7 +42,7 @@ class RowsView:
         return [self._shown(position) for position in range(min(MOST_LATEST, len(self.rows)))]
 
     def figures(self, *, times: bool = True) -> list[Phrase]:
-        """Return how far the job is: rows, rows a second, time left, failed and reused rows; at its end time and tokens."""
+        """Return how far the job is: rows, rate, time left, failed and reused rows; at its end time, tokens, an estimate."""
         state, total = self.state, len(self.state.outcomes)
         asked = state.done - state.reused
         rate = asked / state.seconds if state.seconds else 0.0
@@ -58,10 +58,12 @@ class RowsView:
             found.append(Phrase("rows_reused", count=messages.group_digits(state.reused)))
         if state.failed:
             found.append(Phrase("rows_with_errors", count=messages.group_digits(state.failed)))
+        if state.ended and asked and len(self.rows) < self.table.length:
+            found.append(self._estimate(times=times))
         return found
 
-    def warnings(self, *, times: bool = True) -> Iterator[Phrase]:
-        """Yield at the end the errors by their codes, why the job ended early, what was left out, and the estimate for all."""
+    def warnings(self) -> Iterator[Phrase]:
+        """Yield at the end the errors by their codes, why the job ended early, and what was left out."""
         state = self.state
         errors = Counter(one.error.code for one in state.outcomes if one and one.error)
         if errors:
@@ -73,17 +75,15 @@ class RowsView:
             )
         yield from (Phrase("rows_server_left_out", url=url) for url in state.left_out)
         yield from (note.phrase for note in self.notes)
-        if len(self.rows) < self.table.length and (asked := state.done - state.reused):
-            factor = self.table.length / asked
-            facts = {
-                "count": messages.group_digits(self.table.length),
-                "tokens": messages.group_digits(round(state.tokens * factor)),
-            }
-            yield (
-                Phrase("rows_estimate", **facts, time=messages.duration(state.seconds * factor))
-                if times
-                else Phrase("rows_estimate_tokens", **facts)
-            )
+
+    def _estimate(self, *, times: bool) -> Phrase:
+        """Return what all rows would take, from those of the sample that were asked."""
+        state, length = self.state, self.table.length
+        factor = length / (state.done - state.reused)
+        facts = {"count": messages.group_digits(length), "tokens": messages.group_digits(round(state.tokens * factor))}
+        if not times:
+            return Phrase("rows_estimate_tokens", **facts)
+        return Phrase("rows_estimate", **facts, time=messages.duration(state.seconds * factor))
 
     def _shown(self, position: int) -> dict[str, Any]:
         row, outcome = self.rows[position], self.state.outcomes[position] or RowOutcome()
@@ -96,15 +96,16 @@ class RowsView:
 
 
 class RowsBar:
-    """The bar of a job, as a widget or as text; it appears with the first answer."""
+    """The bar of a job, as a widget or ``as_text``; it appears with the first answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_text: bool = False) -> None:
+        self._as_text = as_text
         self._bar: ProgressBar | None = None
 
     def update(self, view: RowsView) -> None:
         """Move the bar to the rows that are done."""
         if self._bar is None:
-            self._bar = ProgressBar(len(view.rows), "rows")
+            self._bar = ProgressBar(len(view.rows), "rows", as_text=self._as_text)
         if view.state.done:
             self._bar.begin()
         self._bar.update(view.state.done, view.state.reused)

@@ -24,7 +24,9 @@ def asked(opened: Opening) -> Notebook:
     notebook.run(1)
     notebook.start(2)
     expect(notebook.question(2)).to_be_visible()
-    expect(notebook.cell(2).locator(".jp-Stdin-prompt")).to_have_text(f"run {CALL}? [y/N]")
+    expect(notebook.cell(2).locator(".jp-Stdin-prompt")).to_have_text(
+        f"run {CALL}? [y/N/a; a: every call of add in this turn, with any arguments]"
+    )
     expect(notebook.answer(2).locator("code")).to_have_text(CALL)
     return notebook
 

@@ -41,8 +41,8 @@ def question_of(kernel: Any) -> str:
 @pytest.mark.parametrize(("answer", "ran", "printed"), [("y", "[(2, 3)]", "5"), ("", "[]", "did not allow")])
 def test_the_person_is_asked_inside_of_the_running_cell(ready: Any, answer: str, ran: str, printed: str) -> None:
     """The question holds the call; the answer decides, and the second answer of the model arrives."""
-    request = ready.start(ASK, allow_stdin=True)
-    assert question_of(ready) == "run add(a=2, b=3)? [y/N] "
+    request = ready.start(ASK, "cell-1", allow_stdin=True)
+    assert question_of(ready) == "run add(a=2, b=3)? [y/N/a; a: every call of add in this turn, with any arguments] "
     ready.client.input(answer)
     done = ready.finish(request)
     assert done.status == "ok"
@@ -53,7 +53,7 @@ def test_the_person_is_asked_inside_of_the_running_cell(ready: Any, answer: str,
 
 def test_the_call_is_on_the_screen_while_it_is_asked_for(ready: Any) -> None:
     """As a card; no waiting line goes on ticking over it."""
-    request = ready.start(ASK, allow_stdin=True)
+    request = ready.start(ASK, "cell-1", allow_stdin=True)
     assert question_of(ready)
     time.sleep(1.5)
     ready.client.input("y")
@@ -99,7 +99,7 @@ def test_with_yes_nobody_is_asked(ready: Any) -> None:
 
 def test_an_interrupt_of_the_question_ends_the_cell(ready: Any, stand_in: FakeServer) -> None:
     """Within a second, with one line, and nothing runs; the next cell works."""
-    request = ready.start(ASK, allow_stdin=True)
+    request = ready.start(ASK, "cell-1", allow_stdin=True)
     assert question_of(ready)
     pressed = time.monotonic()
     ready.process.interrupt_kernel()

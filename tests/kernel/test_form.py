@@ -19,12 +19,29 @@ def widgets(kernel: Kernel) -> int:
 
 def opened(kernel: Kernel, source: str) -> tuple[Ran, list[str]]:
     """Run a cell; return what it showed, and the kinds of all messages."""
-    request = kernel.start(source)
+    request = kernel.start(source, "cell-1", allow_stdin=True)
     kinds, ran = [], Ran()
     for message in kernel.messages(request):
         kinds.append(message["msg_type"])
         ran.take(message)
     return ran, kinds
+
+
+@pytest.mark.finding("G10")
+def test_a_form_that_nobody_can_fill_is_a_picture(kernel: Kernel) -> None:
+    """Where a program runs the notebook (nbclient, nbconvert, papermill), and in a console: no widget is made."""
+    before = widgets(kernel)
+    (shown,) = (m for m in kernel.messages(kernel.start("%ollama_config")) if m["msg_type"] not in ("execute_input", "status"))
+    page = shown["content"]["data"]["text/html"]
+    assert shown["msg_type"] == "execute_result"
+    assert set(shown["content"]["data"]) == {"text/html", "text/plain"}
+    assert "sandbox-chat" in page
+    assert "this cell was run without a user" in page
+    assert len(page) < 20_000
+    in_console = kernel.finish(kernel.start("%ollama_config", allow_stdin=True))
+    assert "Model name                  sandbox-chat" in in_console.written
+    assert "picture" not in in_console.written
+    assert widgets(kernel) == before
 
 
 @pytest.mark.finding("E8")

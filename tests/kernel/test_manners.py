@@ -154,6 +154,22 @@ def test_it_is_said_where_there_is_no_next_cell(kernel: Any, source: str, said: 
     assert written(kernel, said)
 
 
+@pytest.mark.finding("G1")
+def test_a_console_shows_everything_as_text(kernel: Any) -> None:
+    """QtConsole, Spyder and jupyter console send no cell id and ignore updates: nothing there has to be updated."""
+    lines = {
+        "%ollama --once repeat after me: **hello** you": "**hello** you\nsandbox-chat · ",
+        "%ollama -m sandbox-chat -m sandbox-think hello": "sandbox-think\n",
+        "%ollama_check": "sandbox-chat is installed",
+        "x = %ollama --each words Say {{item}}": "2 of 2 rows",
+        "x = %ollama --each words --sample 1 Say {{item}} again": " tokens · all 2 rows: about ",
+    }
+    kernel.run("words = ['a', 'b']")
+    for line, shown in lines.items():
+        done = kernel.finish(kernel.start(line, allow_stdin=True))
+        assert (done.status, done.messages, done.written.count(shown), "\x1b" in done.written) == ("ok", [], 1, False), line
+
+
 @pytest.mark.finding("B14")
 def test_a_cell_that_runs_again_adds_no_second_cell_with_the_same_code(kernel: Any) -> None:
     """It says so; asked once more it adds it, since the first may be gone. Other cells, and other code, are added."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from ollama_magics import messages
+from ollama_magics.notebook.front_end import front_end
 from ollama_magics.notebook.input_transforms import LastStatement
 from ollama_magics.render.shown_once import ShownOnce, hide_while
 
@@ -28,16 +29,17 @@ def open_screen(  # noqa: PLR0913 - each its own matter, by name
     """
     from ollama_magics.notebook.display import screens  # noqa: PLC0415 - brings in the renderer
 
-    in_kernel = getattr(shell, "kernel", None) is not None
-    is_window = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    user = front_end(shell)
+    is_page = user.in_kernel and not user.is_console
+    is_window = not user.in_kernel and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if quiet:
         return screens.Quiet()
     if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
-        return screens.Plain(flush=False, times=False) if raw or not in_kernel else screens.ShownAtEnd()
-    if raw or not (in_kernel or is_window):
-        return screens.Plain(flush=not in_kernel)
+        return screens.Plain(flush=False, times=False) if raw or not is_page else screens.ShownAtEnd()
+    if raw or not (is_page or is_window):
+        return screens.Plain(flush=not user.in_kernel)
     line = screens.Waiting(model, language, status())
-    if in_kernel:
+    if is_page:
         from ollama_magics.notebook.display.notebook import Notebook  # noqa: PLC0415 - only what the screen needs
 
         return Notebook(line)
@@ -88,12 +90,9 @@ class NextCells:
         """Put the first block of code of an answer into a new cell below, or the next line of a terminal, or say why not."""
         from ollama_magics.render import markdown  # noqa: PLC0415 - brings in the renderer
 
-        parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
-        if getattr(shell, "kernel", None) is None:
-            has_next_cell = hasattr(shell, "pt_app")
-        else:  # nbclient, papermill and nbval say that no user can be asked; they drop the new cell
-            has_next_cell = bool(parent.get("content", {}).get("allow_stdin"))
-        code, cell = markdown.first_code(text), str((parent.get("metadata") or {}).get("cellId") or "")
+        user = front_end(shell)  # nbclient, papermill and nbval, where no user can be asked, drop the new cell
+        has_next_cell = user.can_ask if user.in_kernel else hasattr(shell, "pt_app")
+        code, cell = markdown.first_code(text), user.cell
         said = "no_code" if code is None else "" if has_next_cell else "no_next_cell"
         before = self._codes.pop(cell, None)
         if not said and cell and before is not None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from ollama_magics import messages
-from ollama_magics.render.tables import Cell, aligned, cells_html
+from ollama_magics.notebook.front_end import front_end
+from ollama_magics.render.cleaning import escape
+from ollama_magics.render.tables import RULE, Cell, aligned, cells_html
 from ollama_magics.settings import form
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ _LONGEST = 160  # characters of a text
 _TABLE = "border-collapse:collapse;margin:0;font-size:13px"
 _TURN_CELL = "text-align:left;vertical-align:top;padding:2px 14px 2px 0;white-space:pre-wrap"
 _SETTING_CELL = "text-align:left;padding:1px 14px 1px 0"
+_FORM = "border-collapse:separate;border-spacing:0 3px;margin:0;font-size:13px"
+_FIELD = (
+    f"text-align:left;padding:3px 8px;min-width:18em;overflow-wrap:anywhere;border:1px solid var(--jp-border-color1,{RULE});"
+    "border-radius:2px"
+)
 _GREY = "color:var(--jp-content-font-color2, #6e7781)"
 
 
@@ -34,9 +41,15 @@ def _shown_value(name: str, value: str, language: str) -> str:
     return messages.format_fact(form.shown_on_line(name, value), language)
 
 
+def typed_answer(question: str) -> str:
+    """Return yes, all or no, as the user answers; raises StdinNotImplementedError or EOFError where nobody can be asked."""
+    typed = input(question).strip().lower()
+    return "yes" if typed in ("y", "yes", "是") else "all" if typed in ("a", "all", "全部") else "no"
+
+
 def is_confirmed(question: str) -> bool:
-    """Return whether the user answers yes; raises StdinNotImplementedError or EOFError where nobody can be asked."""
-    return input(question).strip().lower() in ("y", "yes", "是")
+    """Return whether the user answers yes; raises as ``typed_answer`` does."""
+    return typed_answer(question) == "yes"
 
 
 def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any, shown: ShownValues) -> Any:
@@ -59,7 +72,8 @@ def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any, shown: 
     def paint(report: Any) -> None:
         handle.update({"text/html": report.as_html(), "text/plain": str(report)}, raw=True)
 
-    if getattr(shell, "kernel", None) is None:
+    user = front_end(shell)
+    if not user.in_kernel or user.is_console:
         report = run(write)
         write(report, waiting=True)
     else:
@@ -124,6 +138,24 @@ class SettingsTable:
         return cells_html(([Cell(text, style) for text, style in zip(row, styles, strict=True)] for row in self.rows), _TABLE)
 
 
+class FormPicture(SettingsTable):
+    """A still picture of the form, for a page in which no kernel would answer it; ``caption`` is the phrase that says why."""
+
+    def __init__(self, rows: Sequence[tuple[str, str, str]], language: str, caption: str) -> None:
+        super().__init__(rows, language)
+        self._caption = messages.phrase(caption, language)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{self._caption}"
+
+    def _repr_html_(self) -> str:
+        styles = (f"{_SETTING_CELL};text-align:right;{_GREY}", _FIELD, f"{_SETTING_CELL};{_GREY};font-size:11px")
+        rows = ([Cell(text, style) for text, style in zip(row, styles, strict=True)] for row in self.rows)
+        table = cells_html(rows, _FORM, attributes='class="mathjax_ignore"')
+        caption = f'<div style="font-size:11px;margin-top:4px;{_GREY}">{escape(self._caption)}</div>'
+        return f'<div style="overflow-x:auto">{table}</div>{caption}'
+
+
 class ChatsTable:
     """The conversations of a notebook: name, number of turns, and the last prompt."""
 
@@ -146,9 +178,11 @@ class ChatsTable:
 class HistoryTable:
     """Shows itself as HTML in a notebook and as text in a terminal; ``others`` are the names of other conversations."""
 
-    def __init__(self, turns: Sequence[Turn], others: Sequence[str], language: str) -> None:
-        self._language = language
-        self.rows = [self._row(number, turn) for number, turn in enumerate(turns, 1)]
+    def __init__(self, conversation: Conversation, others: Sequence[str], language: str) -> None:
+        self._language, stats = language, conversation.stats
+        self.rows = [self._row(number, turn) for number, turn in enumerate(conversation.turns, 1)]
+        counts = {"prompts": messages.group_digits(stats.prompt_tokens), "answers": messages.group_digits(stats.tokens)}
+        self._total = [self._phrase("chat_tokens", **counts)] if stats.tokens else []
         names = ", ".join(name for name in others if name)
         self._notes = [] if self.rows else [self._phrase("no_turns")]
         self._notes += [self._phrase("other_chats", names=names)] if names else []
@@ -167,7 +201,7 @@ class HistoryTable:
 
     def __repr__(self) -> str:
         lines = [f"{number}  {prompt}\n   {model}: {answer}" for number, prompt, answer, model, _ in self.rows]
-        return messages.strip_controls("\n".join([*lines, *self._notes]))
+        return messages.strip_controls("\n".join([*lines, *self._total, *self._notes]))
 
     def _repr_html_(self) -> str:
         from ollama_magics.render.answer import answer_html, footer_html  # noqa: PLC0415 - brings in the renderer
@@ -175,4 +209,4 @@ class HistoryTable:
         titles = ("", self._phrase("turn_you"), "", self._phrase("turn_model"), self._phrase("turn_tokens"))
         head = [Cell(title, f"{_TURN_CELL};{_GREY};font-weight:normal") for title in titles]
         rows = ([Cell(text, _TURN_CELL, 'class="mathjax_ignore"') for text in row] for row in self.rows)
-        return answer_html((cells_html(rows, _TABLE, head) if self.rows else "") + footer_html([], self._notes))
+        return answer_html((cells_html(rows, _TABLE, head) if self.rows else "") + footer_html(self._total, self._notes))

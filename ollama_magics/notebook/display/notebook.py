@@ -20,8 +20,9 @@ from ollama_magics.render.markdown import Markup
 class _GrowingAnswer:
     """One reply; finished blocks of it are rendered once."""
 
-    def __init__(self, reply: Reply, waiting: Waiting) -> None:
+    def __init__(self, reply: Reply, waiting: Waiting, *, in_column: bool = False) -> None:
         self._reply, self._exchange, self._waiting = reply, exchange_of(reply), waiting
+        self._in_column = in_column
         self._markup = Markup(waiting.language)
         self._calls_and_rounds = (0, 0)
         waiting.model = reply.model  # the model may have been chosen only now
@@ -53,7 +54,8 @@ class _GrowingAnswer:
         """Return the same without what surrounds an output."""
         if self.waits:
             return answer.footer_html(self._waiting.parts())
-        return answer.body_html(answer_view(self._reply, streaming=True), self.text_html())
+        view = answer_view(self._reply, streaming=True, in_column=self._in_column)
+        return answer.body_html(view, self.text_html()) + answer.footer_html(view.figures)
 
     def text_html(self, *, hasty: bool = False) -> str:
         """Return the HTML of the text so far; data is no Markdown."""
@@ -91,7 +93,7 @@ class _GrowingColumns:
                 self._place, self._answer = place, None
                 self._waiting.begin(self._replies.models[place])
             elif self._answer is None:
-                self._answer = _GrowingAnswer(self._replies[place], self._waiting)
+                self._answer = _GrowingAnswer(self._replies[place], self._waiting, in_column=True)
             # the figures of the last answer are shown at once: the next model may take minutes to load
             yield begins or (self._answer is not None and self._answer.has_new_calls())
 

@@ -12,6 +12,7 @@ from IPython.display import DisplayHandle
 
 from ollama_magics import messages
 from ollama_magics.jobs.progress import ProgressBar
+from ollama_magics.notebook.front_end import front_end
 from ollama_magics.render.progress import progress_html
 from ollama_magics.server.pulling import PullProgress
 
@@ -20,11 +21,11 @@ _FASTEST = 0.25  # seconds between two paints
 
 def watch_pull(steps: Iterable[PullProgress], model: str, shell: Any, language: str) -> None:
     """Run a download to its end and show it; the last line says what was pulled, and stays."""
-    in_kernel = getattr(shell, "kernel", None) is not None
+    user = front_end(shell)
     is_compared = os.environ.get("OLLAMA_MAGICS_STREAM") == "off"
     last = PullProgress()
-    if is_compared or not in_kernel:
-        bar = ProgressBar(None, "B", in_bytes=True)
+    if is_compared or not user.in_kernel or user.is_console:
+        bar = ProgressBar(None, "B", in_bytes=True, as_text=True)
         try:
             for last in steps:
                 bar.resize(last.size, last.downloaded, last.reused)

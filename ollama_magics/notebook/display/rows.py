@@ -10,6 +10,7 @@ from typing import Any, Self
 from IPython.display import DisplayHandle, display
 
 from ollama_magics.messages import strip_controls
+from ollama_magics.notebook.front_end import front_end
 from ollama_magics.render.progress import progress_html, progress_text
 from ollama_magics.rows.progress import RowsBar, RowsView
 
@@ -78,9 +79,9 @@ class _Notebook(RowsScreen):
 class _Text(RowsScreen):
     """A bar of tqdm, then lines of text."""
 
-    def __init__(self, language: str, *, times: bool = True, in_kernel: bool = False) -> None:
-        self._language, self.times, self._in_kernel = language, times, in_kernel
-        self._bar = RowsBar()
+    def __init__(self, language: str, *, times: bool = True, is_page: bool = False) -> None:
+        self._language, self.times, self._is_page = language, times, is_page
+        self._bar = RowsBar(as_text=True)
 
     def update(self, view: RowsView) -> None:
         super().update(view)
@@ -96,7 +97,7 @@ class _Text(RowsScreen):
 
     def _write(self, data: dict[str, str]) -> None:
         self._bar.end()
-        if self._in_kernel:
+        if self._is_page:
             display(data, raw=True)
         else:
             sys.stdout.write(f"{data['text/plain']}\n")
@@ -104,16 +105,17 @@ class _Text(RowsScreen):
 
 def rows_screen(shell: Any, language: str, *, quiet: bool = False) -> RowsScreen:
     """Return the screen of the shell for a job; with OLLAMA_MAGICS_STREAM=off there is only the end, without times."""
-    in_kernel = getattr(shell, "kernel", None) is not None
+    user = front_end(shell)
+    is_page = user.in_kernel and not user.is_console
     if quiet:
         return RowsScreen()
     if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
-        return _Text(language, times=False, in_kernel=in_kernel)
-    return _Notebook(language) if in_kernel else _Text(language)
+        return _Text(language, times=False, is_page=is_page)
+    return _Notebook(language) if is_page else _Text(language)
 
 
 def _whole(view: RowsView, language: str, *, times: bool = True) -> dict[str, str]:
-    figures, warnings = _texts(view.figures(times=times), language), _texts(view.warnings(times=times), language)
+    figures, warnings = _texts(view.figures(times=times), language), _texts(view.warnings(), language)
     page = progress_html(1, figures, view.head(), warnings, language=language)
     return {"text/html": page, "text/plain": progress_text(figures, view.head(), warnings)}
 

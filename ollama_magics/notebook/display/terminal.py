@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.segment import Segment, Segments
@@ -17,11 +17,12 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ollama_magics.conversation.exchange import Exchange
+from ollama_magics.conversation.reply import live_figures
 from ollama_magics.notebook.display.screens import ForwardScreen, Waiting
 from ollama_magics.render import cleaning, markdown
 
 _FASTEST = 0.1  # seconds between two paints
-_MARGIN = 2  # lines of the window that the open block leaves free
+_MARGIN = 3  # lines of the window that the open block leaves free, one of them for the figures
 
 
 class Terminal(ForwardScreen):
@@ -83,7 +84,8 @@ class Terminal(ForwardScreen):
                 open_end: RenderableType = _dim(self._thoughts)
             else:
                 open_end = _markdown(self._text) if not exchange.value.is_expected else Text(self._text)
-            self._live.update(_Tail(open_end), refresh=True)
+            figures = "" if calls else cleaning.plain(" · ".join(live_figures(exchange)))  # a question is asked on the next line
+            self._live.update(Group(_Tail(open_end), Text(figures, style="dim")) if figures else _Tail(open_end), refresh=True)
         self._due = time.monotonic() + _FASTEST
 
     def end_round(self, text: str, lines: list[str]) -> None:  # noqa: ARG002 - it is printed when the calls have come

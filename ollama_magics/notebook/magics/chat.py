@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
+from ollama_magics import messages
 from ollama_magics.errors import Interrupted, ToolProblem
 from ollama_magics.notebook import arguments, display, localized_errors, usage_error
 from ollama_magics.notebook.arguments import explain_options, history_options, prompt_options
 from ollama_magics.notebook.display import lines
+from ollama_magics.notebook.front_end import front_end
 from ollama_magics.notebook.magics import explain, rows
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.render.shown_once import ShownOnce
@@ -28,17 +30,19 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.rendered_prompt import RenderedPrompt
     from ollama_magics.conversation.replies import Replies
     from ollama_magics.conversation.reply import Reply
+    from ollama_magics.conversation.tools import ToolCall
     from ollama_magics.session.session import Session
 
 
-def confirm(call: Any) -> bool:
-    """Return whether the user lets a function run; raises ToolProblem if the front end cannot ask."""
-    from ollama_magics.notebook.display import lines  # noqa: PLC0415 - for a call only
+def confirm(call: ToolCall, language: str) -> bool | str:
+    """Return whether the user lets a function run, or all its calls in this turn; raises ToolProblem if nobody can be asked."""
+    from ollama_magics.conversation.tools import ALL_CALLS  # noqa: PLC0415 - it is imported by now
 
     try:  # a click on a button would be handled only after the cell
-        return lines.is_confirmed(f"run {call}? [y/N] ")
+        answer = lines.typed_answer(messages.phrase("confirm_call", language, call=call, name=call.name))
     except (StdinNotImplementedError, EOFError):
         raise ToolProblem("tool-unconfirmed", call=call) from None
+    return ALL_CALLS if answer == "all" else answer == "yes"
 
 
 @magics_class
@@ -109,7 +113,7 @@ class ChatMagics(Magics):
             if options.save is not None or options.clear or options.undo:
                 return _keep_or_drop(conversation, options, session.language)
             others = [other for other in session.conversations if session.conversations[other] is not conversation]
-            return lines.HistoryTable(conversation.turns, others, session.language)
+            return lines.HistoryTable(conversation, others, session.language)
 
     @no_var_expand
     @line_magic
@@ -174,7 +178,7 @@ class ChatMagics(Magics):
         reply: Reply | Replies | None = None
         try:
             screen = display.open_screen(self.shell, model, session.language, session.watch, raw=raw, quiet=quiet)
-            with ignoring_quick_repeats(is_reset=getattr(self.shell, "kernel", None) is not None), screen as shown:
+            with ignoring_quick_repeats(is_reset=front_end(self.shell).in_kernel), screen as shown:
                 self.shell.user_ns["_ollama"] = reply = ask()
                 self.shown.add(reply, quiet=quiet)
                 with reply:
@@ -196,6 +200,7 @@ class ChatMagics(Magics):
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
         from ollama_magics.conversation.turns import Place  # noqa: PLC0415 - as above
 
+        user = front_end(self.shell)
         text, system, files = _read_files(options, text)
         is_word = isinstance(options.format, str) and options.format == "json"
         kind = "json" if is_word else arguments.named("-f", options.format, scope)
@@ -211,8 +216,8 @@ class ChatMagics(Magics):
             local_only=options.local_only,
             format=options.format if kind is None else kind,  # the expression None is no format, which the error says
             tools=[arguments.named("-t", word, scope) for word in options.tools or ()],
-            confirm=(lambda _: True) if options.yes else confirm,
-            place=Place(*_cell(self.shell)),
+            confirm=(lambda _: True) if options.yes else partial(confirm, language=session.language),
+            place=Place(user.cell, user.run),
             new=options.new,
             once=options.once,
             chat=_text(options.chat, "chat"),
@@ -290,13 +295,3 @@ def _text(value: Any, setting: str) -> str:
 
 def _typed_text(value: object, option: str) -> str:
     return any_text(value, option, "$text …", "%ollama")
-
-
-def _cell(shell: Any) -> tuple[str, str]:
-    """Return the id of the cell that runs and of this run of it, both empty where the front end does not say.
-
-    JupyterLab and Notebook 7 send ``cellId`` in the metadata of each execute request; the request's own id tells runs apart.
-    """
-    parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
-    cell = (parent.get("metadata") or {}).get("cellId") or ""
-    return str(cell), str((parent.get("header") or {}).get("msg_id", "")) if cell else ""

@@ -16,6 +16,7 @@ from ollama_magics.messages import Joined, Phrase
 from ollama_magics.notebook import arguments, localized_errors, usage_error
 from ollama_magics.notebook.arguments import check_options, config_options
 from ollama_magics.notebook.display import ShownValues, lines
+from ollama_magics.notebook.front_end import front_end
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.secret import BULLETS
 from ollama_magics.settings import form
@@ -116,10 +117,13 @@ class FormMagics(Magics):
                 lines.say("sandbox_runs", session.language, url=api.start_sandbox(), models=api.SANDBOX_MODELS)
             reported = config_actions.run(session, options) or options.sandbox
 
-            if options.show or (not reported and getattr(self.shell, "kernel", None) is None):
+            user = front_end(self.shell)
+            if options.show or (not reported and (not user.in_kernel or user.is_console)):
                 return lines.SettingsTable(list(session.described()), session.language)
             if reported:
                 return None
+            if not user.shows_widgets:
+                return lines.FormPicture(list(session.described()), session.language, "form_unattended")
             from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
 
             if self._panel is not None:

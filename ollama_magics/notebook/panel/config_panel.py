@@ -11,7 +11,7 @@ from IPython.display import display
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.notebook.display.lines import SettingsTable
+from ollama_magics.notebook.display.lines import FormPicture
 from ollama_magics.notebook.panel import fields
 from ollama_magics.notebook.panel.checking import CheckControls
 from ollama_magics.notebook.panel.fields import SECRET_FIELDS, Fold, Row
@@ -102,9 +102,8 @@ class Panel(widgets.VBox):
             one.close()
         self._checks.close()
         if self._handle is not None:
-            table = SettingsTable(list(session.described()), session.language)
-            caption = fields.note_html(messages.phrase("form_replaced", session.language))
-            self._handle.update({"text/html": table._repr_html_() + caption, "text/plain": repr(table)}, raw=True)
+            picture = FormPicture(list(session.described()), session.language, "form_replaced")
+            self._handle.update({"text/html": picture._repr_html_(), "text/plain": repr(picture)}, raw=True)
         fields.close_tree(self)
 
     def __repr__(self) -> str:

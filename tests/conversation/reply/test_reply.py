@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -325,7 +326,20 @@ def test_the_figures_under_an_answer() -> None:
     """Small facts, thousands grouped, times left out where outputs are compared."""
     reply = finished(*HELLO, context_length=4096, remote_host="gpu-box")
     assert figures(reply, times=False) == ["m", "1\u202f500 tokens", "context 1\u202f520 of 4\u202f096", "sent to gpu-box"]
-    assert "1500 tok/s" in figures(reply)
+    total, first = f"{reply.stats.seconds:.1f} s", f"first after {reply.stats.first_token_seconds:.1f} s"
+    assert figures(reply)[2:5] == ["1500 tok/s", total, first]
+
+
+def test_the_figures_while_an_answer_is_read() -> None:
+    """About how many tokens have come, and how fast; those of the server take their place."""
+    pieces = (*(piece(f"{number} ") for number in range(1400)), piece(**LAST))
+    reply, seen = reply_of(*pieces), list[list[str]]()
+    for _ in reply.chunks():
+        seen.append(list(answer_view(reply, streaming=True).figures))
+    assert seen[0] == ["m", "about 1 tokens"]
+    assert seen[-2][:2] == ["m", "about 1\u202f400 tokens"]
+    assert re.fullmatch(r"\d+ tok/s", seen[-2][2])
+    assert seen[-1] == ["m", "about 1\u202f500 tokens", "1500 tok/s"]
 
 
 def test_unknown_figures_are_left_out() -> None:

@@ -93,6 +93,30 @@ HOSTILE: list[dict[str, Any]] = [
 ]
 
 
+def test_an_all_holds_for_one_function_in_one_turn() -> None:
+    """Other functions, and the same one for another prompt, are asked for again; anything else but "all" is for one call."""
+    questions: list[str] = []
+
+    def greet(name: str) -> str:
+        return f"hello {name}"
+
+    def confirm(one: ToolCall) -> bool | str:
+        questions.append(str(one))
+        return "all" if one.name == "add" else "yes"
+
+    def run_in(box: Toolbox, called: str, **arguments: object) -> str | None:
+        call = ToolCall.from_wire(written_call(called, arguments))
+        box.run([call])
+        return call.result
+
+    box = Toolbox(make_tools([Recorder().add, greet]), confirm)
+    assert [run_in(box, "add", a=1, b=2), run_in(box, "greet", name="Ada")] == ["3", "hello Ada"]
+    assert [run_in(box, "add", a=3, b=4), run_in(box, "greet", name="Bob")] == ["7", "hello Bob"]
+    assert questions == ["add(a=1, b=2)", "greet(name='Ada')", "greet(name='Bob')"]
+    run_in(box.adapted(sees=False, strict=False, awaits=str), "add", a=5, b=6)
+    assert questions[-1] == "add(a=5, b=6)"
+
+
 @pytest.mark.parametrize("written", HOSTILE, ids=lambda written: str(written)[:60])
 def test_an_unknown_name_or_a_wrong_argument_runs_nothing_and_asks_nobody(written: dict[str, Any]) -> None:
     """Names are looked up among the functions of the cell only; the error goes back to the model, and is short."""

@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 
 from ollama_magics.errors import PromptProblem
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.settings import form
 
 
 def lengths(stand_in: FakeServer) -> list[int]:
@@ -34,6 +35,9 @@ def test_the_history_shows_the_turns(shell: Any) -> None:
     assert "2  two" in shown
     assert "(cut)" in shown
     assert "others: poems" in shown
+    stats = form.shared().session.conversation_named("").stats
+    assert f"{stats.prompt_tokens} tokens read in the prompts, {stats.tokens} written in the answers" in shown
+    assert stats.tokens > 2
     page = shell.ipython.run_line_magic("ollama_history", "")._repr_html_()
     assert "&lt;b&gt;one&lt;/b&gt;" in page
     assert "<b>" not in page

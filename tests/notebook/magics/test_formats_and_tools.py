@@ -170,7 +170,7 @@ def test_the_person_is_asked_before_a_function_runs(
     """With the call as it would run; anything but a yes is a no, of which the model hears."""
     typed(monkeypatch, answer)
     shown = shell.run("r = %ollama -m sandbox-tools -t add What is 2 plus 3?")
-    assert "run add(a=2, b=3)? [y/N]" in shown
+    assert "run add(a=2, b=3)? [y/N/a; a: every call of add in this turn, with any arguments]" in shown
     assert shell.names["ran"] == ran
     assert ("did not allow" in shell.names["r"].text) == (not ran)
 
