@@ -86,6 +86,7 @@ PHRASES: dict[str, str] = {
     "turn_you": "you",
     "turn_model": "model",
     "turn_tokens": "tokens",
+    "select_code": "select the code",
     "chat_tokens": "{prompts} tokens read in the prompts, {answers} written in the answers",
     "turn_cut": "(cut)",
     "turn_pictures": "(pictures: {count})",

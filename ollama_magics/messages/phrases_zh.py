@@ -86,6 +86,7 @@ PHRASES: dict[str, str] = {
     "turn_you": "您",
     "turn_model": "模型",
     "turn_tokens": "token",
+    "select_code": "选中代码",
     "chat_tokens": "提示共读取 {prompts} 个 token，回答共生成 {answers} 个 token",
     "turn_cut": "（被截断）",
     "turn_pictures": "（{count} 张图片）",

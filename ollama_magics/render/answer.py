@@ -108,7 +108,7 @@ def body_html(view: AnswerView, text_html: str) -> str:
     if view.is_data and view.rows:
         text_html = tables.table_html(view.rows, view.language)
     elif view.is_data:
-        text_html = json_html(view.text) if view.text else ""
+        text_html = json_html(view.text, view.language) if view.text else ""
     rounds = "".join(markdown.to_html(one.text, view.language) + _cards_html(one.calls) for one in view.earlier)
     return thoughts_html(view.thinking, view.thinking_title, open=view.is_thinking) + rounds + text_html + _cards_html(view.calls)
 
@@ -146,9 +146,9 @@ def thoughts_html(text: str, title: str, *, open: bool) -> str:  # noqa: A002 - 
     return f'<details class="mathjax_ignore" style="{_THOUGHTS}"{unfolded}><summary>{escape(title)}</summary>{inner}</details>'
 
 
-def json_html(text: str) -> str:
+def json_html(text: str, language: str = "en") -> str:
     """Return a JSON text, or the beginning of one, as coloured code."""
-    return code_html(normalise(text), "json")
+    return code_html(normalise(text), "json", language)
 
 
 def tool_card_html(call: str, outcome: str | None, *, failed: bool) -> str:

@@ -6,6 +6,9 @@ import html
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from ollama_magics import messages
+from ollama_magics.render.tables import GREY
+
 if TYPE_CHECKING:
     from pygments.token import _TokenType
 
@@ -13,6 +16,13 @@ if TYPE_CHECKING:
 _PRE = (
     "background:var(--jp-cell-editor-background,rgba(128,128,128,.1));padding:8px 12px;margin:8px 0 1em;"
     "border-radius:4px;overflow-x:auto;white-space:pre"
+)
+# A click on the small picture of two sheets selects all of the code, and nothing else of the block does. Where a page takes
+# user-select away (a notebook that is not trusted), it takes inline-size away too, so that no picture without use is left.
+_BLOCK, _TEXT = "position:relative;-webkit-user-select:all;user-select:all", "-webkit-user-select:text;user-select:text"
+_SHEETS = (
+    "position:absolute;top:10px;right:12px;inline-size:9px;block-size:11px;border-radius:2px;cursor:pointer;opacity:.6;"
+    f"color:var(--jp-content-font-color2,{GREY});box-shadow:inset 0 0 0 1.5px currentcolor,3px -3px 0 -.5px currentcolor"
 )
 _CODE = "background:none;padding:0;white-space:pre"
 # Longer code stays uncoloured: spans would make the saved notebook several times as large.
@@ -37,10 +47,11 @@ FAMILIES = {
 }
 
 
-def code_html(code: str, language: str) -> str:
-    """Return a block of code with the colours of a language."""
-    inner = coloured(code, language)
-    return f'<pre dir="ltr" style="{_PRE}"><code class="mathjax_ignore" style="{_CODE}">{inner}</code></pre>\n'
+def code_html(code: str, name: str, language: str = "en") -> str:
+    """Return a block of code with the colours of the programming language of this name; one click on its corner selects it."""
+    inner, title = coloured(code, name), html.escape(messages.phrase("select_code", language))
+    block = f'<pre dir="ltr" style="{_PRE};{_TEXT}"><code class="mathjax_ignore" style="{_CODE}">{inner}</code></pre>'
+    return f'<div style="{_BLOCK}">{block}<span title="{title}" style="{_SHEETS}"></span></div>\n'
 
 
 def coloured(code: str, language: str) -> str:

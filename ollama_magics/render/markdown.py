@@ -170,9 +170,9 @@ class _Renderer(RendererHTML):
     def code_inline(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
         return f"{UNTYPESET}{html.escape(tokens[idx].content)}</code>"
 
-    def fence(self, tokens: Sequence[Token], idx: int, _options: Any, _env: Any) -> str:
-        language = _LANGUAGE.search(tokens[idx].info)
-        return code_html(tokens[idx].content, language[0] if language else "")
+    def fence(self, tokens: Sequence[Token], idx: int, _options: Any, env: Any) -> str:
+        name = _LANGUAGE.search(tokens[idx].info)
+        return code_html(tokens[idx].content, name[0] if name else "", env["context"].language)
 
     code_block = fence  # type: ignore[assignment] # as above
 

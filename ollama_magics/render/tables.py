@@ -50,12 +50,11 @@ def table_html(rows: Sequence[Mapping[str, Any]], language: str = "en") -> str:
     """Return rows as a table that scrolls, its columns in the order of their first use; of many rows the middle is left out."""
     names = list(dict.fromkeys(str(name) for row in rows for name in row))[:_MOST_COLUMNS]
     head = [Cell(_text(name), f"{_CELL};font-weight:600") for name in names]
-    half = _MOST_ROWS // 2
+    half, grey = _MOST_ROWS // 2, f"{_CELL};color:var(--jp-content-font-color2,{GREY})"
     shown = rows if len(rows) <= _MOST_ROWS else (*rows[:half], *rows[-half:])
-    lines = [[Cell(_text(row.get(name)), _CELL, 'dir="auto"') for name in names] for row in shown]
+    lines = [[Cell(_text(row.get(name)), _CELL if name else grey, 'dir="auto"') for name in names] for row in shown]
     if len(rows) > _MOST_ROWS:
         words = messages.phrase("rows_left_out", language, count=len(rows) - _MOST_ROWS)
-        grey = f"{_CELL};color:var(--jp-content-font-color2,{GREY})"
         lines.insert(half, [Cell(words, grey, f'colspan="{max(1, len(names))}"')])
     table = cells_html(lines, _TABLE, head, attributes='class="mathjax_ignore"', sections=True)
     return f'<div style="overflow-x:auto">{table}</div>'

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 _SECONDS_TO_START = 60
@@ -96,7 +95,7 @@ class Lab:
         try:
             with build_opener(ProxyHandler({})).open(f"{self.origin}/api") as answer:
                 return bool(answer.status == 200)
-        except URLError:
+        except OSError:  # URLError is one, too
             return False
 
     def _end(self) -> None:

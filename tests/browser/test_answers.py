@@ -25,7 +25,7 @@ cell => {
     new MutationObserver(look).observe(cell, {subtree: true, childList: true, characterData: true});
 }
 """
-FOOTER = re.compile(r"sandbox-chat · \d+ tokens · \d+ tok/s · first after \d+\.\d s · context [\d\s]+ of 4\s096")
+FOOTER = re.compile(r"sandbox-chat · \d+ tokens · \d+ tok/s · \d+\.\d s · first after \d+\.\d s · context [\d\s]+ of 4\s096")
 RICH = "repeat after me: ## A heading\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- *one* `two`\n\n```python\nx = 1  # a number\n```\n"
 
 
@@ -44,14 +44,17 @@ def test_an_answer_grows_and_ends_complete(opened: Opening, server: FakeServer) 
     expect(notebook.answer(1)).to_contain_text(FOOTER)
     seen = [state for state in notebook.page.evaluate("window.seen") if "word" in state]
     assert len(seen) >= 3
+    assert re.search(r"sandbox-chat · about \d+ tokens · \d+ tok/s$", seen[-2])
     assert [len(state) for state in seen] == sorted(len(state) for state in seen)
     assert re.findall(r"word(\d+)", seen[-1]) == [str(number) for number in range(60)]
 
 
 def test_a_saved_answer_is_one_output_that_looks_the_same_when_reopened(opened: Opening) -> None:
-    """The file holds the HTML and the text of the last state, and no trace of the states before."""
+    """The file holds the HTML and the text of the last state, and no trace of the states before; a click selects its code."""
     notebook = opened(f"{ASK}{RICH}")
     notebook.run(1)
+    notebook.answer(1).get_by_title("select the code").click()
+    assert notebook.page.evaluate("String(getSelection())") == "x = 1  # a number\n"
     live = markup(notebook)
     (output,) = notebook.save()["cells"][1]["outputs"]
     assert output["output_type"] == "display_data"

@@ -197,7 +197,7 @@ def test_tasks_and_folded_parts() -> None:
     assert [words(item).split("\n")[0] for item in re.findall(r"<li[^>]*>(.*)", page)] == ["☐ a", "☑ b", "[link]", "☑ c"]
     folded = "<details>\n<summary>More *x*</summary>\n\n- a\n\n```\nb\n```\n\n</details>\n\nafter"
     page = re.sub(r" (?:dir|style|class)=\"[^\"]*\"", "", to_html(folded))
-    assert page.startswith("<details>\n<summary>More <em>x</em></summary>\n<ul>\n<li>a</li>\n</ul>\n<pre>")
+    assert page.startswith("<details>\n<summary>More <em>x</em></summary>\n<ul>\n<li>a</li>\n</ul>\n<div><pre>")
     assert page.endswith("</details>\n<p>after</p>\n")
     assert to_html(folded[:40]).startswith('<details open="">')
 

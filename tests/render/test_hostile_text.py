@@ -29,7 +29,7 @@ ALLOWED = {
     "pre": {"dir", "style"},
     "s": set[str](),
     "small": set[str](),
-    "span": {"style"},
+    "span": {"style", "title"},
     "strong": set[str](),
     "summary": set[str](),
     "table": {"dir", "style"},
@@ -41,7 +41,7 @@ ALLOWED = {
     "ul": {"dir"},
 }
 CLASSES = {"mathjax_ignore", "ollama-magics"}
-STYLE = re.compile(r"(?:[a-z-]+:(?:[a-z0-9 .%#-]|(?:var|rgba)\([^()]*(?:rgba\([0-9,.]*\))?\))+(?:;|$))+")
+STYLE = re.compile(r"(?:[a-z-]+:(?:[a-z0-9 .,%#-]|(?:var|rgba)\([^()]*(?:rgba\([0-9,.]*\))?\))+(?:;|$))+")
 HREF = re.compile(r"(?:https?://|mailto:)[^\s\"<>\\]+", re.IGNORECASE)
 
 LINKS = [
@@ -191,6 +191,7 @@ def _check_values(attributes: dict[str, str]) -> None:
     assert attributes.get("class", "ollama-magics") in CLASSES
     assert attributes.get("dir", "auto") in {"auto", "ltr"}
     assert attributes.get("start", "1").isdigit()
+    assert attributes.get("title", "select the code") == "select the code"
     assert STYLE.fullmatch(attributes.get("style", "a:b")), attributes
     if "src" in attributes:
         assert attributes["src"] == "data:image/png;base64,cG5n"
