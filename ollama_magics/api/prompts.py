@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.async_reply import AsyncReply
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.reply import Reply
+    from ollama_magics.conversation.sounds import Sound
     from ollama_magics.conversation.tools import ToolCall
 
 _CONFIRM = "om.chat(prompt, tools=functions, confirm=lambda call: True)"
@@ -42,6 +43,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     values: Mapping[str, Any] | None = None,
     rows: int | Literal["all"] | None = None,
     images: Iterable[Any] = (),
+    pages: str | int | Sequence[int] | None = None,
     format: Any = None,  # noqa: A002 - as Ollama calls it
     tools: Iterable[Callable[..., Any]] = (),
     confirm: Callable[[ToolCall], bool | Literal["all"]] | None = None,
@@ -72,7 +74,9 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     ``{"min_p": 0.05}``.
 
     - ``values`` replace ``{{name}}`` in the prompt and in ``system``; without them braces are text. ``rows`` is how many rows of
-      a table and items of a list go in (20), or "all". ``images`` are paths, bytes, pictures, arrays or figures.
+      a table and items of a list go in (20), or "all". ``images`` are paths, bytes, pictures, arrays or figures, also
+      PDFs and, for a model that hears, sounds (WAV, MP3); ``pages`` are those of a PDF or TIFF that are sent, such as "1-3,5"
+      (the first 20).
     - ``format`` is "json", a JSON schema or a type; see ``.value`` and ``.frame`` of the reply. ``tools`` are functions that the
       model may call, if ``confirm`` returns true for the call ("all": also for further ones of the same function in this turn);
       asynchronous ones run in an event loop of their own, in a thread.
@@ -102,6 +106,7 @@ def achat(  # noqa: PLR0913 - one parameter for each option of a prompt
     values: Mapping[str, Any] | None = None,
     rows: int | Literal["all"] | None = None,
     images: Iterable[Any] = (),
+    pages: str | int | Sequence[int] | None = None,
     format: Any = None,  # noqa: A002 - as Ollama calls it
     tools: Iterable[Callable[..., Any]] = (),
     confirm: Callable[[ToolCall], bool | Literal["all"] | Awaitable[bool | Literal["all"]]] | None = None,
@@ -162,7 +167,7 @@ def _read_prompt(session: Session, given: Mapping[str, Any]) -> Prompt:
         _warn_of_names(f"{prompt}\n{system or ''}")
     return Prompt(
         prompt,
-        images=tuple(_pictures(session, given["images"])),
+        images=tuple(_pictures(session, given["images"], given["pages"])),
         overrides={name: given[name] for name in form.request_places()},
         extra=given["options"] or {},
         once=conversation is None,
@@ -181,10 +186,10 @@ def _warn_of_names(text: str) -> None:
             return
 
 
-def _pictures(session: Session, images: Any) -> Iterator[Picture]:
-    """Yield the pictures in the values; a text, or a value that is no collection, is taken for one picture."""
+def _pictures(session: Session, images: Any, pages: Any) -> Iterator[Picture | Sound]:
+    """Yield the pictures and sounds in the values; a text, or a value that is no collection, is taken for one picture."""
     if isinstance(images, (str, bytes)) or not isinstance(images, Iterable):
-        yield from session.pictures_of(images, "images")
+        yield from session.pictures_of(images, "images", pages)
     else:
         for number, what in enumerate(images):
-            yield from session.pictures_of(what, f"images[{number}]")
+            yield from session.pictures_of(what, f"images[{number}]", pages)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_magics.api.calls import UserLine, worded
+from ollama_magics.conversation.pages import read_pages
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import PromptProblem, suggest_names
 from ollama_magics.session.session import Session, current
@@ -14,6 +15,7 @@ from ollama_magics.settings import form
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
+    from ollama_magics.conversation.sounds import Sound
     from ollama_magics.conversation.tools import ToolCall
     from ollama_magics.jobs.event_loop import Awaits, ThreadCall
     from ollama_magics.rows.experiment import Experiment
@@ -32,6 +34,7 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     format: Any = None,  # noqa: A002 - as Ollama calls it
     system: str | None = None,
     images: Any = (),
+    pages: str | int | Sequence[int] | None = None,
     labels: Any = None,
     abstain: float | None = None,
     examples: Iterable[tuple[str, Any]] = (),
@@ -67,7 +70,8 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     - ``labels``, a list, a dict of label and description, an Enum or a comma-separated text, ask for one of them instead: the
       columns are ``label``, the probability of each one as ``p_LABEL``, and ``p_none``, the share of other answers. Below the
       probability ``abstain`` the label is None. ``examples`` are prompts with their labels, shown to the model first.
-    - ``images`` are names of columns with a picture in each row, and pictures that are sent with every row.
+    - ``images`` are names of columns with a picture, PDF or sound in each row, and pictures that are sent with every row;
+      ``pages`` are those of each PDF or TIFF (the first 20).
     - ``parallel`` is the number of requests in flight for each server; None finds it by measuring. ``base_url`` names several
       servers, which share the rows. ``sample`` is a number of rows that are drawn by a fixed seed; None asks for all.
     - Finished rows are kept until the job is finished, so that an interrupted call asks only for the rest. ``reuse`` takes the
@@ -94,6 +98,7 @@ def amap(  # noqa: PLR0913 - one parameter for each option
     format: Any = None,  # noqa: A002 - as Ollama calls it
     system: str | None = None,
     images: Any = (),
+    pages: str | int | Sequence[int] | None = None,
     labels: Any = None,
     abstain: float | None = None,
     examples: Iterable[tuple[str, Any]] = (),
@@ -255,19 +260,20 @@ def _asked_for_rows(session: Session, given: Mapping[str, Any], prompt: str = ""
         extra=given["options"] or {},
         local_only=given["local_only"],
         format=given["format"],
+        pages=read_pages(given.get("pages")),
         tools=given.get("tools", ()),
         confirm=given.get("confirm"),
         once=True,
     )
     chosen = read_row_options(
-        pictures=tuple(_row_pictures(session, given["images"])),
+        pictures=tuple(_row_pictures(session, given["images"], given.get("pages"))),
         examples=tuple(given["examples"]),
         **{name: given[name] for name in ("labels", "abstain", "parallel", "sample", "base_url", "store", "reuse")},
     )
     return frozen, chosen
 
 
-def _row_pictures(session: Session, images: Any) -> Iterator[Picture | ColumnPicture]:
+def _row_pictures(session: Session, images: Any, pages: Any) -> Iterator[Picture | Sound | ColumnPicture]:
     """Yield a column for each text, with or without braces around it, and the pictures in other values."""
     from ollama_magics.rows.prompts import ColumnPicture  # noqa: PLC0415 - as above
 
@@ -275,4 +281,4 @@ def _row_pictures(session: Session, images: Any) -> Iterator[Picture | ColumnPic
         if isinstance(what, str):
             yield ColumnPicture(what.strip("{} "))
         else:
-            yield from session.pictures_of(what, "images")
+            yield from session.pictures_of(what, "images", pages)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ollama_magics.conversation import files, images
+from ollama_magics.conversation import files, images, sounds
 from ollama_magics.conversation.files import UnreadableFileError
 from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.errors import PictureProblem, PromptProblem
@@ -98,7 +98,11 @@ def _check(turn: Turn, number: int) -> None:
     try:
         for message in turn.messages:
             for text in message.images:
-                images.require_sendable(base64.b64decode(text, validate=True), str(number))
+                data = base64.b64decode(text, validate=True)
+                if sounds.kind_of(data):
+                    sounds.from_bytes(data, str(number))
+                else:
+                    images.require_sendable(data, str(number))
     except (binascii.Error, ValueError):
         raise UnreadableFileError(Phrase("turn_broken", number=number, said=Phrase("no_base64"))) from None
     except PictureProblem as error:

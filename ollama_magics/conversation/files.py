@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import BinaryIO
 
 from ollama_magics import messages
 from ollama_magics.messages import Phrase
 
 _MOST_NAMES = 10_000  # of a folder that are compared with a name
+_HEAD = 1024  # bytes at the beginning, which tell what a file is
 _KINDS = ((stat.S_ISDIR, "a_folder"), (stat.S_ISFIFO, "a_pipe"), (stat.S_ISSOCK, "a_socket"))
 
 
@@ -38,26 +42,41 @@ def exists(path: Path) -> bool:
     return True
 
 
-def read(path: Path, most: int) -> bytes:
-    """Return the content of a regular file of at most so many bytes; raises UnreadableFileError.
+def read(path: Path, most: int | Callable[[bytes], int]) -> bytes:
+    """Return the content of a regular file of at most so many bytes, which may depend on its beginning.
 
-    A pipe is not waited for, and of a file that is too large nothing is read.
+    A pipe is not waited for, and a file that is too large is not read. Raises UnreadableFileError.
     """
+    with _opened(path) as (file, size):
+        head = file.read(_HEAD)
+        limit = most if isinstance(most, int) else most(head)
+        data = head if size > limit else head + file.read(limit + 1)  # the files of /proc have no size
+    if (size := max(size, len(data))) > limit:
+        limits = {"size": messages.bytes_text(size), "most": messages.bytes_text(limit)}
+        raise UnreadableFileError(Phrase("large_file", **limits), is_large=True)
+    return data
+
+
+def beginning(path: Path) -> bytes:
+    """Return the first bytes of a regular file, which tell what it is; raises UnreadableFileError."""
+    with _opened(path) as (file, _):
+        return file.read(_HEAD)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Yield a regular file and its size; raises UnreadableFileError, also for what goes wrong while it is read."""
     try:
         _require_regular(path.stat().st_mode)
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)  # another file may be at the path by now
             _require_regular(status.st_mode)
-            data = b"" if status.st_size > most else file.read(most + 1)  # the files of /proc have no size
+            yield file, status.st_size
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise UnreadableFileError(missing(path), is_missing=True) from None
     except OSError as error:
         raise UnreadableFileError(_system_says(error)) from None
-    if (size := max(status.st_size, len(data))) > most:
-        limits = {"size": messages.bytes_text(size), "most": messages.bytes_text(most)}
-        raise UnreadableFileError(Phrase("large_file", **limits), is_large=True)
-    return data
 
 
 def missing(path: Path) -> Phrase:

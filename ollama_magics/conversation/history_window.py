@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
+from ollama_magics.conversation import sounds
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.turns import Place, Turn, system_of
@@ -149,7 +150,7 @@ def _complete(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     return tuple(turn for turn in turns if turn.complete)
 
 
-def readable(window: HistoryWindow, model: str, *, sees: bool, calls: bool) -> HistoryWindow:
+def readable(window: HistoryWindow, model: str, able: Collection[str]) -> HistoryWindow:
     """Return the window without pictures, and calls of functions, in earlier turns if the model cannot see, or call.
 
     Some servers refuse a picture that the model cannot see, the others ignore it; calls become bare text or nothing.
@@ -157,15 +158,24 @@ def readable(window: HistoryWindow, model: str, *, sees: bool, calls: bool) -> H
     turns, notes = [], list[Note]()
     for turn in window.turns:
         kept, facts = turn, {"model": model, "turn": quote(turn.prompt.content)[:_LONGEST_NAME]}
-        if kept.between and not calls:
+        if kept.between and "tools" not in able:
             kept = replace(kept, between=())
             notes.append(Note(Phrase("turn_without_calls", **facts)))
-        if not sees and any(message.images for message in kept.messages):
-            prompt, *between = (msgspec.structs.replace(message, images=()) for message in (kept.prompt, *kept.between))
-            kept = replace(kept, prompt=prompt, between=tuple(between))
-            notes.append(Note(Phrase("turn_without_pictures", **facts)))
+        for is_heard, phrase in ((False, "turn_without_pictures"), (True, "turn_without_sounds")):
+            if sounds.ability(is_heard) in able:
+                continue
+            prompt, *between = (_without(message, is_heard) for message in (kept.prompt, *kept.between))
+            if (prompt, *between) != (kept.prompt, *kept.between):
+                kept = replace(kept, prompt=prompt, between=tuple(between))
+                notes.append(Note(Phrase(phrase, **facts)))
         turns.append(kept)
     return replace(window, turns=tuple(turns), notes=tuple(notes))
+
+
+def _without(message: Message, is_heard: bool) -> Message:  # noqa: FBT001 - which of the two are left out
+    """Return a message without its sounds, or without its pictures."""
+    kept = tuple(text for text in message.images if sounds.is_sound(text) != is_heard)
+    return message if len(kept) == len(message.images) else msgspec.structs.replace(message, images=kept)
 
 
 def fitted(window: HistoryWindow, request: ChatRequest, context: int, *, strict: bool) -> HistoryWindow:

@@ -1,4 +1,4 @@
-"""Find the images in what a notebook holds: paths, bytes, arrays, figures, or lists of these."""
+"""Find the images and sounds in what a notebook holds: paths, bytes, arrays, figures, or lists of these."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import glob
 import re
 import sys
 import warnings
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.conversation import files, images, pixels
+from ollama_magics.conversation import files, images, pdf_pages, pixels, sounds
 from ollama_magics.conversation.files import UnreadableFileError
+from ollama_magics.conversation.pages import Pages
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Phrase
 
@@ -23,76 +25,92 @@ if TYPE_CHECKING:
 
     from ollama_magics.conversation.images import Picture
 
-MAX_BYTES = 64_000_000  # more than any camera's JPEG
+MAX_BYTES = 64_000_000  # more than any camera's JPEG, and half an hour of speech
+_MOST_OF_PDF = 256_000_000  # bytes
+_FIRST_PAGES = Pages()
 _MAX_DEPTH = 3  # deeper lists are other data, or a list that holds itself
 _OUTPUT = re.compile(r"_{1,3}|_\d+")  # IPython's names of outputs
 
 
-def from_path(text: str) -> list[Picture]:
-    """Return the pictures of a path or a pattern such as ``~/plots/*.png``, sorted by name; raises PictureProblem."""
+def from_path(text: str, pages: Pages = _FIRST_PAGES) -> list[Any]:
+    """Return the pictures and sounds of a path or a pattern such as ``~/plots/*.png``, sorted by name; raises PictureProblem."""
     path = files.expanded(text)
     try:
         if files.exists(path) or not glob.has_magic(text):
-            return from_file(path)
+            return from_file(path, pages)
     except UnreadableFileError as error:
         raise PictureProblem("picture-missing", path=str(path), reason=error.reason) from None
     names = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 - knows "**" and absolute paths
     found = [name for name in names if not name.is_dir()]
     if not found:
         raise PictureProblem("picture-missing", path=text, reason=Phrase("no_match", folder=path.parent.absolute()))
-    return [picture for file in found for picture in from_file(file)]
+    return [picture for file in found for picture in from_file(file, pages)]
 
 
-def from_file(path: Path) -> list[Picture]:
-    """Return the pictures of one file, whatever its name; raises PictureProblem as ``from_path`` does."""
+def from_file(path: Path, pages: Pages = _FIRST_PAGES) -> list[Any]:
+    """Return the pictures of one file, or the sound in it, whatever its name; raises PictureProblem as ``from_path`` does."""
     try:
-        data = files.read(path, MAX_BYTES)
+        data = files.read(path, lambda head: _MOST_OF_PDF if pdf_pages.is_pdf(head) else MAX_BYTES)
     except UnreadableFileError as error:
         if error.is_missing:
             raise PictureProblem("picture-missing", path=str(path), reason=error.reason) from None
         code = "picture-too-large" if error.is_large else "picture-unreadable"
         raise PictureProblem(code, source=str(path), reason=error.reason) from None
-    return images.from_bytes(data, path.name)
+    return _from_bytes(data, path.name, pages)
 
 
-def collect(value: object, *, name: str = "") -> list[Picture]:
-    """Return the pictures in a value, or in a list or dict of values; ``name`` is its variable. Raises PictureProblem.
+def collect(value: object, *, name: str = "", pages: Pages = _FIRST_PAGES) -> list[Any]:
+    """Return the pictures and sounds in a value, or in a list or dict of values; ``name`` is its variable.
 
-    A value is a ``Path`` (a plain text is refused), bytes, a Pillow image, an array, a figure, or an IPython image.
+    A value is a ``Path`` (a plain text is refused), bytes, a Pillow image, an array, a figure, or an image or sound of IPython.
+    Raises PictureProblem.
     """
-    return _collect(value, name or "the picture", _MAX_DEPTH)
+    return _collect(value, name or "the picture", _MAX_DEPTH, pages)
 
 
-def _collect(value: Any, name: str, depth: int) -> list[Picture]:
+def is_sound(value: object) -> bool:
+    """Return whether a value of a row, a path or bytes, is a sound; nothing is raised for what cannot be read."""
+    head = value if isinstance(value, bytes) else b""
+    if isinstance(value, (str, Path)):
+        with suppress(UnreadableFileError):
+            head = files.beginning(files.expanded(str(value)))
+    return bool(sounds.kind_of(head))
+
+
+def _from_bytes(data: bytes, source: str, pages: Pages) -> list[Any]:
+    return [sounds.from_bytes(data, source)] if sounds.kind_of(data) else list(images.from_bytes(data, source, pages))
+
+
+def _collect(value: Any, name: str, depth: int, pages: Pages) -> list[Any]:
     if isinstance(value, str) and _OUTPUT.fullmatch(name):
         raise _unknown_type(name, Phrase("output_is_text"))
     if isinstance(value, str):
         raise PictureProblem("picture-is-text", source=name) from None
     if isinstance(value, (list, tuple, dict)):
-        return _collect_each(value, name, depth)
+        return _collect_each(value, name, depth, pages)
     # plt.subplots(2, 2) gives an array of axes
     if _is_instance(value, "numpy", "ndarray") and value.dtype.kind == "O" and value.size and _savefig(value.flat[0]):
-        return _collect_each(list(value.flat), name, depth)
+        return _collect_each(list(value.flat), name, depth, pages)
     if isinstance(value, Path):
-        return from_file(value.expanduser())
+        return from_file(value.expanduser(), pages)
     if _is_instance(value, "PIL.Image", "Image"):
         return [images.from_image(value, name)]
     if _is_instance(value, "numpy", "ndarray"):
         return [from_array(value, name)]
-    return images.from_bytes(_file_bytes(value, name), name)
+    return _from_bytes(_file_bytes(value, name), name, pages)
 
 
-def _collect_each(values: list[Any] | tuple[Any, ...] | dict[Any, Any], name: str, depth: int) -> list[Picture]:
+def _collect_each(values: list[Any] | tuple[Any, ...] | dict[Any, Any], name: str, depth: int, pages: Pages) -> list[Any]:
     if not values:
         raise _unknown_type(name, Phrase("empty_kind", kind=type(values).__name__))
     if not depth:
         raise _unknown_type(name, Phrase("nested_deep"))
     drawn: set[int] = set()
-    pictures: list[Picture] = []
+    pictures: list[Any] = []
     for key, value in values.items() if isinstance(values, dict) else enumerate(values):
         figure = id(getattr(value, "figure", value))
         if _savefig(value) is None or figure not in drawn:  # the lines of one plot, or its axes, are one picture
-            pictures += _collect(value, f"{name}[{key!r}]", depth - 1)
+            pictures += _collect(value, f"{name}[{key!r}]", depth - 1, pages)
         drawn.add(figure)
     return pictures
 

@@ -7,17 +7,18 @@ import struct
 import sys
 import warnings
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.conversation import pixels, png_rows
+from ollama_magics.conversation import pdf_pages, pixels, png_rows
 from ollama_magics.conversation.notes import Note
+from ollama_magics.conversation.pages import Pages
 from ollama_magics.errors import PictureProblem
 from ollama_magics.messages import Joined, Phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from PIL.Image import Image
 
@@ -29,7 +30,6 @@ _JPEG = frozenset({"JPEG", "MPO"})
 _JPEG_OPTIONS = {"quality": 92, "subsampling": 0}
 _PHOTOGRAPH_COLOURS = 4096  # with more, it is a photograph rather than a plot, so that JPEG may be smaller
 _LARGE = 16_000_000  # pixels, from which on a PNG is reduced as it is decoded
-_MOST_PAGES = 20  # of a document that go out
 _MOST_FRAMES = 1000  # that are looked at for pages
 _SUBFILE_TAG, _NO_PAGE = 0x00FE, 0b101  # of a TIFF: a smaller copy of another page, or a mask
 _DARK_UPPER_BYTE = 127  # of 16-bit colours: with less, they have fewer bits than 16
@@ -40,8 +40,8 @@ _SIDEWAYS = {2, 4, 5, 6}  # of these
 _THUMBNAIL_SIZE = (64, 64)  # pixels; smaller images stay as they are
 _THUMBNAIL_COLOURS = 128  # enough for so few pixels, at a third of the bytes
 _MAX_ERROR_TEXT = 200  # characters of another library's error
+_FIRST_PAGES = Pages()
 _SIGNATURES = (
-    ((b"%pdf",), Phrase("is_pdf")),
     ((b"<svg", b"<?xml"), Phrase("is_svg")),
     ((b"<!doctype html", b"<html"), Phrase("is_page")),
     ((b"%!ps",), Phrase("is_postscript")),
@@ -79,13 +79,17 @@ class Picture:
             return _file(image.convert("RGB").quantize(_THUMBNAIL_COLOURS), "PNG", optimize=True)
 
 
-def from_bytes(data: bytes, source: str) -> list[Picture]:
-    """Return the pictures that the bytes hold, which errors call ``source``: each page of a TIFF; raises PictureProblem.
+def from_bytes(data: bytes, source: str, pages: Pages = _FIRST_PAGES) -> list[Picture]:
+    """Return the pictures that the bytes hold, which errors call ``source``: of a PDF or TIFF the chosen pages.
 
-    Of an animation there is one, of its first frame. What does not go out is in the notes of the first picture.
+    Of an animation there is one, of its first frame. What does not go out is in the notes of the first picture. Raises
+    PictureProblem.
     """
     if not data:
         raise PictureProblem("picture-unreadable", source=source, reason=Phrase("is_empty_file"))
+    if pdf_pages.is_pdf(data):
+        (first, *others), notes = pdf_pages.draw(data, source, pages, LONGEST_SIDE, from_image)
+        return [replace(first, notes=(*_named(source, notes), *first.notes)), *others]
     with _pillow_errors(source, data):
         image = _open(data)
         require_size(*image.size, source)
@@ -93,16 +97,16 @@ def from_bytes(data: bytes, source: str) -> list[Picture]:
         is_large = image.format == "PNG" and factor > 1 and image.width * image.height > _LARGE
         if is_large and (small := png_rows.reduced(data, factor)):
             small.info = image.info
-            return [_encode((small, ()), small, source, _pages(image)[1], image.size)]
+            return [_encode((small, ()), small, source, _pages(image, source, pages)[1], image.size)]
         image.load()
         if image.format == "PNG":
             png_rows.require_all_rows(data)
-        pages, note = _pages(image)
+        numbers, note = _pages(image, source, pages)
         found = []
-        for page in pages:
+        for page in numbers:
             image.seek(page)
             require_size(*image.size, source)
-            name = source if len(pages) == 1 else f"{source}[{page}]"
+            name = source if len(numbers) == 1 else f"{source}[{page}]"
             found.append(_encode(_sixteen_bit_colours(data, page) or (image, ()), image, name, note))
             note = None
         return found
@@ -116,6 +120,8 @@ def require_sendable(data: bytes, source: str) -> None:
         if image.format not in ("PNG", "JPEG"):
             raise PictureProblem("picture-unreadable", source=source, reason=Phrase("opened_as", format=image.format))
         image.load()
+        if image.format == "PNG":
+            png_rows.require_all_rows(data)
 
 
 def from_image(image: Image, source: str, notes: tuple[Note, ...] = ()) -> Picture:
@@ -140,17 +146,18 @@ def _open(data: bytes) -> Image:
     return Image.open(BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
 
 
-def _pages(image: Any) -> tuple[list[int], Note | None]:
+def _pages(image: Any, source: str, pages: Pages) -> tuple[list[int], Note | None]:
     """Return the numbers of the frames that go out, and what to report about the others."""
     if image.format == "TIFF":
-        pages = []
+        numbers = []
         for page in range(min(image.n_frames, _MOST_FRAMES)):
             image.seek(page)
             if not image.tag_v2.get(_SUBFILE_TAG, 0) & _NO_PAGE:
-                pages.append(page)
-        count = image.n_frames if image.n_frames > _MOST_FRAMES else len(pages)
-        cut = Note(Phrase("first_pages", most=_MOST_PAGES, count=count)) if len(pages) > _MOST_PAGES else None
-        return pages[:_MOST_PAGES] or [0], cut
+                numbers.append(page)
+        chosen, cut = pages.of(len(numbers), source)
+        if cut and image.n_frames > _MOST_FRAMES:
+            cut = Note(Phrase("first_pages", most=len(chosen), count=image.n_frames))
+        return [numbers[position] for position in chosen] or [0], cut
     with suppress(Exception):  # of a frame behind the first one that is damaged
         if image.format != "MPO" and (count := getattr(image, "n_frames", 1)) > 1:
             image.seek(0)
@@ -272,13 +279,16 @@ def _encode(
     image, grounded = pixels.on_ground(image) if is_transparent else (image, ())
 
     data = _compressed(image, is_photograph=original.format in _JPEG, is_transparent=is_transparent)
-    named = (
-        Note(Joined((source, one.phrase), ": "), one.loses) for one in (*notes, *converted, *grounded, *([note] if note else []))
-    )
+    named = _named(source, (*notes, *converted, *grounded, *([note] if note else [])))
     if image.size == (width, height):
-        return Picture(data, *image.size, source, notes=tuple(named))
+        return Picture(data, *image.size, source, notes=named)
     shrunk = Note(Phrase("shrunk", old=f"{width} × {height}", new=f"{image.width} × {image.height}"), loses=False)
     return Picture(data, *image.size, source, shrunk_from=(width, height), notes=(*named, shrunk))
+
+
+def _named(source: str, notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Return the notes with the name of the picture before each."""
+    return tuple(Note(Joined((source, one.phrase), ": "), one.loses) for one in notes)
 
 
 def _compressed(image: Image, *, is_photograph: bool, is_transparent: bool) -> bytes:

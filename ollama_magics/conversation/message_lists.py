@@ -140,7 +140,7 @@ def _text(content: Any, number: int, add_pictures: Callable[[list[str]], object]
 
 def _picture(given: Any, number: int, source: str) -> list[str]:
     """Return what a message holds of pictures, as base64, a data URL or bytes: converted like any other picture."""
-    from ollama_magics.conversation import images  # noqa: PLC0415 - brings in Pillow, which text does not need
+    from ollama_magics.conversation import image_sources  # noqa: PLC0415 - brings in Pillow, which text does not need
 
     if isinstance(given, Mapping):  # ollama's own Image
         given = given.get("value")
@@ -153,7 +153,7 @@ def _picture(given: Any, number: int, source: str) -> list[str]:
             raise _invalid(number, Phrase("no_base64")) from None
     if not isinstance(given, bytes):
         raise _invalid(number, Phrase("messages_picture", kind=type(given).__name__))
-    return [picture.base64 for picture in images.from_bytes(given, source)]
+    return [one.base64 for one in image_sources.collect(given, name=source)]
 
 
 def _invalid(number: int, reason: Phrase) -> PromptProblem:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.pages import Pages
 from ollama_magics.conversation.prompt_file import PromptFile
 from ollama_magics.conversation.turns import Place
 from ollama_magics.conversation.value_text import ALL
@@ -20,6 +21,7 @@ from ollama_magics.settings.form import OllamaSettings
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
+    from ollama_magics.conversation.sounds import Sound
 
 _MOST_ALTERNATIVES = 20  # for each token; a server refuses more
 
@@ -32,7 +34,8 @@ class Prompt:
     model: str = ""
     system: str | None = None
     is_verbatim: bool = False  # the system prompt came from a value, in which braces are not replaced
-    images: tuple[Picture, ...] = ()
+    images: tuple[Picture | Sound, ...] = ()
+    pages: Pages = field(default_factory=Pages)  # of the documents that rows bring
     # settings for this prompt alone, by name: those of form.request_places()
     overrides: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)  # options of Ollama by Ollama's names

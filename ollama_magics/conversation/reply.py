@@ -13,6 +13,7 @@ from ollama_magics import messages
 from ollama_magics.conversation import records
 from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round
 from ollama_magics.conversation.rendered_prompt import RenderedPrompt, render_prompt
+from ollama_magics.conversation.sounds import Sound
 from ollama_magics.conversation.tools import ToolCall
 from ollama_magics.conversation.turns import Stats, message_dict
 from ollama_magics.errors import AnswerCut, FormatProblem, Interrupted, ToolProblem, in_language
@@ -84,7 +85,10 @@ class Reply(ShownOnce):
 
     @property
     def images(self) -> tuple[Any, ...]:
-        """The pictures that went out with the prompt, as the model got them: ``data`` (bytes), ``width``, ``height``."""
+        """The pictures and sounds that went out with the prompt, as the model got them.
+
+        Pictures have ``data`` (bytes), ``width`` and ``height``, sounds ``data``, ``kind`` and ``seconds``.
+        """
         return self._exchange.context.images
 
     @property
@@ -267,7 +271,8 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
     title = _phrase(exchange, "thinking" if is_thinking else "thoughts")
     if times and exchange.thought_seconds and not is_thinking:
         title = _phrase(exchange, "thought_for", seconds=f"{exchange.thought_seconds:.1f}")
-    pictures = (*context.images, *(picture for call in loop.calls for picture in call.images))
+    sent = (one for one in context.images if not isinstance(one, Sound))
+    pictures = (*sent, *(picture for call in loop.calls for picture in call.images))
     more = len(pictures) - _MOST_THUMBNAILS
     if streaming:
         figures = live_figures(exchange, in_column=in_column)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ollama_magics.conversation import sounds
 from ollama_magics.conversation.notes import Note
+from ollama_magics.conversation.sounds import Sound
 from ollama_magics.conversation.value_text import ValueText
 from ollama_magics.messages import Phrase, group_digits
 
@@ -84,7 +86,7 @@ class ResultWriter:
     def _picture(self, value: Any) -> str:
         from ollama_magics.conversation import image_sources  # noqa: PLC0415 - brings in Pillow, which text does not need
 
-        found = image_sources.collect(value, name=self._name)
+        found = [one for one in image_sources.collect(value, name=self._name) if not isinstance(one, Sound)]
         sizes = ", ".join(f"{one.width} × {one.height}" for one in found)
         if not self._sees:
             self._notes += [Note(Phrase("result_unseen", name=self._name))] * len(found)
@@ -104,6 +106,11 @@ class ResultWriter:
 def _is_picture(value: Any) -> bool:
     """Return whether a value is a picture or a figure; an array is numbers."""
     if isinstance(value, type):
+        return False
+    data = getattr(value, "data", None)
+    if sounds.kind_of(
+        bytes((value if isinstance(value, (bytes, bytearray, memoryview)) else data if isinstance(data, bytes) else b"")[:64])
+    ):
         return False
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value[:4]).startswith(_SIGNATURES)

@@ -244,8 +244,8 @@ def _text(model: Model, conversation: Conversation, response_format: Any) -> str
             else ""
         )
         return f"The functions returned: {', '.join(conversation.results)}{seen}"
-    if conversation.pictures and model.can("vision"):
-        return pictures.describe(conversation.pictures, conversation.release)
+    if conversation.pictures and (model.can("vision") or model.can("audio")):
+        return pictures.describe(conversation.pictures, conversation.release, hears=model.can("audio"))
     if _MARKDOWN.search(conversation.prompt):
         words = conversation.distinct_words[:_TABLE_ROWS]
         rows = "\n".join(f"| {word} | {len(word)} |" for word in words)

@@ -228,9 +228,9 @@ def lines(  # noqa: PLR0913, PLR0917 - each its own matter
 ) -> Lines:
     """Yield the lines of a stream, or the only one; ApiError before the first one for a wrong format, length or picture."""
     started = time.perf_counter_ns()
-    response_format = answers.check_format(request.format)
-    release = request.release
-    if release.runs_llama_server and not model.can("vision") and any(message.pictures for message in request.messages):
+    response_format, release = answers.check_format(request.format), request.release
+    is_blind = release.runs_llama_server and not {"vision", "audio"} & {*model.capabilities}
+    if is_blind and any(message.pictures for message in request.messages):
         raise responses.relayed("Multimodal data provided, but model does not support multimodal requests.")
     messages = fit(request.messages, options, release, truncate=request.truncate)
     think = model.can("thinking") and request.think is not False

@@ -86,8 +86,12 @@ MODELS = {
 }
 
 
-# What can be pulled; the sandbox begins with all but the last, which shows a download.
-LIBRARY = {**MODELS, "sandbox-mini": Model("sandbox-mini", ("completion",), 8192, 250_000_000)}
+# What can be pulled; the sandbox begins with all but the last two: one shows a download, the other hears.
+LIBRARY = {
+    **MODELS,
+    "sandbox-mini": Model("sandbox-mini", ("completion",), 8192, 250_000_000),
+    "sandbox-audio": Model("sandbox-audio", ("completion", "vision", "audio"), 8192, 8192),
+}
 
 
 RECOMMENDED = (

@@ -59,13 +59,19 @@ def _fault(text: str) -> int:
     return letters[len(letters) - len(letters) % _GROUP][0]
 
 
-def describe(pictures: tuple[bytes, ...], release: Release) -> str:
-    """Return one sentence for each picture; ApiError for a picture that the release cannot read."""
+def describe(pictures: tuple[bytes, ...], release: Release, *, hears: bool = False) -> str:
+    """Return one sentence for each picture, or sound where the model ``hears``; ApiError for one that cannot be read."""
     readable = (*READABLE, "WEBP") if release.runs_llama_server else READABLE
-    described = [_describe(data, readable) for data in pictures]
+    if hears and all(map(_is_sound, pictures)):
+        return f"I hear {' and '.join(f'{len(data)} bytes of sound' for data in pictures)}."
+    described = [f"a sound of {len(data)} bytes" if hears and _is_sound(data) else _describe(data, readable) for data in pictures]
     if len(described) == 1:
         return f"The picture is {described[0]}."
     return " ".join(f"Picture {number} is {text}." for number, text in enumerate(described, start=1))
+
+
+def _is_sound(data: bytes) -> bool:
+    return (data[:4] == b"RIFF" and data[8:12] == b"WAVE") or data[:3] == b"ID3" or (data[:1] == b"\xff" and data[1] >= 0xE0)
 
 
 def _describe(data: bytes, readable: tuple[str, ...]) -> str:

@@ -289,7 +289,7 @@ class FakeServer:
         return self.endpoints.open_streams
 
     def install(self, name: str, *capabilities: str) -> Self:
-        """Add a model, by default one that completes texts; others are "vision", "tools", "thinking" and "embedding".
+        """Add a model, by default one that completes texts; others are "vision", "audio", "tools", "thinking" and "embedding".
 
         Example: ``server.install("llama3.2", "completion", "tools")``
         """

@@ -690,9 +690,39 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "open it in another program and save it as PNG",
     ),
     "picture-too-large": (
-        "The picture {source} is too large.",
+        "{source} is too large to send.",
         "{reason}",
-        "shrink it first",
+        "make it smaller, or send a part of it",
+    ),
+    "page-missing": (
+        "{source} has no page {page}.",
+        "Number of its pages: {count}.",
+        "--pages 1-{count}",
+    ),
+    "pages-too-many": (
+        "More than {most} pages of {source} were chosen for one prompt.",
+        "Each page is a picture, of some hundred tokens.",
+        "choose fewer: --pages 1-{most}",
+    ),
+    "pdf-needs-package": (
+        "{source} is a PDF, and pypdfium2, which draws its pages, is not installed.",
+        "It could not be imported in this kernel.",
+        "%pip install pypdfium2",
+    ),
+    "pdf-encrypted": (
+        "{source} is a PDF that only opens with a password.",
+        "Its pages cannot be drawn without it.",
+        "open it in another program and save a copy without the password",
+    ),
+    "sound-format": (
+        "{source} is a sound in the format {kind}.",
+        "{reason}",
+        "save it as WAV with another program, such as ffmpeg",
+    ),
+    "sound-broken": (
+        "{source} is a WAV file that is damaged or incomplete.",
+        "It has no format, no samples, or ends before them.",
+        "open it in another program and save it as WAV",
     ),
     "picture-is-text": (
         "{source} is text, not a picture.",

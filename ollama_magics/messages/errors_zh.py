@@ -694,6 +694,36 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "先将其缩小",
     ),
+    "page-missing": (
+        "{source} 没有第 {page} 页。",
+        "它共有 {count} 页。",
+        "--pages 1-{count}",
+    ),
+    "pages-too-many": (
+        "一个提示词中选择了 {source} 的 {most} 页以上。",
+        "每一页都是一张图片，约占数百个 token。",
+        "请减少页数：--pages 1-{most}",
+    ),
+    "pdf-needs-package": (
+        "{source} 是 PDF，而用来绘制页面的 pypdfium2 未安装。",
+        "在此内核中无法导入它。",
+        "%pip install pypdfium2",
+    ),
+    "pdf-encrypted": (
+        "{source} 是需要密码才能打开的 PDF。",
+        "没有密码就无法绘制页面。",
+        "用其他程序打开，另存为不带密码的副本",
+    ),
+    "sound-format": (
+        "{source} 是 {kind} 格式的声音。",
+        "{reason}",
+        "用其他程序（如 ffmpeg）另存为 WAV",
+    ),
+    "sound-broken": (
+        "{source} 是损坏或不完整的 WAV 文件。",
+        "其中没有格式、没有采样，或提前结束。",
+        "用其他程序打开并另存为 WAV",
+    ),
     "picture-is-text": (
         "{source} 是文本，不是图片。",
         "变量中的字符串不会被当作路径。",

@@ -48,6 +48,7 @@ _WORDING = (
     (r"-s \$(\w+)", r"system=\1"),
     (r"(?<![\w-])-O (\w+)=…", r'options={"\1": ...}'),
     (r"(?<![\w-])-O\b(?! \w)", "options"),
+    (r"--pages ([\d-]+)", r'pages="\1"'),
     (r"\n[^\n]*%%ollama --allow-url[^\n]*", ""),
     (r"%%ollama --each[^·\n]*?(?:   ·   |   or in Python: |   或在 Python 中：)", ""),
     (r"write the prompt into the cell, or: %ollama What is Python\?", 'om.chat("What is Python?")'),

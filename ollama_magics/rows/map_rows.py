@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,19 +14,18 @@ from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, RowsProblem, ToolProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache, Store
-from ollama_magics.rows.formats import FieldsFormat, Request, RowFormat, TextFormat
+from ollama_magics.rows.formats import FieldsFormat, RowFormat, TextFormat
 from ollama_magics.rows.job import RowJob
 from ollama_magics.rows.labels import LabelsFormat, label_set, require_examples, single_token_letters
 from ollama_magics.rows.options import RowOptions
 from ollama_magics.rows.progress import RowsView
-from ollama_magics.rows.prompts import RowPrompts
+from ollama_magics.rows.prompts import Build, RowPrompts, abilities_for
 from ollama_magics.rows.table import Column, Table, read_table, table_of
 from ollama_magics.rows.worker import JobState, RowOutcome
 from ollama_magics.server.client import Client
 from ollama_magics.settings.form import OllamaSettings
 
 if TYPE_CHECKING:
-    from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.prompt import Prompt
 
 _SAMPLE_SEED = 0
@@ -38,7 +37,7 @@ _CHARACTERS_PER_TOKEN = 4
 class RowTarget:
     """What a session knows about a prompt before its rows: the model, its servers, and how a request is built."""
 
-    build: Callable[[str, tuple[Picture, ...]], Request]
+    build: Build
     model: str
     digest: str
     clients: Sequence[Client]
@@ -63,7 +62,7 @@ class RowsContext(Protocol):
         """Whether stores are read and written."""
 
     def row_target(
-        self, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack, *, sees: bool
+        self, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack, *, abilities: Collection[str]
     ) -> RowTarget:
         """Return the model and servers of a prompt; the stack closes clients that are not the session's own."""
 
@@ -98,7 +97,7 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     prompt = _checked(prompt, options, table)
     rows = _drawn(table, options.sample)
     with ExitStack() as stack:
-        target = context.row_target(prompt, names, options.servers, stack, sees=bool(options.pictures))
+        target = context.row_target(prompt, names, options.servers, stack, abilities=abilities_for(options.pictures, table))
         form = _format(context, target, options)
         prompts = RowPrompts(table, prompt, names, options.pictures, target.build)
         is_stored = options.store and context.uses_stores and target.digest and not target.toolbox

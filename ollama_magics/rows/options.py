@@ -12,6 +12,7 @@ from ollama_magics.settings import values
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
+    from ollama_magics.conversation.sounds import Sound
     from ollama_magics.rows.prompts import ColumnPicture
 
 _MOST_PARALLEL = 64
@@ -21,7 +22,7 @@ _MOST_PARALLEL = 64
 class RowOptions:
     """The options of one job besides those of its prompt."""
 
-    pictures: Sequence[Picture | ColumnPicture] = ()
+    pictures: Sequence[Picture | Sound | ColumnPicture] = ()
     labels: Any = None  # a list, a dict with descriptions, an Enum or a comma-separated text; None: no labels are chosen
     abstain: object = None  # the probability below which a label is left open
     examples: Sequence[tuple[str, Any]] = ()  # prompts with their labels

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from ollama_magics.conversation import sounds
 from ollama_magics.conversation.notes import Note, refuse_losses
+from ollama_magics.conversation.pages import Pages
 from ollama_magics.conversation.prompt import Prompt, read_rows
+from ollama_magics.conversation.sounds import Sound
 from ollama_magics.conversation.template import fill_template
 from ollama_magics.errors import PictureProblem, PromptProblem, RowsProblem
 from ollama_magics.messages import Phrase
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_NOTES = 5
 _MOST_NAMED = 20  # columns
-Build = Callable[[str, "tuple[Picture, ...]"], Request]
+Build = Callable[[str, "tuple[Picture | Sound, ...]"], Request]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,20 @@ class ColumnPicture:
     """That each row brings a picture in this column: a path, bytes, an image, an array or a figure."""
 
     column: str
+
+
+def abilities_for(pictures: Sequence[Picture | Sound | ColumnPicture], table: Table) -> set[str]:
+    """Return what a model must be able to do for the pictures and sounds of the rows, of columns by their first row."""
+    if not pictures:
+        return set()
+    from ollama_magics.conversation import image_sources  # noqa: PLC0415 - brings in Pillow, which text does not need
+
+    first = table.row(0) if table.length else {}
+    heard = (
+        image_sources.is_sound(first.get(one.column)) if isinstance(one, ColumnPicture) else isinstance(one, Sound)
+        for one in pictures
+    )
+    return set(map(sounds.ability, heard))
 
 
 class RowPrompts:
@@ -47,7 +64,7 @@ class RowPrompts:
         table: Table,
         prompt: Prompt,
         names: Mapping[str, Any],
-        pictures: Sequence[Picture | ColumnPicture],
+        pictures: Sequence[Picture | Sound | ColumnPicture],
         build: Build,
     ) -> None:
         self._table, self._prompt, self._names = table, prompt, names
@@ -93,7 +110,9 @@ class RowPrompts:
         if not filled.text.strip():
             raise PromptProblem("prompt-empty")
         found = (
-            _picture(values[picture.column], picture.column) if isinstance(picture, ColumnPicture) else (picture,)
+            _picture(values[picture.column], picture.column, self._prompt.pages)
+            if isinstance(picture, ColumnPicture)
+            else (picture,)
             for picture in self._pictures
         )
         pictures = tuple(picture for some in found for picture in some)
@@ -152,7 +171,7 @@ def _behind_columns(columns: Mapping[str, Any], names: Mapping[str, Any]) -> Map
     return ChainMap(columns, names)  # type: ignore[arg-type] # nothing is written into it
 
 
-def _picture(value: Any, column: str) -> Sequence[Picture]:
+def _picture(value: Any, column: str, pages: Pages) -> Sequence[Picture | Sound]:
     from ollama_magics.conversation import image_sources  # noqa: PLC0415 - brings in Pillow, which text does not need
 
     if is_missing(value):
@@ -160,8 +179,8 @@ def _picture(value: Any, column: str) -> Sequence[Picture]:
     if isinstance(value, str):
         if "://" in value[:10]:
             raise PictureProblem("picture-is-url", source=value[:80])
-        return image_sources.from_file(Path(value).expanduser())
-    return image_sources.collect(value, name=column)
+        return image_sources.from_file(Path(value).expanduser(), pages)
+    return image_sources.collect(value, name=column, pages=pages)
 
 
 def _behind(filled: str, marks: Sequence[str]) -> str:

@@ -109,7 +109,7 @@ _CANNOT = re.compile(r"does not support (\w+)|(multimodal|image input is not sup
 _RUNNER_FAILURES = {FailureKind.UNAVAILABLE, FailureKind.CRASHED, FailureKind.OUT_OF_MEMORY, FailureKind.LOAD_FAILED}
 _OPTION = re.compile(r'^(\w+) is no longer supported|^option "(\w+)" must be')
 _SCHEMA = re.compile(r"invalid JSON schema in format|JSON schema conversion failed|failed to parse grammar")
-EXTRAS = ("vision", "tools", "thinking", "insert")  # what a model may do besides what it is for
+EXTRAS = ("vision", "audio", "tools", "thinking", "insert")  # what a model may do besides what it is for
 _TLS_WANTED = re.compile(r"HTTP request (was sent )?to (an )?HTTPS (server|port)", re.IGNORECASE)
 _ABILITIES = {"generate": "completion", "chat": "chat", "multimodal": "vision", "embeddings": "embedding"}
 

@@ -20,7 +20,8 @@ from ollama_magics.server.identity import require_ollama
 from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, Recommendation, full_name, version_number
 from ollama_magics.server.model_names import is_name
 
-_SMALL, _SMALL_ABLE = "llama3.2", {"vision": "gemma3", "embedding": "all-minilm"}  # models that need little memory
+# models that need little memory
+_SMALL, _SMALL_ABLE = "llama3.2", {"vision": "gemma3", "audio": "gemma4:e4b", "embedding": "all-minilm"}
 # What the server's words about a model that it recommends say of its abilities; of others they say nothing.
 _DESCRIBED = {"completion": "", "vision": "vision|visual|multimodal", "tools": r"\btools?\b|agent", "thinking": "reason|think"}
 _MAX_LISTED = 8  # models that an error names
@@ -100,7 +101,8 @@ class InstalledModels:
     def choose(self, model: str, ability: str) -> str:
         """Return the model, or the only installed one with the ability; raises ModelProblem where there is no such model."""
         card = self.card(model) if model else None
-        if card and (card.capabilities is None or card.can(ability)):
+        # a sound ends some servers whose model does not hear
+        if card and (card.can(ability) or (card.capabilities is None and ability != "audio")):
             return model
         found = self.able(ability, _MAX_LISTED + 1)
         setting = "embedding-model" if ability == "embedding" else "model"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
-from ollama_magics.conversation import history_window
+from ollama_magics.conversation import history_window, sounds
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.exchange import ReplyContext
 from ollama_magics.conversation.history_window import HistoryWindow, fitted, recall
@@ -18,15 +18,16 @@ from ollama_magics.conversation.prompt import Prompt, read_rows
 from ollama_magics.conversation.prompt_file import refuse_path
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.schema import Schema, make_schema
+from ollama_magics.conversation.sounds import Sound
 from ollama_magics.conversation.template import fill_template
 from ollama_magics.conversation.tool_definitions import make_tools
 from ollama_magics.conversation.tools import Toolbox
-from ollama_magics.errors import PromptProblem, SettingError, ToolProblem
+from ollama_magics.errors import PictureProblem, PromptProblem, SettingError, ToolProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
-from ollama_magics.server.model_card import ModelCard
+from ollama_magics.server.model_card import ModelCard, version_number
 from ollama_magics.server.models import InstalledModels
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 from ollama_magics.session.thinking import think_level
@@ -34,8 +35,12 @@ from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.store import vectors
 from ollama_magics.store.answers import AnswerStore
 
+if TYPE_CHECKING:
+    from ollama_magics.conversation.images import Picture
+
 # None of these changes an answer; the model is in the key by its digest.
 _NOT_IN_KEY = {"model", "keep_alive", "stream"}
+_HEARS_MP3 = (0, 30)  # since this version llama-server reads sounds
 _CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
 
 
@@ -186,8 +191,8 @@ def ask(session: RequestContext, prompt: Prompt, notes: tuple[Note, ...] = ()) -
 
     spec = response_spec(session.settings, prompt)
     session.installed.require_recent()
-    sent_pictures = window.continues.prompt.images if window.continues else prompt.images
-    model = able_model(session, prompt, sees=bool(sent_pictures))
+    model = able_model(session, prompt, _abilities(prompt, window))
+    require_readable(session, model, prompt.images)
     window = _readable(session, window, model)
     prompt, changed = suited(session, prompt, model, continues=window.continues is not None)
     frozen = request(session.settings, prompt, model, text, window, spec)
@@ -269,13 +274,26 @@ def _memory(session: RequestContext, prompt: Prompt) -> Conversation | None:
 
 def _readable(session: RequestContext, window: HistoryWindow, model: str) -> HistoryWindow:
     """Return the window with what the model can read."""
-    sees, calls = (_can(session, model, ability) for ability in ("vision", "tools"))
-    return history_window.readable(window, model, sees=sees, calls=calls)
+    able = {ability for ability in ("vision", "tools", "audio") if _can(session, model, ability)}
+    return history_window.readable(window, model, able)
+
+
+def _abilities(prompt: Prompt, window: HistoryWindow) -> set[str]:
+    """Return what a model must be able to do for the pictures and sounds that are sent with the prompt."""
+    if window.continues:
+        return {sounds.ability(sounds.is_sound(text)) for text in window.continues.prompt.images}
+    return {sounds.ability(isinstance(one, Sound)) for one in prompt.images}
 
 
 def _can(session: RequestContext, model: str, ability: str) -> bool:
-    """Return whether the model has the ability by the settings, else by what the server lists, where it lists anything."""
-    setting, card = getattr(session.settings, ability), session.installed.card(model)
+    """Return whether the model has the ability by the settings, else by what the server lists, where it lists anything.
+
+    A sound ends some servers whose model does not hear, so that it must be listed.
+    """
+    card = session.installed.card(model)
+    if ability == "audio":
+        return card.can(ability)
+    setting = getattr(session.settings, ability)
     return setting == "yes" or (setting == "auto" and (card.capabilities is None or card.can(ability)))
 
 
@@ -295,18 +313,20 @@ def suited(session: RequestContext, prompt: Prompt, model: str, *, continues: bo
     return replace(prompt, overrides=overrides), notes
 
 
-def able_model(session: RequestContext, prompt: Prompt, *, sees: bool) -> str:
+def able_model(session: RequestContext, prompt: Prompt, abilities: Collection[str] = ()) -> str:
     """Return the model that answers; raises ModelProblem or SettingError if it cannot do what the prompt needs.
 
-    ``sees``: pictures are sent.
+    ``abilities``: vision and audio, where pictures and sounds are sent.
     """
-    chosen = session.settings
+    chosen, sees = session.settings, "vision" in abilities
     model = prompt.model or chosen.model
     ability = "vision" if sees else "tools" if prompt.tools and not model else "completion"
     if sees and model and chosen.vision == "yes":
         ability = "completion"
     elif sees and chosen.vision == "no":
         raise SettingError("ability-switched-off", setting="vision", what=Phrase("a_picture"))
+    if "audio" in abilities:
+        model = session.installed.choose(model, "audio")
     model = session.installed.choose(model, ability)
     if prompt.value("think", chosen) not in ("auto", "off"):
         session.installed.choose(model, "thinking")
@@ -318,13 +338,24 @@ def able_model(session: RequestContext, prompt: Prompt, *, sees: bool) -> str:
     return model
 
 
+def require_readable(session: RequestContext, model: str, sent: Iterable[Picture | Sound]) -> None:
+    """Raise ModelProblem or PictureProblem for a picture or sound that the model, or its server, cannot read."""
+    for one in sent:
+        if not _can(session, model, ability := sounds.ability(isinstance(one, Sound))):
+            session.installed.choose(model, ability)
+        if isinstance(one, Sound) and one.kind != "WAV" and version_number(session.installed.server_version) < _HEARS_MP3:
+            reason = Phrase("sound_old_server", version=session.installed.server_version)
+            raise PictureProblem("sound-format", source=one.source, kind=one.kind, reason=reason)
+
+
 def _reply_context(session: RequestContext, prompt: Prompt, requested: int, model: str, spec: ResponseSpec) -> ReplyContext:
     """Return what the reply knows before the earlier turns are chosen; ``requested`` is the context length that is sent."""
     card = session.installed.card(model)
     context_length = card.usable_context(requested, session.installed.server_version)
     unconstrained = (Note(Phrase("logprobs_unconstrained"), loses=False),) if spec.schema and prompt.logprobs is not None else ()
     clamped = (Note(Phrase("over_maximum", count=context_length), loses=False),) if requested > context_length else ()
-    pictures = (note for picture in prompt.images for note in picture.notes)
+    pictures = [note for picture in prompt.images for note in picture.notes]
+    pictures += [one.summary for one in prompt.images if isinstance(one, Sound)]
     return ReplyContext(
         new=prompt.new,
         files=prompt.files,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +14,7 @@ from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import ModelProblem
 from ollama_magics.jobs.event_loop import Awaits
 from ollama_magics.rows.map_rows import RowTarget
+from ollama_magics.rows.prompts import Build
 from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
@@ -24,6 +25,7 @@ from ollama_magics.store.answers import AnswerStore
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
+    from ollama_magics.conversation.sounds import Sound
 
 
 class ServerSource(build_request.RequestContext, Protocol):
@@ -52,12 +54,18 @@ class _OtherServer:
 
 
 def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
-    session: ServerSource, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack, *, sees: bool
+    session: ServerSource,
+    prompt: Prompt,
+    values: Mapping[str, Any],
+    servers: Sequence[str],
+    stack: ExitStack,
+    *,
+    abilities: Collection[str],
 ) -> RowTarget:
     """Return the model, its servers and how a request is built; the stack closes the clients of other ``servers``.
 
-    ``sees``: the rows bring pictures. Raises what a prompt raises before it is sent, and ModelProblem (models-differ) where the
-    servers have different models of the name.
+    ``abilities``: vision and audio, where rows bring pictures and sounds. Raises what a prompt raises before it is sent, and
+    ModelProblem (models-differ) where the servers have different models of the name.
     """
     spec = build_request.response_spec(session.settings, prompt)
     contexts: list[build_request.RequestContext] = [session]
@@ -66,7 +74,7 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
     digests: dict[str, str] = {}
     for context in contexts:
         context.installed.require_recent()
-        model = build_request.able_model(context, prompt, sees=sees)
+        model = build_request.able_model(context, prompt, abilities)
         prompt = replace(prompt, model=model)
         digests[context.client.address.url] = context.client.digest(model)
     (first, digest), *others = digests.items()
@@ -78,7 +86,7 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
     prompt, notes = build_request.suited(contexts[0], prompt, model)
     shared = build_request.request(session.settings, replace(prompt, images=()), model, "", spec=spec)
     return RowTarget(
-        build=_builder(shared),
+        build=_builder(shared, contexts),
         model=model,
         digest=digest,
         clients=[context.client for context in contexts],
@@ -95,12 +103,14 @@ def _other_server(session: ServerSource, url: str, stack: ExitStack) -> _OtherSe
     return _OtherServer(session.settings, session.language, session.answers, client, installed, {}, session.result_of)
 
 
-def _builder(shared: ChatRequest | GenerateRequest) -> Callable[[str, tuple[Picture, ...]], ChatRequest | GenerateRequest]:
+def _builder(shared: ChatRequest | GenerateRequest, contexts: Sequence[build_request.RequestContext]) -> Build:
     """Return a function that puts text and pictures of a row behind what all rows share, which servers read only once."""
     # whole answers instead of streams: nobody sees them grow
     shared = msgspec.structs.replace(shared, stream=False)
 
-    def build(text: str, pictures: tuple[Picture, ...]) -> ChatRequest | GenerateRequest:
+    def build(text: str, pictures: tuple[Picture | Sound, ...]) -> ChatRequest | GenerateRequest:
+        for context in contexts if pictures else ():  # a sound may stand in a column of pictures
+            build_request.require_readable(context, shared.model, pictures)
         images = tuple(picture.base64 for picture in pictures)
         if isinstance(shared, GenerateRequest):
             return msgspec.structs.replace(shared, prompt=text, images=images)

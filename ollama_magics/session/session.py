@@ -6,7 +6,7 @@ import atexit
 import difflib
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ollama_magics.conversation.async_reply import AsyncReply
 from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.pages import read_pages
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.replies import Replies
 from ollama_magics.diagnosis import stages
@@ -39,6 +40,7 @@ from ollama_magics.store.rows import RowStore
 if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.reply import Reply
+    from ollama_magics.conversation.sounds import Sound
     from ollama_magics.embeddings.output import Array
     from ollama_magics.rows.map_rows import RowsResult, RowTarget
     from ollama_magics.rows.options import RowOptions
@@ -218,30 +220,30 @@ class Session:
         return map_rows(self, data, prompt, values or {}, options=options, watch=watch)
 
     def row_target(
-        self, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack, *, sees: bool
+        self, prompt: Prompt, values: Mapping[str, Any], servers: Sequence[str], stack: ExitStack, *, abilities: Collection[str]
     ) -> RowTarget:
         """Return the model, its servers and how a request is built, for a job of rows."""
         from ollama_magics.session.row_requests import row_target  # noqa: PLC0415 - as above
 
-        return row_target(self, prompt, values, servers, stack, sees=sees)
+        return row_target(self, prompt, values, servers, stack, abilities=abilities)
 
     def watch(self) -> ServerStatus:
         """Return the object that asks, while a cell waits, what the server is doing."""
         return ServerStatus(self.connected)
 
-    def pictures_of(self, what: Any, name: str = "") -> list[Picture]:
-        """Return the pictures in a value of the notebook; raises PictureProblem."""
+    def pictures_of(self, what: Any, name: str = "", pages: Any = None) -> list[Picture | Sound]:
+        """Return the pictures and sounds in a value of the notebook, of documents these pages; raises PictureProblem."""
         from ollama_magics.conversation import image_sources  # noqa: PLC0415 - brings in Pillow, which text does not need
 
-        return image_sources.collect(what, name=name)
+        return image_sources.collect(what, name=name, pages=read_pages(pages))
 
-    def pictures_at(self, path: str) -> list[Picture]:
-        """Return the pictures in the files of a path or pattern; raises PictureProblem."""
+    def pictures_at(self, path: str, pages: Any = None) -> list[Picture | Sound]:
+        """Return the pictures and sounds in the files of a path or pattern; raises PictureProblem."""
         from ollama_magics.conversation import image_sources  # noqa: PLC0415 - as above
 
-        return image_sources.from_path(path)
+        return image_sources.from_path(path, read_pages(pages))
 
-    def pictures_from(self, url: str, *, allowed: bool, local_only: bool = False, limits: Limits | None = None) -> list[Picture]:
+    def pictures_from(self, url: str, *, allowed: bool, local_only: bool = False, limits: Limits | None = None) -> list[Any]:
         """Return the picture behind an address, fetched now if that is allowed; raises PictureProblem."""
         from ollama_magics.conversation import image_sources  # noqa: PLC0415 - as above
         from ollama_magics.server import fetch  # noqa: PLC0415 - as above

@@ -48,7 +48,19 @@ PROMPT_OPTIONS: dict[str, tuple[Option, ...]] = {
     MODEL: (),
     PROMPT: (
         Option(
-            "-i --image", "Picture: a variable, a path or a pattern; repeatable", "images", "WHAT", acts=_PICTURES, repeat=True
+            "-i --image",
+            "Picture, PDF or sound: a variable, a path or a pattern; repeatable",
+            "images",
+            "WHAT",
+            acts=_PICTURES,
+            repeat=True,
+        ),
+        Option(
+            "--pages",
+            "Pages of a PDF or TIFF that are sent, such as 1-3,5 or 7- (default: the first 20)",
+            "pages",
+            "PAGES",
+            acts=_PICTURES,
         ),
         Option(
             "--allow-url", "Fetch the pictures of http and https addresses after -i", "allow_url", acts=_PICTURES, magic_only=True

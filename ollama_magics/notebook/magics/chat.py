@@ -197,6 +197,7 @@ class ChatMagics(Magics):
         return session.ask(prompt, values)
 
     def _prompt(self, session: Session, options: Namespace, text: str, scope: Scope) -> Prompt:
+        from ollama_magics.conversation.pages import read_pages  # noqa: PLC0415 - as above
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
         from ollama_magics.conversation.turns import Place  # noqa: PLC0415 - as above
 
@@ -211,6 +212,7 @@ class ChatMagics(Magics):
             files=files,
             is_verbatim="system" in options.looked_up,
             images=tuple(picture for word in options.images or () for picture in _pictures(session, word, options, scope)),
+            pages=read_pages(options.pages),
             overrides={name: getattr(options, name) for name in form.request_places()},
             extra=arguments.pairs(options.options, scope),
             local_only=options.local_only,
@@ -281,12 +283,12 @@ def _pictures(session: Session, word: Any, options: Namespace, scope: Scope) -> 
     if options.each is not None and rows.column_of(word):
         return []  # each row brings its own
     if not isinstance(word, str):  # -i $name was looked up already
-        return session.pictures_of(word, "the picture")
+        return session.pictures_of(word, "the picture", options.pages)
     if word in scope:
-        return session.pictures_of(scope[word], word)
+        return session.pictures_of(scope[word], word, options.pages)
     if word.lower().startswith(("http://", "https://")):
         return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
-    return session.pictures_at(word)
+    return session.pictures_at(word, options.pages)
 
 
 def _text(value: Any, setting: str) -> str:

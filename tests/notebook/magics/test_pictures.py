@@ -8,6 +8,7 @@ from PIL import Image
 
 from ollama_magics.errors import PictureProblem
 from ollama_magics.fake_server.server import FakeServer
+from tests.conversation.images.pdf_file import coloured, pdf
 
 HEAD = "from PIL import Image\nimport numpy as np\nfrom IPython.display import Image as Shown\n"
 
@@ -84,3 +85,19 @@ def test_many_shrunk_pictures_are_counted(seeing: Any) -> None:
     assert "picture shrunk from 3000 × 30 to 2048 × 20" in seeing.run("from copy import copy\none = wide[0]\n%ollama -i one Hi")
     shown = seeing.run("%ollama --once -i wide Hi")
     assert shown.count("picture shrunk from 3000 × 30 to 2048 × 20 (5 times)") == shown.count("shrunk") == 1
+
+
+def test_pages_of_a_pdf_are_chosen_on_the_line(seeing: Any, stand_in: FakeServer, tmp_path: Path) -> None:
+    """Of a path, a pattern, a variable or a column of rows."""
+    (tmp_path / "a b.pdf").write_bytes(pdf(coloured(1, 0, 0), coloured(0, 0, 1), size="0 0 20 10"))
+    seeing.run(f"from pathlib import Path\nreport = Path({str(tmp_path / 'a b.pdf')!r})")
+    for what in ("report", f"'{tmp_path}/a b.pdf'", f"'{tmp_path}/*.pdf'"):
+        assert "mostly blue" in seeing.run(f"%ollama --once -i {what} --pages 2 What colour?")
+        assert sent(stand_in) == 1
+    seeing.run("%ollama --once -i report What colour?")
+    assert sent(stand_in) == 2
+    seeing.run("rows = [str(report)]\n%ollama --each rows -i {{item}} --pages 2- -o out What colour?")
+    assert "mostly blue" in seeing.names["out"][0]["reply"]
+    for pages, code in (("3", "page-missing"), ("x", "setting-invalid")):
+        error, shown = seeing.fail(f"%ollama --once -i report --pages {pages} What colour?")
+        assert (getattr(error, "code", shown), "--pages 1-" in shown) == (code, True)
