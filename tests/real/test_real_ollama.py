@@ -18,6 +18,8 @@ from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.errors import AnswerCut, Interrupted, ModelProblem, PromptTooLong
 from ollama_magics.server.wire import ChatRequest, Message
 from ollama_magics.session.session import Session, current
+from tests.conversation.images.pdf_file import coloured, pdf
+from tests.conversation.images.test_sounds import wav
 
 PARROT = "Hello there . I am a tiny model .."
 
@@ -40,6 +42,15 @@ def picture(folder: Path, form: str) -> Path:
 def test_a_red_picture_is_red_whatever_its_file(tmp_path: Path, form: str) -> None:
     """Some of these would end the server's runner if they went out as they are."""
     assert om.chat("What colour?", model="colours", images=[picture(tmp_path, form)]).text.strip() == "red"
+
+
+def test_a_page_of_a_pdf_is_seen_and_a_sound_is_not_sent() -> None:
+    """The model sees the page that was chosen; a WAV file would end its runner."""
+    report = pdf(coloured(0, 0, 1), coloured(1, 0, 0), size="0 0 20 10")
+    assert om.chat("What colour?", model="colours", images=[report], pages=2).text.strip() == "red"
+    with pytest.raises(ModelProblem) as caught:
+        om.chat("What is said?", model="colours", images=[wav()])
+    assert (caught.value.code, "audio" in caught.value.what) == ("model-not-able", True)
 
 
 def test_a_picture_for_a_blind_model_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
