@@ -862,6 +862,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "It begins: {start}",
         "raise --max-tokens, or ask for a shorter answer",
     ),
+    "row-past-context": (
+        "The answer ran past the context, and the model lost the beginning of the prompt.",
+        "Prompt and answer took {used} of {limit} tokens.",
+        "set a larger --context N, or a smaller --max-tokens N",
+    ),
     "rows-mostly-failed": (
         "{failed} of the first {first} rows failed, so the others were not asked.",
         "{count} of them with {same}: {reason}",

@@ -862,6 +862,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "开头是：{start}",
         "增大 --max-tokens，或要求更短的回答",
     ),
+    "row-past-context": (
+        "回答超出上下文，模型已丢失提示词的开头。",
+        "提示词与回答共占用 {limit} 个 token 中的 {used} 个。",
+        "设置更大的 --context N，或更小的 --max-tokens N",
+    ),
     "rows-mostly-failed": (
         "前 {first} 行中有 {failed} 行失败，其余的行没有提问。",
         "其中 {count} 行为 {same}：{reason}",

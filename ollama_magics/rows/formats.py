@@ -26,6 +26,7 @@ class RowAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     logprobs: tuple[dict[str, Any], ...] = ()
     tokens: int = 0
     prompt_tokens: int = 0
+    used_tokens: int = 0  # of the context, by the prompt and the answer of its longest round
     seconds: float = 0.0
     prompt_seconds: float = 0.0  # that the server needed to read the prompt
 
@@ -37,6 +38,7 @@ class RowAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
             logprobs=(*self.logprobs, *other.logprobs),
             tokens=self.tokens + other.tokens,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            used_tokens=max(self.used_tokens, other.used_tokens),
             seconds=self.seconds + other.seconds,
             prompt_seconds=self.prompt_seconds + other.prompt_seconds,
         )

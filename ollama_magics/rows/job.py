@@ -32,7 +32,8 @@ class RowJob:
 
     ``request`` returns the request of a row, or raises the error of that row. It is called in order, shortly before the
     request is sent, in the thread that calls run(). ``watch`` is called there too, several times a second. ``parallel`` is the
-    number of requests in flight for each server; None: it is found by measuring.
+    number of requests in flight for each server; None: it is found by measuring. ``context_length`` is that of the model, in
+    tokens; 0: unknown.
     """
 
     def __init__(  # noqa: PLR0913 - what a job is made of, by name
@@ -47,6 +48,7 @@ class RowJob:
         parallel: int | None = None,
         watch: Callable[[JobState], object] = lambda _: None,
         policy: RetryPolicy | None = None,
+        context_length: int = 0,
     ) -> None:
         self.state = JobState([None] * count, WidthSearch(parallel))
         self._request, self._form, self._cache, self._watch = request, form, cache, watch
@@ -57,7 +59,7 @@ class RowJob:
             for client in clients
         ]
         self._queue: BatchQueue[QueuedRow] = BatchQueue()
-        self._worker = RowWorker(self._queue, self.state, form, cache, toolbox)
+        self._worker = RowWorker(self._queue, self.state, form, cache, toolbox, context_length)
         self._retrier = RowRetrier(self._queue, self._servers, self._worker, self.state, policy or RetryPolicy())
 
     def run(self) -> JobState:

@@ -45,6 +45,7 @@ class RowTarget:
     toolbox: Toolbox | None = None
     defaults: Mapping[str, float] = field(default_factory=dict)  # options that the model itself brings
     notes: tuple[Any, ...] = ()
+    context_length: int = 0  # in tokens
 
 
 class RowsContext(Protocol):
@@ -109,6 +110,7 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
             target.clients,
             cache=cache,
             toolbox=target.toolbox,
+            context_length=target.context_length,
             parallel=1 if target.toolbox else options.parallel,  # functions of the user are not made for threads
             watch=lambda _: watch(view) if watch else None,
         )

@@ -12,7 +12,7 @@ import msgspec
 
 from ollama_magics.conversation.exchange import Round, ToolLoop
 from ollama_magics.conversation.tools import Toolbox
-from ollama_magics.errors import Cancelled, OllamaMagicsError
+from ollama_magics.errors import AnswerCut, Cancelled, OllamaMagicsError
 from ollama_magics.jobs.queue import BatchFailure, BatchQueue, Server
 from ollama_magics.rows.cache import RowCache
 from ollama_magics.rows.formats import Request, RowAnswer, RowFormat
@@ -103,10 +103,17 @@ class JobState:
 class RowWorker:
     """Sends the requests of all threads of a job, and puts each answer into the store and its place."""
 
-    def __init__(
-        self, queue: BatchQueue[QueuedRow], state: JobState, form: RowFormat, cache: RowCache | None, toolbox: Toolbox | None
+    def __init__(  # noqa: PLR0913, PLR0917 - what a job is made of
+        self,
+        queue: BatchQueue[QueuedRow],
+        state: JobState,
+        form: RowFormat,
+        cache: RowCache | None,
+        toolbox: Toolbox | None,
+        context_length: int,
     ) -> None:
         self._queue, self._state, self._form, self._cache, self._toolbox = queue, state, form, cache, toolbox
+        self._context_length = context_length
         self._lock = threading.Lock()
 
     def serve(self, server: Server[QueuedRow]) -> None:
@@ -149,8 +156,12 @@ class RowWorker:
 
     def _outcome(self, answer: RowAnswer, *, is_reused: bool) -> RowOutcome:
         found = RowOutcome(seconds=answer.seconds, tokens=answer.tokens, is_reused=is_reused)
+        limit = self._context_length
         try:
-            return replace(found, values=self._form.decode(answer))
+            values = self._form.decode(answer)
+            if 0 < limit < answer.used_tokens:
+                raise AnswerCut("row-past-context", used=answer.used_tokens, limit=limit)
+            return replace(found, values=values)
         except OllamaMagicsError as error:
             return replace(found, error=error)
 
@@ -173,6 +184,7 @@ def ask(client: Client, request: Request, toolbox: Toolbox | None = None) -> Row
                 done_reason=chunk.done_reason or "",
                 tokens=answer.tokens + chunk.eval_count,
                 prompt_tokens=answer.prompt_tokens + chunk.prompt_eval_count,
+                used_tokens=max(answer.used_tokens, chunk.prompt_eval_count + chunk.eval_count),
                 prompt_seconds=answer.prompt_seconds + chunk.prompt_eval_duration * _NANO,
             )
     seconds = time.monotonic() - started

@@ -85,6 +85,7 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
     prompt, left_out = build_request.fill(replace(prompt, text=""), values)  # the system prompt; the text is filled row by row
     prompt, notes = build_request.suited(contexts[0], prompt, model)
     shared = build_request.request(session.settings, replace(prompt, images=()), model, "", spec=spec)
+    card, version = contexts[0].installed.card(model), contexts[0].installed.server_version
     return RowTarget(
         build=_builder(shared, contexts),
         model=model,
@@ -92,7 +93,8 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
         clients=[context.client for context in contexts],
         schema=spec.schema,
         toolbox=build_request.adapted_toolbox(contexts[0], prompt, spec, model),
-        defaults=contexts[0].installed.card(model).numbers,
+        defaults=card.numbers,
+        context_length=card.usable_context(shared.options.get("num_ctx", 0), version),
         notes=(*left_out, *notes, *(spec.schema.notes if spec.schema else ())),
     )
 

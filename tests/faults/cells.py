@@ -206,7 +206,9 @@ def _call(column: str, fault: Fault) -> Outcomes:
             view = answer_view(reply)
             found.warnings = "\n".join((*view.warnings, *view.figures))
         elif column == "rows":
-            found.rows = om.map(sorted(ROWS, key="poison".__eq__), "{{item}}", parallel=1)  # what it ends comes before it
+            found.rows = om.map(
+                sorted(ROWS, key="poison".__eq__), "{{item}}", parallel=1, **fault.prompt
+            )  # what it ends comes before it
         else:
             found.rows = list(om.embed(list(fault.texts), model="m", batch=len(ROWS)))
     except OllamaMagicsError as error:

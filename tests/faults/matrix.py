@@ -568,6 +568,7 @@ FAULTS: tuple[Fault, ...] = (
         "L05", "an answer past the context",
         lines(chunk("Hello", done=True, done_reason="stop", prompt_eval_count=6, eval_count=600)), card=TEXT_ONLY,
         prompt={"context_length": 256}, chat=Works("Hello", "lost the beginning"),
+        rows=Fails("row-past-context", "606 of 256"),
     ),
     Fault(
         "L06", "an answer longer than what is left of the context",
