@@ -1,5 +1,5 @@
 # Each target works from a fresh clone: it makes .venv, installs what it needs there, and is quick the next time.
-#   PYTHON=python3.12   the interpreter to build .venv from (without uv)
+#   PYTHON=python3.12   the interpreter to build .venv from (with uv on the PATH: UV_PYTHON)
 #   PYTEST_ARGS="-k x"  passed on to pytest (-n 0: in one process), and TORTURE_ARGS="--kills 5" to the torture
 #   PARTS="tests/api tests/kernel"   the folders of make quick (default: all tests)
 #   BENCH_ARGS=--quick  passed on to the benchmarks
@@ -9,6 +9,7 @@ VENV := .venv
 PARTS := tests
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
+BYTECODE := --compile-bytecode
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4
 # The oldest versions that pyproject.toml allows of what Colab brings; they need Python 3.11.
 FLOOR := ipython==7.34.0 ipykernel==6.17.1 ipywidgets==7.7.1 traitlets==5.7.1
@@ -89,7 +90,7 @@ $(VENV)/has-%: EXTRA = $*
 $(VENV)/has-%: $(VENV)/made
 	@echo "Installing ollama_magics[$(EXTRA)] $(VERSIONS) into $(VENV) ..."
 ifneq ($(UV),)
-	@uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$(EXTRA)]' $(VERSIONS)
+	@uv pip install --quiet $(BYTECODE) --python $(BIN)/python --editable '.[$(EXTRA)]' $(VERSIONS)
 else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRA)]' $(VERSIONS)
 endif
