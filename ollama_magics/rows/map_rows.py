@@ -52,7 +52,7 @@ class RowsContext(Protocol):
     """What a session gives to a job of rows."""
 
     settings: OllamaSettings
-    label_letters: dict[str, str]  # by the digest of a model: the letters that are one token each
+    label_letters: dict[str, str]  # by the digest of a model, or its name and server: the letters that are one token each
 
     @property
     def rows(self) -> Store:
@@ -167,10 +167,12 @@ def _require_labels(prompt: Prompt, options: RowOptions) -> None:
 def _format(context: RowsContext, target: RowTarget, options: RowOptions) -> RowFormat:
     if options.labels is None:
         return FieldsFormat(target.schema) if target.schema else TextFormat()
-    letters = context.label_letters.get(target.digest)
+    client = target.clients[0]
+    model = target.digest or f"{target.model} at {client.address.url}"  # some proxies forbid the list that has the digests
+    letters = context.label_letters.get(model)
     if letters is None:
-        send, options_sent = target.clients[0].chat, target.build("", ()).options
-        letters = context.label_letters[target.digest] = single_token_letters(target.model, options_sent, send)
+        letters = single_token_letters(target.model, target.build("", ()).options, client.chat)
+        context.label_letters[model] = letters
     return LabelsFormat(label_set(options.labels, letters, options.abstain), options.examples)
 
 

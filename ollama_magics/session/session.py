@@ -70,7 +70,7 @@ class Session:
         self._cancelled, self._owned = CancelFlag(), list[Callable[[], object]]()
         self._slots = Slots()
         self.recording: Recorder | None = None  # writes every exchange to a file, or replays it
-        self.label_letters: dict[str, str] = {}  # by the digest of a model: the letters that are one token each
+        self.label_letters: dict[str, str] = {}  # by model, see rows/map_rows.py
         self.others: dict[Any, Session] = {}  # for other addresses, see integrations/remote_session.py; closed with this one
 
     # Where and in which language.
