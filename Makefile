@@ -2,6 +2,7 @@
 #   PYTHON=python3.12   the interpreter to build .venv from (with uv on the PATH: UV_PYTHON)
 #   PYTEST_ARGS="-k x"  passed on to pytest (-n 0: in one process), and TORTURE_ARGS="--kills 5" to the torture
 #   PARTS="tests/api tests/kernel"   the folders of make quick (default: all tests)
+#   MINUTES=5 SEED=2    of make soak
 #   BENCH_ARGS=--quick  passed on to the benchmarks
 
 PYTHON ?= python3
@@ -10,6 +11,8 @@ PARTS := tests
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 BYTECODE := --compile-bytecode
+MINUTES := 20
+SEED := 1
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4
 # The oldest versions that pyproject.toml allows of what Colab brings; they need Python 3.11.
 FLOOR := ipython==7.34.0 ipykernel==6.17.1 ipywidgets==7.7.1 traitlets==5.7.1
@@ -17,7 +20,7 @@ FLOOR := ipython==7.34.0 ipykernel==6.17.1 ipywidgets==7.7.1 traitlets==5.7.1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test quick floor check findings faults lab notebooks pictures docs torture bench clean
+.PHONY: help demo test quick floor check findings faults promises soak lab notebooks pictures docs torture bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -41,6 +44,12 @@ findings: $(VENV)/has-test ## the tests of each known way in which data can go w
 
 faults: $(VENV)/has-test ## what a server can do wrong x check, chat, rows, embeddings, as a table of ✓ and ✗
 	@$(PYTEST) tests/faults $$($(BIN)/python -m tests.faults --held) --faults $(PYTEST_ARGS)
+
+promises: $(VENV)/has-test ## the tests of what is promised, as seven lines with figures (a thousand cells, kills, floods)
+	@$(PYTEST) tests -m promise --promises $(PYTEST_ARGS)
+
+soak: $(VENV)/has-test ## mixed use with random faults for MINUTES=20 (SEED=1; with OLLAMA_TEST_URL also on a real Ollama)
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 check: $(VENV)/has-test,lint ## ruff, its formatter, mypy, pyright on the public calls, and the layers (import-linter)
 	@$(BIN)/ruff check

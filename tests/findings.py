@@ -1,4 +1,7 @@
-"""The table that make findings prints: each known way in which data or an answer can go wrong, and the tests that hold it."""
+"""The tables that make findings and make promises print, with the tests that hold each line.
+
+A finding is a known way in which data or an answer can go wrong; a promise is what holds for all of them.
+"""
 
 from __future__ import annotations
 
@@ -92,62 +95,83 @@ TITLES = {
     "G1": "consoles, which ignore updates of an output, show the answer as text",
     "G10": "a form that nobody can fill is a picture without widgets",
 }
+PROMISES = {
+    "N1": "each fault gives its error and its remedy in time, and the next call works",
+    "N2": "no answer that is cut, empty or of another kind is shown as complete",
+    "N3": "the stop button ends a cell within a second, whatever it does, and keeps what is there",
+    "N4": "a job that is killed goes on where it was, bit for bit",
+    "N5": "keys are nowhere but in the requests to their server, and nothing leaves this machine under local_only",
+    "N6": "the check names what is wrong in planted situations",
+    "N7": "cells leave no thread, socket, descriptor, widget or memory behind",
+}
+TABLES = {"finding": TITLES, "promise": PROMISES}
 _SEEN = {"passed": "✓", "failed": "✗", "skipped": "–"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --findings, which prints the table."""
-    parser.addoption("--findings", action="store_true", help="print a line for each entry of tests/findings.py")
+    """Add --findings and --promises, which print their table."""
+    for kind in TABLES:
+        parser.addoption(f"--{kind}s", action="store_true", help=f"print a line for each {kind} of tests/findings.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
-    config.addinivalue_line("markers", "finding(entry, …): holds these entries of tests/findings.py")
+    for kind in TABLES:
+        config.addinivalue_line("markers", f"{kind}(entry, …): holds these entries of tests/findings.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Write the entries into each test's properties, which the workers of pytest-xdist pass on."""
     for item in items:
-        for marker in item.iter_markers("finding"):
-            unknown = set(marker.args) - set(TITLES)
-            if unknown:
-                raise pytest.UsageError(f"{item.nodeid}: tests/findings.py has no {', '.join(sorted(unknown))}")
-            item.user_properties.extend(("finding", entry) for entry in marker.args)
+        for kind, titles in TABLES.items():
+            for marker in item.iter_markers(kind):
+                unknown = set(marker.args) - set(titles)
+                if unknown:
+                    raise pytest.UsageError(f"{item.nodeid}: tests/findings.py has no {', '.join(sorted(unknown))}")
+                item.user_properties.extend((kind, entry) for entry in marker.args)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print a line for each entry: whether its tests passed, how many they are, and the figures that they recorded."""
-    if not terminalreporter.config.getoption("--findings"):
-        return
-    seen, figures = _results(terminalreporter)
-    terminalreporter.section("findings")
-    for entry, title in TITLES.items():
-        outcomes = seen[entry]
-        sign = "✗" if "failed" in outcomes or "passed" not in outcomes else "✓"
-        told = ", ".join([f"{outcomes.count(kind)} {kind}" for kind in _SEEN if kind in outcomes] + figures[entry])
-        terminalreporter.write_line(f"{sign} {entry:4} {title}  ({told or 'no test'})", red=sign == "✗")
-    held = sum("passed" in seen[entry] and "failed" not in seen[entry] for entry in TITLES)
-    terminalreporter.write_line(f"{held} of {len(TITLES)} hold")
+    for kind in _printed(terminalreporter.config):
+        seen, figures = _results(terminalreporter, kind)
+        terminalreporter.section(f"{kind}s")
+        for entry, title in TABLES[kind].items():
+            outcomes = seen[entry]
+            sign = "✗" if "failed" in outcomes or "passed" not in outcomes else "✓"
+            told = ", ".join([f"{outcomes.count(one)} {one}" for one in _SEEN if one in outcomes] + figures[entry])
+            terminalreporter.write_line(f"{sign} {entry:4} {title}  ({told or 'no test'})", red=sign == "✗")
+        held = sum("passed" in seen[entry] and "failed" not in seen[entry] for entry in TABLES[kind])
+        terminalreporter.write_line(f"{held} of {len(TABLES[kind])} hold")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run with --findings in which an entry has no test that passed."""
+    """Fail a run that prints a table in which an entry has no test that passed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if session.config.getoption("--findings") and reporter and not hasattr(session.config, "workerinput"):
-        seen, _ = _results(reporter)
-        if any("passed" not in seen[entry] for entry in TITLES):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if reporter and not hasattr(session.config, "workerinput"):
+        for kind in _printed(session.config):
+            seen, _ = _results(reporter, kind)
+            if any("passed" not in seen[entry] for entry in TABLES[kind]):
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _results(terminalreporter: pytest.TerminalReporter) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def _printed(config: pytest.Config) -> list[str]:
+    return [kind for kind in TABLES if config.getoption(f"--{kind}s")]
+
+
+def _results(terminalreporter: pytest.TerminalReporter, kind: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     seen: dict[str, list[str]] = defaultdict(list)
     figures: dict[str, list[str]] = defaultdict(list)
+    seconds: dict[str, list[float]] = defaultdict(list)
     for outcome, key in [("passed", "passed"), ("failed", "failed"), ("failed", "error"), ("skipped", "skipped")]:
         for report in terminalreporter.stats.get(key, []):
             properties = getattr(report, "user_properties", [])
             for name, entry in properties:
-                if name == "finding":
+                if name == kind:
                     seen[str(entry)].append(outcome)
                     figures[str(entry)].extend(str(value) for what, value in properties if what == "figure")
+                    seconds[str(entry)].extend(float(str(value)) for what, value in properties if what == "seconds")
+    for entry, found in seconds.items():
+        figures[entry].extend([f"at most {max(found):.2f} s"] if found else [])
     return seen, figures

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.canary import KEPT_KEY, KEY, files_with_it
 
 
+@pytest.mark.promise("N5")
 def test_the_key_is_found_wherever_it_stands(tmp_path: Path) -> None:
     """Between two shares of a large file, in a folder below, in a name; nothing else is."""
     split = (1 << 20) - 5

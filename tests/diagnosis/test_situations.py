@@ -25,6 +25,7 @@ def found_in(machine: Machine, monkeypatch: pytest.MonkeyPatch, folder: Path) ->
     return check(machine.request(), environment=machine.environment())
 
 
+@pytest.mark.promise("N6")
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_a_situation_is_reported_with_a_remedy(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record_property: Callable[[str, object], None]

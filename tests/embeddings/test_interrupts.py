@@ -105,6 +105,7 @@ class Interrupting:
         return self._trace
 
 
+@pytest.mark.promise("N3")
 @pytest.mark.parametrize("first", range(10))
 def test_wherever_an_interrupt_lands_threads_end_and_the_next_job_succeeds(connect: Connect, tmp_path: Path, first: int) -> None:
     """Also between a lock and its release."""

@@ -18,6 +18,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.promise("N1")
 @pytest.mark.parametrize(("fault", "column"), CELLS)
 def test_a_cell(fault: Fault, column: str) -> None:
     """The right error, or an answer; nothing wrong shown as right; nothing left open; then the same call succeeds."""

@@ -116,6 +116,7 @@ def test_the_table_names_every_public_call() -> None:
     assert calls - SEND_NOTHING <= set(CALLS)
 
 
+@pytest.mark.promise("N5")
 @pytest.mark.finding("E1")
 @pytest.mark.parametrize("name", CALLS)
 def test_no_public_call_reaches_another_machine(name: str, reached: list[Any]) -> None:

@@ -36,6 +36,7 @@ def server() -> Iterator[RowServer]:
         current().close()
 
 
+@pytest.mark.promise("N4")
 @pytest.mark.slow
 def test_killed_jobs_ask_again_only_for_rows_in_flight(tmp_path: Path, record_property: Any) -> None:
     """2 000 rows with fields, killed five times at any moment: complete, right, in order."""

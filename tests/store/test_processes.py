@@ -49,6 +49,7 @@ def test_processes_that_find_a_damaged_file_at_once_set_it_aside_and_lose_nothin
     assert others == [b"what lay here before" * 500]
 
 
+@pytest.mark.promise("N4")
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes in another way")
 def test_a_process_that_is_killed_at_any_moment_leaves_whole_batches(path: Path, make: Make) -> None:

@@ -83,6 +83,24 @@ def test_pieces_are_given_while_the_server_still_writes(connect: Connect) -> Non
 TOLD = ({"format": "json"}, {"tools": ({"type": "function", "function": {"name": "add"}},)})
 
 
+@pytest.mark.promise("N2")
+def test_a_stream_that_ends_politely_at_any_byte_is_not_complete(
+    connect: Connect, record_property: Callable[[str, object], None]
+) -> None:
+    """The text so far is kept; only the end of the last line may be missing."""
+    text = "".join(WORDS)
+    places = sorted({*range(0, len(STREAM), 7), *range(len(STREAM) - 60, len(STREAM))})
+    wrong = []
+    for place in places:
+        with FaultServer(fine(chat=[Send(LINES + STREAM[:place]), Close()])) as server:
+            found, error = read(connect(server.url))
+        is_whole = place == len(STREAM) - 1
+        if (error is None) != is_whole or not text.startswith(found):
+            wrong.append((place, found, error))
+    record_property("figure", f"{len(places)} places to cut an answer")
+    assert wrong == []
+
+
 @pytest.mark.parametrize("more", TOLD, ids=["format", "tools"])
 def test_text_that_the_server_holds_back_may_take_as_long_as_the_first(connect: Connect, more: dict[str, Any]) -> None:
     """With a format or functions the limit between two pieces is that of the first token, and the error names it."""

@@ -1,0 +1,67 @@
+"""Cells of every kind, again and again, leave the kernel as it was: threads, descriptors, sockets, widgets and memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ollama_magics.fake_server.server import FakeServer
+
+CELLS = [
+    "%ollama Hi",
+    "%%ollama --once -o answer\nWhat is {{six}}?",
+    "%ollama -m nothere Hi",
+    "%ollama_config",
+    "vectors = %embed --no-store ['one', 'two']",
+    "%ollama_check",
+    "%%ollama --each ['a', 'b'] --no-store -o rows\nSay {{item}}",
+    "%ollama_config --nonsense",
+    "%ollama_models",
+    "import ollama_magics as om; reply = om.chat('Hi', model='sandbox-chat'); next(iter(reply))",  # left unread
+    "%%ollama -f Answer --once\nHow many?",
+    "%ollama_history --clear",
+]
+SETUP = "from dataclasses import dataclass\nsix = 6\n@dataclass\nclass Answer:\n    count: int"
+STATE = """
+import ctypes, gc, json, os, threading
+import ipywidgets
+gc.collect()
+ctypes.CDLL(None).malloc_trim(0)
+held = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{name}")]
+live = getattr(ipywidgets.widgets.widget, "_instances", None)
+print(json.dumps({
+    "threads": threading.active_count(),
+    "descriptors": len(held),
+    "sockets": sum(one.startswith("socket:") for one in held),
+    "widgets": len(ipywidgets.Widget.widgets if live is None else live),
+    "kB": int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1000,
+}))
+"""
+MOST_KB = 5000
+
+
+@pytest.mark.slow
+@pytest.mark.promise("N7")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what a process holds from /proc")
+def test_a_thousand_cells_leave_nothing_behind(
+    request: pytest.FixtureRequest, kernel: Any, stand_in: FakeServer, record_property: Callable[[str, object], None]
+) -> None:
+    """A thousand with make promises, a few rounds else; what the first rounds load, stays."""
+    rounds = 84 if request.config.getoption("--promises") else 8
+    kernel.run(SETUP)
+    kernel.run(f"%ollama_config --base-url {stand_in.url} --model sandbox-chat")
+    states = []
+    for number in range(rounds + 1):
+        for position, cell in enumerate(CELLS):
+            kernel.run(cell, f"cell-{position}")
+        if number in (min(rounds // 2, 4), rounds):
+            states.append(json.loads(kernel.run(STATE).written))
+    before, after = states
+    grown = after.pop("kB") - before.pop("kB")
+    record_property("figure", f"{(rounds + 1) * len(CELLS)} cells, {grown} kB more, {after}")
+    assert after == before
+    assert grown < MOST_KB
