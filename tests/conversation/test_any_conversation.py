@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ollama_magics.conversation.conversation import Conversation, Place, Turn
+from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.errors import PromptProblem
 from ollama_magics.server.wire import Message
 
