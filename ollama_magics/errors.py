@@ -68,6 +68,7 @@ class OllamaMagicsError(Exception):
         }
         self.debug = debug
         self.language, self.place = "en", "notebook"
+        self.is_unattended = False  # whether a program reads the error, of which some quote the last line only
         self._replaced: dict[str, messages.Phrase] = {}
         self.repairs: tuple[tuple[str, str], ...] = ()
 
@@ -130,7 +131,8 @@ class OllamaMagicsError(Exception):
     def _render_traceback_(self) -> list[str]:
         first, *others = self.lines()
         notes = getattr(self, "__notes__", ())  # which Python's own tracebacks show as well
-        return [f"{_BOLD}{type(self).__name__}{_PLAIN} {first}", *others, *notes]
+        cause = [f"{type(self).__name__}: {self.what}"] if self.is_unattended else []
+        return [f"{_BOLD}{type(self).__name__}{_PLAIN} {first}", *others, *notes, *cause]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

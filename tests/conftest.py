@@ -32,6 +32,7 @@ from tests.canary import KEY, files_with_it
 from tests.wedged import is_silent, run_once_more
 
 pytest_plugins = ["tests.findings", "tests.faults.printed"]
+collect_ignore = ["sample_project"]  # a project of its own, see tests/documented_workflow.py
 _OURS = {"OLLAMA_TEST_URL", "OLLAMA_MAGICS_REQUIRE_REAL", "OLLAMA_MAGICS_CHROMIUM"}  # they speak to the tests themselves
 _LANGUAGES = ("LC_ALL", "LC_MESSAGES", "LANGUAGE")
 _BROWSER_TESTS = Path(__file__).parent / "browser"

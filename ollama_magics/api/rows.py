@@ -147,7 +147,7 @@ class _RowsCall:
 
         self._given, self._session, self._line = given, current(), UserLine()
         self._prompt, self._options = _asked_for_rows(self._session, given, given["prompt"])
-        self._bar = RowsBar()
+        self._bar = RowsBar(hidden=self._session.is_recorded)
         self._is_lazy = dask.is_collection(given["data"])
 
     def ask(self) -> Any:

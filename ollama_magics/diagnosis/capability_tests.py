@@ -87,6 +87,8 @@ def load(model: ModelUnderTest, on_progress: _OnProgress) -> tuple[str, OllamaMa
 
     BackgroundCall(send, name="ollama-load").wait(report_progress, interval=_POLL_SECONDS)
     seconds, loaded = f"{time.monotonic() - start:.1f}", _in_memory(model)
+    if model.check.is_recorded:
+        return model.phrase("load_done_recorded", model=model.name), None
     if loaded is None or not loaded.size:
         return model.phrase("load_done_unseen", model=model.name, seconds=seconds), None
     share = f"{100 * loaded.size_vram / loaded.size:.0f} %"
@@ -116,6 +118,8 @@ def answer(model: ModelUnderTest) -> str:
         raise RequestRefused("answer-empty", status=200, model=model.name, reason=last.done_reason or "nothing")
     rate = last.eval_count / (last.eval_duration / 1e9) if last.eval_duration else 0
     shown = strip_controls(text.replace("\n", " "))
+    if model.check.is_recorded:
+        return model.phrase("answer_recorded", text=shown[:_MAX_SHOWN])
     return model.phrase("answer_is", text=shown[:_MAX_SHOWN], first=f"{first:.1f}", rate=f"{rate:.0f}")
 
 

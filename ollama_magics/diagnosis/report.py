@@ -42,6 +42,11 @@ class CheckRequest:
     recorder: Recorder | None = field(default=None, repr=False)
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether exchanges are recorded or replayed, so that the report must be the same each time."""
+        return self.recorder is not None
+
+    @property
     def replays(self) -> bool:
         """Whether a recording answers, so that nothing is connected."""
         return bool(self.recorder and self.recorder.replays)
@@ -75,7 +80,7 @@ class Stage:
     sentence : str
         What was found.
     milliseconds : float or None
-        How long it took.
+        How long it took; None where it did not run, or where exchanges are recorded or replayed.
     error : OllamaMagicsError or None
         Why it failed.
     notes : tuple of OllamaMagicsError
@@ -108,6 +113,8 @@ class CheckReport(ShownOnce):
         *en* or *zh*.
     complete : bool
         Whether the check has ended.
+    is_recorded : bool
+        Whether exchanges are recorded or replayed; a replay connects to nothing.
 
     Example
     -------
@@ -121,6 +128,7 @@ class CheckReport(ShownOnce):
     language: str = "en"
     complete: bool = True
     is_json: bool = False
+    is_recorded: bool = False
 
     @property
     def ok(self) -> bool:
@@ -179,11 +187,17 @@ class CheckReport(ShownOnce):
         """Yield the lines of some stages as text, in columns that fit those of all stages."""
         width = max(messages.terminal_width(self._label(stage)) for stage in self.stages)
         for label, stage in self._rows(stages):
-            time = f"  ({stage.milliseconds:.0f} ms)" if stage.milliseconds is not None else ""
+            time = f"  ({text})" if (text := self._time(stage)) else ""
             yield f"{_SIGNS[stage.state]} {label}{' ' * (width - messages.terminal_width(label))}  {stage.sentence}{time}"
             for error in stage.problems:
                 lines = error.lines()[error is stage.error :]
                 yield from (f"  {'':{width}}  {line}" for line in lines)
+
+    def _time(self, stage: Stage) -> str:
+        """Return how long a stage took, or that its result is that of a recording."""
+        if self.is_recorded and stage.state in ("ok", "failed"):
+            return messages.phrase("check_recorded", self.language)
+        return f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
 
     def _rows(self, stages: Iterable[Stage]) -> Iterator[tuple[str, Stage]]:
         """Yield (label, stage) for each row; stages in succession that did not run share one."""
@@ -200,7 +214,6 @@ class CheckReport(ShownOnce):
         left = "text-align:left;vertical-align:top;padding:2px"
         rows: list[tuple[Cell, ...]] = []
         for label, stage in self._rows(self.stages):
-            time = f"{stage.milliseconds:.0f} ms" if stage.milliseconds is not None else ""
             faint = f"color:{_GREY};" if stage.state == "not run" else ""
             advice = ""
             for error in stage.problems:
@@ -211,7 +224,7 @@ class CheckReport(ShownOnce):
                     Cell(_SIGNS[stage.state], f"color:{_COLOURS[stage.state]};{left} 10px 2px 0"),
                     Cell(label, f"{faint}{left} 12px 2px 0;max-width:11em"),
                     Cell(stage.sentence, f"{faint}{left} 12px 2px 0;", html=advice),
-                    Cell(time, f"color:{_GREY};{_MILLISECONDS}"),
+                    Cell(self._time(stage), f"color:{_GREY};{_MILLISECONDS}"),
                 )
             )
         font = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1, inherit)"

@@ -100,9 +100,10 @@ class _Check:
     def stages_after_address(self, *, deep: bool) -> list[str]:
         """Return the stages that apply to the address, in order; ``deep`` adds those that run the model."""
         address = self.parsed
-        is_direct = address is not None and not self.request.replays and not proxy_for(address, self.request.connection)
+        is_recorded = self.request.is_recorded  # a replay has only an address, a connection and answers
+        is_direct = address is not None and not is_recorded and not proxy_for(address, self.request.connection)
         is_name = address is not None and not address.host.replace(".", "").isdigit() and ":" not in address.host
-        left_out = {"address", "proxy" if is_direct or self.request.replays else "connection"}
+        left_out = {"address", "proxy" if is_direct or is_recorded else "connection"}
         if not (is_direct and is_name):
             left_out.add("name")
         if not (is_direct and address and address.scheme != "http"):
@@ -116,7 +117,7 @@ class _Check:
         not_asked = self.phrase("not_asked")
         later = [name for name in ("address", *self.stages_after_address(deep=True)) if name not in names]
         stages = (*known, *(Stage(name, "not run", not_asked) for name in later))
-        return CheckReport(stages, self.request.language, complete)
+        return CheckReport(stages, self.request.language, complete, is_recorded=self.request.is_recorded)
 
     def run_stage(self, name: str) -> bool:
         """Run one stage and report it; return whether it passed."""
@@ -130,7 +131,7 @@ class _Check:
             error = self.cancelled()
         except OllamaMagicsError as failure:
             error = self.explained(failure)
-        spent = 1000 * (time.perf_counter() - start)
+        spent = None if self.request.is_recorded else 1000 * (time.perf_counter() - start)
         for one in (*self.notes, *([error] if error else [])):
             one.language, one.place = self.request.language, "notebook check"
         state = "failed" if error else "ok"
@@ -151,6 +152,8 @@ class _Check:
         if self.request.refused:
             raise self.request.refused
         address = self.parsed = parse(self.request.typed)
+        if self.request.is_recorded:
+            return self.phrase("address_unshown")
         if address.from_bind:
             self.notes.append(ConnectionProblem("address-is-wildcard", host=address.typed, port=address.port))
         return address_told(address, self.request.source, self.request.overridden, self.request.language)
@@ -165,8 +168,9 @@ class _Check:
 
     def check_connection(self) -> str:
         limits, address = self.open_client(), self.address
-        if self.request.replays:
-            return self.phrase("reached", where=self.client.try_connect())
+        if self.request.is_recorded:
+            self.client.try_connect()
+            return self.phrase("reached_unshown")
 
         self.attempts = connect(self.addresses or [address.host], address.port, limits.connect, self.stop)
         if not any(one.error is None for one in self.attempts):
@@ -214,7 +218,7 @@ class _Check:
             raise identified(error, identify(self.client), self.client) from None
         sentence = self.phrase("is_ollama", version=self.models.server_version)
         has_key = bool(self.request.key or self.address.username or self.address.password)
-        return self.phrase("key_sent", sentence=sentence) if has_key else sentence
+        return self.phrase("key_sent", sentence=sentence) if has_key and not self.request.is_recorded else sentence
 
     def check_model(self) -> str:
         requested, ability = self.request.model, self.request.abilities[0]

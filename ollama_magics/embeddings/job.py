@@ -90,7 +90,7 @@ class Job:
         self._queue: BatchQueue[Batch] = BatchQueue()
         self._size = BatchSize(options.batch)
         state = JobState(pool.model, options, self._queue, self._size, self.output, self.stats, cache)
-        self._progress = ProgressBar(source.length, "texts")
+        self._progress = ProgressBar(source.length, "texts", hidden=any(client.is_recorded for client in clients))
         self._spot_check = SpotCheck() if options.verify else None
         on_text = self._spot_check.add if self._spot_check else None
         self._batcher = Batcher(source, state, self._interrupt.raising_at_once, on_text)

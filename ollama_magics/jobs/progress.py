@@ -12,16 +12,19 @@ from typing import Any
 class ProgressBar:
     """Shows finished rows, their speed and the time left (if ``length`` is known), unless nobody would see it.
 
-    It is a widget in a kernel with ipywidgets, unless ``as_text``, for front ends that show none.
+    It is a widget in a kernel with ipywidgets, unless ``as_text``, for front ends that show none. One that is ``hidden`` shows
+    nothing: while exchanges are recorded, outputs hold nothing that differs from run to run.
     """
 
-    def __init__(self, length: int | None, unit: str, *, in_bytes: bool = False, as_text: bool = False) -> None:
+    def __init__(
+        self, length: int | None, unit: str, *, in_bytes: bool = False, as_text: bool = False, hidden: bool = False
+    ) -> None:
         self._length, self._unit, self._in_bytes, self._as_text = length, unit, in_bytes, as_text
         self._bar: Any = None
         # a worker process has no screen, and bars of several threads would paint over each other; outputs that are compared
         # (OLLAMA_MAGICS_STREAM=off) hold no times
         is_alone = parent_process() is None and current_thread() is main_thread()
-        self._is_visible = is_alone and os.environ.get("OLLAMA_MAGICS_STREAM") != "off"
+        self._is_visible = is_alone and not hidden and os.environ.get("OLLAMA_MAGICS_STREAM") != "off"
 
     def begin(self, before: str = "") -> None:
         """Show the bar, unless it is there; ``before`` is shown until the first rows are finished."""

@@ -964,6 +964,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "from an environment variable: %ollama_config --api-key-env NAME",
     ),
     # recordings
+    "recording-missing": (
+        "There is no recording {path}.",
+        "It was looked for in {folder}.",
+        "record it first: run all cells with a server and without OLLAMA_MAGICS_REPLAY\nif it is in another folder, run the notebook there: papermill --cwd FOLDER …",
+    ),
     "recording-no-match": (
         "{path} has no recording of this request: {method} {route}.",
         "{reason}",

@@ -964,6 +964,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "从环境变量读取：%ollama_config --api-key-env NAME",
     ),
     # recordings
+    "recording-missing": (
+        "没有录制文件 {path}。",
+        "查找位置：{folder}。",
+        "请先录制：在有服务器且未设置 OLLAMA_MAGICS_REPLAY 时运行所有单元格\n如果文件在其他文件夹，请在该文件夹中运行笔记本：papermill --cwd FOLDER …",
+    ),
     "recording-no-match": (
         "{path} 中没有该请求的录制：{method} {route}。",
         "{reason}",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from IPython import get_ipython
 from IPython.core.error import UsageError
 
 # Loading the extension imports this package: what only a magic that runs needs is imported by its functions.
@@ -37,6 +38,11 @@ def localized_errors() -> Iterator[Session]:
         yield session
     except (OllamaMagicsError, Interrupted) as error:
         error.language, error.place = session.language, "notebook"
+        if isinstance(error, OllamaMagicsError):
+            from ollama_magics.notebook.front_end import front_end  # noqa: PLC0415 - as above
+
+            user = front_end(get_ipython())
+            error.is_unattended = user.in_kernel and not user.can_ask
         raise
     except KeyboardInterrupt:
         raise Interrupted from None

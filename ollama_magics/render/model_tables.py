@@ -29,9 +29,9 @@ class ModelsTable:
 
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], language: str) -> None:
+    def __init__(self, rows: Sequence[Mapping[str, Any]], language: str, *, times: bool = True) -> None:
         self.rows = [dict(row) for row in rows]
-        self._language = language
+        self._language, self._times = language, times
 
     @property
     def frame(self) -> Any:
@@ -52,7 +52,8 @@ class ModelsTable:
         texts["loaded"] = loaded_text(row, self._language)
         stays = self._phrase("model_stays") if row["loaded"] else ""
         seconds = row.get("unloads_in")
-        texts["unloads_in"] = stays if seconds is None else messages.duration(round(seconds)).text(self._language)
+        unloads_in = "" if seconds is None or not self._times else messages.duration(round(seconds)).text(self._language)
+        texts["unloads_in"] = stays if seconds is None else unloads_in
         return [" ".join(messages.strip_controls(texts[name]).split()) for name in _COLUMNS]
 
     def _head(self) -> list[str]:

@@ -127,7 +127,8 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     if cache and job.state.is_finished and not options.is_part:
         cache.finish()
     kept = [Note(Phrase("store_problem", reason=cache.take_problem()), loses=False)] if cache and cache.problem else []
-    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state), *kept))
+    behind = _text_behind(prompts, job.state) if context.uses_stores else ()  # it tells a time
+    view = replace(view, notes=(*target.notes, *prompts.notes(), *behind, *kept))
     sent = form.adapt(target.build("", ())).options
     return RowsResult(result_frame(table, form, job.state.outcomes, rows), view, target, form.columns, sent, cache)
 

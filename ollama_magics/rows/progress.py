@@ -98,14 +98,15 @@ class RowsView:
 class RowsBar:
     """The bar of a job, as a widget or ``as_text``; it appears with the first answer."""
 
-    def __init__(self, *, as_text: bool = False) -> None:
+    def __init__(self, *, as_text: bool = False, hidden: bool = False) -> None:
         self._as_text = as_text
         self._bar: ProgressBar | None = None
+        self._hidden = hidden
 
     def update(self, view: RowsView) -> None:
         """Move the bar to the rows that are done."""
         if self._bar is None:
-            self._bar = ProgressBar(len(view.rows), "rows", as_text=self._as_text)
+            self._bar = ProgressBar(len(view.rows), "rows", as_text=self._as_text, hidden=self._hidden)
         if view.state.done:
             self._bar.begin()
         self._bar.update(view.state.done, view.state.reused)

@@ -46,6 +46,15 @@ class Exchange(msgspec.Struct, omit_defaults=True):
             request = {**request, "model": full_name(model)}
         return f"{self.method} {self.path} {_CANONICAL.encode(request)}"
 
+    def without_turns(self) -> Exchange:
+        """Return the exchange without the earlier turns of a chat: system prompt, last prompt and what follows it stay."""
+        messages = self.request.get("messages") if isinstance(self.request, dict) else None
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+            return self
+        last = max((place for place, message in enumerate(messages) if message.get("role") == "user"), default=0)
+        kept = [*(message for message in messages[:last] if message.get("role") == "system"), *messages[last:]]
+        return msgspec.structs.replace(self, request={**self.request, "messages": kept})
+
 
 def new_exchange(method: str, path: str, body: bytes, redaction: Redaction) -> Exchange:
     """Return the exchange of a request without an answer; only the part of the path from ``/api`` on is kept."""
@@ -127,7 +136,10 @@ _ABSENT: Any = object()  # the value of a field that one of two requests has not
 
 
 def nearest(request: Exchange, recorded: Sequence[Exchange]) -> Phrase:
-    """Return in words which recorded request is closest and what differs, or that none has its method and path."""
+    """Return in words which recorded request is closest and what differs, or that none has its method and path.
+
+    Earlier turns are compared as they are given; see ``Exchange.without_turns``.
+    """
 
     def distance(numbered: tuple[int, Exchange]) -> float:
         total = 0.0

@@ -55,6 +55,8 @@ def read(path: Path) -> list[Exchange]:
     """Return the exchanges of a file; raises RecordingProblem where it cannot be read, or is no recording."""
     try:
         found = msgspec.json.decode(read_regular(path, _LARGEST), type=_FileContent)
+    except FileNotFoundError:
+        raise RecordingProblem("recording-missing", path=path, folder=path.absolute().parent) from None
     except OSError as error:
         raise RecordingProblem("recording-unreadable", path=path, reason=_reason(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -308,6 +310,7 @@ class _FileReplay(Recorder):
         self._path, self._exchanges, self._is_fast = path, exchanges, is_fast
         self._lock = threading.Lock()
         self._left: dict[str, list[Exchange]] = {}
+        self._lacks_turns = False  # whether a request had no recording, so that later ones of its conversation lack its turn
         for exchange in reversed(exchanges):
             self._left.setdefault(exchange.key, []).append(exchange)
 
@@ -329,9 +332,18 @@ class _FileReplay(Recorder):
             left = self._left.get(request.key)
             if not left and request.path == "/api/ps":  # sent when a wait is long, which may be so only now
                 return Exchange(request.method, request.path, status=200, type="application/json", answer=[(0, {"models": []})])
+            if not left and self._lacks_turns:
+                left = self._with_other_turns(request)
             if not left:
-                reason = nearest(request, self._exchanges)
+                alike = [one.without_turns() for one in (request, *self._exchanges)] if self._lacks_turns else None
+                reason = nearest(alike[0], alike[1:]) if alike else nearest(request, self._exchanges)
+                self._lacks_turns = True
                 raise RecordingProblem(
                     "recording-no-match", method=request.method, route=request.path, path=self._path, reason=reason
                 )
             return left[0] if len(left) == 1 and request.path in _REPEATABLE else left.pop()
+
+    def _with_other_turns(self, request: Exchange) -> list[Exchange] | None:
+        """Return recorded exchanges that differ from the request in nothing but its earlier turns, or None."""
+        key = request.without_turns().key
+        return next((left for left in self._left.values() if left and left[-1].without_turns().key == key), None)

@@ -361,7 +361,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         files=prompt.files,
         images=prompt.images,
         context_length=context_length,
-        remote_host=_remote_host(session, model, card),
+        remote_host="" if session.client.is_recorded else _remote_host(session, model, card),
         renders=not card.remote_host and not session.installed.is_remote(model),
         proxy=session.client.proxy,
         language=session.language,

@@ -258,9 +258,14 @@ class Session:
         return image_sources.collect(fetch.fetch(url, self._cancelled, limits), name=fetch.shown(url))
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether exchanges are recorded or replayed: then outputs hold no times, rates or addresses, so that they compare."""
+        return self.recording is not None
+
+    @property
     def uses_stores(self) -> bool:
         """Whether stores are read and written: not while exchanges are recorded or replayed."""
-        return self.recording is None
+        return not self.is_recorded
 
     @cached_property
     def answers(self) -> AnswerStore:

@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 
 
 def open_screen(  # noqa: PLR0913 - each its own matter, by name
-    shell: Any, model: str, language: str, status: Callable[[], ServerStatus], *, raw: bool = False, quiet: bool = False
+    shell: Any,
+    model: str,
+    language: str,
+    status: Callable[[], ServerStatus],
+    *,
+    raw: bool = False,
+    quiet: bool = False,
+    recorded: bool = False,
 ) -> AbstractContextManager[Screen]:
     """Return the screen of the shell for replies; once entered it says that it waits for the model.
 
-    ``raw``: plain text; ``quiet``: nothing. With OLLAMA_MAGICS_STREAM=off all is shown once, at the end and without times.
+    ``raw``: plain text; ``quiet``: nothing; ``recorded``: what stays in the output holds no times. With
+    OLLAMA_MAGICS_STREAM=off all is shown once, at the end and without times.
     """
     from ollama_magics.notebook.display import screens  # noqa: PLC0415 - brings in the renderer
 
@@ -35,14 +43,14 @@ def open_screen(  # noqa: PLR0913 - each its own matter, by name
     if quiet:
         return screens.Quiet()
     if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
-        return screens.Plain(flush=False, times=False) if raw or not is_page else screens.ShownAtEnd()
+        return screens.Plain(flush=False, times=False) if raw or not is_page else screens.ShownAtEnd(recorded=recorded)
     if raw or not (is_page or is_window):
-        return screens.Plain(flush=not user.in_kernel)
+        return screens.Plain(flush=not user.in_kernel, times=not recorded)
     line = screens.Waiting(model, language, status())
     if is_page:
         from ollama_magics.notebook.display.notebook import Notebook  # noqa: PLC0415 - only what the screen needs
 
-        return Notebook(line)
+        return Notebook(line, times=not recorded)
     from ollama_magics.notebook.display.terminal import Terminal  # noqa: PLC0415 - brings in rich
 
     return Terminal(line)

@@ -56,9 +56,12 @@ def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any, shown: 
     """Return the report of a check, which is shown while it runs.
 
     ``run`` makes the check and calls its argument with each state of the report; ``shown`` then gets the report. With
-    OLLAMA_MAGICS_STREAM=off nothing is shown.
+    OLLAMA_MAGICS_STREAM=off it is shown at the end, and outside of a kernel not at all.
     """
-    if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
+    user = front_end(shell)
+    is_page = user.in_kernel and not user.is_console
+    is_compared = os.environ.get("OLLAMA_MAGICS_STREAM") == "off"
+    if is_compared and not is_page:
         return run(lambda _: None)
     written: set[tuple[str, str]] = set()
 
@@ -69,13 +72,18 @@ def watch_check(run: Callable[[Callable[[Any], None]], Any], shell: Any, shown: 
         sys.stdout.write("".join(f"{line}\n" for line in report.lines(new)))
         sys.stdout.flush()
 
-    def paint(report: Any) -> None:
-        handle.update({"text/html": report.as_html(), "text/plain": str(report)}, raw=True)
+    def page(report: Any) -> dict[str, str]:
+        return {"text/html": report.as_html(), "text/plain": str(report)}
 
-    user = front_end(shell)
-    if not user.in_kernel or user.is_console:
+    def paint(report: Any) -> None:
+        handle.update(page(report), raw=True)
+
+    if not is_page:
         report = run(write)
         write(report, waiting=True)
+    elif is_compared:
+        report = run(lambda _: None)
+        display(page(report), raw=True)
     else:
         handle = display({"text/plain": "…"}, raw=True, display_id=True)
         report = run(paint)

@@ -12,7 +12,7 @@ from IPython.display import DisplayHandle
 
 from ollama_magics.conversation.replies import Replies, column_view, column_views
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
-from ollama_magics.notebook.display.screens import Waiting
+from ollama_magics.notebook.display.screens import NOTHING, Waiting
 from ollama_magics.render import answer
 from ollama_magics.render.markdown import Markup
 
@@ -20,10 +20,10 @@ from ollama_magics.render.markdown import Markup
 class _GrowingAnswer:
     """One reply; finished blocks of it are rendered once."""
 
-    def __init__(self, reply: Reply, waiting: Waiting, *, in_column: bool = False) -> None:
+    def __init__(self, reply: Reply, waiting: Waiting, *, times: bool, in_column: bool = False) -> None:
         self._reply, self._exchange, self._waiting = reply, exchange_of(reply), waiting
         self._in_column = in_column
-        self._markup = Markup(waiting.language)
+        self._markup, self._times = Markup(waiting.language), times
         self._calls_and_rounds = (0, 0)
         waiting.model = reply.model  # the model may have been chosen only now
 
@@ -64,7 +64,7 @@ class _GrowingAnswer:
     def output(self, *, hasty: bool = False) -> answer.Output | None:
         if self.waits and not self._reply.complete:
             return None
-        return answer.answer_output(answer_view(self._reply), self.text_html(hasty=hasty))
+        return answer.answer_output(answer_view(self._reply, times=self._times), self.text_html(hasty=hasty))
 
     def close(self) -> None:
         self._reply.close()
@@ -73,8 +73,8 @@ class _GrowingAnswer:
 class _GrowingColumns:
     """The replies of several models; a column that has ended is rendered once, those to come are not there yet."""
 
-    def __init__(self, replies: Replies, waiting: Waiting) -> None:
-        self._replies, self._waiting = replies, waiting
+    def __init__(self, replies: Replies, waiting: Waiting, *, times: bool) -> None:
+        self._replies, self._waiting, self._times = replies, waiting, times
         self._place = -1
         self._answer: _GrowingAnswer | None = None
         self._columns: list[tuple[str, str]] = []
@@ -93,7 +93,7 @@ class _GrowingColumns:
                 self._place, self._answer = place, None
                 self._waiting.begin(self._replies.models[place])
             elif self._answer is None:
-                self._answer = _GrowingAnswer(self._replies[place], self._waiting, in_column=True)
+                self._answer = _GrowingAnswer(self._replies[place], self._waiting, times=self._times, in_column=True)
             # the figures of the last answer are shown at once: the next model may take minutes to load
             yield begins or (self._answer is not None and self._answer.has_new_calls())
 
@@ -117,7 +117,7 @@ class _GrowingColumns:
         if self._place < 0:
             return None
         growing = [self._answer.text_html(hasty=hasty)] if self._answer else []
-        return answer.columns_output(column_views(self._replies), [*self._texts, *growing])
+        return answer.columns_output(column_views(self._replies, times=self._times), [*self._texts, *growing])
 
     def close(self) -> None:
         self._stream.close()
@@ -129,15 +129,13 @@ _AHEAD = 0.25  # seconds between two renderings while no paint is due, so that t
 _SPARE = 4
 _BYTES_A_SECOND = 60_000  # that go to the browser while an answer grows
 _SHORT = "…"  # the plain text of a paint that is not the last
-# replaces the waiting line after an error before the first word
-_NOTHING: dict[str, str] = {"text/html": "", "text/plain": ""}
 
 
 class Notebook:
-    """One output of a cell: a line that ticks while we wait, then what grows, last the whole."""
+    """One output of a cell: a line that ticks while we wait, then what grows, last the whole, with or without ``times``."""
 
-    def __init__(self, waiting: Waiting) -> None:
-        self._waiting = waiting
+    def __init__(self, waiting: Waiting, *, times: bool = True) -> None:
+        self._waiting, self._times = waiting, times
         self._view: _GrowingAnswer | _GrowingColumns | None = None
         self._handle = DisplayHandle()
         self._lock = threading.RLock()
@@ -163,9 +161,9 @@ class Notebook:
     def show(self, shown: Reply | Replies) -> None:
         """Ask for it and paint while it comes."""
         if isinstance(shown, Replies):
-            self._view = _GrowingColumns(shown, self._waiting)
+            self._view = _GrowingColumns(shown, self._waiting, times=self._times)
         else:
-            self._view = _GrowingAnswer(shown, self._waiting)
+            self._view = _GrowingAnswer(shown, self._waiting, times=self._times)
         for cannot_wait in self._view.stream():
             now = time.monotonic()
             if cannot_wait or now >= self._next_paint:
@@ -195,7 +193,7 @@ class Notebook:
             self._view.close()
         with self._lock:
             self._ended = True
-            data, metadata = (self._view and self._view.output(hasty=hasty)) or (_NOTHING, {})
+            data, metadata = (self._view and self._view.output(hasty=hasty)) or (NOTHING, {})
             self._handle.update(data, raw=True, metadata=metadata)
 
     def _page(self) -> str:

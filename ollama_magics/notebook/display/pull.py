@@ -19,13 +19,13 @@ from ollama_magics.server.pulling import PullProgress
 _FASTEST = 0.25  # seconds between two paints
 
 
-def watch_pull(steps: Iterable[PullProgress], model: str, shell: Any, language: str) -> None:
-    """Run a download to its end and show it; the last line says what was pulled, and stays."""
+def watch_pull(steps: Iterable[PullProgress], model: str, shell: Any, language: str, *, recorded: bool = False) -> None:
+    """Run a download to its end and show it; the last line says what was pulled, and stays, alone where it is ``recorded``."""
     user = front_end(shell)
-    is_compared = os.environ.get("OLLAMA_MAGICS_STREAM") == "off"
+    is_compared = recorded or os.environ.get("OLLAMA_MAGICS_STREAM") == "off"
     last = PullProgress()
     if is_compared or not user.in_kernel or user.is_console:
-        bar = ProgressBar(None, "B", in_bytes=True, as_text=True)
+        bar = ProgressBar(None, "B", in_bytes=True, as_text=True, hidden=is_compared)
         try:
             for last in steps:
                 bar.resize(last.size, last.downloaded, last.reused)

@@ -22,7 +22,7 @@ _SHORT = "…"  # the plain text of a paint that is not the last
 class RowsScreen:
     """Shows nothing; also where a job is shown that ends by itself, by an error or by an interrupt."""
 
-    times = True  # whether what changes from run to run is shown
+    times = True  # whether what changes from run to run stays in the output
     _view: RowsView | None = None
 
     def __enter__(self) -> Self:
@@ -47,8 +47,8 @@ class RowsScreen:
 class _Notebook(RowsScreen):
     """One output of the cell, which is painted again as often as its size allows."""
 
-    def __init__(self, language: str) -> None:
-        self._language = language
+    def __init__(self, language: str, *, times: bool) -> None:
+        self._language, self.times = language, times
         self._handle: DisplayHandle | None = None
         self._next_paint = 0.0
 
@@ -62,7 +62,7 @@ class _Notebook(RowsScreen):
         self._next_paint = now + max(_FASTEST, len(page.encode()) / _BYTES_A_SECOND)
 
     def end(self, view: RowsView) -> None:
-        self._paint(_whole(view, self._language))
+        self._paint(_whole(view, self._language, times=self.times))
 
     def finish(self, data: dict[str, str]) -> None:
         super().finish(data)
@@ -81,7 +81,7 @@ class _Text(RowsScreen):
 
     def __init__(self, language: str, *, times: bool = True, is_page: bool = False) -> None:
         self._language, self.times, self._is_page = language, times, is_page
-        self._bar = RowsBar(as_text=True)
+        self._bar = RowsBar(as_text=True, hidden=not times)
 
     def update(self, view: RowsView) -> None:
         super().update(view)
@@ -103,15 +103,18 @@ class _Text(RowsScreen):
             sys.stdout.write(f"{data['text/plain']}\n")
 
 
-def rows_screen(shell: Any, language: str, *, quiet: bool = False) -> RowsScreen:
-    """Return the screen of the shell for a job; with OLLAMA_MAGICS_STREAM=off there is only the end, without times."""
+def rows_screen(shell: Any, language: str, *, quiet: bool = False, recorded: bool = False) -> RowsScreen:
+    """Return the screen of the shell for a job; with OLLAMA_MAGICS_STREAM=off there is only the end, without times.
+
+    Where the job is ``recorded``, what stays in the output holds no times either.
+    """
     user = front_end(shell)
     is_page = user.in_kernel and not user.is_console
     if quiet:
         return RowsScreen()
     if os.environ.get("OLLAMA_MAGICS_STREAM") == "off":
         return _Text(language, times=False, is_page=is_page)
-    return _Notebook(language) if is_page else _Text(language)
+    return _Notebook(language, times=not recorded) if is_page else _Text(language, times=not recorded)
 
 
 def _whole(view: RowsView, language: str, *, times: bool = True) -> dict[str, str]:

@@ -17,7 +17,7 @@ from ollama_magics.conversation.exchange import Exchange
 from ollama_magics.conversation.replies import Replies, column_views
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of, round_view
 from ollama_magics.render import cleaning
-from ollama_magics.render.answer import answer_output, call_line, columns_output
+from ollama_magics.render.answer import Output, answer_output, call_line, columns_output
 
 if TYPE_CHECKING:
     from ollama_magics.session.server_status import ServerStatus
@@ -86,8 +86,22 @@ class Quiet:
             pass
 
 
+# what stays of the waiting line after an error before the first word
+NOTHING: dict[str, str] = {"text/html": "", "text/plain": ""}
+
+
 class ShownAtEnd(Quiet):
-    """One display for the whole, at the end, without the times: for outputs that are compared."""
+    """One display for the whole, at the end, without the times: for outputs that are compared.
+
+    One that is ``recorded`` leaves what a front end that streams leaves, also where there is no answer.
+    """
+
+    def __init__(self, *, recorded: bool = False) -> None:
+        self._leaves_nothing = not recorded
+
+    def __exit__(self, *_: object) -> None:
+        if not self._leaves_nothing:
+            display(NOTHING, raw=True)
 
     def show(self, shown: Reply | Replies) -> None:
         """Ask for it to its end, then show what there is, also after an error."""
@@ -95,13 +109,16 @@ class ShownAtEnd(Quiet):
             super().show(shown)
         finally:
             if isinstance(shown, Replies):
-                data, metadata = columns_output(column_views(shown, times=False))
-                display(data, raw=True, metadata=metadata)
+                self._display(columns_output(column_views(shown, times=False)))
             else:
                 shown.close()
                 if exchange_of(shown).begun or shown.complete:
-                    data, metadata = answer_output(answer_view(shown, times=False))
-                    display(data, raw=True, metadata=metadata)
+                    self._display(answer_output(answer_view(shown, times=False)))
+
+    def _display(self, output: Output) -> None:
+        self._leaves_nothing = True
+        data, metadata = output
+        display(data, raw=True, metadata=metadata)
 
 
 class ForwardScreen(ABC):

@@ -177,7 +177,8 @@ class ChatMagics(Magics):
 
         reply: Reply | Replies | None = None
         try:
-            screen = display.open_screen(self.shell, model, session.language, session.watch, raw=raw, quiet=quiet)
+            language, recorded = session.language, session.is_recorded
+            screen = display.open_screen(self.shell, model, language, session.watch, raw=raw, quiet=quiet, recorded=recorded)
             with ignoring_quick_repeats(is_reset=front_end(self.shell).in_kernel), screen as shown:
                 self.shell.user_ns["_ollama"] = reply = ask()
                 self.shown.add(reply, quiet=quiet)

@@ -114,7 +114,9 @@ class FormMagics(Magics):
             if options.sandbox:
                 from ollama_magics import api  # noqa: PLC0415 - brings in the stand-in server
 
-                lines.say("sandbox_runs", session.language, url=api.start_sandbox(), models=api.SANDBOX_MODELS)
+                url, is_recorded = api.start_sandbox(), bool(options.record) or session.is_recorded
+                where = session.address.host if is_recorded else url  # the port is another one in each run
+                lines.say("sandbox_runs", session.language, url=where, models=api.SANDBOX_MODELS)
             reported = config_actions.run(session, options) or options.sandbox
 
             user = front_end(self.shell)

@@ -41,7 +41,7 @@ class ModelMagics(Magics):
             from ollama_magics.render.model_tables import ModelsTable  # noqa: PLC0415 - brings in the renderer
             from ollama_magics.session.models import list_models  # noqa: PLC0415 - brings in the client
 
-            return ModelsTable(list_models(session), session.language)
+            return ModelsTable(list_models(session), session.language, times=not session.is_recorded)
 
     @no_var_expand
     @line_magic
@@ -67,7 +67,7 @@ class ModelMagics(Magics):
 
             name = require_name(typed)
             try:
-                watch_pull(pull(session.client, name), name, self.shell, session.language)
+                watch_pull(pull(session.client, name), name, self.shell, session.language, recorded=session.is_recorded)
             except KeyboardInterrupt:
                 raise Interrupted(code="interrupted-pull") from None
             finally:

@@ -53,7 +53,7 @@ def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, s
         if plan:
             raise PromptProblem("experiment-invalid", reason=Phrase("experiment_lazy"))
         return dask_rows.map_rows(data, prompt, scope, chosen)
-    with rows_screen(shell, session.language, quiet=options.quiet) as screen:
+    with rows_screen(shell, session.language, quiet=options.quiet, recorded=session.is_recorded) as screen:
         try:
             found = _compare(session, data, plan, prompt, scope, chosen, screen) if plan else None
             if plan is None:

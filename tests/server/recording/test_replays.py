@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import AnswerCut, ConnectionProblem, Interrupted, ModelProblem, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.integrations.remote_session import describe_session
+from ollama_magics.rows.options import RowOptions
 from ollama_magics.server.recorded_exchange import Exchange
 from ollama_magics.server.recording import RecordingFile, read
 from ollama_magics.server.wire import embed_request, embeddings
@@ -265,16 +267,74 @@ def test_models_are_chosen_as_they_were(record: Record, replay: Record, stand_in
         assert caught.value.code == "model-ambiguous"
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("{}", "not a recording"), ("[1", "not a recording")])
-def test_a_file_that_cannot_be_replayed_says_why(replay: Record, recording: Path, content: str | None, said: str) -> None:
-    """Missing, of another kind, or broken; and the file is left as it is."""
-    if content is not None:
-        recording.write_text(content)
+@pytest.mark.parametrize("content", ["{}", "[1"])
+def test_a_file_that_cannot_be_replayed_says_why(replay: Record, recording: Path, content: str) -> None:
+    """Of another kind, or broken; and the file is left as it is."""
+    recording.write_text(content)
     with pytest.raises(om.RecordingProblem) as caught:
         replay()
     assert caught.value.code == "recording-unreadable"
-    assert said in caught.value.how_we_know
-    assert content is None or recording.read_text() == content
+    assert "not a recording" in caught.value.how_we_know
+    assert recording.read_text() == content
+
+
+def test_a_missing_recording_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A program may run the notebook in another folder than its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OLLAMA_MAGICS_REPLAY", "1")
+    with pytest.raises(om.RecordingProblem) as caught:
+        current().record("exchanges.json")
+    assert (caught.value.code, str(tmp_path) in caught.value.how_we_know) == ("recording-missing", True)
+    assert "papermill --cwd" in caught.value.remedy
+
+
+def test_a_turn_without_a_recording_does_not_fail_the_later_ones(record: Record, replay: Record, stand_in: FakeServer) -> None:
+    """They are sent without it; what is said next belongs to the last prompt, the system prompt and the options."""
+    prompts = ["What is a cat?", "And a dog?", "And a bird?", "And a fish?"]
+    session = record(stand_in.url)
+    expected = [session.ask(Prompt(text)).text for text in prompts]
+    session.close()
+
+    again = replay()
+    assert again.ask(Prompt(prompts[0])).text == expected[0]
+    with pytest.raises(om.RecordingProblem, match=r"is 'And a dog\?' in the recording and 'And a mouse\?' now"):
+        _ = again.ask(Prompt("And a mouse?")).text
+    assert [again.ask(Prompt(text)).text for text in prompts[2:]] == expected[2:]
+    with pytest.raises(om.RecordingProblem, match="temperature"):
+        _ = again.ask(Prompt("And a bird?", overrides={"temperature": 0.5})).text
+
+
+def test_earlier_turns_count_where_all_had_a_recording(record: Record, replay: Record, stand_in: FakeServer) -> None:
+    """An edited notebook must not be answered from turns that it no longer has."""
+    session = record(stand_in.url)
+    for text in ("What is a cat?", "And a dog?"):
+        _ = session.ask(Prompt(text)).text
+    session.close()
+    with pytest.raises(om.RecordingProblem, match=r"messages\[0\].content is 'What is a cat"):
+        _ = replay().ask(Prompt("And a dog?")).text
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_check_is_the_same_in_the_replay(record: Record, replay: Record, stand_in: FakeServer, *, deep: bool) -> None:
+    """No time, address or port stands in it, and each result says that it is recorded: in a replay nothing is tested."""
+    recorded = record(stand_in.url).check(deep=deep)
+    replayed = replay().check(deep=deep)
+    assert str(recorded) == str(replayed)
+    assert recorded.as_html() == replayed.as_html()
+    ran = [line for line in str(replayed).splitlines() if line.startswith("✓")]
+    assert len(ran) >= 5
+    assert [line for line in ran if not line.endswith("(recorded)")] == []
+    assert not re.search(r"127\.0\.0\.1|\d ms|\d s\b|tok/s|MB", str(recorded))
+
+
+def test_rows_have_the_times_of_the_recording(record: Record, replay: Record, stand_in: FakeServer) -> None:
+    """A table of answers that is compared has a column of seconds."""
+    seconds = []
+    for start, url in ((record, (stand_in.url,)), (replay, ())):
+        result = start(*url).map(["a cat", "a dog"], Prompt("What is {{item}}?"), options=RowOptions(parallel=1))
+        seconds.append([row["seconds"] for row in result.frame])
+    assert seconds[0] == seconds[1]
+    assert all(seconds[0])
 
 
 def test_the_vectors_of_a_replay_are_those_of_the_server(record: Record, replay: Record, stand_in: FakeServer) -> None:
