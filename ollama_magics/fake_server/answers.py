@@ -279,13 +279,15 @@ def _stems(text: str) -> set[str]:
 
 def _calls(tools: tuple[dict[str, Any], ...], conversation: Conversation) -> Iterator[dict[str, Any]]:
     """Yield calls with arguments that follow the schema; numbers are those of the prompt."""
-    functions = [tool.get("function", {}) for tool in tools]
+    functions = [tool.get("function") or {} for tool in tools]
     named = [function for function in functions if re.search(rf"\b{re.escape(function.get('name', ''))}\b", conversation.prompt)]
     numbers = [int(digits) for digits in re.findall(r"\d+", conversation.prompt)]
     for index, function in enumerate(named or functions[:1]):
-        parameters = function.get("parameters", {})
-        required = {name: parameters["properties"][name] for name in parameters.get("required", ())}
-        arguments = instance({"type": "object", "properties": required}, conversation.distinct_words, numbers)
+        parameters = function.get("parameters") or {}
+        members = parameters.get("properties") or {}
+        required = {name: members[name] for name in parameters.get("required") or () if name in members}
+        schema = {**parameters, "type": "object", "properties": required}  # with what a $ref refers to
+        arguments = instance(schema, conversation.distinct_words, numbers)
         call = {"index": index, "name": function.get("name", ""), "arguments": arguments}
         yield {"id": call_id(call, conversation.turn), "function": call}
 

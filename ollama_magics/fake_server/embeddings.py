@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -70,6 +71,12 @@ def _features(word: str, length: int) -> tuple[tuple[int, float], ...]:
         number = crc32(text.encode(errors="replace"))
         found.append(((number >> 1) % length, weight if number & 1 else -weight))
     return tuple(found)
+
+
+def single(answer: Response) -> Response:
+    """Return the answer of /api/embed to one text as /api/embeddings has it."""
+    [vector] = json.loads(answer.body)["embeddings"]
+    return responses.json_response({"embedding": vector})
 
 
 def embed_batch(request: EmbedRequest, texts: list[str], context_length: int, pause: Callable[[], None]) -> Response:

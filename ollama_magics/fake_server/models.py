@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ollama_magics.fake_server import responses
 from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.responses import ApiError, Lines
 
@@ -49,6 +50,8 @@ class Model:
     thinking: dict[str, Any] | None = None  # the values of ``think``, as newer servers list them
     tag: str = "latest"
     copy_of: str = ""  # the name of the model whose files it shares
+    system: str = ""
+    parameters: tuple[tuple[str, Any], ...] = ()
 
     @property
     def tagged(self) -> str:
@@ -122,6 +125,7 @@ class InstalledModels:
     def __init__(self) -> None:
         self._models = {self._key(model.name): model for model in MODELS.values()}
         self._downloaded: dict[str, int] = {}  # bytes of a layer that was not finished
+        self.blobs = set[str]()  # digests of files that were sent
         self._lock = threading.Lock()
 
     @staticmethod
@@ -152,6 +156,17 @@ class InstalledModels:
         named = replace(model, name=_short(parts), tag=parts["tag"], copy_of=model.copy_of or model.name)
         with self._lock:
             self._models[self._key(name)] = named
+
+    def create(self, name: str, source: str, system: str, parameters: dict[str, Any], pause: Callable[[], None]) -> Lines:
+        """Yield the steps of making a model from another, which is downloaded where it is not here."""
+        model = self.find(source)
+        if model is None:
+            yield from (line for line in self.pull(source, pause) if line["status"] != "success")
+            model = self.find(source)
+        if model is not None:
+            yield {"status": f"using existing layer sha256:{model.digest()}"}
+            self.copy(replace(model, system=system or model.system, parameters=tuple(parameters.items())), name)
+        yield from ({"status": status} for status in ("writing manifest", "success"))
 
     def delete(self, name: str) -> Model | None:
         """Remove and return the model of that name, or return None."""
@@ -211,11 +226,19 @@ def _entry(model: Model, release: Release) -> dict[str, Any]:
     return entry
 
 
+def _written(parameters: tuple[tuple[str, Any], ...]) -> str:
+    """Return parameters as Ollama lists them, a line for each value."""
+    lines = [(name, one) for name, value in parameters for one in (value if isinstance(value, list) else [value])]
+    return "\n".join(f"{name:<30} {responses.json_text(one)}" for name, one in lines)
+
+
 def show(model: Model, release: Release) -> dict[str, Any]:
     """Return the answer of /api/show."""
     return {
         **({"thinking": model.thinking} if model.thinking and release.runs_llama_server else {}),
         "modelfile": f"# A model of the stand-in; it has no file.\nFROM {model.tagged}\nTEMPLATE {_TEMPLATE}\n",
+        **({"parameters": _written(model.parameters)} if model.parameters else {}),
+        **({"system": model.system} if model.system else {}),
         "template": _TEMPLATE,
         "details": _DETAILS,
         "model_info": {

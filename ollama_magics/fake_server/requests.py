@@ -93,6 +93,11 @@ def fields(value: Any, struct: str) -> Fields:
     return Fields(value, struct)
 
 
+def raw_body(data: bytes) -> Fields:
+    """Return a body that is no JSON as the field ``data``."""
+    return Fields({"data": data}, "")
+
+
 FOREVER = float(2**63) / 1e9  # seconds: the longest duration that Go can hold, about 292 years
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -248,9 +253,19 @@ def chat(fields: Fields, release: Release) -> PromptRequest:
 def generate(fields: Fields, release: Release) -> PromptRequest:
     """Return the request of /api/generate: a prompt is a conversation of one turn."""
     prompt, system, images = fields.text("prompt"), fields.text("system"), _pictures(fields)
+    context = fields.sequence("context", "[]int", int, "int")
+    if fields.flag("raw", default=False) and (context or system or fields.text("template")):
+        raise ApiError("raw mode does not support template, system, or context")
+    check_template(fields.text("template"))
     messages = [Message("system", system)] if prompt and system else []
     messages += [Message("user", prompt, images)] if prompt else []
     return replace(_prompt_request(fields, messages, release), capability="insert" if fields.text("suffix") else "")
+
+
+def check_template(template: str) -> None:
+    """Raise ApiError for a template whose last action is not closed; others are not tested."""
+    if template.rfind("{{") > template.rfind("}}"):
+        raise ApiError(f"template: :{template.count(chr(10)) + 1}: unclosed action", 500)
 
 
 def embed(fields: Fields) -> EmbedRequest:

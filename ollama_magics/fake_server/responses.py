@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u20
 
 Line = dict[str, Any]
 Lines = Generator[Line, None, None]  # sent line by line; an ApiError before the first one sets the status
+_NDJSON = "application/x-ndjson"
+_BARE_JSON = "application/json"  # of an error in place of a stream: without the charset
 
 
 class ApiError(Exception):
@@ -48,6 +50,28 @@ class Response:
     status: int = 200
     content_type: str = JSON_TYPE
     headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Events:
+    """The lines of an answer, sent in another form, with errors in that form."""
+
+    lines: Lines
+    encode: Callable[[Line], bytes]
+    error: Callable[[ApiError], Response]
+    content_type: str = "text/event-stream"
+
+
+def ndjson(lines: Lines) -> Events:
+    """Return lines as they are sent by Ollama's own routes."""
+
+    def encode(line: Line) -> bytes:
+        return json_bytes(line) + b"\n"
+
+    def error(raised: ApiError) -> Response:
+        return replace(error_response(raised), content_type=_BARE_JSON)
+
+    return Events(lines, encode, error, _NDJSON)
 
 
 def json_response(value: Any) -> Response:

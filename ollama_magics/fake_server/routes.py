@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -9,12 +10,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from ollama_magics.fake_server import embeddings, generation, models, requests, responses
+from ollama_magics.fake_server import embeddings, generation, models, openai, requests, responses
 from ollama_magics.fake_server.generation import Purpose
 from ollama_magics.fake_server.models import InstalledModels, LoadedModels, Model
 from ollama_magics.fake_server.releases import Release
 from ollama_magics.fake_server.requests import Fields, Options, PromptRequest
-from ollama_magics.fake_server.responses import ApiError, Lines, Response
+from ollama_magics.fake_server.responses import ApiError, Events, Lines, Response
 from ollama_magics.fake_server.script import Script
 
 Pause = Callable[[], None]
@@ -89,11 +90,86 @@ class Endpoints:
         name = fields.text("model") or fields.text("name")
         if not models.is_name(name):
             raise ApiError("invalid model name")
-        lines = self.installed.pull(name, pause)
-        if fields.flag("stream", default=True):
-            return lines
-        with closing(lines):
-            return responses.json_response(list(lines)[-1])
+        return _streamed(self.installed.pull(name, pause), fields)
+
+    def create(self, fields: Fields, pause: Pause) -> Response | Lines:
+        """Make a model from another one; of files that were sent nothing can be made."""
+        name, source = fields.text("model") or fields.text("name"), fields.text("from")
+        if not models.is_name(name):
+            raise ApiError("invalid model name")
+        if not source and not fields.mapping("files"):
+            raise ApiError("neither 'from' or 'files' was specified")
+        if not source:
+            raise ApiError("the stand-in makes models from other models only", 500)
+        lines = self.installed.create(name, source, fields.text("system"), fields.mapping("parameters"), pause)
+        return _streamed(lines, fields)
+
+    def push(self, fields: Fields, _pause: Pause) -> Response | Lines:
+        """Fail as a server that reaches no registry."""
+        name = fields.text("model") or fields.text("name")
+        if not name:
+            raise ApiError("model is required")
+
+        def lines() -> Lines:
+            yield {"status": "retrieving manifest"}
+            if self.installed.find(name) is None:
+                yield {"status": "couldn't retrieve manifest"}
+                raise ApiError(f"open manifests/registry.ollama.ai/library/{name}/latest: no such file or directory", 500)
+            raise ApiError("dial tcp: lookup registry.ollama.ai: no such host", 500)
+
+        return _streamed(lines(), fields)
+
+    def blob(self, digest: str, fields: Fields) -> Response:
+        """Keep a file by its hash; an empty body asks whether it is here."""
+        data = fields.any("data")
+        if not _DIGEST.fullmatch(digest):
+            raise ApiError("invalid digest format")
+        if not data and digest not in self.installed.blobs:
+            raise ApiError(f"{digest}: no such file or directory", 404)
+        found = f"sha256:{hashlib.sha256(data).hexdigest()}" if data else digest
+        if found != digest:
+            raise ApiError(f'digest mismatch, expected "{digest}", got "{found}"')
+        is_new = digest not in self.installed.blobs
+        self.installed.blobs.add(digest)
+        return Response(b"", HTTPStatus.CREATED if is_new else HTTPStatus.OK, "")
+
+    def status(self, _fields: Fields, _pause: Pause) -> Response:
+        """Return that the cloud is off."""
+        return responses.json_response({"cloud": {"disabled": True, "source": "env"}})
+
+    def me(self, _fields: Fields, _pause: Pause) -> Response:
+        """Refuse, since there is no account without the cloud."""
+        raise ApiError("account unavailable", 503)
+
+    def embeddings(self, fields: Fields, pause: Pause) -> Response:
+        """Return the vector of one text, as clients asked for it before /api/embed."""
+        prompt = fields.text("prompt")
+        named = {name: fields.any(name) for name in ("model", "options", "keep_alive")}
+        answer = self.embed(Fields({**named, "input": prompt or []}, "EmbedRequest"), pause)
+        return embeddings.single(answer) if prompt else responses.json_response({"embedding": []})
+
+    # OpenAI's interface
+
+    def openai_chat(self, fields: Fields, pause: Pause) -> Response | Events:
+        """Return the next turn of a conversation in OpenAI's form."""
+        return openai.chat_answer(self.chat(Fields(openai.chat_document(fields), "ChatRequest"), pause), fields)
+
+    def openai_completion(self, fields: Fields, pause: Pause) -> Response | Events:
+        """Return the continuation of a text in OpenAI's form."""
+        answer = self.generate(Fields(openai.generate_document(fields), "GenerateRequest"), pause)
+        return openai.completion_answer(answer, fields)
+
+    def openai_embed(self, fields: Fields, pause: Pause) -> Response:
+        """Return vectors in OpenAI's form."""
+        return openai.embed_answer(self.embed(Fields(openai.embed_document(fields), "EmbedRequest"), pause), fields)
+
+    def openai_models(self, fields: Fields, pause: Pause) -> Response:
+        """Return all models in OpenAI's form."""
+        return openai.model_list(self.tags(fields, pause))
+
+    def openai_model(self, name: str, pause: Pause) -> Response:
+        """Return one model in OpenAI's form."""
+        return openai.model(self.show(Fields({"model": name}, "ShowRequest"), pause), name)
 
     def chat(self, fields: Fields, pause: Pause) -> Response | Lines:
         """Return the next turn of a conversation."""
@@ -176,6 +252,15 @@ def _require_able(request: PromptRequest, model: Model, purpose: Purpose) -> Non
         raise ApiError(f"{model.full} does not support {request.capability}")
 
 
+def _streamed(lines: Lines, fields: Fields) -> Response | Lines:
+    """Return the steps as a stream, or the last one if the request does not want a stream."""
+    if fields.flag("stream", default=True):
+        return lines
+    with closing(lines):
+        return responses.json_response(list(lines)[-1])
+
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _READ = "HEAD, GET"
 _PLAIN = "text/plain"
 _HTML = "text/html; charset=utf-8"
@@ -183,11 +268,12 @@ _HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True)
 class Route:
-    """An endpoint: its methods as the Allow header lists them, and the name of its request in Go."""
+    """An endpoint: its methods as the Allow header lists them, the name of its request in Go, and the form of its errors."""
 
     allow: str
-    endpoint: Callable[[Endpoints, Fields, Pause], Response | Lines]
+    endpoint: Callable[[Endpoints, Fields, Pause], Response | Lines | Events]
     struct: str = ""
+    error: Callable[[ApiError], Response] = responses.error_response
 
 
 ROUTES = {
@@ -203,7 +289,26 @@ ROUTES = {
     "/api/chat": Route("POST", Endpoints.chat, "ChatRequest"),
     "/api/generate": Route("POST", Endpoints.generate, "GenerateRequest"),
     "/api/embed": Route("POST", Endpoints.embed, "EmbedRequest"),
+    "/api/embeddings": Route("POST", Endpoints.embeddings, "EmbeddingRequest"),
+    "/api/create": Route("POST", Endpoints.create, "CreateRequest"),
+    "/api/push": Route("POST", Endpoints.push, "PushRequest"),
+    "/api/status": Route("GET", Endpoints.status),
+    "/api/me": Route("POST", Endpoints.me),
+    "/v1/chat/completions": Route("POST", Endpoints.openai_chat, "ChatCompletionRequest", openai.error_response),
+    "/v1/completions": Route("POST", Endpoints.openai_completion, "CompletionRequest", openai.error_response),
+    "/v1/embeddings": Route("POST", Endpoints.openai_embed, "EmbedRequest", openai.error_response),
+    "/v1/models": Route("GET", Endpoints.openai_models, error=openai.error_response),
 }
+
+
+def _named(path: str) -> Route | None:
+    """Return the route of a path that ends in a name."""
+    parent, _, name = path.rpartition("/")
+    if parent == "/api/blobs" and name:
+        return Route("POST, HEAD", lambda endpoints, fields, _: endpoints.blob(name, fields))
+    if parent == "/v1/models" and name:
+        return Route("GET", lambda endpoints, _, pause: endpoints.openai_model(name, pause), error=openai.error_response)
+    return None
 
 
 def find(method: str, target: str) -> Route | Response:
@@ -212,7 +317,7 @@ def find(method: str, target: str) -> Route | Response:
     get, bare = method == "GET", path.rstrip("/")
     if "//" in path:
         return _redirect(re.sub("/+", "/", path), HTTPStatus.TEMPORARY_REDIRECT, with_body=get)
-    route = ROUTES.get(path)
+    route = ROUTES.get(path) or _named(path)
     if route and method in route.allow.split(", "):
         return route
     if route:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, islice
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 from ollama_magics.fake_server import requests, responses, routes
 from ollama_magics.fake_server.releases import Release
-from ollama_magics.fake_server.responses import ApiError, Lines, Response
+from ollama_magics.fake_server.responses import ApiError, Events, Lines, Response
 from ollama_magics.fake_server.routes import Endpoints
 
 LOOPBACK = "127.0.0.1"
@@ -96,10 +97,8 @@ class Listener(ThreadingHTTPServer):
 
 
 _LONGEST_PLAIN = 2048  # bytes; Go sends a longer body in chunks, without a Content-Length
-_NDJSON = "application/x-ndjson"
 _LAST_CHUNK = b"0\r\n\r\n"
 _CHUNKED = ("Transfer-Encoding", "chunked")
-_BARE_JSON = "application/json"  # of an error in place of a stream: without the charset
 
 
 class ClientGoneError(Exception):
@@ -136,23 +135,24 @@ class Exchange(BaseHTTPRequestHandler):
         if isinstance(response, Response):
             self._send(response)
         else:
-            self._send_stream(response)
+            self._send_stream(response if isinstance(response, Events) else responses.ndjson(response))
 
     # the names are http.server's
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
 
-    def _respond(self, data: bytes) -> Response | Lines:
+    def _respond(self, data: bytes) -> Response | Lines | Events:
         target = self.requestline.split()[1]  # http.server folds slashes at the beginning of self.path
         host = self.headers.get("Host", "")
         if not host_allowed(host) or not origin_allowed(self.headers.get("Origin", ""), host):
             return Response(b"", HTTPStatus.FORBIDDEN, "")
 
         owner, route, document = self.server.owner, routes.find(self.command, target), None
+        as_error = route.error if isinstance(route, routes.Route) else responses.error_response
         try:
             if isinstance(route, routes.Route) and route.struct:
                 document = requests.document(data)
         except ApiError as error:
-            return responses.error_response(error.of(self.server.owner.release))
+            return as_error(error.of(owner.release))
         finally:
             owner.requests.append(Request(self.command, target, document if isinstance(document, dict) else None))
 
@@ -160,11 +160,12 @@ class Exchange(BaseHTTPRequestHandler):
             return route
         fault = owner.endpoints.script.fault(target, document)
         if fault and fault.status:
-            return responses.error_response(ApiError(fault.error, fault.status))
+            return as_error(ApiError(fault.error, fault.status))
         try:
-            response = route.endpoint(owner.endpoints, requests.fields(document, route.struct), self.pause)
+            fields = requests.fields(document, route.struct) if route.struct else requests.raw_body(data)
+            response = route.endpoint(owner.endpoints, fields, self.pause)
         except ApiError as error:
-            return responses.error_response(error.of(self.server.owner.release))
+            return as_error(error.of(owner.release))
         return _cut(response, fault.lines) if fault else response
 
     def pause(self) -> None:
@@ -199,22 +200,22 @@ class Exchange(BaseHTTPRequestHandler):
         head = self._head(response.status, response.content_type, length, *response.headers)
         self.wfile.write(head + (b"" if self.command == "HEAD" else body))
 
-    def _send_stream(self, response: Lines) -> None:
-        with closing(response) as lines:
+    def _send_stream(self, response: Events) -> None:
+        with closing(response.lines) as lines:
             try:
                 first = next(lines, None)
             except ApiError as raised:
-                error = raised.of(self.server.owner.release)
-                head = self._head(error.status, _BARE_JSON, _CHUNKED)
-                self.wfile.write(head + _chunk(responses.error_response(error).body) + _LAST_CHUNK)
+                error = response.error(raised.of(self.server.owner.release))
+                head = self._head(error.status, error.content_type, _CHUNKED)
+                self.wfile.write(head + _chunk(error.body) + _LAST_CHUNK)
                 return
-            unsent = self._head(HTTPStatus.OK, _NDJSON, _CHUNKED)
+            unsent = self._head(HTTPStatus.OK, response.content_type, _CHUNKED)
             try:
                 for line in chain([] if first is None else [first], lines):
-                    self.wfile.write(unsent + _chunk(responses.json_bytes(line) + b"\n"))
+                    self.wfile.write(unsent + _chunk(response.encode(line)))
                     unsent = b""
             except ApiError as error:  # after the first line the status is 200
-                self.wfile.write(_chunk(responses.json_bytes({"error": error.text}) + b"\n"))
+                self.wfile.write(_chunk(response.encode({"error": error.text})))
         self.wfile.write(unsent + _LAST_CHUNK)
 
     def _head(self, status: int, content_type: str, *headers: tuple[str, str]) -> bytes:
@@ -232,12 +233,18 @@ class Exchange(BaseHTTPRequestHandler):
         return f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}\r\n{''.join(lines)}\r\n".encode("latin-1")
 
 
-def _cut(response: Response | Lines, lines: int) -> Lines:
-    """Yield the first lines of an answer, then close the connection."""
-    if not isinstance(response, Response):
-        with closing(response):
-            yield from islice(response, lines)
-    raise ClientGoneError
+def _cut(response: Response | Lines | Events, lines: int) -> Lines | Events:
+    """Return the first lines of an answer, after which the connection is closed."""
+
+    def first(whole: Lines | None) -> Lines:
+        if whole is not None:
+            with closing(whole):
+                yield from islice(whole, lines)
+        raise ClientGoneError
+
+    if isinstance(response, Events):
+        return replace(response, lines=first(response.lines))
+    return first(None if isinstance(response, Response) else response)
 
 
 def _chunk(data: bytes) -> bytes:
