@@ -20,7 +20,7 @@ FLOOR := ipython==7.34.0 ipykernel==6.17.1 ipywidgets==7.7.1 traitlets==5.7.1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test quick floor check findings faults promises soak lab notebooks pictures docs torture bench clean
+.PHONY: help demo test quick floor check clients findings faults promises soak lab notebooks pictures docs torture bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -37,6 +37,9 @@ quick: $(VENV)/has-test ## the tests without browser, real Ollama, notebooks and
 
 floor: $(VENV)/has-floor ## magics, kernel and panel with the oldest IPython (VENV=.venv-floor PYTHON=python3.11)
 	@$(PYTEST) tests/notebook tests/kernel -m "not slow" $(PYTEST_ARGS)
+
+clients: $(VENV)/has-clients ## other clients on the stand-in and at OLLAMA_TEST_URL, compared (VENV=.venv-clients)
+	@$(BIN)/python -m tests.clients.compare $(CLIENTS)
 
 findings: $(VENV)/has-test ## the tests of each known way in which data can go wrong, as a table of ✓ and ✗ (with OLLAMA_TEST_URL: all)
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
