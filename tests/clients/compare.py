@@ -277,9 +277,9 @@ def llm_calls() -> Calls:
 
     importlib.import_module("llm_ollama")
     yield "models", command("models")
-    yield "prompt", command("-m", "{server.chat}:latest", "Hello", "-o", "num_predict", "8")
-    yield "prompt, not streamed", command("-m", "{server.chat}:latest", "Hello", "--no-stream", "-o", "num_predict", "8")
-    yield "embed", command("embed", "-m", "{server.embed}:latest", "-c", "a")
+    yield "prompt", command("-m", "ollama/{server.chat}", "Hello", "-o", "num_predict", "8")
+    yield "prompt, not streamed", command("-m", "ollama/{server.chat}", "Hello", "--no-stream", "-o", "num_predict", "8")
+    yield "embed", command("embed", "-m", "ollama/{server.embed}", "-c", "a")
 
 
 NODE = """

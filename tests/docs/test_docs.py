@@ -35,6 +35,8 @@ OTHER_PROGRAMS = (
     "make ",
     "pip ",
     "pytest ",
+    "jupyter execute ",
+    "papermill ",
     "ollama ",
     "tailscale ",
     "docker ",
