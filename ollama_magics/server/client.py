@@ -111,8 +111,7 @@ class Client:
         self._names = {} if names is None else names  # of the models that the server listed: by full name that of requests
         self._connection, self._key, self._recorder = connection, key, recorder
         self.is_recorded = recorder is not None  # or replayed
-        self._timeouts = timeouts or Timeouts()
-        self._cancelled = cancelled or threading.Event()
+        self._timeouts, self._cancelled = timeouts or Timeouts(), cancelled or threading.Event()
         self._backend = SlicedBackend(self._cancelled, resolve)
         secrets = tuple(secrets_of(address, key, connection))
         self._redaction = Redaction(secrets, _SHORTEST_REDACTED)
