@@ -127,8 +127,7 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     if cache and job.state.is_finished and not options.is_part:
         cache.finish()
     kept = [Note(Phrase("store_problem", reason=cache.take_problem()), loses=False)] if cache and cache.problem else []
-    behind = _text_behind(prompts, job.state) if context.uses_stores else ()  # it tells a time
-    view = replace(view, notes=(*target.notes, *prompts.notes(), *behind, *kept))
+    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state, context), *kept))
     sent = form.adapt(target.build("", ())).options
     return RowsResult(result_frame(table, form, job.state.outcomes, rows), view, target, form.columns, sent, cache)
 
@@ -145,10 +144,10 @@ def _checked(prompt: Prompt, options: RowOptions, table: Table) -> Prompt:
     return replace(prompt, overrides={"think": "off", **typed})  # the first token is the label
 
 
-def _text_behind(prompts: RowPrompts, state: JobState) -> Iterator[Note]:
+def _text_behind(prompts: RowPrompts, state: JobState, context: RowsContext) -> Iterator[Note]:
     """Yield what it costs that fixed text stands behind the text of the row: a server keeps only what is alike from the start."""
     tokens = len(prompts.text_behind) // _CHARACTERS_PER_TOKEN
-    if tokens > _FEW_TOKENS and len(state.prompt_seconds) > 1:
+    if tokens > _FEW_TOKENS and len(state.prompt_seconds) > 1 and context.uses_stores:  # what is recorded tells no time
         # the first prompt is read in any case
         milliseconds = 1000 * sum(state.prompt_seconds[1:]) / len(state.prompt_seconds[1:])
         yield Note(Phrase("rows_text_behind", tokens=tokens, time=f"{milliseconds:.0f} ms"), loses=False)

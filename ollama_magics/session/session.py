@@ -333,8 +333,7 @@ class Session:
             more["connection"], more["key"] = self._connection(self.address)
         except OllamaMagicsError as error:  # the first stage reports it
             more["refused"] = error
-        chosen = self.settings
-        typed, source = self.typed_address()
+        chosen, (typed, source) = self.settings, self.typed_address()
         more |= {"language": self.language, "context_length": chosen.context_length}
         more["local_only"] = chosen.local_only == "yes"
         more |= {"options": Prompt("").options(chosen), "keep_alive": chosen.keep_alive, "probes": chosen.probes == "yes"}
@@ -356,8 +355,7 @@ class Session:
         """
         from ollama_magics.server import recording  # noqa: PLC0415 - a session that records nothing does not need it
 
-        self.own((found := recording.open_recording(path)).close)
-        atexit.register(found.close)  # a kernel that ends unloads nothing
+        self.own(atexit.register((found := recording.open_recording(path)).close))  # a kernel that ends unloads nothing
         for session in (self, *self.others.values()):
             session.recording = found
 
