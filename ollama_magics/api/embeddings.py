@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -135,7 +136,9 @@ def _read_options(given: Mapping[str, Any]) -> tuple[Array | None, dict[str, Any
     require("base_url", base_url, "str, list", f'om.embed(texts, base_url="{form.DEFAULT_ADDRESS}")', fits=_is_texts(base_url))
     require("report", report, "callable", "om.embed(texts, report=print)", fits=report is None or callable(report))
     chosen = {name: given[name] for name, parameter in _EMBED_PARAMETERS.items() if given[name] is not parameter.default}
-    from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which chat does not need
+    if "dask" not in sys.modules:
+        return None, chosen
+    from ollama_magics.integrations import dask  # noqa: PLC0415 - only for who uses dask
 
     if not dask.is_collection(texts):
         return None, chosen

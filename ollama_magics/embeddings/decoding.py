@@ -244,10 +244,10 @@ class Decoder:
 
 
 class _Simdjson:
-    """The parser of the extra "fast", which gets one vector after another, since its result for one fits the cache."""
+    """The parser that is installed where it has wheels; it gets one vector at a time, since its result for one fits the cache."""
 
     def __init__(self) -> None:
-        import simdjson  # noqa: PLC0415 - only there with the extra
+        import simdjson  # noqa: PLC0415 - not there on every system
 
         self._parser: Any = simdjson.Parser()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from multiprocessing import parent_process
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -23,7 +22,9 @@ class ProgressBar:
         self._bar: Any = None
         # a worker process has no screen, and bars of several threads would paint over each other; outputs that are compared
         # (OLLAMA_MAGICS_STREAM=off) hold no times
-        is_alone = parent_process() is None and current_thread() is main_thread()
+        processes = sys.modules.get("multiprocessing")  # which a worker process has loaded
+        is_worker = processes is not None and processes.parent_process() is not None
+        is_alone = not is_worker and current_thread() is main_thread()
         self._is_visible = is_alone and not hidden and os.environ.get("OLLAMA_MAGICS_STREAM") != "off"
 
     def begin(self, before: str = "") -> None:

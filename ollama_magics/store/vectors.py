@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from io import FileIO
@@ -242,11 +243,17 @@ class VectorFile(SqliteFile):
             data = data[file.write(data) :]
 
     def _end_writing(self) -> None:
-        """Bring what was written to the disk, and close the segment."""
+        """Bring what was written to the disk, and close the segment.
+
+        Its memory is given back to the system: a store of gigabytes would take that of everything else, and fresh memory costs
+        more than writing into what was just given back.
+        """
         writer, self._writer = self._writer, None
         if writer:
             with writer[1] as file:
                 os.fsync(file.fileno())
+                if sys.platform == "linux":
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _close_segments(self) -> None:
         with contextlib.suppress(OSError):
