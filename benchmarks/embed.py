@@ -8,12 +8,19 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import median
 
+import numpy as np
 from embedders import LIMIT, OURS, PEERS
 from figures import Samples, show, spread, summarise
 from processes import Worker, fast_server, where, workers
+
+from ollama_magics.store.vector_index import KEY_SIZE
+from ollama_magics.store.vectors import VectorFile
 
 ENCODE_US = 40  # time of Ollama's own JSON encoder for 768 numbers
 V1_ENCODE_US = 132  # and its /v1/embeddings in base64, which encodes, decodes and encodes again
@@ -97,7 +104,7 @@ def growth(chosen: argparse.Namespace) -> None:
     """Print the time for each text of smaller and larger jobs."""
     print("\nTime for each text as jobs grow, 384 numbers each, in us (1.00x = as at 10 000)")
     sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= chosen.most]
-    with fast_server(width=384) as url, workers("embed", ("ours", "ours fast"), url) as clients:
+    with fast_server(width=384) as url, workers("embed", ("ours", "ours by NumPy"), url) as clients:
         for client in clients:
             client.run(seed=-1, count=WARM_UP)
             show_growth(client, sizes)
@@ -115,12 +122,49 @@ def show_growth(client: Worker, sizes: Sequence[int]) -> None:
         print(f"  {client.name:20}{size:10,}{median(costs):9.1f}{noise:>8}{median(costs) / usual:8.2f}x")
 
 
+def store(chosen: argparse.Namespace) -> None:
+    """Print what the store costs: beside a job without it, and for each text as it grows."""
+    print(f"\nCPU time of a job without the store, of that with it: {chosen.count:,} texts, medians of {chosen.rounds}")
+    with fast_server(width=768) as url, workers("embed", OURS, url) as clients:
+        for client in clients:
+            client.run(seed=-1, count=WARM_UP)
+        for pair in zip(clients[::2], clients[1::2], strict=True):
+            used = [[client.run(seed=seed, count=chosen.count)["cpu"] for client in pair] for seed in range(chosen.rounds)]
+            print(f"  {pair[0].name:20}{median(without / stored for without, stored in used):8.0%}")
+    with tempfile.TemporaryDirectory() as folder:
+        show_store(Path(folder) / "vectors.sqlite", chosen.most)
+
+
+def show_store(path: Path, most: int) -> None:
+    """Print the CPU time for each text of a store that grows, and the time to find a tenth of it when it is opened again."""
+    print("\nCPU time of the store for each text as it grows, 384 numbers each")
+    numbers, vectors = np.random.default_rng(0), np.ones((256, 384), np.float32).data
+    batches = [[numbers.bytes(KEY_SIZE) for _ in range(256)] for _ in range(most // 256)]
+    file = VectorFile(path, 8 * 1024**3, own_folder=False)
+    began, written = time.process_time(), 0
+    for size in (size for size in (10_000, 100_000, 1_000_000) if size <= most):
+        new = batches[written : size // 256]
+        for keys in new:
+            file.find(keys)
+            file.put(keys, vectors, 384)
+        now = time.process_time()
+        print(f"  up to {size:10,} rows{(now - began) / len(new) / 256 * 1e6:8.2f} us")
+        began, written = now, size // 256
+    file.close()
+
+    began, file = time.process_time(), VectorFile(path, 8 * 1024**3, own_folder=False)
+    found = sum(len(file.find(keys)) for keys in batches[::10])
+    print(f"  {found:,} of them found after opening it in {time.process_time() - began:.2f} s")
+    file.close()
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Samples | None]] = {
     "client": client_only,
     "encode": behind_encoding,
     "gpu": behind_gpu,
     "memory": memory,
     "growth": growth,
+    "store": store,
 }
 
 
