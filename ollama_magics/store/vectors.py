@@ -199,15 +199,17 @@ class VectorFile(SqliteFile):
 
     def _evict(self, connection: sqlite3.Connection, newest: int) -> list[Path]:
         """Delete the batches of the oldest segments while there are too many bytes; return the files to be removed then."""
-        segments = self._segments()
-        used = sum(path.stat().st_size for path in segments.values())
+        sizes: dict[int, int] = {}
+        for segment, path in self._segments().items():
+            with contextlib.suppress(FileNotFoundError):  # another process has just removed it
+                sizes[segment] = path.stat().st_size
         evicted: list[Path] = []
-        for segment in sorted(segments)[:_MOST_EVICTED]:
-            if used + used_bytes(connection) <= self._limit or segment >= newest:
+        for segment in sorted(sizes)[:_MOST_EVICTED]:
+            if sum(sizes.values()) + used_bytes(connection) <= self._limit or segment >= newest:
                 break
             connection.execute("DELETE FROM batches WHERE id < (SELECT min(id) FROM batches WHERE segment > ?)", (segment,))
-            evicted.append(segments[segment])
-            used -= segments[segment].stat().st_size
+            evicted.append(self._segment(segment))
+            del sizes[segment]
         return evicted
 
     # The segments.

@@ -227,6 +227,17 @@ def test_segments_without_their_list_are_removed(path: Path, make: Make) -> None
     assert [part.name for part in path.parent.glob("*.rows")] == ["vectors.sqlite-1.rows"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_a_segment_that_another_process_has_just_removed_is_no_trouble(make: Make, path: Path) -> None:
+    """Segments are removed without a lock, once they are in no list."""
+    store = make(limit=64 * 128)
+    put(store, 1)
+    assert store.count() == 4
+    path.with_name(f"{path.name}-0.rows").symlink_to(path.with_name("gone"))
+    assert all(kept(store, put(store, 2)))
+    assert store.problem == ""
+
+
 def test_size_and_count_say_what_is_there(store: VectorStore, path: Path) -> None:
     """Nothing at first; then the rows, and the bytes of the file with its journal."""
     assert (store.count(), path.exists()) == (0, True)
