@@ -126,11 +126,18 @@ class Round:
 
     def add(self, chunk: Chunk) -> None:
         """Add one piece of the answer; thoughts inside the text become thoughts."""
-        self._take(self._splitter.feed(chunk.text), chunk.thinking)
-        self.calls += [ToolCall.from_wire(written) for written in chunk.tool_calls]
-        if chunk.done or chunk.tool_calls:
+        text, thinking = chunk.text, chunk.thinking  # this runs for each token
+        if self.begun_at and not thinking and self._splitter.takes_whole(text):
+            self.pieces.append(text)
+            self.is_thinking = False
+        elif text or thinking:
+            self._take(self._splitter.feed(text), thinking)
+        if calls := chunk.tool_calls:
+            self.calls += map(ToolCall.from_wire, calls)
+        if chunk.done or calls:
             self.end()
-        self.begun_at = 0.0 if chunk.done else self.begun_at
+        if chunk.done:
+            self.begun_at = 0.0
 
     def end(self) -> None:
         """Add what was held back of the text and is part of it now."""
@@ -327,6 +334,9 @@ class Exchange:
                 self._keep(complete=False)
 
     def _add(self, chunk: Chunk) -> None:
+        thinks = self._thinking_since or self.tool_loop.now.is_thinking
+        if self._has_content and not (thinks or chunk.done or chunk.logprobs or chunk.tool_calls):
+            return  # one more piece of the text, as almost all chunks are
         now = time.monotonic()
         has_content = bool(chunk.text or chunk.thinking or chunk.tool_calls)
         if not self._has_content and (has_content or chunk.done):

@@ -11,6 +11,7 @@ _STOP = re.compile("|".join(["\n", *map(re.escape, _TAGS)]), re.IGNORECASE)  # a
 _HALVES = frozenset(tag[:length].lower() for tag in _TAGS for length in range(1, len(tag)))
 _LONGEST_HALF = max(map(len, _HALVES))
 _TAG_STARTS = re.compile(r"[<\[◁]")
+_END_OR_TAG_STARTS = re.compile(r"[\n<\[◁]")
 _MOST_HELD = 64  # characters of white space that are held back
 _FENCE = re.compile(r"\s*(?:(?:[-*+>]|\d+[.)])\s+)*(`{3,}(?!.*`)|~{3,})")
 _LONGEST_HEAD = 120  # characters of a line that show whether it opens or closes a block of code
@@ -51,6 +52,13 @@ class ThoughtSplitter:
             pass
         self._held, self._at = self._held[self._at :], 0
         return self._split()
+
+    def takes_whole(self, text: str) -> bool:
+        """Take a piece that is part of the answer as it is, as almost all are; return False for one to ``feed``."""
+        if self._held or self._closer or self._drops_space or not (self._start and text) or _END_OR_TAG_STARTS.search(text):
+            return False
+        self._note(text)
+        return True
 
     def end(self) -> Split:
         """Return the rest after the last piece."""
@@ -130,8 +138,13 @@ class ThoughtSplitter:
         if text:
             self._drops_space, self._start = False, self._start or text.lstrip()[:1]
             self._text.append(text)
+            self._note(text)
+
+    def _note(self, text: str) -> None:
+        """Note what matters of the text for the tags that may follow in its line."""
+        if len(self._head) < _LONGEST_HEAD:
             self._head = (self._head + text)[:_LONGEST_HEAD]
-            self._ticks, self._last = self._ticks + text.count("`"), text[-1]
+        self._ticks, self._last = self._ticks + text.count("`"), text[-1]
 
     def _end_line(self) -> None:
         fence = _FENCE.match(self._head)
