@@ -29,6 +29,7 @@ from ollama_magics.server.transport import (
     SYSTEM_CONNECTION,
     ConnectionOptions,
     Recorder,
+    Sender,
     SlicedTransport,
     basic_auth,
     limit_rest,
@@ -52,9 +53,9 @@ class Timeouts:
     idle: float = 120  # between two parts of an answer
     metadata: float = 10  # for the answer to a small request, such as the list of models
 
-    def for_request(self, address: Address, first: float) -> httpx.Timeout:
-        """Return the limits up to the first byte of an answer."""
-        return httpx.Timeout(connect=self.connecting(address), read=first, write=max(60, self.idle), pool=self.connect)
+    def for_request(self, address: Address, first: float) -> dict[str, float]:
+        """Return the limits up to the first byte of an answer, as httpcore names them."""
+        return {"connect": self.connecting(address), "read": first, "write": max(60, self.idle), "pool": self.connect}
 
     def connecting(self, address: Address) -> float:
         """Return the limit for a connection."""
@@ -118,13 +119,10 @@ class Client:
         self._lock, self._sending, self._is_left = threading.Lock(), 0, False
         self._transport = transport = SlicedTransport(address, self._backend, connection, certificates)
         endpoint = f"{address.host}:{address.port}"
-        self._http = httpx.Client(
-            base_url=address.url,
-            transport=recorder.transport(transport, self._backend.sleep, secrets, endpoint) if recorder else transport,
-            trust_env=False,
-            follow_redirects=False,
-            headers=request_headers(key, connection.headers),
-            auth=basic_auth(address),
+        self._http = Sender(
+            address.url,
+            request_headers(address, key, connection.headers),
+            recorder.transport(transport, self._backend.sleep, secrets, endpoint) if recorder else transport,
         )
 
     def sibling(self, cancelled: threading.Event, timeouts: Timeouts | None = None) -> Client:
@@ -186,8 +184,8 @@ class Client:
     def get_page(self, path: str) -> Page:
         """Return the response to a GET request, whatever it is, so that another server can be identified."""
         with self._translated(limit := self._timeouts.metadata):
-            sent = self._http.build_request("GET", path.lstrip("/"), timeout=self._timeouts.for_request(self.address, limit))
-            with closing(self._http.send(sent, stream=True)) as response:
+            timeouts = self._timeouts.for_request(self.address, limit)
+            with closing(self._http.send("GET", path, None, timeouts)) as response:
                 headers = {name: self._redaction.text(value) for name, value in response.headers.items()}
                 return Page(response.status_code, headers, self._redaction.body(start_of(response)))
 
@@ -301,9 +299,8 @@ class Client:
             request = wire.with_model(request, listed)
         content = None if request is None else wire.encode(request)
         with self._in_use(), self._translated(first):
-            timeout = self._timeouts.for_request(self.address, first)
-            sent = self._http.build_request(method, path.lstrip("/"), content=content, timeout=timeout)
-            with closing(self._http.send(sent, stream=True)) as response:
+            timeouts = self._timeouts.for_request(self.address, first)
+            with closing(self._http.send(method, path, content, timeouts)) as response:
                 self._raise_for_status(response, model)
                 yield response
 

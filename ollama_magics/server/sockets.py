@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import selectors
+import select
 import socket
 import threading
 import time
@@ -34,14 +34,11 @@ _WRITE_SIZE = 8192  # bytes for each send: any socket that is writable takes so 
 _MAX_READ_SIZE = 128 * 1024  # bytes for each read while more of them wait than were requested
 _FOREVER = float("inf")
 _HTTP = b"HTTP/"  # how an answer begins
+_END_OF_HEAD = b"\r\n\r\n"
 
 
 class KeptConnectionClosedError(httpcore.ReadError):
     """The server closed a kept connection just as the next request went out, and cannot have begun to answer it."""
-
-
-# epoll and kqueue would open and close a file for each write
-_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 
 
 _CHUNKED = re.compile(rb"HTTP/1\.1 200 [^\n]*\r\n(?:[^\n]*\n)*?transfer-encoding: chunked\r\n", re.IGNORECASE)
@@ -114,6 +111,7 @@ class _SlicedStream(httpcore.NetworkStream):
         self._joiner = ChunkJoiner()
         self._has_answer = self._is_reused = False  # whether anything was read since the last write, and before it
         self._written_at = time.monotonic()
+        self._head = b""  # of a request, to be sent with its body in one piece
         self._deadline: float | None = None  # of all reads until the next request; else each has its timeout from the last write
         self._read_size = 0
 
@@ -122,6 +120,8 @@ class _SlicedStream(httpcore.NetworkStream):
         self._deadline = time.monotonic() + seconds
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._head:  # a request without a body
+            self.write(b"")
         try:
             while not (joined := self._joiner.feed(data := self._read_in_slices(max_bytes, timeout))) and data:
                 pass
@@ -162,15 +162,19 @@ class _SlicedStream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         raise_if_cancelled(self._cancelled)
+        if not self._head and buffer.endswith(_END_OF_HEAD):  # the body follows, or a read
+            self._head = buffer
+            return
+        buffer, self._head = self._head + buffer, b""
+        if not buffer:
+            return
         self._deadline, self._joiner = None, ChunkJoiner()  # a new request
         self._is_reused, self._has_answer = self._is_reused or self._has_answer, False
         self._written_at = time.monotonic()
         sock, deadline = self._stream.get_extra_info("socket"), self._written_at + _seconds(timeout)
         for start in range(0, len(buffer), _WRITE_SIZE):
-            with _Selector() as selector:
-                selector.register(sock, selectors.EVENT_WRITE)
-                while not selector.select(SLICE) and time.monotonic() < deadline:
-                    raise_if_cancelled(self._cancelled)
+            while not _is_writable(sock) and time.monotonic() < deadline:
+                raise_if_cancelled(self._cancelled)
             self._stream.write(buffer[start : start + _WRITE_SIZE], timeout and max(0.001, deadline - time.monotonic()))
 
     def close(self) -> None:
@@ -253,3 +257,12 @@ class SlicedBackend(httpcore.NetworkBackend):
 
 def _seconds(timeout: float | None) -> float:
     return _FOREVER if timeout is None else timeout
+
+
+def _is_writable(sock: Any) -> bool:
+    """Return whether the socket takes bytes; waits at most a slice for it."""
+    if hasattr(select, "poll"):  # takes any number of the file; a selector would first build its own tables
+        poll = select.poll()
+        poll.register(sock, select.POLLOUT)
+        return bool(poll.poll(SLICE * 1000))
+    return bool(select.select([], [sock], [sock], SLICE)[1])  # Windows, which has no limit there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,40 @@ class SlicedTransport(httpx.BaseTransport):
         self._pool.close()
 
 
+class Sender:
+    """Sends the requests of a client over a transport, and keeps cookies.
+
+    ``httpx.Client`` takes twice the time of the request itself for what a client of one server never needs: redirects, hooks,
+    addresses merged anew and other transports.
+    """
+
+    def __init__(self, url: str, headers: httpx.Headers, transport: httpx.BaseTransport) -> None:
+        self.headers, self.is_closed = headers, False
+        self._url, self._transport = httpx.URL(url), transport
+        self._urls: dict[str, httpx.URL] = {}  # by path
+        self._cookies = httpx.Cookies()
+
+    def send(self, method: str, path: str, content: bytes | None, timeouts: Mapping[str, float]) -> httpx.Response:
+        """Return the response as soon as its headers have come, to be closed; ``timeouts`` are those of httpcore."""
+        url = self._urls.get(path) or self._urls.setdefault(
+            path, self._url.copy_with(raw_path=self._url.raw_path.rstrip(b"/") + path.encode())
+        )
+        extensions = {"timeout": dict(timeouts)}
+        request = httpx.Request(
+            method, url, headers=self.headers, cookies=self._cookies or None, content=content, extensions=extensions
+        )
+        response = self._transport.handle_request(request)
+        if "set-cookie" in response.headers:
+            response.request = request
+            self._cookies.extract_cookies(response)
+        return response
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.is_closed = True
+        self._transport.close()
+
+
 class _Body(httpx.SyncByteStream):
     def __init__(self, answer: httpcore.Response) -> None:
         self._answer = answer
@@ -171,14 +206,17 @@ def _pool(
 # What goes with every request besides its body
 
 
-def request_headers(key: Secret, others: Mapping[str, Secret]) -> httpx.Headers:
+def request_headers(address: Address, key: Secret, others: Mapping[str, Secret]) -> httpx.Headers:
     """Return the headers of a client; raises SettingError for a key that HTTP does not allow."""
     if not (key.reveal().isascii() and key.reveal().isprintable()):
         key_name, reason, example = Phrase("the_key"), Phrase("broken_key"), Phrase("set_again")
         raise SettingError("setting-invalid", value=key_name, setting="OLLAMA_API_KEY", reason=reason, example=example)
-    headers = httpx.Headers({"User-Agent": "ollama-magics", **{name: value.reveal() for name, value in others.items()}})
+    headers = httpx.Headers({"Accept": "*/*", "Connection": "keep-alive", "User-Agent": "ollama-magics"})
+    headers.update({name: value.reveal() for name, value in others.items()})
     headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})
     headers.update({"Authorization": f"Bearer {key.reveal()}"} if key else {})
+    if user := basic_auth(address):
+        headers["Authorization"] = f"Basic {b64encode(':'.join(user).encode()).decode()}"
     return headers
 
 

@@ -126,6 +126,15 @@ def test_requests_accept_plain_bytes_and_have_no_further_headers(connect: Connec
     assert "cookie" not in headers
 
 
+def test_a_cookie_of_a_gateway_comes_back(connect: Connect) -> None:
+    """One that spreads requests over servers may know by it where a model is loaded."""
+    with FaultServer(fine(version=whole({"version": "0.24.0"}, extra="Set-Cookie: server=two; Path=/\r\n"))) as server:
+        client = connect(server.url)
+        client.version()
+        client.card("m")
+        assert [one.headers.get("cookie") for one in server.requests] == [None, "server=two"]
+
+
 def test_a_key_is_sent_with_every_request(connect: Connect) -> None:
     """In the usual header."""
     with FaultServer(fine()) as server:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
+from contextlib import closing
 from typing import Any
 
 import httpcore
@@ -98,6 +100,24 @@ def test_a_trial_connection_is_closed_again(backend: SlicedBackend) -> None:
         assert backend.try_connect("127.0.0.1", server.port, 1) == f"127.0.0.1:{server.port}"
         assert server.wait_until_left()
         assert server.requests == []
+
+
+def test_head_and_body_of_a_request_go_out_in_one_piece(backend: SlicedBackend) -> None:
+    """One system call less for each request; a head without a body goes out before an answer is read."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stream = backend.connect_tcp("127.0.0.1", listener.getsockname()[1])
+        other, _ = listener.accept()
+        with closing(stream), other:
+            other.settimeout(5)
+            head = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
+            stream.write(head)
+            assert select.select([other], [], [], 0.05)[0] == []
+            stream.write(b"{}")
+            assert other.recv(1000) == head + b"{}"
+            other.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            stream.write(b"GET / HTTP/1.1\r\n\r\n")
+            assert stream.read(1000, timeout=5).startswith(b"HTTP/1.1 200")
+            assert other.recv(1000) == b"GET / HTTP/1.1\r\n\r\n"
 
 
 def test_small_writes_do_not_wait_for_each_other(backend: SlicedBackend) -> None:
