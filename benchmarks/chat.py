@@ -107,7 +107,10 @@ class Kernel:
         came: list[tuple[float, Any]] = []
         sent = time.perf_counter()
         done = self._client.execute_interactive(
-            cell, output_hook=lambda message: came.append((time.perf_counter(), message)), timeout=300
+            cell,
+            allow_stdin=False,  # as nbclient does: a client in Python that can ask is a console, which shows text
+            output_hook=lambda message: came.append((time.perf_counter(), message)),
+            timeout=300,
         )
         if done["content"]["status"] != "ok":
             raise RuntimeError("\n".join(done["content"]["traceback"])[-2000:])
