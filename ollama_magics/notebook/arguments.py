@@ -190,9 +190,11 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     except UsageError as error:
         raise usage_error("as_it_is", text=messages.argparse_error(str(error))) from None
     typed = dict(vars(options))
+    options.looked_up = set()
     for name, value in typed.items():
-        setattr(options, name, _looked_up(value, names))
-    options.looked_up = {name for name, value in typed.items() if _stands_for(value)}
+        if isinstance(value, (str, list)):  # of fifty options few were typed
+            setattr(options, name, _looked_up(value, names))
+            options.looked_up |= {name} if _stands_for(value) else set()
     return options, rest
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from traitlets import Any as AnyValue
@@ -282,12 +283,14 @@ def names() -> list[str]:
     return list(SETTINGS)
 
 
-def request_places() -> dict[str, str]:
+@cache
+def request_places() -> Mapping[str, str]:
     """Return the settings whose values are sent, each with its place in the body of a request, such as ``options.num_ctx``."""
     return {name: setting.wire for name, setting in SETTINGS.items() if setting.wire}
 
 
-def ollama_options() -> dict[str, str]:
+@cache
+def ollama_options() -> Mapping[str, str]:
     """Return the settings that are options of Ollama, by the names that Ollama gives them."""
     return {wire.removeprefix("options."): name for name, wire in request_places().items() if wire.startswith("options.")}
 
