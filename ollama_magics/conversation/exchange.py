@@ -11,14 +11,13 @@ from typing import Any
 from ollama_magics.conversation import records
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.history_window import Sender
-from ollama_magics.conversation.json_answer import SchemaMismatchError
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.prompt_file import PromptFile
 from ollama_magics.conversation.schema import Schema
 from ollama_magics.conversation.thoughts import Split, ThoughtSplitter
 from ollama_magics.conversation.tools import Toolbox, ToolCall
 from ollama_magics.conversation.turns import Place, Stats, Turn
-from ollama_magics.errors import AnswerCut, FormatProblem, ToolProblem
+from ollama_magics.errors import AnswerCut, ToolProblem
 from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
@@ -54,52 +53,6 @@ class ReplyContext:
     server_version: str = ""
     language: str = "en"
     in_python: bool = False  # the prompt came from Python: what is shown names what to type there
-
-
-class Value:
-    """The object in one growing text; without a schema there is none."""
-
-    def __init__(self, expected: Schema | None) -> None:
-        self.is_expected, self._has_rows = expected is not None, expected is not None and expected.is_list
-        self._schema = expected
-        self._rows, self._decoded = records.RowReader(), list[Any]()
-        self._mismatch: Any = None  # why a whole answer is no such object
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_schema", "_rows")}  # these decode
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(None)  # type: ignore[misc]
-        vars(self).update(state)
-
-    def decode(self, answer: Round, done_reason: str, tokens: int) -> None:
-        """Decode the whole answer, of so many tokens; raises AnswerCut where it is cut."""
-        if self._schema is None:
-            return
-        if done_reason == "length":
-            raise AnswerCut("object-cut", most=tokens, characters=len(answer.text))
-        try:
-            self._decoded.append(self._schema.decode(answer.text, answer.thinking))
-        except SchemaMismatchError as error:
-            self._mismatch = error.args[0]
-
-    def get(self) -> Any:
-        """Return the object; raises FormatProblem where there is none."""
-        self.require_match()
-        if not self._decoded:
-            raise FormatProblem("object-missing")
-        return self._decoded[0]
-
-    def require_match(self) -> None:
-        """Raise FormatProblem if the answer is whole and is no such object."""
-        if self._mismatch is not None:
-            raise FormatProblem("object-invalid", reason=self._mismatch)
-
-    def rows(self, text: str) -> list[dict[str, Any]]:
-        """Return the rows that are complete in the text so far, if the object is a list of rows."""
-        if not self._has_rows:
-            return []
-        return records.records(self._decoded[0]) if self._decoded else self._rows.read(text)
 
 
 @dataclass
@@ -226,7 +179,7 @@ class Exchange:
         self.sender = Sender(request, send, context.history, context.context_length, strict=context.strict)
         start = Round([context.continues.answer.content] if context.continues else [])
         self.tool_loop = ToolLoop(self.sender, context.toolbox, start)
-        self.value = Value(context.schema)
+        self.value = records.Value(context.schema)
         self.stats = context.continues.stats if context.continues else Stats()
         self.last_round = Stats()  # whose prompt holds everything before it
         self.done_reason = ""
@@ -366,7 +319,7 @@ class Exchange:
         self.stats, self._counted_until = self.stats + self.last_round, now
         if self._is_full or self.tool_loop.continues:
             return
-        self.value.decode(self.tool_loop.now, self.done_reason, chunk.eval_count)
+        self.value.decode(self.partial_text, self.tool_loop.now.thinking, self.done_reason, chunk.eval_count)
         with defer_interrupt():
             self.complete = True
             # an answer that ended inside its thoughts has no text that could be sent again

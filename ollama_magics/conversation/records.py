@@ -1,4 +1,4 @@
-"""Read the rows of an answer that is a list, while it grows and when it is whole."""
+"""Read the object of an answer when it is whole, and the rows of one that is a list while it grows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
-from ollama_magics.errors import FormatProblem
+from ollama_magics.conversation.json_answer import SchemaMismatchError
+from ollama_magics.conversation.schema import Schema
+from ollama_magics.errors import AnswerCut, FormatProblem
 
 _LIST_START = re.compile(r'\s*(?:\{\s*"(?:[^"\\]|\\.)*"\s*:\s*)?\[')
 _SEPARATORS = re.compile(r"[\s,]*")
@@ -43,6 +45,52 @@ class RowReader:
             self._rows.append(_row(value))
             self._position = end
         return self._rows
+
+
+class Value:
+    """The object in one growing text; without a schema there is none."""
+
+    def __init__(self, expected: Schema | None) -> None:
+        self.is_expected, self._has_rows = expected is not None, expected is not None and expected.is_list
+        self._schema = expected
+        self._rows, self._decoded = RowReader(), list[Any]()
+        self._mismatch: Any = None  # why a whole answer is no such object
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_schema", "_rows")}  # these decode
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(None)  # type: ignore[misc]
+        vars(self).update(state)
+
+    def decode(self, text: str, thinking: str, done_reason: str, tokens: int) -> None:
+        """Decode the whole answer, of so many tokens; raises AnswerCut where it is cut."""
+        if self._schema is None:
+            return
+        if done_reason == "length":
+            raise AnswerCut("object-cut", most=tokens, characters=len(text))
+        try:
+            self._decoded.append(self._schema.decode(text, thinking))
+        except SchemaMismatchError as error:
+            self._mismatch = error.args[0]
+
+    def get(self) -> Any:
+        """Return the object; raises FormatProblem where there is none."""
+        self.require_match()
+        if not self._decoded:
+            raise FormatProblem("object-missing")
+        return self._decoded[0]
+
+    def require_match(self) -> None:
+        """Raise FormatProblem if the answer is whole and is no such object."""
+        if self._mismatch is not None:
+            raise FormatProblem("object-invalid", reason=self._mismatch)
+
+    def rows(self, text: str) -> list[dict[str, Any]]:
+        """Return the rows that are complete in the text so far, if the object is a list of rows."""
+        if not self._has_rows:
+            return []
+        return records(self._decoded[0]) if self._decoded else self._rows.read(text)
 
 
 def plain_value(value: Any) -> Any:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from ollama_magics import messages
@@ -343,7 +342,8 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether the address is one of the kernel's own machine, by its spelling alone."""
-        return _is_loopback(self.host)
+        name = f".{self.host}".endswith(".localhost")
+        return name or (is_numeric(self.host) and ipaddress.ip_address(self.host).is_loopback)
 
     @property
     def from_bind(self) -> bool:
@@ -354,11 +354,6 @@ class Address:
         """Return "typed … → used …, because …" in English, or an empty text where nothing was changed."""
         because = f"typed {self.typed or 'nothing'} → used {self.url}, because {'; '.join(self.reasons)}"
         return because if self.reasons else ""
-
-
-@lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
-    return f".{host}".endswith(".localhost") or (is_numeric(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def parse(typed: str) -> Address:
