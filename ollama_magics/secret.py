@@ -67,8 +67,11 @@ _ASSIGNED = re.compile(
     r"""(?:(?P<long>\"{3}|'{3})(?P<text>.+?)(?:(?P=long)|\Z)|(?P<quote>["'])(?P<line>[^\n]+?)(?:(?P=quote)|(?=\n|\Z)))""",
     re.IGNORECASE | re.DOTALL,
 )
+# A port is no password: a number before the path, or at the end of a text behind what only a host looks like, without an @.
+_HOST_AND_PORT = r"""://(?:(?:\[[\da-f:.]+\]|[^\s/:@"']*):\d{1,5}\.?[/?#\s"'`),;\]}>]|(?:localhost|[\w-]+(?:\.[\w-]+)+):\d{1,5}\.?\Z)(?![^\s"']*@)"""
 _IN_ADDRESS = re.compile(
-    r"(?P<before>://[^\s/:@\"']*:|[?&;](?:[\w-]*(?:key|token|secret|password|pwd|sig))=)[^\s&;@\"']+", re.IGNORECASE
+    rf"(?P<before>(?!{_HOST_AND_PORT})://[^\s/:@\"']*:|[?&;](?:[\w-]*(?:key|token|secret|password|pwd|sig))=)[^\s&;@\"']+",
+    re.IGNORECASE,
 )
 _SHAPES = re.compile(
     r"\b(?:sk|pk|rk)-[\w-]{8,}|\bgh[oprsu]_\w{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{12,}|\bhf_\w{16,}|\bxox[abeoprs]-[\w-]{8,}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_magics.api.calls import UserLine, frame_of_user, language_of_user, require, worded
 from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.pages import refuse_without_document
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.template import names_in
 from ollama_magics.errors import PromptProblem, suggest_names
@@ -162,12 +163,15 @@ def _read_prompt(session: Session, given: Mapping[str, Any]) -> Prompt:
         require(name, given[name], "dict", example, fits=isinstance(given[name] or {}, Mapping))
     require("confirm", given["confirm"], "callable", _CONFIRM, fits=given["confirm"] is None or callable(given["confirm"]))
     is_place = isinstance(conversation, (str, Conversation)) or conversation is None
-    require("conversation", conversation, "str, Conversation", "om.chat(prompt, conversation=om.Conversation())", fits=is_place)
+    example = f"om.chat(prompt, conversation=om.Conversation({'messages' if isinstance(conversation, list) else ''}))"
+    require("conversation", conversation, "str, Conversation", example, fits=is_place)
     if values is None:
         _warn_of_names(f"{prompt}\n{system or ''}")
+    images = tuple(_pictures(session, given["images"], given["pages"]))
+    refuse_without_document(given["pages"], images)
     return Prompt(
         prompt,
-        images=tuple(_pictures(session, given["images"], given["pages"])),
+        images=images,
         overrides={name: given[name] for name in form.request_places()},
         extra=given["options"] or {},
         once=conversation is None,

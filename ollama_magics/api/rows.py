@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_magics.api.calls import UserLine, worded
-from ollama_magics.conversation.pages import read_pages
+from ollama_magics.conversation.pages import read_pages, refuse_without_document
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import PromptProblem, suggest_names
 from ollama_magics.session.session import Session, current
@@ -252,6 +252,8 @@ def _asked_for_rows(session: Session, given: Mapping[str, Any], prompt: str = ""
     """Return what the parameters of a call ask for each row, and how the rows are asked."""
     from ollama_magics.rows.options import read_row_options  # noqa: PLC0415 - only a job of rows needs it
 
+    pictures = tuple(_row_pictures(session, given["images"], given.get("pages")))
+    refuse_without_document(given.get("pages"), pictures)
     frozen = Prompt(
         prompt,
         model=given.get("model", ""),
@@ -266,7 +268,7 @@ def _asked_for_rows(session: Session, given: Mapping[str, Any], prompt: str = ""
         once=True,
     )
     chosen = read_row_options(
-        pictures=tuple(_row_pictures(session, given["images"], given.get("pages"))),
+        pictures=pictures,
         examples=tuple(given["examples"]),
         **{name: given[name] for name in ("labels", "abstain", "parallel", "sample", "base_url", "store", "reuse")},
     )

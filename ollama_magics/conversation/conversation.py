@@ -9,6 +9,7 @@ from typing import Any
 
 from ollama_magics.conversation.turns import Place, Stats, Turn, message_dict, system_of
 from ollama_magics.errors import PromptProblem, in_language
+from ollama_magics.server.failures import quote
 from ollama_magics.server.wire import Message
 from ollama_magics.settings import form
 
@@ -33,12 +34,16 @@ class Conversation:
 
     def __init__(self, messages: Iterable[Any] = ()) -> None:
         self._turns: list[Turn] = []
-        if messages != ():
+        if not isinstance(messages, tuple) or messages:  # a table or an array compares each of its values
             from ollama_magics.conversation import message_lists  # noqa: PLC0415 - most conversations begin empty
 
             with in_language(form.language_in_use):
                 self._turns = message_lists.read_turns(messages)
         self._before: deque[tuple[Turn, ...]] = deque(maxlen=_MOST_UNDONE)  # the turns before each change that dropped some
+
+    def __repr__(self) -> str:
+        last = quote(self._turns[-1].prompt.content) if self._turns else ""
+        return f"<Conversation, turns: {len(self._turns)}" + (f", the last prompt: {last}>" if last else ">")
 
     @property
     def turns(self) -> Sequence[Turn]:
@@ -69,7 +74,7 @@ class Conversation:
 
         found = cls()
         with in_language(form.language_in_use):
-            found.replace(conversation_file.load(Path(path)))
+            found.replace(conversation_file.load(path))
         return found
 
     def save(self, path: str | Path) -> Path:
@@ -82,7 +87,7 @@ class Conversation:
         from ollama_magics.conversation import conversation_file  # noqa: PLC0415 - as above
 
         with in_language(form.language_in_use):
-            return conversation_file.save(Path(path), self._turns)
+            return conversation_file.save(path, self._turns)
 
     def replace(self, turns: Iterable[Turn]) -> None:
         """Put turns in the place of all that there are; ``undo()`` brings those back."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 
 import msgspec
@@ -16,6 +19,7 @@ from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.errors import PictureProblem, PromptProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
+from ollama_magics.server.failures import quote
 from ollama_magics.settings import config_folder
 
 _VERSION = 1
@@ -34,12 +38,12 @@ class _FileVersion(msgspec.Struct):
     turns: msgspec.Raw
 
 
-def save(path: Path, turns: Sequence[Turn]) -> Path:
+def save(path: str | PathLike[str], turns: Sequence[Turn]) -> Path:
     """Write turns to a file of mode 0600, all at once; return its whole path.
 
     Raises PromptProblem (conversation-unwritable), also where the file exists and is no conversation: it stays.
     """
-    path = files.expanded(str(path)).absolute()
+    path = _expanded(path, "conversation-unwritable").absolute()
     try:
         # what is at the end of a link is replaced, not the link
         target = path.resolve()
@@ -63,9 +67,17 @@ def _encoded(turns: Sequence[Turn]) -> str:
     return data.decode() + "\n"
 
 
-def load(path: Path) -> list[Turn]:
+def _expanded(path: object, code: str) -> Path:
+    """Return the path that was given; raises PromptProblem with the code where it is none."""
+    if not isinstance(path, (str, PathLike)):
+        reason = Phrase("need_type", wanted="str, Path", kind=type(path).__name__)
+        raise PromptProblem(code, path=quote(str(path)), reason=reason)
+    return files.expanded(os.fsdecode(path))
+
+
+def load(path: str | PathLike[str]) -> list[Turn]:
     """Return the turns of a file; raises PromptProblem (conversation-unreadable) where it is none that save() writes."""
-    path = files.expanded(str(path))
+    path = _expanded(path, "conversation-unreadable")
     try:
         turns = msgspec.json.decode(_turns_in(files.read(path, _MOST_BYTES)), type=list[Turn])
         for number, turn in enumerate(turns, 1):
@@ -82,12 +94,22 @@ def _turns_in(content: bytes) -> msgspec.Raw:
     try:
         found = msgspec.json.decode(content, type=_FileVersion)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableFileError(Phrase("no_conversation", said=error)) from None
+        reason = Phrase("only_messages") if _is_message_list(content) else Phrase("no_conversation", said=error)
+        raise UnreadableFileError(reason) from None
     if found.version > _VERSION:
         raise UnreadableFileError(Phrase("newer_conversation", version=found.version))
     if found.version < 1:
         raise UnreadableFileError(Phrase("no_conversation", said=f"version {found.version}"))
     return found.turns
+
+
+def _is_message_list(content: bytes) -> bool:
+    """Return whether a file holds messages with roles, by themselves or under ``messages``, as other programs write them."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = msgspec.json.decode(content)
+        messages = found.get("messages") if isinstance(found, dict) else found
+        return isinstance(messages, list) and bool(messages) and all(isinstance(one, dict) and "role" in one for one in messages)
+    return False
 
 
 def _check(turn: Turn, number: int) -> None:

@@ -46,7 +46,9 @@ def read_turns(messages: Iterable[Any]) -> list[Turn]:
             turns.append(Turn(prompt, answer, Place(), complete=True, system=system or None, between=named))
             open_turn, system = [], ""
     if open_turn or system:
-        raise _invalid(open_turn[-1][0] if open_turn else number, Phrase("messages_end"))
+        raise (
+            _invalid(open_turn[-1][0], Phrase("messages_end")) if open_turn else _invalid(number, Phrase("messages_only_system"))
+        )
     return turns
 
 

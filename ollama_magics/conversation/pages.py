@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ollama_magics.conversation.notes import Note
 from ollama_magics.errors import PictureProblem, SettingError
 from ollama_magics.messages import Phrase
+from ollama_magics.server.failures import quote
 
 MOST_BY_DEFAULT, _MOST_CHOSEN = 20, 100  # pages of a document, each a picture
 _RANGE = re.compile(r"\s*(\d{1,9})\s*(-\s*(\d{1,9})?)?\s*", re.ASCII)
@@ -49,6 +50,12 @@ def read_pages(given: Any) -> Pages:
     if not ranges or any(first < 1 or (end is not None and end < first) for first, end in ranges):
         raise _invalid(given)
     return Pages(ranges)
+
+
+def refuse_without_document(pages: Any, pictures: Collection[Any]) -> None:
+    """Raise PictureProblem (pages-without-document) where pages were chosen and no picture or document was given."""
+    if pages is not None and not pictures:
+        raise PictureProblem("pages-without-document", pages=quote(str(pages)))
 
 
 def _ranges(given: Any) -> Iterator[tuple[int, int | None]]:

@@ -699,6 +699,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "Number of its pages: {count}.",
         "--pages 1-{count}",
     ),
+    "pages-without-document": (
+        "Pages were chosen, but nothing that has any.",
+        "No picture or document goes with the prompt.",
+        "-i report.pdf --pages {pages}",
+    ),
     "pages-too-many": (
         "More than {most} pages of {source} were chosen for one prompt.",
         "Each page is a picture, of some hundred tokens.",

@@ -699,6 +699,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "它共有 {count} 页。",
         "--pages 1-{count}",
     ),
+    "pages-without-document": (
+        "选择了页码，但没有可以分页的文件。",
+        "这个提示词没有附带图片或文档。",
+        "-i report.pdf --pages {pages}",
+    ),
     "pages-too-many": (
         "一个提示词中选择了 {source} 的 {most} 页以上。",
         "每一页都是一张图片，约占数百个 token。",

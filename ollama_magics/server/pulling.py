@@ -146,9 +146,9 @@ def pull(client: Client, typed: str) -> Iterator[PullProgress]:
 
 def require_name(typed: str) -> str:
     """Return the name that was typed, perhaps as a command or a link; raises ModelProblem where no model can have it."""
-    name = read_name(typed)
+    name = read_name(typed) if isinstance(typed, str) else ""  # from Python it may be anything
     if not is_name(name):
-        raise ModelProblem("model-name-invalid", nearest="", model=quote(typed) or '""')
+        raise ModelProblem("model-name-invalid", nearest="", model=quote(str(typed)) or '""')
     return name
 
 

@@ -147,3 +147,33 @@ def test_an_unknown_word_of_a_schema_is_reported() -> None:
         om.chat("x", format=wrong, strict=True)
     fine = {"x-order": 1, "type": "object", "properties": {"mininum": {"enum": [{"b": 1}], "default": {"c": 2}, "title": "T"}}}
     assert om.chat("x", format=fine).notes == []
+
+
+def test_what_is_no_name_of_a_model_is_an_error_of_ours(stand_in: FakeServer) -> None:
+    """Of every call that takes one, before anything is sent."""
+    om.configure(base_url=stand_in.url)
+    for call in (om.show, om.stop, om.rm, lambda model: list(om.pull(model))):
+        wrong: tuple[Any, ...] = (None, 5, 2.5, ["a", "b"], b"llama3.2", "", "a b", "<b>x</b>")
+        for given in wrong:
+            with pytest.raises(om.ModelProblem, match="is not the name of a model") as caught:
+                call(given)
+            assert caught.value.code == "model-name-invalid"
+    assert not stand_in.requests
+
+
+def test_pages_of_nothing_are_refused(stand_in: FakeServer) -> None:
+    """Whoever chose pages meant a document, which is named in the words of Python."""
+    om.configure(base_url=stand_in.url, model="sandbox-vision")
+    for call in (lambda: om.chat("Hi", pages="2-3").text, lambda: om.chat("Hi", images=[], pages=2).text):
+        with pytest.raises(om.PictureProblem, match="images=") as caught:
+            call()
+        assert caught.value.code == "pages-without-document"
+    with pytest.raises(om.PictureProblem, match="Pages were chosen"):
+        om.map(["a"], "{{item}}", pages=2)
+    assert not stand_in.requests
+
+
+def test_a_list_as_conversation_names_what_reads_it() -> None:
+    """The remedy would otherwise begin an empty conversation."""
+    with pytest.raises(om.SettingError, match=r"om\.Conversation\(messages\)"):
+        _ = om.chat("Hi", conversation=[{"role": "user", "content": "a"}]).text  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -207,7 +208,7 @@ REFUSED: list[tuple[Any, str]] = [
     ([{"role": ["user"], "content": "Hi"}], "['user']"),
     ([{"role": "assistant", "content": "Hi"}], "no prompt"),
     ([{"role": "user", "content": "Hi"}], "next prompt"),
-    ([{"role": "system", "content": "Hi"}], "next prompt"),
+    ([{"role": "system", "content": "Hi"}], "as system"),
     ([*OPENAI[:4], *OPENAI[4:6]], "next prompt"),
     ([*OPENAI[:5], {"role": "user", "content": "Hi"}], "no answer"),
     ([OPENAI[3], {"role": "system", "content": "Hi"}], "between a prompt"),
@@ -247,3 +248,33 @@ def test_a_saved_conversation_goes_on_elsewhere(tmp_path: Path, stand_in: FakeSe
     assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
     om.configure(language="zh")
     assert "无法" in failure(lambda: om.Conversation.load(tmp_path / "missing.json")).what
+
+
+def test_a_conversation_can_come_from_an_array_and_says_what_it_holds() -> None:
+    """NumPy and pandas compare each of their values, so that no comparison may decide whether there are messages."""
+    array = np.array([{"role": "user", "content": "Hi\nthere"}, {"role": "assistant", "content": "Hello"}])
+    assert repr(Conversation(array)) == "<Conversation, turns: 1, the last prompt: Hi there>"
+    assert repr(Conversation(())) == "<Conversation, turns: 0>"
+
+
+def test_what_is_no_path_is_refused() -> None:
+    """Before anything is read or written."""
+    for given in (None, 5, ["chat.json"], OPENAI):
+        for call, code in ((Conversation.load, "conversation-unreadable"), (Conversation().save, "conversation-unwritable")):
+            error = failure(lambda call=call, given=given: call(given))  # type: ignore[misc]
+            assert (error.code, "str, Path" in error.how_we_know) == (code, True)
+
+
+def test_files_with_messages_name_what_reads_them(tmp_path: Path) -> None:
+    """As other programs write them; other lists and objects are no messages."""
+    path = tmp_path / "chat.json"
+    for content, is_known in (
+        (OPENAI, True),
+        ({"model": "a", "messages": OPENAI}, True),
+        ([1], False),
+        ([], False),
+        ({"a": 1}, False),
+    ):
+        path.write_text(json.dumps(content), encoding="utf-8")
+        error = failure(lambda: Conversation.load(path))
+        assert (error.code, "om.Conversation(messages)" in error.how_we_know) == ("conversation-unreadable", is_known)

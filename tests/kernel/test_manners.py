@@ -190,7 +190,7 @@ def test_turns_that_a_rerun_dropped_come_back(kernel: Any) -> None:
         kernel.run(f"%ollama number {number}", cell=f"cell {number}")
     ran = kernel.run("%ollama number none", cell="cell 0")
     assert "later turns of the conversation were removed (7); to bring them back: %ollama_history --undo" in ran.html
-    assert kernel.run("%ollama_history --undo").written == "8 turns came back; turns removed for them: 1\n"
+    assert kernel.run("%ollama_history --undo").written == "turns that came back: 8; turns removed for them: 1\n"
     assert "I read 2 words" in kernel.run("%ollama go on", cell="cell 8").plain
     assert kernel.run("print(len(_ollama.messages))").written == "18\n"
 

@@ -198,7 +198,7 @@ class ChatMagics(Magics):
         return session.ask(prompt, values)
 
     def _prompt(self, session: Session, options: Namespace, text: str, scope: Scope) -> Prompt:
-        from ollama_magics.conversation.pages import read_pages  # noqa: PLC0415 - as above
+        from ollama_magics.conversation.pages import read_pages, refuse_without_document  # noqa: PLC0415 - as above
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above
         from ollama_magics.conversation.turns import Place  # noqa: PLC0415 - as above
 
@@ -206,6 +206,7 @@ class ChatMagics(Magics):
         text, system, files = _read_files(options, text)
         is_word = isinstance(options.format, str) and options.format == "json"
         kind = "json" if is_word else arguments.named("-f", options.format, scope)
+        refuse_without_document(options.pages, options.images or ())
         return Prompt(
             text=text,
             model=_text(options.model[0], "model") if options.model else "",

@@ -135,9 +135,9 @@ def test_dropped_turns_come_back(shell: Any, stand_in: FakeServer) -> None:
     for number in range(3):
         shell.run(f"%ollama number {number}")
     shell.run("%ollama --new anew")
-    assert "3 turns came back; turns removed for them: 1" in shell.run("%ollama_history --undo")
+    assert "turns that came back: 3; turns removed for them: 1" in shell.run("%ollama_history --undo")
     shell.run("%ollama_history --clear")
-    assert "3 turns came back" in shell.run("%ollama_history --undo")
+    assert "turns that came back: 3" in shell.run("%ollama_history --undo")
     shell.run("%ollama and now?")
     assert lengths(stand_in)[-1] == 7
     error, shown = shell.fail("%ollama_history --undo")
@@ -159,18 +159,18 @@ def test_a_conversation_is_saved_and_loaded(shell: Any, stand_in: FakeServer, tm
     shell.run(f"file = {str(tmp_path / 'my chat.json')!r}")
     shell.run("%ollama --chat poems one")
     shell.run("%ollama --chat poems two")
-    assert "2 turns saved in" in shell.run("%ollama_history poems --save $file")
-    assert "2 turns loaded" in shell.run(f"%ollama_history --load '{tmp_path / 'my chat.json'}'")
+    assert "my chat.json: 2" in shell.run("%ollama_history poems --save $file")
+    assert "turns loaded: 2" in shell.run(f"%ollama_history --load '{tmp_path / 'my chat.json'}'")
     shell.run("%ollama three")
     assert lengths(stand_in)[-1] == 5
-    assert "to bring the 3 turns back" in shell.run("%ollama_history --load $file")
+    assert "to bring back those that were here (3)" in shell.run("%ollama_history --load $file")
     error, shown = shell.fail(f"%ollama_history --load {tmp_path / 'chat.json'}")
     assert (getattr(error, "code", ""), "contains my chat.json" in shown) == ("conversation-unreadable", True)
     assert "%ollama_history --load" in shown
     assert len(shell.run("r = %ollama_history --export") + str(shell.names["r"])) > 10
     assert len(shell.names["r"]) == 4
-    assert "3 turns came back" in shell.run("%ollama_history --undo")
-    assert "2 turns loaded" in shell.run("%ollama_history fresh --load $file")
+    assert "turns that came back: 3" in shell.run("%ollama_history --undo")
+    assert "turns loaded: 2" in shell.run("%ollama_history fresh --load $file")
     for line in ("--save a --load b", "--clear --save a", "--save", "--load 7 8", "--save $number"):
         shell.run("number = 7")
         shell.fail(f"%ollama_history {line}")

@@ -12,6 +12,7 @@ from IPython.core.error import UsageError
 
 from ollama_magics.errors import Interrupted
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.secret import without_secrets
 from tests.faults.answers import fine, whole
 from tests.faults.server import FaultServer
 
@@ -180,3 +181,14 @@ def test_in_chinese(shell: Any, stand_in: FakeServer) -> None:
     assert "系统提示词将是" in shell.run("%ollama_explain --show")
     shell.run("%ollama_explain")
     assert "Answer in Chinese" in sent(stand_in)["messages"][0]["content"]
+
+
+def test_a_port_is_no_key() -> None:
+    """It is shown in the messages of every error of a connection; what may be a password is not."""
+    for text in (
+        *("http://127.0.0.1:11434", "at http://127.0.0.1:9. refused", "http://localhost:8080/api/tags", "'http://gpu-box:80'"),
+        *("(http://a.b:1)", "http://h:443?x=1", "http://[::1]:11434/api"),
+    ):
+        assert without_secrets(text) == text
+    for text in ("http://ada:1234@host", "http://ada:12/34@host", "db://ada:hunter2", "http://a.b:123456/", "db://ada:12345"):
+        assert "••••" in without_secrets(text), text

@@ -101,3 +101,12 @@ def test_pages_of_a_pdf_are_chosen_on_the_line(seeing: Any, stand_in: FakeServer
     for pages, code in (("3", "page-missing"), ("x", "setting-invalid")):
         error, shown = seeing.fail(f"%ollama --once -i report --pages {pages} What colour?")
         assert (getattr(error, "code", shown), "--pages 1-" in shown) == (code, True)
+
+
+def test_pages_without_a_document_are_refused(seeing: Any, stand_in: FakeServer) -> None:
+    """In a prompt, and for rows, where nothing would have them either."""
+    before = len(stand_in.requests)
+    for line in ("%ollama --pages 3 What is this?", "%ollama --show-prompt --pages 3- What is this?"):
+        error, shown = seeing.fail(line)
+        assert (getattr(error, "code", ""), "-i report.pdf --pages 3" in shown) == ("pages-without-document", True)
+    assert len(stand_in.requests) == before
