@@ -38,10 +38,8 @@ FAULTY, INTERRUPTED = 0.33, 0.1  # shares of the connections, and of the cells
 OURS = {name for name in vars(errors) if name[0].isupper()} | {"UsageError", "KeyboardInterrupt"}
 MORE = [
     "%%ollama -m sandbox-think --think\nWhy?",
-    "om.embed(['a'] * 300, store=False)",
     "%ollama_config --context 2048",
     "%ollama -O seed=1 Hi",
-    "om.map({'text': ['a', 'b', 'c']}, 'Say {{text}}', store=False)",
     "%ollama_show",
     "%%ollama --strict\n{{six}} and {{nothere}}",
 ]
@@ -76,9 +74,10 @@ class Proxy:
                     client.sendall(data[: after - passed] + (b"\xff{]\n<html>" if fault == "spoil" else b""))
                     if fault == "reset":
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    return
+                    break
                 client.sendall(data)
                 passed += len(data)
+            client.shutdown(socket.SHUT_RD)  # wakes the other thread, which would keep the connection open
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
@@ -98,7 +97,7 @@ def kernel() -> Iterator[Kernel]:
         process.start_kernel(extra_arguments=["--log-level=ERROR"])
         found = Kernel(process)
         try:
-            found.run(f"%load_ext ollama_magics\nimport ollama_magics as om\n{SETUP}")
+            found.run(f"%load_ext ollama_magics\n{SETUP}")
             yield found
         finally:
             found.close()
@@ -106,7 +105,7 @@ def kernel() -> Iterator[Kernel]:
 
 def run(found: Kernel, cell: str, name: str, draw: random.Random) -> Ran:
     """Run a cell, or interrupt it after a while."""
-    request = found.start(cell, name)
+    request = found.start(cell, name, allow_stdin=True)
     if draw.random() < INTERRUPTED:
         time.sleep(draw.random() / 2)
         found.process.interrupt_kernel()
@@ -117,7 +116,7 @@ def state(found: Kernel, url: str) -> dict[str, int]:
     """Return what the kernel holds, with the form of that server shown; an interrupt that came late may end the first try."""
     for _ in range(3):
         found.run(f"%ollama_config --base-url {url} --model {MODELS['stand-in']}")
-        found.run("%ollama_config", "form")
+        found.finish(found.start("%ollama_config", "form", allow_stdin=True))
         with suppress(json.JSONDecodeError):
             held: dict[str, int] = json.loads(found.run(STATE).written)
             return held
@@ -142,7 +141,7 @@ def main(arguments: list[str]) -> int:
             model = MODELS["real" if "real" in places and url == places["real"].url else "stand-in"]
             for number, cell in enumerate(cells):
                 found.run(f"%ollama_config --base-url {url} --model {model}")
-                found.run(cell, f"cell-{number}")
+                found.finish(found.start(cell, f"cell-{number}", allow_stdin=True))
         before, end = state(found, stand_in.url), time.monotonic() + 60 * chosen.minutes
         while time.monotonic() < end:
             place = draw.choice(list(places))

@@ -7,11 +7,14 @@ import sys
 from threading import current_thread, main_thread
 from typing import Any
 
+_COLUMNS = 80  # of the line that stays
+
 
 class ProgressBar:
     """Shows finished rows, their speed and the time left (if ``length`` is known), unless nobody would see it.
 
-    It is a widget in a kernel with ipywidgets, unless ``as_text``, for front ends that show none. One that is ``hidden`` shows
+    It is a widget in a kernel with ipywidgets, unless ``as_text``, for front ends that show none; its last state stays as a line
+    of text, since widgets take memory for as long as they live. One that is ``hidden`` shows
     nothing: while exchanges are recorded, outputs hold nothing that differs from run to run.
     """
 
@@ -20,6 +23,7 @@ class ProgressBar:
     ) -> None:
         self._length, self._unit, self._in_bytes, self._as_text = length, unit, in_bytes, as_text
         self._bar: Any = None
+        self._output: Any = None  # where the widget is shown
         # a worker process has no screen, and bars of several threads would paint over each other; outputs that are compared
         # (OLLAMA_MAGICS_STREAM=off) hold no times
         processes = sys.modules.get("multiprocessing")  # which a worker process has loaded
@@ -39,9 +43,20 @@ class ProgressBar:
         class Bar(tqdm):  # type: ignore[type-arg] # its own stubs make it generic, itself it is not
             monitor_interval = 0  # no thread of its own that would outlive the job
 
+        is_widget = any(kind.__name__ == "tqdm_notebook" for kind in Bar.__mro__)
+        options: dict[str, Any] = {"display": False} if is_widget else {}
         self._bar = Bar(
-            total=self._length, unit=self._unit if self._in_bytes else f" {self._unit}", initial=0, unit_scale=self._in_bytes
+            total=self._length,
+            unit=self._unit if self._in_bytes else f" {self._unit}",
+            initial=0,
+            unit_scale=self._in_bytes,
+            **options,
         )
+        if is_widget:
+            from tqdm import notebook  # noqa: PLC0415 - as above; it shows by IPython's display
+
+            show: Any = vars(notebook)["display"]
+            self._output = show(self._bar.container, display_id=True)
         self._bar.set_postfix_str(before)
 
     def update(self, done: int, reused: int) -> None:
@@ -67,8 +82,24 @@ class ProgressBar:
             self._bar.update(done - self._bar.n)
 
     def end(self) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
-            if self._as_text:
-                sys.stderr.flush()  # a kernel sends it apart from the standard output, which may come next
+        """Leave the bar as it is, in text."""
+        if self._bar is None:
+            return
+        self._bar.close()
+        if self._output is not None:
+            line = self._bar.format_meter(**{**self._bar.format_dict, "ncols": _COLUMNS})
+            self._output.update({"text/plain": line}, raw=True)
+            _close(self._bar.container)
+            self._output = None
+        if self._as_text:
+            sys.stderr.flush()  # a kernel sends it apart from the standard output, which may come next
+
+
+def _close(widget: Any) -> None:
+    """Close a widget with all that it is made of."""
+    for part in (*getattr(widget, "children", ()), getattr(widget, "style", None), widget.layout):
+        if hasattr(part, "layout"):
+            _close(part)
+        elif part is not None:
+            part.close()
+    widget.close()

@@ -20,12 +20,15 @@ def wait_until(true: Any) -> None:
 
 
 def test_the_bar_is_a_widget_that_comes_with_the_second_batch(kernel: Any) -> None:
-    """One batch shows nothing."""
+    """One batch shows nothing; at the end the bar is a line of text, and its widgets are gone."""
     assert kernel.run("vectors = %embed --no-store ['one', 'batch']").displays == {}
     ran = kernel.run("vectors = %embed --no-store --batch 2 --parallel 1 [f'text {n}' for n in range(10)]")
     (shown,) = ran.displays.values()
-    assert WIDGET in shown
+    assert WIDGET in ran.messages[0]["content"]["data"]
+    assert list(shown) == ["text/plain"]
+    assert "10/10" in shown["text/plain"]
     assert ran.written == ""
+    assert kernel.run("from ipywidgets.widgets import widget; print(len(widget._instances))").written == "0\n"
 
 
 def test_an_interrupt_ends_the_cell_and_the_next_run_asks_only_for_the_rest(kernel: Any) -> None:
