@@ -177,17 +177,21 @@ def ask(client: Client, request: Request, toolbox: Toolbox | None = None) -> Row
 
     loop = ToolLoop(send, toolbox, Round())
     answer, logprobs, recorded = RowAnswer(), list[dict[str, Any]](), 0.0
-    for chunk in loop.stream():
-        logprobs += chunk.logprobs or ()
-        if chunk.done:
-            recorded += chunk.total_duration * _NANO
-            answer = RowAnswer(
-                done_reason=chunk.done_reason or "",
-                tokens=answer.tokens + chunk.eval_count,
-                prompt_tokens=answer.prompt_tokens + chunk.prompt_eval_count,
-                used_tokens=max(answer.used_tokens, chunk.prompt_eval_count + chunk.eval_count),
-                prompt_seconds=answer.prompt_seconds + chunk.prompt_eval_duration * _NANO,
-            )
+    try:
+        for chunk in loop.stream():
+            logprobs += chunk.logprobs or ()
+            if chunk.done:
+                recorded += chunk.total_duration * _NANO
+                answer = RowAnswer(
+                    done_reason=chunk.done_reason or "",
+                    tokens=answer.tokens + chunk.eval_count,
+                    prompt_tokens=answer.prompt_tokens + chunk.prompt_eval_count,
+                    used_tokens=max(answer.used_tokens, chunk.prompt_eval_count + chunk.eval_count),
+                    prompt_seconds=answer.prompt_seconds + chunk.prompt_eval_duration * _NANO,
+                )
+    except AnswerCut as cut:
+        cut.facts.setdefault("characters", len(loop.now.text))
+        raise
     # a recording has the server's time only, and a replay must give the same
     seconds = recorded if client.is_recorded else time.monotonic() - started
     return msgspec.structs.replace(answer, text=loop.now.text, logprobs=tuple(logprobs), seconds=seconds)

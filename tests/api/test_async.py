@@ -213,6 +213,7 @@ def test_cancelled_tasks_leave_the_server_idle(stand_in: FakeServer) -> None:
         waiting = [om.achat(ENDLESS, conversation=talk if number == 0 else None) for number in range(30)]
         tasks = [asyncio.ensure_future(one) for one in waiting]
         await until(lambda: stand_in.open_streams == 16)
+        await asyncio.sleep(0.5)  # in which some words come
         for task in tasks:
             task.cancel()
         done = await asyncio.gather(*tasks, return_exceptions=True)

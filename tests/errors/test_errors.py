@@ -21,10 +21,16 @@ CODE = re.compile(f"[\"']({'|'.join(CODES)})[\"']")
 SHOWN = [code for code in CODES if not code.startswith("interrupted-")]  # an interrupt is one line
 NEVER_FACTS = {"debug", "rows"}  # arguments of the constructors that no text shows
 # What some error classes and the reply add themselves; **facts holds these three.
-ADDED = {
-    code: {"characters"}
-    for code in ("stream-incomplete", "model-stuck", "stream-error", "stream-stalled", "stream-unreadable", "context-full")
-}
+CUTS = (
+    "answer-endless",
+    "stream-incomplete",
+    "model-stuck",
+    "stream-error",
+    "stream-stalled",
+    "stream-unreadable",
+    "context-full",
+)
+ADDED = {code: {"characters"} for code in CUTS}
 ADDED |= {code: {"tokens", "limit"} for code in ("prompt-too-long", "conversation-too-long")}
 SPREAD = {name: {"url", "host", "port"} for name in ("facts", "context.facts")}
 

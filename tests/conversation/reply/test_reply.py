@@ -105,6 +105,7 @@ PUBLIC = [
         "messages",
         "model",
         "notes",
+        "rendered_prompt",
         "request",
         "shifted",
     ),

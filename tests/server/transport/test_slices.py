@@ -66,9 +66,9 @@ def test_bytes_that_come_after_some_slices_are_read(backend: SlicedBackend) -> N
     """Without any limit, too."""
     with FaultServer([Hold()]) as server:
         stream = backend.connect_tcp("127.0.0.1", server.port)
-        writer = threading.Timer(1.2 * SLICE, lambda: server._connections[0].send(b"late"))
+        writer = threading.Timer(1.2 * SLICE, lambda: server._connections[0].send(b"HTTP/1.1 late"))
         writer.start()
-        assert stream.read(1024, timeout=None) == b"late"
+        assert stream.read(1024, timeout=None) == b"HTTP/1.1 late"
         writer.join()
         stream.close()
 
