@@ -143,9 +143,27 @@ def run(words: list[str], **variables: str) -> subprocess.CompletedProcess[bytes
     )
 
 
+def written(monkeypatch: pytest.MonkeyPatch, words: list[str], encoding: str) -> tuple[int, str, str]:
+    """Run a command here, on a terminal of that encoding; return its status and what it wrote on both streams."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", streams[0])
+        patch.setattr("sys.stderr", streams[1])
+        try:
+            status = main(words)
+        except SystemExit as end:
+            status = int(end.code or 0)
+    for stream in streams:
+        stream.flush()
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)
+    return status, out, err
+
+
 @pytest.mark.finding("C7")
 @pytest.mark.parametrize(("encoding", "ok"), [("ascii", "+"), ("cp1252", "+"), ("utf-8", "✓")])
-def test_every_command_writes_in_every_encoding(encoding: str, ok: str, stand_in: FakeServer) -> None:
+def test_every_command_writes_in_every_encoding(
+    encoding: str, ok: str, stand_in: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Plain characters instead of those that it lacks; JSON stays JSON, and names can be read back."""
     where = ["--base-url", stand_in.url, "--model", "sandbox-chat"]
     nowhere = ["--base-url", "http://127.0.0.1:1", "--no-probes"]
@@ -160,17 +178,16 @@ def test_every_command_writes_in_every_encoding(encoding: str, ok: str, stand_in
         (["check", "--help"], 0),
     ]
     for words, status in commands:
-        done = run(words, PYTHONIOENCODING=encoding, LANG="C.UTF-8")
-        written = done.stdout.decode(encoding) + done.stderr.decode(encoding)
-        assert (done.returncode, "Traceback" in written) == (status, False), (words, written)
+        ended, out, err = written(monkeypatch, words, encoding)
+        assert (ended, "Traceback" in out + err) == (status, False), (words, out, err)
         if "--json" in words:
-            json.loads(done.stdout.decode(encoding))
+            json.loads(out)
     assert run(["check", *where], PYTHONIOENCODING=encoding).stdout.decode(encoding).startswith(f"{ok} Address")
     with FaultServer(fine(tags=whole({"models": [{"name": "模型🙂", "size": 1}]}))) as server:
         words = ["models", "--base-url", server.url]
-        assert json.loads(run([*words, "--json"], PYTHONIOENCODING=encoding).stdout.decode(encoding))[0]["name"] == "模型🙂"
+        assert json.loads(written(monkeypatch, [*words, "--json"], encoding)[1])[0]["name"] == "模型🙂"
         name = "模型🙂".encode(encoding, "backslashreplace").decode(encoding)
-        assert run(words, PYTHONIOENCODING=encoding).stdout.decode(encoding).splitlines()[1].split()[0] == name
+        assert written(monkeypatch, words, encoding)[1].splitlines()[1].split()[0] == name
 
 
 HOSTILE = "m\x1b]52;c;YQ==\x07\x1b[2J\u202e\x9b31m"

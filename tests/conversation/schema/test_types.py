@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ollama_magics.conversation import schema, server_schema
@@ -233,14 +233,18 @@ def test_what_has_no_schema_says_why(kind: Any, code: str) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
 )
 WORDS = st.sampled_from(["type", "items", "properties", "$ref", "anyOf", "allOf", "enum", "$defs", "prefixItems", "required"])
-SCHEMAS = st.dictionaries(WORDS, st.recursive(JSON, lambda inner: st.dictionaries(WORDS, inner), max_leaves=8), max_size=5)
+SCHEMAS = st.dictionaries(
+    WORDS, st.recursive(JSON, lambda inner: st.dictionaries(WORDS, inner, max_size=5), max_leaves=8), max_size=5
+)
 
 
 @pytest.mark.slow
+@settings(max_examples=100)
 @given(SCHEMAS)
 def test_any_dict_is_adapted_or_refused(kind: dict[str, Any]) -> None:
     """There is no other error, and an adapted schema stays as it is."""
