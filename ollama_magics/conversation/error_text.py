@@ -250,7 +250,8 @@ def _lines_of(frame: FrameType, line: int, instruction: int) -> tuple[int, int]:
 
 
 def _message(error: BaseException) -> str:
-    kind = type(error)
+    # Python 3.13 has classes of its own for what it could not read, such as _IncompleteInputError
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ != "builtins" or not kind.__name__.startswith("_"))
     name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     try:
         said = str(error.msg if isinstance(error, SyntaxError) else error)
