@@ -56,7 +56,10 @@ class ProgressBar:
             from tqdm import notebook  # noqa: PLC0415 - as above; it shows by IPython's display
 
             show: Any = vars(notebook)["display"]
-            self._output = show(self._bar.container, display_id=True)
+            if hasattr(self._bar.container, "_ipython_display_"):  # ipywidgets 7 shows itself, where nothing can be put later
+                show(self._bar.container)
+            else:
+                self._output = show(self._bar.container, display_id=True)
         self._bar.set_postfix_str(before)
 
     def update(self, done: int, reused: int) -> None:

@@ -105,7 +105,8 @@ def test_formats_and_log_probabilities(server: Server) -> None:
 )
 def test_a_bad_chat_is_refused_in_openais_form(server: Server, fields: dict[str, Any], said: str) -> None:
     """Before anything runs."""
-    assert said in refusal(chat(server, **fields), 400, "invalid_request_error")
+    words = refusal(chat(server, **fields), 400, "invalid_request_error")
+    assert said in words.replace('"x"', "'x'")  # 0.34 has other quotation marks than 0.24
 
 
 def test_an_unknown_model_is_refused_in_openais_form(server: Server) -> None:

@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+import ipywidgets
+
 from tests.embeddings.batch_server import healthy, sent_texts, serving
 from tests.faults import Hold
 
@@ -23,8 +25,10 @@ def test_the_bar_is_a_widget_that_comes_with_the_second_batch(kernel: Any) -> No
     """One batch shows nothing; at the end the bar is a line of text, and its widgets are gone."""
     assert kernel.run("vectors = %embed --no-store ['one', 'batch']").displays == {}
     ran = kernel.run("vectors = %embed --no-store --batch 2 --parallel 1 [f'text {n}' for n in range(10)]")
-    (shown,) = ran.displays.values()
     assert WIDGET in ran.messages[0]["content"]["data"]
+    (shown,) = ran.displays.values()
+    if ipywidgets.version_info[0] < 8:
+        return  # whose widgets show themselves, and stay
     assert list(shown) == ["text/plain"]
     assert "10/10" in shown["text/plain"]
     assert ran.written == ""
