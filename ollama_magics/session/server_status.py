@@ -14,7 +14,7 @@ _STATUS_LIMITS = Timeouts(connect=0.5, metadata=0.5)  # seconds for one request;
 
 
 class ServerStatus:
-    """Asks, while a cell waits, what the server is doing: from one thread, over a connection of its own, until a first failure.
+    """Asks, while a cell waits, what the server is doing: in another thread, over a connection of its own, until a first failure.
 
     ``connected`` returns the client and the models of the session.
     """
@@ -22,6 +22,7 @@ class ServerStatus:
     def __init__(self, connected: Callable[[], tuple[Client, InstalledModels]]) -> None:
         self._connected = connected
         self._ended = threading.Event()
+        self._in_use = threading.Lock()  # held while the connection is used or closed
         self._client: Client | None = None
         self._failed = False
 
@@ -31,8 +32,20 @@ class ServerStatus:
         A server lists a model once it is loaded (0.24.0). One that was loaded under another name that shares its
         weights is listed under that name.
         """
-        if self._failed or not model:
+        if self._failed or not model or self._ended.is_set():
             return ""
+        with self._in_use:
+            doing = self._asked(model)
+        if self._ended.is_set():
+            self._close()
+        return doing
+
+    def end(self) -> None:
+        """Cancel a request that is under way, and close the connection."""
+        self._ended.set()
+        self._close()
+
+    def _asked(self, model: str) -> str:
         try:
             client, models = self._connected()
             if models.is_remote(model):
@@ -44,11 +57,9 @@ class ServerStatus:
             return ""
         return "queue" if full_name(model) in loaded else "loading"
 
-    def end(self) -> None:
-        """Cancel a request that is under way."""
-        self._ended.set()
-
-    def close(self) -> None:
-        """Close the connection, once no thread uses it."""
-        if self._client:
-            self._client.close()
+    def _close(self) -> None:
+        if self._client and self._in_use.acquire(blocking=False):  # else who asks closes it
+            try:
+                self._client.close()
+            finally:
+                self._in_use.release()

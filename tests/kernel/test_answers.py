@@ -43,6 +43,26 @@ def test_a_short_answer_costs_two_messages_and_one_request(kernel: Any) -> None:
         assert server.paths()[before:] == ["/api/chat"]
 
 
+CELLS = """
+import threading
+started = []
+threading.setprofile(lambda frame, event, _: started.append(threading.current_thread()))
+for _ in range(20):
+    get_ipython().run_cell_magic("ollama", "--once --quiet" if _ % 2 else "--once", "Hi")
+threading.setprofile(None)
+print(len({thread for thread in started if thread.name == "ollama-waiting"}))
+"""
+
+
+def test_the_waiting_lines_of_a_loop_share_a_thread(kernel: Any) -> None:
+    """To start one for each cell, and to end it, was a tenth of what a cell costs; a second or two may pass meanwhile."""
+    lines = chunk("Hello") + chunk("", done=True, done_reason="stop")
+    with FaultServer(fine(chat=whole(lines, kind="application/x-ndjson"))) as server:
+        kernel.run(f"%ollama_config --base-url {server.url} --model m")
+        assert int(kernel.run(CELLS).written.splitlines()[-1]) <= 3
+        assert server.paths().count("/api/chat") == 20
+
+
 def test_a_fast_answer_costs_few_messages_and_bytes(kernel: Any) -> None:
     """A thousand tokens as fast as they come are at most 30 messages and 300 kB for the browser."""
     ran = kernel.run("%ollama repeat after me: " + "All work and **no play** makes Jack a dull boy. " * 100)

@@ -37,6 +37,17 @@ def lines(kernel: Any, request: str, count: int) -> list[str]:
 SILENT: list[Step] = [Hold()]
 
 
+def test_a_line_ticks_from_its_own_beginning(kernel: Any) -> None:
+    """Also where the thread was started by a cell before it, which is done."""
+    with served(kernel):
+        assert kernel.run("%ollama Hi").status == "ok"
+    time.sleep(0.5)
+    with served(kernel, chat=SILENT):
+        began, request = time.monotonic(), kernel.start("%ollama hello")
+        assert lines(kernel, request, 2) == ["m · waiting", "m · waiting · 1 s"]
+        assert time.monotonic() - began >= 1
+
+
 def test_it_is_there_before_anything_is_asked(kernel: Any) -> None:
     """A server that does not even tell its version is waited for where a person sees it."""
     with served(kernel, version=SILENT) as server:

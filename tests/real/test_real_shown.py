@@ -49,4 +49,3 @@ def test_a_server_says_whether_a_model_is_loaded(session: Session) -> None:
     assert watch.ask("colours") == "queue"
     assert watch.ask("no-such-model") == "loading"
     watch.end()
-    watch.close()

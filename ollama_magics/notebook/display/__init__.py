@@ -46,7 +46,9 @@ def open_screen(  # noqa: PLR0913 - each its own matter, by name
         return screens.Plain(flush=False, times=False) if raw or not is_page else screens.ShownAtEnd(recorded=recorded)
     if raw or not (is_page or is_window):
         return screens.Plain(flush=not user.in_kernel, times=not recorded)
-    line = screens.Waiting(model, language, status())
+    from ollama_magics.notebook.display.waiting import Waiting  # noqa: PLC0415 - as above
+
+    line = Waiting(model, language, status())
     if is_page:
         from ollama_magics.notebook.display.notebook import Notebook  # noqa: PLC0415 - only what the screen needs
 

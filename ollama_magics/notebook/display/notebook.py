@@ -12,7 +12,8 @@ from IPython.display import DisplayHandle
 
 from ollama_magics.conversation.replies import Replies, column_view, column_views
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
-from ollama_magics.notebook.display.screens import NOTHING, Waiting
+from ollama_magics.notebook.display.screens import NOTHING
+from ollama_magics.notebook.display.waiting import Waiting
 from ollama_magics.render import answer
 from ollama_magics.render.markdown import Markup
 

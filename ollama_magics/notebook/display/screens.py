@@ -1,67 +1,19 @@
-"""The line of waiting, and the screens that need no repainting: nothing, the whole at the end, and plain text."""
+"""The screens that need no repainting: nothing, the whole at the end, and plain text."""
 
 from __future__ import annotations
 
 import sys
-import threading
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 from IPython.display import display
 
-from ollama_magics import messages
 from ollama_magics.conversation.exchange import Exchange
 from ollama_magics.conversation.replies import Replies, column_views
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of, round_view
 from ollama_magics.render import cleaning
 from ollama_magics.render.answer import Output, answer_output, call_line, columns_output
-
-if TYPE_CHECKING:
-    from ollama_magics.session.server_status import ServerStatus
-
-_INTERVAL = 1.0  # seconds between two paints of the line, and two questions to the server
-
-
-class Waiting:
-    """The line that is shown until the first words of an answer; ``parts`` are its words."""
-
-    def __init__(self, model: str, language: str, status: ServerStatus) -> None:
-        self.language, self._status = language, status
-        self._ended = threading.Event()
-        self.begin(model)
-
-    def begin(self, model: str) -> None:
-        """Wait for the answer of this model from now on; an empty text where it is not known yet."""
-        self.model, self._since, self._doing = model, time.monotonic(), ""
-
-    def parts(self) -> list[str]:
-        """Return the model, what the server is doing, and the whole seconds since the beginning."""
-        seconds = int(time.monotonic() - self._since)
-        doing = f"doing_{self._doing}" if self._doing else "waiting"
-        spent = [messages.phrase("seconds", self.language, seconds=seconds)] if seconds else []
-        return [*([self.model] if self.model else []), messages.phrase(doing, self.language), *spent]
-
-    def start(self, tick: Callable[[], None]) -> None:
-        """Call ``tick`` every second, and again when the server does something else, until ``end``."""
-        threading.Thread(target=self._run, args=(tick,), daemon=True, name="ollama-waiting").start()
-
-    def end(self) -> None:
-        """End the ticking; a question to the server is given up."""
-        self._ended.set()
-        self._status.end()
-
-    def _run(self, tick: Callable[[], None]) -> None:
-        while not self._ended.wait(_INTERVAL):
-            tick()
-            model = self.model
-            doing = self._status.ask(model)
-            if doing != self._doing and model == self.model:
-                self._doing = doing
-                tick()
-        self._status.close()
 
 
 class Screen(Protocol):

@@ -18,7 +18,8 @@ from rich.text import Text
 
 from ollama_magics.conversation.exchange import Exchange
 from ollama_magics.conversation.reply import live_figures
-from ollama_magics.notebook.display.screens import ForwardScreen, Waiting
+from ollama_magics.notebook.display.screens import ForwardScreen
+from ollama_magics.notebook.display.waiting import Waiting
 from ollama_magics.render import cleaning, markdown
 
 _FASTEST = 0.1  # seconds between two paints
