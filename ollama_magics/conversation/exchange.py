@@ -10,7 +10,7 @@ from typing import Any
 
 from ollama_magics.conversation import records
 from ollama_magics.conversation.conversation import Conversation
-from ollama_magics.conversation.history_window import Sender
+from ollama_magics.conversation.history_window import Sender, was_cut
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.prompt_file import PromptFile
 from ollama_magics.conversation.schema import Schema
@@ -252,6 +252,11 @@ class Exchange:
         # with shift=False a server ends the answer at the last token of the context, or one later
         limit = self.context.context_length + (self.request.shift is False)
         return bool(self.context.context_length) and self.used_tokens > limit
+
+    @property
+    def prompt_cut(self) -> bool:
+        """Whether the server counted so few tokens for the prompt that it must have cut it."""
+        return was_cut(self.request, self.last_round.prompt_tokens, self.context.context_length)
 
     @property
     def used_tokens(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,8 @@ _PER_MESSAGE = 4  # tokens that a template puts around a message
 _PER_PICTURE = 256  # tokens, for the models that need few
 _ASCII_PER_TOKEN = 4  # characters, on average of the usual vocabularies; other characters are about one token each
 _LEAST, _MOST = 0.5, 8.0  # bounds of what a model needs for one estimated token: 8 where it reads byte by byte
+# No text has so many characters for each token, except for what repeats itself.
+_MOST_PER_TOKEN, _REPEATED = 8, re.compile(r"(.{1,4}?)\1{3,}", re.DOTALL)
 _LONGEST_NAME = 60  # characters of the prompt that names a turn
 _ANSWER_SHARE = 4  # at most a quarter of the context is left free for the answer
 
@@ -93,6 +96,18 @@ def without_oldest(request: ChatRequest, turns: int) -> ChatRequest:
     begins = [place for place, message in enumerate(request.messages) if message.role == "user"]
     kept = (*request.messages[: begins[0]], *request.messages[begins[turns] :])
     return msgspec.structs.replace(request, messages=kept)
+
+
+def was_cut(request: ChatRequest | GenerateRequest, counted: int, context: int) -> bool:
+    """Return whether the server cut the prompt, although it was told not to: it counted too few tokens for so much text.
+
+    What is left of a cut prompt fills half of the context or more.
+    """
+    if not 0 < context // 2 <= counted:
+        return False
+    texts = [message.content for message in request.messages] if isinstance(request, ChatRequest) else [request.prompt]
+    most = _MOST_PER_TOKEN * counted
+    return sum(map(len, texts)) > most and sum(len(_REPEATED.sub(r"\1", text)) for text in texts) > most
 
 
 def _counted_text(message: Message) -> str:

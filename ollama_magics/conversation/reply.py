@@ -371,6 +371,7 @@ def _warnings(exchange: Exchange) -> list[str]:
         ("cut", at_limit and text, request.options.get("num_predict", "")),
         ("only_thoughts", at_limit and not text, ""),
         ("shifted", exchange.shifted, ""),
+        ("prompt_cut", exchange.prompt_cut, messages.group_digits(exchange.last_round.prompt_tokens)),
         ("incomplete", exchange.closed and not exchange.complete, ""),
         ("dropped", exchange.dropped, exchange.dropped),
         ("no_logprobs", exchange.complete and request.logprobs is True and not exchange.logprobs, ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -23,13 +24,18 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cann
 def flaw(value: Any) -> Phrase | None:
     """Return why the value cannot be embedded, such as ``is None``, or None where it can."""
     if isinstance(value, str):
-        if not value or value.isspace():
+        if not value or value.isspace() or (not value.isprintable() and all(map(_is_unseen, value))):
             return EMPTY
         return HALVED if not value.isascii() and _SURROGATE.search(value) else None
     if value is None or isinstance(value, (int, float)):
         return _cached_phrase("row_is", repr(value)[:40])
     kind = type(value).__name__
     return Phrase(_MISSING[kind]) if kind in _MISSING else _cached_phrase("row_is_a", kind)
+
+
+def _is_unseen(character: str) -> bool:
+    # zero-width characters and the like: models drop them, and give every such text one and the same vector
+    return character.isspace() or unicodedata.category(character) in ("Cc", "Cf")
 
 
 @lru_cache(maxsize=64)  # a column of a million numbers that are missing has one phrase for all

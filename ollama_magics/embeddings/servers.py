@@ -100,5 +100,8 @@ def select_servers(endpoints: Sequence[Endpoint], options: EmbedOptions) -> Serv
             raise EmbeddingProblem("models-differ", model=model, first=pool.endpoints[0].url, second=endpoint.url)
     if pool is None:
         raise left_out[0][1]
+    most = pool.endpoints[0].models.card(pool.model).context_length or 0
+    if 0 < most < options.options.get("num_ctx", 0):
+        pool.notes.append(("over_maximum", {"count": most}))
     pool.notes.extend(("server_left_out", {"url": endpoint.url, "reason": error.phrase("what")}) for endpoint, error in left_out)
     return pool

@@ -872,6 +872,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "Prompt and answer took {used} of {limit} tokens.",
         "set a larger --context N, or a smaller --max-tokens N",
     ),
+    "row-prompt-cut": (
+        "The server cut the prompt.",
+        "It counted {used} tokens for the prompt, which has more; the context has {limit}.",
+        "set a larger --context N, or split the text",
+    ),
     "rows-mostly-failed": (
         "{failed} of the first {first} rows failed, so the others were not asked.",
         "{count} of them with {same}: {reason}",

@@ -872,6 +872,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "提示词与回答共占用 {limit} 个 token 中的 {used} 个。",
         "设置更大的 --context N，或更小的 --max-tokens N",
     ),
+    "row-prompt-cut": (
+        "服务器截断了提示词。",
+        "服务器只统计了提示词的 {used} 个 token，少于其实际长度；上下文长度为 {limit}。",
+        "设置更大的 --context N，或拆分文本",
+    ),
     "rows-mostly-failed": (
         "前 {first} 行中有 {failed} 行失败，其余的行没有提问。",
         "其中 {count} 行为 {same}：{reason}",

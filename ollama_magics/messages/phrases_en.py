@@ -12,6 +12,7 @@ PHRASES: dict[str, str] = {
     "cut": "cut at max tokens ({count}): raise with --max-tokens",
     "incomplete": "the answer is not complete",
     "shifted": "the answer exceeded the context, and the model lost the beginning: raise with --context",
+    "prompt_cut": "the server cut the prompt to {count} tokens: raise with --context",
     "only_thoughts": "max tokens were used up by thoughts: raise with --max-tokens",
     "dropped": "cell run again: later turns of the conversation were removed ({count}); to bring them back: %ollama_history --undo",
     "left_out": "the start of the conversation was left out to fit the context ({count})",

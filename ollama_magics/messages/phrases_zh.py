@@ -12,6 +12,7 @@ PHRASES: dict[str, str] = {
     "cut": "在最大 token 数（{count}）处被截断：用 --max-tokens 提高上限",
     "incomplete": "回答不完整",
     "shifted": "回答超出上下文，模型丢失了开头的内容：用 --context 增大",
+    "prompt_cut": "服务器把提示词截断为 {count} 个 token：用 --context 增大",
     "only_thoughts": "最大 token 数已被思考用完：用 --max-tokens 提高上限",
     "dropped": "单元格重新运行：已删除对话中之后的轮次（{count}）；恢复：%ollama_history --undo",
     "left_out": "为适应上下文长度，省略了对话的开头（{count} 轮）",

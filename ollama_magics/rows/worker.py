@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ollama_magics.conversation.exchange import Round, ToolLoop
+from ollama_magics.conversation.history_window import was_cut
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import AnswerCut, Cancelled, OllamaMagicsError
 from ollama_magics.jobs.queue import BatchFailure, BatchQueue, Server
@@ -137,7 +138,7 @@ class RowWorker:
 
     def finish(self, queued: QueuedRow, answer: RowAnswer, *, is_reused: bool = False) -> None:
         """Decode an answer, keep it if it is what was asked for, and put it into its place."""
-        outcome = self._outcome(answer, is_reused=is_reused)
+        outcome = self._outcome(queued.request, answer, is_reused=is_reused)
         if self._cache and not (is_reused or outcome.error):
             self._cache.keep(queued.key, answer)
         with self._lock:
@@ -154,13 +155,15 @@ class RowWorker:
         with self._lock:
             self._state.add(row, RowOutcome(error=error, is_asked=is_asked))
 
-    def _outcome(self, answer: RowAnswer, *, is_reused: bool) -> RowOutcome:
+    def _outcome(self, request: Request, answer: RowAnswer, *, is_reused: bool) -> RowOutcome:
         found = RowOutcome(seconds=answer.seconds, tokens=answer.tokens, is_reused=is_reused)
         limit = self._context_length
         try:
             values = self._form.decode(answer)
             if 0 < limit < answer.used_tokens:
                 raise AnswerCut("row-past-context", used=answer.used_tokens, limit=limit)
+            if was_cut(request, answer.prompt_tokens, limit):
+                raise AnswerCut("row-prompt-cut", used=answer.prompt_tokens, limit=limit)
             return replace(found, values=values)
         except OllamaMagicsError as error:
             return replace(found, error=error)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import ModelProblem
 from ollama_magics.jobs.event_loop import Awaits
+from ollama_magics.messages import Phrase
 from ollama_magics.rows.map_rows import RowTarget
 from ollama_magics.rows.prompts import Build
 from ollama_magics.server.address import Address
@@ -86,6 +88,10 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
     prompt, notes = build_request.suited(contexts[0], prompt, model)
     shared = build_request.request(session.settings, replace(prompt, images=()), model, "", spec=spec)
     card, version = contexts[0].installed.card(model), contexts[0].installed.server_version
+    requested = shared.options.get("num_ctx", 0)
+    context_length = card.usable_context(requested, version)
+    is_less = prompt.overrides.get("context_length") is not None and requested > context_length
+    clamped = (Note(Phrase("over_maximum", count=context_length), loses=False),) if is_less else ()
     return RowTarget(
         build=_builder(shared, contexts),
         model=model,
@@ -94,8 +100,8 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
         schema=spec.schema,
         toolbox=build_request.adapted_toolbox(contexts[0], prompt, spec, model),
         defaults=card.numbers,
-        context_length=card.usable_context(shared.options.get("num_ctx", 0), version),
-        notes=(*left_out, *notes, *(spec.schema.notes if spec.schema else ())),
+        context_length=context_length,
+        notes=(*left_out, *notes, *clamped, *(spec.schema.notes if spec.schema else ())),
     )
 
 

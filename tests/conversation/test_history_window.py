@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_magics.conversation import history_window
+from ollama_magics.conversation.history_window import was_cut
 from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.errors import PromptTooLong
-from ollama_magics.server.wire import ChatRequest, Message
+from ollama_magics.server.wire import ChatRequest, GenerateRequest, Message
 
 SIZES = st.lists(st.integers(1, 500), max_size=30)
 
@@ -121,3 +122,21 @@ def test_a_turn_with_calls_is_left_out_as_a_whole() -> None:
     called = (Message("user", "1"), Message("assistant", "", tool_calls=CALLS), Message("tool", "5"), Message("assistant", "5"))
     request = ChatRequest(model="m", messages=(Message("system", "s"), *called, Message("user", "2")))
     assert [message.content for message in history_window.without_oldest(request, 1).messages] == ["s", "2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "counted", "context", "expected"),
+    [
+        ("Some words that are sent. " * 200, 259, 512, True),  # of more than 1000 tokens
+        ("".join(map(chr, range(0x4E00, 0x4E00 + 5000))), 512, 512, True),
+        ("Some words that are sent. " * 80, 510, 512, False),
+        ("-" * 9000 + "=-" * 9000 + " " * 9000, 259, 512, False),  # one token holds up to 128 of these
+        ("Some words that are sent. " * 200, 5, 512, False),  # a count that no cut leaves
+        ("Some words that are sent. " * 200, 259, 0, False),
+    ],
+)
+def test_a_prompt_that_was_cut_is_known_by_its_count(text: str, counted: int, context: int, *, expected: bool) -> None:
+    """Of half of the context or more, for a text that cannot have so few tokens."""
+    chat = ChatRequest(model="m", messages=(Message("user", text),))
+    assert was_cut(chat, counted, context) is expected
+    assert was_cut(GenerateRequest(model="m", prompt=text), counted, context) is expected

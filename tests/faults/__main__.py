@@ -1,4 +1,7 @@
-"""Replay cells of the matrix: python -m tests.faults F40-chat, or any pattern, such as F4."""
+"""Replay cells of the matrix: python -m tests.faults F40-chat, or any pattern, such as F4.
+
+R77 is no row of the matrix, but cuts answers where the seed 77 says.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 import sys
 
 from tests.faults.cells import Dash, Held, run_cell
+from tests.faults.cuts import cut_at_random
 from tests.faults.matrix import FAULTS
 
 
@@ -14,7 +18,10 @@ def main(patterns: list[str]) -> int:
     """Run the cells whose names begin like a pattern, and print what each server does and what is wrong with us."""
     os.environ["LANG"] = "C"
     failed = 0
-    for fault in FAULTS:
+    seeds = {int(found[1]) for pattern in patterns if (found := re.match(r"R(\d+)", pattern))}
+    known = {fault.key for fault in FAULTS}
+    more = [fault for seed in sorted(seeds) for fault in cut_at_random(seed) if fault.key not in known]
+    for fault in (*FAULTS, *more):
         for column, expected in fault.cells():
             name = f"{fault.key}-{column}"
             if isinstance(expected, Dash | Held) or not any(re.match(rf"{pattern}", name) for pattern in patterns):

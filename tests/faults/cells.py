@@ -39,6 +39,7 @@ from tests.messages.test_remedies import magics_by_name, problems
 COLUMNS = ("check", "chat", "rows", "embed")
 ROWS = ["one", "poison", "three"]
 _LIMIT = 30.0  # seconds for a cell on a busy machine; most take some milliseconds
+_CUTS = "connection-broken|stream-incomplete|stream-unreadable|answer-unreadable"
 _SHORT = 0.4  # seconds
 _KEY_VARIABLE = "FAULT_KEY"
 
@@ -67,6 +68,13 @@ class Works:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """The answer is cut somewhere: an error that says so, with a beginning of this text, or all of it if only its end is lost."""
+
+    text: str = "Hello"
+
+
+@dataclass(frozen=True)
 class Dash:
     """The cell makes no sense, for this reason."""
 
@@ -80,7 +88,7 @@ class Held:
     test: str
 
 
-Outcome = Fails | Works | Dash | Held
+Outcome = Fails | Works | Cut | Dash | Held
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,9 @@ class Fault:
     variables: dict[str, str] = field(default_factory=dict)
     trusted: bool = False  # the authority of the test's certificates is trusted
     prompt: dict[str, Any] = field(default_factory=dict)  # further options of the chat
+    before: str = ""  # stands before each prompt
     texts: Sequence[Any] = tuple(ROWS)  # that are embedded
+    embedding: dict[str, Any] = field(default_factory=dict)  # further options of the embeddings
     card: dict[str, Any] | None = None  # of the model
     inside: Callable[[Callable[[], Any]], Any] = lambda call: call()  # makes the call, perhaps in a thread
     limit: float = _SHORT  # seconds that stand for the limits of real use
@@ -156,7 +166,11 @@ class _Faulty:
         body = json.loads(request.body)
         if body["truncate"] is not False:
             self.flaws.append("the server may cut what it gets")
-        return list(body["input"]) if request.path == "/api/embed" else [body["messages"][-1]["content"]]
+        return (
+            list(body["input"])
+            if request.path == "/api/embed"
+            else [body["messages"][-1]["content"].removeprefix(self._fault.before)]
+        )
 
     def _is_at_fault(self, request: Request, texts: list[str]) -> bool:
         if self._fault.on != "request":
@@ -201,16 +215,26 @@ def _call(column: str, fault: Fault) -> Outcomes:
             found.error, found.text = report.error, "Hello" if report else ""
             found.warnings = str(report)
         elif column == "chat":
-            reply = om.chat("Hi", **fault.prompt)
+            reply = om.chat(f"{fault.before}Hi", **fault.prompt)
             found.text = reply.text
             view = answer_view(reply)
             found.warnings = "\n".join((*view.warnings, *view.figures))
         elif column == "rows":
-            found.rows = om.map(
-                sorted(ROWS, key="poison".__eq__), "{{item}}", parallel=1, **fault.prompt
-            )  # what it ends comes before it
+            with warnings.catch_warnings(record=True, action="always") as said:
+                found.rows = om.map(
+                    sorted(ROWS, key="poison".__eq__), fault.before + "{{item}}", parallel=1, **fault.prompt
+                )  # what it ends comes before it
+            found.warnings = "\n".join(str(one.message) for one in said)
         else:
-            found.rows = list(om.embed(list(fault.texts), model="m", batch=len(ROWS)))
+            found.rows = list(
+                om.embed(
+                    list(fault.texts),
+                    model="m",
+                    batch=len(ROWS),
+                    report=lambda report: setattr(found, "warnings", str(report.notes)),
+                    **fault.embedding,
+                )
+            )
     except OllamaMagicsError as error:
         found.error = error
         partial = getattr(error, "partial", None)
@@ -288,6 +312,9 @@ def _flaws(expected: Outcome, found: Outcomes, column: str) -> Iterator[str]:
     if isinstance(expected, Works):
         yield from _flaws_of_success(expected, found, column)
         return
+    if isinstance(expected, Cut):
+        yield from _flaws_of_cut(expected, found, column)
+        return
     assert isinstance(expected, Fails)
     if column == "rows" and not expected.all and found.error is None:
         yield from _flaws_of_rows(expected, found.rows)
@@ -303,6 +330,19 @@ def _flaws(expected: Outcome, found: Outcomes, column: str) -> Iterator[str]:
     if expected.kept and found.text != expected.kept:
         yield f"kept {found.text!r} instead of {expected.kept!r}"
     yield from flaws_of_error(error)
+
+
+def _flaws_of_cut(expected: Cut, found: Outcomes, column: str) -> Iterator[str]:
+    """Yield what is wrong with an answer of which a part is lost: neither an error nor whole, or other text than was sent."""
+    failed = [row for row in found.rows if row["error"]] if column == "rows" else []
+    if failed:
+        yield from _flaws_of_rows(Fails(_CUTS), found.rows)
+    elif found.error is None:
+        yield from _flaws_of_success(Works(expected.text), found, column)
+    else:
+        yield from _flaws(Fails(_CUTS), found, "")
+        if not expected.text.startswith(found.text):
+            yield f"kept {found.text!r}, which is no beginning of {expected.text!r}"
 
 
 def _flaws_of_success(expected: Works, found: Outcomes, column: str) -> Iterator[str]:
@@ -323,7 +363,7 @@ def _flaws_of_rows(expected: Fails, rows: list[Any]) -> Iterator[str]:
     for row in rows:
         error, reply = str(row["error"] or ""), row["reply"]
         if row["item"] == "poison":
-            if not error.startswith(f"{expected.code}:"):
+            if not re.match(f"(?:{expected.code}):", error):
                 yield f"the row has {error!r} and {reply!r} instead of {expected.code}"
             elif not re.search(expected.words, error):
                 yield f"{expected.words!r} is not in: {error}"

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.faults.answers import CHUNKED, LINES, chunk, whole
 from tests.faults.cells import Dash, Fails, Fault, Held, Works
+from tests.faults.cuts import cut_at_random
 from tests.faults.places import (
     full_backlog,
     in_event_loop,
@@ -67,6 +68,20 @@ NESTED = json.dumps(
             "n_ctx": 512,
         }
     }
+)
+REFUSED = json.dumps(  # of 0.33, as one text
+    {
+        "error": {
+            "code": 400,
+            "message": "request (36005 tokens) exceeds the available context size (512 tokens), try increasing it",
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": 36005,
+            "n_ctx": 512,
+        }
+    }
+)
+NO_PICTURES = json.dumps(
+    {"error": {"code": 400, "message": "Multimodal data provided, but model does not support multimodal requests."}}
 )
 EOF_SAID = 'do embedding request: Post "http://127.0.0.1:1/embedding": EOF'
 STUCK = "prediction aborted, token repeat limit reached"
@@ -550,19 +565,41 @@ FAULTS: tuple[Fault, ...] = (
         chat=Held(f"{CLIENT}/test_secrets.py::test_a_key_that_http_cannot_carry_is_refused_unseen"), rows=ONE_CLIENT,
         embed=ONE_CLIENT,
     ),
-    # What real servers answer with 200, and is wrong.
+    # What real servers answer with 200, and is wrong: the lines of one table of measurements, with the requests that lead there.
     Fault(
         "L01", "a whole answer that is not done: the model repeated itself", whole(chunk("{     ")),
         chat=Dash("asks for a stream"), rows=Fails("model-stuck"),
     ),
     Fault(
-        "L02", "the server cut a long message all the same",
+        "L01b", "the same with a format: a loop over blanks", whole(chunk("{" + " " * 30)), prompt={"format": "json"},
+        chat=Fails("stream-incomplete"), rows=Dash("as L01"),
+    ),
+    Fault(
+        "L02", "the server cut a long message to the context, all the same",
         lines(chunk("Hello", done=True, done_reason="stop", prompt_eval_count=512, eval_count=5)), card=TEXT_ONLY,
         prompt={"context_length": 512}, chat=Works("Hello", "lost the beginning"),
+        rows=Fails("row-past-context", "517 of 512"),
+    ),
+    Fault(
+        "L02b", "the server cut a long message to half of the context, all the same",
+        lines(chunk("Hello", done=True, done_reason="stop", prompt_eval_count=259, eval_count=5)), card=TEXT_ONLY,
+        before="Some words that are sent. " * 200, prompt={"context_length": 512},
+        chat=Works("Hello", "cut the prompt to 259 tokens"), rows=Fails("row-prompt-cut", "259 tokens.*512"),
     ),
     Fault(
         "L03", "the server drops the oldest of 400 turns",
-        chat=Dash("every request says truncate: false, which each cell checks; then F30"),
+        chat=Dash("every request says truncate: false, which each cell checks; then L04"),
+    ),
+    Fault(
+        "L03b", "the server dropped the oldest turns, all the same",
+        lines(chunk("Hello", done=True, done_reason="stop", prompt_eval_count=502, eval_count=5)), card=TEXT_ONLY,
+        before="Some words that are sent. " * 200, prompt={"context_length": 512},
+        chat=Works("Hello", "cut the prompt to 502 tokens"), rows=Fails("row-prompt-cut", "502 tokens.*512"),
+    ),
+    Fault(
+        "L04", "the prompt is too long, in the words of 0.33", says(400, REFUSED),
+        chat=Fails("prompt-too-long", "36005.*512"), rows=Fails("prompt-too-long", "36005"),
+        embed=Fails("texts-too-long", "Row 1"),
     ),
     Fault(
         "L05", "an answer past the context",
@@ -573,21 +610,37 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "L06", "an answer longer than what is left of the context",
         lines(chunk("Hello"), chunk("", done=True, done_reason="length", prompt_eval_count=6, eval_count=512)), card=TEXT_ONLY,
-        prompt={"context_length": 512}, chat=Works("Hello", "lost the beginning"),
+        prompt={"context_length": 512}, chat=Works("Hello", "lost the beginning"), rows=Fails("row-reply-cut"),
     ),
     Fault(
         "L07", "with --strict the answer ends with the context",
         lines(chunk("Hello"), chunk("", done=True, done_reason="length", prompt_eval_count=6, eval_count=251)), card=TEXT_ONLY,
         prompt={"context_length": 256, "strict": True}, chat=Fails("context-full", "257 of 256"),
+        rows=Dash("a row past the context is an error in any case"),
     ),
     Fault(
         "L08", "a picture, and a model without vision", card=TEXT_ONLY, prompt={"images": [PICTURE]},
-        chat=Fails("model-not-able", "vision", unsent=True),
+        chat=Fails("model-not-able", "vision", unsent=True), rows=Fails("model-not-able", "vision", all=True, unsent=True),
     ),
-    Fault("L09", "half a JPEG", prompt={"images": [JPEG[: len(JPEG) // 2]]}, chat=Fails("picture-unreadable", unsent=True)),
+    Fault(
+        "L08b", "a picture, and a model without vision of which nobody knows", says(400, NO_PICTURES),
+        prompt={"images": [PICTURE]}, chat=Fails("model-not-able", "vision"), rows=Fails("model-not-able", "vision"),
+    ),
+    Fault(
+        "L09", "half a JPEG", prompt={"images": [JPEG[: len(JPEG) // 2]]}, chat=Fails("picture-unreadable", unsent=True),
+        rows=Fails("picture-unreadable", all=True, unsent=True),
+    ),
     Fault(
         "L10", "a text over the length of the embedding model",
-        embed=Dash("every request says truncate: false, which each cell checks; then F30"),
+        embed=Dash("every request says truncate: false, which each cell checks; then L04"),
+    ),
+    Fault(
+        "L10b", "the same, where the server may cut",
+        embed=Held("tests/embeddings/test_job_failures.py::test_cut_texts_are_found_by_asking"),
+    ),
+    Fault(
+        "L11", "a text over the length of the embedding model: the whole batch is refused",
+        says(400, "the input length exceeds the context length"), embed=Fails("texts-too-long", "Row 1"),
     ),
     Fault("L12", "embeddings of a chat model", card=TEXT_ONLY, embed=Fails("model-wrong-type", unsent=True)),
     Fault(
@@ -596,14 +649,38 @@ FAULTS: tuple[Fault, ...] = (
         embed=Fails("model-wrong-type", all=True),
     ),
     Fault(
-        "L13", "a context over the model's maximum", card=SMALL, prompt={"context_length": 4096},
-        chat=Works("Hello", "maximum context is 2048"),
+        "L13", "a context over the model's maximum", card=SMALL, prompt={"context_length": 4096}, embedding={"context": 4096},
+        chat=Works("Hello", "maximum context is 2048"), rows=Works(warns="maximum context is 2048"),
+        embed=Works(warns="over_maximum.*2048"),
     ),
-    Fault("L14", "a negative context", prompt={"context_length": -5}, chat=Fails("setting-invalid", unsent=True)),
     Fault(
-        "L15", "an unknown option", prompt={"options": {"tempratur": 1}},
-        chat=Fails("setting-invalid", 'options=."temperature"', unsent=True),
+        "L14", "a negative context", prompt={"context_length": -5}, embedding={"context": -5},
+        chat=Fails("setting-invalid", unsent=True), rows=Fails("setting-invalid", all=True, unsent=True),
+        embed=Fails("setting-invalid", all=True, unsent=True),
     ),
+    Fault(
+        "L15", "an unknown option", prompt={"options": {"tempratur": 1}}, embedding={"options": {"num_thread_": 1}},
+        chat=Fails("setting-invalid", 'options=."temperature"', unsent=True),
+        rows=Fails("setting-invalid", 'options=."temperature"', all=True, unsent=True),
+        embed=Fails("setting-invalid", "num_thread", unsent=True),
+    ),
+    Fault(
+        "L15b", "an unknown role",
+        chat=Held("tests/conversation/test_conversation_files.py::test_messages_that_are_no_conversation_are_refused"),
+        rows=Dash("a row has no earlier messages"),
+    ),
+    Fault("L15c", "an answer in an unknown role", lines(chunk(message={"role": "narrator", "content": "Hello"}), END),
+        chat=Works(), rows=Works()),
     Fault("L16", "no text at all", texts=[], embed=Fails("texts-empty", unsent=True)),
-    Fault("L17", "empty and blank texts", texts=["", " "], embed=Fails("rows-not-text", unsent=True)),
+    Fault("L16b", "null instead of a text", texts=["one", None], embed=Fails("rows-not-text", "Row 1 is None", unsent=True)),
+    Fault(
+        "L16c", "no vectors with 200", whole({"embeddings": []}), embed=Fails("vectors-mismatch", "0 vectors for 3"),
+    ),
+    Fault("L17", "empty and blank texts", texts=["", " "], embed=Fails("rows-not-text", "Row 0.*row 1", unsent=True)),
+    Fault(
+        "L17b", "texts in which nothing can be seen, which get one vector", texts=["a", "\u200b", "\ufeff\n\u00ad", "\u3000"],
+        embed=Fails("rows-not-text", "Row 1.*row 2.*row 3", unsent=True),
+    ),
+    # Answers that end anywhere, as a seed draws it; python -m tests.faults R77 tries another seed.
+    *(fault for seed in range(1, 6) for fault in cut_at_random(seed)),
 )
