@@ -121,6 +121,7 @@ _KeyedText = tuple[int, str, bytes]  # row, text, and its name in the store, or 
 _WINDOW = 100_000  # texts of a generator among which duplicates are found
 _MOST_CHARACTERS = 256 * 1024  # in one batch, unless one text alone has more
 _LOOKED_UP = 1024  # texts that are looked up in the store at a time
+_LIST_SECONDS = 1.0  # between two readings of what other processes store; no text of a job is looked up twice
 
 
 class Batcher:
@@ -160,16 +161,19 @@ class Batcher:
 
     def _texts_to_embed(self) -> Iterator[_KeyedText]:
         cache = self._state.cache
+        key = cache.key if cache else _no_key
         for start, values in self._source.windows(_LOOKED_UP, self._pulling):
-            texts = [(row, text) for row, value in enumerate(values, start) if (text := self._original_text(row, value))]
+            rows = enumerate(values, start)
+            missing = [(row, text, key(text)) for row, value in rows if (text := self._original_text(row, value))]
             self._stats.seen = start + len(values)
             if cache is None:
-                yield from ((row, text, b"") for row, text in texts)
+                yield from missing
                 continue
-            missing = self._reuse(cache, [(row, text, cache.key(text)) for row, text in texts])
+            max_age = _LIST_SECONDS if start else 0.0
+            missing = self._reuse(cache, missing, max_age)
             if self._state.options.truncate:
                 truncated = [(row, text, cache.truncated_key(text)) for row, text, _ in missing]
-                left = {row for row, _, _ in self._reuse(cache, truncated)}
+                left = {row for row, _, _ in self._reuse(cache, truncated, max_age)}
                 self._stats.truncated.update(row for row, _, _ in missing if row not in left)
                 missing = [keyed for keyed in missing if keyed[0] in left]
             yield from missing
@@ -189,9 +193,11 @@ class Batcher:
             self._on_text(row, text)
         return text
 
-    def _reuse(self, cache: JobCache, keyed: Sequence[_KeyedText]) -> list[_KeyedText]:
+    def _reuse(self, cache: JobCache, keyed: Sequence[_KeyedText], max_age: float) -> list[_KeyedText]:
         """Copy the rows that the cache has into the array; return the others."""
-        found = cache.store.find([key for _, _, key in keyed])
+        found = cache.store.find([key for _, _, key in keyed], max_age=max_age)
+        if not found:
+            return list(keyed)
         width = self._output.width or next((len(row) // 4 for row in found.values()), 0)
         fitting = [entry for entry in keyed if len(found.get(entry[2], b"")) == 4 * width > 0]
         if not fitting:
@@ -229,6 +235,10 @@ class _Originals:
             if len(self._recent) > _WINDOW:
                 del self._rows[self._recent.popleft()]
         return original
+
+
+def _no_key(_: str) -> bytes:
+    return b""
 
 
 def _batch(entries: Sequence[_KeyedText]) -> Batch:

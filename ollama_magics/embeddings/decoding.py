@@ -204,7 +204,7 @@ def _count_others(token: Numbers) -> int:
 
 
 NOT_FINITE, ZEROS = Phrase("row_not_finite"), Phrase("row_zeros")
-_USUAL = (1e-60, 1e60)  # squared lengths between these need no further check: the row is finite and not all zeros
+_USUAL = (1e-30, 1e30)  # squared lengths between these need no further check: the row is finite and not all zeros
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,7 @@ class _Simdjson:
 def flaws_of(numbers: Numbers) -> dict[int, Phrase]:
     """Return why which rows of float32 cannot be used: a number that is not finite, or nothing but zeros."""
     with np.errstate(all="ignore"):
-        squares = np.einsum("ij,ij->i", numbers, numbers, dtype=np.float64)
+        squares = np.einsum("ij,ij->i", numbers, numbers)
     flaws: dict[int, Phrase] = {}
     for row in np.flatnonzero(~((squares > _USUAL[0]) & (squares < _USUAL[1]))):
         if not np.isfinite(numbers[row]).all():

@@ -183,8 +183,8 @@ class Store(Protocol):
 
     problem: str
 
-    def find(self, keys: Sequence[bytes]) -> Mapping[bytes, Any]:
-        """Return the stored rows of those keys that have one."""
+    def find(self, keys: Sequence[bytes], *, max_age: float = 0.0) -> Mapping[bytes, Any]:
+        """Return the stored rows of those keys that have one, but perhaps not those stored in the last ``max_age`` seconds."""
 
     def put(self, keys: Sequence[bytes], rows: bytes | memoryview, width: int) -> None:
         """Keep rows, in place of those that the keys had."""

@@ -52,10 +52,12 @@ class VectorIndex:
         rows, pending = np.zeros(len(halves), np.uint32), np.arange(len(halves))
         slots = self._slots_of(halves)
         while len(pending):
-            there = self._slots[slots]
-            is_same = (self._halves[there] == halves[pending]) & (there > 0)
+            there = self._slots.take(slots)
+            taken = np.flatnonzero(there)  # few of the keys that were never put
+            there, pending, slots = there[taken], pending[taken], slots[taken]
+            is_same = self._halves.take(there) == halves.take(pending)
             rows[pending[is_same]] = there[is_same]
-            is_other = (there > 0) & ~is_same
+            is_other = ~is_same
             pending, slots = pending[is_other], self._next(slots[is_other])
 
         queries = np.flatnonzero(rows)
@@ -91,12 +93,17 @@ class VectorIndex:
         """Put the rows from that one on into their slots, in place of older ones with the same keys."""
         for start in range(first, self._count, _INSERTED):
             pending = np.arange(start, min(start + _INSERTED, self._count))
-            slots = self._slots_of(self._halves[pending])
+            slots = self._slots_of(self._halves[pending[0] : pending[-1] + 1])
             while len(pending):
-                there, halves = self._slots[slots], self._halves[pending]
-                is_free = (there == 0) | (self._halves[there] == halves)
-                self._slots[slots[is_free]] = pending[is_free]  # of several rows for one slot the last one is there now
-                is_other = self._halves[self._slots[slots]] != halves
+                there = self._slots.take(slots)
+                taken = np.flatnonzero(there)
+                is_other = self._halves.take(there[taken]) != self._halves.take(pending[taken])
+                rows = pending.copy()
+                rows[taken[is_other]] = there[taken[is_other]]
+                self._slots[slots] = rows  # of several rows for one slot the last one is there now
+                lost = np.flatnonzero(self._slots.take(slots) != pending)
+                pending, slots = pending[lost], slots[lost]
+                is_other = self._halves.take(self._slots.take(slots)) != self._halves.take(pending)
                 pending, slots = pending[is_other], self._next(slots[is_other])
 
     def _slots_of(self, halves: _Numbers) -> _Numbers:

@@ -6,10 +6,12 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import sqlite3
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from io import FileIO
@@ -80,6 +82,7 @@ class VectorFile(SqliteFile):
         self.damaged = 0  # rows that find() did not return since they are; the caller sets it back
         self._limit = limit
         self._index, self._oldest = VectorIndex(), 0
+        self._listed = -math.inf  # when the list was read last
         self._readers: dict[int, FileIO] = {}
         self._writer: tuple[int, FileIO] | None = None
 
@@ -87,6 +90,7 @@ class VectorFile(SqliteFile):
         """Return the rows of the keys that are in the file, each as it was written."""
         found: dict[bytes, memoryview] = {}
         names = b"".join(keys)
+        self._listed = time.monotonic()
         with self.transaction() as connection:
             self._read_keys(connection)
             queries, batches, positions = self._index.find(names)
@@ -100,6 +104,10 @@ class VectorFile(SqliteFile):
                     rows = self._read_rows(connection, int(batches[part[0]]), positions[part], wanted)
                     found.update((keys[queries[part[at]]], row) for at, row in rows)
         return found
+
+    def has_none(self, keys: Sequence[bytes], max_age: float) -> bool:
+        """Whether none of the keys is known from a list that was read at most so many seconds ago."""
+        return time.monotonic() - self._listed < max_age and not len(self._index.find(b"".join(keys))[0])
 
     def put(self, keys: Sequence[bytes], rows: bytes | memoryview, width: int) -> None:
         """Write one batch, and remove the oldest segments while there are too many bytes."""
@@ -140,7 +148,7 @@ class VectorFile(SqliteFile):
         """Close all files; the next use opens them again."""
         super().close()
         self._close_segments()
-        self._index, self._oldest = VectorIndex(), 0
+        self._index, self._oldest, self._listed = VectorIndex(), 0, -math.inf
 
     def _read_keys(self, connection: sqlite3.Connection) -> None:
         """Bring the index up to date with the list, to which other processes may have written."""
@@ -317,9 +325,12 @@ class VectorStore(BackgroundStore[VectorFile, _Batch]):
         super().__init__(path)
         self._limit = limit
 
-    def find(self, keys: Sequence[bytes]) -> dict[bytes, memoryview]:
-        """Return the rows that are kept, as float32 in little-endian order; what was put before is among them."""
-        if not keys:
+    def find(self, keys: Sequence[bytes], *, max_age: float = 0.0) -> dict[bytes, memoryview]:
+        """Return the rows that are kept, as float32 in little-endian order.
+
+        What was put in the last ``max_age`` seconds, by this process or another, may not be found.
+        """
+        if not keys or (max_age and self._attempt(partial(VectorFile.has_none, keys=keys, max_age=max_age), otherwise=False)):
             return {}
         return self._attempt_after_writing(partial(self._find, keys=keys), {})
 

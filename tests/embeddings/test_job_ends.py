@@ -110,6 +110,19 @@ def test_only_missing_rows_are_requested_after_an_interrupt(connect: Connect, st
     assert call.last_report().reused == 40
 
 
+def test_nothing_is_requested_again_right_after_a_job(connect: Connect, store: VectorStore) -> None:
+    """Also of the texts that are looked up in what the job has just read of the store's list."""
+    texts = [f"text {number}" for number in range(3000)]
+    with serving(healthy) as server:
+        call = Call(connect, [server], store)
+        call(texts[:1000])
+        call(texts[:2500])
+        sent = [text for batch in sent_texts(server) for text in batch]
+        assert (call(texts[:2500]) == vectors(texts[:2500])).all()
+    assert sorted(sent) == sorted(texts[:2500])
+    assert call.last_report().reused == 2500
+
+
 def test_only_failed_rows_are_requested_again(connect: Connect, store: VectorStore) -> None:
     """After an error, or a text that was corrected."""
     with serving(lambda request: refused(NAN) if "bad" in request.texts else None) as server:

@@ -29,6 +29,16 @@ def test_what_was_put_is_found_bit_for_bit(store: VectorStore) -> None:
     assert store.find([]) == {}
 
 
+def test_rows_that_were_just_put_are_found_unless_the_caller_does_without(store: VectorStore) -> None:
+    """A job reads the list at its start, and later not for each thousand of its texts."""
+    old = put(store, 1)
+    assert all(kept(store, old))
+    new = put(store, 2)
+    assert store.find(new, max_age=60) == {}
+    assert store.find([*new, old[0]], max_age=60).keys() == {*new, old[0]}  # the list is read if anything is known
+    assert all(kept(store, new))
+
+
 def test_a_store_that_is_opened_again_has_every_row(make: Make) -> None:
     """close() writes what waits; another store on the same file finds it."""
     first = make()
@@ -188,7 +198,14 @@ def test_writing_and_finding_take_few_statements_and_no_sync(path: Path, monkeyp
     statements.clear()
     assert len(file.find(keys_of(1, 256) + keys_of(2, 256))) == 512
     assert len(statements) == 4 + 2  # and each batch
+
+    # a list that was just read says that keys are not there, until the file is closed
+    statements.clear()
+    assert file.has_none(keys_of(9, 1000), max_age=60)
+    assert not file.has_none(keys_of(9, 1) + keys_of(1, 1), max_age=60)
+    assert not statements
     file.close()
+    assert not file.has_none(keys_of(9, 1), max_age=60)
     assert len(synced) == 1
 
 
