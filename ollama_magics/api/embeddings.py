@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_magics.api.calls import UserLine, require, worded
 from ollama_magics.errors import suggest_names
+from ollama_magics.jobs.event_loop import AsyncCall
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
 
@@ -106,7 +107,9 @@ def aembed(  # noqa: PLR0913 - as above
     Example: ``vectors = await om.aembed(["a text", "another"], model="all-minilm")``
     """
     lazy, chosen = _read_options(dict(locals()))
-    return _embed_in_loop(current(), UserLine(), texts, model, chosen, lazy)
+    session, line = current(), UserLine()
+    call = AsyncCall(lambda: _embed_in_loop(session, line, texts, model, chosen, lazy))
+    return line.told_unused(call, "aembed_unused")
 
 
 async def _embed_in_loop(  # noqa: PLR0913, PLR0917 - what a call consists of

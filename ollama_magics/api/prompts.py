@@ -94,7 +94,8 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     Example: ``om.chat("Describe {{x}}", values={"x": x}, images=[fig], temperature=0).text``
     """
     session = current()
-    return session.ask(_read_prompt(session, dict(locals())), values)
+    reply = session.ask(_read_prompt(session, dict(locals())), values)
+    return UserLine().told_unused(reply, "chat_unused")
 
 
 @suggest_names
@@ -147,8 +148,8 @@ def achat(  # noqa: PLR0913 - one parameter for each option of a prompt
     Example: ``replies = await asyncio.gather(*(om.achat(text) for text in texts))``
     """
     given, session, line = dict(locals()), current(), UserLine()
-    frozen = _read_prompt(session, given)
-    return session.ask_in_loop(frozen, values, ended=lambda: line.warn_of_settings(session))
+    reply = session.ask_in_loop(_read_prompt(session, given), values, ended=lambda: line.warn_of_settings(session))
+    return line.told_unused(reply, "achat_unused")
 
 
 def _read_prompt(session: Session, given: Mapping[str, Any]) -> Prompt:

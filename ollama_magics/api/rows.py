@@ -10,6 +10,7 @@ from ollama_magics.api.calls import UserLine, worded
 from ollama_magics.conversation.pages import read_pages, refuse_without_document
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import PromptProblem, suggest_names
+from ollama_magics.jobs.event_loop import AsyncCall
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
 
@@ -133,7 +134,7 @@ def amap(  # noqa: PLR0913 - one parameter for each option
 
     Example: ``out = await om.amap(df, "Fill in the ticket.\n\n{{text}}", format=Ticket)``
     """
-    return _RowsCall(dict(locals())).ask_in_loop()
+    return _RowsCall(dict(locals())).in_loop()
 
 
 class _RowsCall:
@@ -159,8 +160,11 @@ class _RowsCall:
         finally:
             self._bar.end()
 
-    async def ask_in_loop(self) -> Any:
-        """Ask for all rows in a thread, and return the data with the answers."""
+    def in_loop(self) -> AsyncCall[Any]:
+        """Return the call for an event loop: it asks for all rows in a thread, and gives the data with the answers."""
+        return self._line.told_unused(AsyncCall(self._ask_in_loop), "amap_unused")
+
+    async def _ask_in_loop(self) -> Any:
         if self._is_lazy:
             return self._lazy_frame()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.api.calls import language_of_user, worded
+from ollama_magics.api.calls import UserLine, language_of_user, worded
 from ollama_magics.errors import in_language, suggest_names
+from ollama_magics.jobs.unused import Unused
 from ollama_magics.server import pulling
 from ollama_magics.session import models as session_models
 from ollama_magics.session.session import current
@@ -83,8 +84,25 @@ def rm(model: str) -> None:
     session_models.delete_model(current(), model)
 
 
+class Pull(Unused, Iterator[pulling.PullProgress]):
+    """The steps of a download, which begins with the first of them."""
+
+    def __init__(self, steps: Generator[pulling.PullProgress, None, None]) -> None:
+        self._steps = steps
+
+    def __next__(self) -> pulling.PullProgress:
+        self._is_used = True
+        return next(self._steps)
+
+    def close(self) -> None:
+        """End the download; what has been downloaded stays."""
+        self._is_used = True
+        self._steps.close()
+
+
 @suggest_names
-def pull(model: str) -> Iterator[pulling.PullProgress]:
+@worded
+def pull(model: str) -> Pull:
     """Let the server download a model while the result is iterated over; yield how far it is after every step.
 
     A step has ``status``, ``completed`` and ``total`` (bytes of a layer), ``downloaded`` and ``size`` (bytes of all layers),
@@ -97,6 +115,10 @@ def pull(model: str) -> Iterator[pulling.PullProgress]:
 
     Example: ``for step in om.pull("llama3.2"): print(step.status)``
     """
+    return UserLine().told_unused(Pull(_steps_of(model)), "pull_unused")
+
+
+def _steps_of(model: str) -> Generator[pulling.PullProgress, None, None]:
     with in_language(language_of_user):
         yield from pulling.pull(current().client, model)
         current().forget_models()

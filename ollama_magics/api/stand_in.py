@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+from ollama_magics.api.calls import UserLine, worded
 from ollama_magics.errors import suggest_names
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.jobs.unused import Unused
 from ollama_magics.session.session import Session, current
 
 SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think, sandbox-tools"
 
 
+class Sandbox(Unused, AbstractContextManager[str]):
+    """A stand-in server that runs, and is used, inside of a ``with`` block, which gets its address."""
+
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+        self._running = ExitStack()
+
+    def __enter__(self) -> str:
+        self._is_used = True
+        return self._running.enter_context(_used_server(self._delay))
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+
 @suggest_names
-@contextmanager
-def sandbox(*, delay: float = 0.02) -> Iterator[str]:
-    """Run a stand-in server, yield its address, and use it until the end of the ``with`` block.
+@worded
+def sandbox(*, delay: float = 0.02) -> Sandbox:
+    """Return a stand-in server for a ``with`` block: it gets the address, and the server is used until its end.
 
     ``delay`` is the time between two tokens, in seconds.
 
     Example: ``with om.sandbox() as url: ...``
     """
+    return UserLine().told_unused(Sandbox(delay), "sandbox_unused")
+
+
+@contextmanager
+def _used_server(delay: float) -> Iterator[str]:
     session = current()
     with FakeServer(delay=delay) as server:
         with session.resolved.restored_at_end():

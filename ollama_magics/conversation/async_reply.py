@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
 from ollama_magics.conversation.reply import Reply
-from ollama_magics.jobs.event_loop import Awaits, ThreadCall
+from ollama_magics.jobs.event_loop import AsyncCall, Awaits, ThreadCall
 
 _Call = ThreadCall[str, Reply]
 
 
-class AsyncReply(Coroutine[Any, Any, Reply]):
+class AsyncReply(AsyncCall[Reply]):
     """A reply in an event loop: ``await`` gives the finished Reply, ``async for`` the text in pieces as they come.
 
     The request is sent when the reply is first awaited or iterated over, with the settings of that moment. Cancelling the task
@@ -36,10 +36,10 @@ class AsyncReply(Coroutine[Any, Any, Reply]):
         begin: Callable[[Callable[[_Call], Reply]], _Call],
         ended: Callable[[], object],
     ) -> None:
+        super().__init__(self._whole)
         self.partial: Reply | None = None
         self._ask, self._ended = ask, ended
         self._call = begin(self._read)
-        self._steps: Coroutine[Any, Any, Reply] | None = None
 
     def _read(self, call: _Call) -> Reply:
         """Read the answer in the thread of the call."""
@@ -61,9 +61,11 @@ class AsyncReply(Coroutine[Any, Any, Reply]):
         self._ended()
 
     def __await__(self) -> Generator[Any, Any, Reply]:
-        return self._whole().__await__()
+        self._is_used = True
+        return self._whole().__await__()  # again and again: the answer stays
 
     def __aiter__(self) -> AsyncIterator[str]:
+        self._is_used = True
         return self._pieces()
 
     async def __aenter__(self) -> Self:
@@ -74,24 +76,8 @@ class AsyncReply(Coroutine[Any, Any, Reply]):
 
     async def aclose(self) -> None:
         """Close the connection, so that the server stops; what was written stays in ``partial``."""
+        self._is_used = True
         await self._call.cancel()
-
-    # As a coroutine, so that asyncio.create_task() and TaskGroup.create_task() take it.
-
-    def send(self, value: Any) -> Any:
-        """Run the task that awaits the reply until it waits."""
-        self._steps = self._steps or self._whole()
-        return self._steps.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """Raise an error in the task that awaits the reply."""
-        self._steps = self._steps or self._whole()
-        return self._steps.throw(*error)
-
-    def close(self) -> None:
-        """End the task that awaits the reply."""
-        if self._steps:
-            self._steps.close()
 
     if not TYPE_CHECKING:  # which would take it to have every attribute
 
@@ -101,4 +87,4 @@ class AsyncReply(Coroutine[Any, Any, Reply]):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
-        return f"<AsyncReply: {self.partial!r}>" if self.partial else "<AsyncReply: not asked yet: await it>"
+        return f"<AsyncReply: {self.partial!r}>" if self.partial else super().__repr__()

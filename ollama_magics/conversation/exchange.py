@@ -32,6 +32,7 @@ class ReplyContext:
 
     conversation: Conversation | None = None  # keeps the turn
     place: Place = field(default_factory=Place)
+    known: tuple[Turn, ...] | None = None  # the turns of the conversation when the request was built
     new: bool = False  # the earlier turns are dropped first
     system: str | None = None  # typed with the prompt
     continues: Turn | None = None  # the cut turn that this answer continues
@@ -187,6 +188,7 @@ class Exchange:
         self.asked_at = self.first_token_seconds = self.thought_seconds = 0.0  # asked_at is counted from 1970
         self.complete = self.closed = False  # the server has ended the answer; nothing more will come
         self.dropped = 0  # number of later turns that this one replaced
+        self.missed = 0  # number of turns that came into the conversation meanwhile
         self._chunks: Iterator[Chunk] | None = None
         self._has_content = False
         self._started = self._counted_until = self._thinking_since = 0.0
@@ -196,7 +198,9 @@ class Exchange:
         if not (self.complete or self.closed):
             state = "still being read" if self.is_sent else "not asked yet"
             raise TypeError(f"a reply that is {state} cannot be pickled: read its .text first")
-        context = replace(self.context, conversation=None, schema=None, toolbox=None, stored=partial(str, self.stored))
+        context = replace(
+            self.context, conversation=None, known=None, schema=None, toolbox=None, stored=partial(str, self.stored)
+        )
         return vars(self) | {"context": context, "sender": replace(self.sender, send=_nothing), "_chunks": iter(())}
 
     @property
@@ -213,7 +217,8 @@ class Exchange:
     def notes(self) -> tuple[Note, ...]:
         """What was left out or changed on the way to the model, the oldest turns and results of functions included."""
         turns = (Note(Phrase("left_out", count=self.left_out)),) if self.left_out else ()
-        return (*turns, *self.context.notes, *(note for call in self.tool_loop.calls for note in call.notes))
+        missed = (Note(Phrase("turns_missed", count=self.missed)),) if self.missed else ()
+        return (*turns, *missed, *self.context.notes, *(note for call in self.tool_loop.calls for note in call.notes))
 
     @property
     def stored(self) -> str:
@@ -335,6 +340,9 @@ class Exchange:
         context, request, text = self.context, self.request, self.partial_text
         if context.conversation is None or not isinstance(request, ChatRequest):
             return
+        if context.known is not None:
+            known = set(map(id, context.known))
+            self.missed = sum(id(turn) not in known for turn in context.conversation.turns)
         if context.new:
             context.conversation.clear()
         if not context.continues:

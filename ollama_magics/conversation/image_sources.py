@@ -29,6 +29,10 @@ MAX_BYTES = 64_000_000  # more than any camera's JPEG, and half an hour of speec
 _MOST_OF_PDF = 256_000_000  # bytes
 _FIRST_PAGES = Pages()
 _MAX_DEPTH = 3  # deeper lists are other data, or a list that holds itself
+# by what the name of a file promises; a picture otherwise
+_UNREADABLE = {".pdf": "pdf-unreadable"} | dict.fromkeys(
+    (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".wma"), "sound-unreadable"
+)
 _OUTPUT = re.compile(r"_{1,3}|_\d+")  # IPython's names of outputs
 
 
@@ -54,7 +58,7 @@ def from_file(path: Path, pages: Pages = _FIRST_PAGES) -> list[Any]:
     except UnreadableFileError as error:
         if error.is_missing:
             raise PictureProblem("picture-missing", path=str(path), reason=error.reason) from None
-        code = "picture-too-large" if error.is_large else "picture-unreadable"
+        code = "picture-too-large" if error.is_large else "picture-no-file"
         raise PictureProblem(code, source=str(path), reason=error.reason) from None
     return _from_bytes(data, path.name, pages)
 
@@ -78,7 +82,15 @@ def is_sound(value: object) -> bool:
 
 
 def _from_bytes(data: bytes, source: str, pages: Pages) -> list[Any]:
-    return [sounds.from_bytes(data, source)] if sounds.kind_of(data) else list(images.from_bytes(data, source, pages))
+    if sounds.kind_of(data):
+        return [sounds.from_bytes(data, source)]
+    try:
+        return list(images.from_bytes(data, source, pages))
+    except PictureProblem as error:
+        code = "pdf-unreadable" if pdf_pages.is_pdf(data) else _UNREADABLE.get(Path(source).suffix.lower(), error.code)
+        if error.code != "picture-unreadable" or code == error.code:
+            raise
+        raise PictureProblem(code, source=source, reason=error.facts["reason"], debug=error.debug) from None
 
 
 def _collect(value: Any, name: str, depth: int, pages: Pages) -> list[Any]:

@@ -17,6 +17,7 @@ from ollama_magics.conversation.sounds import Sound
 from ollama_magics.conversation.tools import ToolCall
 from ollama_magics.conversation.turns import Stats, message_dict
 from ollama_magics.errors import AnswerCut, FormatProblem, Interrupted, ToolProblem, in_language
+from ollama_magics.jobs.unused import Unused
 from ollama_magics.messages import python_words
 from ollama_magics.render.answer import AnswerView, CallView, Output, RoundView, answer_output
 from ollama_magics.render.shown_once import ShownOnce
@@ -26,7 +27,7 @@ _MOST_THUMBNAILS = 12
 _MOST_NOTES = 4  # lines of notes under an answer
 
 
-class Reply(ShownOnce):
+class Reply(ShownOnce, Unused):
     """The answer to one prompt; the request is sent at the first iteration, at ``text``, or where the reply is shown.
 
     Iterating yields the text in pieces as they come, always from its start; ``chunks()`` yields what the server sends.
@@ -54,6 +55,7 @@ class Reply(ShownOnce):
         self._exchange = Exchange(request, send, context or ReplyContext())
 
     def __getstate__(self) -> dict[str, Any]:
+        self._is_used = True
         return {"_exchange": self._exchange}  # not whether this cell has shown it
 
     # What was sent.
@@ -64,6 +66,7 @@ class Reply(ShownOnce):
 
         It holds fewer of the oldest turns than were given where the server refused it as too long.
         """
+        self._is_used = True  # it was made to be looked at
         return self._exchange.request
 
     def rendered_prompt(self) -> RenderedPrompt:
@@ -73,7 +76,7 @@ class Reply(ShownOnce):
 
         Example: ``print(om.chat("Hello", system="Be kind.").rendered_prompt())``
         """
-        exchange = self._exchange
+        exchange, self._is_used = self._exchange, True
         with in_language(lambda: exchange.context.language):
             can_ask, language = exchange.context.renders, exchange.context.language
             return render_prompt(exchange.sender, asks=can_ask, notes=self.notes, language=language)
@@ -99,6 +102,7 @@ class Reply(ShownOnce):
     @property
     def notes(self) -> list[str]:
         """What was left out, converted or ignored on the way to the model, one sentence each."""
+        self._is_used = True
         return [_text(self._exchange, note.phrase) for note in self._exchange.notes]
 
     # What came back.
@@ -203,6 +207,7 @@ class Reply(ShownOnce):
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield what the server sends and has not been read yet: pieces of text or thoughts, calls, and at last the counts."""
+        self._is_used = True
         try:
             with in_language(lambda: self._exchange.context.language):
                 yield from self._exchange.stream()
@@ -230,6 +235,7 @@ class Reply(ShownOnce):
 
     def close(self) -> None:
         """Close the connection, so that the server stops writing; a partial turn stays in the conversation, marked as cut."""
+        self._is_used = True
         self._exchange.close()
 
     def __str__(self) -> str:
@@ -271,12 +277,11 @@ def answer_view(reply: Reply, *, times: bool = True, streaming: bool = False, in
     title = _phrase(exchange, "thinking" if is_thinking else "thoughts")
     if times and exchange.thought_seconds and not is_thinking:
         title = _phrase(exchange, "thought_for", seconds=f"{exchange.thought_seconds:.1f}")
-    sent = (one for one in context.images if not isinstance(one, Sound))
-    pictures = (*sent, *(picture for call in loop.calls for picture in call.images))
+    sent = (*context.images, *(one for call in loop.calls for one in call.images))
+    pictures = tuple(one for one in sent if not isinstance(one, Sound))
     more = len(pictures) - _MOST_THUMBNAILS
-    if streaming:
-        figures = live_figures(exchange, in_column=in_column)
-    else:
+    figures = live_figures(exchange, in_column=in_column)
+    if not streaming:
         figures = [*_footer_parts(exchange, times=times, in_column=in_column), *_footer_parts_of_request(exchange)]
     return AnswerView(
         model=reply.model,
@@ -339,20 +344,18 @@ def _footer_parts(exchange: Exchange, *, times: bool, in_column: bool) -> list[s
         figures.append(_phrase(exchange, "seconds", seconds=f"{stats.seconds:.1f}"))
     if in_column:
         return figures
-
     if times and exchange.first_token_seconds:
         figures.append(_phrase(exchange, "first", seconds=f"{exchange.first_token_seconds:.1f}"))
     if exchange.last_round.prompt_tokens and context_length:
-        used = messages.group_digits(exchange.used_tokens)
-        figures.append(_phrase(exchange, "context", used=used, size=messages.group_digits(context_length)))
+        used, size = map(messages.group_digits, (exchange.used_tokens, context_length))
+        figures.append(_phrase(exchange, "context", used=used, size=size))
     return figures
 
 
 def _footer_parts_of_request(exchange: Exchange) -> list[str]:
     """Return where the prompt was sent, if not to this machine, and what was converted without loss."""
-    host, proxy = exchange.context.remote_host, exchange.context.proxy
-    sent = [_phrase(exchange, "remote_proxy" if proxy else "remote", host=host, proxy=proxy)] if host else []
-    return [*sent, *_shown_notes(exchange, loses=False)]
+    host, proxy, notes = exchange.context.remote_host, exchange.context.proxy, _shown_notes(exchange, loses=False)
+    return [_phrase(exchange, "remote_proxy" if proxy else "remote", host=host, proxy=proxy), *notes] if host else notes
 
 
 def _shown_notes(exchange: Exchange, *, loses: bool) -> list[str]:
@@ -384,14 +387,14 @@ def _provenance(reply: Reply, *, times: bool) -> dict[str, Any]:
     """Return model, digest, the server's version, options, seed, time (UTC), files and notes of the request, as far as known."""
     exchange = exchange_of(reply)
     context, options = exchange.context, dict(exchange.request.options)
-    asked_at = datetime.fromtimestamp(exchange.asked_at, UTC).isoformat(timespec="seconds") if exchange.asked_at else ""
+    asked_at = datetime.fromtimestamp(exchange.asked_at, UTC).isoformat(timespec="seconds")
     facts = {
         "model": exchange.request.model,
         "digest": context.digest,
         "server": f"Ollama {context.server_version}" if context.server_version else "",
         "options": options,
         "seed": options.get("seed"),
-        "time": asked_at if times else "",
+        "time": asked_at if times and exchange.asked_at else "",
         "files": [{"name": file.name, "sha256": file.sha256} for file in context.files],
         "notes": reply.notes,
     }

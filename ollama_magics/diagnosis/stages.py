@@ -225,7 +225,9 @@ class _Check:
         if not self.installed_count:
             pull = f"%ollama_pull {requested}" if requested else self.models.pull_advice(ability)
             none = messages.Phrase("none_installed")
-            raise ModelProblem("no-model-able", host=self.address.host, ability=ability, installed=none, pull=pull)
+            raise ModelProblem(
+                "no-model-able", host=self.address.host, ability=messages.Capability(ability), installed=none, pull=pull
+            )
         self.model = requested or self.models.choose("", ability)
         card = self.models.card(self.model)
         if self.request.deep and self.request.local_only and self.models.is_remote(self.model):
@@ -242,13 +244,16 @@ class _Check:
         if self.request.abilities[0] != "embedding":
             self.note_context(card)
 
-        parts = [messages.strip_controls(" · ".join(card.capabilities or ("?",)))]
+        named = messages.Joined(map(messages.Capability, card.capabilities or ("?",)), " · ")
+        parts = [messages.strip_controls(named.text(self.request.language))]
         if card.context_length:
             parts.append(self.phrase("takes_context", count=messages.group_digits(card.context_length)))
         if card.can("embedding") and card.embedding_length:
             parts.append(self.phrase("dimension", count=card.embedding_length))
-        parts += [self.phrase("claimed", ability=claim) for claim in claims]
-        return ", ".join(parts + [self.phrase("denied", ability=one) for one in self.request.denied if card.can(one)])
+        parts += [self.phrase("claimed", ability=messages.Capability(claim)) for claim in claims]
+        return ", ".join(
+            parts + [self.phrase("denied", ability=messages.Capability(one)) for one in self.request.denied if card.can(one)]
+        )
 
     def note_context(self, card: ModelCard) -> None:
         """Note where the context is longer than the model allows, or another than it is loaded with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from concurrent import futures
 from contextlib import suppress
 from contextvars import copy_context
@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from ollama_magics.errors import Cancelled, OllamaMagicsError, in_language
+from ollama_magics.jobs.unused import Unused
 from ollama_magics.server.background import SLICE
 
 Awaits = Callable[[Awaitable[Any]], Any]  # returns the result of what is awaited, to a thread that waits for it
@@ -29,6 +30,36 @@ def running_loop() -> asyncio.AbstractEventLoop:
     except RuntimeError:
         library = "trio" if "trio" in sys.modules else "another library"
         raise OllamaMagicsError("event-loop-unsupported", library=library) from None
+
+
+class AsyncCall(Unused, Coroutine[Any, Any, _Result]):
+    """What a call for an event loop returns: a coroutine, so that asyncio.create_task() and TaskGroup.create_task() take it."""
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, _Result]]) -> None:
+        self._begin = begin
+        self._steps: Coroutine[Any, Any, _Result] | None = None
+
+    def _used(self) -> Coroutine[Any, Any, _Result]:
+        self._is_used = True
+        self._steps = self._steps or self._begin()
+        return self._steps
+
+    def __await__(self) -> Generator[Any, Any, _Result]:
+        return self._used().__await__()
+
+    def send(self, value: Any) -> Any:
+        """Run the task that awaits the call until it waits."""
+        return self._used().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error in the task that awaits the call."""
+        return self._used().throw(*error)
+
+    def close(self) -> None:
+        """End the task that awaits the call."""
+        self._is_used = True
+        if self._steps:
+            self._steps.close()
 
 
 class Slots:

@@ -87,6 +87,15 @@ class Label(Phrase):
         return label(self._key, language)
 
 
+class Capability(Phrase):
+    """A capability of a model: in words, with the server's own word behind them, by which it is found elsewhere."""
+
+    def text(self, language: str) -> str:
+        """Return it in that language."""
+        words = capability(self._key, language)
+        return self._key if words == self._key else f"{words}（{self._key}）"
+
+
 class Joined(Phrase):
     """Several phrases and plain texts with a separator between them."""
 

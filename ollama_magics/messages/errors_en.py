@@ -689,6 +689,21 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "open it in another program and save it as PNG",
     ),
+    "pdf-unreadable": (
+        "{source} is not a readable PDF.",
+        "{reason}",
+        "open it in another program and save or print it as PDF again; a download that broke off: download it again",
+    ),
+    "sound-unreadable": (
+        "{source} is not a readable sound.",
+        "{reason}",
+        "open it in another program and save it as WAV",
+    ),
+    "picture-no-file": (
+        "{source} cannot be read.",
+        "{reason}",
+        "-i takes a variable, a path, or a pattern such as plots/*.png",
+    ),
     "picture-too-large": (
         "{source} is too large to send.",
         "{reason}",
@@ -995,6 +1010,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "%ollama_config --record ANOTHER.json",
     ),
     # event loops
+    "await-not-needed": (
+        "om.{name} already answers; it is not for await.",
+        "It stands behind await or async for. Nothing was sent.",
+        "{call}",
+    ),
     "call-cancelled": (
         "The call was cancelled before it had finished.",
         "The task that waited for it was cancelled, or the session ended.",

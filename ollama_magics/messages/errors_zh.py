@@ -689,6 +689,21 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{reason}",
         "用其他程序打开并另存为 PNG",
     ),
+    "pdf-unreadable": (
+        "{source} 不是可读取的 PDF。",
+        "{reason}",
+        "用其他程序打开并重新保存或打印为 PDF；若下载不完整，请重新下载",
+    ),
+    "sound-unreadable": (
+        "{source} 不是可读取的音频。",
+        "{reason}",
+        "用其他程序打开并另存为 WAV",
+    ),
+    "picture-no-file": (
+        "无法读取 {source}。",
+        "{reason}",
+        "-i 接受变量、路径或 plots/*.png 这样的通配符",
+    ),
     "picture-too-large": (
         "图片 {source} 太大。",
         "{reason}",
@@ -995,6 +1010,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "%ollama_config --record ANOTHER.json",
     ),
     # event loops
+    "await-not-needed": (
+        "om.{name} 直接返回结果，不能用于 await。",
+        "调用前写了 await 或 async for；未发送任何内容。",
+        "{call}",
+    ),
     "call-cancelled": (
         "调用在完成之前已被取消。",
         "等待它的任务被取消，或会话已结束。",

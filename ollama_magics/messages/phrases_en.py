@@ -27,6 +27,7 @@ PHRASES: dict[str, str] = {
     "shrunk": "picture shrunk from {old} to {new}",
     "explain_hidden": "not sent, because they look like keys: {names}",
     "explain_lines": "{count} lines of the cell were left out",
+    "explain_needs_ask": "This error says itself what to type: only %ollama_explain --ask would send anything.",
     "explain_ours": "To ask the model about it all the same: %ollama_explain --ask",
     "explain_prompt": "The prompt would be:",
     "explain_redacted": "texts that look like keys were replaced by ••••",
@@ -613,7 +614,7 @@ PHRASES: dict[str, str] = {
     "no_finite": "It holds no finite number.",
     "decoding_stopped": "Decoding it stopped with: {said}",
     "is_film": "It looks like HEIC, AVIF or a video.",
-    "no_picture": "It is not PNG, JPEG, GIF, BMP, WEBP, TIFF, ICO or PPM.",
+    "no_picture": "It is not PNG, JPEG, GIF, BMP, WEBP, TIFF, ICO, PPM, PDF, WAV or MP3.",
     "no_pixels": "It has {width} × {height} pixels.",
     "output_is_text": "It is an output of this notebook, which is text.",
     "empty_kind": "It is an empty {kind}.",
@@ -676,6 +677,18 @@ PHRASES: dict[str, str] = {
     "byte_no_utf8": "Byte {place} is no UTF-8: save it as UTF-8.",
     "no_utf16": "It begins like UTF-16 or UTF-32, but is not: save it as UTF-8.",
     "has_nul": "It holds NUL characters, so it is data and not a text.",
+    "await_none": "without await: om.{name}(…)",
+    "await_other": "with await: await om.{other}(…)\nwithout await: om.{name}(…)",
+    "achat_unused": "om.achat sends nothing before it is awaited; type: reply = await om.achat(…)",
+    "aembed_unused": "om.aembed sends nothing before it is awaited; type: vectors = await om.aembed(…)",
+    "amap_unused": "om.amap sends nothing before it is awaited; type: out = await om.amap(…)",
+    "chat_unused": "om.chat sends nothing before its answer is read; type: om.chat(…).text",
+    "pull_unused": "om.pull downloads nothing before its steps are read; type: for step in om.pull(…): print(step.status)",
+    "sandbox_unused": "om.sandbox starts with its block; type: with om.sandbox() as url: …",
+    "turns_missed": (
+        "the answer does not know other prompts of the conversation that were asked at the same time ({count}); let one reply end"
+        " before the next"
+    ),
     "braces_are_text": (
         '{typed} was sent as text, though {name} is a variable here; to fill it: om.chat(prompt, values={{"{name}": {name}}})'
     ),

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
-from ollama_magics.messages import Phrase
+from ollama_magics.messages import Capability, Phrase
 from ollama_magics.server.wire import readable
 
 # The status alone does not say it: /api/embed answers 400 to a runner that was killed and to a text that gives NaN. The words are
@@ -226,7 +226,7 @@ def _model_error(refusal: Refusal) -> OllamaMagicsError | None:
         ability = _ABILITIES.get(word, "vision" if "image" in word else word)
         code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
         there, said = Phrase("list_there", host=refusal.host), refusal.said
-        unable = ModelProblem(code, model=refusal.model, ability=ability, capabilities="", installed=there, said=said)
+        unable = ModelProblem(code, model=refusal.model, ability=Capability(ability), capabilities="", installed=there, said=said)
         return unable.with_advice(Phrase("server_said", said=said))
     return None
 

@@ -12,7 +12,7 @@ from itertools import islice
 
 from ollama_magics import messages
 from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
-from ollama_magics.messages import Phrase
+from ollama_magics.messages import Capability, Joined, Phrase
 from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import EXTRAS, quote
@@ -110,9 +110,9 @@ class InstalledModels:
             able = Phrase("none_able", pull=self.pull_advice(ability))
             if found:
                 able = Phrase("able_to", models=", ".join(found), first=found[0], setting=setting)
-            listed = ", ".join(card.capabilities or ()) or "none"
+            listed = Joined(map(Capability, card.capabilities or ("none",)), ", ")
             code = "model-not-able" if ability in EXTRAS else "model-wrong-type"
-            error = ModelProblem(code, model=model, ability=ability, capabilities=listed, installed=able)
+            error = ModelProblem(code, model=model, ability=Capability(ability), capabilities=listed, installed=able)
             raise error.with_repair("model", *found[:_MAX_OFFERED])
 
         if len(found) == 1:
@@ -120,7 +120,9 @@ class InstalledModels:
         if not found and self._unread:
             raise self._unread
         if found:
-            error = ModelProblem("model-ambiguous", ability=ability, models=_listed(found), first=found[0], setting=setting)
+            error = ModelProblem(
+                "model-ambiguous", ability=Capability(ability), models=_listed(found), first=found[0], setting=setting
+            )
             raise error.with_repair("model", *found[:_MAX_OFFERED])
         installed = self.installed()
         names, pull = [short(model.name) for model in installed], self.pull_advice(ability)
@@ -128,7 +130,7 @@ class InstalledModels:
             error = ModelProblem("only-cloud-models", host=self._host, models=_listed(names), first=names[0], pull=pull)
             raise error.with_repair("model", *names[:_MAX_OFFERED])
         listing = _listing(names)
-        raise ModelProblem("no-model-able", host=self._host, ability=ability, installed=listing, pull=pull)
+        raise ModelProblem("no-model-able", host=self._host, ability=Capability(ability), installed=listing, pull=pull)
 
     def pull_advice(self, ability: str) -> Phrase | str:
         """Return what to type to get a model with the ability: one that the server recommends, and a small one.

@@ -207,6 +207,7 @@ def ask(session: RequestContext, prompt: Prompt, notes: tuple[Note, ...] = ()) -
     context = replace(
         context,
         conversation=window.conversation,
+        known=tuple(window.conversation.turns) if window.conversation else None,
         place=window.place,
         history=window.sizes,
         fixed_tokens=window.fixed_tokens,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import socket
 import threading
@@ -151,10 +152,101 @@ def test_a_wrong_parameter_is_an_error_at_the_call() -> None:
 def test_what_is_known_of_an_answer_is_said_before_it_is_awaited() -> None:
     """Its attributes are those of the reply, which is not there yet."""
     waiting = om.achat("Hi")
-    assert repr(waiting) == "<AsyncReply: not asked yet: await it>"
+    assert "type: reply = await om.achat(…)" in repr(waiting)
     with pytest.raises(AttributeError, match=r"await om\.achat"):
         _ = waiting.text  # type: ignore[attr-defined]
     assert not hasattr(waiting, "nonsense")
+    waiting.close()
+
+
+UNUSED: dict[str, Callable[[], object]] = {
+    "await om.achat": lambda: om.achat("Hi"),
+    "await om.aembed": lambda: om.aembed(["Hi"]),
+    "await om.amap": lambda: om.amap(["Hi"], "{{item}}"),
+    "om.chat(…).text": lambda: om.chat("Hi"),
+    "for step in om.pull": lambda: om.pull("sandbox-mini"),
+    "with om.sandbox": om.sandbox,
+}
+
+
+def drop(call: Callable[[], object]) -> None:
+    """Make a call and drop what it returns."""
+    call()
+    gc.collect()
+
+
+@pytest.mark.parametrize("advice", UNUSED)
+def test_what_does_nothing_by_itself_says_so_where_it_is_dropped(advice: str, stand_in: FakeServer) -> None:
+    """At the line of the call, with what to type; what was looked at or ended is not reported."""
+    with pytest.warns(UserWarning, match="type: ") as caught:
+        drop(UNUSED[advice])
+    (warning,) = caught
+    assert (warning.filename, advice in str(warning.message)) == (__file__, True)
+    assert not [body for _, _, body in stand_in.requests if body and ("messages" in body or "input" in body)]
+
+    async def used() -> None:
+        (waiting := om.achat("Hi")).close()
+        await om.achat("Hi").aclose()
+        for call in (om.achat("Hi"), om.aembed(["Hi"]), om.amap(["Hi"], "{{item}}")):
+            task = asyncio.ensure_future(call)
+            task.cancel()
+            await asyncio.wait([task])
+        assert "AsyncReply" in repr(waiting)
+
+    asyncio.run(used())
+    assert om.chat("Hi").request.model == "sandbox-chat"
+    gc.collect()
+
+
+def test_a_call_that_answers_itself_is_not_awaited(stand_in: FakeServer) -> None:
+    """It says so before anything is sent, and which call is for await."""
+
+    async def chat() -> None:
+        await om.chat("Hi", temperature=0)  # type: ignore[misc]
+
+    async def pieces() -> None:
+        async for _ in om.chat("Hi"):  # type: ignore[attr-defined]
+            pass
+
+    async def rows() -> None:
+        await om.map(["Hi"], "{{item}}")
+
+    async def vectors() -> None:
+        await om.embed(["Hi"])  # type: ignore[misc]
+
+    async def models() -> None:
+        await om.models()  # type: ignore[misc]
+
+    async def right() -> None:
+        assert [await asyncio.to_thread(om.models), om.models()]
+        assert await awaited(om.achat("repeat after me: " + om.chat("Hi").text))
+
+    for call, advice in (
+        (chat, "om.achat"),
+        (pieces, "om.achat"),
+        (rows, "om.amap"),
+        (vectors, "om.aembed"),
+        (models, "om.models("),
+    ):
+        with pytest.raises(om.OllamaMagicsError, match="await-not-needed") as caught:
+            asyncio.run(call())
+        assert advice in caught.value.remedy
+    assert not stand_in.requests
+    asyncio.run(right())
+
+
+def test_two_at_once_in_one_conversation() -> None:
+    """Neither waits for the other; the one that ends last says that it does not know the other, and the next knows both."""
+    talk = om.Conversation()
+
+    async def ask() -> list[om.Reply]:
+        both = await asyncio.gather(*(om.achat(f"repeat after me: {word}", conversation=talk) for word in "ab"))
+        return [*both, await om.achat("repeat after me: c", conversation=talk)]
+
+    *both, last = asyncio.run(ask())
+    assert sorted(len(reply.notes) for reply in both) == [0, 1]
+    assert "at the same time (1)" in "".join(both[0].notes + both[1].notes)
+    assert (last.notes, len(last.messages), len(talk.turns)) == ([], 6, 3)
 
 
 def test_a_variable_in_braces_is_a_warning_at_the_call() -> None:

@@ -85,9 +85,9 @@ def test_a_variable_in_braces_without_values_is_a_warning_at_the_call() -> None:
     assert price
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        om.chat("Say {{other}} \\{{price}} {{price + 1}}")
-        om.chat("Say {{price}}", values={"price": 1})
-        om.chat("Say {{price}}", values={"price": 1}, system="{{price}}")
+        om.chat("Say {{other}} \\{{price}} {{price + 1}}").close()
+        om.chat("Say {{price}}", values={"price": 1}).close()
+        om.chat("Say {{price}}", values={"price": 1}, system="{{price}}").close()
 
 
 @pytest.mark.finding("A2")

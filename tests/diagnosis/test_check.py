@@ -270,7 +270,7 @@ def test_the_text_has_a_line_for_each_stage_and_the_remedy_below() -> None:
     assert "ms)" not in not_run
 
 
-def test_a_report_speaks_one_language() -> None:
+def test_a_report_speaks_one_language(stand_in: FakeServer) -> None:
     """The user's, where there is a translation."""
     report = check(CheckRequest("ftp://x", language="zh"))
     assert report.language == "zh"
@@ -278,6 +278,10 @@ def test_a_report_speaks_one_language() -> None:
     assert "地址" in report.as_html()
     assert report.error is not None
     assert report.error.language == "zh"
+    report = check(CheckRequest(stand_in.url, model="sandbox-embed", language="zh"))
+    assert "不支持：对话（completion）" in str(report)
+    assert "服务器列出的能力：嵌入（embedding）" in str(report)
+    assert "对话（completion） · 视觉（vision）" in str(check(CheckRequest(stand_in.url, model="sandbox-vision", language="zh")))
 
 
 def test_a_report_is_true_only_if_every_stage_passed() -> None:

@@ -21,7 +21,7 @@ FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*)|(?<![\w-])(?<!python )-[fimst](?!
 CALL = re.compile(r"om\.(\w+)(\([^()\n]*(?:\([^()]*\)[^()\n]*)*\))")
 PARAMETER = re.compile(r"(?<![\w.(])([a-z_]+)=(?=[\s\"NT1c;,，；]|$)")
 # these are about lines of a notebook, or about what only a notebook has
-ONLY_THERE = {"secret-on-line", "picture-is-url", "variable-unknown", "tool-unconfirmed", "explain_ours"}
+ONLY_THERE = {"secret-on-line", "picture-is-url", "variable-unknown", "tool-unconfirmed", "explain_ours", "explain_needs_ask"}
 OURS = {form.flag(name).removeprefix("--") for name in form.names()} | {"strict", "new", "continue", "yes", "no-fill", "truncate"}
 OURS |= {"on-error", "batch", "chat", "tool", "format", "image", "generate", "labels", "sample", "logprobs", "dimensions"}
 VALUES = {

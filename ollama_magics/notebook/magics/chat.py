@@ -132,12 +132,13 @@ class ChatMagics(Magics):
                 raise usage_error("usage_too_much", magic="%ollama_explain", rest=rest)
             if error is None:
                 raise usage_error("usage_no_error")
-            if explain.is_ours(error) and not (options.ask or options.show):
+            needs_ask = explain.is_ours(error) and not options.ask
+            if needs_ask and not options.show:
                 explain.say_remedy(error, session.language)
                 return
             prompt, notes = explain.prompt_about(error, self.shell, session, options)
             if options.show:
-                explain.show_prompt(prompt, notes, session.language)
+                explain.show_prompt(prompt, notes, session.language, needs_ask=needs_ask)
                 return
             model = prompt.model or str(session.settings.model)
             reply = self._show(session, model, lambda: build_request.ask(session, prompt, notes))

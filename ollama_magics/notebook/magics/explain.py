@@ -104,8 +104,10 @@ def prompt_about(error: BaseException, shell: Any, session: Session, options: Na
     return prompt, notes
 
 
-def show_prompt(prompt: Prompt, notes: Sequence[Note], language: str) -> None:
-    """Write what would be sent to the model."""
+def show_prompt(prompt: Prompt, notes: Sequence[Note], language: str, *, needs_ask: bool) -> None:
+    """Write what would be sent to the model; ``needs_ask``: only with --ask, as an error of ours says itself what to type."""
+    if needs_ask:
+        lines.say("explain_needs_ask", language)
     lines.say("explain_system", language)
     lines.say_lines([*(prompt.system or "").splitlines(), ""])
     lines.say("explain_prompt", language)

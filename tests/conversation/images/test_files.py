@@ -83,8 +83,8 @@ def test_what_is_no_ordinary_file_is_never_opened(folder: Path) -> None:
     (folder / "link.png").symlink_to("/dev/zero")
     for name, kind in (("pipe", "pipe"), ("sock", "socket"), ("link.png", "device"), ("d.png", "folder")):
         error = refusal(f"{folder}/{name}")
-        assert (error.code, kind in error.how_we_know) == ("picture-unreadable", True)
-    assert refusal("/dev/zero").code == "picture-unreadable"
+        assert (error.code, kind in error.how_we_know) == ("picture-no-file", True)
+    assert refusal("/dev/zero").code == "picture-no-file"
 
 
 def test_files_that_are_no_pictures_are_refused_by_their_content(folder: Path) -> None:
@@ -96,6 +96,18 @@ def test_files_that_are_no_pictures_are_refused_by_their_content(folder: Path) -
         error = refusal(f"{folder}/{name}")
         assert error.code == "picture-unreadable"
         assert "PRIVATE" not in str(error) + error.debug
+
+
+@pytest.mark.parametrize("content", [b"", b"no such thing"])
+@pytest.mark.parametrize(
+    ("name", "code"), [("a.PDF", "pdf-unreadable"), ("a.wav", "sound-unreadable"), ("a.mp3", "sound-unreadable")]
+)
+def test_what_to_do_with_a_file_is_that_of_its_kind(folder: Path, name: str, code: str, content: bytes) -> None:
+    """A document and a sound are not saved as PNG."""
+    (folder / name).write_bytes(content)
+    error = refusal(f"{folder}/{name}")
+    assert (error.code, "PNG" in error.remedy) == (code, False)
+    assert error.how_we_know
 
 
 def test_a_file_above_the_limit_is_refused_unread(folder: Path) -> None:

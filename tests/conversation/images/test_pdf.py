@@ -114,9 +114,9 @@ def test_the_memory_for_a_page_is_bounded() -> None:
 def bad_files() -> dict[str, tuple[bytes, str]]:
     """Return files that are no usable PDF, each with the code of its error."""
     return {
-        "begins like one": (b"%PDF-1.7\nhello", "picture-unreadable"),
-        "half": (THREE[: len(THREE) // 3], "picture-unreadable"),
-        "no pages": (pdf(), "picture-unreadable"),
+        "begins like one": (b"%PDF-1.7\nhello", "pdf-unreadable"),
+        "half": (THREE[: len(THREE) // 3], "pdf-unreadable"),
+        "no pages": (pdf(), "pdf-unreadable"),
         "encrypted": (pdf(RED, trailer=ENCRYPTED), "pdf-encrypted"),
         "none": (b"hello", "picture-unreadable"),
     }

@@ -92,6 +92,8 @@ def test_an_error_of_ours_shows_its_remedy_first(shell: Any, stand_in: FakeServe
         shown = shell.run("%ollama_explain")
         assert said in shown
         assert "%ollama_explain --ask" in shown
+        assert "only %ollama_explain --ask would send" in shell.run("%ollama_explain --show")
+        assert "only %ollama_explain" not in shell.run("%ollama_explain --ask --show")
         assert len(stand_in.requests) == before
     assert shell.run("%ollama_explain --ask")
     assert "did you mean --model?" in sent(stand_in)["messages"][1]["content"]
