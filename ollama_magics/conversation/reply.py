@@ -152,8 +152,7 @@ class Reply(ShownOnce, Unused):
         sent = request.messages if isinstance(request, ChatRequest) else (Message("user", request.prompt),)
         if sent[-1].role == "assistant":  # the beginning of the answer that is continued
             sent = sent[:-1]
-        answer = Message("assistant", exchange.partial_text)
-        return [message_dict(message) for message in (*sent, *exchange.tool_loop.between, answer)]
+        return [message_dict(one) for one in (*sent, *exchange.tool_loop.between, Message("assistant", exchange.partial_text))]
 
     @property
     def logprobs(self) -> list[dict[str, Any]]:
