@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from ollama_magics.api.calls import UserLine, worded
 from ollama_magics.errors import suggest_names
-from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.jobs.unused import Unused
 from ollama_magics.session.session import Session, current
+
+if TYPE_CHECKING:
+    from ollama_magics.fake_server.server import FakeServer
 
 SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think, sandbox-tools"
 
@@ -43,6 +46,8 @@ def sandbox(*, delay: float = 0.02) -> Sandbox:
 
 @contextmanager
 def _used_server(delay: float) -> Iterator[str]:
+    from ollama_magics.fake_server.server import FakeServer  # noqa: PLC0415 - only who uses the stand-in needs it
+
     session = current()
     with FakeServer(delay=delay) as server:
         with session.resolved.restored_at_end():
@@ -53,6 +58,8 @@ def _used_server(delay: float) -> Iterator[str]:
 
 def start_sandbox() -> str:
     """Start a stand-in server that runs as long as the session, use it, and return its address."""
+    from ollama_magics.fake_server.server import FakeServer  # noqa: PLC0415 - as above
+
     session = current()
     server = FakeServer().start()
     session.own(server.stop)

@@ -46,7 +46,7 @@ def task_prefix(model: str, task: str) -> str:
     raise SettingError("setting-invalid", value=f"--{task}", setting=model, reason=reason, example=example)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Batch:
     """Texts and the rows they belong to, ascending; ``keys`` are their names in the store.
 
@@ -104,7 +104,7 @@ class BatchSize:
         self.texts = min(self.texts, self.most)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class JobState:
     """What the parts of a job work on; ``cache`` is None where nothing is stored."""
 

@@ -21,7 +21,7 @@ from ollama_magics.jobs.queue import RetryPolicy
 from ollama_magics.messages import Phrase
 from ollama_magics.server.client import Client
 from ollama_magics.server.models import InstalledModels
-from ollama_magics.store.vectors import key
+from ollama_magics.store.keys import key
 
 
 class JobContext(Protocol):

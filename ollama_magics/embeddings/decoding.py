@@ -207,7 +207,7 @@ NOT_FINITE, ZEROS = Phrase("row_not_finite"), Phrase("row_zeros")
 _USUAL = (1e-30, 1e30)  # squared lengths between these need no further check: the row is finite and not all zeros
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Vectors:
     """An array of float32 with a row for each text, and the flaw of each row that cannot be used."""
 

@@ -57,7 +57,7 @@ _STREAMED = 256  # values that are taken from a generator at a time
 _Window = tuple[int, Sequence[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Source:
     """The values in order; ``length`` and ``index`` are None for a generator, whose values are never all in memory."""
 

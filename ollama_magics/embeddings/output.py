@@ -27,7 +27,7 @@ class OutputArray:
 
     def __init__(self, length: int | None) -> None:
         self._lock = threading.Lock()
-        self._length = length
+        self.length = length
         self._array: Array | None = None
 
     @property
@@ -86,7 +86,7 @@ class OutputArray:
 
     def _with_room(self, length: int, width: int) -> Array:
         if self._array is None:
-            self._array = np.empty((self._length or max(length, _FIRST // (4 * width or 1)), width), np.float32)
+            self._array = np.empty((self.length or max(length, _FIRST // (4 * width or 1)), width), np.float32)
         if len(self._array) < length:
             step = max(_STEP // (4 * max(1, self.width)), len(self._array) // _SHARE)
             # refcheck counts references, and an interrupted frame may hold one; no view outlives the lock
@@ -138,7 +138,7 @@ class EmbedReport:
         return f"<EmbedReport: {', '.join(parts)}>"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class JobStats:
     """The figures of a job while it runs; one thread writes each of them."""
 
@@ -190,7 +190,7 @@ class Store(Protocol):
         """Keep rows, in place of those that the keys had."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class JobCache:
     """The store as one job uses it; a row is unconfirmed until the model is seen unchanged after it was stored.
 

@@ -21,7 +21,7 @@ from ollama_magics.server.models import InstalledModels
 _SHOWN = 12  # characters of a digest
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Endpoint:
     """One server with its models."""
 
@@ -59,7 +59,7 @@ class Endpoint:
         return model, digest
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ServerPool:
     """The model of a job, its digest, the servers that have it, and notes about those that were left out."""
 

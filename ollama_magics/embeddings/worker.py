@@ -56,7 +56,8 @@ class Worker:
         with self._lock:
             # whole from the start: a buffer that grows leaves holes in the memory
             if not server.buffer:
-                server.buffer = bytearray(min(self._state.size.most * self._width * _NUMBER, _LARGEST_BUFFER))
+                most = min(self._state.size.most, self._output.length or self._state.size.most)
+                server.buffer = bytearray(min(most * self._width * _NUMBER, _LARGEST_BUFFER))
         vectors = server.client.embed(
             self._request(batch),
             lambda body: self._decode(body, count),

@@ -35,7 +35,7 @@ _Result = TypeVar("_Result")
 _SECONDS_TO_END = 1.0  # that the threads get together
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Server(Generic[_Batch]):
     """One server of a job and the batches it works on; the queue changes it under its lock."""
 
@@ -61,7 +61,7 @@ class Server(Generic[_Batch]):
         return may_work and now >= self.paused_until and len(self.computing) < self.parallel
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class BatchFailure(Generic[_Batch]):
     """A batch that failed, and where."""
 

@@ -32,7 +32,7 @@ from ollama_magics.server.models import InstalledModels
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 from ollama_magics.session.thinking import think_level
 from ollama_magics.settings.form import OllamaSettings
-from ollama_magics.store import vectors
+from ollama_magics.store import keys
 from ollama_magics.store.answers import AnswerStore
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class CachedAnswer:
             return
 
         fields = {name: value for name, value in json.loads(wire.encode(request)).items() if name not in _NOT_IN_KEY}
-        key = vectors.key(digest, fields)(type(request).__name__)
+        key = keys.key(digest, fields)(type(request).__name__)
         if found := self._answers.find(key):
             lines, self.stored = found[0].split(b"\n"), found[1]
             yield from map(wire.chunk, lines)

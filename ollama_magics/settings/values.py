@@ -205,7 +205,9 @@ def keep_alive(value: object, setting: str) -> float | str | None:
 
     None leaves it to the server. Raises SettingError for anything else, and for text that Ollama would answer with 400.
     """
-    plain = _narrow("" if value is None else value).lower().replace(" ", "")
+    if value is None or value == "":
+        return None
+    plain = _narrow(value).lower().replace(" ", "")
     for unit, short in _LONG_UNITS:
         plain = re.sub(rf"(?<=\d)(?:{unit})(?=\d|$)", short, plain)
     plain = re.sub(r"^(\d{1,6})(?:d|days?)$", lambda days: f"{24 * int(days[1])}h", plain)

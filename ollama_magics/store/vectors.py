@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import json
 import math
 import os
 import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -31,26 +29,6 @@ from ollama_magics.store.vector_index import KEY_SIZE, VectorIndex
 #
 # A batch is listed after its vectors were written, so a process may be killed at any moment. After a loss of power the list may
 # name vectors that never reached the disk: their checksums tell, and they are missing like those of a damaged disk.
-
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-
-
-def key(digest: str, options: Mapping[str, object]) -> Callable[[str], bytes]:
-    """Return a function from a text to its key of 16 bytes, for the model of this digest and these options.
-
-    Keys are the same in every process and for every order of the options, whose values are what JSON can hold; True, 1 and
-    1.0 give different keys. 128 bits of BLAKE2b: the probability that two of a billion texts get one key is below 1e-20.
-    """
-    # NUL cannot occur in a digest, and JSON escapes it: no two triples give one string
-    prefix = hashlib.blake2b(f"{digest}\0{_CANONICAL.encode(options)}\0".encode("utf-8", "surrogatepass"), digest_size=16)
-
-    def key_of(text: str) -> bytes:
-        found = prefix.copy()
-        found.update(text.encode("utf-8", "surrogatepass"))
-        return found.digest()
-
-    return key_of
-
 
 # batches: where the rows of a batch lie, one after another, as float32 in little-endian order; their keys and checksums. The
 # number of a segment is that of its first batch, and no number is used twice: the newest batch is never deleted.

@@ -30,6 +30,13 @@ def test_importing_the_package_brings_in_no_third_party_module() -> None:
     assert {name.split(".")[0] for name in _run(code).split()} <= STANDARD | {"ollama_magics"}
 
 
+def test_the_first_call_brings_in_what_chat_needs_and_no_more() -> None:
+    """Neither NumPy, which embeddings need, nor the stand-in or what reads pictures and tables."""
+    heavy = {"numpy", "PIL", "narwhals", "jsonschema", "tqdm", "IPython", "ipywidgets", "ollama_magics.fake_server"}
+    code = "import sys, ollama_magics as om; om.chat; om.embed; om.configure; om.map; print(*sys.modules)"
+    assert not heavy & set(_run(code).split())
+
+
 def test_loading_the_extension_is_light_and_touches_nothing() -> None:
     """%load_ext imports four modules, opens no file but code, and connects nowhere; what else a magic needs comes at its use.
 

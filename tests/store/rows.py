@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ollama_magics.store.vectors import VectorStore, key
+from ollama_magics.store.keys import key
+from ollama_magics.store.vectors import VectorStore
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 8

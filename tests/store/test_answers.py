@@ -18,7 +18,7 @@ import platformdirs
 import pytest
 
 from ollama_magics.store.answers import AnswerStore
-from ollama_magics.store.vectors import key
+from ollama_magics.store.keys import key
 
 _FIND = """
 import sys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_magics.store.vectors import key
+from ollama_magics.store.keys import key
 from tests.store.rows import output_lines, started
 
 OPTIONS: dict[str, object] = {"truncate": False, "dimensions": None, "prefix": "search_query: "}

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from ollama_magics.store.keys import key
 from ollama_magics.store.sqlite_file import FileFormat, SqliteFile
 from ollama_magics.store.vector_index import VectorIndex
-from ollama_magics.store.vectors import VectorFile, VectorStore, key
+from ollama_magics.store.vectors import VectorFile, VectorStore
 from tests.store.rows import kept, keys_of, put, row_of, rows_of
 
 Make = Callable[..., VectorStore]
