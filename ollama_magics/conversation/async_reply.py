@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import aclosing
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from ollama_magics.conversation.reply import Reply
@@ -36,10 +37,12 @@ class AsyncReply(AsyncCall[Reply]):
         begin: Callable[[Callable[[_Call], Reply]], _Call],
         ended: Callable[[], object],
     ) -> None:
-        super().__init__(self._whole)
         self.partial: Reply | None = None
-        self._ask, self._ended = ask, ended
-        self._call = begin(self._read)
+        self._ask, self._make_call, self._ended = ask, begin, ended
+
+    @cached_property
+    def _call(self) -> _Call:
+        return self._make_call(self._read)  # which holds this object: not before it is used, so that it ends where it is dropped
 
     def _read(self, call: _Call) -> Reply:
         """Read the answer in the thread of the call."""
@@ -49,7 +52,7 @@ class AsyncReply(AsyncCall[Reply]):
                 call.post(piece)
         return reply
 
-    async def _whole(self) -> Reply:
+    async def _awaited(self) -> Reply:
         reply = await self._call.result()
         self._ended()
         return reply
@@ -62,7 +65,7 @@ class AsyncReply(AsyncCall[Reply]):
 
     def __await__(self) -> Generator[Any, Any, Reply]:
         self._is_used = True
-        return self._whole().__await__()  # again and again: the answer stays
+        return self._awaited().__await__()  # again and again: the answer stays
 
     def __aiter__(self) -> AsyncIterator[str]:
         self._is_used = True

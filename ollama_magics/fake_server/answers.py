@@ -153,6 +153,8 @@ _LOOP_OVER_SPACES = re.compile(r"\bloop over spaces\b", re.IGNORECASE)
 _ASKS_FOR_LETTER = re.compile(r"\bletter\b", re.IGNORECASE)
 _MENU = re.compile(r"^(\w): (.+)$", re.MULTILINE)
 _STEM, _SHORTEST_STEM = 5, 3  # letters of a word that are compared, and of the shortest word that says something
+_QUOTED = re.compile(r"""(?<!\w)(?:'([^'\n]+)'|"([^"\n]+)"|“([^”\n]+)”)(?!\w)""")
+_ASKS_FOR_KEYS = re.compile(r"\bkeys?\b", re.IGNORECASE)
 _MARKDOWN = re.compile(r"\b(?:table|code|markdown)s?\b", re.IGNORECASE)
 
 
@@ -190,6 +192,11 @@ class Conversation:
     def distinct_words(self) -> list[str]:
         """The words of the last prompt without punctuation, each once."""
         return list(dict.fromkeys(re.findall(r"\w+", self.prompt)))
+
+    @property
+    def quoted(self) -> list[str]:
+        """What stands in quotation marks in the last prompt."""
+        return ["".join(found) for found in _QUOTED.findall(self.prompt)]
 
 
 def read_conversation(messages: tuple[Message, ...], release: Release) -> Conversation:
@@ -234,8 +241,10 @@ def check_format(value: Any) -> Any:
 def _text(model: Model, conversation: Conversation, response_format: Any) -> str:
     if response_format is not None:
         empty = response_format in ("json", {})
-        default = {"prompt": conversation.prompt, "words": len(conversation.words), "turn": conversation.turn}
+        default: dict[str, Any] = {"prompt": conversation.prompt, "words": len(conversation.words), "turn": conversation.turn}
         words = conversation.distinct_words
+        if conversation.quoted and _ASKS_FOR_KEYS.search(conversation.prompt):
+            default = dict(zip(conversation.quoted, itertools.cycle(words), strict=False))
         return json.dumps(default if empty else instance(response_format, words, (), conversation.release), ensure_ascii=False)
     if conversation.results:
         seen = (
@@ -278,7 +287,7 @@ def _stems(text: str) -> set[str]:
 
 
 def _calls(tools: tuple[dict[str, Any], ...], conversation: Conversation) -> Iterator[dict[str, Any]]:
-    """Yield calls with arguments that follow the schema; numbers are those of the prompt."""
+    """Yield calls with arguments that follow the schema: numbers of the prompt, and its texts, those in quotation marks first."""
     functions = [tool.get("function") or {} for tool in tools]
     named = [function for function in functions if re.search(rf"\b{re.escape(function.get('name', ''))}\b", conversation.prompt)]
     numbers = [int(digits) for digits in re.findall(r"\d+", conversation.prompt)]
@@ -287,7 +296,7 @@ def _calls(tools: tuple[dict[str, Any], ...], conversation: Conversation) -> Ite
         members = parameters.get("properties") or {}
         required = {name: members[name] for name in parameters.get("required") or () if name in members}
         schema = {**parameters, "type": "object", "properties": required}  # with what a $ref refers to
-        arguments = instance(schema, conversation.distinct_words, numbers)
+        arguments = instance(schema, [*conversation.quoted, *conversation.distinct_words], numbers)
         call = {"index": index, "name": function.get("name", ""), "arguments": arguments}
         yield {"id": call_id(call, conversation.turn), "function": call}
 

@@ -35,13 +35,17 @@ def running_loop() -> asyncio.AbstractEventLoop:
 class AsyncCall(Unused, Coroutine[Any, Any, _Result]):
     """What a call for an event loop returns: a coroutine, so that asyncio.create_task() and TaskGroup.create_task() take it."""
 
+    _steps: Coroutine[Any, Any, _Result] | None = None
+
     def __init__(self, begin: Callable[[], Coroutine[Any, Any, _Result]]) -> None:
         self._begin = begin
-        self._steps: Coroutine[Any, Any, _Result] | None = None
+
+    def _awaited(self) -> Coroutine[Any, Any, _Result]:
+        return self._begin()
 
     def _used(self) -> Coroutine[Any, Any, _Result]:
         self._is_used = True
-        self._steps = self._steps or self._begin()
+        self._steps = self._steps or self._awaited()
         return self._steps
 
     def __await__(self) -> Generator[Any, Any, _Result]:

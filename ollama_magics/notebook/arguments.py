@@ -343,6 +343,8 @@ def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | N
         return not has_value and actions[name].nargs != 0
     if not word.startswith("--") and word[:2] in actions and actions[word[:2]].nargs != 0:
         return False  # -mNAME
+    if name in ("--help", "-h"):
+        raise usage_error("usage_help", magic=f"%{parser.prog.lstrip('%')}")
     near = [option for option in actions if len(name) == _LETTER and option.startswith(f"-{name}")]
     plain = {option.lstrip("-"): option for option in actions}  # hyphens are no likeness
     near = near or [plain[one] for one in difflib.get_close_matches(name.lstrip("-"), plain, n=1)]

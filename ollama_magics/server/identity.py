@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from ollama_magics.errors import Cancelled, ConnectionProblem, OllamaMagicsError, RequestRefused
@@ -142,6 +142,17 @@ def require_ollama(client: Client) -> str:
         return version
     too_old = RequestRefused("server-too-old", status=200, version=version, host=client.address.host)
     raise identified(too_old, identify(client), client)
+
+
+@contextmanager
+def of_old_server(client: Client) -> Iterator[None]:
+    """Let a server that is too old, or not Ollama, be the error instead of what it says of a request that it does not know."""
+    try:
+        yield
+    except (RequestRefused, ConnectionProblem) as error:
+        if error.code in ("request-refused", "path-unknown"):
+            require_ollama(client)
+        raise
 
 
 def identified(error: OllamaMagicsError, program: Program | None, client: Client) -> OllamaMagicsError:

@@ -15,6 +15,7 @@ from ollama_magics.errors import AnswerCut, ModelProblem, OllamaMagicsError, Req
 from ollama_magics.messages import Phrase
 from ollama_magics.server.client import Client
 from ollama_magics.server.failures import quote
+from ollama_magics.server.identity import of_old_server
 from ollama_magics.server.model_names import is_name, read_name
 
 # What the server says of a pull that failed; the first whose words are found counts. The texts are those of the versions 0.12 to
@@ -129,7 +130,7 @@ def pull(client: Client, typed: str) -> Iterator[PullProgress]:
     """
     model, layers = require_name(typed), _Layers()
     try:
-        for line in client.lines("/api/pull", {"model": model}):
+        for line in _lines(client, model):
             try:
                 step = msgspec.json.decode(line, type=_Step)
             except (msgspec.DecodeError, UnicodeDecodeError):
@@ -142,6 +143,11 @@ def pull(client: Client, typed: str) -> Iterator[PullProgress]:
     except AnswerCut as cut:
         raise _ended_early(model) from cut
     raise _ended_early(model)
+
+
+def _lines(client: Client, model: str) -> Iterator[bytes]:
+    with of_old_server(client):
+        yield from client.lines("/api/pull", {"model": model})
 
 
 def require_name(typed: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import ModelProblem, OllamaMagicsError
 from ollama_magics.messages import Phrase
+from ollama_magics.server.identity import of_old_server
 from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name, version_number
 from ollama_magics.server.models import ModelRegistry, read_registry
 from ollama_magics.server.pulling import require_name
@@ -98,7 +99,8 @@ def describe_model(session: Session, typed: str) -> dict[str, Any]:
 def _card(session: Session, name: str) -> ModelCard:
     session.installed.digest(name)  # reads the list once, so that the request has the name that the server lists
     try:
-        return session.client.card(name)
+        with of_old_server(session.client):
+            return session.client.card(name)
     except ModelProblem:
         raise session.installed.missing(name) from None
 
@@ -123,11 +125,11 @@ def _conflicts(session: Session, card: ModelCard, version: str) -> list[Phrase]:
 
 def stop_model(session: Session, typed: str) -> bool:
     """Remove a model from the server's memory; return whether it was there. Raises ModelProblem (``model-missing``)."""
-    loaded = _in_memory(find_model(session, typed), session.client.loaded())
-    if loaded is None:
-        return False
-    session.client.unload(loaded.name)
-    return True
+    with of_old_server(session.client):
+        loaded = _in_memory(find_model(session, typed), session.client.loaded())
+        if loaded:
+            session.client.unload(loaded.name)
+    return loaded is not None
 
 
 def find_model(session: Session, typed: str) -> InstalledModel:
@@ -142,6 +144,7 @@ def find_model(session: Session, typed: str) -> InstalledModel:
 def delete_model(session: Session, typed: str) -> str:
     """Delete a model from the server's disk and return its name; raises ModelProblem (``model-missing``)."""
     name = find_model(session, typed).name
-    session.client.delete(name)
+    with of_old_server(session.client):
+        session.client.delete(name)
     session.forget_models()
     return name

@@ -55,6 +55,22 @@ def test_it_counts_turns_and_repeats_instructions(http: httpx.Client) -> None:
     assert text == "This is turn 2. I read 3 words: “And a cell?” My instructions are: “Be brief.”"
 
 
+def test_what_a_prompt_quotes_is_what_it_asks_for(http: httpx.Client) -> None:
+    """Keys of a JSON answer, and texts of a call."""
+    asked = {
+        "model": "sandbox-chat",
+        "stream": False,
+        "format": "json",
+        "prompt": "A joke as JSON with 'setup' and 'punchline' keys.",
+    }
+    assert json.loads(http.post("/api/generate", json=asked).json()["response"]).keys() == {"setup", "punchline"}
+    name = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    tools = [{"type": "function", "function": {"name": "create", "parameters": name}}]
+    prompt = [{"role": "user", "content": "Don't wait: create '你好啊集团' now, it's urgent"}]
+    called = http.post("/api/chat", json={"model": "sandbox-tools", "stream": False, "messages": prompt, "tools": tools}).json()
+    assert called["message"]["tool_calls"][0]["function"]["arguments"] == {"name": "你好啊集团"}
+
+
 def test_a_long_prompt_is_quoted_by_its_beginning(http: httpx.Client) -> None:
     """Twelve words, then an ellipsis."""
     text = _ask(http, " ".join(f"w{number}" for number in range(40)))

@@ -96,6 +96,11 @@ class Kernel:
         """Run a cell to its end."""
         return self.finish(self.start(source, cell))
 
+    def restart(self) -> None:
+        """End the kernel and start it anew, as the button of a front end does."""
+        self.process.restart_kernel(now=True)
+        self.client.wait_for_ready(timeout=PATIENCE)
+
     def close(self) -> None:
         """End the kernel."""
         self.client.stop_channels()

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,8 +185,8 @@ def test_a_cell_that_runs_again_adds_no_second_cell_with_the_same_code(kernel: A
 
 
 @pytest.mark.finding("B14")
-def test_turns_that_a_rerun_dropped_come_back(kernel: Any) -> None:
-    """The line under the answer says how."""
+def test_turns_that_a_rerun_dropped_come_back(kernel: Any, stand_in: FakeServer, tmp_path: Path) -> None:
+    """The line under the answer says how; saved turns come back in a restarted kernel, too."""
     for number in range(8):
         kernel.run(f"%ollama number {number}", cell=f"cell {number}")
     ran = kernel.run("%ollama number none", cell="cell 0")
@@ -193,6 +194,15 @@ def test_turns_that_a_rerun_dropped_come_back(kernel: Any) -> None:
     assert kernel.run("%ollama_history --undo").written == "turns that came back: 8; turns removed for them: 1\n"
     assert "I read 2 words" in kernel.run("%ollama go on", cell="cell 8").plain
     assert kernel.run("print(len(_ollama.messages))").written == "18\n"
+
+    path = tmp_path / "chat.json"
+    assert kernel.run(f"%ollama_history --save {path}").written.endswith(": 9\n")
+    kernel.restart()
+    assert kernel.run("_ollama").error == "NameError"
+    kernel.run(f"%load_ext ollama_magics\n%ollama_config --base-url {stand_in.url} --model sandbox-chat")
+    assert ": 9" in kernel.run(f"%ollama_history --load {path}").written
+    assert "I read 2 words" in kernel.run("%ollama go on", cell="cell 9").plain
+    assert kernel.run("print(len(_ollama.messages))").written == "20\n"
 
 
 # What is kept with an answer.

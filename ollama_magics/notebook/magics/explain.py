@@ -37,6 +37,7 @@ A value that is shown as •••• is a secret: leave it as it is."""
 _LANGUAGES = {"zh": "Answer in Chinese (简体中文)."}
 _SHORTEST_SECRET = 6  # characters; shorter ones are ordinary words
 _NUMBERED = re.compile(r"<ipython-input-(\d+)-")  # the file of a cell before IPython 8
+_FOLDERS = ("PWD", "OLDPWD")  # variables of every shell, which are no passwords
 _PACKAGES = ("site-packages", "dist-packages")
 _LIBRARIES = tuple(
     os.path.join(folder, "")  # noqa: PTH118 - the beginning of a path
@@ -117,7 +118,8 @@ def show_prompt(prompt: Prompt, notes: Sequence[Note], language: str, *, needs_a
 
 def _secrets(error: BaseException, shell: Any, session: Session) -> set[str]:
     """Return the keys that this process knows, as Python writes them: the server's, and texts that are called like keys."""
-    spaces: list[Mapping[str, Any]] = [os.environ, shell.user_ns]
+    environment = {name: value for name, value in os.environ.items() if name not in _FOLDERS}
+    spaces: list[Mapping[str, Any]] = [environment, shell.user_ns]
     spaces += [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
     found = {
         revealed(value)

@@ -144,15 +144,16 @@ def test_it_stays_on_this_machine_if_told_to(shell: Any) -> None:
 def test_no_key_is_sent(shell: Any, stand_in: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it stands in a value, the code, the message, the environment or is the server's own."""
     monkeypatch.setenv("SOME_API_KEY", "from-environment-1")
+    monkeypatch.setenv("PWD", "/somewhere/here")  # a folder, although "pwd" is also short for a password
     shell.names["held"] = "the-key-of-the-server"
     shell.run("%ollama_config --api-key $held")
     shell.run("import os\nfrom_environment = os.environ['SOME_API_KEY']")
-    fail(shell, "password = 'hunter2x'\nraise ValueError(f'bad {password} {from_environment} {held}')")
+    fail(shell, "password = 'hunter2x'\nraise ValueError(f'bad {password} {from_environment} {held} /somewhere/here')")
     stand_in.requests.clear()
     shown = shell.run("%ollama_explain --show") + shell.run("%ollama_explain")
     text = shown + json.dumps(sent(stand_in)["messages"])
     assert not [secret for secret in ("hunter2x", "from-environment-1", "the-key-of-the-server") if secret in text]
-    assert "ValueError: bad •••• •••• ••••" in shown
+    assert "ValueError: bad •••• •••• •••• /somewhere/here" in shown
     assert "texts that look like keys were replaced" in shown
 
 

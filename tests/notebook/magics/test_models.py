@@ -169,6 +169,19 @@ def test_an_interrupted_pull_goes_on(shell: Any, stand_in: FakeServer, monkeypat
     assert seen[9][2] >= seen[7][1] > 0  # reused
 
 
+def test_an_old_server_is_called_so(shell: Any) -> None:
+    """By every magic that it does not understand, as 0.1.20 answers; what it lists is shown."""
+    model = {"name": "m:latest", "size": 1, "digest": "78e26419b446" + "0" * 52}
+    unknown = whole(b"404 page not found", status=404, kind="text/plain")
+    refused = {"show": "model is required", "pull": "name required", "delete": "name is required"}
+    old = {name: whole({"error": said}, status=400) for name, said in refused.items()}
+    with FaultServer(fine(**old, version=whole({"version": "0.1.20"}), tags=whole({"models": [model]}), ps=unknown)) as server:
+        use(shell, server)
+        for line in ("%ollama_show m", "%ollama_pull m", "%ollama_stop m", "%ollama_rm m --yes"):
+            assert shell.fail(line)[0].code == "server-too-old", line
+        assert "m:latest" in shell.run("%ollama_models")
+
+
 def test_a_model_leaves_the_memory(shell: Any) -> None:
     """It says whether it was there."""
     shell.run("%ollama -m sandbox-chat --once hello")

@@ -11,6 +11,8 @@ from IPython.core.error import UsageError
 from ollama_magics import messages
 
 LINES = {
+    "%ollama_show --help": ("for all options: %ollama_show?", "查看全部选项：%ollama_show?"),
+    "%ollama -h": ("for all options: %ollama?", "查看全部选项：%ollama?"),
     "%ollama_config --modle x": ("unknown option --modle; did you mean --model?", "未知选项 --modle；是否想用 --model？"),
     "%ollama_config --model": ("--model: a value is missing", "--model：缺少值"),
     "%ollama_config --no-probes=x": ("it takes no value, but has 'x'", "该选项不带值，但给出了 'x'"),
