@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -144,14 +145,38 @@ def seconds_of(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what is written to standard output and error, progress bars and tracebacks, and show it only where a way fails."""
+    with tempfile.TemporaryFile() as file:
+        sys.stdout.flush()
+        kept = [(number, os.dup(number)) for number in (1, 2)]
+        for number, _ in kept:
+            os.dup2(file.fileno(), number)
+        try:
+            yield
+        except Exception as error:
+            file.seek(0)
+            error.add_note(file.read().decode(errors="replace")[-1000:])
+            raise
+        finally:
+            gc.collect()  # what chatlas leaves behind complains when it is collected
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, before in kept:
+                os.dup2(before, number)
+                os.close(before)
+
+
 def usable(url: str) -> dict[str, Callable[[str, list[str]], None]]:
     """Return the ways that are installed and answer a few rows, and print why others are left out."""
     found = {}
     for name, way in WAYS.items():
         try:
-            way(url, ["one", "two"])
+            with quiet():
+                way(url, ["one", "two"])
         except Exception as error:  # noqa: BLE001 - whatever a peer raises, it is left out
-            print(f"  left out: {name} ({type(error).__name__}: {str(error)[:200]})")
+            print(f"  left out: {name} ({type(error).__name__}: {str(error)[:200]})", *getattr(error, "__notes__", ()))
         else:
             found[name] = way
     return found
@@ -168,7 +193,8 @@ def rates(milliseconds: float, count: int, rounds: int) -> dict[str, float]:
             for name, way in ways.items():
                 # these take longer by themselves: fewer rows give the same figure
                 few = rows if name in ("bare loop", "om.map") else rows[: len(rows) // IN_FLIGHT]
-                samples[name].append(seconds_of(lambda way=way, few=few: way(url, few)) / len(few))  # type: ignore[misc]
+                with quiet():
+                    samples[name].append(seconds_of(lambda way=way, few=few: way(url, few)) / len(few))  # type: ignore[misc]
     print(f"\n  {milliseconds:g} ms a row")
     parts = {}
     for name, seconds in samples.items():

@@ -29,7 +29,7 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     model: str = "",
     lines: str | Path = "",
     batch: int | None = None,
-    parallel: int = 2,
+    parallel: int | None = None,
     dimensions: int | None = None,
     query: bool = False,
     document: bool = False,
@@ -51,8 +51,8 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     - ``texts``: a list, tuple, Series, column, array, generator or one string; or ``lines``, a file with a text on each line.
     - ``model``: the embedding model; empty for that of the settings.
     - ``batch`` texts go into one request; without it about as many as take a second, at most 256. ``parallel`` requests are sent
-      at a time, to several servers if ``base_url`` names them. ``dimensions`` is the length of the vectors, where the model can
-      shorten them.
+      at a time; without it two, and in a longer job as many as measurements show to be enough. Several servers share the texts if
+      ``base_url`` names them. ``dimensions`` is the length of the vectors, where the model can shorten them.
     - ``query`` and ``document`` put the model family's prefix before each text.
     - ``on_error``: rows that cannot be embedded raise after all others, become nan, or are left out. ``truncate`` lets the server
       cut texts that are too long. ``verify`` embeds some texts again alone and compares. ``any_model`` accepts a model that is
@@ -80,7 +80,7 @@ def aembed(  # noqa: PLR0913 - as above
     model: str = "",
     lines: str | Path = "",
     batch: int | None = None,
-    parallel: int = 2,
+    parallel: int | None = None,
     dimensions: int | None = None,
     query: bool = False,
     document: bool = False,

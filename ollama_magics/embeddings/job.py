@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from ollama_magics.embeddings.options import EmbedOptions
 from ollama_magics.embeddings.output import JobCache, JobStats, OutputArray
 from ollama_magics.embeddings.retrier import BatchRetrier, SingleTexts
 from ollama_magics.embeddings.servers import ServerPool
-from ollama_magics.embeddings.worker import Worker
+from ollama_magics.embeddings.worker import USUAL_WIDTH, Worker
 from ollama_magics.errors import EmbeddingProblem
 from ollama_magics.jobs.interrupt import DeferredInterrupt
 from ollama_magics.jobs.progress import ProgressBar
@@ -80,9 +81,10 @@ class Job:
         clients = [endpoint.client for endpoint in pool.endpoints]
         self._threads = WorkerThreads(_THREAD_NAME, self._interrupt, lambda: any(client.is_cancelled for client in clients))
         self._servers: list[Server[Batch]] = [
-            Server(endpoint.client.sibling(self._threads.cancelled), endpoint.url, options.parallel)
+            Server(endpoint.client.sibling(self._threads.cancelled), endpoint.url, options.parallel or USUAL_WIDTH)
             for endpoint in pool.endpoints
         ]
+        self._started: Counter[Server[Batch]] = Counter()  # threads
         # checks of the model have connections of their own: those of the batches may all be in use
         checked = [replace(each, client=each.client.sibling(self._threads.cancelled)) for each in pool.endpoints]
         self._pool = replace(pool, endpoints=checked)
@@ -106,11 +108,12 @@ class Job:
     def run(self) -> None:
         """Embed all rows. Raises the error that ends the job; the flaws of single texts are in ``stats``."""
         batches = self._batcher.batches()
-        most_ready = 2 * len(self._servers) * self._options.parallel
+        is_fed = False
         with self._interrupt, self._running_workers():
-            while most_ready or not self._queue.is_empty():
+            while not (is_fed and self._queue.is_empty()):
                 # what ends or delays the job: an interrupt, another model, failures
                 self._threads.check()
+                self._start_workers()
                 if time.monotonic() - self._model_checked > _CHECK_INTERVAL:
                     self._require_same_model()
                 while failure := self._queue.next_failure():
@@ -121,13 +124,13 @@ class Job:
                 self._show_progress()
 
                 # until the first answer only as many as are sent at once: the next ones may be larger
-                ready = most_ready if self._size.is_known else min(1, most_ready)
-                if not self._queue.has_room(ready):
-                    self._queue.wait(ready)
+                ready = 2 * sum(server.parallel for server in self._servers) if self._size.is_known else 1
+                if is_fed or not self._queue.has_room(ready):
+                    self._queue.wait(0 if is_fed else ready)
                 elif batch := next(batches, None):
                     self._queue.add(batch)
                 else:
-                    most_ready = 0
+                    is_fed = True
             if self.stats.batches > 1:  # also where all were done between two checks
                 self._progress.begin()
             self._show_progress()
@@ -138,9 +141,6 @@ class Job:
     @contextmanager
     def _running_workers(self) -> Iterator[None]:
         try:
-            for server in self._servers:
-                for _ in range(server.parallel + 1):  # one of them reads an answer while the others are computed
-                    self._threads.start(partial(self._worker.serve, server))
             yield
         finally:
             self._interrupt.defer()
@@ -149,6 +149,13 @@ class Job:
             for client in [server.client for server in self._servers] + [endpoint.client for endpoint in self._pool.endpoints]:
                 client.close()
             self._progress.end()
+
+    def _start_workers(self) -> None:
+        """Start the threads that are missing; one of each server reads an answer while the others are computed."""
+        for server in self._servers:
+            for _ in range(self._started[server], server.parallel + 1):
+                self._started[server] += 1
+                self._threads.start(partial(self._worker.serve, server))
 
     def _is_long(self) -> bool:
         """Whether the job is worth a bar: it has more than one batch, or its first one takes a while."""

@@ -26,11 +26,11 @@ _RUNNER_OPTIONS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """The options of one job; empty values leave the choice to the server, and None for ``batch`` to what is measured."""
+    """The options of one job; empty values leave the choice to the server, None for ``batch`` and ``parallel`` to measuring."""
 
     model: str = ""
     batch: int | None = None
-    parallel: int = 2
+    parallel: int | None = None
     dimensions: int | None = None
     task: str = ""
     on_error: str = "raise"
@@ -48,7 +48,7 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
     model: str = "",
     *,
     batch: object = None,
-    parallel: object = 2,
+    parallel: object = None,
     dimensions: object = None,
     query: bool = False,
     document: bool = False,
@@ -62,8 +62,8 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
     """Return the checked options; ``switches`` are the flags of EmbedOptions. Raises SettingError (setting-invalid)."""
     if query and document:
         raise _invalid("--query --document", "%embed", Phrase("one_task"), "--query")
-    in_flight = _count(parallel, "parallel", "--parallel 2")
-    if in_flight > _MOST_PARALLEL:
+    in_flight = None if parallel is None else _count(parallel, "parallel", "--parallel 2")
+    if in_flight and in_flight > _MOST_PARALLEL:
         raise _invalid(parallel, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")
     if on_error not in ON_ERROR:
         raise _invalid(on_error, "on-error", Phrase("need_word", words=", ".join(ON_ERROR)), "--on-error nan")

@@ -12,12 +12,20 @@ from ollama_magics.embeddings.batcher import Batch, JobState
 from ollama_magics.embeddings.decoding import Decoder, FlawedVectors, Vectors, mismatch
 from ollama_magics.errors import Cancelled
 from ollama_magics.jobs.queue import BatchFailure, Server
+from ollama_magics.jobs.width import WidthSearch
 from ollama_magics.messages import Phrase
 from ollama_magics.server.wire import Body, EmbedRequest, embed_request
 
 _NUMBER = 13  # bytes that a number of a vector has in JSON, with its comma, on average and a bit more
 _LARGEST_BUFFER = 64 * 1024 * 1024  # bytes for an answer that are taken before it comes
 _SLOW = 60.0  # seconds after which a batch was too large: one request must stay far below the longest wait for an answer
+USUAL_WIDTH = 2  # requests in flight until they were measured: a server that has finished one begins with the next at once
+_LEAST_BATCHES, _LEAST_SECONDS = 4, 1.0  # of a measurement: a job that is shorter keeps the usual width
+
+
+def width_search(given: int | None) -> WidthSearch:
+    """Return the search for the number of batches that one server has to compute at a time."""
+    return WidthSearch(given, first=USUAL_WIDTH, least_answers=_LEAST_BATCHES, least_seconds=_LEAST_SECONDS)
 
 
 class Worker:
@@ -27,6 +35,7 @@ class Worker:
         self._state, self._width = state, width
         self._queue, self._output, self._stats, self._cache = state.queue, state.output, state.stats, state.cache
         self._decoder, self._lock = Decoder(), threading.Lock()
+        self._searches: dict[Server[Batch], WidthSearch] = {}
 
     def serve(self, server: Server[Batch]) -> None:
         """Send one batch after another to a server until the job is over."""
@@ -73,11 +82,19 @@ class Worker:
             self._keep(batch.part(sound), Vectors(vectors.numbers[sound]))
             raise FlawedVectors({batch.rows[position]: found for position, found in vectors.flaws.items()})
         self._keep(batch, vectors)
-        seconds = time.monotonic() - started
+        self._measure(server, batch, started)
+
+    def _measure(self, server: Server[Batch], batch: Batch, started: float) -> None:
+        """Learn from a batch that went well how many texts, and how many batches at a time, the server should get."""
+        now, count, size = time.monotonic(), len(batch.rows), self._state.size
         with self._lock:
-            self._state.size.measure(count, seconds)
-            if seconds > _SLOW:
-                self._state.size.shrink(batch)
+            search = self._searches.setdefault(server, width_search(self._state.options.parallel))
+            if 2 * count >= size.texts:  # small ones take longer for each text
+                search.add(sum(map(len, batch.texts)), now)
+                server.parallel = search.width
+            size.measure(count, now - started)
+            if now - started > _SLOW:
+                size.shrink(batch)
 
     def _keep(self, batch: Batch, vectors: Vectors) -> None:
         if not batch.rows:

@@ -13,11 +13,11 @@ from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import OllamaMagicsError, RowsProblem
 from ollama_magics.jobs.interrupt import DeferredInterrupt
 from ollama_magics.jobs.queue import BatchQueue, RetryPolicy, Server, WorkerThreads
+from ollama_magics.jobs.width import WidthSearch
 from ollama_magics.messages import Joined
 from ollama_magics.rows.cache import RowCache
 from ollama_magics.rows.formats import Request, RowFormat
 from ollama_magics.rows.retrier import RowRetrier
-from ollama_magics.rows.width import WidthSearch
 from ollama_magics.rows.worker import FIRST_ROWS, JobState, QueuedRow, RowOutcome, RowWorker
 from ollama_magics.server.client import Client
 

@@ -15,9 +15,9 @@ from ollama_magics.conversation.history_window import was_cut
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import AnswerCut, Cancelled, OllamaMagicsError
 from ollama_magics.jobs.queue import BatchFailure, BatchQueue, Server
+from ollama_magics.jobs.width import WidthSearch
 from ollama_magics.rows.cache import RowCache
 from ollama_magics.rows.formats import Request, RowAnswer, RowFormat
-from ollama_magics.rows.width import WidthSearch
 from ollama_magics.server.client import Client
 from ollama_magics.server.wire import ChatRequest, Message
 

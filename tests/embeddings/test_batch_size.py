@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from ollama_magics.embeddings import worker
 from ollama_magics.embeddings.batcher import Batch, BatchSize
-from tests.embeddings.batch_server import Call, Connect, healthy, refused, sent_texts, serving, vectors
+from ollama_magics.embeddings.worker import width_search
+from ollama_magics.jobs.width import WidthSearch
+from tests.embeddings.batch_server import BatchRequest, Call, Connect, healthy, refused, sent_texts, serving, vectors
 
 TEXTS = [f"text {number}" for number in range(2000)]
 FIRST, MOST = 16, 256
@@ -66,3 +71,39 @@ def test_what_was_too_much_for_the_memory_does_not_come_again(connect: Connect) 
         assert (Call(connect, [server])(TEXTS) == vectors(TEXTS)).all()
         sizes = list(map(len, sent_texts(server)))
     assert len([size for size in sizes if size > 100]) <= 7 + 2 * 7  # those made before the first failure, and their halves
+
+
+@pytest.mark.finding("F8")
+@pytest.mark.parametrize(
+    ("seconds", "tried", "width"),
+    [
+        ({2: 1.0, 1: 1.02}, [2, 1], 1),  # each text is computed by itself: two at a time only wait
+        ({2: 1.0, 1: 1.3, 4: 0.98}, [2, 1, 4, 2], 2),  # one GPU, which would wait for the second
+        ({2: 1.0, 1: 1.9, 4: 0.5}, [2, 1, 4], 4),  # computed side by side
+    ],
+)
+def test_the_fewest_requests_that_are_as_fast_are_in_flight(seconds: dict[int, float], tried: list[int], width: int) -> None:
+    """Two at first; ``seconds`` are those from one answer to the next with so many in flight."""
+    search, now, widths = width_search(None), 60.0, [2]
+    for _ in range(200):
+        now += seconds[search.width]
+        search.add(1000, now)
+        if search.width != widths[-1]:
+            widths.append(search.width)
+    assert (widths, search.width) == (tried, width)
+
+
+@pytest.mark.finding("F8")
+def test_a_job_sends_as_many_requests_as_were_measured(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts the threads for them when it knows."""
+    monkeypatch.setattr(worker, "width_search", lambda _: WidthSearch(4))
+    together = threading.Barrier(4, timeout=20)
+
+    def rule(request: BatchRequest) -> None:
+        if request.number >= 3:
+            together.wait()
+
+    texts = [f"text {number}" for number in range(3 + 2 * 4)]
+    with serving(rule) as server:
+        assert (Call(connect, [server])(texts, batch=1) == vectors(texts)).all()
+    assert not together.broken

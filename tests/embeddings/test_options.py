@@ -13,7 +13,7 @@ from ollama_magics.errors import SettingError
 
 def test_nothing_typed_is_the_usual() -> None:
     """As many texts a batch as are measured, two batches in flight, no cutting, with the store."""
-    assert read_options() == EmbedOptions(batch=None, parallel=2, on_error="raise", truncate=False, store=True)
+    assert read_options() == EmbedOptions(batch=None, parallel=None, on_error="raise", truncate=False, store=True)
 
 
 def test_what_is_typed_is_read() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import ollama_magics as om
 from ollama_magics.jobs import queue
-from ollama_magics.rows.width import WidthSearch
+from ollama_magics.jobs.width import WidthSearch
 from ollama_magics.session.session import current
 from tests.rows.row_server import RowServer
 
