@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import warnings
 from collections.abc import Callable
-from opcode import opmap
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from ollama_magics import messages
-from ollama_magics.errors import OllamaMagicsError, SettingError, in_language
+from ollama_magics.errors import SettingError, in_language
 from ollama_magics.jobs.unused import Unused, expect_use
 from ollama_magics.messages import Phrase
 from ollama_magics.session.session import Session, current
@@ -20,11 +18,6 @@ from ollama_magics.session.session import Session, current
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 _Unused = TypeVar("_Unused", bound=Unused)
-_ASYNCHRONOUS = {"chat": "achat", "map": "amap", "embed": "aembed"}
-_ASYNCHRONOUS_CODE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_CACHE = b"\0"  # an instruction of CPython, as those of await and async for
-_AWAITS = {number for name, number in opmap.items() if name in {"GET_AWAITABLE", "GET_AITER"}}
-_MOST_CACHES = 16  # places for what CPython keeps for itself behind an instruction
 _NOT_OF_THE_USER = ("ollama_magics", "contextlib")
 
 
@@ -70,32 +63,11 @@ def worded(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _R
     @functools.wraps(function)
     def call(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
         with in_language(language_of_user):
-            _refuse_await(function.__name__)
             result = function(*args, **keywords)
         UserLine().warn_of_settings(current())
         return result
 
     return call
-
-
-def _refuse_await(name: str) -> None:
-    """Raise OllamaMagicsError (await-not-needed), before anything is sent, where the call of the user is awaited in vain."""
-    if name in _ASYNCHRONOUS.values():
-        return
-    frame = frame_of_user()
-    if frame.f_code.co_flags & _ASYNCHRONOUS_CODE and _is_awaited(frame):
-        other = _ASYNCHRONOUS.get(name)
-        call = Phrase("await_other", other=other, name=name) if other else Phrase("await_none", name=name)
-        raise OllamaMagicsError("await-not-needed", name=name, call=call)
-
-
-def _is_awaited(frame: FrameType) -> bool:
-    """Return whether CPython's next instruction in a frame, after the call that it is in, awaits what the call returns.
-
-    An ``__await__`` that raises would say it too, but libraries that await what can be awaited would fail with a finished reply.
-    """
-    following = frame.f_code.co_code[frame.f_lasti + 2 : frame.f_lasti + 2 + 2 * _MOST_CACHES : 2].lstrip(_CACHE)
-    return bool(following) and following[0] in _AWAITS
 
 
 def require(name: str, given: object, wanted: str, example: str, *, fits: bool) -> None:

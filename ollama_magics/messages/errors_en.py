@@ -1010,11 +1010,6 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "%ollama_config --record ANOTHER.json",
     ),
     # event loops
-    "await-not-needed": (
-        "om.{name} already answers; it is not for await.",
-        "It stands behind await or async for. Nothing was sent.",
-        "{call}",
-    ),
     "call-cancelled": (
         "The call was cancelled before it had finished.",
         "The task that waited for it was cancelled, or the session ended.",

@@ -1010,11 +1010,6 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "%ollama_config --record ANOTHER.json",
     ),
     # event loops
-    "await-not-needed": (
-        "om.{name} 直接返回结果，不能用于 await。",
-        "调用前写了 await 或 async for；未发送任何内容。",
-        "{call}",
-    ),
     "call-cancelled": (
         "调用在完成之前已被取消。",
         "等待它的任务被取消，或会话已结束。",

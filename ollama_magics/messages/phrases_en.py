@@ -677,12 +677,10 @@ PHRASES: dict[str, str] = {
     "byte_no_utf8": "Byte {place} is no UTF-8: save it as UTF-8.",
     "no_utf16": "It begins like UTF-16 or UTF-32, but is not: save it as UTF-8.",
     "has_nul": "It holds NUL characters, so it is data and not a text.",
-    "await_none": "without await: om.{name}(…)",
-    "await_other": "with await: await om.{other}(…)\nwithout await: om.{name}(…)",
     "achat_unused": "om.achat sends nothing before it is awaited; type: reply = await om.achat(…)",
     "aembed_unused": "om.aembed sends nothing before it is awaited; type: vectors = await om.aembed(…)",
     "amap_unused": "om.amap sends nothing before it is awaited; type: out = await om.amap(…)",
-    "chat_unused": "om.chat sends nothing before its answer is read; type: om.chat(…).text",
+    "chat_unused": "om.chat sends nothing before its answer is read; type: om.chat(…).text, or in an event loop: await om.achat(…)",
     "pull_unused": "om.pull downloads nothing before its steps are read; type: for step in om.pull(…): print(step.status)",
     "sandbox_unused": "om.sandbox starts with its block; type: with om.sandbox() as url: …",
     "turns_missed": (

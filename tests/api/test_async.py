@@ -198,40 +198,14 @@ def test_what_does_nothing_by_itself_says_so_where_it_is_dropped(advice: str, st
 
 
 def test_a_call_that_answers_itself_is_not_awaited(stand_in: FakeServer) -> None:
-    """It says so before anything is sent, and which call is for await."""
+    """Python says so, and a warning names the call that can be; nothing is sent."""
 
     async def chat() -> None:
         await om.chat("Hi", temperature=0)  # type: ignore[misc]
 
-    async def pieces() -> None:
-        async for _ in om.chat("Hi"):  # type: ignore[attr-defined]
-            pass
-
-    async def rows() -> None:
-        await om.map(["Hi"], "{{item}}")
-
-    async def vectors() -> None:
-        await om.embed(["Hi"])  # type: ignore[misc]
-
-    async def models() -> None:
-        await om.models()  # type: ignore[misc]
-
-    async def right() -> None:
-        assert [await asyncio.to_thread(om.models), om.models()]
-        assert await awaited(om.achat("repeat after me: " + om.chat("Hi").text))
-
-    for call, advice in (
-        (chat, "om.achat"),
-        (pieces, "om.achat"),
-        (rows, "om.amap"),
-        (vectors, "om.aembed"),
-        (models, "om.models("),
-    ):
-        with pytest.raises(om.OllamaMagicsError, match="await-not-needed") as caught:
-            asyncio.run(call())
-        assert advice in caught.value.remedy
-    assert not stand_in.requests
-    asyncio.run(right())
+    with pytest.warns(UserWarning, match=r"await om\.achat"), pytest.raises(TypeError, match="await"):
+        asyncio.run(chat())
+    assert not asked(stand_in)
 
 
 def test_two_at_once_in_one_conversation(stand_in: FakeServer) -> None:
