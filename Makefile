@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 PARTS := tests
 BIN := $(VENV)/bin
+JUPYTER_AI := $(VENV)-jupyter-ai
 UV := $(shell command -v uv 2>/dev/null)
 BYTECODE := --compile-bytecode
 MINUTES := 20
@@ -77,9 +78,10 @@ docs: $(VENV)/has-demo ## write the tables of options, settings and error codes 
 torture: $(VENV)/has-demo ## embed 100 000 texts through 20 kills: bit-identical, nothing asked twice (TORTURE_ARGS="--kills 5")
 	@$(BIN)/python benchmarks/torture.py $(TORTURE_ARGS)
 
-bench: $(VENV)/has-bench ## next to other clients; writes docs/performance.md (needs a C compiler; BENCH_ARGS=--quick for a look)
+bench: $(VENV)/has-bench $(JUPYTER_AI)/made ## next to other clients; writes docs/performance.md (needs a C compiler; BENCH_ARGS=--quick for a look)
 	@chromium=$$($(BIN)/python scripts/chromium.py) && \
-		OLLAMA_MAGICS_CHROMIUM="$$chromium" $(BIN)/python benchmarks/docs.py $(BENCH_ARGS)
+		OLLAMA_MAGICS_CHROMIUM="$$chromium" JUPYTER_AI_PYTHON="$$(ls $(JUPYTER_AI)/bin/python 2>/dev/null)" \
+		$(BIN)/python benchmarks/docs.py $(BENCH_ARGS)
 
 clean: ## remove .venv and everything else that was made
 	@rm -rf .venv* build dist demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -95,6 +97,18 @@ else
 	@$(PYTHON) scripts/make_venv.py $(VENV)
 endif
 	@touch $@
+
+# jupyter-ai-magics and what a cell of it needs; where that cannot be installed, the benchmarks leave it out and say so.
+$(JUPYTER_AI)/made: WANTED := ipykernel httpx jupyter-ai-magics "langchain-ollama<1"
+$(JUPYTER_AI)/made:
+	@echo "Installing jupyter-ai-magics into $(JUPYTER_AI) ..."
+ifneq ($(UV),)
+	@rm -rf $(JUPYTER_AI)
+	@uv venv --quiet $(JUPYTER_AI) && uv pip install --quiet --python $(JUPYTER_AI)/bin/python $(WANTED) && touch $@ || rm -rf $(JUPYTER_AI)
+else
+	@$(PYTHON) scripts/make_venv.py $(JUPYTER_AI) && $(JUPYTER_AI)/bin/python -m pip install --quiet \
+		--disable-pip-version-check $(WANTED) && touch $@ || rm -rf $(JUPYTER_AI)
+endif
 
 $(VENV)/has-floor: EXTRA := test
 $(VENV)/has-floor: VERSIONS := $(FLOOR)

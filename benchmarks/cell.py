@@ -95,12 +95,12 @@ def _llm(url: str, model: str) -> Ask:
 
 
 def _jupyter_ai(url: str, model: str) -> Ask:
-    os.environ["OLLAMA_HOST"] = url
     shell = get_ipython()
     shell.run_line_magic("load_ext", "jupyter_ai_magics")
 
-    def ask(tokens: int) -> Any:  # it has no option for the length of an answer, and shows nothing before its end
-        shell.run_cell_magic("ai", f"ollama:{model} --base-url {url}" if tokens else "", PROMPT)
+    def ask(tokens: int) -> Any:  # it shows nothing before the end of an answer; a line is cut at each space
+        options = json.dumps({"base_url": url, "num_predict": tokens}, separators=(",", ":"))
+        return shell.run_cell_magic("ai", f"ollama:{model} --model-parameters {options}", PROMPT)
 
     return ask
 

@@ -1,7 +1,8 @@
 """Measure loading, the cost of a cell, what it sends to the browser and the cost of a streamed token, next to other clients."""
 
 # python benchmarks/chat.py [--quick] [PART ...]     needs a C compiler and the peers: pip install -e ".[bench]"
-# jupyter-ai-magics needs an older langchain than langchain-ollama does: JUPYTER_AI_PYTHON names the Python of its environment.
+# jupyter-ai-magics needs an older langchain than the peers do: JUPYTER_AI_PYTHON names the Python of its environment, which
+# make bench makes. By hand: pip install ipykernel httpx jupyter-ai-magics "langchain-ollama<1"
 
 from __future__ import annotations
 
