@@ -326,7 +326,6 @@ PHRASES: dict[str, str] = {
     "most_characters": "at most {most} characters are read",
     "most_calls": "at most {most} calls of functions are read",
     "most_seconds": "at most {most} s are waited",
-    "endless": "it is longer than {most} MB",
     "no_bundle": "ca_bundle {bundle} cannot be used: {said}.",
     "no_certificates": "SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {said}.",
     "no_proxy_address": "{proxy} is not the address of an http or https proxy; other kinds are not supported.",

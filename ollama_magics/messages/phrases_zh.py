@@ -332,7 +332,6 @@ PHRASES: dict[str, str] = {
     "most_characters": "最多读取 {most} 个字符",
     "most_calls": "最多读取 {most} 次函数调用",
     "most_seconds": "最多等待 {most} 秒",
-    "endless": "它超过 {most} MB",
     "no_bundle": "ca_bundle {bundle} 不可用：{said}。",
     "no_certificates": "SSL_CERT_FILE 或 SSL_CERT_DIR 不可用：{said}。",
     "no_proxy_address": "{proxy} 不是 http 或 https 代理的地址；不支持其他类型。",

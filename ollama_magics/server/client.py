@@ -18,7 +18,7 @@ from ollama_magics.messages import Phrase
 from ollama_magics.secret import NO_SECRET, Secret
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
-from ollama_magics.server.answer_budget import AnswerBudget
+from ollama_magics.server.answer_budget import AnswerBudget, unreadable_if_endless
 from ollama_magics.server.background import SLICE
 from ollama_magics.server.failures import FailureKind, Refusal, classify, error_object, quote
 from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, Recommendation, full_name
@@ -64,8 +64,6 @@ class Timeouts:
 
 _Decoded = TypeVar("_Decoded")
 _Decode = Callable[[Body], _Decoded]
-_MEGABYTE = 2**20
-_MAX_ANSWER = 16 * _MEGABYTE  # without vectors; a vector has far less than a megabyte
 _REPEATED = 20  # equal pieces at the end of an answer: servers before 0.30 stop a model after 30, without a word
 _SHORTEST_REDACTED = 4  # characters of a secret; to replace shorter ones would garble the text and hide nothing
 _HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
@@ -231,7 +229,7 @@ class Client:
         path, limits = f"/api/{'chat' if isinstance(request, wire.ChatRequest) else 'generate'}", self._timeouts
         started, last, equal = False, "", 0
         with _schema_in_advice(request), self._sent("POST", path, request, limits.first_token) as response:
-            budget = AnswerBudget(request, limits.first_token)
+            budget = AnswerBudget.of_answer(request, limits.first_token)
             reads = self._lines(response, limits.first_token if wire.is_buffered(request) else limits.idle, budget)
             try:
                 for lines in reads:
@@ -257,9 +255,11 @@ class Client:
         raise AnswerCut("stream-incomplete")
 
     def lines(self, path: str, request: Any) -> Iterator[bytes]:
-        """Yield the lines of another streamed answer as they come; closing the iterator stops the server."""
+        """Yield the lines of a download as they come; closing the iterator stops the server."""
         with self._sent("POST", path, request, self._timeouts.first_token) as response:
-            for lines in self._lines(response, self._timeouts.first_token):
+            budget = AnswerBudget.of_pull()
+            for lines in self._lines(response, self._timeouts.first_token, budget):
+                budget.take_lines(len(lines))
                 yield from lines
 
     def embed(
@@ -271,10 +271,10 @@ class Client:
     ) -> _Decoded:
         """Return the decoded answer; ``buffer`` is reused for its body, ``turn`` is held while it is received and decoded."""
         memory = bytearray() if buffer is None else buffer
-        most = _MAX_ANSWER + _MEGABYTE * len(request.input)
+        budget = AnswerBudget.of_body(len(request.input))
         sent = self._sent("POST", "/api/embed", request, self._timeouts.first_token)
         # the view is released in any case: while an error holds it, the buffer cannot grow for the next body
-        with sent as response, turn or nullcontext(), self._body(response, memory, most, self._timeouts.first_token) as body:
+        with sent as response, turn or nullcontext(), self._body(response, memory, budget, self._timeouts.first_token) as body:
             try:
                 return decode(body)
             except (RequestRefused, EmbeddingProblem):
@@ -288,7 +288,7 @@ class Client:
     def _metadata(self, method: str, path: str, decode: _Decode[_Decoded], request: Any = None) -> _Decoded:
         with self._sent(method, path, request, self._timeouts.metadata) as response:
             try:
-                return decode(self._body(response, bytearray(), _MAX_ANSWER))
+                return decode(self._body(response, bytearray(), AnswerBudget.of_body()))
             except RequestRefused as error:
                 raise ConnectionProblem("not-ollama", url=self.address.url, reason=error.facts["reason"]) from None
 
@@ -339,28 +339,27 @@ class Client:
 
     def _raise_error(self, sent: Any, *, started: bool) -> NoReturn:
         """Raise the error that the server sent: RequestRefused if it is the first thing that came, else AnswerCut."""
-        said = str(error_object({"error": sent}).get("message") or sent)
+        said = str(error_object({"error": sent}).get("message") or sent)[:MAX_PAGE]
         said = quote(self._redaction.text(said))
         if classify(200, said) is FailureKind.STUCK:
             raise AnswerCut("model-stuck", seen=Phrase("server_said", said=said))
         raise AnswerCut("stream-error", said=said) if started else RequestRefused("request-refused", status=200, said=said)
 
-    def _body(self, response: httpx.Response, buffer: bytearray, most: int, seconds: float = 0) -> memoryview:
+    def _body(self, response: httpx.Response, buffer: bytearray, budget: AnswerBudget, seconds: float = 0) -> memoryview:
         # a view of the buffer, which grows where it is too small; with seconds, the body has a time of its own
         end = 0
         if seconds:
             limit_rest(response, seconds)
-        with self._translated(seconds or self._timeouts.metadata):
+        with self._translated(seconds or self._timeouts.metadata), unreadable_if_endless():
             for part in response.iter_raw():
-                if end + len(part) > most:
-                    raise RequestRefused("answer-unreadable", status=200, reason=Phrase("endless", most=most // _MEGABYTE))
+                budget.take_bytes(len(part))
                 if end + len(part) > len(buffer):
                     buffer.extend(bytes(max(len(part), len(buffer) // 8)))
                 buffer[end : end + len(part)] = part
                 end += len(part)
         return memoryview(buffer)[:end]
 
-    def _lines(self, response: httpx.Response, seconds: float, budget: AnswerBudget | None = None) -> Iterator[list[bytes]]:
+    def _lines(self, response: httpx.Response, seconds: float, budget: AnswerBudget) -> Iterator[list[bytes]]:
         """Yield the lines of each read: at full speed these are hundreds, and a generator for each would cost more than they.
 
         Each line may take that many seconds, from when it is waited for.
@@ -368,19 +367,17 @@ class Client:
         lines = Lines()
 
         def limit() -> None:
-            limit_rest(response, min(seconds, budget.seconds_left()) if budget else seconds)
+            limit_rest(response, min(seconds, budget.seconds_left()))
 
         try:
             limit()
             for part in response.iter_raw():
-                if budget:
-                    budget.take_bytes(len(part))
+                budget.take_bytes(len(part))
                 if whole := lines.feed(part):
                     yield whole
                     limit()
         except httpcore.ReadTimeout as error:
-            if budget:
-                budget.seconds_left()
+            budget.seconds_left()
             raise AnswerCut("stream-stalled", seconds=f"{seconds:g}", debug=repr(error)) from None
         except _HTTP_FAILURES as error:
             raise AnswerCut("stream-incomplete", debug=repr(error)) from None

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -127,13 +128,22 @@ class Refusal:
     proxy: str = ""
     has_key: bool = False  # whether the request had a key or a password
 
-    @property
+    # Each is made once: an error is asked for them a dozen times, and the body may have 64 kB.
+    @cached_property
+    def found(self) -> Any:
+        """The body as JSON, or None."""
+        return _json(self.body)
+
+    @cached_property
+    def _words(self) -> str:
+        return quote(readable(self.body))
+
+    @cached_property
     def said(self) -> str:
         """The error message of the server in one line."""
-        found = _json(self.body)
-        detail = found.get("detail") if isinstance(found, dict) else None  # of Open WebUI and other FastAPI programs
-        message = str(self.error_body().get("message") or detail or "") or readable(self.body)
-        return quote(message) or EMPTY_ANSWER
+        detail = self.found.get("detail") if isinstance(self.found, dict) else None  # of Open WebUI and other FastAPI programs
+        message = quote(str(self.error_body.get("message") or detail or ""))
+        return message or self._words or EMPTY_ANSWER
 
     @property
     def retry_after(self) -> float:
@@ -143,16 +153,16 @@ class Refusal:
             return max(0.0, min(float(text), 1e9)) if text.isdecimal() else _seconds_until(text)
         return 0.0
 
-    @property
+    @cached_property
     def kind(self) -> FailureKind:
         """The kind of failure, also by the type that newer servers name."""
-        return classify(self.status, f"{self.said} {self.error_body().get('type', '')}".rstrip())
+        return classify(self.status, f"{self.said} {quote(str(self.error_body.get('type', '')))}".rstrip())
 
     @property
     def content(self) -> str:
         """The media type and the first words, for a response that is not Ollama's."""
         kind = self.headers.get("content-type", "?").partition(";")[0]
-        return f"{kind}: {quote(readable(self.body))[:120]!r}"
+        return f"{kind}: {self._words[:120]!r}"
 
     def as_error(self) -> OllamaMagicsError:
         """Return the error that fits best."""
@@ -166,15 +176,15 @@ class Refusal:
             or RequestRefused("request-refused", status=self.status, said=self.said)
         )
 
+    @cached_property
     def error_body(self) -> dict[str, Any]:
-        """Return the error object of the body, or {}."""
-        return error_object(_json(self.body))
+        """The error object of the body, or {}."""
+        return error_object(self.found)
 
     @property
     def is_ollamas(self) -> bool:
         """Whether the body is an error in Ollama's form: other servers send an object instead of a text."""
-        found = _json(self.body)
-        return isinstance(found, dict) and isinstance(found.get("error"), str)
+        return isinstance(self.found, dict) and isinstance(self.found.get("error"), str)
 
 
 def error_object(found: Any) -> dict[str, Any]:
@@ -213,7 +223,7 @@ def _json(body: bytes) -> Any:
 
 def _model_error(refusal: Refusal) -> OllamaMagicsError | None:
     if refusal.kind is FailureKind.TOO_LONG:
-        error = refusal.error_body()
+        error = refusal.error_body
         tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
         known = Phrase("prompt_has", tokens=tokens, limit=limit) if tokens and limit else Phrase("server_said", said=refusal.said)
         return PromptTooLong("prompt-too-long", tokens=tokens, limit=limit, model=refusal.model, said=known)
@@ -285,8 +295,7 @@ def _access_denied(refusal: Refusal) -> OllamaMagicsError | None:
         return ConnectionProblem("cloud-disabled", host=host, said=said)
     if refusal.model and "subscription" in said:
         return RequestRefused("subscription-required", status=refusal.status, model=refusal.model, said=said)
-    found = _json(refusal.body)
-    link = found.get("signin_url") if isinstance(found, dict) else None
+    link = refusal.found.get("signin_url") if isinstance(refusal.found, dict) else None
     is_models = refusal.is_ollamas and refusal.model and not is_cloud  # the server itself asks for no key
     if link or (is_models and said.lower() == "unauthorized"):
         known = Phrase("sign_in_link", link=quote(str(link))) if link else Phrase("server_said", said=said)

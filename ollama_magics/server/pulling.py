@@ -106,7 +106,7 @@ class _Layers:
 
     def __init__(self) -> None:
         self._layers: dict[str, tuple[int, int]] = {}  # completed and total bytes by digest
-        self._reused, self._began = 0, 0.0
+        self._downloaded, self._size, self._reused, self._began = 0, 0, 0, 0.0
 
     def add(self, step: _Step) -> PullProgress:
         """Return the progress after a step; what is there when a layer is first named was downloaded before."""
@@ -115,11 +115,12 @@ class _Layers:
             if layer not in self._layers:
                 self._reused += step.completed
                 self._began = self._began or time.monotonic()
+            completed, total = self._layers.get(layer, (0, 0))
+            self._downloaded, self._size = self._downloaded + step.completed - completed, self._size + step.total - total
             self._layers[layer] = (step.completed, step.total)
-        downloaded, size = (sum(layer[place] for layer in self._layers.values()) for place in (0, 1))
-        seconds, new = time.monotonic() - self._began, downloaded - self._reused
+        seconds, new = time.monotonic() - self._began, self._downloaded - self._reused
         speed = new / seconds if self._layers and new > 0 and seconds > _SHORTEST else None
-        return PullProgress(step.status, step.total, step.completed, size, downloaded, self._reused, speed)
+        return PullProgress(quote(step.status), step.total, step.completed, self._size, self._downloaded, self._reused, speed)
 
 
 def pull(client: Client, typed: str) -> Iterator[PullProgress]:
@@ -141,7 +142,7 @@ def pull(client: Client, typed: str) -> Iterator[PullProgress]:
             if step.status == "success":
                 return
     except AnswerCut as cut:
-        raise _ended_early(model) from cut
+        raise _ended_early(model, cut.facts["most"] if cut.code == "answer-endless" else None) from None
     raise _ended_early(model)
 
 
@@ -164,5 +165,5 @@ def _failure(model: str, host: str, said: str) -> OllamaMagicsError:
     return RequestRefused(code, status=200, model=model, host=host, said=quote(said), reason=known)
 
 
-def _ended_early(model: str) -> RequestRefused:
-    return RequestRefused("pull-failed", status=200, model=model, reason=Phrase("pull_ended"))
+def _ended_early(model: str, reason: Phrase | None = None) -> RequestRefused:
+    return RequestRefused("pull-failed", status=200, model=model, reason=reason or Phrase("pull_ended"))

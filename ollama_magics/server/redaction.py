@@ -31,7 +31,7 @@ class Redaction:
         texts = sorted({text for secret in self._secrets for text in _encodings(secret.reveal())}, key=len, reverse=True)
         whole, cut = [], []
         for text in texts:
-            units = [_spellings(character) for character in text[:_HEAD]]
+            units = [_spellings(character, is_first=not place) for place, character in enumerate(text[:_HEAD])]
             whole.append("".join(units) + (_REST if len(text) > _HEAD else ""))
             if len(units) > _LEAST:
                 rest = ""
@@ -110,17 +110,22 @@ def _encodings(secret: str) -> Iterator[str]:
             yield text.translate({ord("+"): "-", ord("/"): "_"})
 
 
-def _spellings(character: str) -> str:
-    """Return a pattern of a character: plain, and escaped once or several times for JSON, Python, URLs or HTML."""
+def _spellings(character: str, *, is_first: bool) -> str:
+    """Return a pattern of a character: plain, and escaped once or several times for JSON, Python, URLs or HTML.
+
+    Of the backslashes before the first character the pattern takes the last one only, and of others so many: else a text of
+    nothing but backslashes would be read from each of them to its end.
+    """
     code, wide = ord(character), character.encode("utf-16-be").hex()
+    some, any_number = (r"\\", "") if is_first else (r"\\{1,31}+", r"\\{0,31}+")
     forms = [
-        rf"\\*{re.escape(character)}",
-        "".join(rf"\\+u{wide[index : index + 4]}" for index in range(0, len(wide), 4)),
+        some if character == "\\" else any_number + re.escape(character),
+        "".join(rf"{some}u{wide[index : index + 4]}" for index in range(0, len(wide), 4)),
         "".join(f"%(?:25)*{byte:02x}" for byte in character.encode()),
         rf"&(?:amp;)*#0*{code};?",
         rf"&(?:amp;)*#x0*{code:x};?",
         *(rf"&(?:amp;)*{name};?" for name in _ENTITIES.get(character, ())),
     ]
     if code < 256:
-        forms.append(rf"\\+x{code:02x}")
+        forms.append(rf"{some}x{code:02x}")
     return f"(?:{'|'.join(forms)})"

@@ -43,13 +43,24 @@ class Lines:
         return [last] if last.strip() else []
 
 
+# Each part begins where the one before it ended, so that no text, however odd, is read more than once.
+_TITLE = re.compile(r"<title[^<>]*>([^<]+)", re.IGNORECASE)
+_PART_OF_PAGE = re.compile(r"<(?:(/?)(script|style)\b)?[^<>]*>?|([^<]+)", re.IGNORECASE)
+
+
 def readable(body: Body) -> str:
     """Return the text of a body, of a web page its title, or its words without tags."""
     text = bytes(body).decode("utf-8", "replace")
-    if not re.match(r"\s*<", text):
+    if not text.lstrip().startswith("<"):
         return text
-    title = re.search(r"<title[^>]*>([^<]+)", text, re.IGNORECASE)
-    return unescape(title[1] if title else re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>|<[^>]*$", " ", text)).strip()
+    if title := _TITLE.search(text):
+        return unescape(title[1]).strip()
+    words, hidden = [], ""
+    for end, name, shown in _PART_OF_PAGE.findall(text):
+        if name and (not hidden or hidden == name.lower()):
+            hidden = "" if end else name.lower()
+        words.append("" if hidden else shown)
+    return unescape(" ".join(words)).strip()
 
 
 def unreadable(line: Body, reason: str) -> RequestRefused:
@@ -127,6 +138,7 @@ class _Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _FIGURES = tuple(name for name in Chunk.__struct_fields__ if name.endswith(("_count", "_duration")))
 _MAX_FIGURE, _MAX_DIGITS = 2**63, 20  # of a figure; larger ones are left out, as if the server had sent none
 _LONGEST_VERSION = 100  # characters
+_MOST_MODELS = 10_000  # in one list
 _Struct = TypeVar("_Struct")
 
 
@@ -204,6 +216,8 @@ def embeddings(body: Body) -> list[list[float]]:
 def _entries(body: Body, kind: type[_Struct]) -> list[_Struct]:
     """Return the entries of a list of models, of odd ones what can be used; raises RequestRefused where none can be."""
     entries = _decoded(body, _Models).models or []
+    if len(entries) > _MOST_MODELS:
+        raise unreadable(body, f"it lists more than {_MOST_MODELS} models")
     found = list(filter(None, (_entry(entry, kind) for entry in entries)))
     if entries and not found:
         raise unreadable(body, "none of its models has a name")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections import Counter
 
 import pytest
 
 from ollama_magics.errors import ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
+from ollama_magics.secret import Secret
 from ollama_magics.server.failures import Refusal, error_object, quote
+from ollama_magics.server.redaction import Redaction
+from ollama_magics.server.wire import readable
 
 HTML = {"content-type": "text/html; charset=utf-8"}
 PLAIN = {"content-type": "text/plain"}
@@ -219,3 +225,56 @@ def test_errors_are_found_at_any_depth() -> None:
     twice = {"error": relayed(400, relayed(400, "x"))}
     assert error_object(twice)["code"] == 400
     assert error_object({"error": {"no": "message"}}) == error_object(["error"]) == {}
+
+
+ODD_PAGES = {
+    "tags": b"<html>" + b"<" * 65_000,
+    "scripts": b"<html>" + b"<script>" * 8000,
+    "titles": b"<html>" + b"<title" * 10_000,
+    "styles": b"<html>" + b"<style " * 9000,
+    "backslashes": b"\\" * 65_000,
+    "escapes": b"\\u" * 32_000,
+    "percent signs": b"%25" * 21_000,
+    "ampersands": b"&amp;" * 13_000,
+    "zeros": b"&#" + b"0" * 65_000,
+    "letters": b"s" * 65_000,
+    "JSON": json.dumps({"error": "\\" * 30_000}).encode(),
+}
+
+
+@pytest.mark.finding("E10")
+@pytest.mark.parametrize("page", ODD_PAGES.values(), ids=ODD_PAGES)
+def test_an_error_page_is_read_in_linear_time(page: bytes) -> None:
+    """Those that were not took seconds to hours of a computer; this limit is a hundred times what it takes now."""
+    start = time.process_time()
+    body = Redaction([Secret("sk-canary-5f1e"), Secret("\\<&%quoted")], 4).body(page)
+    error = Refusal(500, HTML, body, "http://h:1", "h", "m").as_error()
+    assert (len(str(error)) < 2000, time.process_time() - start < 4) == (True, True)
+
+
+@pytest.mark.finding("E10")
+def test_an_error_page_is_cleaned_once() -> None:
+    """However many questions the search for the right error asks about it."""
+    calls = Counter[str]()
+    sys.setprofile(lambda frame, event, _: calls.update([frame.f_code.co_name] if event == "call" else []))
+    try:
+        for body in (b"<html>oops</html>", b'{"error": "oops"}', b"oops"):
+            Refusal(418, HTML, body, "http://h:1", "h", "m").as_error()
+    finally:
+        sys.setprofile(None)
+    assert {name: calls[name] for name in ("readable", "_json", "classify")} == {"readable": 3, "_json": 4, "classify": 3}
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (b"<html><TITLE lang='en'>Bad &amp; odd</TITLE>more", "Bad & odd"),
+        (b"<p>one</p><script>if (a < b) hidden()</script><p>two", "one two"),
+        (b"  <style>p {</style>one<script src=x>hidden", "one"),
+        (b"<p>a < b", "a"),
+        (b"no < page", "no < page"),
+    ],
+)
+def test_the_words_of_a_page(page: bytes, words: str) -> None:
+    """Its title, else what stands between its tags."""
+    assert quote(readable(page)) == words

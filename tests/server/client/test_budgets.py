@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import _thread
+import inspect
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from ollama_magics.errors import AnswerCut, OllamaMagicsError
+from ollama_magics.errors import AnswerCut, OllamaMagicsError, RequestRefused
 from ollama_magics.server import wire
 from ollama_magics.server.answer_budget import AnswerBudget
 from ollama_magics.server.client import Client
+from ollama_magics.server.pulling import pull
 from ollama_magics.server.wire import ChatRequest, EmbedRequest, Message
 from tests.faults import LINES, Close, Drip, FaultServer, Flood, Hold, Receive, Send, Step, chunk, fine, whole
+from tests.faults.connection import Connection
 
 Connect = Callable[..., Client]
 CALL = chunk(message={"content": "", "tool_calls": [{"function": {"name": "add", "arguments": {}}}] * 9})
@@ -70,14 +75,14 @@ def test_an_answer_has_a_time_as_a_whole(connect: Connect, monkeypatch: pytest.M
 def test_an_ordinary_answer_is_far_from_its_limits() -> None:
     """As many tokens as were asked for, of 60 characters each, with calls; an odd limit is none."""
     line = wire.chunk(chunk("x" * 60))
-    budget = AnswerBudget(request(1000), 600)
+    budget = AnswerBudget.of_answer(request(1000), 600)
     for _ in range(1000):
         budget.take_bytes(len(chunk("x" * 60)))
         budget.take(line)
     for _ in range(14):
         budget.take(wire.chunk(CALL))
     for odd in (-1, 0, 10**400, "many", None):
-        unlimited = AnswerBudget(ChatRequest(model="m", messages=(), options={"num_predict": odd}), 600)
+        unlimited = AnswerBudget.of_answer(ChatRequest(model="m", messages=(), options={"num_predict": odd}), 600)
         unlimited.take(wire.chunk(chunk("x" * 8_000_000)))
 
 
@@ -94,6 +99,94 @@ def test_a_flood_can_be_stopped_at_once(connect: Connect) -> None:
                 pass
         assert time.monotonic() - start < 1.2
         assert server.wait_until_left()
+
+
+class Counted(Flood):
+    """A flood that counts what it sent."""
+
+    sent = 0
+
+    def run(self, connection: Connection) -> None:
+        """Do it."""
+        while not connection.ending.is_set():
+            connection.send(self.data)
+            Counted.sent += len(self.data)
+
+
+CALLS: dict[str, tuple[Callable[[Client], object], int]] = {  # each call that reads an answer, and the megabytes that it may take
+    "version": (lambda client: client.version(), 16),
+    "installed": (lambda client: client.installed(), 16),
+    "recommendations": (lambda client: client.recommendations(), 16),
+    "digest": (lambda client: client.digest("m"), 16),
+    "loaded": (lambda client: client.loaded(), 16),
+    "card": (lambda client: client.card("m"), 16),
+    "unload": (lambda client: client.unload("m"), 16),
+    "delete": (lambda client: client.delete("m"), 16),
+    "chat": (lambda client: list(client.chat(request())), 17),
+    "lines": (lambda client: list(pull(client, "m")), 17),
+    "embed": (lambda client: client.embed(EmbedRequest(model="m", input=("a",)), wire.embeddings), 17),
+    "get_page": (lambda client: client.get_page("/"), 1),
+}
+READ_NOTHING = {"close", "close_when_idle", "sibling", "try_connect", "tls_version"}
+
+
+def test_the_table_names_every_call_of_a_client() -> None:
+    """A new one is added to it, or to those that read no answer."""
+    calls = {name for name, one in vars(Client).items() if inspect.isfunction(one) and not name.startswith("_")}
+    assert calls == set(CALLS) | READ_NOTHING
+
+
+@pytest.mark.finding("E9")
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("name", CALLS)
+def test_every_answer_has_a_budget(connect: Connect, name: str, status: int) -> None:
+    """What floods is left after so many bytes, and what the sockets hold; an error after 64 kB."""
+    call, megabytes = CALLS[name]
+    Counted.sent = 0
+    head = LINES.replace(b"200 OK", b"%d Said" % status)
+    with FaultServer([Receive(), Send(head), Counted(b" " * 65536)]) as server:
+        with suppress(OllamaMagicsError) if name == "get_page" else pytest.raises(OllamaMagicsError):
+            call(connect(server.url))
+        assert server.wait_until_left()
+    assert Counted.sent < ((megabytes if status == 200 else 1) + 10) * 2**20
+
+
+PULLS: dict[str, bytes] = {
+    "statuses": b'{"status": "pulling"}\n' * 500,
+    "layers": b"".join(b'{"status": "pulling", "digest": "sha256:%d", "total": 9, "completed": 1}\n' % at for at in range(500)),
+    "a status without an end": b'{"status": "' + b"p" * 65536,
+}
+
+
+@pytest.mark.finding("E9")
+@pytest.mark.parametrize("data", PULLS.values(), ids=PULLS)
+def test_a_flood_of_progress_is_left(connect: Connect, data: bytes) -> None:
+    """A download is told to have failed, with the limit."""
+    with FaultServer([Receive(), Send(LINES), Flood(data)]) as server:
+        with pytest.raises(RequestRefused) as caught:
+            list(pull(connect(server.url), "m"))
+        assert (caught.value.code, "are read" in caught.value.how_we_know) == ("pull-failed", True)
+        assert server.wait_until_left()
+
+
+def test_a_long_download_has_more_with_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty lines a second for a day."""
+    start = time.monotonic()
+    budget = AnswerBudget.of_pull()
+    for hour in range(1, 25):
+        monkeypatch.setattr(time, "monotonic", lambda hour=hour: start + 3600 * hour)
+        budget.take_lines(20 * 3600)
+        budget.take_bytes(20 * 3600 * 200)
+        assert budget.seconds_left() > 3600
+
+
+def test_a_long_status_is_shown_in_part(connect: Connect) -> None:
+    """In one line, without what a terminal would obey."""
+    status = json.dumps({"status": "\x1b[2J\u202e" + "pulling " * 9999}).encode()
+    done = b'{"status": "success"}\n'
+    with FaultServer([Receive(), Send(LINES + status + b"\n" + done), Close()]) as server:
+        first, last = pull(connect(server.url), "m")
+    assert (len(first.status) < 400, first.status.isprintable(), last.status) == (True, True, "success")
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
