@@ -146,6 +146,10 @@ class Client:
         """Whether the cancel flag is set."""
         return self._cancelled.is_set()
 
+    def cleaned(self, said: str) -> str:
+        """Return the start of a text of the server as it may be shown: in one line, without secrets."""
+        return quote(self._redaction.text(said[:MAX_PAGE]))
+
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
@@ -288,7 +292,8 @@ class Client:
     def _metadata(self, method: str, path: str, decode: _Decode[_Decoded], request: Any = None) -> _Decoded:
         with self._sent(method, path, request, self._timeouts.metadata) as response:
             try:
-                return decode(self._body(response, bytearray(), AnswerBudget.of_body()))
+                body: Body = self._body(response, bytearray(), AnswerBudget.of_body())
+                return decode(self._redaction.body(bytes(body)) if self._redaction else body)
             except RequestRefused as error:
                 raise ConnectionProblem("not-ollama", url=self.address.url, reason=error.facts["reason"]) from None
 
@@ -339,8 +344,7 @@ class Client:
 
     def _raise_error(self, sent: Any, *, started: bool) -> NoReturn:
         """Raise the error that the server sent: RequestRefused if it is the first thing that came, else AnswerCut."""
-        said = str(error_object({"error": sent}).get("message") or sent)[:MAX_PAGE]
-        said = quote(self._redaction.text(said))
+        said = self.cleaned(str(error_object({"error": sent}).get("message") or sent))
         if classify(200, said) is FailureKind.STUCK:
             raise AnswerCut("model-stuck", seen=Phrase("server_said", said=said))
         raise AnswerCut("stream-error", said=said) if started else RequestRefused("request-refused", status=200, said=said)

@@ -120,7 +120,7 @@ class _Layers:
             self._layers[layer] = (step.completed, step.total)
         seconds, new = time.monotonic() - self._began, self._downloaded - self._reused
         speed = new / seconds if self._layers and new > 0 and seconds > _SHORTEST else None
-        return PullProgress(quote(step.status), step.total, step.completed, self._size, self._downloaded, self._reused, speed)
+        return PullProgress(step.status, step.total, step.completed, self._size, self._downloaded, self._reused, speed)
 
 
 def pull(client: Client, typed: str) -> Iterator[PullProgress]:
@@ -137,8 +137,8 @@ def pull(client: Client, typed: str) -> Iterator[PullProgress]:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 step = _Step(error=line[:80].decode("utf-8", "replace"))
             if step.error:
-                raise _failure(model, client.address.host, step.error)
-            yield layers.add(step)
+                raise _failure(model, client.address.host, client.cleaned(step.error))
+            yield layers.add(msgspec.structs.replace(step, status=client.cleaned(step.status)))
             if step.status == "success":
                 return
     except AnswerCut as cut:
@@ -161,8 +161,8 @@ def require_name(typed: str) -> str:
 
 def _failure(model: str, host: str, said: str) -> OllamaMagicsError:
     code = next((code for code, pattern in _PATTERNS.items() if pattern.search(said)), "pull-failed")
-    known = Phrase("server_said", said=quote(said))
-    return RequestRefused(code, status=200, model=model, host=host, said=quote(said), reason=known)
+    known = Phrase("server_said", said=said)
+    return RequestRefused(code, status=200, model=model, host=host, said=said, reason=known)
 
 
 def _ended_early(model: str, reason: Phrase | None = None) -> RequestRefused:

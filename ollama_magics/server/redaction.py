@@ -25,6 +25,9 @@ class Redaction:
     def __init__(self, secrets: Iterable[Secret], shortest: int) -> None:
         self._secrets = [secret for secret in secrets if len(secret.reveal()) >= shortest]
 
+    def __bool__(self) -> bool:
+        return bool(self._secrets)
+
     @cached_property
     def _pattern(self) -> re.Pattern[str] | None:
         """All spellings of all secrets: the longest first, then what a cut has left of one."""

@@ -186,7 +186,7 @@ class _Faulty:
 
 
 @contextmanager
-def _small_limits() -> Iterator[None]:
+def small_limits() -> Iterator[None]:
     """Let every limit be short, and no retry wait."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(queue.RetryPolicy, "delay", lambda *_: 0.01)
@@ -245,7 +245,7 @@ def _call(column: str, fault: Fault) -> Outcomes:
 def run_cell(fault: Fault, column: str) -> list[str]:
     """Return what is wrong in a cell, nothing where it holds."""
     before, faulty = set(threading.enumerate()), _Faulty(fault, column)
-    with TemporaryDirectory() as folder, FaultServer([faulty]) as server, _small_limits(), pytest.MonkeyPatch.context() as patch:
+    with TemporaryDirectory() as folder, FaultServer([faulty]) as server, small_limits(), pytest.MonkeyPatch.context() as patch:
         own = {"OLLAMA_MAGICS_CONFIG": f"{folder}/config", "OLLAMA_MAGICS_CACHE": f"{folder}/cache", _KEY_VARIABLE: KEY}
         for name, value in (own | fault.variables).items():
             patch.setenv(name, value.format(port=server.port))

@@ -127,7 +127,7 @@ CALLS: dict[str, tuple[Callable[[Client], object], int]] = {  # each call that r
     "embed": (lambda client: client.embed(EmbedRequest(model="m", input=("a",)), wire.embeddings), 17),
     "get_page": (lambda client: client.get_page("/"), 1),
 }
-READ_NOTHING = {"close", "close_when_idle", "sibling", "try_connect", "tls_version"}
+READ_NOTHING = {"cleaned", "close", "close_when_idle", "sibling", "try_connect", "tls_version"}
 
 
 def test_the_table_names_every_call_of_a_client() -> None:
