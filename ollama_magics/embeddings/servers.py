@@ -42,8 +42,8 @@ class Endpoint:
         self.models.require_recent()
         if not (model and options.any_model):
             model = self.models.choose(model, "embedding")
-        if options.local_only and (remote := self.models.card(model).remote_host):
-            raise SettingError("local-only", what=remote)
+        if options.local_only and ((remote := self.models.card(model).remote_host) or self.models.is_remote(model)):
+            raise SettingError("local-only", what=remote or "ollama.com")
         width = self.width(model)
         if options.dimensions and width and options.dimensions > width:
             raise SettingError(

@@ -557,6 +557,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "It was made without a column of true labels, or without --labels.",
         'om.experiment(df, prompts=..., models=..., labels=[...], truth="column")',
     ),
+    "experiment-unwritable": (
+        "The experiment cannot be saved in {path}.",
+        "{reason}",
+        'use another file: exp.save("FILE")',
+    ),
     "experiment-unreadable": (
         "{path} holds no experiment.",
         "{said}",

@@ -557,6 +557,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "创建时没有给出真实标签所在的列，或没有 --labels。",
         'om.experiment(df, prompts=..., models=..., labels=[...], truth="column")',
     ),
+    "experiment-unwritable": (
+        "无法将实验保存到 {path}。",
+        "{reason}",
+        '请使用其他文件：exp.save("FILE")',
+    ),
     "experiment-unreadable": (
         "{path} 中没有实验数据。",
         "{said}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ import numpy as np
 from ollama_magics import messages
 from ollama_magics.conversation import records
 from ollama_magics.errors import PromptProblem
+from ollama_magics.files import UnusableFileError, read_regular, require_regular
 from ollama_magics.render.figures import RunFigures, experiment_html, experiment_text
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.rows import statistics
 from ollama_magics.rows.labels import text_of
 from ollama_magics.rows.statistics import Interval, PairedComparison, ReliabilityBin
+from ollama_magics.settings import config_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,24 +179,29 @@ class Experiment(ShownOnce):
         return drawing
 
     def save(self, path: str | Path) -> None:
-        """Write everything into a JSON file."""
+        """Write everything into a JSON file of mode 0600, all at once; raises PromptProblem (experiment-unwritable)."""
         content = {"experiment": _FILE_FORMAT, "answer": self._answer, "labels": self.labels, "facts": self.facts}
         text = json.dumps(content | {"columns": self._columns}, ensure_ascii=False, default=_plain)
-        Path(path).write_text(text, encoding="utf-8")
+        target = Path(path).expanduser().resolve()  # what is at the end of a link is replaced, not the link
+        try:
+            if os.path.lexists(target):
+                require_regular(target)
+            config_folder.write(target, text)
+        except OSError as error:
+            reason = error.reason if isinstance(error, UnusableFileError) else error.strerror or error
+            raise PromptProblem("experiment-unwritable", path=str(path), reason=reason) from None
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Return the experiment that ``save`` wrote; raises PromptProblem (experiment-unreadable) for any other file."""
         try:
-            return cls._read(Path(path))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls._read(Path(path).expanduser())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise PromptProblem("experiment-unreadable", path=str(path), said=str(error)[:200]) from None
 
     @classmethod
     def _read(cls, path: Path) -> Self:
-        if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
-            raise ValueError("It is no regular file, or too large.")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(path, _LARGEST_FILE).decode("utf-8"))
         columns = {str(name): list(values) for name, values in content["columns"].items()}
         is_whole = {*_COMMON, content["answer"]} <= set(columns) and len({len(values) for values in columns.values()}) == 1
         if content["experiment"] != _FILE_FORMAT or not is_whole:

@@ -39,6 +39,7 @@ class InstalledModels:
         self._host = client.address.host
         self._cards: dict[str, ModelCard] = {}
         self._digests: dict[str, str] = {}
+        self._remote: set[str] = set()  # full names of those that the server lists as running elsewhere
         self._is_listed = self._is_recent = False
         self._unread: OllamaMagicsError | None = None  # why a card could not be read
         self.server_version = ""  # known after require_recent()
@@ -91,12 +92,14 @@ class InstalledModels:
         """Return the installed models as they are now, newest first."""
         models = self._client.installed()
         self._is_listed, self._digests = True, {name: found.digest for found in models for name in found.full_names}
+        self._remote = {name for found in models if not found.is_local for name in found.full_names}
         return models
 
     def is_remote(self, model: str) -> bool:
         """Return whether the server sends prompts for the model on to another, as far as is known without a request."""
-        known = self._cards.get(full_name(model))
-        return bool(known and known.remote_host) or not InstalledModel(model).is_local
+        name = full_name(model)
+        known = self._cards.get(name)
+        return bool(known and known.remote_host) or name in self._remote or not InstalledModel(model).is_local
 
     def choose(self, model: str, ability: str) -> str:
         """Return the model, or the only installed one with the ability; raises ModelProblem where there is no such model."""

@@ -15,6 +15,7 @@ import ollama_magics as om
 from ollama_magics.errors import OllamaMagicsError, SettingError
 from ollama_magics.integrations.remote_session import describe_session
 from ollama_magics.session.session import current
+from tests.faults import FaultServer, fine, whole
 
 FAR = "http://192.0.2.7:11434"  # for documentation; belongs to nobody
 
@@ -175,3 +176,38 @@ def test_a_secret_in_a_setting_is_refused_before_it_travels(held: dict[str, Any]
         pickle.dumps(estimator())
     assert caught.value.code == "setting-invalid"
     assert not [word for word in ("pass-22", "team-secret") if word in str(caught.value)]
+
+
+REMOTE: dict[str, dict[str, Any]] = {  # where a server says that the model runs elsewhere
+    "in the card": {"show": {"capabilities": ["completion", "embedding"], "remote_host": "https://ollama.com"}},
+    "in the list": {"tags": {"name": "m:latest", "remote_host": "https://ollama.com"}},
+    "in the list of a newer one": {"tags": {"name": "m", "capabilities": ["completion", "embedding"], "remote_host": "http://o"}},
+}
+PROMPTS: dict[str, Callable[[], Any]] = {
+    "chat": lambda: om.chat("Hi", model="m").text,
+    "generate": lambda: om.chat("Hi", model="m", generate=True).text,
+    "rendered": lambda: om.chat("Hi", model="m").rendered_prompt(),
+    "map": lambda: om.map(["a"], "Say {{item}}", model="m"),
+    "labels": lambda: om.map(["a"], "{{item}}", model="m", labels=["x", "y"]),
+    "experiment": lambda: om.experiment(["a"], {"short": "Say {{item}}"}, models=["m"]),
+    "embed": lambda: om.embed(["a"], model="m"),
+    "embed any": lambda: om.embed(["a"], model="m", any_model=True),
+    "check": lambda: om.check(deep=True),
+    "OllamaEmbedder": lambda: estimator().fit(["a"]),
+    "OllamaClassifier": lambda: om.OllamaClassifier(["x", "y"], "m").fit(["a", "b"], ["x", "y"]).predict(["c"]),
+}
+
+
+@pytest.mark.promise("N5")
+@pytest.mark.finding("E1")
+@pytest.mark.parametrize("place", REMOTE)
+def test_no_prompt_goes_to_a_model_that_the_server_runs_elsewhere(place: str) -> None:
+    """Wherever the server says so, and with whatever name the model is called."""
+    said = REMOTE[place]
+    tags = whole({"models": [said.get("tags", {"name": "m:latest"})]})
+    show = whole(said.get("show", {"capabilities": ["completion", "embedding"]}))
+    with FaultServer(fine(tags=tags, show=show)) as server:
+        om.configure(base_url=server.url, model="m", local_only=True)
+        assert {name: outcome(call) for name, call in PROMPTS.items()} == dict.fromkeys(PROMPTS, "local-only")
+        sent = {request.path for request in server.requests} & {"/api/chat", "/api/generate", "/api/embed"}
+    assert sent == set()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ FOREIGN = [
     '{"experiment": 2, "columns": {}}',
     '{"experiment": 1, "columns": {"row": [1]}}',
     "\0",
+    "[" * 100_000,
 ]
 
 
@@ -115,6 +117,21 @@ def test_foreign_files(text: str, tmp_path: Path) -> None:
     with pytest.raises(OllamaMagicsError, match=r"other.json holds no experiment") as caught:
         Experiment.load(path)
     assert caught.value.code == "experiment-unreadable"
+
+
+@pytest.mark.finding("E17")
+def test_what_is_no_file_is_neither_written_nor_read(experiment: Experiment, tmp_path: Path) -> None:
+    """A pipe would wait for ever; a link is followed, and the file at its end replaced as a whole."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    for call, code in ((experiment.save, "unwritable"), (Experiment.load, "unreadable")):
+        for path in (pipe, tmp_path, Path("/dev/null"), tmp_path / "none" / "x"):
+            with pytest.raises(OllamaMagicsError) as caught:
+                call(path)
+            assert caught.value.code == f"experiment-{code}", path
+    (link := tmp_path / "link").symlink_to(target := tmp_path / "target")
+    experiment.save(link)
+    assert (link.is_symlink(), target.stat().st_mode & 0o777) == (True, 0o600)
+    assert Experiment.load(link).labels == LABELS
 
 
 def test_columns_of_different_lengths(experiment: Experiment, tmp_path: Path) -> None:
