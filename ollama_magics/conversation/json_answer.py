@@ -12,7 +12,8 @@ from ollama_magics.conversation.thoughts import ThoughtSplitter
 from ollama_magics.messages import Phrase
 
 _CODE = re.compile(r"```\w*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
-_CODE_START = re.compile(r"```\w*\s*\Z")
+_CODE_START, _LONGEST_START = re.compile(r"```\w*\s*\Z"), 100
+_MOST_DOCUMENTS = 500  # in one answer; more are not looked for
 _BRACKET = re.compile(r"[\[{]")
 # What begins like this is meant as JSON: if it cannot be read, nothing behind it is taken for the answer.
 _MEANT = re.compile(r"""\{\s*(["'}]|\w+\s*:)|\[\s*([\[{"'\]\d-]|true|false|null|NaN)""")
@@ -109,14 +110,17 @@ def _documents(text: str) -> list[_Document]:
     """Return the objects and lists in a text, or else the other JSON values that fill a code block; none twice."""
     found: list[_Document] = []
     text, position = f" {text}", 0
-    while bracket := _BRACKET.search(text, position):
-        start = position = bracket.start()
+    while len(found) < _MOST_DOCUMENTS and (bracket := _BRACKET.search(text, position)):
+        start = bracket.start()
+        position = start + 1
+        if not _MEANT.match(text, start):  # to try them all would take the square of their number
+            continue
         parsed = _parse(text, start)
-        if parsed is None and _MEANT.match(text, start):
+        if parsed is None:
             break
-        position = parsed[1] if parsed else start + 1
-        if parsed and all(parsed[0] != one.content for one in found):
-            place = "json_in_code" if _CODE_START.search(text, 0, start) else "json_in_text"
+        position = parsed[1]
+        if all(parsed[0] != one.content for one in found):
+            place = "json_in_code" if _CODE_START.search(text, max(0, start - _LONGEST_START), start) else "json_in_text"
             found.append(_Document(text[start:position], parsed[0], place))
     if found or _BRACKET.search(text):
         return found

@@ -10,16 +10,19 @@ import msgspec
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what is larger cannot be divided
 
 
+_Name = Annotated[str, msgspec.Meta(max_length=500)]  # what is longer is no name
+
+
 class InstalledModel(msgspec.Struct, frozen=True):
     """One entry of /api/tags; ``size`` is in bytes on disk, ``details`` is as the server sends it."""
 
-    name: str
+    name: _Name
     size: _Count = 0
     digest: str = ""
     remote_host: str | None = None
     capabilities: list[str] | None = None  # newer servers only
     details: Any = None  # {parameter_size, quantization_level, …}, unchecked
-    model: str = ""  # what requests call it, where that differs from its name
+    model: _Name = ""  # what requests call it, where that differs from its name
 
     @property
     def request_name(self) -> str:
@@ -51,7 +54,7 @@ class InstalledModel(msgspec.Struct, frozen=True):
 class Recommendation(msgspec.Struct, frozen=True):
     """A model that a server recommends to download; ``vram_bytes`` is the graphics memory that it needs, or 0."""
 
-    model: str
+    model: _Name
     description: str = ""
     vram_bytes: _Count = 0
 
@@ -59,7 +62,7 @@ class Recommendation(msgspec.Struct, frozen=True):
 class LoadedModel(msgspec.Struct, frozen=True):
     """One entry of /api/ps; sizes are in bytes, ``context_length`` is the number of tokens it was loaded with, or 0."""
 
-    name: str
+    name: _Name
     size: _Count = 0
     size_vram: _Count = 0
     context_length: _Count = 0

@@ -138,7 +138,7 @@ class _Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _FIGURES = tuple(name for name in Chunk.__struct_fields__ if name.endswith(("_count", "_duration")))
 _MAX_FIGURE, _MAX_DIGITS = 2**63, 20  # of a figure; larger ones are left out, as if the server had sent none
 _LONGEST_VERSION = 100  # characters
-_MOST_MODELS = 10_000  # in one list
+_MOST_MODELS = 2000  # in one list
 _Struct = TypeVar("_Struct")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ollama_magics as om
-from ollama_magics.errors import ModelProblem, RequestRefused
+from ollama_magics.errors import ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.server.client import Client
 from ollama_magics.server.model_card import InstalledModel, LoadedModel
@@ -353,10 +353,15 @@ def test_an_odd_entry_leaves_the_others(connect: Connect) -> None:
         None,
         [],
         {"name": "d:latest", "size": 5},
+        {"name": "e" * 2_000_000},
+        {"name": "f:latest", "model": "f" * 2_000_000},
     ]
     with FaultServer(fine(tags=whole({"models": entries}))) as server:
         found = connect(server.url).installed()
-    assert [(one.name, one.size) for one in found] == [("a:latest", 0), ("b:latest", 0), ("c:latest", 0), ("d:latest", 5)]
+    assert [(one.name, one.size) for one in found] == [(f"{letter}:latest", 5 * (letter == "d")) for letter in "abcdf"]
+    tags = whole({"models": [{"name": f"m{at}"} for at in range(2001)]})
+    with FaultServer(fine(tags=tags)) as server, pytest.raises(OllamaMagicsError, match="more than 2000 models"):
+        connect(server.url).installed()
 
 
 # Many models

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
@@ -153,3 +155,19 @@ def test_any_answer_is_the_value_or_an_error(text: str) -> None:
     except SchemaMismatchError:
         return
     assert isinstance(found, Person)
+
+
+@pytest.mark.finding("E10")
+@pytest.mark.parametrize(
+    "text", ["{ " * 50_000, "[x] " * 50_000, '{"a": [' * 20_000, "".join(f'{{"a": {at}}} ' for at in range(20_000)), "`" * 99_999]
+)
+def test_the_document_is_looked_for_in_linear_time(text: str) -> None:
+    """Not each bracket begins one: each attempt would read everything before it."""
+    calls = Counter[str]()
+    sys.setprofile(lambda frame, event, _: calls.update([frame.f_code.co_name] if event == "call" else []))
+    try:
+        with pytest.raises(SchemaMismatchError):
+            make_schema(Person).decode(text)
+    finally:
+        sys.setprofile(None)
+    assert calls["_parse"] < 600
