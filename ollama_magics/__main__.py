@@ -12,7 +12,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ollama_magics import api, messages
+from ollama_magics import __version__, api, messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.render.model_tables import ModelSheet, ModelsTable
@@ -87,6 +87,7 @@ class _Parser(ArgumentParser):
 def _parser() -> ArgumentParser:
     parser = _Parser("python -m ollama_magics", description="Local models from a shell.")
     parser.set_defaults(language=None, json=False)
+    parser.add_argument("--version", action="version", version=f"ollama_magics {__version__}")
     commands = parser.add_subparsers(required=True)
     check = commands.add_parser("check", help="check the way from this machine to an answer")
     check.add_argument("--deep", action="store_true", help="load the model, ask it, and test what it can do")
@@ -158,7 +159,7 @@ def _pull(options: Namespace) -> int:
             figures = " · ".join(messages.format_fact(fact, current().language) for fact in step.figures())
             sys.stdout.write(f"\r\x1b[K{figures}")
         else:
-            part = f"{10 * (10 * step.completed // step.total)} % of {step.total / 1e9:.2f} GB" if step.total else ""
+            part = f"{10 * (10 * step.completed // step.total)} % of {messages.bytes_text(step.total)}" if step.total else ""
             line = f"{messages.strip_controls(step.status)}  {part}".rstrip()
             sys.stdout.write(f"{line}\n" if line != previous else "")
             previous = line

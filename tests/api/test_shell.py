@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ollama_magics import __version__
 from ollama_magics.__main__ import main
 from ollama_magics.fake_server.server import FakeServer
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, whole
@@ -57,7 +58,7 @@ def test_a_pull_tells_how_far_it_is(capsys: Out) -> None:
         printed = capsys.readouterr().out.splitlines()
         assert main(["pull", "llama3.2", "--base-url", server.url, "--json"]) == 0
     part = "pulling 8eeb52dfb3bb"
-    assert printed == ["pulling manifest", f"{part}  0 % of 2.00 GB", f"{part}  50 % of 2.00 GB", "success"]
+    assert printed == ["pulling manifest", f"{part}  0 % of 2.0 GB", f"{part}  50 % of 2.0 GB", "success"]
     assert json.loads(capsys.readouterr().out) == {"ok": True, "model": "llama3.2"}
 
 
@@ -92,6 +93,13 @@ def test_what_cannot_be_done_ends_with_1(words: list[str], capsys: Out) -> None:
     assert main([*words, "--base-url", "http://127.0.0.1:1", "--no-probes"]) == 1
     printed = capsys.readouterr()
     assert re.search(r"\[[a-z]+(-[a-z]+)+\]", printed.out + printed.err)
+
+
+def test_the_version_is_told(capsys: Out) -> None:
+    """As other programs do."""
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"ollama_magics {__version__}\n"
 
 
 def test_a_misspelt_word_ends_with_2(capsys: Out) -> None:
