@@ -12,7 +12,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ollama_magics import __version__, api, messages
+from ollama_magics import api, messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.render.model_tables import ModelSheet, ModelsTable
@@ -20,6 +20,7 @@ from ollama_magics.session.models import find_model
 from ollama_magics.session.session import current
 from ollama_magics.settings import form
 
+_package = sys.modules["ollama_magics"]  # an import of it would be one of the magics, too
 # What is written instead of a character that the encoding of the output does not have; others are escaped.
 _PLAIN = {"✓": "+", "✗": "x", "–": "-", "—": "-", "…": "...", "→": "->", "·": "-", "•": "*", "●": "*", "×": "x", "≥": ">="}
 _PLAIN |= {"“": '"', "”": '"', "‘": "'", "’": "'", "\u202f": " ", "\u00a0": " ", "\u2003": "  "}
@@ -87,7 +88,7 @@ class _Parser(ArgumentParser):
 def _parser() -> ArgumentParser:
     parser = _Parser("python -m ollama_magics", description="Local models from a shell.")
     parser.set_defaults(language=None, json=False)
-    parser.add_argument("--version", action="version", version=f"ollama_magics {__version__}")
+    parser.add_argument("--version", action="version", version=f"ollama_magics {_package.__version__}")
     commands = parser.add_subparsers(required=True)
     check = commands.add_parser("check", help="check the way from this machine to an answer")
     check.add_argument("--deep", action="store_true", help="load the model, ask it, and test what it can do")

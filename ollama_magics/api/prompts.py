@@ -156,7 +156,8 @@ def _read_prompt(session: Session, given: Mapping[str, Any]) -> Prompt:
     """Return the prompt that the parameters of a call describe; raises PromptProblem, SettingError or PictureProblem."""
     prompt, system, values, conversation = (given[name] for name in ("prompt", "system", "values", "conversation"))
     if not isinstance(prompt, str):
-        raise PromptProblem("prompt-not-text", kind=type(prompt).__name__)
+        is_messages = isinstance(prompt, Sequence) and any(isinstance(one, Mapping) and "role" in one for one in prompt)
+        raise PromptProblem("prompt-is-messages" if is_messages else "prompt-not-text", kind=type(prompt).__name__)
     for name in ("model", "system", "suffix"):
         fits = isinstance(given[name], str) or (name == "system" and system is None)
         require(name, given[name], "str", f'om.chat(prompt, {name}="…")', fits=fits)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ContextDecorator, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ollama_magics.api.calls import UserLine, worded
+from ollama_magics.api.calls import UserLine, require, worded
 from ollama_magics.errors import suggest_names
 from ollama_magics.jobs.unused import Unused
 from ollama_magics.session.session import Session, current
@@ -14,22 +15,29 @@ from ollama_magics.session.session import Session, current
 if TYPE_CHECKING:
     from ollama_magics.fake_server.server import FakeServer
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 SANDBOX_MODELS = "sandbox-chat, sandbox-vision, sandbox-embed, sandbox-think, sandbox-tools"
 
 
-class Sandbox(Unused, AbstractContextManager[str]):
-    """A stand-in server that runs, and is used, inside of a ``with`` block, which gets its address."""
+class Sandbox(Unused, AbstractContextManager[str], ContextDecorator):
+    """A stand-in server that runs, and is used, inside of a ``with`` block, which gets its address, or a decorated function."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
-        self._running = ExitStack()
+        self._running: list[ExitStack] = []
+
+    def __call__(self, function: _Function) -> _Function:
+        """Return the function, which runs as in a block."""
+        self._is_used = True
+        return super().__call__(function)
 
     def __enter__(self) -> str:
         self._is_used = True
-        return self._running.enter_context(_used_server(self._delay))
+        self._running.append(running := ExitStack())
+        return running.enter_context(_used_server(self._delay))
 
     def __exit__(self, *_: object) -> None:
-        self._running.close()
+        self._running.pop().close()
 
 
 @suggest_names
@@ -41,6 +49,8 @@ def sandbox(*, delay: float = 0.02) -> Sandbox:
 
     Example: ``with om.sandbox() as url: ...``
     """
+    fits = isinstance(delay, (int, float)) and 0 <= delay < math.inf
+    require("delay", delay, "float", "with om.sandbox(delay=0.02) as url: ...", fits=fits)
     return UserLine().told_unused(Sandbox(delay), "sandbox_unused")
 
 

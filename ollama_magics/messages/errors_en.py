@@ -632,6 +632,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "It is one half of a surrogate pair, which UTF-8 cannot encode.",
         'replace it first: text = text.encode("utf-8", "replace").decode()',
     ),
+    "prompt-is-messages": (
+        "A prompt must be text, not a list of messages.",
+        "The messages before the last are a conversation.",
+        'om.chat(messages[-1]["content"], conversation=om.Conversation(messages[:-1]))',
+    ),
     "prompt-not-text": (
         "A prompt must be text, not {kind}.",
         "Only text can be sent to the model.",

@@ -632,6 +632,11 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "它是孤立的代理项，无法用 UTF-8 编码。",
         '先替换它：text = text.encode("utf-8", "replace").decode()',
     ),
+    "prompt-is-messages": (
+        "提示词必须是文本，不能是消息列表。",
+        "最后一条之前的消息是对话。",
+        'om.chat(messages[-1]["content"], conversation=om.Conversation(messages[:-1]))',
+    ),
     "prompt-not-text": (
         "提示词必须是文本，不能是 {kind}。",
         "只能向模型发送文本。",

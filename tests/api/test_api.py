@@ -85,6 +85,9 @@ def test_a_prompt_that_is_no_text_is_refused(stand_in: FakeServer, prompt: Any) 
         om.chat(prompt)
     assert caught.value.code == "prompt-not-text"
     assert type(prompt).__name__ in caught.value.what
+    with pytest.raises(om.PromptProblem, match=r"conversation=om\.Conversation\(messages") as caught:
+        om.chat([{"role": "user", "content": "Hi"}])  # type: ignore[arg-type]
+    assert caught.value.code == "prompt-is-messages"
     assert stand_in.requests == []
 
 
@@ -227,6 +230,16 @@ def test_the_sandbox_lasts_as_long_as_its_with() -> None:
     om.configure(base_url=url)
     with pytest.raises(om.ConnectionProblem):
         _ = om.chat("Hi").text
+
+    @om.sandbox(delay=0)
+    def decorated() -> str:
+        return om.chat("Hi").text
+
+    assert "1 word" in decorated()
+    wrong: tuple[Any, ...] = ("x", -1, None, float("nan"))
+    for delay in wrong:
+        with pytest.raises(om.SettingError, match="delay"):
+            om.sandbox(delay=delay)
 
 
 def test_a_started_sandbox_ends_with_the_session() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ollama_magics import __version__
+import ollama_magics
 from ollama_magics.__main__ import main
 from ollama_magics.fake_server.server import FakeServer
 from tests.faults import Close, FaultServer, Hold, Receive, Step, fine, whole
@@ -99,7 +99,7 @@ def test_the_version_is_told(capsys: Out) -> None:
     """As other programs do."""
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
-    assert capsys.readouterr().out == f"ollama_magics {__version__}\n"
+    assert capsys.readouterr().out == f"ollama_magics {ollama_magics.__version__}\n"
 
 
 def test_a_misspelt_word_ends_with_2(capsys: Out) -> None:
