@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from types import FunctionType, ModuleType
+from typing import Any
 
 BULLETS = "••••"
 
@@ -96,6 +101,62 @@ def is_secret(name: str, value: object) -> bool:
         return False
     text = value if isinstance(value, str) else value.decode("utf-8", "replace")
     return bool(_PERHAPS_SECRET_NAME.search(name) or (_COMMON_NAME.search(name) and _RANDOM.fullmatch(text)))
+
+
+_MOST_VALUES = 20_000  # that are looked through for secrets
+_MOST_CELLS = 1_000  # of a column
+
+
+def secret_texts(spaces: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the texts that are called like secrets, in values or inside of them: items, attributes, cells of tables.
+
+    What is in a value that is called so is a secret too. At most 20 000 values are looked at, those of the first spaces first.
+
+    Example
+    -------
+    >>> secret_texts([{"login": {"user": "ada", "password": "hunter2"}}])
+    {'hunter2'}
+
+    """
+    found: set[str] = set()
+    seen: set[int] = set()
+    waiting: deque[tuple[str, Any, bool]] = deque(
+        (str(name), value, False) for space in spaces for name, value in [*space.items()]
+    )
+    for _ in range(_MOST_VALUES):
+        if not waiting:
+            break
+        name, value, is_in_secret = waiting.popleft()
+        is_hidden = is_in_secret or is_secret(name, value)
+        if isinstance(value, (str, bytes, Secret)):
+            if is_hidden:
+                found.add(value.decode("utf-8", "replace") if isinstance(value, bytes) else revealed(value))
+        elif id(value) not in seen:
+            seen.add(id(value))
+            try:
+                waiting.extend((name, part, is_hidden) for name, part in islice(_parts(name, value), _MOST_VALUES))
+            except Exception:  # noqa: BLE001, S112 - the code of a value may raise anything
+                continue
+    return found
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what is in a value, with what it is called there."""
+    if isinstance(value, (ModuleType, FunctionType, type)):
+        return
+    if isinstance(value, dict):
+        yield from ((str(key), item) for key, item in value.items())
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        yield from zip(value._fields, value, strict=False)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from ((name, item) for item in value)
+    elif hasattr(value, "get_secret_value"):  # of pydantic
+        yield "secret", value.get_secret_value()
+    elif hasattr(value, "columns") and hasattr(value, "shape"):
+        columns = [column for column in value.columns if isinstance(column, str) and is_secret(column, "")]
+        yield from chain.from_iterable(((column, cell) for cell in islice(value[column], _MOST_CELLS)) for column in columns)
+    elif hasattr(value, "__dict__"):
+        yield from vars(value).items()
 
 
 def without_secrets(text: str) -> str:

@@ -83,6 +83,8 @@ PHRASES: dict[str, str] = {
     "prompt_not_rendered": "the messages as they are sent; the server does not tell how it renders them",
     "characters": "{count} characters",
     "turns_cleared": "conversation cleared ({count})",
+    "dropped_turns": "conversation dropped with the extension ({count})",
+    "dropped_settings": "settings of this notebook dropped: {names}; type them again",
     "turns_saved": "turns saved in {path}: {count}",
     "turns_loaded": "turns loaded: {count}",
     "turns_loaded_over": "turns loaded: {count}; to bring back those that were here ({former}): %ollama_history --undo",

@@ -83,6 +83,8 @@ PHRASES: dict[str, str] = {
     "prompt_not_rendered": "发送的消息；服务器未说明如何渲染",
     "characters": "{count} 个字符",
     "turns_cleared": "对话已清空（{count} 轮）",
+    "dropped_turns": "对话已随扩展一起丢弃（{count} 轮）",
+    "dropped_settings": "此笔记本的设置已丢弃：{names}；请重新输入",
     "turns_saved": "已将 {count} 轮对话保存到 {path}",
     "turns_loaded": "已载入 {count} 轮对话",
     "turns_loaded_over": "已载入 {count} 轮对话；恢复原有的 {former} 轮：%ollama_history --undo",

@@ -78,8 +78,23 @@ def unregister(shell: Any) -> None:
     Matcher.unregister(shell)
     shell.configurables[:] = [found for found in shell.configurables if type(found) is not LoadedAtUse]
     if form.shared().session is not None:
+        _say_what_is_dropped(form.shared().session)
         form.shared().session.close()
     form.forget()
+
+
+def _say_what_is_dropped(session: Any) -> None:
+    """Name the turns and settings that are gone with the session; --local-only is among them."""
+    from ollama_magics import messages  # noqa: PLC0415 - as above
+    from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
+
+    language = session.language
+    typed = [messages.label(name, language) for name, _, source in session.described() if source == "notebook"]
+    count = sum(len(conversation.turns) for conversation in session.conversations.values())
+    if typed:
+        lines.say("dropped_settings", language, names=", ".join(typed))
+    if count:
+        lines.say("dropped_turns", language, count=count)
 
 
 def _magic(shell: Any, kind: str, name: str) -> Any:

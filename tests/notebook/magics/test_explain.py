@@ -157,6 +157,38 @@ def test_no_key_is_sent(shell: Any, stand_in: FakeServer, monkeypatch: pytest.Mo
     assert "texts that look like keys were replaced" in shown
 
 
+HELD = {
+    "dict": ("cfg = {'password': SECRET, 'db': 'x'}", "cfg['password']"),
+    "nested": ("cfg = {'db': [{'password': SECRET}]}", "cfg['db'][0]['password']"),
+    "in one": ("cfg = {'credentials': {'user': 'ada', 'pw': SECRET}}", "cfg['credentials']['pw']"),
+    "list": ("passwords = ['other', SECRET]", "passwords[1]"),
+    "bytes": ("password = SECRET.encode()", "password.decode()"),
+    "attribute": ("class C: pass\nc = C(); c.password = SECRET", "c.password"),
+    "slot of a named tuple": ("import collections\nc = collections.namedtuple('C', 'host password')('h', SECRET)", "c[1]"),
+    "dataclass": ("import dataclasses\nc = dataclasses.make_dataclass('C', ['api_key'])(SECRET)", "c.api_key"),
+    "table": ("import pandas\nt = pandas.DataFrame({'user': ['ada'], 'password': [SECRET]})", "t.iloc[0]['password']"),
+}
+RAISED = {
+    "in the cell": 'raise ValueError(f"bad {%s}")',
+    "in a function": "def connect(c): raise ValueError('bad ' + c)\nconnect(%s)",
+    "in a cause": "try: raise ValueError('bad ' + %s)\nexcept ValueError as error: raise KeyError('x') from error",
+    "on the error": "error = ValueError('bad ' + %s); error.password = %s; del error; raise ValueError('bad ' + %s)",
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_no_key_is_sent_wherever_it_is_held(shell: Any, held: str) -> None:
+    """Inside of what the user's names hold, however deep, and whoever put it into a message; a short one as a word."""
+    made, path = HELD[held]
+    for (way, raised), secret in zip(RAISED.items(), ["hunter2", "Tr0ub4dor-33", "a longer one", "abc1"], strict=True):
+        shell.names["given"] = [secret]  # under an innocent name, as a password that was typed at a prompt
+        shell.run(made.replace("SECRET", "given[0]"))
+        fail(shell, raised.replace("%s", path))
+        shown = shell.run("%ollama_explain --show")
+        assert "bad ••••" in shown, way
+        assert secret not in shown, way
+
+
 def test_the_fix_goes_into_the_next_cell(shell: Any) -> None:
     """In a front end without such cells it is said; the browser test has one."""
     fail(shell, "1 / 0")

@@ -96,6 +96,19 @@ def test_loading_twice_and_unloading_leave_the_shell_as_it_was(bare: Any) -> Non
     assert state() == before
 
 
+def test_what_is_dropped_with_the_extension_is_said(bare: Any) -> None:
+    """Also by %reload_ext: a notebook that was to stay on this machine does not leave it without a word."""
+    bare.run("%load_ext ollama_magics")
+    assert bare.run("%reload_ext ollama_magics") == ""
+    with FakeServer() as server:
+        bare.run(f"%ollama_config --base-url {server.url} --model sandbox-chat --local-only yes")
+        bare.run("%ollama Hi")
+        said = bare.run("%reload_ext ollama_magics")
+    assert "settings of this notebook dropped: Model name, Base URL, This machine only; type them again" in said
+    assert "conversation dropped with the extension (1)" in said
+    bare.run("%unload_ext ollama_magics")
+
+
 def test_magics_that_nobody_used_yet_are_listed_completed_and_explained(bare: Any) -> None:
     """Lists and completions go by the names, which load nothing; help has docstring, options and the file of the magic."""
     bare.run("%load_ext ollama_magics")
