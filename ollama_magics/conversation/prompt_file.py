@@ -18,6 +18,7 @@ _MARKS = (
     *((mark, "utf-32") for mark in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)),
     *((mark, "utf-16") for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),  # what PowerShell's > writes
 )
+_FOR_IMAGES = {b"%PDF-": "PDF", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"RIFF": "WAV / WEBP", b"ID3": "MP3"}
 _LONGEST_PATH = 4096  # characters
 
 
@@ -45,9 +46,9 @@ class PromptFile:
             text = data.decode(encoding)
         except UnicodeDecodeError as error:
             reason = Phrase("byte_no_utf8", place=error.start) if encoding == "utf-8-sig" else Phrase("no_utf16")
-            raise _unreadable(typed, reason) from None
+            raise _unreadable(typed, _for_images(data, typed) or reason) from None
         if not text.strip() or "\0" in text:
-            raise _unreadable(typed, Phrase("has_nul" if "\0" in text else "is_empty_file"))
+            raise _unreadable(typed, _for_images(data, typed) or Phrase("has_nul" if "\0" in text else "is_empty_file"))
         return cls(path.name, hashlib.sha256(data).hexdigest()[:_HASH_LENGTH], text.replace("\r\n", "\n"))
 
 
@@ -62,6 +63,12 @@ def refuse_path(text: str) -> None:
         return
     if is_file:
         raise PromptProblem("text-is-path", path=path)
+
+
+def _for_images(data: bytes, typed: str) -> Phrase | None:
+    """Return what to do with a document, picture or sound, or None for other data."""
+    kind = next((kind for mark, kind in _FOR_IMAGES.items() if data.startswith(mark)), "")
+    return Phrase("is_for_images", kind=kind, path=typed.strip()) if kind else None
 
 
 def _unreadable(path: str, reason: Phrase) -> PromptProblem:

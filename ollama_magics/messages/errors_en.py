@@ -690,7 +690,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     # pictures
     "picture-missing": (
-        "Picture {path} not found.",
+        "{path} not found.",
         "{reason}",
         "-i takes a variable, a path, or a pattern such as plots/*.png",
     ),

@@ -690,7 +690,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     ),
     # pictures
     "picture-missing": (
-        "找不到图片 {path}。",
+        "找不到 {path}。",
         "{reason}",
         "-i 接受变量名、路径，或 plots/*.png 这样的通配模式",
     ),

@@ -675,6 +675,7 @@ PHRASES: dict[str, str] = {
     "has_no_source": "Its source was not found: it is built in, or its cell is gone.",
     "has_no_own_text": "Python knows no text of it but its type and address.",
     "need_def": "make it a def with {name} as a parameter, or a for loop",
+    "is_for_images": "It is {kind}, which goes with a prompt: -i {path}",
     "byte_no_utf8": "Byte {place} is no UTF-8: save it as UTF-8.",
     "no_utf16": "It begins like UTF-16 or UTF-32, but is not: save it as UTF-8.",
     "has_nul": "It holds NUL characters, so it is data and not a text.",

@@ -700,6 +700,7 @@ PHRASES: dict[str, str] = {
     "has_no_source": "找不到它的源代码：它是内置的，或所在的单元格已不存在。",
     "has_no_own_text": "除类型和地址外，Python 没有它的文本。",
     "need_def": "改成以 {name} 为参数的 def，或改用 for 循环",
+    "is_for_images": "它是 {kind} 文件，应随提示词一起发送：-i {path}",
     "byte_no_utf8": "第 {place} 个字节不是 UTF-8：请保存为 UTF-8。",
     "no_utf16": "它的开头像 UTF-16 或 UTF-32，但内容不是：请保存为 UTF-8。",
     "has_nul": "它含有 NUL 字符，是数据而不是文本。",

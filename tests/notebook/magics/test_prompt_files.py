@@ -105,6 +105,8 @@ BAD = [
     ("locked.txt", "reports"),
     ("blank.txt", "It is empty"),
     ("data.bin", "NUL"),
+    ("report.pdf", "It is PDF, which goes with a prompt: -i report.pdf"),
+    ("fig.png", "-i fig.png"),
     ("half.txt", "like UTF-16"),
     ("nul\0.txt", " contains "),
 ]
@@ -116,6 +118,8 @@ def test_a_file_that_cannot_be_read_says_why(shell: Any, folder: Path) -> None:
     (folder / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
     (folder / "blank.txt").write_bytes(b"\xef\xbb\xbf \r\n")
     (folder / "data.bin").write_bytes(b"ab\0c")
+    (folder / "report.pdf").write_bytes(b"%PDF-1.7\n%\xe2\xe3\n")
+    (folder / "fig.png").write_bytes(b"\x89PNG\r\n\0")
     (folder / "half.txt").write_bytes(b"\xff\xfea")
     os.mkfifo(folder / "pipe")
     (folder / "locked.txt").touch(mode=0)
