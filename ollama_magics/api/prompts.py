@@ -68,7 +68,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     keep_alive: float | str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Reply:
-    """Return the reply to a prompt. The request is sent at the first iteration or at ``.text``.
+    """Return the reply to a prompt. The request is sent at the first iteration or where the answer is needed: ``.text``.
 
     ``model``, ``system`` and the parameters from ``context_length`` to ``keep_alive`` override the settings for this prompt;
     docs/settings.md has their meaning, range and unit. ``options`` are other options of Ollama by Ollama's names, such as

@@ -94,11 +94,12 @@ class Replies(ShownOnce, Sequence[Reply]):
         names = ("tokens", "seconds", "tokens_per_second", "first_token_seconds")
         rows = []
         for place, reply in enumerate(self._replies):
-            row: dict[str, Any] = {"model": reply.model, "text": exchange_of(reply).partial_text}
-            row |= {name: getattr(reply.stats, name) for name in names}
+            exchange = exchange_of(reply)
+            row: dict[str, Any] = {"model": reply.model, "text": exchange.partial_text}
+            row |= {name: getattr(exchange.stats, name) for name in names}
             row["tokens_per_second"] = row["tokens_per_second"] or float("nan")  # a zero would be wrong
             error = self.errors.get(place)
-            row |= {"done_reason": reply.done_reason, "error": f"{error.what} [{error.code}]" if error else None}
+            row |= {"done_reason": exchange.done_reason, "error": f"{error.what} [{error.code}]" if error else None}
             rows.append(row)
         return pd.DataFrame(rows)
 

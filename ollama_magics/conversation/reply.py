@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
@@ -28,7 +28,9 @@ _MOST_NOTES = 4  # lines of notes under an answer
 
 
 class Reply(ShownOnce, Unused):
-    """The answer to one prompt; the request is sent at the first iteration, at ``text``, or where the reply is shown.
+    """The answer to one prompt; the request is sent at the first iteration, or where the reply is shown or the answer is needed.
+
+    ``text``, ``value``, ``stats`` and whatever else the answer decides need it; while it is read they are what there is so far.
 
     Iterating yields the text in pieces as they come, always from its start; ``chunks()`` yields what the server sends.
     ``str(reply)``, ``len(reply)`` and ``"word" in reply`` are those of the text; a reply is true, also an empty one. A ``with``
@@ -62,10 +64,7 @@ class Reply(ShownOnce, Unused):
 
     @property
     def request(self) -> ChatRequest | GenerateRequest:
-        """The request as it went out, with its messages and options.
-
-        It holds fewer of the oldest turns than were given where the server refused it as too long.
-        """
+        """The request as it goes out; once sent, with fewer of the oldest turns where the server refused it as too long."""
         self._is_used = True  # it was made to be looked at
         return self._exchange.request
 
@@ -76,10 +75,9 @@ class Reply(ShownOnce, Unused):
 
         Example: ``print(om.chat("Hello", system="Be kind.").rendered_prompt())``
         """
-        exchange, self._is_used = self._exchange, True
-        with in_language(lambda: exchange.context.language):
-            can_ask, language = exchange.context.renders, exchange.context.language
-            return render_prompt(exchange.sender, asks=can_ask, notes=self.notes, language=language)
+        sender, context, self._is_used = self._exchange.sender, self._exchange.context, True
+        with in_language(lambda: context.language):
+            return render_prompt(sender, asks=context.renders, notes=self.notes, language=context.language)
 
     @property
     def model(self) -> str:
@@ -113,16 +111,12 @@ class Reply(ShownOnce, Unused):
 
         While the answer is read, and after an interrupt, this is the text so far. Raises as the class says.
         """
-        if not self._exchange.is_sent:
-            with self:
-                for _ in self.chunks():
-                    pass
-        return self._exchange.partial_text
+        return self._answered().partial_text
 
     @property
     def thinking(self) -> str:
-        """The thoughts of the model so far; empty where it had none or was not asked to think."""
-        return self._exchange.thinking
+        """The thoughts of the model; empty where it had none or was not asked to think. Sends the request as ``text`` does."""
+        return self._answered().thinking
 
     @property
     def value(self) -> Any:
@@ -143,15 +137,14 @@ class Reply(ShownOnce, Unused):
     @property
     def tool_calls(self) -> list[ToolCall]:
         """The functions that the model called, in order, each with ``name``, ``arguments``, and ``result`` or ``error``."""
-        return self._exchange.tool_loop.calls
+        return self._answered().tool_loop.calls
 
     @property
     def messages(self) -> list[dict[str, Any]]:
         """All messages of the request and the answer, as dicts with ``role`` and ``content``; pictures are left out."""
-        request, exchange = self.request, self._exchange
+        exchange, request = self._answered(), self.request
         sent = request.messages if isinstance(request, ChatRequest) else (Message("user", request.prompt),)
-        if sent[-1].role == "assistant":  # the beginning of the answer that is continued
-            sent = sent[:-1]
+        sent = sent[:-1] if sent[-1].role == "assistant" else sent  # the beginning of the answer that is continued
         return [message_dict(one) for one in (*sent, *exchange.tool_loop.between, Message("assistant", exchange.partial_text))]
 
     @property
@@ -160,34 +153,34 @@ class Reply(ShownOnce, Unused):
 
         With a ``format`` they are those of the model without it: a token that only the format allows has a low one.
         """
-        return self._exchange.logprobs
+        return self._answered().logprobs
 
     # How it ended.
 
     @property
     def stats(self) -> Stats:
-        """Token counts, seconds and rates over all rounds of the turn; zeros until a round has ended."""
-        return self._exchange.stats
+        """Token counts, seconds and rates over all rounds of the turn; zeros while the first round is read."""
+        return self._answered().stats
 
     @property
     def done_reason(self) -> str:
-        """Why the server ended the answer, such as ``stop`` or ``length``; empty until then."""
-        return self._exchange.done_reason
+        """Why the server ended the answer, such as ``stop`` or ``length``; empty while it is read."""
+        return self._answered().done_reason
 
     @property
     def complete(self) -> bool:
-        """Whether the server ended the answer; with ``done_reason`` ``length`` the max tokens still cut it."""
+        """Whether the server ended the answer; asks nothing. With ``done_reason`` ``length`` the max tokens still cut it."""
         return self._exchange.complete
 
     @property
     def shifted(self) -> bool:
         """Whether the answer ran past the context, so that the model forgot the beginning while it wrote."""
-        return self._exchange.shifted
+        return self._answered().shifted
 
     @property
     def stored(self) -> str:
         """The day of the answer, such as ``2026-11-22``, where ``--reuse`` took it from the store; else empty."""
-        return self._exchange.stored
+        return self._answered().stored
 
     # The stream.
 
@@ -236,6 +229,13 @@ class Reply(ShownOnce, Unused):
         """Close the connection, so that the server stops writing; a partial turn stays in the conversation, marked as cut."""
         self._is_used = True
         self._exchange.close()
+
+    def _answered(self) -> Exchange:
+        """Return the exchange; sends the request first, and reads the answer, if that has not happened yet."""
+        if not self._exchange.is_sent:
+            with self:
+                deque(self.chunks(), maxlen=0)
+        return self._exchange
 
     def __str__(self) -> str:
         return self.text

@@ -60,6 +60,16 @@ def names_in(text: str) -> Iterator[tuple[str, str]]:
             yield place[0], next(iter(_names(expression)))
 
 
+def item_of(text: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the value of ``name["key"]`` in a tuple, which is empty for any other text and for a name not in ``values``.
+
+    Raises PromptProblem (``value-part-missing``) where there is no such key.
+    """
+    path = _parse(text) if text.endswith("]") and text.partition("[")[0].isidentifier() else None
+    is_item = path is not None and _is_path(path) and next(iter(_names(path))) in values
+    return (_look_up(path, values),) if path is not None and is_item else ()
+
+
 def _fill(typed: str, values: Mapping[str, Any], rows: int | None) -> Filled:
     """Return the text for one pair of braces; raises PromptProblem as fill_template does."""
     inside = typed[2:-2].strip()

@@ -16,16 +16,13 @@ from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError, SettingError
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.notebook import usage_error
+from ollama_magics.notebook.line_words import WORD, attached, next_word, unquoted
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings import form, values
 from ollama_magics.settings.cell_options import EMBED_OPTIONS, PROMPT_OPTIONS, ROW_OPTIONS, Option
 
 _Magic = TypeVar("_Magic", bound=Callable[..., Any])
 ASK = "?"  # the value of an --api-key without one
-
-# a word: pieces without spaces, or with spaces in quotes; no escape characters, so that Windows paths survive
-WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
-_QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 _CONTRADICTIONS = tuple(
     {one, other}
     for one, others in {
@@ -138,11 +135,6 @@ def model_options(magic: _Magic) -> _Magic:
 def remove_options(magic: _Magic) -> _Magic:
     """Declare the options of %ollama_rm on a magic."""
     return _declared(magic, argument("--yes", action="store_true", help="Delete it without a question"))
-
-
-def unquoted(word: str) -> str:
-    """Return a word of a line without its quotes."""
-    return _QUOTED.sub(r"\2", word)
 
 
 def _setting(name: str) -> Callable[[Any], Any]:
@@ -304,39 +296,42 @@ def named(option: str, expression: Any, scope: Scope) -> Any:
 
 def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str], str]:
     words: list[str] = []
-    position = 0
+    options = {spelling: action for action in parser._actions for spelling in action.option_strings}  # noqa: SLF001 - no public way
+    position, option = 0, None
     waiting: bool | None = False  # the last option still takes a value; None: it may
-    while match := WORD.match(line, position):
+    while match := next_word(line, position, options, option if waiting else None):
         word, start, end = match[1], match.start(1), match.end()
         if word == "--" and not waiting:
             return words, line[end:].strip()
         if waiting is False and not _OPTION.match(word):
             return words, line[start:].strip()
         is_option = not waiting and bool(_OPTION.match(word))
-        typed = unquoted(word)
+        if is_option:
+            with_value, value = attached(word, options)
+            typed = word.removesuffix(value) + unquoted(value, with_value) if with_value else unquoted(word)
+        else:
+            typed = unquoted(word, option)
         if waiting and typed.startswith("-"):
-            _refuse_option(parser, words[-1], word)
+            _refuse_option(options, words[-1], word)
             words[-1] += f"={typed}" if words[-1].startswith("--") else typed  # else argparse would take it for an option
         else:
             words.append(typed)
-        waiting = _takes_value(parser, word, greedy=greedy) if is_option else False
-        position = end
+        waiting = _takes_value(parser, word, options, greedy=greedy) if is_option else False
+        option, position = options.get(word) if waiting else None, end
     if rest := line[position:].strip():
         raise usage_error("usage_quote", rest=rest)
     return words, ""
 
 
-def _refuse_option(parser: ArgumentParser, option: str, word: str) -> None:
+def _refuse_option(options: Mapping[str, Any], option: str, word: str) -> None:
     """Raise UsageError where an option stands in the place of a value; in quotes it is a value."""
-    names = {name for action in parser._actions for name in action.option_strings}  # noqa: SLF001 - no public way
-    if word == "--" or word.partition("=")[0] in names:
+    if word == "--" or word.partition("=")[0] in options:
         message = f"{option} needs a value; if {word} is the value, put it in quotes"
         raise UsageError(message)
 
 
-def _takes_value(parser: ArgumentParser, word: str, *, greedy: bool) -> bool | None:
+def _takes_value(parser: ArgumentParser, word: str, actions: Mapping[str, Any], *, greedy: bool) -> bool | None:
     name, has_value, _ = word.partition("=")
-    actions = {option: action for action in parser._actions for option in action.option_strings}  # noqa: SLF001 - no public way
     if name in actions and actions[name].nargs == "?":
         return None if greedy and not has_value else False
     if name in actions:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ollama_magics.embeddings.options import ON_ERROR
-from ollama_magics.notebook.arguments import WORD, unquoted
 from ollama_magics.notebook.completion import names
 from ollama_magics.notebook.completion.models import ModelNames
 from ollama_magics.notebook.completion.names import NOTHING, Found, NotebookNames, both, fitting, fitting_words
+from ollama_magics.notebook.line_words import attached, next_word, unquoted
 from ollama_magics.settings import form, profiles
 from ollama_magics.settings.cell_options import runner_option_names
 
@@ -180,10 +180,10 @@ def _data(typed: _Typed) -> str:
 def _read_line(text: str, options: Mapping[str, Any], magic: str) -> _Line:
     """Return what is typed up to the cursor; words that the magic itself would refuse are passed over."""
     line, position = _Line(), 0
-    while (found := WORD.match(text, position)) and found.end() < len(text):
+    while (found := next_word(text, position, options, line.waiting)) and found.end() < len(text):
         word, position = found[1], found.end()
         if line.waiting is not None and (line.waiting.nargs is None or not word.startswith("-")):
-            line.options[line.waiting.dest].append(unquoted(word))
+            line.options[line.waiting.dest].append(unquoted(word, line.waiting))
             line.waiting = None
         elif word.startswith("-") and word != "--":
             _read_option(word, options, magic, line)
@@ -197,13 +197,11 @@ def _read_line(text: str, options: Mapping[str, Any], magic: str) -> _Line:
 
 
 def _read_option(word: str, options: Mapping[str, Any], magic: str, line: _Line) -> None:
-    name, equals, value = word.partition("=")
+    option, value = attached(word, options)
     line.waiting = None
-    option = options.get(name) or options.get(word[:2])
-    if option is None:
-        return
-    values = line.options.setdefault(option.dest, [])
-    if equals or name not in options:
-        values.append(unquoted(value if equals else word[2:]))
-    elif option.nargs is None or (option.nargs == "?" and magic == "ollama_config"):
-        line.waiting = option
+    if option is not None:
+        line.options.setdefault(option.dest, []).append(unquoted(value, option))
+    elif option := options.get(word):
+        line.options.setdefault(option.dest, [])
+        if option.nargs is None or (option.nargs == "?" and magic == "ollama_config"):
+            line.waiting = option

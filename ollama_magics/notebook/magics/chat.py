@@ -283,12 +283,16 @@ def _read_files(options: Namespace, text: str) -> tuple[str, str | None, tuple[P
 
 
 def _pictures(session: Session, word: Any, options: Namespace, scope: Scope) -> list[Any]:
+    from ollama_magics.conversation.template import item_of  # noqa: PLC0415 - as above
+
     if options.each is not None and rows.column_of(word):
         return []  # each row brings its own
     if not isinstance(word, str):  # -i $name was looked up already
         return session.pictures_of(word, "the picture", options.pages)
     if word in scope:
         return session.pictures_of(scope[word], word, options.pages)
+    if item := item_of(word, scope):
+        return session.pictures_of(item[0], word, options.pages)
     if word.lower().startswith(("http://", "https://")):
         return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)
     return session.pictures_at(word, options.pages)

@@ -139,6 +139,49 @@ def test_no_request_is_sent_before_the_text_is_read() -> None:
     assert (server.requests, server.closed, reply.complete) == (1, True, True)
 
 
+ASKING = {
+    "text": ("Hel", "Hello"),
+    "thinking": ("Hm", "Hm"),
+    "tool_calls": (0, 1),
+    "messages": (["Hi", "Hel"], ["Hi", "Hello"]),
+    "logprobs": ([], [{"token": "lo"}]),
+    "stats": (0, 1500),
+    "done_reason": ("", "stop"),
+    "shifted": (False, True),
+    "stored": ("", "2026-11-22"),
+}
+OF_ATTRIBUTE = {
+    "messages": lambda found: [one["content"] for one in found],
+    "stats": lambda found: found.tokens,
+    "tool_calls": len,
+}
+
+
+@pytest.mark.parametrize(("name", "early", "late"), [(name, *found) for name, found in ASKING.items()])
+def test_what_the_answer_decides_asks_for_it_as_text_does(name: str, early: Any, late: Any) -> None:
+    """Once; while the answer is read it is what there is so far. Nothing else asks."""
+    call = {"function": {"name": "f", "arguments": {}}}
+    pieces = (
+        piece(message={"content": "Hel", "thinking": "Hm"}),
+        piece(message={"content": "lo", "tool_calls": [call]}, logprobs=[{"token": "lo"}]),
+        piece(**LAST),
+    )
+    server = Server(*pieces)
+    reply = Reply(REQUEST, server.chat, ReplyContext(context_length=100, stored=lambda: "2026-11-22" if server.closed else ""))
+    look = OF_ATTRIBUTE.get(name, lambda found: found)
+    for other in set(PUBLIC) - set(ASKING) - {"value", "frame"}:
+        getattr(reply, other)
+    assert (server.requests, "not asked" in repr(reply)) == (0, True)
+    assert (look(getattr(reply, name)), server.requests, reply.complete) == (late, 1, True)
+    getattr(reply, name)
+    assert server.requests == 1
+
+    server = Server(*pieces)
+    reply = Reply(REQUEST, server.chat, ReplyContext(context_length=100, stored=lambda: "2026-11-22" if server.closed else ""))
+    next(reply.chunks())
+    assert (look(getattr(reply, name)), reply.complete) == (early, False)
+
+
 @pytest.mark.finding("B12")
 def test_a_reply_yields_its_text_in_pieces_and_is_read_once() -> None:
     """Every loop begins at the start of the text; the server is asked once."""

@@ -84,6 +84,8 @@ LINES = {
     "%%ollama --each d|": ["df", "df_alone"],
     "%%ollama --each df --truth k|": ["kind"],
     "%%ollama --each df --truth t|": ["text", '"two words"'],
+    '%%ollama --each df["two words"] --trut|': ["--truth"],
+    '%%ollama -f {"enum": ["a b"]} -t w|': ["weather"],
     "%%ollama -t w|": ["weather"],
     "%%ollama -t math.sq|": ["math.sqrt"],
     "%%ollama -f T|": ["Ticket"],

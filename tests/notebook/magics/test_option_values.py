@@ -68,3 +68,75 @@ def test_a_missing_value_is_not_filled_by_the_next_option(line: str, said: str, 
     """It would be silently lost."""
     _, shown = shell.fail(line)
     assert said in shown
+
+
+# With the quotes gone, each of these would name another variable, and nothing would be said.
+NAMES = """
+a = b = "other"
+n = 1
+d = {"a": ["first"], "b": ["second"], "a b": ["third"], "it's": ["fourth"], "other": ["wrong"], 1: "fifth"}
+other = kind = ["wrong"]
+from typing import Literal
+"""
+EXPRESSIONS = [
+    ('--each d["b"]', ["second"]),
+    ("--each d['b']", ["second"]),
+    ('--each=d["b"]', ["second"]),
+    ("--each \"d['b']\"", ["second"]),
+    ('--each d["a b"]', ["third"]),
+    ('--each d["it\'s"]', ["fourth"]),
+    ("--each d['it\\'s']", ["fourth"]),
+    ('--each d[("b")]+d["a"]', ["second", "first"]),
+    ('--each [d["a"][0], d["b"][0]]', ["first", "second"]),
+    ('--each {"item": ["x", "b"]}', ["x", "b"]),
+    ('--each [f"{a} b", f"{n}"]', ["other b", "1"]),
+    ('--each "b,a".split(",")', ["b", "a"]),
+    ("--each [one for one in d if one == 'b']", ["b"]),
+    ("--each d[a]", ["wrong"]),
+]
+
+
+def test_quotes_in_an_expression_are_part_of_it(shell: Any, stand_in: FakeServer) -> None:
+    """Of every kind of text in it, with spaces too; what is in quotes as a whole loses them."""
+    shell.run(NAMES)
+    asked = {}
+    for typed, _ in EXPRESSIONS:
+        start = len(stand_in.requests)
+        shell.run(f"%%ollama {typed} -o out --no-store --parallel 1\nSay {{{{item}}}}")
+        bodies = [body for _, path, body in stand_in.requests[start:] if path == "/api/chat" and body]
+        asked[typed] = [body["messages"][-1]["content"].removeprefix("Say ").strip() for body in bodies]
+    assert {typed: sorted(said) for typed, said in asked.items()} == {typed: sorted(said) for typed, said in EXPRESSIONS}
+
+
+FORMATS = [
+    ('-f Literal["a","b"]', ["a", "b"]),
+    ('-f Literal["a", "b"]', ["a", "b"]),
+    ("--format=Literal['a', 'b c']", ["a", "b c"]),
+    ("-fLiteral['a', 'b']", ["a", "b"]),
+    ("-f \"Literal['a', 'b']\"", ["a", "b"]),
+    ('-f {"enum": ["a", 1]}', ["a", 1]),
+]
+
+
+def test_a_format_and_functions_keep_them_too(shell: Any, stand_in: FakeServer) -> None:
+    """A function out of a dict, and what follows an expression, are read as well."""
+    shell.run(NAMES + "def add(a: int) -> int:\n    'Add.'\n    return a\nfunctions = {'a b': add, 'other': print}")
+    for typed, choices in FORMATS:
+        shell.run(f'%ollama --once {typed} --quiet -s "be brief" say (it) [now]')
+        body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
+        assert body["format"].get("enum") == choices, typed
+        assert [message["content"] for message in body["messages"]] == ["be brief", "say (it) [now]"]
+    shell.run("%ollama --once -m sandbox-tools --yes -t functions['a b'] Hi")
+    body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
+    assert body["tools"][0]["function"]["name"] == "add"
+
+
+def test_a_picture_out_of_a_dict_is_named_with_its_quotes(shell: Any, stand_in: FakeServer, tmp_path: Any) -> None:
+    """A path with spaces loses them as before."""
+    picture = "from PIL import Image\nimages = {'x': Image.new('RGB', (9, 9), 'red')}\n"
+    shell.run(f"{picture}images['x'].save({str(tmp_path / 'two words.png')!r})")
+    shell.run(f'%ollama --once -m sandbox-vision -i images["x"] -i "{tmp_path}/two words.png" -i {tmp_path}/\'two words\'.png Hi')
+    body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
+    assert len(body["messages"][-1]["images"]) == 3
+    error, _ = shell.fail('%ollama -m sandbox-vision -i images["y"] Hi')
+    assert (error.code, error.facts["path"]) == ("value-part-missing", "images['y']")
