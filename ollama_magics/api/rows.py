@@ -63,8 +63,8 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
 ) -> Any:
     r"""Ask the prompt for each row of the data, and return the data with the answers as columns.
 
-    - ``data``: a data frame (pandas, polars, Arrow, dask), a Series, a list, or a dict of columns. The result is of the same kind
-      and has its index; a Series gives a frame, a list gives a list of dicts.
+    - ``data``: a data frame (pandas, polars, Arrow, dask), a Series, an Index, a list, or a dict of columns. The result is of the
+      same kind and has its index; a Series gives a frame, a list gives a list of dicts.
     - ``{{column}}`` in the ``prompt`` comes from the row (``{{item}}`` for a list), other names from ``values``.
     - ``format`` is "json", a JSON schema or a type, whose fields become columns of their types; without it there is a column
       ``reply``.
@@ -79,10 +79,11 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
       stored rows of a finished job, too; ``store=False`` keeps none.
     - The other parameters are those of om.chat.
 
-    The columns ``error`` (a code and words, or an empty text), ``seconds`` and ``tokens`` follow. A column that is there already
-    gets a new one with ``_reply`` behind its name.
+    The columns ``error`` (a code and words, or an empty text), ``seconds`` and ``tokens`` follow. A name that is taken gets
+    ``_reply`` behind it. A text that is cut at the max tokens is kept, with the error ``row-reply-cut``. Data without rows are
+    returned with the columns, and nothing is sent.
 
-    Raises RowsProblem (``rows-missing``, ``rows-mostly-failed``), PromptProblem (``name-unknown``), FormatProblem and the
+    Raises RowsProblem (``data-not-rows``, ``rows-mostly-failed``), PromptProblem (``name-unknown``), FormatProblem and the
     errors of om.chat before the first row; Interrupted, whose ``partial`` is the result so far.
 
     Example: ``om.map(df, "Fill in the ticket.\n\n{{text}}", format=Ticket)``

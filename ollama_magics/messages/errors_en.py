@@ -868,9 +868,14 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "give each column as many values as there are rows",
     ),
     "column-twice": (
-        "Two columns of the data have the same name.",
-        "{said}",
+        "Several columns of the data are called {name}.",
+        "The prompt uses this name, which must be that of one column.",
         "frame = frame.loc[:, ~frame.columns.duplicated()]",
+    ),
+    "columns-missing": (
+        "The data has no column that a prompt can use.",
+        "Every row would be asked the same.",
+        "look at the data: len(data), list(data)",
     ),
     "column-unknown": (
         "The data has no column {name}, and nothing else has that name.",

@@ -868,9 +868,14 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "请让每一列的值与行数一样多",
     ),
     "column-twice": (
-        "数据中有两列同名。",
-        "{said}",
+        "数据中有多列名为 {name}。",
+        "提示词用到了这个名称，它必须只对应一列。",
         "frame = frame.loc[:, ~frame.columns.duplicated()]",
+    ),
+    "columns-missing": (
+        "数据中没有可用于提示词的列。",
+        "这样每一行的提问都会相同。",
+        "先查看数据：len(data)、list(data)",
     ),
     "column-unknown": (
         "数据中没有列 {name}，也没有同名的变量。",

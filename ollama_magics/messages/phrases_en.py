@@ -101,6 +101,7 @@ PHRASES: dict[str, str] = {
     "column_of_kind": "Column {name}, of type {kind},",
     "lazy_kind": "{kind}, which is not computed yet,",
     "rows_done": "{done} of {total} rows",
+    "rows_none": "The data has no rows, so nothing was asked.",
     "rows_rate": "{rate} rows/s",
     "rows_time_left": "{time} left",
     "rows_tokens": "{count} tokens",

@@ -101,6 +101,7 @@ PHRASES: dict[str, str] = {
     "column_of_kind": "列 {name}（类型 {kind}）",
     "lazy_kind": "{kind}（尚未计算）",
     "rows_done": "已完成 {done}/{total} 行",
+    "rows_none": "数据中没有任何行，未发送请求。",
     "rows_rate": "每秒 {rate} 行",
     "rows_time_left": "剩余 {time}",
     "rows_tokens": "{count} 个 token",

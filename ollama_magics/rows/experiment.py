@@ -72,6 +72,8 @@ class Experiment(ShownOnce):
     ) -> None:
         self._columns = {name: list(values) for name, values in columns.items()}
         self._answer, self.labels, self.facts, self._language = answer, tuple(labels), dict(facts or {}), language
+        pairs = zip(self._columns[answer], self._columns["error"], strict=True)
+        self._answers = [None if error else given for given, error in pairs]  # a cut text counts as failed
         places: dict[tuple[str, str], list[int]] = {}
         for place, run in enumerate(zip(self._columns["model"], self._columns["prompt"], strict=True)):
             places.setdefault(run, []).append(place)
@@ -147,9 +149,9 @@ class Experiment(ShownOnce):
     def reliability(self, model: str = "", prompt: str = "", bins: int = 10) -> list[ReliabilityBin]:
         """Return how often labels of about the same probability are right. Raises PromptProblem as ``confusion`` does."""
         run, truth = self._run(model, prompt), self._truth()
-        answers = self._columns[self._answer]
+        answers = self._answers
         places = [place for place in run.places if answers[place] is not None and truth[place] is not None]
-        given = [self._columns[self._answer][place] for place in places]
+        given = [self._answers[place] for place in places]
         confidence = [self._columns[self._probability(label)][place] for label, place in zip(given, places, strict=True)]
         return statistics.reliability(
             confidence, [truth[place] == label for place, label in zip(places, given, strict=True)], bins
@@ -227,7 +229,7 @@ class Experiment(ShownOnce):
     # Figures.
 
     def _figures(self, run: Run) -> dict[str, Any]:
-        columns, answers = self._columns, [self._columns[self._answer][place] for place in run.places]
+        columns, answers = self._columns, [self._answers[place] for place in run.places]
         failed = sum(bool(columns["error"][place]) for place in run.places)
         answered = sum(answer is not None for answer in answers)
         figures: dict[str, Any] = {"model": run.model, "prompt": run.prompt, "answered": answered}
@@ -265,7 +267,7 @@ class Experiment(ShownOnce):
 
     def _judged(self, run: Run) -> list[tuple[Hashable, Hashable, Hashable]]:
         """Return row, truth and answer of what has both."""
-        rows, truth, answers = self._columns["row"], self._truth(), self._columns[self._answer]
+        rows, truth, answers = self._columns["row"], self._truth(), self._answers
         places = [place for place in run.places if truth[place] is not None and answers[place] is not None]
         return [(_hashable(rows[place]), _hashable(truth[place]), _hashable(answers[place])) for place in places]
 
@@ -273,7 +275,7 @@ class Experiment(ShownOnce):
         """Return the answers to each row."""
         found: dict[Hashable, list[Any]] = {}
         for place in run.places:
-            if (answer := self._columns[self._answer][place]) is not None:
+            if (answer := self._answers[place]) is not None:
                 found.setdefault(_hashable(self._columns["row"][place]), []).append(_hashable(answer))
         return found
 

@@ -62,7 +62,7 @@ class RowFormat(Protocol):
         """Return what else to ask about a row after the answers so far, or None; ``request`` is that before ``adapt``."""
 
     def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
-        """Return the values of the columns; raises AnswerCut for an answer that has none."""
+        """Return the values of the columns; raises AnswerCut for a cut answer, with what it has of them as ``partial``."""
 
 
 class OneRequest:
@@ -84,9 +84,11 @@ class TextFormat(OneRequest):
     columns = {"reply": str}  # noqa: RUF012 - never changed
 
     def decode(self, answer: RowAnswer) -> Mapping[str, Any]:
-        """Return the text; raises AnswerCut for an answer that ends at the max tokens."""
+        """Return the text; raises AnswerCut for an answer that ends at the max tokens, with the text so far as ``partial``."""
         if answer.done_reason == "length":
-            raise AnswerCut("row-reply-cut", most=answer.tokens, start=answer.text[:60])
+            cut = AnswerCut("row-reply-cut", most=answer.tokens, start=answer.text[:60])
+            cut.partial = {"reply": answer.text} if answer.text.strip() else None
+            raise cut
         return {"reply": answer.text}
 
 

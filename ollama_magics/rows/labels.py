@@ -16,6 +16,7 @@ import msgspec
 from ollama_magics.errors import FormatProblem, ModelProblem, PromptProblem, RequestRefused
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.formats import Request, RowAnswer
+from ollama_magics.rows.table import free_names
 from ollama_magics.server.wire import Chunk, GenerateRequest, Message
 
 ALTERNATIVES = 20  # tokens for which a server gives probabilities at the most
@@ -210,7 +211,7 @@ class LabelsFormat:
         kinds = {type(label) for label in labels.labels}
         kind = kinds.pop() if len(kinds) == 1 else object
         self._names = [f"p_{text_of(label)}" for label in labels.labels]
-        self._none = "p_none_reply" if "p_none" in self._names else "p_none"  # of a label "none" there is a probability as well
+        self._none = free_names(["p_none"], self._names)["p_none"]  # of a label "none" there is a probability as well
         self.columns: dict[str, type] = {"label": kind if kind in (str, int, float, bool) else object}
         self.columns |= dict.fromkeys([*self._names, self._none], float)
 

@@ -12,6 +12,7 @@ from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, RowsProblem, ToolProblem
+from ollama_magics.jobs.width import WidthSearch
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache, Store
 from ollama_magics.rows.formats import FieldsFormat, RowFormat, TextFormat
@@ -20,9 +21,10 @@ from ollama_magics.rows.labels import LabelsFormat, label_set, require_examples,
 from ollama_magics.rows.options import RowOptions
 from ollama_magics.rows.progress import RowsView
 from ollama_magics.rows.prompts import Build, RowPrompts, abilities_for
-from ollama_magics.rows.table import Column, Table, read_table, table_of
+from ollama_magics.rows.table import Column, Table, read_table
 from ollama_magics.rows.worker import JobState, RowOutcome
 from ollama_magics.server.client import Client
+from ollama_magics.settings import form as settings_form
 from ollama_magics.settings.form import OllamaSettings
 
 if TYPE_CHECKING:
@@ -92,10 +94,13 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
     """Return the data with the columns of the answers, ``error``, ``seconds`` and ``tokens``.
 
     ``watch`` is called several times a second while the job runs. Raises RowsProblem, PromptProblem or FormatProblem before the
-    first request, the error that ends the job, and Interrupted with the result so far as ``partial``.
+    first request, the error that ends the job, and Interrupted with the result so far as ``partial``. Data without rows are
+    returned with the columns, and nothing is sent.
     """
-    table = table_of(data)
+    table, language = read_table(data), settings_form.language_in_use(context.settings)
     prompt = _checked(prompt, options, table)
+    if not table.length:
+        return _without_rows(table, prompt, names, options)
     rows = _drawn(table, options.sample)
     with ExitStack() as stack:
         target = context.row_target(prompt, names, options.servers, stack, abilities=abilities_for(options.pictures, table))
@@ -115,21 +120,16 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
             watch=lambda _: watch(view) if watch else None,
         )
         view = RowsView(job.state, table, rows, prompts.used)
-        try:
-            job.run()
-        except KeyboardInterrupt:
-            partial = result_frame(table, form, job.state.outcomes, rows)
-            is_kept = cache is not None and not cache.problem
-            raise Interrupted(partial, code="interrupted-rows-kept" if is_kept else "interrupted-rows-not-kept") from None
-        except RowsProblem as problem:
-            problem.partial = result_frame(table, form, job.state.outcomes, rows)
-            raise
+
+        def frame() -> Any:
+            return result_frame(table, form, job.state.outcomes, rows, language)
+
+        _run(job, cache, frame)
     if cache and job.state.is_finished and not options.is_part:
         cache.finish()
-    kept = [Note(Phrase("store_problem", reason=cache.take_problem()), loses=False)] if cache and cache.problem else []
-    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state, context), *kept))
+    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state, context), *_not_kept(cache)))
     sent = form.adapt(target.build("", ())).options
-    return RowsResult(result_frame(table, form, job.state.outcomes, rows), view, target, form.columns, sent, cache)
+    return RowsResult(frame(), view, target, form.columns, sent, cache)
 
 
 def _checked(prompt: Prompt, options: RowOptions, table: Table) -> Prompt:
@@ -151,6 +151,24 @@ def _text_behind(prompts: RowPrompts, state: JobState, context: RowsContext) -> 
         # the first prompt is read in any case
         milliseconds = 1000 * sum(state.prompt_seconds[1:]) / len(state.prompt_seconds[1:])
         yield Note(Phrase("rows_text_behind", tokens=tokens, time=f"{milliseconds:.0f} ms"), loses=False)
+
+
+def _run(job: RowJob, cache: RowCache | None, frame: Callable[[], Any]) -> None:
+    """Ask for all rows; an interrupt, and the error that ends the job, have the ``frame`` so far as ``partial``."""
+    try:
+        job.run()
+    except KeyboardInterrupt:
+        is_kept = cache is not None and not cache.problem
+        raise Interrupted(frame(), code="interrupted-rows-kept" if is_kept else "interrupted-rows-not-kept") from None
+    except RowsProblem as problem:
+        problem.partial = frame()
+        raise
+
+
+def _not_kept(cache: RowCache | None) -> Iterator[Note]:
+    """Yield why rows are not kept, once."""
+    if cache and cache.problem:
+        yield Note(Phrase("store_problem", reason=cache.take_problem()), loses=False)
 
 
 def _require_labels(prompt: Prompt, options: RowOptions) -> None:
@@ -176,14 +194,31 @@ def _format(context: RowsContext, target: RowTarget, options: RowOptions) -> Row
     return LabelsFormat(label_set(options.labels, letters, options.abstain), options.examples)
 
 
+def _without_rows(table: Table, prompt: Prompt, names: Mapping[str, Any], options: RowOptions) -> RowsResult:
+    """Return the result of no rows: the columns that the answers would have, in their types. Nothing is sent."""
+    form = _format_unsent(prompt, options)
+    target = RowTarget(_unsent, prompt.model, "", ())
+    has_names = table.columns or table.doubled  # an empty list has none that a template could be checked by
+    used = RowPrompts(table, prompt, names, options.pictures, target.build).used if has_names else []
+    view = RowsView(JobState([], WidthSearch(1)), table, (), used)
+    return RowsResult(result_frame(table, form, [], []), view, target, form.columns, {})
+
+
+def _unsent(text: str, pictures: Any) -> Any:
+    raise NotImplementedError("There is no row to ask for.")
+
+
+def _format_unsent(prompt: Prompt, options: RowOptions) -> RowFormat:
+    """Return the format of the answers, for their columns alone: the model is not asked for its letters."""
+    if options.labels is None:
+        return TextFormat() if prompt.format is None else FieldsFormat(make_schema(prompt.format))
+    return LabelsFormat(label_set(options.labels, abstain=options.abstain), options.examples)
+
+
 def empty_result(data: Any, prompt: Prompt, options: RowOptions) -> Any:
     """Return data without rows with the columns that the answers would have, in their types."""
     _require_labels(prompt, options)
-    if options.labels is not None:
-        form: RowFormat = LabelsFormat(label_set(options.labels, abstain=options.abstain), options.examples)
-    else:
-        form = TextFormat() if prompt.format is None else FieldsFormat(make_schema(prompt.format))
-    return result_frame(read_table(data), form, [], [])
+    return result_frame(read_table(data), _format_unsent(prompt, options), [], [])
 
 
 def _drawn(table: Table, sample: int | None) -> Sequence[int]:
@@ -192,16 +227,23 @@ def _drawn(table: Table, sample: int | None) -> Sequence[int]:
     return sorted(random.Random(_SAMPLE_SEED).sample(range(table.length), sample))  # noqa: S311 - which rows are drawn is no secret
 
 
-def result_frame(table: Table, form: RowFormat, outcomes: Sequence[RowOutcome | None], rows: Sequence[int]) -> Any:
+def result_frame(
+    table: Table, form: RowFormat, outcomes: Sequence[RowOutcome | None], rows: Sequence[int], language: str = "en"
+) -> Any:
     """Return the rows with their answers; those that were not asked have None."""
     found = [outcome or RowOutcome() for outcome in outcomes]
-    added = {name: Column([one.values.get(name) for one in found], kind) for name, kind in form.columns.items()}
-    added["error"] = Column([error_words(one.error) for one in found], str)
-    added["seconds"] = Column([one.seconds for one in found], float)
-    added["tokens"] = Column([one.tokens for one in found], int)
-    return table.with_columns(added, None if len(rows) == table.length else rows)
+    answers = {name: Column([one.values.get(name) for one in found], kind) for name, kind in form.columns.items()}
+    own = {
+        "error": Column([error_words(one.error, language) for one in found], str),
+        "seconds": Column([one.seconds for one in found], float),
+        "tokens": Column([one.tokens for one in found], int),
+    }
+    return table.with_columns(answers, own, None if len(rows) == table.length else rows)
 
 
-def error_words(error: OllamaMagicsError | None) -> str:
-    """Return the code of an error and what is wrong in one line, or an empty text."""
-    return f"{error.code}: {' '.join(f'{error.what} {error.how_we_know}'.split())}" if error else ""
+def error_words(error: OllamaMagicsError | None, language: str) -> str:
+    """Return the code of an error and what is wrong in one line of the language, or an empty text."""
+    if error is None:
+        return ""
+    said = (error.phrase(part).text(language) for part in ("what", "how_we_know"))
+    return f"{error.code}: {' '.join(' '.join(said).split())}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from ollama_magics import messages
 from ollama_magics.conversation.notes import Note
 from ollama_magics.jobs.progress import ProgressBar
 from ollama_magics.messages import Phrase
-from ollama_magics.rows.table import Table
+from ollama_magics.rows.table import Table, free_names
 from ollama_magics.rows.worker import MOST_LATEST, JobState, RowOutcome
 
 _LONGEST_CELL = 80  # characters
@@ -31,7 +31,7 @@ class RowsView:
     @property
     def share(self) -> float:
         """The share of the rows that are done, from 0 to 1."""
-        return self.state.done / len(self.state.outcomes)
+        return self.state.done / max(1, len(self.state.outcomes))
 
     def latest(self) -> list[dict[str, Any]]:
         """Return the rows that were done last, in their order in the data."""
@@ -44,6 +44,8 @@ class RowsView:
     def figures(self, *, times: bool = True) -> list[Phrase]:
         """Return how far the job is: rows, rate, time left, failed and reused rows; at its end time, tokens, an estimate."""
         state, total = self.state, len(self.state.outcomes)
+        if not total:
+            return [Phrase("rows_none")]
         asked = state.done - state.reused
         rate = asked / state.seconds if state.seconds else 0.0
         found = [Phrase("rows_done", done=messages.group_digits(state.done), total=messages.group_digits(total))]
@@ -88,10 +90,11 @@ class RowsView:
     def _shown(self, position: int) -> dict[str, Any]:
         row, outcome = self.rows[position], self.state.outcomes[position] or RowOutcome()
         inputs = {name: self.table.columns[name][row] for name in self.used}
-        found: Mapping[str, Any] = outcome.values
-        if outcome.error:
-            found = {"error": outcome.error.code}
-        shown = {"": row, **inputs, **{f"{name}_reply" if name in inputs else name: value for name, value in found.items()}}
+        own = {"error": outcome.error.code} if outcome.error else {}
+        own_names = free_names(("error",), inputs)
+        names = free_names(outcome.values, [*inputs, *own_names.values()])
+        shown = {"": row, **inputs, **{names[name]: value for name, value in outcome.values.items()}}
+        shown |= {own_names[name]: code for name, code in own.items()}
         return {name: _short(value) for name, value in list(shown.items())[:_MOST_COLUMNS]}
 
 

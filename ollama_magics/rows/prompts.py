@@ -69,15 +69,19 @@ class RowPrompts:
     ) -> None:
         self._table, self._prompt, self._names = table, prompt, names
         self._rows, self._pictures, self._build = read_rows(prompt.rows), pictures, build
-        self._template, self._aliases = _with_aliases(prompt.text, table.columns)
+        self._template, self._aliases = _with_aliases(prompt.text, (*table.columns, *table.doubled))
         for picture in pictures:
             if isinstance(picture, ColumnPicture) and picture.column not in table.columns:
                 raise self._unknown(picture.column, Phrase("none_near"))
 
         # filled once with marks, which tells the columns in use and where in the text they stand
-        marks = {name: _Mark(f"\0{uuid4().hex}") for name in table.columns}
+        marks = {name: _Mark(f"\0{uuid4().hex}") for name in (*table.columns, *table.doubled)}
         filled = self._filled_with_marks(marks)
         self.used = [name for name, mark in marks.items() if mark in filled]
+        if doubled := [name for name in self.used if name in table.doubled]:
+            raise RowsProblem("column-twice", name=doubled[0])
+        if not table.columns:
+            raise RowsProblem("columns-missing")
         if not self.used and not any(isinstance(picture, ColumnPicture) for picture in pictures):
             raise RowsProblem("rows-unused", columns=", ".join("{{" + name + "}}" for name in list(table.columns)[:_MOST_NAMED]))
         self._both = [name for name in names if name in self.used]
@@ -97,6 +101,10 @@ class RowPrompts:
         return {self._aliases.get(name, name): value for name, value in columns.items()}
 
     def _unknown(self, name: str, nearest: object) -> RowsProblem:
+        if name in self._table.doubled:
+            return RowsProblem("column-twice", name=name)
+        if not self._table.columns:
+            return RowsProblem("columns-missing")
         columns = ", ".join(list(self._table.columns)[:_MOST_NAMED])
         return RowsProblem("column-unknown", name=name, columns=columns, nearest=nearest)
 

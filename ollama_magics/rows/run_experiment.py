@@ -17,7 +17,7 @@ from ollama_magics.rows.map_rows import RowsContext, RowsResult, error_words, ma
 from ollama_magics.rows.options import RowOptions
 from ollama_magics.rows.progress import RowsView
 from ollama_magics.rows.prompts import RowPrompts, abilities_for, is_missing
-from ollama_magics.rows.table import Table, table_of
+from ollama_magics.rows.table import Table, free_names, table_of
 from ollama_magics.rows.worker import RowOutcome
 from ollama_magics.settings.form import OllamaSettings
 
@@ -183,18 +183,22 @@ class _Collector:
         self._lines: list[dict[str, Any]] = []
         self._failed: list[tuple[Step, OllamaMagicsError]] = []
         self._rows: Sequence[int] = range(table.length)
+        self._names: Mapping[str, str] = {}  # of the columns, by those of the answers
         self.columns: dict[str, None] = {}  # of the answers, in their order
         self.facts: dict[str, Any] = {"rows": table.length, "prompts": dict(plan.prompts), "models": {}, "options": {}}
 
     def add(self, step: Step, result: RowsResult) -> None:
         """Add the answers of a job, and how it was made."""
         self._rows = result.view.rows
-        self.columns |= dict.fromkeys(map(_free, result.columns))
+        self._names = free_names(result.columns, _OWN)
+        self.columns |= dict.fromkeys(self._names.values())
         self.facts["models"][result.target.model] = result.target.digest
         self.facts["options"][f"{step.model} · {step.prompt} · {step.repeat}"] = dict(result.sent)
         for row, outcome in zip(result.view.rows, result.view.state.outcomes, strict=True):
             found = outcome or RowOutcome()
-            self._lines.append(self._line(step, row, found.values, error_words(found.error), found.seconds, found.tokens))
+            self._lines.append(
+                self._line(step, row, found.values, error_words(found.error, self._language), found.seconds, found.tokens)
+            )
 
     def fail(self, step: Step, error: OllamaMagicsError) -> None:
         """Note that a job has no answers."""
@@ -205,7 +209,7 @@ class _Collector:
         if not self.columns:
             raise self._failed[0][1]
         for step, error in self._failed:
-            self._lines += [self._line(step, row, {}, error_words(error), 0.0, 0) for row in self._rows]
+            self._lines += [self._line(step, row, {}, error_words(error, self._language), 0.0, 0) for row in self._rows]
         columns = {name: [line.get(name) for line in self._lines] for name in self._lines[0]}
         for name in self.columns:
             columns[name] = [line.get(name) for line in self._lines]
@@ -218,15 +222,10 @@ class _Collector:
             return "label"
         if "reply" in self.columns:
             return "reply"
-        return name if (name := _free(self._plan.truth)) in self.columns else next(iter(self.columns))
+        return self._names.get(self._plan.truth) or next(iter(self.columns))
 
     def _line(self, step: Step, row: int, values: Mapping[str, Any], error: str, seconds: float, tokens: int) -> dict[str, Any]:  # noqa: PLR0913, PLR0917
         known = {} if self._truth is None else {"truth": self._truth[row]}
         line = {"row": row, "model": step.model, "prompt": step.prompt, "repeat": step.repeat, **known}
-        answers = {_free(name): value for name, value in values.items()}
+        answers = {self._names[name]: value for name, value in values.items()}
         return {**line, **answers, "error": error, "seconds": seconds, "tokens": tokens}
-
-
-def _free(name: str) -> str:
-    """Return the name of a field, with ``_reply`` behind it where the experiment has a column of that name."""
-    return f"{name}_reply" if name in _OWN else name

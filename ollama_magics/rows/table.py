@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from ollama_magics.messages import Phrase
 
 ITEM = "item"  # the name of the values of a list
 _TAKEN = "_reply"  # is put behind the name of a column that is there already
+_LISTED = (list, tuple, range, deque, KeysView, ValuesView, ItemsView)
 
 
 @dataclass(frozen=True)
@@ -31,31 +33,48 @@ _Join = Callable[[Sequence[int] | None, Mapping[str, Column]], Any]
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of the data by name; ``join`` returns the data, or some of its rows, with more columns beside them."""
+    """The columns of the data by the text of their names; ``join`` returns some rows or all with more columns beside them.
+
+    ``doubled`` are names that several columns have, which no prompt can use; ``taken`` those that no other column may get.
+    """
 
     columns: Mapping[str, Sequence[Any]]
     length: int
     join: _Join
+    doubled: Collection[str] = ()
+    taken: Collection[str] = ()
 
     def row(self, number: int) -> dict[str, Any]:
         """Return the values of a row by their names."""
         return {name: values[number] for name, values in self.columns.items()}
 
-    def with_columns(self, added: Mapping[str, Column], rows: Sequence[int] | None = None) -> Any:
-        """Return the data, or only these rows of it, with the columns; a name that is taken gets ``_reply`` behind it."""
-        named: dict[str, Column] = {}
-        for name, column in added.items():
-            while name in self.columns or name in named:
-                name += _TAKEN  # noqa: PLW2901 - until it is free
-            named[name] = column
-        return self.join(rows, named)
+    def with_columns(self, answers: Mapping[str, Column], own: Mapping[str, Column], rows: Sequence[int] | None = None) -> Any:
+        """Return the data, or only these rows of it, with the columns of the answers and the ``own`` ones of the job.
+
+        A name that is taken gets ``_reply`` behind it: one of the job where the data have it, one of the answers where the data
+        or the job have it.
+        """
+        own_names = free_names(own, {*self.columns, *self.doubled, *self.taken})
+        names = free_names(answers, {*self.columns, *self.doubled, *self.taken, *own_names.values()})
+        added = {names[name]: column for name, column in answers.items()}
+        return self.join(rows, added | {own_names[name]: column for name, column in own.items()})
+
+
+def free_names(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
+    """Return a free name for each of the names: itself, or with ``_reply`` behind it, as often as is needed."""
+    names = list(names)
+    used, found = {*taken, *names}, dict[str, str]()
+    for name in names:
+        free = name
+        while name in taken and free in used:
+            free += _TAKEN
+        used.add(free)
+        found[name] = free
+    return found
 
 
 def table_of(data: Any) -> Table:
-    """Return the rows of a data frame, Series, Arrow table or array, list, or dict of columns.
-
-    Raises RowsProblem: data-not-rows for anything else, rows-missing for none, columns-unequal, column-twice.
-    """
+    """Return the rows of data as ``read_table`` does; raises RowsProblem (rows-missing) where there are none."""
     table = read_table(data)
     if not table.length:
         raise RowsProblem("rows-missing", kind=type(data).__name__)
@@ -63,30 +82,47 @@ def table_of(data: Any) -> Table:
 
 
 def read_table(data: Any) -> Table:
-    """Return the rows of data, of which there may be none."""
+    """Return the rows of a data frame, Series or Index, Arrow table or array, list, or dict of columns; there may be none.
+
+    Raises RowsProblem: data-not-rows for anything else, columns-unequal.
+    """
     if isinstance(data, Mapping):
         return _dict_table(data)
-    if isinstance(data, (list, tuple, range)):
+    if isinstance(data, _LISTED):
         return _list_table(list(data))
+    if isinstance(data, Iterator):
+        raise _not_rows(type(data).__name__, "om.map(list(rows), …)")  # which may have no end
+    if isinstance(data, (set, frozenset)):
+        raise _not_rows(type(data).__name__, "om.map(sorted(rows), …)")
+    if hasattr(data, "to_flat_index"):  # an Index of pandas
+        named = data.rename(ITEM) if data.nlevels == 1 and data.name is None else data
+        return _frame_table(named.to_frame(index=False))
     if hasattr(data, "tolist") and getattr(data, "ndim", 0) == 1 and type(data).__module__.partition(".")[0] == "numpy":
         return _list_table(_array_values(data))
     return _frame_table(data)
 
 
 def _dict_table(data: Mapping[Any, Any]) -> Table:
-    columns = {str(name): _values(name, column) for name, column in data.items()}
-    if len(columns) < len(data):
-        raise RowsProblem("column-twice", said=", ".join(map(repr, data))[:200])
-    lengths = {name: len(values) for name, values in columns.items()}
+    read = {name: _values(name, column) for name, column in data.items()}
+    lengths = {name: len(values) for name, values in read.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise RowsProblem("columns-unequal", lengths=shown)
 
-    def join(rows: Sequence[int] | None, added: Mapping[str, Column]) -> dict[str, list[Any]]:
-        kept = columns if rows is None else {name: [values[row] for row in rows] for name, values in columns.items()}
+    def join(rows: Sequence[int] | None, added: Mapping[str, Column]) -> dict[Any, list[Any]]:
+        kept = read if rows is None else {name: [values[row] for row in rows] for name, values in read.items()}
         return {name: list(values) for name, values in kept.items()} | {name: list(one.values) for name, one in added.items()}
 
-    return Table(columns, max(lengths.values(), default=0), join)
+    columns, doubled = _by_text(list(read), list(read.values()).__getitem__)
+    return Table(columns, max(lengths.values(), default=0), join, doubled)
+
+
+def _by_text(names: Sequence[Any], read: Callable[[int], Sequence[Any]]) -> tuple[dict[str, Sequence[Any]], set[str]]:
+    """Return the columns by the text of their names, and the texts that several names have, such as 1 and "1"."""
+    texts = list(map(str, names))
+    counts = Counter(texts)
+    columns = {text: read(place) for place, text in enumerate(texts) if counts[text] == 1}
+    return columns, {text for text, count in counts.items() if count > 1}
 
 
 def _array_values(array: Any) -> Any:
@@ -126,35 +162,58 @@ def _frame_table(data: Any) -> Table:
         data = arrow.Table.from_batches([data])
     elif arrow and isinstance(data, arrow.Array):
         data = arrow.chunked_array([data])
+    if nw.dependencies.is_pandas_like_dataframe(data):
+        return _pandas_table(data, nw)  # of which narwhals takes no names twice
+    if arrow and isinstance(data, arrow.Table):
+        return _arrow_table(data, nw)
     try:
         found: Any = nw.from_native(data, allow_series=True)
     except TypeError:
         raise _not_rows(type(data).__name__, 'om.map(["first", "second"], "… {{item}}")') from None
-    except nw.exceptions.DuplicateError as error:
-        raise RowsProblem("column-twice", said=" ".join(str(error).split())[:200]) from None
     if isinstance(found, nw.LazyFrame):
         raise _not_rows(Phrase("lazy_kind", kind=type(data).__name__), "om.map(frame.collect(), …)")
     if isinstance(found, nw.Series):
         name = found.name if isinstance(found.name, str) and found.name else ITEM
-        found = found.alias(name).to_frame()
-    names = {str(name): name for name in found.columns if isinstance(name, (str, int))}
+        return _frame_table(found.alias(name).to_frame().to_native())
 
     def join(rows: Sequence[int] | None, added: Mapping[str, Column]) -> Any:
         kept = found if rows is None else found[list(rows)]
-        return _joined(kept, added, nw)
+        return kept.with_columns(*(_series(name, one, found.implementation, nw) for name, one in added.items())).to_native()
 
-    return Table({text: found.get_column(name).to_list() for text, name in names.items()}, len(found), join)
+    return Table({name: found.get_column(name).to_list() for name in found.columns}, len(found), join)
 
 
-def _joined(frame: Any, added: Mapping[str, Column], nw: Any) -> Any:
-    if frame.implementation.is_pandas_like():
-        native = frame.to_native()
-        library = frame.implementation.to_native_namespace()
-        more = library.DataFrame({name: _pandas_series(library, column, native.index) for name, column in added.items()})
-        more.attrs = native.attrs
-        return library.concat([native, more], axis=1)
-    series = [_series(name, column, frame.implementation, nw) for name, column in added.items()]
-    return frame.with_columns(*series).to_native()
+def _pandas_table(frame: Any, nw: Any) -> Table:
+    library = nw.get_native_namespace(frame)
+    levels = frame.columns.nlevels
+
+    def read(place: int) -> list[Any]:
+        values: list[Any] = nw.from_native(frame.iloc[:, place], series_only=True).to_list()
+        return values
+
+    def join(rows: Sequence[int] | None, added: Mapping[str, Column]) -> Any:
+        kept = frame if rows is None else frame.iloc[list(rows)]
+        more = library.DataFrame({name: _pandas_series(library, column, kept.index) for name, column in added.items()})
+        if levels > 1:  # out["reply"] finds ("reply", "")
+            names = [(name, *[""] * (levels - 1)) for name in more.columns]
+            more.columns = library.MultiIndex.from_tuples(names, names=frame.columns.names)
+        more.attrs = frame.attrs
+        return library.concat([kept, more], axis=1)
+
+    columns, doubled = _by_text(list(frame.columns), read)
+    taken = {str(name[0]) for name in frame.columns} if levels > 1 else ()
+    return Table(columns, len(frame), join, doubled, taken)
+
+
+def _arrow_table(table: Any, nw: Any) -> Table:
+    def join(rows: Sequence[int] | None, added: Mapping[str, Column]) -> Any:
+        kept = table if rows is None else table.take(list(rows))
+        for name, column in added.items():
+            kept = kept.append_column(name, _series(name, column, nw.Implementation.PYARROW, nw).to_native())
+        return kept
+
+    columns, doubled = _by_text(table.column_names, lambda place: table.column(place).to_pylist())
+    return Table(columns, len(table), join, doubled)
 
 
 # Types with a value for "missing", so that the type of a column does not depend on whether a row has failed.

@@ -29,7 +29,7 @@ MOST_LATEST = 8  # rows that are shown while a job runs
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """What became of one row: the values of the columns, or why there are none."""
+    """What became of one row: the values of the columns, or why there are none; of a cut text there are both."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     error: OllamaMagicsError | None = None
@@ -37,6 +37,11 @@ class RowOutcome:
     tokens: int = 0
     is_reused: bool = False
     is_asked: bool = True  # False for a row whose error was found before it was sent
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether the row has values, also those of a cut text."""
+        return self.error is None or bool(self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +90,10 @@ class JobState:
         self.latest = [*self.latest[1 - MOST_LATEST :], row]
         if not outcome.is_asked or outcome.is_reused:
             return
-        self.answered += outcome.error is None
+        self.answered += outcome.has_answer
         if self.first_asked < FIRST_ROWS:
             self.first_asked += 1
-            self.first_failed += outcome.error is not None
+            self.first_failed += not outcome.has_answer
 
     @property
     def seconds(self) -> float:
@@ -139,7 +144,7 @@ class RowWorker:
     def finish(self, queued: QueuedRow, answer: RowAnswer, *, is_reused: bool = False) -> None:
         """Decode an answer, keep it if it is what was asked for, and put it into its place."""
         outcome = self._outcome(queued.request, answer, is_reused=is_reused)
-        if self._cache and not (is_reused or outcome.error):
+        if self._cache and outcome.has_answer and not is_reused:
             self._cache.keep(queued.key, answer)
         with self._lock:
             self._state.add(queued.row, outcome)
@@ -157,16 +162,20 @@ class RowWorker:
 
     def _outcome(self, request: Request, answer: RowAnswer, *, is_reused: bool) -> RowOutcome:
         found = RowOutcome(seconds=answer.seconds, tokens=answer.tokens, is_reused=is_reused)
-        limit = self._context_length
         try:
-            values = self._form.decode(answer)
-            if 0 < limit < answer.used_tokens:
-                raise AnswerCut("row-past-context", used=answer.used_tokens, limit=limit)
-            if was_cut(request, answer.prompt_tokens, limit):
-                raise AnswerCut("row-prompt-cut", used=answer.prompt_tokens, limit=limit)
-            return replace(found, values=values)
+            self._require_whole_prompt(request, answer)
+            return replace(found, values=self._form.decode(answer))
+        except AnswerCut as cut:
+            return replace(found, error=cut, values=cut.partial or {})
         except OllamaMagicsError as error:
             return replace(found, error=error)
+
+    def _require_whole_prompt(self, request: Request, answer: RowAnswer) -> None:
+        limit = self._context_length
+        if 0 < limit < answer.used_tokens:
+            raise AnswerCut("row-past-context", used=answer.used_tokens, limit=limit)
+        if was_cut(request, answer.prompt_tokens, limit):
+            raise AnswerCut("row-prompt-cut", used=answer.prompt_tokens, limit=limit)
 
 
 def ask(client: Client, request: Request, toolbox: Toolbox | None = None) -> RowAnswer:

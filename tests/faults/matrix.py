@@ -610,7 +610,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "L06", "an answer longer than what is left of the context",
         lines(chunk("Hello"), chunk("", done=True, done_reason="length", prompt_eval_count=6, eval_count=512)), card=TEXT_ONLY,
-        prompt={"context_length": 512}, chat=Works("Hello", "lost the beginning"), rows=Fails("row-reply-cut"),
+        prompt={"context_length": 512}, chat=Works("Hello", "lost the beginning"), rows=Fails("row-past-context"),
     ),
     Fault(
         "L07", "with --strict the answer ends with the context",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import json
+import re
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
@@ -33,13 +35,6 @@ FRAME = pd.DataFrame({"text": ["a", "b"]})
 TEXT = "Say {{text}}"
 # What is asked, and the code of the error that it is before anything is sent.
 BEFORE: dict[str, tuple[dict[str, Any], str]] = {
-    "no rows: list": ({"data": []}, "rows-missing"),
-    "no rows: dict": ({"data": {}}, "rows-missing"),
-    "no rows: dict of empty columns": ({"data": {"text": []}}, "rows-missing"),
-    "no rows: pandas": ({"data": FRAME[:0]}, "rows-missing"),
-    "no rows: polars": ({"data": pl.DataFrame({"text": []})}, "rows-missing"),
-    "no rows: Arrow": ({"data": pa.table({"text": pa.array([], pa.string())})}, "rows-missing"),
-    "no rows: Series": ({"data": FRAME["text"][:0]}, "rows-missing"),
     "no data: None": ({"data": None}, "data-not-rows"),
     "no data: a text": ({"data": "text"}, "data-not-rows"),
     "no data: a number": ({"data": 5}, "data-not-rows"),
@@ -57,6 +52,15 @@ BEFORE: dict[str, tuple[dict[str, Any], str]] = {
     "columns of different lengths": ({"data": {"text": ["a"], "more": [1, 2]}}, "columns-unequal"),
     "two keys of a text": ({"data": {1: ["a"], "1": ["b"]}, "prompt": "{{1}}"}, "column-twice"),
     "two columns of a name": ({"data": pd.DataFrame([["a", "b"]], columns=["text", "text"])}, "column-twice"),
+    "two columns of a name in Arrow": ({"data": pa.table([["a"], ["b"]], names=["text", "text"])}, "column-twice"),
+    "two columns of a name and a variable": (
+        {"data": pd.DataFrame([["a", "b"]], columns=["text", "text"]), "values": {"text": "c"}},
+        "column-twice",
+    ),
+    "no columns": ({"data": pd.DataFrame(index=[1, 2])}, "columns-missing"),
+    "no keys": ({"data": [{}, {}]}, "columns-missing"),
+    "no rows, and a missing column": ({"data": FRAME[:0], "prompt": "{{txt}}"}, "column-unknown"),
+    "no rows, and a list for each": ({"data": [], "format": list[Item]}, "format-is-list"),
     "a missing column": ({"prompt": "Say {{txt}}"}, "column-unknown"),
     "a missing column of polars": ({"data": pl.DataFrame({"text": ["a"]}), "prompt": "{{txt}}"}, "column-unknown"),
     "no column at all": ({"prompt": "Say something"}, "rows-unused"),
@@ -181,6 +185,11 @@ KEPT: dict[str, Any] = {
     "booleans": pd.DataFrame({"text": [True, False]}),
     "nullable numbers": pd.DataFrame({"text": pd.array([1, 2], dtype="Int64")}),
     "columns without names beside": pd.DataFrame([["a", 1], ["b", 2]], columns=["text", 7]),
+    "columns of two levels": pd.DataFrame(
+        [["a", "b"], ["c", "d"]], columns=pd.MultiIndex.from_tuples([("text", ""), ("error", 1)])
+    ),
+    "columns that are dates": pd.DataFrame({pd.Timestamp("2026-01-05"): [1, 2], "text": ["a", "b"]}),
+    "two other columns of a name": pd.DataFrame([["a", 1, 2], ["b", 3, 4]], columns=["text", "more", "more"]),
     "a name that is taken": pd.DataFrame({"text": ["a", "b"], "reply": [1, 2], "error": ["x", "y"], "reply_reply": [3, 4]}),
 }
 
@@ -190,13 +199,35 @@ def test_the_data_stay_as_they_are(server: RowServer, case: str) -> None:
     """Index, types and columns; the answers stand behind them under free names."""
     data = KEPT[case]
     before = data.copy(deep=True)
-    out = om.map(data, "Say {{text}}")
-    pd.testing.assert_frame_equal(out[list(data.columns)], before)
+    out = om.map(data, "Say {{('text', '')}}" if data.columns.nlevels > 1 else "Say {{text}}")
+    pd.testing.assert_frame_equal(out.iloc[:, : data.shape[1]], before, check_names=data.columns.nlevels == 1)
     pd.testing.assert_frame_equal(data, before)
-    replies = out[[name for name in out.columns if str(name).startswith("reply")][-1]]
+    added = [name if isinstance(name, str) else name[0] for name in out.columns[data.shape[1] :]]
+    replies = out[added[0]]
     assert sorted(replies) == sorted(server.asked)
     assert all(reply.startswith("Say ") for reply in replies)
-    assert len(set(out.columns)) == len(out.columns) == len(data.columns) + 4
+    assert len(set(added)) == len(added) == 4
+    assert not set(added) & {name if isinstance(name, str) else str(name) for name in data.columns}
+
+
+def test_what_can_be_read_once_is_named_with_its_list(server: RowServer) -> None:
+    """A generator may have no end, and a set has no order; views and queues are read as lists, an Index as a column."""
+    for data, advice in ((zip("ab", "cd", strict=True), "list(rows)"), (iter("ab"), "list(rows)"), ({"a"}, "sorted(rows)")):
+        with pytest.raises(om.RowsProblem, match=re.escape(f"om.map({advice}, …)")):
+            om.map(data, "{{item}}")
+    for given in (deque(["a"]), {"a": 1}.keys(), {1: "a"}.values(), pd.Index(["a"]), pd.Index(["a"], name="item")):
+        out = om.map(given, "{{item}}")
+        assert ([row["reply"] for row in out] if isinstance(out, list) else out["reply"].tolist()) == ["a"]
+    levels = om.map(pd.MultiIndex.from_tuples([("a", 1)], names=["k", "n"]), "{{k}}{{n}}")
+    assert (levels["reply"].tolist(), server.asked[-1]) == (["a1"], "a1")
+
+
+def test_errors_of_rows_are_in_the_language(server: RowServer) -> None:
+    """Behind their codes, which are the same in each."""
+    om.configure(language="zh")
+    error = om.map([None], "{{item}}")[0]["error"]
+    assert re.match("row-value-missing: .*没有值", error), error
+    assert not server.asked
 
 
 def test_dates_of_numpy_do_not_become_counts(server: RowServer) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import ollama_magics as om
+from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.jobs import queue
 from ollama_magics.jobs.width import WidthSearch
 from ollama_magics.session.session import current
@@ -74,6 +75,26 @@ def test_a_row_that_crashes_the_runner_is_found() -> None:
         out = om.map(ROWS, "{{item}}", parallel=4)
     assert [number for number, code in enumerate(codes(out)) if code] == [30]
     assert Counter(server.asked)["row 30"] == 3
+
+
+@pytest.mark.parametrize("kind", [None, str])
+def test_a_text_that_is_cut_is_kept_and_marked(kind: Any) -> None:
+    """At a limit that is set on purpose: no row stops the job, and none is asked twice. What no format decodes is missing."""
+    with FakeServer(delay=0) as server:
+        om.configure(base_url=server.url, model="sandbox-chat")
+        if kind:
+            with pytest.raises(om.RowsProblem):
+                om.map(ROWS, "Say {{item}}", max_tokens=1, format=kind)
+            return
+        out = om.map(ROWS, "Say {{item}}", max_tokens=1)
+        assert {(row["reply"], row["error"].partition(":")[0]) for row in out} == {("This", "row-reply-cut")}
+        asked = sum(request.path == "/api/chat" for request in server.requests)
+        again = om.map(ROWS, "Say {{item}}", max_tokens=1, reuse=True)
+        assert [row["error"] for row in again] == [row["error"] for row in out]
+        assert sum(request.path == "/api/chat" for request in server.requests) == asked == len(ROWS)
+        compared = om.experiment(ROWS[:2], "Say {{item}}", max_tokens=1)
+        assert compared.summary[["answered", "failed"]].values.tolist() == [[0, 2]]
+        assert compared.frame["reply"].tolist() == ["This", "This"]
 
 
 def test_a_job_stops_where_most_of_the_first_rows_fail() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -69,12 +70,55 @@ def test_fields_become_typed_columns() -> None:
     assert list(out.columns) == ["text", "kind", "stars", "tags", "error", "seconds", "tokens"]
 
 
-def test_no_rows_are_an_error_before_the_first_request() -> None:
-    """As are data that have no rows."""
-    nothing: tuple[Any, ...] = ([], {}, "text", 5, None)
-    for data in nothing:
-        with pytest.raises(om.RowsProblem):
-            om.map(data, "Say {{item}}")
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_rows_give_the_columns_without_a_request(kind: str) -> None:
+    """As a filter may leave none: the same columns and types as with rows, of which the server hears nothing."""
+    data = {"text": []} if kind == "dict" else KINDS[kind][:0]
+    full = om.map(KINDS[kind], "Read {{text}}", format=Ticket)
+    om.configure(base_url="http://127.0.0.1:9")  # where nothing listens
+    out = om.map(data, "Read {{text}}", format=Ticket)
+    assert type(out) is type(full)
+    if not isinstance(full, list):
+        names = [list(getattr(one, "column_names", getattr(one, "columns", one))) for one in (out, full)]
+        assert names[0] == names[1]
+    assert len(out["stars"] if isinstance(out, dict) else out) == 0
+    if isinstance(full, pd.DataFrame):
+        assert list(out.dtypes) == list(full.dtypes)
+
+
+def test_no_rows_are_said_in_the_cell(capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: Any) -> None:
+    """In one line; in Python an empty result says enough."""
+    with loaded_shell(monkeypatch, tmp_path) as shell, warnings.catch_warnings():
+        shell.user_ns["rows"] = []
+        shell.run_cell("%%ollama --each rows -o out\nRead {{item}}").raise_error()
+        assert capsys.readouterr().out == "The data has no rows, so nothing was asked.\n"
+        assert shell.user_ns["out"] == []
+        warnings.simplefilter("error")
+        labelled = om.map({"text": []}, "Read {{text}}", labels="none,some")
+    assert list(labelled) == ["text", "label", "p_none", "p_some", "p_none_reply", "error", "seconds", "tokens"]
+
+
+@dataclass
+class Log:
+    """What has the names of the columns that each job adds."""
+
+    error: str
+    seconds: float
+    error_reply: int
+    tokens: int = 9
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow", "dict"])
+@pytest.mark.parametrize("taken", ["", "error"])
+def test_no_field_of_an_answer_is_overwritten(kind: str, taken: str) -> None:
+    """By a column of the job or of the data: it gets ``_reply`` behind its name."""
+    columns = {"text": TEXTS} | ({taken: [1, 2]} if taken else {})
+    make: dict[str, Any] = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "arrow": pa.table}
+    out = om.map(make.get(kind, dict)(columns), "Read {{text}}", format=Log)
+    assert listed(out, f"{taken}_reply" if taken else "error") == ["", ""]
+    assert all(isinstance(value, str) and value for value in listed(out, "error_reply_reply"))
+    assert listed(out, "seconds_reply") == [1.0, 1.0] != listed(out, "seconds")
+    assert listed(out, "tokens_reply") != listed(out, "tokens")
 
 
 def test_what_is_left_out_of_a_row_is_reported_or_refused(
