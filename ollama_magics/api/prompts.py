@@ -43,7 +43,7 @@ def chat(  # noqa: PLR0913 - one parameter for each option of a prompt
     system: str | None = None,
     values: Mapping[str, Any] | None = None,
     rows: int | Literal["all"] | None = None,
-    images: Iterable[Any] = (),
+    images: Any = (),
     pages: str | int | Sequence[int] | None = None,
     format: Any = None,  # noqa: A002 - as Ollama calls it
     tools: Iterable[Callable[..., Any]] = (),
@@ -107,7 +107,7 @@ def achat(  # noqa: PLR0913 - one parameter for each option of a prompt
     system: str | None = None,
     values: Mapping[str, Any] | None = None,
     rows: int | Literal["all"] | None = None,
-    images: Iterable[Any] = (),
+    images: Any = (),
     pages: str | int | Sequence[int] | None = None,
     format: Any = None,  # noqa: A002 - as Ollama calls it
     tools: Iterable[Callable[..., Any]] = (),
@@ -169,7 +169,8 @@ def _read_prompt(session: Session, given: Mapping[str, Any]) -> Prompt:
     require("conversation", conversation, "str, Conversation", example, fits=is_place)
     if values is None:
         _warn_of_names(f"{prompt}\n{system or ''}")
-    images = tuple(_pictures(session, given["images"], given["pages"]))
+    is_empty = isinstance(given["images"], tuple) and not given["images"]
+    images = () if is_empty else tuple(_pictures(session, given["images"], given["pages"]))
     refuse_without_document(given["pages"], images)
     return Prompt(
         prompt,
@@ -193,8 +194,10 @@ def _warn_of_names(text: str) -> None:
 
 
 def _pictures(session: Session, images: Any, pages: Any) -> Iterator[Picture | Sound]:
-    """Yield the pictures and sounds in the values; a text, or a value that is no collection, is taken for one picture."""
-    if isinstance(images, (str, bytes)) or not isinstance(images, Iterable):
+    """Yield the pictures and sounds in the values; what is one picture need not stand in a list."""
+    from ollama_magics.conversation import image_sources  # noqa: PLC0415 - only a prompt with an image needs it
+
+    if image_sources.is_one(images):
         yield from session.pictures_of(images, "images", pages)
     else:
         for number, what in enumerate(images):

@@ -6,12 +6,14 @@ import glob
 import re
 import sys
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ollama_magics import messages
 from ollama_magics.conversation import files, images, pdf_pages, pixels, sounds
 from ollama_magics.conversation.files import UnreadableFileError
 from ollama_magics.conversation.pages import Pages
@@ -34,6 +36,8 @@ _UNREADABLE = {".pdf": "pdf-unreadable"} | dict.fromkeys(
     (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".wma"), "sound-unreadable"
 )
 _OUTPUT = re.compile(r"_{1,3}|_\d+")  # IPython's names of outputs
+_GREY, _COLOUR, _BATCH = 2, 3, 4  # dimensions of an array
+_CHANNELS = (1, 3, 4)
 
 
 def from_path(text: str, pages: Pages = _FIRST_PAGES) -> list[Any]:
@@ -66,10 +70,18 @@ def from_file(path: Path, pages: Pages = _FIRST_PAGES) -> list[Any]:
 def collect(value: object, *, name: str = "", pages: Pages = _FIRST_PAGES) -> list[Any]:
     """Return the pictures and sounds in a value, or in a list or dict of values; ``name`` is its variable.
 
-    A value is a ``Path`` (a plain text is refused), bytes, a Pillow image, an array, a figure, or an image or sound of IPython.
-    Raises PictureProblem.
+    A value is a ``Path`` (a plain text is refused), bytes, an open binary file or BytesIO, a Pillow image, an array, a figure,
+    or an image or sound of IPython. Raises PictureProblem.
     """
     return _collect(value, name or "the picture", _MAX_DEPTH, pages)
+
+
+def is_one(value: object) -> bool:
+    """Return whether a value is one picture, or names its pictures as a dict does, although Python could go through it."""
+    if _is_instance(value, "numpy", "ndarray"):
+        return getattr(value, "ndim", 0) in (_GREY, _COLOUR)
+    is_whole = isinstance(value, (str, bytes, bytearray, memoryview, dict)) or _savefig(value) is not None
+    return is_whole or _is_file(value) or not isinstance(value, Iterable)
 
 
 def is_sound(value: object) -> bool:
@@ -131,6 +143,8 @@ def _file_bytes(value: Any, name: str) -> bytes:
     """Return the bytes of an image file: given, drawn by a figure, or carried by another object."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
+    if _is_file(value):
+        return _content(value, name)
     if save := _savefig(value):
         buffer = BytesIO()
         try:
@@ -149,6 +163,30 @@ def _file_bytes(value: Any, name: str) -> bytes:
     if hasattr(value, "url") and hasattr(value, "data"):
         raise _unknown_type(name, Phrase("only_links"))
     raise _unknown_type(name, Phrase("of_type", kind=type(value).__name__))
+
+
+def _is_file(value: object) -> bool:
+    return not isinstance(value, type) and callable(getattr(value, "read", None))
+
+
+def _content(file: Any, name: str) -> bytes:
+    """Return all that is in an open file or a BytesIO, wherever it was read or written last; there it stays."""
+    try:
+        place = file.tell() if file.seekable() else None
+        if place is not None:
+            file.seek(0)
+        data = file.read(_MOST_OF_PDF + 1)
+        if place is not None:
+            file.seek(place)
+    except (OSError, ValueError, AttributeError) as error:  # one that is closed, or was opened to be written
+        raise PictureProblem("picture-no-file", source=name, reason=Phrase("it_says", said=images.last_line(error))) from None
+    if not isinstance(data, bytes):
+        raise _unknown_type(name, Phrase("opened_as_text"))
+    limit = _MOST_OF_PDF if pdf_pages.is_pdf(data) else MAX_BYTES
+    if len(data) > limit:
+        reason = Phrase("large_file", size=messages.bytes_text(len(data)), most=messages.bytes_text(limit))
+        raise PictureProblem("picture-too-large", source=name, reason=reason)
+    return data
 
 
 def _is_instance(value: Any, module: str, kind: str) -> bool:
@@ -173,10 +211,6 @@ def _ground_of(value: Any) -> dict[str, Any]:
 
 def _unknown_type(name: str, reason: Phrase) -> PictureProblem:
     return PictureProblem("picture-type-unknown", source=name, reason=reason)
-
-
-_GREY, _COLOUR, _BATCH = 2, 3, 4  # dimensions
-_CHANNELS = (1, 3, 4)
 
 
 def from_array(array: NDArray[Any], source: str) -> Picture:

@@ -78,7 +78,9 @@ def _named(messages: Iterable[Message]) -> Iterator[Message]:
 
 
 def _read(given: Any, number: int) -> tuple[int, Message]:
-    """Return one message."""
+    """Return one message; those of a conversation are as they were sent."""
+    if isinstance(given, Message):
+        return number, given
     if not isinstance(given, Mapping) and callable(dump := getattr(given, "model_dump", None)):  # of ollama, openai
         given = dump(exclude_none=True)
     if not isinstance(given, Mapping):

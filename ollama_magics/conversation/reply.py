@@ -86,10 +86,8 @@ class Reply(ShownOnce, Unused):
 
     @property
     def images(self) -> tuple[Any, ...]:
-        """The pictures and sounds that went out with the prompt, as the model got them.
-
-        Pictures have ``data`` (bytes), ``width`` and ``height``, sounds ``data``, ``kind`` and ``seconds``.
-        """
+        """What the model gets: pictures (``data``, ``width``, ``height``), and sounds (``data``, ``kind``, ``seconds``)."""
+        self._is_used = True
         return self._exchange.context.images
 
     @property
@@ -125,9 +123,8 @@ class Reply(ShownOnce, Unused):
         Raises FormatProblem where there is none (``object-missing``) and at the end of an answer that is no such object
         (``object-invalid``), and AnswerCut where it was cut (``object-cut``).
         """
-        _ = self.text
         with in_language(lambda: self._exchange.context.language):
-            return self._exchange.value.get()
+            return self._answered().value.get()
 
     @property
     def frame(self) -> Any:
@@ -239,6 +236,9 @@ class Reply(ShownOnce, Unused):
 
     def __str__(self) -> str:
         return self.text
+
+    def __format__(self, spec: str) -> str:
+        return format(self.text, spec)
 
     def __contains__(self, part: str) -> bool:
         return part in self.text
@@ -361,8 +361,8 @@ def _shown_notes(exchange: Exchange, *, loses: bool) -> list[str]:
     """Return the notes that do or do not lose anything: equal ones once, with their number, and only the first few."""
     texts = Counter(_text(exchange, note.phrase) for note in exchange.notes if note.loses == loses)
     shown = [text if count == 1 else _phrase(exchange, "several_times", text=text, count=count) for text, count in texts.items()]
-    more = len(shown) - _MOST_NOTES
-    return shown if more <= 0 else [*shown[:_MOST_NOTES], _phrase(exchange, "more_notes", count=more)]
+    rest = [_phrase(exchange, "more_notes", count=len(shown) - _MOST_NOTES)] if len(shown) > _MOST_NOTES else []
+    return shown[:_MOST_NOTES] + rest
 
 
 def _warnings(exchange: Exchange) -> list[str]:
@@ -386,14 +386,14 @@ def _provenance(reply: Reply, *, times: bool) -> dict[str, Any]:
     """Return model, digest, the server's version, options, seed, time (UTC), files and notes of the request, as far as known."""
     exchange = exchange_of(reply)
     context, options = exchange.context, dict(exchange.request.options)
-    asked_at = datetime.fromtimestamp(exchange.asked_at, UTC).isoformat(timespec="seconds")
+    asked_at = datetime.fromtimestamp(exchange.asked_at, UTC)
     facts = {
         "model": exchange.request.model,
         "digest": context.digest,
         "server": f"Ollama {context.server_version}" if context.server_version else "",
         "options": options,
         "seed": options.get("seed"),
-        "time": asked_at if times and exchange.asked_at else "",
+        "time": asked_at.isoformat(timespec="seconds") if times and exchange.asked_at else "",
         "files": [{"name": file.name, "sha256": file.sha256} for file in context.files],
         "notes": reply.notes,
     }

@@ -1012,7 +1012,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "recording-no-match": (
         "{path} has no recording of this request: {method} {route}.",
         "{reason}",
-        "to record it again, run all cells with a server and without OLLAMA_MAGICS_REPLAY",
+        "to record it again, run all cells with a server and without OLLAMA_MAGICS_REPLAY\nto ask the server in this notebook: %ollama_config --record off",
     ),
     "recording-unreadable": (
         "{path} cannot be replayed.",

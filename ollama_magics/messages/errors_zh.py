@@ -1012,7 +1012,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "recording-no-match": (
         "{path} 中没有该请求的录制：{method} {route}。",
         "{reason}",
-        "如需重新录制，请在有服务器且未设置 OLLAMA_MAGICS_REPLAY 时运行所有单元格",
+        "如需重新录制，请在有服务器且未设置 OLLAMA_MAGICS_REPLAY 时运行所有单元格\n如需在此笔记本中访问服务器：%ollama_config --record off",
     ),
     "recording-unreadable": (
         "无法重放 {path}。",

@@ -124,3 +124,23 @@ def test_a_new_turn_is_always_the_last_and_stays_with_its_own_run(places: list[P
         assert prompts(found)[-1] == str(number)
         assert len(found.turns) == earlier + 1
         assert not any(place.replaces(one.place) for one in found.turns)
+
+
+def test_a_conversation_begins_with_the_messages_of_another() -> None:
+    """The pictures and calls in them too, as they were sent."""
+    call = {"function": {"name": "f", "arguments": {"x": 1}}}
+    between = (Message("assistant", "", tool_calls=(call,)), Message("tool", "2", tool_name="f"))
+    first = Conversation()
+    first.keep(
+        Turn(
+            Message("user", "Hi", ("iVBO",)),
+            Message("assistant", "Ho"),
+            Place(),
+            complete=True,
+            system="Be brief.",
+            between=between,
+        )
+    )
+    first.keep(Turn(Message("user", "And?"), Message("assistant", "So."), Place(), complete=True))
+    assert Conversation(first.messages).messages == first.messages
+    assert len(Conversation(first.messages).turns) == 2

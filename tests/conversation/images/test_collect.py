@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import tempfile
 from collections.abc import Callable
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,52 @@ def test_lists_and_dicts_keep_their_order_and_name_their_parts() -> None:
     pictures = image_sources.collect({"a": red, "b": [blue, (red,)]}, name="plots")
     assert [picture.source for picture in pictures] == ["plots['a']", "plots['b'][0]", "plots['b'][1][0]"]
     assert_shows(pictures[1], COLOURS["blue"])
+
+
+def open_files(path: Path) -> dict[str, Any]:
+    """Return a picture in memory and in files, read to their end, written, and as a library may wrap them."""
+    Image.new("RGB", SIZE, "red").save(path / "a.png")
+    written = BytesIO()
+    Image.new("RGB", SIZE, "red").save(written, "png")
+    read = (path / "a.png").open("rb")
+    read.read()
+    wrapped = tempfile.NamedTemporaryFile(dir=path, suffix=".png")  # noqa: SIM115 - closed by its end
+    wrapped.write(written.getvalue())
+    wrapped.flush()
+    return {"written": written, "read": read, "wrapped": wrapped}
+
+
+def test_an_open_file_is_its_content_and_stays_where_it_was(tmp_path: Path) -> None:
+    """Text and closed ones are refused with what is wrong."""
+    for name, file in open_files(tmp_path).items():
+        place = file.tell()
+        assert_shows(image_sources.collect(file)[0], COLOURS["red"])
+        assert (file.tell(), image_sources.is_one(file)) == (place, True), name
+        file.close()
+        with pytest.raises(PictureProblem) as caught:
+            image_sources.collect(file, name="x")
+        assert caught.value.code == "picture-no-file", name
+    with pytest.raises(PictureProblem, match="mode 'rb'"):
+        image_sources.collect(StringIO("abc"))
+
+
+ONE: dict[str, Any] = {
+    "grey array": np.zeros((10, 20), np.uint8),
+    "array": np.zeros((10, 20, 3), np.uint8),
+    "array of two rows": np.zeros((2, 2, 3), np.uint8),
+    "dict": {"a": np.zeros((10, 20, 3), np.uint8)},
+    "axes": Figure().subplots(1, 2)[0],
+    "bytes": b"",
+    "text": "a.png",
+}
+
+
+def test_what_is_one_picture_is_told_from_several() -> None:
+    """A batch of arrays, a generator and a table of paths are several."""
+    several = {"batch": np.zeros((2, 10, 20, 3)), "list": [1], "generator": iter(()), "paths": pd.Series(["a"])}
+    assert {name: image_sources.is_one(value) for name, value in {**ONE, **several}.items()} == {
+        **dict.fromkeys(ONE, True), **dict.fromkeys(several, False),
+    }  # fmt: skip
 
 
 def test_the_parts_of_one_figure_are_one_picture() -> None:

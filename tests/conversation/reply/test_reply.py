@@ -210,6 +210,7 @@ def test_a_reply_behaves_like_its_text() -> None:
     assert ["ell" in reply_of(*HELLO), "x" in reply_of(*HELLO), len(reply_of(*HELLO)), str(reply_of(*HELLO))] == [
         True, False, 5, "Hello",
     ]  # fmt: skip
+    assert f"{reply_of(*HELLO):>7}|{reply_of(*HELLO):.2}|{reply_of(*HELLO)}" == "  Hello|He|Hello"
     server = Server(piece(**LAST))
     reply = Reply(REQUEST, server.chat)
     assert (bool(reply), server.requests) == (True, 0)
