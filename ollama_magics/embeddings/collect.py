@@ -115,11 +115,16 @@ def _result(job: Job, source: Source, options: EmbedOptions, started: float) -> 
     all_failed = len(failed) == stats.seen
     if all_failed and isinstance(last, RequestRefused) and last.code == "answer-unreadable":
         raise last.with_traceback(None) from None  # no answer could be read at all: no text is at fault
-    if failed and (all_failed or options.on_error == "raise"):
+    are_missing = all_failed and not stats.batches and last is None  # nothing was asked
+    if all_failed and options.on_error != "raise" and are_missing and job.width:
+        output.begin(stats.seen, job.width)
+    elif failed and (all_failed or options.on_error == "raise"):
         are_long = all(isinstance(flaw, TooLong) for flaw in stats.flaws.values())
         code, remedy = ("texts-too-long", "shorten_rows") if are_long else ("rows-failed", "fix_rows")
         error = EmbeddingProblem(code, rows=failed, found=named(stats.flaws), count=len(failed), total=stats.seen)
-        raise error.with_advice(remedy=None if job.keeps else Phrase(remedy))
+        if options.on_error != "raise":
+            remedy = "no_width" if are_missing else "shorten_all" if are_long else "fix_all"
+        raise error.with_advice(remedy=None if job.keeps and options.on_error == "raise" else Phrase(remedy))
 
     output.repeat(stats.copies, stats.originals)
     kept: Sequence[int] = range(stats.seen)
@@ -130,7 +135,7 @@ def _result(job: Job, source: Source, options: EmbedOptions, started: float) -> 
 
     index = range(stats.seen) if source.index is None else source.index
     if len(kept) < stats.seen:
-        index = index[np.asarray(kept)] if hasattr(index, "take") else list(kept)
+        index = index[np.asarray(kept, np.intp)] if hasattr(index, "take") else list(kept)
     report = EmbedReport(
         index=index,
         kept=kept,

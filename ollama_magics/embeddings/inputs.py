@@ -85,6 +85,7 @@ def source_of(rows: Any) -> Source:
     """Return the unchecked values of a list, column, array, generator or string; EmbeddingProblem for none and other kinds."""
     if isinstance(rows, str):
         return Source([rows], 1, range(1))
+    rows = _only_column(rows)
     _refuse_other_kinds(rows)
     if isinstance(rows, list):
         found = rows
@@ -106,7 +107,10 @@ def texts_of(rows: Any) -> list[str]:
     found = list(source_of(rows).values)
     if not found:
         raise EmbeddingProblem("texts-empty")
-    require_texts(found)
+    try:
+        require_texts(found)
+    except EmbeddingProblem as error:
+        raise error.with_advice(remedy=Phrase("fix_all")) from None  # nobody who asks for all texts may leave some out
     return found
 
 
@@ -115,6 +119,16 @@ def require_texts(values: Sequence[Any]) -> None:
     wrong = {row: found for row, value in enumerate(values) if (found := flaw(value))}
     if wrong:
         raise EmbeddingProblem("rows-not-text", rows=tuple(wrong), found=named(wrong))
+
+
+def _only_column(rows: Any) -> Any:
+    """Return the column of a table or array that has one, as scikit-learn passes it; anything else as it is."""
+    if type(rows).__name__ == "LazyFrame" or type(rows).__module__.startswith("dask"):
+        return rows
+    if hasattr(rows, "columns") and hasattr(rows, "shape"):
+        names = list(getattr(rows, "column_names", rows.columns))
+        return rows[names[0]] if len(names) == 1 else rows
+    return rows[:, 0] if getattr(rows, "ndim", 1) == 2 and hasattr(rows, "tolist") and rows.shape[1] == 1 else rows
 
 
 def lines_of(path: str | Path) -> Source:

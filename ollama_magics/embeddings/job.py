@@ -96,7 +96,8 @@ class Job:
         self._spot_check = SpotCheck() if options.verify else None
         on_text = self._spot_check.add if self._spot_check else None
         self._batcher = Batcher(source, state, self._interrupt.raising_at_once, on_text)
-        self._worker = Worker(state, options.dimensions or pool.width)
+        self.width = options.dimensions or pool.width  # of a vector, as asked for or as the card has it; 0 where it is not known
+        self._worker = Worker(state, self.width)
         self._single_texts = SingleTexts(self._worker.embed_alone, self._servers, self._threads, retry_policy)
         self._retrier = BatchRetrier(state, self._servers, retry_policy, self._single_texts)
 

@@ -10,6 +10,7 @@ from typing import Any
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.settings import values
+from ollama_magics.settings.cell_options import typed_in_call
 
 ON_ERROR = ("raise", "nan", "skip")
 _MOST_PARALLEL = 16
@@ -67,6 +68,8 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
         raise _invalid(parallel, "parallel", Phrase("need_most", most=_MOST_PARALLEL), "--parallel 2")
     if on_error not in ON_ERROR:
         raise _invalid(on_error, "on-error", Phrase("need_word", words=", ".join(ON_ERROR)), "--on-error nan")
+    with typed_in_call("%embed"):
+        kept = values.keep_alive(keep_alive, "keep_alive")
     return EmbedOptions(
         model=values.plain_text(model, "model"),
         batch=None if batch is None else _count(batch, "batch", "--batch 64"),
@@ -74,7 +77,7 @@ def read_options(  # noqa: PLR0913 - one for each option of %embed
         dimensions=None if dimensions is None else _count(dimensions, "dimensions", "--dimensions 256"),
         task="query" if query else "document" if document else "",
         on_error=str(on_error),
-        keep_alive=values.keep_alive(keep_alive, "keep_alive"),
+        keep_alive=kept,
         options=_read_runner_options(options, context),
         servers=values.addresses(base_url),
         **switches,
@@ -105,7 +108,8 @@ def _read_runner_options(given: Mapping[str, object] | Iterable[str], context: o
             kind = Phrase("need_truth" if name == "use_mmap" else "need_whole")
             raise _invalid(value, name, kind, f"-O {name}={'true' if name == 'use_mmap' else 2048}") from None
     if context is not None:
-        options["num_ctx"] = values.count(context, "context")
+        with typed_in_call("%embed"):
+            options["num_ctx"] = values.count(context, "context")
     return options
 
 

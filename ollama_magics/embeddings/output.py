@@ -56,6 +56,10 @@ class OutputArray:
 
     # For the main thread, once the workers have stopped.
 
+    def begin(self, length: int, width: int) -> None:
+        """Make room for rows of which none got a vector."""
+        self._with_room(length, width)
+
     def repeat(self, copies: Sequence[int], originals: Sequence[int]) -> None:
         """Write the vectors of the originals into the rows of their copies."""
         for start in range(0, len(copies), _COPIED):

@@ -13,7 +13,7 @@ import numpy as np
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.template import fill_template
 from ollama_magics.embeddings.inputs import texts_of
-from ollama_magics.errors import EmbeddingProblem, PromptProblem, RowsProblem, suggest_names
+from ollama_magics.errors import EmbeddingProblem, PromptProblem, RowsProblem, in_language, suggest_names
 from ollama_magics.integrations.remote_session import describe_session, refuse_secrets
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.labels import label_set, text_of
@@ -33,7 +33,12 @@ except ModuleNotFoundError as error:
     raise ImportError(message) from None
 
 _SAMPLE = "How many numbers has a vector?"
+_WITHOUT_SOME = ("rows-not-text", "rows-failed", "texts-too-long")  # errors whose advice is to do without some texts
 _OPTIONS = ("dimensions", "batch", "query", "document", "truncate", "store")  # of om.embed
+
+
+def _language() -> str:
+    return current().language
 
 
 class _UsesServer(BaseEstimator):
@@ -110,6 +115,7 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _UsesSer
         self.truncate = truncate
         self.store = store
 
+    @in_language(_language)
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803 - scikit-learn's names
         """Fix the model and the number of features, for which one short text is embedded; nothing is learnt from ``X``.
 
@@ -123,6 +129,7 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _UsesSer
         self.n_features_out_ = int(self._vectors([_SAMPLE]).shape[1])
         return self
 
+    @in_language(_language)
     def transform(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803 - scikit-learn's name
         """Return the float32 array of shape ``(n, n_features_out_)``, one row for each text in order.
 
@@ -137,7 +144,12 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _UsesSer
 
     def _vectors(self, texts: Any) -> np.ndarray[Any, Any]:
         options = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
-        return self._session().embed(texts, self.model_, **options)
+        try:
+            return self._session().embed(texts, self.model_, **options)
+        except EmbeddingProblem as error:
+            if error.code in _WITHOUT_SOME:  # which an estimator cannot leave out
+                error.with_advice(remedy=Phrase("shorten_all" if error.code == "texts-too-long" else "fix_all"))
+            raise
 
     # For scikit-learn.
 
@@ -205,6 +217,7 @@ class OllamaClassifier(ClassifierMixin, _UsesServer):
         self.api_key_env = api_key_env
         self.store = store
 
+    @in_language(_language)
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's names
         """Fix the model and the classes, and draw the examples; no text is sent.
 
@@ -227,6 +240,7 @@ class OllamaClassifier(ClassifierMixin, _UsesServer):
         self.examples_ = [] if given is None else self._drawn(texts, given.tolist())
         return self
 
+    @in_language(_language)
     def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803 - scikit-learn's name
         """Return the float64 array of shape ``(n, k)`` with the probability of each class; each row sums to 1.
 

@@ -28,6 +28,8 @@ KINDS: dict[str, Callable[[], Any]] = {
     "Series of categories": lambda: pd.Series(["b", "a", "c"], dtype="category"),
     "column": lambda: pd.DataFrame({"n": [1, 2, 3], "t": ["b", "a", "c"]})["t"],
     "index": lambda: pd.Index(["b", "a", "c"]),
+    "frame of one column": lambda: pd.DataFrame({"t": ["b", "a", "c"]}),
+    "array of one column": lambda: np.array([["b"], ["a"], ["c"]]),
     "array of objects": lambda: np.array(["b", "a", "c"], dtype=object),
     "array of text": lambda: np.array(["b", "a", "c"]),
     "list of NumPy texts": lambda: list(np.array(["b", "a", "c"])),
@@ -99,7 +101,7 @@ REFUSED: list[tuple[Any, str]] = [
     (np.int64(7), "It is not a list of texts."),
     ({"a", "b"}, "A set has no order"),
     (frozenset("ab"), "A set has no order"),
-    (pd.DataFrame({"t": ["a"]}), "It has several columns."),
+    (pd.DataFrame({"t": ["a"], "u": ["b"]}), "It is a table, not a column."),
     (np.array([["a", "b"]]), "It has 2 dimensions."),
     (np.array("a"), "It has 0 dimensions."),
 ]

@@ -50,7 +50,10 @@ def embedded(server: FakeServer) -> list[str]:
     return [text for _, path, body in server.requests if path == "/api/embed" and body for text in body["input"]]
 
 
-@pytest.mark.parametrize("make", [list, tuple, np.array, pd.Series, lambda texts: np.array(texts, dtype=object)])
+@pytest.mark.parametrize(
+    "make",
+    [list, tuple, np.array, pd.Series, lambda texts: np.array(texts, dtype=object), lambda texts: pd.DataFrame({"t": texts})],
+)
 def test_the_features_are_what_embed_gives(make: Any) -> None:
     """In each form that a pipeline hands on."""
     embedder = om.OllamaEmbedder(MODEL)
@@ -165,7 +168,7 @@ def test_a_server_that_sends_other_vectors_than_when_fitted_is_an_error() -> Non
     assert "256 numbers, those at the time of fit() had 128" in failure(embedder.transform, TEXTS).how_we_know
 
 
-@pytest.mark.parametrize("rows", [[1, 2], ["a", None], ["a", " "], pd.DataFrame({"a": ["b"]}), {"a", "b"}, [], 5])
+@pytest.mark.parametrize("rows", [[1, 2], ["a", None], ["a", " "], pd.DataFrame({"a": ["b"], "c": ["d"]}), {"a", "b"}, [], 5])
 def test_what_is_no_list_of_texts_is_refused_at_once(rows: Any, stand_in: FakeServer) -> None:
     """By fit, before anything is asked."""
     assert isinstance(failure(om.OllamaEmbedder(MODEL).fit, rows), EmbeddingProblem)
@@ -236,3 +239,13 @@ def test_without_scikit_learn_it_says_what_to_install() -> None:
     )
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert output == "OllamaEmbedder and OllamaClassifier need scikit-learn: pip install 'ollama-magics[sklearn]'\n"
+
+
+def test_advice_names_what_an_estimator_can_do() -> None:
+    """It cannot leave texts out, and nobody has typed a magic."""
+    embedder = om.OllamaEmbedder(MODEL).fit(["a"])
+    classifier = om.OllamaClassifier(["x", "y"], "sandbox-chat").fit(["a"])
+    for act in (embedder.fit, embedder.transform, classifier.fit, classifier.predict, classifier.predict_proba):
+        error = failure(act, ["a", None])
+        assert (error.code, error.remedy) == ("rows-not-text", "remove these rows, or convert them to text")
+    assert "om.embed(df[" in failure(embedder.transform, pd.DataFrame({"t": ["a b"], "n": [1]})).remedy
