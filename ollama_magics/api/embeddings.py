@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ollama_magics.api.calls import UserLine, require, worded
 from ollama_magics.errors import suggest_names
 from ollama_magics.jobs.event_loop import AsyncCall
+from ollama_magics.messages import Phrase
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
 
@@ -69,7 +70,13 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     Example: ``om.embed(["a text", "another"], model="all-minilm").shape``
     """
     lazy, chosen = _read_options(dict(locals()))
-    return current().embed(texts, model, **chosen) if lazy is None else lazy
+    if lazy is not None:
+        return lazy
+    session, given = current(), chosen.pop("report", None)
+    reports: list[EmbedReport] = []
+    vectors = session.embed(texts, model, report=reports.append, **chosen)
+    _report(session, UserLine(), reports[0], given)
+    return vectors
 
 
 @suggest_names
@@ -125,9 +132,16 @@ async def _embed_in_loop(  # noqa: PLR0913, PLR0917 - what a call consists of
 
     vectors = await session.thread_call(work).result()
     line.warn_of_settings(session)
-    if report:
-        report(reports[0])
+    _report(session, line, reports[0], report)
     return vectors
+
+
+def _report(session: Session, line: UserLine, made: EmbedReport, report: Callable[[EmbedReport], object] | None) -> None:
+    """Show the notes of a report, as %embed prints them, as warnings, and call what was given for it."""
+    for key, facts in made.notes:
+        line.warn(Phrase(key, **facts).text(session.language))
+    if report:
+        report(made)
 
 
 def _read_options(given: Mapping[str, Any]) -> tuple[Array | None, dict[str, Any]]:

@@ -47,6 +47,7 @@ class ReplyContext:
     files: tuple[PromptFile, ...] = ()  # that the prompt was read from
     notes: tuple[Note, ...] = ()  # what was left out or changed on the way to the model
     stored: Callable[[], str] | None = None  # returns the day of an answer that came from the store, else an empty text
+    store_problem: Callable[[], str] | None = None  # returns why no answer could be found or kept there, else an empty text
     remote_host: str = ""
     renders: bool = True  # the server can tell how it renders the prompt
     proxy: str = ""  # through which the request goes, without its password
@@ -201,6 +202,7 @@ class Exchange:
         context = replace(
             self.context, conversation=None, known=None, schema=None, toolbox=None, stored=partial(str, self.stored)
         )
+        context = replace(context, store_problem=None, notes=(*self._store_notes(), *context.notes))
         return vars(self) | {"context": context, "sender": replace(self.sender, send=_nothing), "_chunks": iter(())}
 
     @property
@@ -218,7 +220,17 @@ class Exchange:
         """What was left out or changed on the way to the model, the oldest turns and results of functions included."""
         turns = (Note(Phrase("left_out", count=self.left_out)),) if self.left_out else ()
         missed = (Note(Phrase("turns_missed", count=self.missed)),) if self.missed else ()
-        return (*turns, *missed, *self.context.notes, *(note for call in self.tool_loop.calls for note in call.notes))
+        return (
+            *turns,
+            *missed,
+            *self._store_notes(),
+            *self.context.notes,
+            *(note for call in self.tool_loop.calls for note in call.notes),
+        )
+
+    def _store_notes(self) -> tuple[Note, ...]:
+        problem = self.context.store_problem() if self.context.store_problem else ""
+        return (Note(Phrase("store_problem", reason=problem), loses=False),) if problem else ()
 
     @property
     def stored(self) -> str:

@@ -16,7 +16,7 @@ from ollama_magics.errors import SettingError
 from ollama_magics.jobs.event_loop import Awaits
 from ollama_magics.messages import Phrase
 from ollama_magics.settings import form, values
-from ollama_magics.settings.cell_options import runner_options
+from ollama_magics.settings.cell_options import runner_options, typed_in_call
 from ollama_magics.settings.form import OllamaSettings
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ class Prompt:
             reason, example = Phrase("typed_twice", option=option, flag=form.flag(name)), form.flag(name)
             raise SettingError("setting-invalid", value=repr(str(by_name)), setting=option, reason=reason, example=example)
         typed = by_name if by_flag is None else by_flag
-        return getattr(chosen, name) if typed is None else form.SETTINGS[name].read(typed, name)
+        if typed is None:
+            return getattr(chosen, name)
+        with typed_in_call():
+            return form.SETTINGS[name].read(typed, name)
 
     def _encoded(self, name: str, chosen: OllamaSettings) -> Any:
         return form.SETTINGS[name].encode(self.value(name, chosen))

@@ -88,7 +88,9 @@ def config_options(magic: _Magic) -> _Magic:
         argument("--export", metavar="FILE", help="Write the settings to a file, without keys"),
         argument("--import", dest="import_file", metavar="FILE", help="Take the settings of a file, for this notebook"),
         argument("--show", action="store_true", help="Show the settings and where each value comes from"),
-        argument("--record", metavar="FILE", help="Write every exchange to a file; with OLLAMA_MAGICS_REPLAY=1 replay it"),
+        argument(
+            "--record", metavar="FILE", help="Write every exchange to a file, with OLLAMA_MAGICS_REPLAY=1 replay it; off ends it"
+        ),
         argument("--sandbox", action="store_true", help="Start the built-in stand-in server and use it"),
     )
 
@@ -185,6 +187,8 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     options.looked_up = set()
     for name, value in typed.items():
         if isinstance(value, (str, list)):  # of fifty options few were typed
+            if name == "stop":
+                value = list(map(values.unescaped, value))  # noqa: PLW2901 - as it was meant
             setattr(options, name, _looked_up(value, names))
             options.looked_up |= {name} if _stands_for(value) else set()
     return options, rest

@@ -117,7 +117,8 @@ class ResponseSpec:
 class CachedAnswer:
     """Asks like the client does, unless the answer of an equal request is stored; ``stored`` is the day of one that was.
 
-    Only whole answers that ``fits`` accepts are stored, and none if ``digest`` returns an empty text for the model.
+    Only whole answers that ``fits`` accepts are stored, and none if ``digest`` returns an empty text for the model. ``problem``
+    says in one sentence why the store could not be used, if so.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class CachedAnswer:
         fits: Callable[[str, str], bool],
     ) -> None:
         self._answers, self._digest, self._send, self._fits = answers, digest, send, fits
-        self.stored = ""
+        self.stored = self.problem = ""
 
     def __call__(self, request: ChatRequest | GenerateRequest) -> Iterator[Chunk]:
         """Yield the stored answer, or the server's as it comes."""
@@ -144,12 +145,17 @@ class CachedAnswer:
             yield from map(wire.chunk, lines)
             return
 
+        self._take_problem()
         chunks: list[Chunk] = []
         for chunk in self._send(request):
             chunks.append(chunk)
             if chunk.done and self._fits("".join(one.text for one in chunks), chunk.done_reason or ""):
                 self._answers.put(key, b"\n".join(map(wire.encode, chunks)))
+                self._take_problem()
             yield chunk
+
+    def _take_problem(self) -> None:
+        self.problem, self._answers.problem = self._answers.problem or self.problem, ""
 
 
 _ANY_TEXT = ResponseSpec()
@@ -218,7 +224,7 @@ def ask(session: RequestContext, prompt: Prompt, notes: tuple[Note, ...] = ()) -
     if not (prompt.reuse and session.uses_stores):
         return Reply(frozen, session.client.chat, context)
     cached = CachedAnswer(session.answers, session.client.digest, session.client.chat, spec.fits)
-    return Reply(frozen, cached, replace(context, stored=lambda: cached.stored))
+    return Reply(frozen, cached, replace(context, stored=lambda: cached.stored, store_problem=lambda: cached.problem))
 
 
 def fill(prompt: Prompt, values: Mapping[str, Any] | None) -> tuple[Prompt, tuple[Note, ...]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.errors import ModelProblem, OllamaMagicsError
-from ollama_magics.messages import Phrase
+from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.identity import of_old_server
 from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, full_name, version_number
 from ollama_magics.server.models import ModelRegistry, read_registry
@@ -126,18 +126,20 @@ def _conflicts(session: Session, card: ModelCard, version: str) -> list[Phrase]:
 def stop_model(session: Session, typed: str) -> bool:
     """Remove a model from the server's memory; return whether it was there. Raises ModelProblem (``model-missing``)."""
     with of_old_server(session.client):
-        loaded = _in_memory(find_model(session, typed), session.client.loaded())
+        loaded = _in_memory(find_model(session, typed, "%ollama_stop"), session.client.loaded())
         if loaded:
             session.client.unload(loaded.name)
     return loaded is not None
 
 
-def find_model(session: Session, typed: str) -> InstalledModel:
+def find_model(session: Session, typed: str, magic: str = "%ollama_rm") -> InstalledModel:
     """Return the installed model that was typed; raises ModelProblem (``model-name-invalid``, ``model-missing``)."""
     name = require_name(typed)
     found = next((model for model in session.installed.installed() if full_name(name) in model.full_names), None)
     if found is None:
-        raise session.installed.missing(name)
+        error = session.installed.missing(name)
+        near = [Phrase("named_nearest", magic=magic, model=model) for _, model in error.repairs[:1]]
+        raise error.with_advice(remedy=Joined([*near, Phrase("installed_ones")], "\n"))  # nobody downloads what is to go
     return found
 
 

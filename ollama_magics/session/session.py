@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
 _MAKING = threading.RLock()
 
 
@@ -349,13 +347,17 @@ class Session:
         yield from (ability for ability in ("vision", "tools") if ability in useful and getattr(self.settings, ability) == word)
 
     def record(self, path: str) -> None:
-        """Write every exchange from here on to a file, or with OLLAMA_MAGICS_REPLAY=1 answer requests from it.
+        """Write every exchange from here on to a file, or with OLLAMA_MAGICS_REPLAY=1 answer requests from it; "off" ends it.
 
         Meanwhile the stores are neither read nor written. Raises RecordingProblem.
         """
         from ollama_magics.server import recording  # noqa: PLC0415 - a session that records nothing does not need it
 
-        self.own(atexit.register((found := recording.open_recording(path)).close))  # a kernel that ends unloads nothing
+        if self.recording:
+            self.recording.close()
+        found = None if path == "off" else recording.open_recording(path)
+        if found:
+            self.own(atexit.register(found.close))  # a kernel that ends unloads nothing
         for session in (self, *self.others.values()):
             session.recording = found
 
@@ -363,8 +365,6 @@ class Session:
         """Forget what is known about the models; the server is asked again."""
         if self._client:
             self._client[2].forget()
-
-    # The end of the session.
 
     def own(self, end: Callable[[], object]) -> None:
         """Call ``end`` when the session closes."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -225,6 +226,17 @@ _ALL_KINDS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "use_mmap": (lambda text: _SWITCHES[text.lower()], "kind_switch", "true"),
 }
 _KINDS = {name: kind for name, kind in _ALL_KINDS.items() if name not in form.ollama_options()}
+
+
+@contextmanager
+def typed_in_call(magic: str = "") -> Iterator[None]:
+    """Let the advice of an error name the option of the cell or call in which a value was typed, not that of the settings."""
+    try:
+        yield
+    except SettingError as error:
+        if isinstance(error.facts.get("example"), str):
+            error.facts["example"] = error.facts["example"].replace("%ollama_config ", f"{magic} ".lstrip())
+        raise
 
 
 def runner_option_names() -> list[str]:

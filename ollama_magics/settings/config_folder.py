@@ -30,7 +30,7 @@ def folder() -> Path:
     named = os.environ.get(_VARIABLE, "").strip()
     path = Path(named) if named else platformdirs.user_config_path("ollama_magics", appauthor=False)
     if not path.is_absolute():
-        raise SettingError("file-unusable", path=path, reason=Phrase("not_absolute" if named else "no_home"))
+        raise SettingError("file-unusable", path=path, reason=Phrase("not_absolute" if named else "no_home", variable=_VARIABLE))
     return path
 
 

@@ -193,7 +193,7 @@ class OllamaSettings(Configurable):
     stop = Setting(
         values.stops,
         (),
-        "Text that ends an answer; repeatable",
+        "Text that ends an answer, \\n for a line break; repeatable",
         metavar="TEXT",
         wire="options.stop",
         types=TEXT,
@@ -333,7 +333,7 @@ def flag(name: str) -> str:
 def shown(value: Any) -> str:
     """Return a value of the form as a user would type it, with bullets for what is secret."""
     if isinstance(value, tuple):
-        return "\n".join(f"{part[0]}: {part[1]}" if isinstance(part, tuple) else part for part in value)
+        return "\n".join(f"{part[0]}: {part[1]}" if isinstance(part, tuple) else values.escaped(part) for part in value)
     if isinstance(value, (float, int)):
         return f"{value:.12g}"
     return "" if value is None else str(value)

@@ -15,7 +15,8 @@ from ollama_magics.messages import Label, Phrase
 from ollama_magics.secret import BULLETS, Secret
 
 FLAGS = {"model_type": "type", "context_length": "context"}
-_WHOLE = re.compile(r"[+-]?\d{1,12}")
+_WHOLE = re.compile(r"[+-]?\d{1,300}")
+_LARGEST_WHOLE = 10**12 - 1  # far beyond any context, and exact in JSON and in every float
 _GROUPS = re.compile(r"\d{1,3}([ ,_]\d{3})+")  # not 4,5k, with the comma that many languages write as a point
 _UNITS = {"k": 1024, "m": 1024 * 1024}
 _MAX_TEXT, _MAX_NAME = 100_000, 500  # characters
@@ -57,6 +58,8 @@ def count(text: object, setting: str | None, *, least: int = 1, special: tuple[i
     if tokens < least and tokens not in special:
         known = Phrase("need_least_or", least=least, special=", ".join(map(str, special)))
         raise refused(text, setting, known if special else Phrase("need_least", least=least), "8k")
+    if tokens > _LARGEST_WHOLE:
+        raise refused(text, setting, Phrase("need_most", most=f"{_LARGEST_WHOLE:,}"), "8k")
     return tokens
 
 
@@ -76,7 +79,10 @@ def whole(text: object, setting: str) -> int:
     plain = _narrow(text)
     if isinstance(text, bool) or not _WHOLE.fullmatch(plain):
         raise refused(text, setting, Phrase("need_whole"), "42")
-    return int(plain)
+    if abs(found := int(plain)) > _LARGEST_WHOLE:
+        limits = Phrase("need_between", least=f"-{_LARGEST_WHOLE:,}", most=f"{_LARGEST_WHOLE:,}")
+        raise refused(text, setting, limits, "42")
+    return found
 
 
 def any_text(value: object, setting: str | None, example: str = "NAME", magic: str = "%ollama_config") -> str:
@@ -230,9 +236,28 @@ def _no_time(value: object, setting: str) -> SettingError:
     return refused(value, setting, Phrase("need_time"), "30m")
 
 
+_ESCAPES = {"\\n": "\n", "\\t": "\t", "\\\\": "\\"}
+
+
+def unescaped(text: str) -> str:
+    r"""Return a text that was typed on a line, with ``\n`` for a line break, ``\t`` for a tab, and ``\\`` for a backslash."""
+    return re.sub(r"\\[nt\\]", lambda found: _ESCAPES[found[0]], text)
+
+
+def escaped(text: str) -> str:
+    """Return a text as ``unescaped`` reads it."""
+    text = re.sub(r"\\(?=[nt\\])", r"\\\\", text)
+    return text.replace("\n", "\\n").replace("\t", "\\t")
+
+
 def stops(value: object, setting: str) -> tuple[str, ...]:
-    """Return the texts that end an answer, from a list, or from a text with one on each line; raises SettingError."""
-    found = value.splitlines() if isinstance(value, str) else value
+    r"""Return the texts that end an answer, from a list, or from a text with one on each line; raises SettingError.
+
+    In a text, unlike in a list, ``\n`` is a line break; one of line breaks only is itself.
+    """
+    found = value
+    if isinstance(value, str):
+        found = list(map(unescaped, value.splitlines())) if value.strip("\r\n") else [value]
     if isinstance(found, (list, tuple)):  # a list in a variable comes as a list in the list of a repeatable option
         found = [text for part in found for text in (part if isinstance(part, (list, tuple)) else [part])]
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):

@@ -18,6 +18,7 @@ import platformdirs
 from ollama_magics.files import PRIVATE_FOLDER, UnusableFileError, make_private, require_own
 from ollama_magics.messages import Phrase
 
+_VARIABLE = "OLLAMA_MAGICS_CACHE"
 LOCK_TIMEOUT = 3.0  # seconds to wait for a lock of another process, which usually lasts some milliseconds
 BUSY_TIMEOUT = 0.2  # seconds that SQLite itself waits each time, during which an interrupt is not noticed
 _RETRY_INTERVAL = 0.01  # seconds, where SQLite does not wait by itself
@@ -30,7 +31,7 @@ _Result = TypeVar("_Result")
 
 def store_path(name: str) -> Path:
     """Return the path of a store: in the folder that OLLAMA_MAGICS_CACHE names, else in the user's cache."""
-    folder = os.environ.get("OLLAMA_MAGICS_CACHE", "").strip()
+    folder = os.environ.get(_VARIABLE, "").strip()
     return (Path(folder).expanduser() if folder else platformdirs.user_cache_path("ollama_magics", appauthor=False)) / name
 
 
@@ -146,11 +147,7 @@ class SqliteFile:
         if os.path.lexists(self.path) and not stat.S_ISREG(self.path.lstat().st_mode):  # a link may lead to anything
             raise UnusableFileError(self.path, Phrase("not_regular"))
 
-        # folder and file are for this user alone; SQLite gives its other files the mode of the first one
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._own_folder:
-            make_private(self.path.parent, PRIVATE_FOLDER)
-            require_own(self.path.parent)
+        self._prepare_folder()
         with contextlib.suppress(FileExistsError):  # never opened if it exists: closing it would end SQLite's locks (POSIX)
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         for part in self._parts():
@@ -180,6 +177,16 @@ class SqliteFile:
                 raise Damaged(f"{age} version of ollama_magics wrote it")
             raise Damaged(f"it is no store of {self._format.content}")
         return connection
+
+    def _prepare_folder(self) -> None:
+        """Create the folder if needed, for this user alone."""
+        if self._own_folder and not self.path.is_absolute():  # it would depend on the folder of each notebook
+            named = os.environ.get(_VARIABLE, "").strip()
+            raise UnusableFileError(self.path, Phrase("not_absolute" if named else "no_home", variable=_VARIABLE))
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._own_folder:
+            make_private(self.path.parent, PRIVATE_FOLDER)
+            require_own(self.path.parent)
 
     def _read_format(self, connection: sqlite3.Connection, begin: str) -> tuple[int | str, ...]:
         """Return application, version and tables of the file; with BEGIN IMMEDIATE an empty file gets ours."""

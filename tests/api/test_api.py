@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import warnings
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -76,6 +79,17 @@ def test_pictures_of_every_kind_are_seen(tmp_path: Path) -> None:
     reply = om.chat("What colours?", images=[red, green, path], model="sandbox-vision")
     assert all(colour in reply.text for colour in ("red", "green", "blue"))
     assert len(reply.images) == 3
+
+
+def test_one_picture_needs_no_list() -> None:
+    """An array is not its rows, and a dict not its keys; a batch is several."""
+    red = np.full((9, 9, 3), (255, 0, 0), np.uint8)
+    file = BytesIO()
+    Image.fromarray(red).save(file, "png")
+    given = {"array": red, "grey": red[:, :, 0], "dict": {"a": red}, "batch": np.stack([red, red]), "file": file}
+    asked = {name: om.chat("q", images=images, model="sandbox-vision").images for name, images in given.items()}
+    assert {name: len(images) for name, images in asked.items()} == {"array": 1, "grey": 1, "dict": 1, "batch": 2, "file": 1}
+    assert (asked["array"][0].width, asked["array"][0].source, asked["dict"][0].source) == (9, "images", "images['a']")
 
 
 @pytest.mark.parametrize("prompt", [None, 7, b"Hi", ["Hi"]])
@@ -309,3 +323,34 @@ def test_models_are_pulled_shown_stopped_and_deleted() -> None:
             om.show("sandbox-mini")
     assert caught.value.code == "model-missing"
     assert 'for step in om.pull("sandbox-mini"): print(step.status)' in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [[None, None], pd.Series([None, None], index=["x", "y"])], ids=["list", "Series"])
+def test_rows_that_are_all_missing_are_nan_or_left_out(rows: Any, stand_in: FakeServer) -> None:
+    """As on_error says, since the card of the model tells the width; nothing is embedded for it."""
+    reports: list[Any] = []
+    given: dict[str, Any] = {"model": "sandbox-embed", "report": reports.append}
+    found = om.embed(rows, on_error="nan", **given)
+    assert (found.shape, bool(np.isnan(found).all())) == ((2, 256), True)
+    assert om.embed(rows, on_error="skip", **given).shape == (0, 256)
+    assert [(list(report.index), list(report.kept)) for report in reports][1] == ([], [])
+    assert not [path for _, path, _ in stand_in.requests if path == "/api/embed"]
+    with pytest.raises(om.EmbeddingProblem, match="on_error="):
+        om.embed(rows, **given)
+
+
+@pytest.mark.parametrize("folder", ["file/folder", "relative"])
+def test_a_store_that_cannot_be_used_is_reported(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors by a warning, an answer in its notes; a relative folder would be another one in each notebook."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OLLAMA_MAGICS_CACHE", folder if folder == "relative" else str(tmp_path / folder))
+    with pytest.warns(UserWarning, match="Vectors are not kept: ") as caught:
+        om.embed(["a"], model="sandbox-embed")
+    assert [warning.filename for warning in caught] == [__file__]
+    reply = om.chat("Hi", reuse=True)
+    assert reply.text
+    assert [note for note in reply.notes if note.startswith("Answers are not kept: ")] == reply.notes
+    assert len(copy.deepcopy(reply).notes) == 1
+    assert ("OLLAMA_MAGICS_CACHE must be an absolute path" in reply.notes[0]) == (folder == "relative")
+    assert not (tmp_path / "relative").exists()

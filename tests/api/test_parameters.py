@@ -177,3 +177,33 @@ def test_a_list_as_conversation_names_what_reads_it() -> None:
     """The remedy would otherwise begin an empty conversation."""
     with pytest.raises(om.SettingError, match=r"om\.Conversation\(messages\)"):
         _ = om.chat("Hi", conversation=[{"role": "user", "content": "a"}]).text  # type: ignore[arg-type]
+
+
+PLACES: list[tuple[Callable[[], Any], str]] = [
+    (lambda: om.chat("q", temperature=99).text, "temperature=0"),
+    (lambda: om.chat("q", options={"temperature": "hot"}).text, "temperature=0"),
+    (lambda: om.chat("q", context_length=2**70).text, 'context_length="8k"'),
+    (lambda: om.map(["x"], "{{item}}", seed=2**70), "seed=42"),
+    (lambda: om.embed(["a"], context="x"), 'context="8k"'),
+    (lambda: om.embed(["a"], keep_alive="soon"), 'keep_alive="30m"'),
+    (lambda: om.rm("sandbox-cha"), 'if you mean sandbox-chat: om.rm("sandbox-chat")\nwhat is installed: om.models()'),
+    (lambda: om.stop("nope"), "what is installed: om.models()"),
+]
+
+
+@pytest.mark.parametrize(("call", "remedy"), PLACES, ids=[remedy.split("(")[0] for _, remedy in PLACES])
+def test_advice_names_the_call_in_which_a_value_was_typed(call: Callable[[], Any], remedy: str, stand_in: FakeServer) -> None:
+    """Not the settings, which are right; and nothing is downloaded that is to go."""
+    om.configure(base_url=stand_in.url, model="sandbox-chat")
+    with pytest.raises(om.OllamaMagicsError) as caught:
+        call()
+    assert remedy in caught.value.remedy
+    assert "configure" not in caught.value.remedy
+    assert "pull" not in caught.value.remedy
+
+
+def test_an_empty_prompt_speaks_of_no_options() -> None:
+    """There are none in a call."""
+    with pytest.raises(om.PromptProblem) as caught:
+        om.chat("")
+    assert caught.value.how_we_know == "It holds no text."

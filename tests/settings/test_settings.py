@@ -14,7 +14,7 @@ from ollama_magics.errors import SettingError
 from ollama_magics.secret import Secret
 from ollama_magics.settings import form as form_module
 from ollama_magics.settings import values
-from ollama_magics.settings.form import OllamaSettings
+from ollama_magics.settings.form import OllamaSettings, shown
 
 
 @pytest.fixture
@@ -219,12 +219,27 @@ def test_a_time_to_stay_that_is_none_is_refused(form: OllamaSettings, typed: Any
 
 
 @pytest.mark.parametrize(
-    ("typed", "kept"), [("END", ("END",)), ("a\nb\n", ("a", "b")), (["a", ["b"]], ("a", "b")), ("", ()), ([], ())]
+    ("typed", "kept"),
+    [
+        ("END", ("END",)),
+        ("a\nb\n", ("a", "b")),
+        (["a", ["b"]], ("a", "b")),
+        ("", ()),
+        ([], ()),
+        (r"\n", ("\n",)),
+        ("\n", ("\n",)),
+        (r"a\tb", ("a\tb",)),
+        (r"\\n", (r"\n",)),
+        (r"\end", (r"\end",)),
+        ([r"\n"], (r"\n",)),
+    ],
 )
 def test_stop_texts_are_a_list(form: OllamaSettings, typed: Any, kept: tuple[str, ...]) -> None:
     """From one text, from lines, from a list."""
     form.stop = typed
     assert form.stop == kept
+    form.stop = shown(form.stop)
+    assert form.stop == kept, "as the panel shows it"
     for wrong in (7, None, [7], {"a": 1}):
         with pytest.raises(SettingError):
             form.stop = wrong
@@ -288,3 +303,18 @@ def test_a_pasted_command_gives_its_model(form: OllamaSettings, typed: str) -> N
     assert form.model == "llama3.2"
     form.model = "ollama"
     assert form.model == "ollama"
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "limit"),
+    [
+        ("seed", 2**64, "between -999,999,999,999 and 999,999,999,999"),
+        ("seed", "-123456789012345678901234567890", "between -999,999,999,999 and 999,999,999,999"),
+        ("context_length", 99999999999999, "at most 999,999,999,999"),
+        ("max_tokens", "999999999999k", "at most 999,999,999,999"),
+    ],
+)
+def test_a_number_that_is_too_large_is_refused_with_the_limit(form: OllamaSettings, name: str, typed: Any, limit: str) -> None:
+    """Not as if it were no whole number."""
+    with pytest.raises(SettingError, match=limit):
+        setattr(form, name, typed)

@@ -21,6 +21,7 @@ from ollama_magics.notebook.magics import explain, rows
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.settings import form
+from ollama_magics.settings.cell_options import typed_in_call
 from ollama_magics.settings.values import any_text, count, plain_text
 
 if TYPE_CHECKING:
@@ -152,9 +153,6 @@ class ChatMagics(Magics):
         reply = self._show(session, model, ask, raw=options.raw, quiet=options.quiet)
         if options.next_cell:
             self._next_cells.offer(reply.text, self.shell, session.language)
-        if options.reuse and (problem := session.answers.problem):
-            session.answers.problem = ""
-            lines.say("store_problem", session.language, reason=problem)
         return reply
 
     def _ask_rows(self, session: Session, options: Namespace, text: str, scope: Scope) -> Any:
@@ -195,9 +193,12 @@ class ChatMagics(Magics):
     def _reply(self, session: Session, options: Namespace, text: str, scope: Scope) -> Reply | Replies:
         prompt, values = self._prompt(session, options, text, scope), None if options.no_fill else scope
         if len(options.model or ()) > 1:
-            return session.ask_several(prompt, [_text(model, "model") for model in options.model], values)
+            with typed_in_call():
+                models = [_text(model, "model") for model in options.model]
+            return session.ask_several(prompt, models, values)
         return session.ask(prompt, values)
 
+    @typed_in_call()
     def _prompt(self, session: Session, options: Namespace, text: str, scope: Scope) -> Prompt:
         from ollama_magics.conversation.pages import read_pages, refuse_without_document  # noqa: PLC0415 - as above
         from ollama_magics.conversation.prompt import Prompt  # noqa: PLC0415 - as above

@@ -59,7 +59,7 @@ def _carry_out(session: Session, option: str, value: Any) -> None:
             lines.say("key_set" if key else "key_gone", session.language, origin=origin)
         case "record":
             session.record(value)
-            lines.say("recording", session.language, path=value)
+            lines.say("recording" if session.is_recorded else "recording_ended", session.language, path=value)
         case "save":
             path = session.resolved.save(value)
             is_proved = not profiles.is_unverified(session.resolved.profile)

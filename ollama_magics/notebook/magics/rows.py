@@ -11,7 +11,7 @@ from ollama_magics.errors import Interrupted, PromptProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.notebook import arguments, usage_error
 from ollama_magics.notebook.scope import Scope
-from ollama_magics.settings.cell_options import ROW_OPTIONS
+from ollama_magics.settings.cell_options import ROW_OPTIONS, typed_in_call
 from ollama_magics.settings.values import count, plain_text
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, s
     return found
 
 
+@typed_in_call()
 def _plan(options: Namespace, prompt: Prompt) -> ExperimentPlan | None:
     """Return the experiment that several models, --repeat or --truth ask for; None for a plain job."""
     from ollama_magics.rows.run_experiment import ExperimentPlan  # noqa: PLC0415 - only an experiment needs it

@@ -13,6 +13,8 @@ VALUES = [
     ("--stop '---'", "options.stop", ["---"]),
     ("--stop ---", "options.stop", ["---"]),
     ("--stop=---", "options.stop", ["---"]),
+    (r'--stop "\n" --stop \n\n', "options.stop", ["\n", "\n\n"]),
+    (r"-O stop=\n", "options.stop", ["\n"]),
     ("--stop -a --stop --b", "options.stop", ["-a", "--b"]),
     ('--stop "--model"', "options.stop", ["--model"]),
     ("--keep-alive -1m", "keep_alive", -1),
@@ -45,9 +47,10 @@ def test_a_value_that_begins_with_a_dash_is_taken(typed: str, wire: str, value: 
 @pytest.mark.finding("C17")
 def test_settings_and_embeddings_take_them_too(shell: Any, stand_in: FakeServer) -> None:
     """By the same reading of the line."""
-    shell.run("%ollama_config --stop --- --keep-alive -1m --seed -3\n%ollama --once Hi")
+    shell.run("%ollama_config --stop --- --stop \\n --keep-alive -1m --seed -3\n%ollama --once Hi")
     body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
-    assert (body["options"]["stop"], body["keep_alive"], body["options"]["seed"]) == (["---"], -1, -3)
+    assert (body["options"]["stop"], body["keep_alive"], body["options"]["seed"]) == (["---", "\n"], -1, -3)
+    assert "--- · \\n" in shell.run("%ollama_config --show")
     shell.run("%embed --keep-alive -2m ['a']")
     assert next(body for _, path, body in reversed(stand_in.requests) if path == "/api/embed")["keep_alive"] == -1
 

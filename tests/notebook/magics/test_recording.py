@@ -33,7 +33,7 @@ def test_a_prompt_that_was_not_recorded_fails_in_a_few_lines(shell: Any, tmp_pat
     error, shown = shell.fail("%ollama --once What is a dog?")
     assert isinstance(error, RecordingProblem)
     assert "messages[0].content is 'What is a cat?' in the recording and 'What is a dog?' now" in shown
-    assert len(shown.strip().splitlines()) == 3
+    assert len(shown.strip().splitlines()) == 4
 
 
 def test_a_recording_is_no_setting(shell: Any, tmp_path: Path) -> None:
@@ -46,3 +46,19 @@ def test_a_recording_is_no_setting(shell: Any, tmp_path: Path) -> None:
 def test_a_recording_needs_a_file_name(shell: Any) -> None:
     """An empty one would be the folder of the kernel."""
     assert "The name of a file is needed." in shell.fail('%ollama_config --record ""')[1]
+
+
+def test_a_recording_and_a_replay_can_be_ended(
+    shell: Any, stand_in: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked afterwards goes to the server and not into the file; the error of a replay says how."""
+    shell.run(f"%ollama_config --record {tmp_path}/r.json\n%ollama --once one")
+    assert "ended" in shell.run("%ollama_config --record off")
+    shell.run("%ollama --once two")
+    assert "two" not in (tmp_path / "r.json").read_text()
+    monkeypatch.setenv("OLLAMA_MAGICS_REPLAY", "1")
+    shell.run(f"%ollama_config --record {tmp_path}/r.json")
+    assert "--record off" in shell.fail("%ollama --once two")[1]
+    shell.run("%ollama_config --record off\n%ollama --once two")
+    asked = [body["messages"][-1]["content"] for _, path, body in stand_in.requests if path == "/api/chat" and body]
+    assert asked == ["one", "two", "two"]
