@@ -70,13 +70,7 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
     Example: ``om.embed(["a text", "another"], model="all-minilm").shape``
     """
     lazy, chosen = _read_options(dict(locals()))
-    if lazy is not None:
-        return lazy
-    session, given = current(), chosen.pop("report", None)
-    reports: list[EmbedReport] = []
-    vectors = session.embed(texts, model, report=reports.append, **chosen)
-    _report(session, UserLine(), reports[0], given)
-    return vectors
+    return _embed(texts, model, chosen) if lazy is None else lazy
 
 
 @suggest_names
@@ -117,6 +111,14 @@ def aembed(  # noqa: PLR0913 - as above
     session, line = current(), UserLine()
     call = AsyncCall(lambda: _embed_in_loop(session, line, texts, model, chosen, lazy))
     return line.told_unused(call, "aembed_unused")
+
+
+def _embed(texts: Any, model: str, chosen: dict[str, Any]) -> Array:
+    session, report = current(), chosen.pop("report", None)
+    reports: list[EmbedReport] = []
+    vectors = session.embed(texts, model, report=reports.append, **chosen)
+    _report(session, UserLine(), reports[0], report)
+    return vectors
 
 
 async def _embed_in_loop(  # noqa: PLR0913, PLR0917 - what a call consists of
