@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from enum import Enum
 from itertools import zip_longest
@@ -13,6 +14,7 @@ import numpy as np
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.template import fill_template
 from ollama_magics.embeddings.inputs import texts_of
+from ollama_magics.embeddings.output import EmbedReport
 from ollama_magics.errors import EmbeddingProblem, PromptProblem, RowsProblem, in_language, suggest_names
 from ollama_magics.integrations.remote_session import describe_session, refuse_secrets
 from ollama_magics.messages import Phrase
@@ -144,12 +146,16 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _UsesSer
 
     def _vectors(self, texts: Any) -> np.ndarray[Any, Any]:
         options = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
+        session, reports = self._session(), list[EmbedReport]()
         try:
-            return self._session().embed(texts, self.model_, **options)
+            vectors = session.embed(texts, self.model_, report=reports.append, **options)
         except EmbeddingProblem as error:
             if error.code in _WITHOUT_SOME:  # which an estimator cannot leave out
                 error.with_advice(remedy=Phrase("shorten_all" if error.code == "texts-too-long" else "fix_all"))
             raise
+        for key, facts in reports[0].notes:  # such as that the store cannot be used
+            warnings.warn(Phrase(key, **facts).text(session.language), stacklevel=4)
+        return vectors
 
     # For scikit-learn.
 

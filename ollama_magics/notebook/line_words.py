@@ -21,7 +21,8 @@ def next_word(text: str, position: int, options: Mapping[str, Any], waiting: Any
     first space outside of brackets and quotes.
     """
     word = WORD.match(text, position)
-    if word and (option := waiting or attached(word[1], options)[0]) and option.dest in _EXPRESSIONS:
+    option, value = (waiting, word[1]) if word and waiting else attached(word[1], options) if word else (None, "")
+    if word and option and _is_expression(option, value):
         end = _end_of_expression(text, word.start(1))
         return re.compile(r"\s*(.*)", re.DOTALL).match(text, position, end) if end else word
     return word
@@ -38,11 +39,20 @@ def attached(word: str, options: Mapping[str, Any]) -> tuple[Any, str]:
 
 def unquoted(value: str, option: Any = None) -> str:
     """Return what was typed as the value of an option without its quotes; those inside a Python expression stay."""
-    if option is not None:
-        is_item = option.dest == "images" and value.partition("[")[0].isidentifier() and "[" in value
-        if (option.dest in _EXPRESSIONS or is_item) and not re.fullmatch(r""""[^"]*"|'[^']*'""", value):
-            return value
-    return _QUOTED.sub(r"\2", value)
+    is_whole = re.fullmatch(r""""[^"]*"|'[^']*'""", value) is not None
+    return value if option and _is_expression(option, value) and not is_whole else _QUOTED.sub(r"\2", value)
+
+
+def is_collection(value: object) -> bool:
+    """Return whether the value of an option is a list, tuple or dict of Python."""
+    return isinstance(value, str) and value.startswith(("[", "(", "{"))
+
+
+def _is_expression(option: Any, value: str) -> bool:
+    """Return whether a value is Python: any after --each, -f and -t, a list or dict after --labels, NAME["key"] after -i."""
+    if option.dest == "images":
+        return "[" in value and value.partition("[")[0].isidentifier()
+    return option.dest in _EXPRESSIONS or (option.dest == "labels" and is_collection(value))
 
 
 def _end_of_expression(text: str, start: int) -> int:

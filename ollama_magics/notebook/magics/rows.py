@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ollama_magics.errors import Interrupted, PromptProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.notebook import arguments, usage_error
+from ollama_magics.notebook.line_words import is_collection
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings.cell_options import ROW_OPTIONS, typed_in_call
 from ollama_magics.settings.values import count, plain_text
@@ -46,7 +47,7 @@ def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, s
     data = arguments.named("--each", options.each, scope)
     if not options.yes:
         prompt = replace(prompt, confirm=None)  # nobody is asked for each call of each row
-    chosen = _row_options(options, prompt)
+    chosen = _row_options(options, prompt, scope)
     prompt = replace(prompt, images=(), once=True, reuse=False)
     plan = _plan(options, prompt)
     if dask.is_collection(data):
@@ -92,14 +93,14 @@ def _compare(  # noqa: PLR0913, PLR0917 - the parts of an experiment
     return found
 
 
-def _row_options(options: Namespace, prompt: Prompt) -> RowOptions:
+def _row_options(options: Namespace, prompt: Prompt, scope: Scope) -> RowOptions:
     from ollama_magics.rows.options import read_row_options  # noqa: PLC0415 - only a job of rows needs it
     from ollama_magics.rows.prompts import ColumnPicture  # noqa: PLC0415 - as above
 
     columns = [ColumnPicture(name) for word in options.images or () if (name := column_of(word))]
     return read_row_options(
         pictures=(*columns, *prompt.images),
-        labels=options.labels,
+        labels=arguments.named("--labels", options.labels, scope) if is_collection(options.labels) else options.labels,
         abstain=options.abstain,
         parallel=options.parallel,
         sample=options.sample,

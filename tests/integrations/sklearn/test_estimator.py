@@ -249,3 +249,11 @@ def test_advice_names_what_an_estimator_can_do() -> None:
         error = failure(act, ["a", None])
         assert (error.code, error.remedy) == ("rows-not-text", "remove these rows, or convert them to text")
     assert "om.embed(df[" in failure(embedder.transform, pd.DataFrame({"t": ["a b"], "n": [1]})).remedy
+
+
+def test_a_store_that_cannot_be_used_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in om.embed."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("OLLAMA_MAGICS_CACHE", str(tmp_path / "file" / "folder"))
+    with pytest.warns(UserWarning, match="Vectors are not kept"):
+        om.OllamaEmbedder(MODEL).fit(["a"])

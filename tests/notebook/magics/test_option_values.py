@@ -121,6 +121,15 @@ FORMATS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "typed", ["--labels ['a, b', \"it's\"]", "--labels=('a, b', \"it's\")", "--labels {'a, b': 'one', \"it's\": 'two'}"]
+)
+def test_labels_may_be_a_list_or_a_dict(typed: str, shell: Any) -> None:
+    """With commas and quotes in them; else the text between commas is a label."""
+    shell.run(f"%%ollama --each ['x'] {typed} -o out --no-store\nSay {{{{item}}}}")
+    assert {"p_a, b", "p_it's"} <= set(shell.names["out"][0])
+
+
 def test_a_format_and_functions_keep_them_too(shell: Any, stand_in: FakeServer) -> None:
     """A function out of a dict, and what follows an expression, are read as well."""
     shell.run(NAMES + "def add(a: int) -> int:\n    'Add.'\n    return a\nfunctions = {'a b': add, 'other': print}")
