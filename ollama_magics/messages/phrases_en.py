@@ -791,7 +791,7 @@ PHRASES: dict[str, str] = {
     "usage_prompt": "  (for a prompt that begins like this, put -- before it)",
     "usage_takes_name": "{option} takes a name of the notebook, not {name}",
     "usage_pair": "-O takes KEY=VALUE, not {word}",
-    "usage_expression": "{option} {expression}: {reason} (put what contains spaces or quotes in double quotes)",
+    "usage_expression": "{option} {expression}: {reason} (put what contains spaces outside of brackets in quotes)",
     "usage_in_function": "{option} binds names of the notebook; in a function type r = {magic} … instead",
     "usage_quote": "a quote is not closed: {rest}",
     "usage_unknown": "unknown option {option}{near}{hint}",

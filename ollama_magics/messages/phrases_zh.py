@@ -832,7 +832,7 @@ PHRASES: dict[str, str] = {
     "usage_prompt": "  （如果提示词以此开头，请在前面加上 --）",
     "usage_takes_name": "{option} 需要笔记本中的变量名，而不是 {name}",
     "usage_pair": "-O 的格式为 KEY=VALUE，而不是 {word}",
-    "usage_expression": "{option} {expression}：{reason}（含空格或引号的内容请放在双引号中）",
+    "usage_expression": "{option} {expression}：{reason}（括号之外含空格的内容请放在引号中）",
     "usage_in_function": "{option} 用于给笔记本中的变量赋值；在函数中请改用 r = {magic} …",
     "usage_quote": "引号未闭合：{rest}",
     "usage_unknown": "未知选项 {option}{near}{hint}",

@@ -11,6 +11,7 @@ WORD = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 _EXPRESSIONS = ("each", "format", "tools")  # options whose value is Python, in which quotes are part of it
 _PIECE = re.compile(r"""(["'])(?:\\.|(?!\1)[^\\])*\1|.""", re.DOTALL)  # of Python: a text in quotes, or one character
+_UNION = re.compile(r"\s*\|\s+(?=\S)")  # of types: int | None
 _LETTER = 2  # characters of an option that is one letter
 
 
@@ -18,7 +19,7 @@ def next_word(text: str, position: int, options: Mapping[str, Any], waiting: Any
     """Return the next word of a line, in quotes still, as group 1; None at its end and at a quote that is not closed.
 
     ``waiting`` is the option whose value it is, if any, of ``options`` by their spellings. A Python expression goes on to the
-    first space outside of brackets and quotes.
+    first space outside of brackets and quotes that is none beside a ``|``.
     """
     word = WORD.match(text, position)
     option, value = (waiting, word[1]) if word and waiting else attached(word[1], options) if word else (None, "")
@@ -60,6 +61,9 @@ def _end_of_expression(text: str, start: int) -> int:
     depth, position = 0, start
     while piece := _PIECE.match(text, position):
         if piece[0].isspace() and not depth:
+            if union := _UNION.match(text, position):
+                position = union.end()
+                continue
             break
         if piece[0] in "\"'":  # one that is not closed
             return 0

@@ -147,6 +147,7 @@ def test_a_reply_is_refused_since_it_comes_in_pieces() -> None:
         reply = om.chat("one two three", model="sandbox-chat")
         with pytest.raises(EmbeddingProblem, match="Reply cannot be embedded") as caught:
             om.embed(reply, model="sandbox-embed")
+        reply.close()  # it was not used, which would be a warning
     assert "[reply.text]" in str(caught.value)
 
 

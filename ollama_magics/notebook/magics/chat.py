@@ -12,7 +12,7 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics import messages
-from ollama_magics.errors import Interrupted, ToolProblem
+from ollama_magics.errors import Interrupted, PictureProblem, PromptProblem, ToolProblem
 from ollama_magics.notebook import arguments, display, localized_errors, usage_error
 from ollama_magics.notebook.arguments import explain_options, history_options, prompt_options
 from ollama_magics.notebook.display import lines
@@ -22,7 +22,7 @@ from ollama_magics.notebook.scope import Scope
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.settings import form
 from ollama_magics.settings.cell_options import typed_in_call
-from ollama_magics.settings.values import any_text, count, plain_text
+from ollama_magics.settings.values import any_text, plain_text
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.conversation import Conversation
@@ -231,7 +231,7 @@ class ChatMagics(Magics):
             strict=options.strict,
             generate=options.generate,
             suffix="" if options.suffix is None else _typed_text(options.suffix, "suffix"),
-            logprobs=None if options.logprobs is None else count(options.logprobs, "logprobs", least=0),
+            logprobs=options.logprobs,
             reuse=options.reuse,
             rows=options.rows,
         )
@@ -292,7 +292,11 @@ def _pictures(session: Session, word: Any, options: Namespace, scope: Scope) -> 
         return session.pictures_of(word, "the picture", options.pages)
     if word in scope:
         return session.pictures_of(scope[word], word, options.pages)
-    if item := item_of(word, scope):
+    try:
+        item = item_of(word, scope)
+    except PromptProblem as error:  # which speaks of braces
+        raise PictureProblem("picture-missing", path=word, reason=error.phrase("how_we_know")) from None
+    if item:
         return session.pictures_of(item[0], word, options.pages)
     if word.lower().startswith(("http://", "https://")):
         return session.pictures_from(word, allowed=options.allow_url, local_only=options.local_only)

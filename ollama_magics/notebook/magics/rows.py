@@ -13,7 +13,7 @@ from ollama_magics.notebook import arguments, usage_error
 from ollama_magics.notebook.line_words import is_collection
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings.cell_options import ROW_OPTIONS, typed_in_call
-from ollama_magics.settings.values import count, plain_text
+from ollama_magics.settings.values import plain_text
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.prompt import Prompt
@@ -70,12 +70,13 @@ def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, s
 @typed_in_call()
 def _plan(options: Namespace, prompt: Prompt) -> ExperimentPlan | None:
     """Return the experiment that several models, --repeat or --truth ask for; None for a plain job."""
-    from ollama_magics.rows.run_experiment import ExperimentPlan  # noqa: PLC0415 - only an experiment needs it
+    from ollama_magics.rows.options import row_count  # noqa: PLC0415 - only an experiment needs it
+    from ollama_magics.rows.run_experiment import ExperimentPlan  # noqa: PLC0415 - as above
 
     models = [plain_text(model, "model") for model in options.model or ()]
     if len(models) < 2 and options.repeat is None and options.truth is None:
         return None
-    repeat = 1 if options.repeat is None else count(options.repeat, "repeat")
+    repeat = 1 if options.repeat is None else row_count(options.repeat, "repeat", 3)
     truth = "" if options.truth is None else plain_text(options.truth, "truth")
     return ExperimentPlan(models or [prompt.model], {"prompt": prompt.text}, repeat, truth)
 

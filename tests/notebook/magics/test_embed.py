@@ -60,7 +60,7 @@ def test_the_array_can_be_bound_with_an_option(shell: Any) -> None:
         ("{'a', 'b'}", (), "sorted"),
         ("{'a': 1}", (), "dict"),
         ("df", (), "df['text']"),
-        ("np.array([['a'], ['b']])", (), "2 dimensions"),
+        ("np.array([['a', 'b']])", (), "2 dimensions"),
         ("b'bytes'", (), "bytes"),
     ],
 )

@@ -238,8 +238,8 @@ def test_bad_lines(shell: Any, magic: str) -> None:
     error, shown = shell.fail(f"%ollama_{magic} sandbox-chatt")
     assert error.code == ("pull-unknown" if magic == "pull" else "model-missing")
     if magic != "pull":
-        assert "%ollama_pull sandbox-chatt" in shown
-        assert "sandbox-chat" in shown
+        assert ("%ollama_pull sandbox-chatt" in shown) == (magic == "show")
+        assert ("%ollama_config --model" if magic == "show" else f"%ollama_{magic}") + " sandbox-chat\n" in shown
     shell.run("%ollama_config --base-url http://127.0.0.1:1 --no-probes")
     assert shell.fail(f"%ollama_{magic} sandbox-chat")[0].code.startswith("address-refused")
     assert shell.fail("%ollama_models")[0].code.startswith("address-refused")

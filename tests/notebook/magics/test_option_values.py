@@ -117,6 +117,8 @@ FORMATS = [
     ("--format=Literal['a', 'b c']", ["a", "b c"]),
     ("-fLiteral['a', 'b']", ["a", "b"]),
     ("-f \"Literal['a', 'b']\"", ["a", "b"]),
+    ('-f Literal["a"] | Literal["b"]', None),
+    ('--format=Literal["a"]|Literal["b"]', None),
     ('-f {"enum": ["a", 1]}', ["a", 1]),
 ]
 
@@ -136,7 +138,8 @@ def test_a_format_and_functions_keep_them_too(shell: Any, stand_in: FakeServer) 
     for typed, choices in FORMATS:
         shell.run(f'%ollama --once {typed} --quiet -s "be brief" say (it) [now]')
         body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
-        assert body["format"].get("enum") == choices, typed
+        found = body["format"].get("enum") or [part["enum"][0] for part in body["format"]["anyOf"]]
+        assert found == (choices or ["a", "b"]), typed
         assert [message["content"] for message in body["messages"]] == ["be brief", "say (it) [now]"]
     shell.run("%ollama --once -m sandbox-tools --yes -t functions['a b'] Hi")
     body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
@@ -151,4 +154,5 @@ def test_a_picture_out_of_a_dict_is_named_with_its_quotes(shell: Any, stand_in: 
     body = [body for _, path, body in stand_in.requests if path == "/api/chat" and body][-1]
     assert len(body["messages"][-1]["images"]) == 3
     error, _ = shell.fail('%ollama -m sandbox-vision -i images["y"] Hi')
-    assert (error.code, error.facts["path"]) == ("value-part-missing", "images['y']")
+    assert (error.code, error.facts["path"]) == ("picture-missing", 'images["y"]')
+    assert "KeyError: 'y'" in str(error)

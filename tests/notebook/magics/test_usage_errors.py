@@ -23,7 +23,7 @@ LINES = {
     "%ollama --once --new x": ("--new and --once contradict each other", "不能同时使用"),
     "%ollama -o 1x Hi": ("takes a name of the notebook, not '1x'", "需要笔记本中的变量名"),
     "%ollama -O seed Hi": ("-O takes KEY=VALUE, not 'seed'", "格式为 KEY=VALUE"),
-    "%ollama -f nothere Hi": ("-f nothere: name 'nothere' is not defined", "含空格或引号的内容"),
+    "%ollama -f nothere Hi": ("-f nothere: name 'nothere' is not defined", "含空格的内容"),
     "%ollama_history a b": ("one name is enough", "只需一个名称"),
     "%embed": ("an expression is missing", "缺少表达式"),
 }

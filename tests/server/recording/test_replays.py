@@ -112,14 +112,14 @@ def test_equal_requests_come_back_in_their_order(record: Record, replay: Record)
 def test_a_missing_request_names_the_nearest_and_the_differences(
     record: Record, replay: Record, stand_in: FakeServer, recording: Path
 ) -> None:
-    """In three lines, and nothing is sent."""
+    """In four lines, and nothing is sent."""
     session = record(stand_in.url)
     for prompt in ("A long question about cats and their kittens", "Something else altogether"):
         answer_text(session, prompt, overrides={"seed": 1})
     with pytest.raises(om.RecordingProblem) as caught:
         answer_text(replay(), "A long question about cats and their mittens", overrides={"seed": 2})
     error = caught.value
-    assert len(error.lines()) == 3
+    assert len(error.lines()) == 4
     assert error.what == f"{recording} has no recording of this request: POST /api/chat."
     assert "number 4 of 5" in error.how_we_know
     assert "kittens' in the recording and" in error.how_we_know
