@@ -41,6 +41,8 @@ FORMS: dict[str, Any] = {
     "pyarrow column": lambda texts: pa.table({"text": texts})["text"],
     "NumPy": np.array,
     "NumPy objects": lambda texts: np.array(texts, object),
+    "polars frame of one column": lambda texts: pl.DataFrame({"t": texts}),
+    "Arrow table of one column": lambda texts: pa.table({"t": texts}),
     "list of NumPy's texts": lambda texts: list(np.array(texts)),
 }
 
@@ -54,7 +56,7 @@ def test_every_form_gives_the_same_array_and_asks_duplicates_once(connect: Conne
 
 
 REFUSED: list[tuple[Any, str]] = [
-    (pl.DataFrame({"it": ["a"]}), "df['it']"),
+    (pl.DataFrame({"it": ["a"], "b": [1]}), "df['it']"),
     (pa.table({"it": ["a"], "b": [1]}), "df['it']"),
     (pl.LazyFrame({"it": ["a"]}), "collect()"),
     ({"a": "b"}, "list(texts.values())"),
