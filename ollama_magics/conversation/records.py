@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import decimal
 import json
 import re
 import uuid
+from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -52,7 +55,7 @@ class Value:
 
     def __init__(self, expected: Schema | None) -> None:
         self.is_expected, self._has_rows = expected is not None, expected is not None and expected.is_list
-        self._schema = expected
+        self._schema, self._format = expected, expected.format if expected else None
         self._rows, self._decoded = RowReader(), list[Any]()
         self._mismatch: Any = None  # why a whole answer is no such object
 
@@ -90,22 +93,87 @@ class Value:
         """Return the rows that are complete in the text so far, if the object is a list of rows."""
         if not self._has_rows:
             return []
-        return records(self._decoded[0]) if self._decoded else self._rows.read(text)
+        return records(self._decoded[0], self._format) if self._decoded else self._rows.read(text)
+
+    def frame(self) -> Any:
+        """Return the object as a pandas DataFrame with the columns of its type; raises FormatProblem as ``get`` does."""
+        return frame(self.get(), self._format)
 
 
-def plain_value(value: Any) -> Any:
-    """Return a value as dicts, lists, texts, numbers and times."""
-    return msgspec.to_builtins(
-        value,
-        builtin_types=_KEPT,
-        str_keys=True,
-        enc_hook=lambda one: one.model_dump() if hasattr(one, "model_dump") else str(one),
-    )
+def plain_value(value: Any, form: Any = None) -> Any:
+    """Return a value as dicts, lists, texts, numbers and times.
+
+    A field that the answer left out has its default; where it has none, but stands in the JSON schema ``form``, it is None.
+    """
+    plain = _plain(value)
+    return _filled(plain, form, form) if isinstance(form, dict) else plain
 
 
-def records(value: Any) -> list[dict[str, Any]]:
-    """Return the rows of a value: its elements, those of its only property, or the value itself as one row."""
-    plain = plain_value(value)
+def _plain(value: Any) -> Any:
+    """Return what msgspec makes of a value, but with the fields that it leaves out because they have their default."""
+    if isinstance(value, Enum) or hasattr(value, "model_dump"):
+        return _plain(value.value if isinstance(value, Enum) else value.model_dump())
+    if isinstance(value, Mapping):
+        return {key if type(key) is str else _text_of_key(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, msgspec.Struct):
+        return _plain_struct(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
+        return {name: _plain(getattr(value, name)) for name in names}
+    return msgspec.to_builtins(value, builtin_types=_KEPT, str_keys=True, enc_hook=str)
+
+
+def _plain_struct(value: msgspec.Struct) -> Any:
+    fields = [(field.encode_name, getattr(value, field.name)) for field in msgspec.structs.fields(value)]
+    found = {name: _plain(inner) for name, inner in fields if inner is not msgspec.UNSET}
+    config = value.__struct_config__
+    if config.array_like:
+        return [*([config.tag] if config.tag_field else []), *found.values()]
+    return {config.tag_field: config.tag, **found} if config.tag_field else found
+
+
+def _text_of_key(key: Any) -> str:
+    return str(next(iter(msgspec.to_builtins({key: None}, str_keys=True, enc_hook=str))))
+
+
+def resolved(node: Any, root: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a JSON schema that a reference or a choice of one type and null stands for."""
+    seen: list[Any] = []
+    while isinstance(node, dict) and node not in seen:
+        seen.append(node)
+        branches = [one for one in node.get("anyOf") or node.get("oneOf") or () if one != {"type": "null"}]
+        if isinstance(reference := node.get("$ref"), str):
+            node = root
+            for key in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
+                node = node.get(key, {}) if isinstance(node, dict) else {}
+        elif len(branches) == 1:
+            node = branches[0]
+        else:
+            return node
+    return {}
+
+
+def _filled(value: Any, node: Any, root: dict[str, Any]) -> Any:
+    """Return a plain value in which each object has all properties of its schema."""
+    node = resolved(node, root)
+    if isinstance(value, dict):
+        known, other = node.get("properties") or {}, node.get("additionalProperties")
+        found = {name: _filled(value.get(name), inner, root) for name, inner in known.items()}
+        return found | {name: _filled(inner, other, root) for name, inner in value.items() if name not in known}
+    if isinstance(value, list):
+        first, rest = node.get("prefixItems") or [], node.get("items")
+        return [_filled(inner, first[place] if place < len(first) else rest, root) for place, inner in enumerate(value)]
+    return value
+
+
+def records(value: Any, form: Any = None) -> list[dict[str, Any]]:
+    """Return the rows of a value: its elements, those of its only property, or the value itself as one row.
+
+    They have all properties of the JSON schema ``form``.
+    """
+    plain = plain_value(value, form)
     if isinstance(plain, dict) and len(plain) == 1 and isinstance(only := next(iter(plain.values())), list):
         plain = only
     return [_row(element) for element in (plain if isinstance(plain, list) else [plain])]
@@ -115,13 +183,30 @@ def _row(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"value": value}
 
 
-def frame(value: Any) -> Any:
-    """Return the rows of a value as a pandas DataFrame; raises FormatProblem (pandas-missing) where pandas is not installed."""
+def frame(value: Any, form: Any = None) -> Any:
+    """Return the rows of a value as a pandas DataFrame with the columns of the JSON schema ``form``, also where it is empty.
+
+    Raises FormatProblem (pandas-missing) where pandas is not installed.
+    """
     try:
         import pandas as pd  # noqa: PLC0415 - only a frame needs it
     except ImportError:
         raise FormatProblem("pandas-missing") from None
-    return pd.DataFrame(records(value))
+    rows = records(value, form)
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=_column_names(form))
+
+
+def _column_names(form: Any) -> list[str]:
+    """Return the columns of the rows that a JSON schema describes; none where they are not known."""
+    node = resolved(form, form) if isinstance(form, dict) else {}
+    if len(properties := list((node.get("properties") or {}).values())) == 1:
+        node = resolved(properties[0], form)
+    if node.get("type") != "array":
+        return []
+    row = resolved(node.get("items"), form)
+    choices = [resolved(one, form) for one in row.get("anyOf") or row.get("oneOf") or [row]]
+    names = dict.fromkeys(name for one in choices for name in one.get("properties") or ())
+    return list(names) or ["value"]
 
 
 def indent_json(text: str) -> str:

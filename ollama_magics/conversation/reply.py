@@ -10,7 +10,6 @@ from itertools import chain
 from typing import Any, Self
 
 from ollama_magics import messages
-from ollama_magics.conversation import records
 from ollama_magics.conversation.exchange import Exchange, ReplyContext, Round
 from ollama_magics.conversation.rendered_prompt import RenderedPrompt, render_prompt
 from ollama_magics.conversation.sounds import Sound
@@ -129,7 +128,8 @@ class Reply(ShownOnce, Unused):
     @property
     def frame(self) -> Any:
         """The value as a pandas DataFrame: a row for each element of a list, or one for an object. Raises as ``value`` does."""
-        return records.frame(self.value)
+        self.value  # noqa: B018 - asks, and raises what it raises
+        return self._exchange.value.frame()
 
     @property
     def tool_calls(self) -> list[ToolCall]:

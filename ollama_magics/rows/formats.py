@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ollama_magics.conversation.json_answer import SchemaMismatchError
-from ollama_magics.conversation.records import plain_value
+from ollama_magics.conversation.records import plain_value, resolved
 from ollama_magics.conversation.schema import Schema
 from ollama_magics.errors import AnswerCut, FormatProblem
 from ollama_magics.server.wire import ChatRequest, GenerateRequest
@@ -47,12 +47,12 @@ class RowAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 class RowFormat(Protocol):
     """What is asked for each row.
 
-    ``columns`` are the names of the result's columns and the types of their values: str, int, float, bool, datetime, date, or
-    object for anything else.
+    ``columns`` are the names of the result's columns and the types of their values: str, int, float, bool, datetime, date,
+    ``[type]`` for a list, ``{name: type}`` for an object, or object for anything else.
     """
 
     @property
-    def columns(self) -> Mapping[str, type]:
+    def columns(self) -> Mapping[str, Any]:
         """The columns that each answer fills."""
 
     def adapt(self, request: Request) -> Request:
@@ -104,7 +104,7 @@ class FieldsFormat(OneRequest):
         if _kind(root, root) is list:
             raise FormatProblem("format-is-list")
         fields = root.get("properties") or {}
-        self.columns: Mapping[str, type] = {name: _column_type(field, root) for name, field in fields.items()}
+        self.columns: Mapping[str, Any] = {name: _column_type(field, root) for name, field in fields.items()}
         self._has_fields = bool(fields)
         if not fields:
             self.columns = {"reply": _column_type(root, root)}
@@ -117,7 +117,7 @@ class FieldsFormat(OneRequest):
         if answer.done_reason == "length":
             raise AnswerCut("object-cut", most=answer.tokens, characters=len(answer.text))
         try:
-            value = plain_value(self._schema.decode(answer.text))
+            value = plain_value(self._schema.decode(answer.text), self._schema.format)
         except SchemaMismatchError as error:
             raise FormatProblem("object-invalid", reason=error.args[0]) from None
         if not self._has_fields:
@@ -129,10 +129,18 @@ _TYPES: dict[str, type] = {"string": str, "integer": int, "number": float, "bool
 _TIMES: dict[str, type] = {"date-time": dt.datetime, "date": dt.date}
 
 
-def _column_type(node: dict[str, Any], root: dict[str, Any]) -> type:
-    """Return the type of a column for a part of a schema; object where values may be of several types, or nested."""
+def _column_type(node: Any, root: dict[str, Any], outer: tuple[Any, ...] = ()) -> Any:
+    """Return the type of a column for a part of a schema; object where values may be of several types, or inside themselves."""
     found = _kind(node, root)
-    return object if found in (list, dict) else found
+    if found not in (list, dict):
+        return found
+    part = resolved(node, root)
+    inner = part.get("items") if found is list and "prefixItems" not in part else part.get("properties")
+    if part in outer or not isinstance(inner, dict) or not inner:
+        return object
+    if found is list:
+        return [_column_type(inner, root, (*outer, part))]
+    return {name: _column_type(one, root, (*outer, part)) for name, one in inner.items()}
 
 
 def _kind(node: Any, root: dict[str, Any]) -> type:

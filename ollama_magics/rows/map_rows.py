@@ -77,7 +77,7 @@ class RowsResult:
     frame: Any
     view: RowsView
     target: RowTarget
-    columns: Mapping[str, type]  # of the answers
+    columns: Mapping[str, Any]  # of the answers, with their types
     sent: Mapping[str, Any]  # the options in each request
     cache: RowCache | None = None
 

@@ -25,7 +25,7 @@ class Column:
     """A column of a result: its values in the order of the rows, None where there is none, and their type."""
 
     values: Sequence[Any]
-    kind: type = object
+    kind: Any = object  # as in RowFormat.columns
 
 
 _Join = Callable[[Sequence[int] | None, Mapping[str, Column]], Any]
@@ -227,17 +227,17 @@ def _pandas_series(library: Any, column: Column, index: Any) -> Any:
     if column.kind in (dt.datetime, dt.date):
         return library.Series(values, index=index)
     try:
-        return library.Series(values, index=index, dtype=_PANDAS_TYPES.get(column.kind, "object"))
+        dtype = _PANDAS_TYPES.get(column.kind, "object") if isinstance(column.kind, type) else "object"
+        return library.Series(values, index=index, dtype=dtype)
     except (OverflowError, TypeError, ValueError):  # a number of more than 64 bits
         return library.Series(values, index=index, dtype="object")
 
 
 def _series(name: str, column: Column, implementation: Any, nw: Any) -> Any:
     """Return a column of polars or Arrow: of its type if all values fit, else of the library's nested types, objects or JSON."""
-    kinds = {str: nw.String, int: nw.Int64, float: nw.Float64, bool: nw.Boolean}
     values = list(column.values)
-    is_plain = column.kind in kinds
-    for dtype in (kinds[column.kind], None) if is_plain else (None,):
+    is_plain = column.kind in (str, int, float, bool)
+    for dtype in dict.fromkeys((_dtype(column.kind, nw), None)):
         with suppress(OverflowError, TypeError, ValueError):
             series = nw.new_series(name, values, dtype, backend=implementation)
             if is_plain or series.to_list() == values:  # polars drops what the first value has no place for
@@ -246,6 +246,18 @@ def _series(name: str, column: Column, implementation: Any, nw: Any) -> Any:
         return nw.new_series(name, values, nw.Object, backend=implementation)
     texts = [None if value is None else msgspec.json.encode(value).decode() for value in values]
     return nw.new_series(name, texts, nw.String, backend=implementation)
+
+
+def _dtype(kind: Any, nw: Any) -> Any:
+    """Return the type of a column of polars or Arrow, None where the values decide."""
+    if isinstance(kind, list):
+        inner = _dtype(kind[0], nw)
+        return inner and nw.List(inner)
+    if isinstance(kind, dict):
+        fields = {name: _dtype(one, nw) for name, one in kind.items()}
+        return nw.Struct(fields) if None not in fields.values() else None
+    kinds = {str: nw.String, int: nw.Int64, float: nw.Float64, bool: nw.Boolean, dt.datetime: nw.Datetime(), dt.date: nw.Date}
+    return kinds.get(kind)
 
 
 def _not_rows(kind: str | Phrase, instead: str) -> RowsProblem:

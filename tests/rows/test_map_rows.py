@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import ollama_magics as om
+from tests.rows.row_server import RowServer
 from tests.shells import loaded_shell
 
 
@@ -49,7 +50,8 @@ def listed(frame: Any, name: str) -> list[Any]:
     if isinstance(frame, list):
         return [row[name] for row in frame]
     column = frame[name]
-    return list(column) if isinstance(column, list) else list(getattr(column, "to_pylist", column.__iter__)())
+    reads = (getattr(column, name) for name in ("to_pylist", "to_list") if hasattr(column, name))
+    return list(column) if isinstance(column, list) else list(next(reads)())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,8 +84,10 @@ def test_no_rows_give_the_columns_without_a_request(kind: str) -> None:
         names = [list(getattr(one, "column_names", getattr(one, "columns", one))) for one in (out, full)]
         assert names[0] == names[1]
     assert len(out["stars"] if isinstance(out, dict) else out) == 0
-    if isinstance(full, pd.DataFrame):
+    if isinstance(full, (pd.DataFrame, pl.DataFrame)):
         assert list(out.dtypes) == list(full.dtypes)
+    if isinstance(full, pa.Table):
+        assert out.schema == full.schema
 
 
 def test_no_rows_are_said_in_the_cell(capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: Any) -> None:
@@ -96,6 +100,41 @@ def test_no_rows_are_said_in_the_cell(capsys: pytest.CaptureFixture[str], tmp_pa
         warnings.simplefilter("error")
         labelled = om.map({"text": []}, "Read {{text}}", labels="none,some")
     assert list(labelled) == ["text", "label", "p_none", "p_some", "p_none_reply", "error", "seconds", "tokens"]
+
+
+@dataclass
+class Part:
+    """A part of an order."""
+
+    id: int
+    size: float | None = None
+    note: str = "-"
+
+
+@dataclass
+class Order:
+    """What holds other types, with defaults at both levels."""
+
+    parts: list[Part]
+    first: Part | None = None
+    count: int = 7
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow", "dict"])
+def test_what_the_answer_leaves_out_has_its_default_at_any_level(kind: str) -> None:
+    """So that columns depend on the type alone, and nested ones can be exploded."""
+    answers = ['{"parts": [{"id": 1}, {"id": 2, "size": 3}]}', '{"parts": []}', '{"parts": [{"id": 3}], "first": {"id": 4}}']
+    rows = [*answers, "no JSON"]
+    with RowServer(str) as server:
+        om.configure(base_url=server.url, model="m")
+        make: dict[str, Any] = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "arrow": pa.table}
+        out = om.map(make.get(kind, dict)({"text": rows}), "{{text}}", format=Order)
+    one, two, three = ({"id": n, "size": size, "note": "-"} for n, size in ((1, None), (2, 3.0), (3, None)))
+    assert listed(out, "parts") == [[one, two], [], [three], None]
+    assert listed(out, "first") == [None, None, {"id": 4, "size": None, "note": "-"}, None]
+    assert [None if pd.isna(count) else count for count in listed(out, "count")] == [7, 7, 7, None]
+    if isinstance(out, pl.DataFrame):
+        assert out.explode("parts")["parts"].struct.field("id").drop_nulls().to_list() == [1, 2, 3]
 
 
 @dataclass

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import pickle
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_magics.conversation import records
+from ollama_magics.conversation.schema import make_schema
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -80,6 +83,69 @@ class Size(pydantic.BaseModel):
 def test_a_value_becomes_a_frame(value: Any, rows: list[dict[str, Any]]) -> None:
     """A row for each element, or one for an object."""
     assert records.frame(value).to_dict("records") == rows
+
+
+@dataclass
+class Town:
+    """Has nested fields, and defaults that msgspec sets in the class only."""
+
+    name: str
+    size: int | None = None
+    people: list[Person] = field(default_factory=list)
+
+
+class Lean(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """Writes no defaults by itself."""
+
+    full_name: str
+    town: Town | None = None
+
+
+class Open(TypedDict, total=False):
+    """Any of its keys may be missing."""
+
+    name: str
+    towns: list[Town]
+
+
+class Pydantic(pydantic.BaseModel):
+    """With a default."""
+
+    name: str
+    size: Size | None = None
+
+
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}, "size": {"type": "integer"}}, "required": ["name"]}
+TYPES: list[tuple[Any, str, list[str]]] = [
+    (Town, '{"name": "A"}', ["name", "size", "people"]),
+    (list[Town], "[]", ["name", "size", "people"]),
+    (list[Town], '[{"name": "A"}, {"name": "B", "size": 3}]', ["name", "size", "people"]),
+    (list[Lean], '[{"fullName": "A"}]', ["fullName", "town"]),
+    (Open, "{}", ["name", "towns"]),
+    (list[Open], "[]", ["name", "towns"]),
+    (list[Pydantic], "[]", ["name", "size"]),
+    (Pydantic, '{"name": "A"}', ["name", "size"]),
+    (list[Town | None], "[]", ["name", "size", "people"]),
+    (SCHEMA, '{"name": "A"}', ["name", "size"]),
+    ({"type": "object", "properties": {"rows": {"type": "array", "items": SCHEMA}}}, '{"rows": []}', ["name", "size"]),
+    (list[str], "[]", ["value"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "names"), TYPES)
+def test_columns_of_a_frame_are_those_of_its_type(kind: Any, text: str, names: list[str]) -> None:
+    """Whatever the model wrote; what it left out has its default."""
+    schema = make_schema(kind)
+    found = records.Value(schema)
+    found.decode(text, "", "stop", 1)
+    assert found.frame().columns.tolist() == names
+    assert pickle.loads(pickle.dumps(found)).frame().columns.tolist() == names  # noqa: S301 - our own
+
+
+def test_nested_fields_have_their_defaults() -> None:
+    """As the objects have."""
+    value = make_schema(Lean).decode('{"fullName": "A", "town": {"name": "B"}}')
+    assert records.plain_value(value) == {"fullName": "A", "town": {"name": "B", "size": None, "people": []}}
 
 
 def test_what_is_no_json_stays_as_it_is() -> None:
