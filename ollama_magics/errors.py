@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, get_args
 
 from ollama_magics import messages
@@ -268,8 +269,13 @@ def in_language(language: Callable[[], str]) -> Iterator[None]:
         raise
 
 
-def suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Return the function; a misspelt keyword is a TypeError that names the nearest parameter."""
+def suggest_names(
+    function: Callable[_Parameters, _Result], elsewhere: Mapping[str, str] = MappingProxyType({})
+) -> Callable[_Parameters, _Result]:
+    """Return the function; a misspelt keyword is a TypeError that names the nearest parameter.
+
+    ``elsewhere`` are names of parameters that only another call has, with that call.
+    """
     names = inspect.signature(function).parameters
 
     @functools.wraps(function)
@@ -278,6 +284,8 @@ def suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Paramet
             if name not in names:
                 near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
                 hint = f"; did you mean '{near[0]}'?" if near else ""
+                if call_with := elsewhere.get(name):
+                    hint = f"; that is a parameter of {call_with}"
                 name_of_call = function.__qualname__.removesuffix(".__init__")
                 raise TypeError(f"{name_of_call}() got an unexpected keyword argument '{name}'{hint}")
         return function(*args, **keywords)

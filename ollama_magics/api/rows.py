@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from ollama_magics.api.calls import UserLine, worded
+from ollama_magics.api.calls import UserLine, require, worded
 from ollama_magics.conversation.pages import read_pages, refuse_without_document
-from ollama_magics.conversation.prompt import Prompt
+from ollama_magics.conversation.prompt import Prompt, read_rows
 from ollama_magics.errors import PromptProblem, suggest_names
 from ollama_magics.jobs.event_loop import AsyncCall
 from ollama_magics.session.session import Session, current
@@ -25,8 +26,37 @@ if TYPE_CHECKING:
     from ollama_magics.rows.progress import RowsView
     from ollama_magics.rows.prompts import ColumnPicture
 
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+_OF_EXPERIMENT = dict.fromkeys(("models", "prompts", "repeat", "truth"), "om.experiment")
+# What parameters must be: words, types, and how it is typed.
+_TYPES: dict[str, tuple[str, tuple[type, ...], str]] = {
+    "model": ("str", (str,), 'om.map(data, prompt, model="…")   ·   om.experiment(data, prompt, models=["…", "…"])'),
+    "models": ("str, list", (str, Sequence), 'om.experiment(data, prompts, models=["…", "…"])'),
+    "system": ("str", (str, NoneType), 'system="…"'),
+    "suffix": ("str", (str,), 'suffix="…"'),
+    "truth": ("str", (str,), 'om.experiment(data, prompts, truth="kind")'),
+    "values": ("dict", (Mapping, NoneType), 'om.map(data, "{{item}} {{x}}", values={"x": x})'),
+    "options": ("dict", (Mapping, NoneType), 'options={"min_p": 0.05}'),
+    "tools": ("list", (Iterable,), "om.map(data, prompt, tools=[function], confirm=lambda call: True)"),
+    "confirm": ("callable", (Callable, NoneType), "om.map(data, prompt, tools=functions, confirm=lambda call: True)"),  # type: ignore[dict-item] # a type in fact
+    "examples": ("list", (Iterable,), 'examples=[("the text of a row", "its label")]'),
+    "base_url": ("str, list", (str, Iterable), 'base_url=["http://a:11434", "http://b:11434"]'),
+}
 
-@suggest_names
+
+def _suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    return suggest_names(function, _OF_EXPERIMENT)
+
+
+def _require_types(given: Mapping[str, Any]) -> None:
+    """Raise SettingError (setting-invalid) for a parameter of a type that it cannot have."""
+    for name, (wanted, types, example) in _TYPES.items():
+        if name in given:
+            require(name, given[name], wanted, example, fits=isinstance(given[name], types))
+
+
+@_suggest_names
 @worded
 def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one parameter for each option
     data: Any,
@@ -40,6 +70,7 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     abstain: float | None = None,
     examples: Iterable[tuple[str, Any]] = (),
     values: Mapping[str, Any] | None = None,
+    rows: int | Literal["all"] | None = None,
     model: str = "",
     parallel: int | None = None,
     sample: int | None = None,
@@ -48,6 +79,9 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     base_url: str | Iterable[str] = "",
     store: bool = True,
     reuse: bool = False,
+    strict: bool = False,
+    generate: bool = False,
+    suffix: str = "",
     api_key_env: str = "",
     local_only: bool = False,
     context_length: int | str | None = None,
@@ -77,7 +111,7 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
       servers, which share the rows. ``sample`` is a number of rows that are drawn by a fixed seed; None asks for all.
     - Finished rows are kept until the job is finished, so that an interrupted call asks only for the rest. ``reuse`` takes the
       stored rows of a finished job, too; ``store=False`` keeps none.
-    - The other parameters are those of om.chat.
+    - The other parameters are those of om.chat; ``rows`` counts those of a table in ``values`` or in a row.
 
     The columns ``error`` (a code and words, or an empty text), ``seconds`` and ``tokens`` follow. A name that is taken gets
     ``_reply`` behind it. A text that is cut at the max tokens is kept, with the error ``row-reply-cut``. Data without rows are
@@ -91,7 +125,7 @@ def map(  # noqa: A001, PLR0913 - it is what the word says for a data frame; one
     return _RowsCall(dict(locals())).ask()
 
 
-@suggest_names
+@_suggest_names
 @worded
 def amap(  # noqa: PLR0913 - one parameter for each option
     data: Any,
@@ -105,6 +139,7 @@ def amap(  # noqa: PLR0913 - one parameter for each option
     abstain: float | None = None,
     examples: Iterable[tuple[str, Any]] = (),
     values: Mapping[str, Any] | None = None,
+    rows: int | Literal["all"] | None = None,
     model: str = "",
     parallel: int | None = None,
     sample: int | None = None,
@@ -113,6 +148,9 @@ def amap(  # noqa: PLR0913 - one parameter for each option
     base_url: str | Iterable[str] = "",
     store: bool = True,
     reuse: bool = False,
+    strict: bool = False,
+    generate: bool = False,
+    suffix: str = "",
     api_key_env: str = "",
     local_only: bool = False,
     context_length: int | str | None = None,
@@ -144,6 +182,7 @@ class _RowsCall:
     def __init__(self, given: Mapping[str, Any]) -> None:
         if not isinstance(given["prompt"], str):
             raise PromptProblem("prompt-not-text", kind=type(given["prompt"]).__name__)
+        _require_types(given)
         from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy
         from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - only a job of rows needs it
 
@@ -213,6 +252,7 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
     abstain: float | None = None,
     examples: Iterable[tuple[str, Any]] = (),
     values: Mapping[str, Any] | None = None,
+    rows: int | Literal["all"] | None = None,
     parallel: int | None = None,
     sample: int | None = None,
     base_url: str | Iterable[str] = "",
@@ -240,6 +280,7 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
     Example: ``om.experiment(df, "{{text}}", models=["a", "b"], labels=["yes", "no"], truth="kind").summary``
     """
     given = dict(locals())
+    _require_types(given)
     from ollama_magics.rows.run_experiment import ExperimentPlan, run_experiment  # noqa: PLC0415 - only an experiment needs it
 
     session = current()
@@ -259,6 +300,7 @@ def _asked_for_rows(session: Session, given: Mapping[str, Any], prompt: str = ""
 
     pictures = tuple(_row_pictures(session, given["images"], given.get("pages")))
     refuse_without_document(given.get("pages"), pictures)
+    read_rows(given["rows"])
     frozen = Prompt(
         prompt,
         model=given.get("model", ""),
@@ -270,7 +312,9 @@ def _asked_for_rows(session: Session, given: Mapping[str, Any], prompt: str = ""
         pages=read_pages(given.get("pages")),
         tools=given.get("tools", ()),
         confirm=given.get("confirm"),
+        rows=given["rows"],
         once=True,
+        **{name: given[name] for name in ("strict", "generate", "suffix") if name in given},
     )
     chosen = read_row_options(
         pictures=pictures,

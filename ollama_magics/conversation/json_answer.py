@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ _MOST_DOCUMENTS = 500  # in one answer; more are not looked for
 _BRACKET = re.compile(r"[\[{]")
 # What begins like this is meant as JSON: if it cannot be read, nothing behind it is taken for the answer.
 _MEANT = re.compile(r"""\{\s*(["'}]|\w+\s*:)|\[\s*([\[{"'\]\d-]|true|false|null|NaN)""")
+_HALF = re.compile("[\ud800-\udfff]")
+_MAYBE_HALF = re.compile("[\ud800-\udfff]|\\\\u[dD]")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 # What models write that is no JSON, the likeliest reason first; looked for outside of strings.
 _MISTAKES = (
@@ -66,17 +69,27 @@ def decode_json(text: Any, decode: Callable[[Any], Any]) -> Any:
     try:
         return decode(text)
     except Exception as error:  # noqa: BLE001 - a type of the notebook may raise anything as it is made
-        raise SchemaMismatchError(" ".join(str(error).split())[:300] or type(error).__name__) from None
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise SchemaMismatchError(_half_character(text) or said) from None
 
 
-def _try_each(documents: list[_Document], decode: Callable[[str], Any]) -> tuple[list[Any], list[str]]:
+def _half_character(text: Any) -> Phrase | None:
+    """Return in words that a JSON text holds half of a surrogate pair, of which a decoder says other things; None for others."""
+    parsed = _parse(text) if isinstance(text, str) and _MAYBE_HALF.search(text) else None
+    half = None
+    with suppress(RecursionError):
+        half = _HALF.search(json.dumps(parsed[0], ensure_ascii=False)) if parsed else None
+    return Phrase("json_half_character", written=f"\\u{ord(half[0]):04x}") if half else None
+
+
+def _try_each(documents: list[_Document], decode: Callable[[str], Any]) -> tuple[list[Any], list[Any]]:
     """Return the values of the documents that are of the type, and why the others are not."""
     values, reasons = [], []
     for document in documents:
         try:
             values.append(decode_json(document.text, decode))
         except SchemaMismatchError as error:
-            reasons.append(str(error))
+            reasons.append(error.args[0])
     return values, reasons
 
 

@@ -294,10 +294,22 @@ def _described(label: Any, column: Any, *, cells: int) -> str:
     facts.append(f"{len(values) - len(found)} missing")
     try:
         facts.append(f"{len(set(found))} distinct")
-        facts += [f"{_fact(min(found))} to {_fact(max(found))}"] if found else []
+        order = _category_order(column)
+        facts += [f"{_fact(min(found, key=order))} to {_fact(max(found, key=order))}"] if found else []
     except TypeError:  # lists cannot be counted, and dicts not be compared
         pass
     return f"- {label}: {', '.join(facts)}"
+
+
+def _category_order(column: Any) -> Callable[[Any], int] | None:
+    """Return the place of a value among the ordered categories of a column; None where values are ordered by themselves."""
+    dtype = getattr(column, "dtype", None) or getattr(column, "type", None)
+    if not (getattr(dtype, "ordered", False) or type(dtype).__name__ == "Enum"):  # of pandas and Arrow, or of polars
+        return None
+    categories: Any = getattr(dtype, "categories", ())
+    if hasattr(column, "unify_dictionaries") and column.num_chunks:
+        categories = column.unify_dictionaries().chunk(0).dictionary.to_pylist()
+    return {category: place for place, category in enumerate(categories)}.__getitem__
 
 
 def _is_missing(value: Any) -> bool:

@@ -567,6 +567,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{said}",
         'what exp.save writes is read by: om.Experiment.load("FILE")',
     ),
+    "system-name-unknown": (
+        "The system prompt contains {{{{{name}}}}}, but the notebook has no {name}.",
+        "{nearest}",
+        "define {name} first\nto send the braces as text: \\{{{{{name}}}}}, or --no-fill for all braces of the cell",
+    ),
+    "system-uses-column": (
+        "The system prompt contains {{{{{name}}}}}, a column of the data.",
+        "It is the same for all rows, so that the server reads it only once.",
+        "put {{{{{name}}}}} into the prompt",
+    ),
     "name-unknown": (
         "The prompt contains {{{{{name}}}}}, but the notebook has no {name}.",
         "{nearest}",

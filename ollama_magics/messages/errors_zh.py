@@ -567,6 +567,16 @@ ERRORS: dict[str, tuple[str, str, str]] = {
         "{said}",
         '读取 exp.save 写出的文件：om.Experiment.load("FILE")',
     ),
+    "system-name-unknown": (
+        "系统提示词中有 {{{{{name}}}}}，但笔记本中没有 {name}。",
+        "{nearest}",
+        "先定义 {name}\n若要原样发送花括号：\\{{{{{name}}}}}，或用 --no-fill 保留整个单元格的花括号",
+    ),
+    "system-uses-column": (
+        "系统提示词中的 {{{{{name}}}}} 是数据中的一列。",
+        "所有行共用同一个系统提示词，服务器只需读取一次。",
+        "请将 {{{{{name}}}}} 写入提示词",
+    ),
     "name-unknown": (
         "提示词中有 {{{{{name}}}}}，但笔记本中没有 {name}。",
         "{nearest}",

@@ -103,7 +103,7 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
         return _without_rows(table, prompt, names, options)
     rows = _drawn(table, options.sample)
     with ExitStack() as stack:
-        target = context.row_target(prompt, names, options.servers, stack, abilities=abilities_for(options.pictures, table))
+        target = target_of(context, table, prompt, names, options, stack)
         form = _format(context, target, options)
         prompts = RowPrompts(table, prompt, names, options.pictures, target.build)
         is_stored = options.store and context.uses_stores and target.digest and not target.toolbox
@@ -151,6 +151,20 @@ def _text_behind(prompts: RowPrompts, state: JobState, context: RowsContext) -> 
         # the first prompt is read in any case
         milliseconds = 1000 * sum(state.prompt_seconds[1:]) / len(state.prompt_seconds[1:])
         yield Note(Phrase("rows_text_behind", tokens=tokens, time=f"{milliseconds:.0f} ms"), loses=False)
+
+
+def target_of(  # noqa: PLR0913, PLR0917 - the parts of a job
+    context: RowsContext, table: Table, prompt: Prompt, names: Mapping[str, Any], options: RowOptions, stack: ExitStack
+) -> RowTarget:
+    """Return what the session knows about a prompt; raises PromptProblem (system-uses-column) for a column in its system."""
+    try:
+        return context.row_target(prompt, names, options.servers, stack, abilities=abilities_for(options.pictures, table))
+    except PromptProblem as error:
+        if error.code != "system-name-unknown":
+            raise
+        if (name := error.facts["name"]) in {*table.columns, *table.doubled}:
+            raise PromptProblem("system-uses-column", name=name) from None
+        raise error.with_advice(remedy=Phrase("system_by_row_remedy", name=name)) from None
 
 
 def _run(job: RowJob, cache: RowCache | None, frame: Callable[[], Any]) -> None:

@@ -17,7 +17,7 @@ from ollama_magics.conversation.notes import Note, refuse_losses
 from ollama_magics.conversation.pages import Pages
 from ollama_magics.conversation.prompt import Prompt, read_rows
 from ollama_magics.conversation.sounds import Sound
-from ollama_magics.conversation.template import fill_template
+from ollama_magics.conversation.template import fill_template, names_in
 from ollama_magics.errors import PictureProblem, PromptProblem, RowsProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.formats import Request
@@ -85,6 +85,8 @@ class RowPrompts:
         if not self.used and not any(isinstance(picture, ColumnPicture) for picture in pictures):
             raise RowsProblem("rows-unused", columns=", ".join("{{" + name + "}}" for name in list(table.columns)[:_MOST_NAMED]))
         self._both = [name for name in names if name in self.used]
+        system = () if prompt.is_verbatim else dict.fromkeys(name for _, name in names_in(prompt.system or ""))
+        self._in_system = [name for name in system if name in table.columns and name in names]
         self._changed: dict[str, Phrase] = {}
         self._changed_rows: Counter[str] = Counter()
         self.text_behind = _behind(filled, [marks[name] for name in self.used])
@@ -131,8 +133,10 @@ class RowPrompts:
         return self._build(filled.text, pictures)
 
     def notes(self) -> Iterator[Note]:
-        """Yield which columns hide a variable, and what was changed or left out in how many rows."""
+        """Yield names that are a column and a variable, and what was changed or left out in how many rows."""
         yield from (Note(Phrase("rows_name_both", name="{{" + name + "}}"), loses=False) for name in self._both)
+        for name in self._in_system:
+            yield Note(Phrase("rows_system_variable", name="{{" + name + "}}"), loses=False)
         for words, count in self._changed_rows.most_common(_MOST_NOTES):
             yield Note(Phrase("rows_noted", count=count, note=self._changed[words]))
 

@@ -13,10 +13,10 @@ from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache
 from ollama_magics.rows.experiment import Experiment
 from ollama_magics.rows.labels import label_set, text_of
-from ollama_magics.rows.map_rows import RowsContext, RowsResult, error_words, map_rows
+from ollama_magics.rows.map_rows import RowsContext, RowsResult, error_words, map_rows, target_of
 from ollama_magics.rows.options import RowOptions
 from ollama_magics.rows.progress import RowsView
-from ollama_magics.rows.prompts import RowPrompts, abilities_for, is_missing
+from ollama_magics.rows.prompts import RowPrompts, is_missing
 from ollama_magics.rows.table import Table, free_names, table_of
 from ollama_magics.rows.worker import RowOutcome
 from ollama_magics.settings.form import OllamaSettings
@@ -110,7 +110,7 @@ def _prompts(  # noqa: PLR0913, PLR0917 - the parts of an experiment
     with ExitStack() as stack:
         for step in _steps(plan, prompt):
             one = replace(prompt, model=step.model, text=plan.prompts[step.prompt])
-            target = context.row_target(one, names, options.servers, stack, abilities=abilities_for(options.pictures, table))
+            target = target_of(context, table, one, names, options, stack)
             RowPrompts(table, one, names, options.pictures, target.build)
             named = replace(step, model=step.model or target.model)
             found[named] = _pinned(one, context.settings, target.defaults, step.repeat)

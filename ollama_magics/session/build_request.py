@@ -237,7 +237,12 @@ def fill(prompt: Prompt, values: Mapping[str, Any] | None) -> tuple[Prompt, tupl
     text = fill_template(prompt.text, values, rows)
     if prompt.system is None or prompt.is_verbatim:
         return replace(prompt, text=text.text), text.notes
-    system = fill_template(prompt.system, values, rows)
+    try:
+        system = fill_template(prompt.system, values, rows)
+    except PromptProblem as error:
+        if error.code != "name-unknown":
+            raise
+        raise PromptProblem("system-name-unknown", **error.facts) from None
     return replace(prompt, text=text.text, system=system.text), (*text.notes, *system.notes)
 
 

@@ -41,6 +41,33 @@ def test_a_misspelt_parameter_names_the_nearest(call: Callable[..., Any], typed:
         call(**{typed: 1})
 
 
+@pytest.mark.parametrize("call", [om.map, om.amap])
+@pytest.mark.parametrize("name", ["repeat", "truth", "models", "prompts"])
+def test_a_parameter_of_another_call_names_that_call(call: Callable[..., Any], name: str) -> None:
+    """As what an experiment compares."""
+    with pytest.raises(TypeError, match=f"'{name}'; that is a parameter of om.experiment$"):
+        call(["a"], "{{item}}", **{name: 2})
+
+
+ODD: list[tuple[Callable[..., Any], str, Any]] = [
+    *((om.map, name, 5) for name in ("model", "system", "suffix", "values", "options", "tools")),
+    *((om.map, name, 5) for name in ("confirm", "examples", "base_url")),
+    *((om.amap, name, 5) for name in ("model", "values")),
+    *((om.experiment, name, 5) for name in ("models", "truth", "values", "options", "examples")),
+    (om.map, "model", ["a", "b"]),
+    (om.map, "values", ["a"]),
+    (om.map, "rows", "many"),
+]
+
+
+@pytest.mark.parametrize(("call", "name", "given"), ODD)
+def test_a_parameter_of_another_type_is_a_setting_error(call: Callable[..., Any], name: str, given: Any) -> None:
+    """With its name, before anything is sent."""
+    with pytest.raises(om.SettingError, match=name) as caught:
+        call(["a"], "{{item}}", **{name: given})
+    assert caught.value.code == "setting-invalid"
+
+
 BOOLEANS = [
     *(("local_only", True, "yes"), ("local_only", False, "no"), ("probes", True, "yes"), ("probes", False, "no")),
     *(("vision", True, "yes"), ("vision", False, "no"), ("tools", True, "yes"), ("tools", False, "no")),

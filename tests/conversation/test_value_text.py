@@ -168,6 +168,22 @@ def test_a_table_goes_in_with_its_shape_a_line_for_each_column_and_its_rows(
     assert re.fullmatch(r"all \d+ (rows|values):", lines[-len(rows) - 2])
 
 
+SIZES = ["small", "medium", "large"]
+PICKED = ["large", None, "small", "large"]
+ORDERED: dict[str, Any] = {
+    "pandas": pd.DataFrame({"s": pd.Categorical(PICKED, SIZES, ordered=True)}),
+    "polars": pl.DataFrame({"s": pl.Series(PICKED, dtype=pl.Enum(SIZES))}),
+    "arrow": pa.table({"s": pa.DictionaryArray.from_arrays([2, None, 0, 2], SIZES, ordered=True)}),
+}
+
+
+@pytest.mark.parametrize("library", ORDERED)
+def test_ordered_categories_go_from_the_smallest_to_the_largest(library: str) -> None:
+    """Not by the alphabet, as others do."""
+    assert "1 missing, 2 distinct, 'small' to 'large'" in text_of(ORDERED[library])
+    assert "'large' to 'small'" in text_of(pd.DataFrame({"s": pd.Categorical(PICKED, SIZES)}))
+
+
 DF = pd.DataFrame({"n": range(1000), "t": ["x" * 300] * 3 + ["y"] * 997})
 CUT: list[tuple[Any, int | None, list[str], str]] = [
     (DF[["n"]], None, [f"x: 20 of 1{N}000 rows"], "first 20 of 1000 rows:"),

@@ -61,6 +61,8 @@ BEFORE: dict[str, tuple[dict[str, Any], str]] = {
     "no keys": ({"data": [{}, {}]}, "columns-missing"),
     "no rows, and a missing column": ({"data": FRAME[:0], "prompt": "{{txt}}"}, "column-unknown"),
     "no rows, and a list for each": ({"data": [], "format": list[Item]}, "format-is-list"),
+    "a column in the system prompt": ({"system": "Be {{text}}."}, "system-uses-column"),
+    "an unknown name in the system prompt": ({"system": "Be {{kind}}."}, "system-name-unknown"),
     "a missing column": ({"prompt": "Say {{txt}}"}, "column-unknown"),
     "a missing column of polars": ({"data": pl.DataFrame({"text": ["a"]}), "prompt": "{{txt}}"}, "column-unknown"),
     "no column at all": ({"prompt": "Say something"}, "rows-unused"),
@@ -228,6 +230,22 @@ def test_errors_of_rows_are_in_the_language(server: RowServer) -> None:
     error = om.map([None], "{{item}}")[0]["error"]
     assert re.match("row-value-missing: .*没有值", error), error
     assert not server.asked
+
+
+def test_options_of_each_are_those_of_map(server: RowServer) -> None:
+    """How many items of a list go in; and a variable in the system prompt that is called like a column is reported."""
+    rows = [{"item": list(range(30))}]
+    with pytest.warns(UserWarning, match="20 of 30 items"):
+        om.map(rows, "{{item}}")
+    om.map(rows, "{{item}}", rows="all")
+    assert "29" in server.asked[-1]
+    assert om.map(rows, "{{item}}", strict=True)[0]["error"].startswith("left-out")
+    with pytest.warns(UserWarning, match="system prompt comes from the variable"):
+        om.map([{"item": "a", "mood": "b"}], "{{item}}", system="Be {{mood}}.", values={"mood": "fair"})
+    assert server.bodies[-1]["messages"][0]["content"] == "Be fair."
+    with pytest.raises(om.PromptProblem, match=r"The system prompt contains \{\{kind\}\}") as caught:
+        om.map(["a"], "{{item}}", system="{{kind}}")
+    assert "no values=" not in str(caught.value)
 
 
 def test_dates_of_numpy_do_not_become_counts(server: RowServer) -> None:

@@ -84,6 +84,9 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "a part of one with a mistake": (Person, '{"people": [{"name": "Ada"},]}', "comma before"),
     "a missing comma": (Person, '{"name": "Ada" "age": 36}', "line 1, column"),
     "no JSON": (Person, "I cannot do that.", "There is no JSON in it. It begins: I cannot do that."),
+    "half a character": (Person, '{"name": "\\ud800"}', "half of a surrogate pair, \\ud800"),
+    "half a character in a code block": ("json", '```json\n{"name": "a\\udc00b"}\n```', "half of a surrogate pair, \\udc00"),
+    "half a character for pydantic": (dict[str, pydantic.PositiveInt], '{"\\ud800": 1}', "half of a surrogate pair"),
     "nothing": (Person, "  \n", "The answer is empty"),
 }
 
