@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem
+from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, RowsProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache
 from ollama_magics.rows.experiment import Experiment
@@ -149,6 +149,8 @@ def _read_truth(table: Table, plan: ExperimentPlan, prompt: Prompt, labels: Sequ
     """
     if not plan.truth:
         return None
+    if plan.truth in table.doubled:
+        raise RowsProblem("column-twice", name=plan.truth)
     if plan.truth not in table.columns:
         known = ", ".join(map(str, table.columns))
         raise PromptProblem("experiment-invalid", reason=Phrase("experiment_truth", name=plan.truth, known=known))

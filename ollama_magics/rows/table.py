@@ -97,7 +97,8 @@ def read_table(data: Any) -> Table:
     if hasattr(data, "to_flat_index"):  # an Index of pandas
         named = data.rename(ITEM) if data.nlevels == 1 and data.name is None else data
         return _frame_table(named.to_frame(index=False))
-    if hasattr(data, "tolist") and getattr(data, "ndim", 0) == 1 and type(data).__module__.partition(".")[0] == "numpy":
+    is_array = hasattr(data, "tolist") and getattr(data, "ndim", 0) == 1 and not hasattr(data, "iloc")
+    if is_array and type(data).__module__.partition(".")[0] in ("numpy", "pandas"):
         return _list_table(_array_values(data))
     return _frame_table(data)
 
@@ -133,9 +134,10 @@ def _array_values(array: Any) -> Any:
 def _values(name: Any, column: Any) -> Sequence[Any]:
     to_list = next((getattr(column, method) for method in ("to_pylist", "to_list") if hasattr(column, method)), None)
     found = to_list() if to_list else _array_values(column) if hasattr(column, "tolist") else column
-    if not isinstance(found, (list, tuple, range)):
-        raise _not_rows(Phrase("column_of_kind", name=name, kind=type(column).__name__), '{{\'text\': ["first", "second"]}}')
-    return found
+    if not isinstance(found, _LISTED):
+        instead = "list(column)" if isinstance(found, Iterator) else '["first", "second"]'
+        raise _not_rows(Phrase("column_of_kind", name=name, kind=type(column).__name__), f"om.map({{'text': {instead}}}, …)")
+    return found if isinstance(found, (list, tuple, range)) else list(found)
 
 
 def _list_table(items: list[Any]) -> Table:

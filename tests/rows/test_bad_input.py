@@ -217,9 +217,12 @@ def test_what_can_be_read_once_is_named_with_its_list(server: RowServer) -> None
     for data, advice in ((zip("ab", "cd", strict=True), "list(rows)"), (iter("ab"), "list(rows)"), ({"a"}, "sorted(rows)")):
         with pytest.raises(om.RowsProblem, match=re.escape(f"om.map({advice}, …)")):
             om.map(data, "{{item}}")
-    for given in (deque(["a"]), {"a": 1}.keys(), {1: "a"}.values(), pd.Index(["a"]), pd.Index(["a"], name="item")):
+    with pytest.raises(om.RowsProblem, match=re.escape("om.map({'text': list(column)}, …)")):
+        om.map({"item": iter("ab")}, "{{item}}")
+    views = ({"a": 1}.keys(), {1: "a"}.values(), {"item": deque(["a"])})
+    for given in (deque(["a"]), *views, pd.Index(["a"]), pd.Index(["a"], name="item"), pd.array(["a"]), pd.Categorical(["a"])):
         out = om.map(given, "{{item}}")
-        assert ([row["reply"] for row in out] if isinstance(out, list) else out["reply"].tolist()) == ["a"]
+        assert ([row["reply"] for row in out] if isinstance(out, list) else list(out["reply"])) == ["a"]
     levels = om.map(pd.MultiIndex.from_tuples([("a", 1)], names=["k", "n"]), "{{k}}{{n}}")
     assert (levels["reply"].tolist(), server.asked[-1]) == (["a1"], "a1")
 

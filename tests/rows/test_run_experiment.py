@@ -189,6 +189,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"prompts": {"good": "{{text}}", "bad": "{{nothing}}"}}, "column-unknown", "nothing"),
     ({"labels": ["praise"]}, "labels-invalid", "two"),
     ({"data": FRAME[:0]}, "rows-missing", "empty"),
+    ({"data": pd.concat([FRAME, FRAME[["kind"]]], axis=1), "truth": "kind"}, "column-twice", "kind"),
 ]
 
 

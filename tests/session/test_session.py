@@ -215,7 +215,7 @@ def test_an_empty_prompt_is_refused(session: Session, stand_in: FakeServer, text
 def test_an_unknown_name_is_refused_before_anything_is_asked(session: Session, stand_in: FakeServer) -> None:
     """In the system prompt as well."""
     assert failure(lambda: session.ask(Prompt("{{x}}"), {})).code == "name-unknown"
-    assert failure(lambda: session.ask(Prompt("Hi", system="{{x}}"), {})).code == "name-unknown"
+    assert failure(lambda: session.ask(Prompt("Hi", system="{{x}}"), {})).code == "system-name-unknown"
     assert sent(stand_in) == []
 
 

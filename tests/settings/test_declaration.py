@@ -383,7 +383,7 @@ def test_the_plain_calls_have_a_parameter_for_each_setting_and_option() -> None:
     assert parameters(om.configure) == set(form.names())
     assert parameters(om.chat) == {"prompt"} | in_cell | declared(OPTIONS)
     of_rows = {"prompt", "model", "system", "format", "images", "tools", "confirm", "options", "values", "reuse", "local_only"}
-    of_rows |= {"examples", "api_key_env", "pages"}
+    of_rows |= {"examples", "api_key_env", "pages", "rows", "strict", "generate", "suffix"}
     assert parameters(om.map) == of_rows | {name for name in in_cell if name in form.request_places()} | declared(ROW_OPTIONS)
     assert parameters(om.embed) == {"texts", "lengths", "api_key_env"} | with_texts | declared(EMBED_OPTIONS)
 
