@@ -52,6 +52,16 @@ def fill_template(template: str, values: Mapping[str, Any], rows: int | None = N
     return Filled(text, tuple(note for filled in done.values() for note in filled.notes))
 
 
+def fill_system(text: str, values: Mapping[str, Any], rows: int | None = None) -> Filled:
+    """Fill a system prompt as ``fill_template`` does; raises PromptProblem (system-name-unknown) for an unknown name."""
+    try:
+        return fill_template(text, values, rows)
+    except PromptProblem as error:
+        if error.code != "name-unknown":
+            raise
+        raise PromptProblem("system-name-unknown", **error.facts) from None
+
+
 def names_in(text: str) -> Iterator[tuple[str, str]]:
     """Yield what stands in braces and could be filled, and the name with which it begins."""
     for place in _PLACE.finditer(text):

@@ -19,7 +19,7 @@ from ollama_magics.conversation.prompt_file import refuse_path
 from ollama_magics.conversation.reply import Reply
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.sounds import Sound
-from ollama_magics.conversation.template import fill_template
+from ollama_magics.conversation.template import fill_system, fill_template
 from ollama_magics.conversation.tool_definitions import make_tools
 from ollama_magics.conversation.tools import Toolbox
 from ollama_magics.errors import PictureProblem, PromptProblem, SettingError, ToolProblem
@@ -237,12 +237,7 @@ def fill(prompt: Prompt, values: Mapping[str, Any] | None) -> tuple[Prompt, tupl
     text = fill_template(prompt.text, values, rows)
     if prompt.system is None or prompt.is_verbatim:
         return replace(prompt, text=text.text), text.notes
-    try:
-        system = fill_template(prompt.system, values, rows)
-    except PromptProblem as error:
-        if error.code != "name-unknown":
-            raise
-        raise PromptProblem("system-name-unknown", **error.facts) from None
+    system = fill_system(prompt.system, values, rows)
     return replace(prompt, text=text.text, system=system.text), (*text.notes, *system.notes)
 
 
