@@ -35,7 +35,8 @@ except ModuleNotFoundError as error:
     raise ImportError(message) from None
 
 _SAMPLE = "How many numbers has a vector?"
-_WITHOUT_SOME = ("rows-not-text", "rows-failed", "texts-too-long")  # errors whose advice is to do without some texts
+# what to do about the errors whose usual advice is to leave some texts out, which an estimator cannot
+_REMEDIES = {"rows-not-text": "fix_all", "rows-failed": "fix_all", "texts-too-long": "shorten_all"}
 _OPTIONS = ("dimensions", "batch", "query", "document", "truncate", "store")  # of om.embed
 
 
@@ -150,8 +151,8 @@ class OllamaEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _UsesSer
         try:
             vectors = session.embed(texts, self.model_, report=reports.append, **options)
         except EmbeddingProblem as error:
-            if error.code in _WITHOUT_SOME:  # which an estimator cannot leave out
-                error.with_advice(remedy=Phrase("shorten_all" if error.code == "texts-too-long" else "fix_all"))
+            if remedy := _REMEDIES.get(error.code):
+                error.with_advice(remedy=Phrase(remedy))
             raise
         for key, facts in reports[0].notes:  # such as that the store cannot be used
             warnings.warn(Phrase(key, **facts).text(session.language), stacklevel=4)
