@@ -67,3 +67,27 @@ def test_a_form_that_is_shown_forty_times_is_one_form(kernel: Kernel, record_pro
     assert kinds.count("comm_msg") < 20
     kernel.run("%reload_ext ollama_magics")
     assert widgets(kernel) == before
+
+
+PRESS = """
+import signal, sys
+from ollama_magics.notebook.panel.config_panel import Panel
+def press(frame, event, _, here=Panel.{step}.__code__, seen=[]):
+    if frame.f_code is not here: return
+    seen += [event] * (event == "line")
+    if len(seen) == {line}: signal.raise_signal(signal.SIGINT)
+    return press
+sys.settrace(press)
+"""
+
+
+@pytest.mark.parametrize(("step", "line"), [("__init__", 5), ("__init__", 25), ("show", 1), ("freeze", 2), ("freeze", 6)])
+def test_a_press_while_a_form_is_made_leaves_no_half_form(kernel: Kernel, step: str, line: int) -> None:
+    """The press is told, and the kernel holds the widgets of one form then and after the next."""
+    opened(kernel, "%ollama_config")
+    one = widgets(kernel)
+    ran = kernel.finish(kernel.start(PRESS.format(step=step, line=line) + "%ollama_config", "cell-1", allow_stdin=True))
+    kernel.run("sys.settrace(None)")
+    assert (ran.error, widgets(kernel)) == ("Interrupted", one)
+    assert opened(kernel, "%ollama_config")[0].status != "error"
+    assert widgets(kernel) == one

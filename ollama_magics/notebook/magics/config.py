@@ -23,6 +23,7 @@ from ollama_magics.settings import form
 
 if TYPE_CHECKING:
     from ollama_magics.diagnosis.report import CheckReport
+    from ollama_magics.session.session import Session
 
 _NUMBERED = re.compile(r"_i\d+")
 _LAST = ("_i00", "_i", "_ii", "_iii")  # the cells before this one, as IPython calls them
@@ -126,13 +127,18 @@ class FormMagics(Magics):
                 return None
             if not user.shows_widgets:
                 return lines.FormPicture(list(session.described()), session.language, "form_unattended")
-            from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
+            self._show_form(session)
+            return None
 
+    def _show_form(self, session: Session) -> None:
+        from ollama_magics.jobs.interrupt import defer_interrupt  # noqa: PLC0415 - only the form needs it
+        from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
+
+        with defer_interrupt():  # half a form would stay in the kernel, with 300 widgets that nobody can close
             if self._panel is not None:
                 self._panel.freeze()
             self._panel = Panel(session)
             self._panel.show()
-            return None
 
     @no_var_expand
     @line_magic
