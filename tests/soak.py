@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import queue
 import random
 import socket
 import struct
@@ -105,12 +106,16 @@ def kernel() -> Iterator[Kernel]:
 
 
 def run(found: Kernel, cell: str, name: str, draw: random.Random) -> Ran:
-    """Run a cell, or interrupt it after a while."""
+    """Run a cell, or interrupt it after a while; one that comes when the cell is done may cost ipykernel its reply."""
     request = found.start(cell, name, allow_stdin=True)
-    if draw.random() < INTERRUPTED:
-        time.sleep(draw.random() / 2)
-        found.process.interrupt_kernel()
-    return found.finish(request)
+    if draw.random() >= INTERRUPTED:
+        return found.finish(request)
+    time.sleep(draw.random() / 2)
+    found.process.interrupt_kernel()
+    try:
+        return found.finish(request)
+    except queue.Empty:
+        return Ran()
 
 
 def state(found: Kernel, url: str) -> dict[str, int]:
