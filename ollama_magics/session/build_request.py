@@ -29,6 +29,7 @@ from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
 from ollama_magics.server.model_card import ModelCard, version_number
 from ollama_magics.server.models import InstalledModels
+from ollama_magics.server.transport import ConnectionOptions
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 from ollama_magics.session.thinking import think_level
 from ollama_magics.settings.form import OllamaSettings
@@ -196,7 +197,6 @@ def ask(session: RequestContext, prompt: Prompt, notes: tuple[Note, ...] = ()) -
         raise PromptProblem("prompt-empty")
 
     spec = response_spec(session.settings, prompt)
-    session.installed.require_recent()
     model = able_model(session, prompt, _abilities(prompt, window))
     require_readable(session, model, prompt.images)
     window = _readable(session, window, model)
@@ -239,14 +239,6 @@ def fill(prompt: Prompt, values: Mapping[str, Any] | None) -> tuple[Prompt, tupl
         return replace(prompt, text=text.text), text.notes
     system = fill_system(prompt.system, values, rows)
     return replace(prompt, text=text.text, system=system.text), (*text.notes, *system.notes)
-
-
-def require_local(session: RequestContext, model: str, *, local_only: bool) -> None:
-    """Raise SettingError if a prompt for the model would leave this machine and must not."""
-    if not (local_only or session.settings.local_only == "yes"):
-        return
-    if host := _remote_host(session, model, session.installed.card(model)):
-        raise SettingError("local-only", what=host)
 
 
 def request(  # noqa: PLR0913, PLR0917 - all that meets in a request
@@ -326,6 +318,9 @@ def able_model(session: RequestContext, prompt: Prompt, abilities: Collection[st
     ``abilities``: vision and audio, where pictures and sounds are sent.
     """
     chosen, sees = session.settings, "vision" in abilities
+    stays = prompt.local_only or chosen.local_only == "yes"
+    ConnectionOptions(local_only=stays).require_allowed(session.address)  # before the server is asked anything
+    session.installed.require_recent()
     model = prompt.model or chosen.model
     ability = "vision" if sees else "tools" if prompt.tools and not model else "completion"
     if sees and model and chosen.vision == "yes":
@@ -341,7 +336,8 @@ def able_model(session: RequestContext, prompt: Prompt, abilities: Collection[st
         session.installed.choose(model, "insert")
     if prompt.tools and chosen.tools != "yes":
         session.installed.choose(model, "tools")
-    require_local(session, model, local_only=prompt.local_only)
+    if stays and (host := _remote_host(session, model, session.installed.card(model))):
+        raise SettingError("local-only", what=host)
     return model
 
 

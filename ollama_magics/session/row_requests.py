@@ -75,7 +75,6 @@ def row_target(  # noqa: PLR0913 - what a job of rows needs besides its rows
         contexts = [_other_server(session, url, stack) for url in servers]
     digests: dict[str, str] = {}
     for context in contexts:
-        context.installed.require_recent()
         model = build_request.able_model(context, prompt, abilities)
         prompt = replace(prompt, model=model)
         digests[context.client.address.url] = context.client.digest(model)

@@ -83,6 +83,28 @@ CALLS: dict[str, list[Callable[[], Any]]] = {
     "OllamaClassifier": [lambda: classifier().fit(["a"]), lambda: classifier(base_url=FAR).fit(["a"])],
 }
 SEND_NOTHING = {"configure", "sandbox", "use_profile"}
+# The calls that take local_only themselves.
+OWN: dict[str, Callable[..., list[Callable[[], Any]]]] = {
+    "chat": lambda **more: [
+        lambda: om.chat("Hi", **more).text,
+        lambda: om.chat("Hi", model="m", **more).text,
+        lambda: om.chat("Hi", model="m", generate=True, **more).text,
+        lambda: om.chat("Hi", model="m", suffix="}", **more).text,
+        lambda: om.chat("Hi", model="m", think="high", reuse=True, **more).text,
+    ],
+    "achat": lambda **more: [lambda: awaited(om.achat("Hi", model="m", **more))],
+    "map": lambda **more: [
+        lambda: om.map(["a"], "{{item}}", model="m", **more),
+        lambda: om.map(["a"], "{{item}}", labels=["x", "y"], **more),
+        lambda: om.map(["a"], "{{item}}", model="m", base_url=[FAR, "http://192.0.2.8:1"], **more),
+        lambda: om.map(lazy_texts(), "{{item}}", model="m", **more).compute(scheduler="synchronous"),
+    ],
+    "amap": lambda **more: [lambda: awaited(om.amap(["a"], "{{item}}", model="m", **more))],
+    "experiment": lambda **more: [
+        lambda: om.experiment(["a"], {"short": "{{item}}"}, models=["m", "n"], **more),
+        lambda: om.experiment(["a"], {"short": "{{item}}"}, models=["m"], base_url=FAR, **more),
+    ],
+}
 
 
 @pytest.fixture
@@ -129,6 +151,28 @@ def test_no_public_call_reaches_another_machine(name: str, reached: list[Any]) -
     codes = {outcome(call) for call in CALLS[name]}
     assert "local-only" not in codes
     assert reached
+
+
+@pytest.mark.promise("N5")
+@pytest.mark.parametrize("name", OWN)
+def test_the_option_of_a_call_holds_before_the_server_is_asked_anything(
+    name: str, reached: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the server nor a proxy gets a connection; without the option each call makes one."""
+    monkeypatch.setenv("TEAM", "team-secret-77")
+    with FaultServer(fine()) as proxy:
+        om.configure(base_url=FAR, proxy=proxy.url, headers="X-Team: $TEAM")
+        calls = OWN[name](local_only=True)
+        assert [outcome(call) for call in calls] == ["local-only"] * len(calls)
+        assert (proxy.requests, proxy.accepted, reached) == ([], 0, [])
+        assert "local-only" not in {outcome(call) for call in OWN[name]()}
+        assert proxy.accepted
+
+
+def test_every_call_with_the_option_is_among_them() -> None:
+    """A new one is added."""
+    calls = {name for name in CALLS if "local_only" in inspect.signature(getattr(om, name)).parameters}
+    assert calls == set(OWN)
 
 
 @pytest.mark.finding("E1")

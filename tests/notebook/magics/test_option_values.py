@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ollama_magics.fake_server.server import FakeServer
+from tests.faults import FaultServer, fine
 
 VALUES = [
     ('--stop "---"', "options.stop", ["---"]),
@@ -156,3 +157,31 @@ def test_a_picture_out_of_a_dict_is_named_with_its_quotes(shell: Any, stand_in: 
     error, _ = shell.fail('%ollama -m sandbox-vision -i images["y"] Hi')
     assert (error.code, error.facts["path"]) == ("picture-missing", 'images["y"]')
     assert "KeyError: 'y'" in str(error)
+
+
+LOCAL = (
+    "%ollama {} Hi",
+    "%%ollama {} -m a -m b\nHi",
+    "%ollama {} --show-prompt Hi",
+    "%ollama {} --generate Hi",
+    '%ollama {} --suffix "}}" Hi',
+    "%ollama {} --reuse --think=high Hi",
+    "%%ollama {} --each ['a']\n{{{{item}}}}",
+    "%%ollama {} --each ['a'] --repeat 2\n{{{{item}}}}",
+    "%ollama_explain --ask {}",
+)
+
+
+@pytest.mark.promise("N5")
+def test_local_only_on_a_line_holds_before_the_server_is_asked_anything(shell: Any) -> None:
+    """Nor is a proxy on the way to it."""
+    shell.fail("1 / 0")
+    with FaultServer(fine()) as proxy:
+        shell.run(f"%ollama_config --base-url http://192.0.2.7:1 --proxy {proxy.url} --model m")
+        for line in LOCAL:
+            shell.ipython.user_ns.pop("_ollama", None)
+            error, shown = shell.fail(line.format("--local-only"))
+            assert getattr(error, "code", shown) == "local-only", line
+        assert (proxy.requests, proxy.accepted) == ([], 0)
+        shell.fail(LOCAL[0].format("--once"))
+        assert proxy.accepted
