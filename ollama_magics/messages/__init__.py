@@ -15,7 +15,7 @@ _PHRASES = {"en": phrases_en.PHRASES, "zh": phrases_zh.PHRASES}
 _LABELS = {"en": phrases_en.LABELS, "zh": phrases_zh.LABELS}
 
 # What a terminal obeys instead of showing it: control characters but the newline, and marks of direction.
-_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 class _Facts(dict[str, str]):
@@ -61,7 +61,7 @@ def terminal_width(text: str) -> int:
 
 
 def strip_controls(text: str) -> str:
-    """Return the text of a server or user with a space for each character that a terminal would obey."""
+    """Return the text of a server or user with a space for each character that a terminal would obey or nobody would see."""
     return _CONTROLS.sub(" ", text)
 
 

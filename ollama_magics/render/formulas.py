@@ -8,6 +8,8 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ollama_magics.render.cleaning import escape
+
 if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
@@ -63,10 +65,13 @@ _ENVIRONMENTS = re.compile(
     r"|aligned|alignedat|array|d?cases|rcases|drcases|gathered|multlined|split|subarray|darray"
     r"|(?:small|[bBpvV]|[bBpvV]small)?matrix\*?)"
 )
-# MathJax can link, load pictures, load extensions, set styles, and redefine a command for every formula of the page.
+# MathJax can link, load pictures, load extensions, set styles and options, make parts that react to the pointer, and define
+# commands, colours, labels and forms of numbers for every formula of the page.
 _FORBIDDEN = re.compile(
     r"\\(?:bbox|class|colorlet|cs(?:sId|name)|data|define\w*|(?:[egx]|long\\)?def|href|html\w*|includegraphics|(?:future|global)?let"
-    r"|mmlToken|pagecolor|require|style|unicode|url|(?:Declare|provide|renew)[a-zA-Z]+|[nN]ew(?!line)[a-zA-Z]+)(?![a-zA-Z])"
+    r"|(?:begin|end)group\w*|(?:end)?toggle|global|label|mathtoolsset|mmlToken|pagecolor|(?:eq|c|C|auto|page|name)?ref"
+    r"|refeq|require|setOptions|setlength|setcounter|style|(?:math|text)tip|unicode|url|usetagform|(?:Declare|provide|renew)[a-zA-Z]+"
+    r"|[nN]ew(?!line)[a-zA-Z]+)(?![a-zA-Z])"
 )
 _ENORMOUS = re.compile(
     r"\d{3,}(?:\.\d*)?\s*(?:em|ex|cm|in|pc)\b|\d{4,}(?:\.\d*)?\s*(?:pt|px|mm|mu|bp)\b"
@@ -168,11 +173,11 @@ def _fill(token: Token, formula: Formula) -> None:
 
 def formula_html(token: Token) -> str:
     """Return a formula between the delimiters that every page knows; one that would do harm is shown as its source."""
-    environments = [border[2] for border in _BORDER.finditer(token.content)]
-    is_known = all(map(_ENVIRONMENTS.fullmatch, environments)) and _is_balanced(token.content)
-    if not is_known or _FORBIDDEN.search(token.content) or _ENORMOUS.search(token.content):
-        return f"{UNTYPESET}{html.escape(token.markup)}</code>"
+    # what is left of it is judged: to remove a label may make one command of two halves
     tex = _REFERENCE.sub(lambda found: rf"\text{{{_referred(found)}}}", _LABEL.sub("", token.content))
+    is_known = all(_ENVIRONMENTS.fullmatch(border[2]) for border in _BORDER.finditer(tex)) and _is_balanced(tex)
+    if not is_known or _FORBIDDEN.search(tex) or _ENORMOUS.search(tex):
+        return f"{UNTYPESET}{html.escape(token.markup)}</code>"
     return f"\\[{html.escape(tex)}\\]" if token.info == "display" else f"\\({html.escape(tex)}\\)"
 
 
@@ -187,5 +192,8 @@ def _referred(reference: re.Match[str]) -> str:
 
 
 def text_html(content: str) -> str:
-    """Return text as HTML in which MathJax sees no formula: each dollar and backslash stands in a span of its own."""
-    return _DELIMITER.sub(r"<span>\g<0></span>", html.escape(content))
+    """Return text as HTML in which MathJax sees no formula: each dollar and backslash stands in a span of its own.
+
+    What entities stood for is cleaned here.
+    """
+    return _DELIMITER.sub(r"<span>\g<0></span>", escape(content))

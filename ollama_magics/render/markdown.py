@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from markdown_it import MarkdownIt
@@ -85,7 +86,10 @@ def _words_parser() -> MarkdownIt:
 
 def words_only(text: str) -> list[Token]:
     """Return tokens of plain Markdown for a terminal: formulas, HTML and definitions of links are text."""
-    return _words_parser().parse(text)
+    tokens = _words_parser().parse(text)
+    for token in chain.from_iterable((one, *(one.children or ())) for one in tokens):
+        token.content = normalise(token.content)  # entities may stand for what is cleaned
+    return tokens
 
 
 @cache

@@ -86,6 +86,10 @@ SOURCES = [
     r"\DeclareMathOperator{\Var}{Var}", r"\require{html}", r"\href{javascript:alert(1)}{x}", r"\class{jp-Cell}{x}",
     r"\style{position:fixed}{x}", r"\unicode[Arial]{x61}", r"\cssId{MathJax}{x}", r"\definecolor{a}{rgb}{1,0,0}",
     r"\Newextarrow\a{}{}", r"\begin{itemize}\item a\end{itemize}", r"\begin{nonsense}x\end{nonsense}",
+    r"\mathtoolsset{showonlyrefs}", r"\usetagform{x}", r"\setOptions{x}", r"\toggle{a}{b}\endtoggle", r"\mathtip{a}{b}",
+    r"\texttip{a}{b}", r"\newtagform{x}{}{}", r"\DeclarePairedDelimiter{\a}{x}{y}", r"\colorlet{a}{red}",
+    r"\req\label{a}uire{html}",
+    r"\begingroup x", r"\text{\label\relax}", r"\begin\label{a}{itemize}x\end{itemize}",
     r"\raise 500em {x}", r"\hspace{-9999px} x",
 ]  # fmt: skip
 

@@ -255,3 +255,18 @@ def test_pictures_become_words() -> None:
         html = markdown.to_html(text)
         assert "[image: evil.example — not loaded]" in html
         assert "<img" not in html
+
+
+@pytest.mark.finding("B2")
+def test_entities_cannot_turn_what_stands_around_them() -> None:
+    """In text, in the words of links and pictures, in cells and titles; in notebooks and in terminals."""
+    turn = "&#x202e;gnp.exe &#8238; &#x2066;"
+    source = f"[{turn}](http://e) {turn} ![{turn}](http://e)\n\n|{turn}|\n|-|\n|{turn}|\n\n<details><summary>{turn}</summary>\n\n{turn}"
+    shown = markdown.to_html(source) + "".join(
+        child.content
+        for token in markdown.words_only(source)
+        for child in (token, *(token.children or ()))
+        if token.type == "inline" and child is not token
+    )
+    assert "gnp.exe" in shown
+    assert not set("\u202e\u2066") & set(shown)
