@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from html.entities import html5
 from typing import Any
 
 from ollama_magics.secret import BULLETS, Secret
+from ollama_magics.server.secret_pieces import LEAST, Pieces, encodings
 
 _HEAD = 64  # characters of a secret that are compared; the rest of a longer one goes up to the next space or quote
-_LEAST = 6  # characters of a secret at the end of a text that was cut
 _REST, _CUT = r"[^\s\"'<>]*", r"[^\s\"']{0,6}[\s\"'…]*\Z"  # after a long secret, and after the cut
 _ENTITIES: dict[str, list[str]] = {}
 for _name, _text in html5.items():
@@ -31,26 +30,35 @@ class Redaction:
     @cached_property
     def _pattern(self) -> re.Pattern[str] | None:
         """All spellings of all secrets: the longest first, then what a cut has left of one."""
-        texts = sorted({text for secret in self._secrets for text in _encodings(secret.reveal())}, key=len, reverse=True)
+        texts = sorted({text for secret in self._secrets for text in encodings(secret.reveal())}, key=len, reverse=True)
         whole, cut = [], []
         for text in texts:
             units = [_spellings(character, is_first=not place) for place, character in enumerate(text[:_HEAD])]
             whole.append("".join(units) + (_REST if len(text) > _HEAD else ""))
-            if len(units) > _LEAST:
+            if len(units) > LEAST:
                 rest = ""
-                for unit in reversed(units[_LEAST:]):
+                for unit in reversed(units[LEAST:]):
                     rest = f"(?:{unit}{rest})?"
-                cut.append("".join(units[:_LEAST]) + rest + _CUT)
+                cut.append("".join(units[:LEAST]) + rest + _CUT)
         return re.compile("|".join(whole + cut), re.IGNORECASE) if whole else None
 
-    def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield the start and end of each secret in a text."""
-        if self._secrets and self._pattern:
-            yield from (found.span() for found in self._pattern.finditer(text))
+    @cached_property
+    def _pieces(self) -> Pieces:
+        return Pieces(secret.reveal() for secret in self._secrets)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the start and end of each secret, or piece of one, in a text."""
+        if not (self._secrets and self._pattern):
+            return []
+        return _merged([*(found.span() for found in self._pattern.finditer(text)), *self._pieces.spans(text)])
 
     def text(self, text: str) -> str:
         """Return a text with bullets instead of secrets."""
-        return self._pattern.sub(BULLETS, text) if self._secrets and self._pattern else text
+        kept, position = [], 0
+        for first, last in self.spans(text):
+            kept += [text[position:first], BULLETS]
+            position = last
+        return "".join([*kept, text[position:]])
 
     def body(self, body: bytes) -> bytes:
         """Return a body with bullets instead of secrets; what is not UTF-8 is replaced where there are secrets."""
@@ -85,7 +93,7 @@ class Redaction:
     def _clear(self, places: list[tuple[Any, Any]]) -> None:
         """Replace the secrets in the joined texts of these places."""
         texts = [holder[key] for holder, key in places]
-        spans = list(self.spans("".join(texts)))
+        spans = self.spans("".join(texts))
         start = 0
         for (holder, key), text in zip(places, texts, strict=True):
             kept, position, end = "", start, start + len(text)
@@ -100,17 +108,15 @@ class Redaction:
             start = end
 
 
-def _encodings(secret: str) -> Iterator[str]:
-    """Yield the secret, and what base64 and hexadecimal digits make of it, alone or inside of another text."""
-    data = secret.encode()
-    yield secret
-    if len(data.hex()) >= _LEAST:
-        yield data.hex()
-    for before, start in ((0, 0), (1, 2), (2, 3)):  # bytes before it, and characters that depend on them
-        text = b64encode(bytes(before) + data).decode()[start : (before + len(data)) * 8 // 6]
-        if len(text) >= _LEAST:
-            yield text
-            yield text.translate({ord("+"): "-", ord("/"): "_"})
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans in their order, those that overlap or touch as one."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(last, merged[-1][1])
+        else:
+            merged.append((first, last))
+    return merged
 
 
 def _spellings(character: str, *, is_first: bool) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import re
+import string
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import ollama_magics as om
 from ollama_magics.conversation.prompt import Prompt
@@ -62,7 +65,7 @@ def is_readable(text: str, secret: str = SECRET) -> bool:
 
 
 @pytest.mark.finding("E3")
-@pytest.mark.parametrize("secret", [SECRET, "pässwörd-日本-🔑-geheim", "k" * 20 + "-" + "ab/9" * 100])
+@pytest.mark.parametrize("secret", [SECRET, "pässwörd-日本-🔑-geheim", "k" * 20 + "-" + "ab/9" * 100 + "-end"])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_secret_is_removed_in_every_spelling(spelling: str, secret: str) -> None:
     """And nothing beside it."""
@@ -82,6 +85,48 @@ def test_what_a_cut_leaves_of_a_secret_is_removed_and_other_text_stays() -> None
         assert redaction.text(f"it begins: '{SECRET[:length]}…'") == "it begins: '••••"
     for text in ("", "sk is short", "no secret at all", "100 % of \\u0041 & <b>"):
         assert redaction.text(text) == text
+
+
+SEPARATORS = st.sampled_from(
+    ["", " ", "...", "****", '"}', "\n", "=", "&", "%", "\\n", "x", "é", "\u200b", "</b>", "sk-proj-", "%25"]
+)
+
+
+@pytest.mark.finding("E3")
+@settings(max_examples=60, deadline=None)
+@given(
+    key=st.builds(
+        "{}{}".format,
+        st.sampled_from(["", "sk-proj-", "sk-", "ghp_"]),
+        st.text(string.ascii_letters + string.digits, min_size=12, max_size=60),
+    ),
+    texts=st.lists(SEPARATORS, min_size=2, max_size=6),
+    data=st.data(),
+)
+def test_no_piece_of_a_key_is_shown(key: str, texts: list[str], data: st.DataObject) -> None:
+    """Of eight characters or more, wherever it is cut, whatever stands beside it, in every spelling, with spaces or without."""
+    ways: list[Callable[[str], str]] = [
+        str,
+        str.upper,
+        *(SPELLINGS[name] for name in ("JSON", "URL twice", "HTML in numbers", "all of it in JSON")),
+        " ".join,
+        "\n ".join,
+    ]
+    shown, pieces = texts[0], list[str]()
+    for text in texts[1:]:
+        first = data.draw(st.integers(0, len(key) - 8))
+        piece = key[first : data.draw(st.integers(first + 8, len(key)))]
+        pieces += [] if piece in "sk-proj-" else [piece]
+        shown += data.draw(st.sampled_from(ways))(piece) + text
+    clean = Redaction([Secret(key)], 4).text(shown)
+    for form in (
+        clean,
+        unquote(unquote(clean)),
+        unescape(clean),
+        re.sub(r"\\u(....)", lambda found: chr(int(found[1], 16)), clean),
+    ):
+        plain = "".join(form.split()).lower()
+        assert not any(piece.lower() in plain for piece in pieces), (shown, clean)
 
 
 ECHOES: dict[str, Callable[[str], list[Step]]] = {
