@@ -13,7 +13,7 @@ LEAST = 6  # characters of a secret at the end of a text that was cut
 _LONG = 12  # characters of a secret of which pieces are searched; those of a shorter one are ordinary words
 _PIECE = 8  # characters of a piece
 _MOST_LAYERS = 6  # of escapes in escapes
-_COMMON = re.compile(
+_KEY_STARTS = re.compile(
     r"sk-(?:proj|svcacct|admin|service|live|test|or-v\d|ant-(?:api|admin)\d\d)-|[spr]k_(?:live|test)_|github_pat_|eyJhbGciOi",
     re.IGNORECASE,
 )  # how the keys of many people begin
@@ -44,8 +44,8 @@ class Pieces:
         return found
 
     @cached_property
-    def _common(self) -> list[str]:
-        return [common[0].lower() for secret in self._secrets if (common := _COMMON.match(secret))]
+    def _starts(self) -> list[str]:
+        return [start[0].lower() for secret in self._secrets if (start := _KEY_STARTS.match(secret))]
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the start and end of what is found; these may overlap."""
@@ -66,7 +66,7 @@ class Pieces:
             for place in [place for place in range(len(text) - length + 1) if text[place : place + length] in pieces]:
                 first = runs.pop()[0] if runs and place <= runs[-1][1] else place
                 runs.append((first, place + length))
-            yield from ((first, last) for first, last in runs if not any(text[first:last] in one for one in self._common))
+            yield from ((first, last) for first, last in runs if not any(text[first:last] in one for one in self._starts))
 
 
 class _Compared(dict[int, str]):
