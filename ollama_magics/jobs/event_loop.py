@@ -12,7 +12,8 @@ from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from ollama_magics.errors import Cancelled, OllamaMagicsError, in_language
+from ollama_magics.errors import Cancelled, Interrupted, OllamaMagicsError, in_language
+from ollama_magics.jobs.interrupt import AWAITED
 from ollama_magics.jobs.unused import Unused
 from ollama_magics.server.background import SLICE
 
@@ -81,7 +82,8 @@ class ThreadCall(Generic[_Item, _Result]):
     """A synchronous call for the tasks of an event loop: ``work`` runs in a daemon thread as soon as there is a slot.
 
     ``work`` gets this object, whose ``cancelled`` it has to watch. Its items, which it posts, and its result go to the tasks that
-    wait for them. Cancelling one of these tasks cancels the call.
+    wait for them. Cancelling one of these tasks cancels the call; so does Ctrl-C while the loop runs, which raises Interrupted
+    where there is no other task.
     """
 
     def __init__(self, work: Callable[[ThreadCall[_Item, _Result]], _Result], slots: Slots, language: Callable[[], str]) -> None:
@@ -90,6 +92,7 @@ class ThreadCall(Generic[_Item, _Result]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._items: list[_Item] = []
         self._readers = 0
+        self._is_interrupted = False
         self._grown, self._ended = asyncio.Event(), asyncio.Event()
         self._outcome: Callable[[], _Result]
 
@@ -129,6 +132,7 @@ class ThreadCall(Generic[_Item, _Result]):
 
     async def cancel(self) -> None:
         """Let the thread end, and wait a moment for that; what was begun is left as after an interrupt."""
+        AWAITED.remove(self)  # first: its handler sets the flag too, and must not wait for the lock of it
         self.cancelled.set()
         if self._loop is None and not self._ended.is_set():
             self._end(None, Cancelled())
@@ -142,11 +146,16 @@ class ThreadCall(Generic[_Item, _Result]):
             return
         self._loop = running_loop()
         slots = self._slots.of(self._loop)
+        AWAITED.add(self, self._interrupt)
         try:
             await slots.acquire()
         except asyncio.CancelledError:
             self._end(None, Cancelled())
             raise
+        if self.cancelled.is_set():  # while it waited
+            slots.release()
+            self._end(None, Cancelled())
+            return
         try:
             threading.Thread(target=copy_context().run, args=(self._run, slots), daemon=True, name="ollama-async").start()
         except RuntimeError as error:  # no more threads
@@ -159,15 +168,30 @@ class ThreadCall(Generic[_Item, _Result]):
         if self._loop and not self._ended.is_set():
             self._loop.call_later(SLICE, self._tick)
 
+    def _interrupt(self) -> bool:
+        """Let the thread end after an interrupt, and after a second do not wait for it any more."""
+        if self._is_interrupted or not self._running.is_running():
+            return False
+        self._is_interrupted = True
+        self.cancelled.set()
+        self.in_loop(self._running.call_later, _SECONDS_TO_END, self._end, None, Cancelled())
+        return True
+
     def _end(self, result: Any, error: BaseException | None) -> None:
         def outcome() -> _Result:
             if isinstance(error, Cancelled):
+                # A KeyboardInterrupt leaves the loop at once: tasks that wait for this one would go on in the next cell.
+                if self._is_interrupted and asyncio.all_tasks() == {asyncio.current_task()}:
+                    raise Interrupted(code="interrupted-call")
                 raise OllamaMagicsError("call-cancelled")
             if error is not None:
                 raise error
             returned: _Result = result
             return returned
 
+        AWAITED.remove(self)
+        if self._ended.is_set():  # it was not waited for any more
+            return
         self._outcome = outcome
         self._ended.set()
         self._grown.set()
@@ -195,6 +219,7 @@ class ThreadCall(Generic[_Item, _Result]):
             self._running.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
             self.cancelled.set()
+            AWAITED.remove(self)
 
     def result_of(self, awaitable: Awaitable[Any]) -> Any:
         """Return the result of what the user's functions returned, which is awaited in the loop while the slot is free."""

@@ -5,14 +5,60 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 # Python runs the handler of a signal between any two steps of the main thread. An error raised there may land in a callback of a
 # weak reference, where it is dropped with a line on stderr (each import runs some), or between a lock and its release, for which
 # all other threads then wait. So the handler only notes the interrupt, and the main thread looks at it at safe points. It is also
 # raised at once while code of the user runs, such as a generator that gives the texts, since that may never return.
+
+
+_QUICK = 0.5  # seconds between two presses of a stop button that mean one
+
+
+class AwaitedCalls:
+    """Stops the calls of a running event loop on SIGINT, instead of the default handler, which would stop the loop alone.
+
+    That leaves the tasks of the loop unfinished, so nothing would end what they wait for. As in asyncio.run(), a second interrupt
+    is raised at once; so is one while the loop stands still, as between two cells of a terminal: its calls go on.
+    """
+
+    def __init__(self) -> None:
+        self._stops: dict[Any, Callable[[], bool]] = {}
+        self._last = -_QUICK
+
+    def add(self, call: object, stop: Callable[[], bool]) -> None:
+        """Add a call; ``stop`` returns whether it could stop it. Only the main thread can be interrupted."""
+        if threading.current_thread() is threading.main_thread() and raises_at_once():
+            self._last = self._last if self._stops else -_QUICK
+            self._stops[call] = stop
+            signal.signal(signal.SIGINT, self.handle)
+
+    def remove(self, call: object) -> None:
+        """Forget a call, and put the default handler back after the last one."""
+        self._stops.pop(call, None)
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and not self._stops and signal.getsignal(signal.SIGINT) == self.handle:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def handle(self, *_: object) -> None:
+        """Stop the calls, or raise KeyboardInterrupt where there is nothing to stop."""
+        now = time.monotonic()
+        stopped = [stop() for stop in tuple(self._stops.values())]
+        if any(stopped):
+            self._last = now
+        elif now - self._last > _QUICK:
+            raise KeyboardInterrupt
+
+
+AWAITED = AwaitedCalls()
+
+
+def raises_at_once() -> bool:
+    """Return whether an interrupt of synchronous code is raised wherever it lands, as in Python without a handler of anyone's."""
+    return signal.getsignal(signal.SIGINT) in (signal.default_int_handler, AWAITED.handle)
 
 
 class DeferredInterrupt:
@@ -24,7 +70,7 @@ class DeferredInterrupt:
 
     def __enter__(self) -> Self:
         self._before = signal.getsignal(signal.SIGINT)
-        replaced = callable(self._before) if self._replaces_any else self._before is signal.default_int_handler
+        replaced = callable(self._before) if self._replaces_any else raises_at_once()
         if replaced and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._note)
         return self
@@ -65,9 +111,6 @@ def defer_interrupt() -> DeferredInterrupt:
     return DeferredInterrupt(replaces_any=True)
 
 
-_QUICK = 0.5  # seconds between two presses of a stop button that mean one
-
-
 @contextmanager
 def ignoring_quick_repeats(*, is_reset: bool) -> Iterator[None]:
     """Ignore interrupts for half a second after one: a second press would stop the closing and the report half-way.
@@ -82,15 +125,12 @@ def ignoring_quick_repeats(*, is_reset: bool) -> Iterator[None]:
             last = now
             raise KeyboardInterrupt
 
-    if (
-        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-        or threading.current_thread() is not threading.main_thread()
-    ):
+    if not raises_at_once() or threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGINT, handle)
+    before = signal.signal(signal.SIGINT, handle)
     try:
         yield
     finally:
         if not (is_reset and last > 0) and signal.getsignal(signal.SIGINT) is handle:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, before)

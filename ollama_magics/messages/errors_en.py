@@ -1056,6 +1056,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-delete": ("Interrupted; nothing was deleted.", "", ""),
     "interrupted-import": ("Interrupted; nothing was imported.", "", ""),
     "interrupted-check": ("Interrupted; the check is incomplete.", "", ""),
+    "interrupted-call": ("Interrupted; the call was stopped.", "", ""),
     "interrupted-key": ("Interrupted; the key was not changed.", "", ""),
     "interrupted-before-answer": ("Interrupted before the answer began.", "", ""),
     "interrupted-answer-kept": ("Interrupted; the text so far is in _ollama.", "", ""),

@@ -1056,6 +1056,7 @@ ERRORS: dict[str, tuple[str, str, str]] = {
     "interrupted-delete": ("已中断；未删除任何内容。", "", ""),
     "interrupted-import": ("已中断；未导入任何设置。", "", ""),
     "interrupted-check": ("已中断；检查未完成。", "", ""),
+    "interrupted-call": ("已中断；调用已停止。", "", ""),
     "interrupted-key": ("已中断；密钥未更改。", "", ""),
     "interrupted-before-answer": ("已中断；回答尚未开始。", "", ""),
     "interrupted-answer-kept": ("已中断；已有文本在 _ollama 中。", "", ""),

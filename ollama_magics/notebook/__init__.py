@@ -28,12 +28,23 @@ def localized_errors() -> Iterator[Session]:
 
     At the end the notices of the settings that nobody has shown yet are written, such as a keyring that cannot be used.
     """
-    from ollama_magics import messages  # noqa: PLC0415 - as above
     from ollama_magics.errors import Interrupted, OllamaMagicsError  # noqa: PLC0415 - as above
-    from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
-    from ollama_magics.session.session import current  # noqa: PLC0415 - as above
+    from ollama_magics.jobs.interrupt import defer_interrupt  # noqa: PLC0415 - as above
 
-    session = current()
+    def interrupted() -> Interrupted:
+        error = Interrupted()
+        error.language = session.language
+        return error
+
+    try:
+        with defer_interrupt():  # the first cell of a process brings in most of the package here
+            from ollama_magics import messages  # noqa: PLC0415 - as above
+            from ollama_magics.notebook.display import lines  # noqa: PLC0415 - as above
+            from ollama_magics.session.session import current  # noqa: PLC0415 - as above
+
+            session = current()
+    except KeyboardInterrupt:
+        raise interrupted() from None
     try:
         yield session
     except (OllamaMagicsError, Interrupted) as error:
@@ -45,6 +56,6 @@ def localized_errors() -> Iterator[Session]:
             error.is_unattended = user.in_kernel and not user.can_ask
         raise
     except KeyboardInterrupt:
-        raise Interrupted from None
+        raise interrupted() from None
     finally:
         lines.say_lines(messages.notice(key, facts, session.language) for key, facts in session.resolved.take_notices())

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults import LINES, FaultServer, Hold, Lines, Send, Step, Wait, chunk, fine
+from tests.faults.connection import Connection
+from tests.shells import loaded_shell
 
 BOUND = 1.0  # seconds promised from the stop button to the end of the cell
 MARGIN = 2.0  # seconds for a machine that does much else
@@ -108,6 +117,103 @@ def test_an_awaited_answer_ends(kernel: Any, scripts: dict[str, list[Step]]) -> 
         assert (ran.error, ran.idle_at - pressed < BOUND + MARGIN) == ("CancelledError", True)
         assert server.wait_until_left()
         assert kernel.run("print(waiting.partial.text)").written == ("0 1 2 \n" if len(scripts["chat"]) > 1 else "\n")
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """Give a shell that runs the event loop for each cell by itself, in a thread that Ctrl-C reaches."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with loaded_shell(monkeypatch, tmp_path) as shell:
+        yield shell
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler  # nothing of ours stays
+
+
+class Endless:
+    """An answer that goes on until the other side leaves; counts its pieces."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def run(self, connection: Connection) -> None:
+        """Send it."""
+        connection.send(LINES)
+        while not connection.ending.wait(0.01):
+            connection.send(chunk("word "))
+            self.sent += 1
+
+
+AWAITED = {
+    "await om.achat('Hi')": "Interrupted",
+    "async for piece in om.achat('Hi'): pass": "Interrupted",
+    "await om.amap(['a', 'b'], 'Hi {{item}}', store=False)": "Interrupted",
+    "await om.aembed(['a'], model='m', store=False)": "Interrupted",
+    "await asyncio.gather(*(om.achat('Hi') for _ in range(20)))": "OllamaMagicsError",  # of which four have not begun
+}
+
+
+@pytest.mark.parametrize(("cell", "error"), AWAITED.items(), ids=AWAITED)
+def test_an_awaited_call_in_a_terminal_ends(terminal: Any, cell: str, error: str) -> None:
+    """IPython's loop stops at an interrupt and leaves its tasks as they are; the calls end all the same, and so does the cell."""
+    answer = Endless()
+    with FaultServer(fine(chat=[answer], embed=[answer])) as server:
+        terminal.run_cell(f"%ollama_config --base-url {server.url} --model m\nimport asyncio, ollama_magics as om")
+        path = "/api/embed" if "aembed" in cell else "/api/chat"
+
+        def press_once_it_answers() -> None:
+            is_true_soon(lambda: answer.sent > 9)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        press = threading.Thread(target=press_once_it_answers)
+        press.start()
+        ran = terminal.run_cell(cell)
+        press.join()
+        assert type(ran.error_in_exec).__name__ == error
+        time.sleep(0.1)
+        state = answer.sent, server.paths().count(path)
+        assert terminal.run_cell("await asyncio.sleep(0.1)").success  # nothing was left to go on in the next cell
+        assert (answer.sent, server.paths().count(path)) == state
+        assert [one.name for one in threading.enumerate() if one.name in ("ollama-async", "ollama-rows")] == []
+
+
+def test_an_interrupt_between_two_awaits_leaves_a_call_alone(terminal: Any) -> None:
+    """A call that works while the loop stands still, and is awaited in a later cell."""
+    with FaultServer(fine(chat=[Wait(0.3), Send(LINES), Send(chunk("Hello", done=True, done_reason="stop"))])) as server:
+        terminal.run_cell(f"%ollama_config --base-url {server.url} --model m\nimport asyncio, ollama_magics as om")
+        assert terminal.run_cell("task = asyncio.create_task(om.achat('Hi'))\nawait asyncio.sleep(0.05)").success
+        ran = terminal.run_cell("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)")
+        assert type(ran.error_in_exec) is KeyboardInterrupt
+        assert terminal.run_cell("reply = await task").success
+        assert terminal.user_ns["reply"].text == "Hello"
+
+
+PRESS_AT_IMPORT = """
+import json, signal, sys
+from IPython.core.interactiveshell import InteractiveShell
+shell, told, waiting = InteractiveShell.instance(), [], []
+shell.run_cell("%load_ext ollama_magics")
+def press(event, arguments):
+    if event == "import" and waiting and arguments[0] == waiting[0]: signal.raise_signal(signal.SIGINT), waiting.clear()
+sys.addaudithook(press)
+for cell, module in json.loads(sys.argv[1]):
+    waiting[:] = [module]
+    told.append([cell, module, type(shell.run_cell(cell).error_in_exec).__name__, len(waiting)])
+print(json.dumps(told))
+"""
+FIRST = [
+    ("%ollama hi", "ollama_magics.settings.cell_options"),
+    ("%ollama hi", "httpx"),
+    ("%embed ['a']", "ollama_magics.embeddings.inputs"),
+    ("%%ollama --each ['a']\nhi {{item}}", "ollama_magics.rows.job"),
+    ("%ollama_models", "ollama_magics.render.model_tables"),
+]
+
+
+def test_a_press_while_a_first_cell_imports_the_package_is_told_in_one_line(tmp_path: Path) -> None:
+    """The modules are whole afterwards, so that the next cell imports the next ones."""
+    command = [sys.executable, "-c", PRESS_AT_IMPORT, json.dumps(FIRST)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "IPYTHONDIR": str(tmp_path)})
+    assert json.loads(ran.stdout.splitlines()[-1]) == [[cell, module, "Interrupted", 0] for cell, module in FIRST]
+    assert "Traceback" not in ran.stdout + ran.stderr
 
 
 def test_an_interrupt_of_the_second_model_names_the_replies(kernel: Any) -> None:

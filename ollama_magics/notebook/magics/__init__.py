@@ -101,11 +101,24 @@ def _magic(shell: Any, kind: str, name: str) -> Any:
     """Return a magic, which is registered with the others of its class in place of what stands for them."""
     module, class_name, _ = MAGICS[name]
     if class_name not in shell.magics_manager.registry:
-        shell.register_magics(getattr(import_module(f"{__name__}.{module}"), class_name))
-        magics = shell.magics_manager.registry[class_name]
-        if hasattr(magics, "shown"):  # its results are shown once in the cell that shows them
-            shell.events.register("post_run_cell", magics.shown.forget)
+        __tracebackhide__ = True  # as above
+        try:
+            from ollama_magics.jobs.interrupt import defer_interrupt  # noqa: PLC0415 - as above
+
+            with defer_interrupt():  # half a module would stay, and what Python tells of it are its imports
+                _load(shell, module, class_name)
+        except KeyboardInterrupt:
+            from ollama_magics.errors import Interrupted  # noqa: PLC0415 - as above
+
+            raise Interrupted from None
     return shell.magics_manager.registry[class_name].magics[kind][name]
+
+
+def _load(shell: Any, module: str, class_name: str) -> None:
+    shell.register_magics(getattr(import_module(f"{__name__}.{module}"), class_name))
+    magics = shell.magics_manager.registry[class_name]
+    if hasattr(magics, "shown"):  # its results are shown once in the cell that shows them
+        shell.events.register("post_run_cell", magics.shown.forget)
 
 
 def _settings() -> Any:

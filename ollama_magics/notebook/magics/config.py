@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ollama_magics.errors import Interrupted, SettingError
+from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.notebook import arguments, localized_errors, usage_error
 from ollama_magics.notebook.arguments import check_options, config_options
@@ -131,10 +132,9 @@ class FormMagics(Magics):
             return None
 
     def _show_form(self, session: Session) -> None:
-        from ollama_magics.jobs.interrupt import defer_interrupt  # noqa: PLC0415 - only the form needs it
-        from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
-
         with defer_interrupt():  # half a form would stay in the kernel, with 300 widgets that nobody can close
+            from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
+
             if self._panel is not None:
                 self._panel.freeze()
             self._panel = Panel(session)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
+from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.notebook import arguments, localized_errors, usage_error
 from ollama_magics.notebook.arguments import embed_options
 from ollama_magics.notebook.display import lines
@@ -72,7 +73,9 @@ class EmbedMagics(Magics):
         return None if options.lines else arguments.evaluated(expression, scope)
 
     def _vectors(self, session: Session, rows: Any, report: str | None, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-        from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which loading must not
+        with defer_interrupt():
+            from ollama_magics.embeddings import collect  # noqa: F401, PLC0415 - as below
+            from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy, which loading must not
 
         if dask.is_collection(rows):
             lazy: np.ndarray[Any, Any] = dask.embed(rows, report=report, **options)

@@ -9,6 +9,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ollama_magics import messages
 from ollama_magics.errors import Interrupted
+from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.notebook import arguments, localized_errors, usage_error
 from ollama_magics.notebook.arguments import model_options, remove_options
 from ollama_magics.notebook.display import lines
@@ -38,8 +39,9 @@ class ModelMagics(Magics):
         if rest:
             raise usage_error("usage_too_much", magic="%ollama_models", rest=rest)
         with localized_errors() as session:
-            from ollama_magics.render.model_tables import ModelsTable  # noqa: PLC0415 - brings in the renderer
-            from ollama_magics.session.models import list_models  # noqa: PLC0415 - brings in the client
+            with defer_interrupt():
+                from ollama_magics.render.model_tables import ModelsTable  # noqa: PLC0415 - brings in the renderer
+                from ollama_magics.session.models import list_models  # noqa: PLC0415 - brings in the client
 
             return ModelsTable(list_models(session), session.language, times=not session.is_recorded)
 
@@ -62,8 +64,9 @@ class ModelMagics(Magics):
         """Let the server download a model; after an interrupt the same line goes on where it was."""
         _, typed = self._named("ollama_pull", line)
         with localized_errors() as session:
-            from ollama_magics.notebook.display.pull import watch_pull  # noqa: PLC0415 - brings in the renderer
-            from ollama_magics.server.pulling import pull, require_name  # noqa: PLC0415 - brings in the client
+            with defer_interrupt():
+                from ollama_magics.notebook.display.pull import watch_pull  # noqa: PLC0415 - brings in the renderer
+                from ollama_magics.server.pulling import pull, require_name  # noqa: PLC0415 - brings in the client
 
             name = require_name(typed)
             try:

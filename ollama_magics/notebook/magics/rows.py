@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ollama_magics.errors import Interrupted, PromptProblem
+from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
 from ollama_magics.notebook import arguments, usage_error
 from ollama_magics.notebook.line_words import is_collection
@@ -41,8 +42,9 @@ def column_of(word: object) -> str:
 
 def ask_rows(shell: Any, session: Session, options: Namespace, prompt: Prompt, scope: Scope) -> Any:
     """Return the data with the answers to the prompt, shown while they come; the columns of -i are those of its options."""
-    from ollama_magics.integrations import dask, dask_rows  # noqa: PLC0415 - brings in numpy, which loading must not
-    from ollama_magics.notebook.display.rows import rows_screen  # noqa: PLC0415 - brings in the renderer
+    with defer_interrupt():
+        from ollama_magics.integrations import dask, dask_rows  # noqa: PLC0415 - brings in numpy, which loading must not
+        from ollama_magics.notebook.display.rows import rows_screen  # noqa: PLC0415 - brings in the renderer
 
     data = arguments.named("--each", options.each, scope)
     if not options.yes:
