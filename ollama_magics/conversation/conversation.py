@@ -9,6 +9,7 @@ from typing import Any
 
 from ollama_magics.conversation.turns import Place, Stats, Turn, message_dict, system_of
 from ollama_magics.errors import PromptProblem, in_language
+from ollama_magics.secret import Secret
 from ollama_magics.server.failures import quote
 from ollama_magics.server.wire import Message
 from ollama_magics.settings import form
@@ -39,6 +40,7 @@ class Conversation:
 
             with in_language(form.language_in_use):
                 self._turns = message_lists.read_turns(messages)
+        self._secrets: set[Secret] = set()  # that the prompts were sent with, which no file holds
         self._before: deque[tuple[Turn, ...]] = deque(maxlen=_MOST_UNDONE)  # the turns before each change that dropped some
 
     def __repr__(self) -> str:
@@ -80,6 +82,8 @@ class Conversation:
     def save(self, path: str | Path) -> Path:
         """Write the turns to a JSON file that only you can read, with pictures and cut answers; return its whole path.
 
+        Where they repeat the key of a server that was asked, the file has bullets.
+
         An earlier file of a conversation is replaced; raises PromptProblem (``conversation-unwritable``) for any other.
 
         Example: ``chat.save("chat.json")``
@@ -87,7 +91,7 @@ class Conversation:
         from ollama_magics.conversation import conversation_file  # noqa: PLC0415 - as above
 
         with in_language(form.language_in_use):
-            return conversation_file.save(path, self._turns)
+            return conversation_file.save(path, self._turns, self._secrets)
 
     def replace(self, turns: Iterable[Turn]) -> None:
         """Put turns in the place of all that there are; ``undo()`` brings those back."""
@@ -106,8 +110,9 @@ class Conversation:
         """Return how many later turns a prompt at this place drops, besides those that it replaces."""
         return sum(not place.replaces(turn.place) for turn in self._turns[self._position(place) :])
 
-    def keep(self, turn: Turn, instead: Turn | None = None) -> None:
+    def keep(self, turn: Turn, instead: Turn | None = None, secrets: Iterable[Secret] = ()) -> None:
         """Put the turn at its place, or ``instead`` of another one, and drop what was there and after it."""
+        self._secrets.update(secrets)
         positions = (position for position, old in enumerate(self._turns) if old is instead)
         position = next(positions, self._position(turn.place))
         if self._turns[position + (instead is not None) :]:

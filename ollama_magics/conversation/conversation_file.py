@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,8 +19,10 @@ from ollama_magics.conversation.files import UnreadableFileError
 from ollama_magics.conversation.turns import Place, Turn
 from ollama_magics.errors import PictureProblem, PromptProblem
 from ollama_magics.messages import Phrase
+from ollama_magics.secret import Secret
 from ollama_magics.server import wire
 from ollama_magics.server.failures import quote
+from ollama_magics.server.redaction import LONG_SECRET, Redaction
 from ollama_magics.settings import config_folder
 
 _VERSION = 1
@@ -38,8 +41,8 @@ class _FileVersion(msgspec.Struct):
     turns: msgspec.Raw
 
 
-def save(path: str | PathLike[str], turns: Sequence[Turn]) -> Path:
-    """Write turns to a file of mode 0600, all at once; return its whole path.
+def save(path: str | PathLike[str], turns: Sequence[Turn], secrets: Iterable[Secret] = ()) -> Path:
+    """Write turns without these secrets to a file of mode 0600, all at once; return its whole path.
 
     Raises PromptProblem (conversation-unwritable), also where the file exists and is no conversation: it stays.
     """
@@ -49,7 +52,7 @@ def save(path: str | PathLike[str], turns: Sequence[Turn]) -> Path:
         target = path.resolve()
         if files.exists(target) and (former := files.read(target, _MOST_BYTES)):
             _turns_in(former)
-        config_folder.write(target, _encoded(turns))
+        config_folder.write(target, _encoded(turns, Redaction(secrets, LONG_SECRET)))
     except UnreadableFileError as error:
         raise PromptProblem("conversation-unwritable", path=path, reason=error.reason) from None
     except OSError as error:
@@ -58,13 +61,30 @@ def save(path: str | PathLike[str], turns: Sequence[Turn]) -> Path:
     return path
 
 
-def _encoded(turns: Sequence[Turn]) -> str:
+def _encoded(turns: Sequence[Turn], redaction: Redaction) -> str:
     # in another run the cells are the same, and replace their turns
     kept = [replace(turn, place=Place(turn.place.cell)) for turn in turns]
-    data = msgspec.json.format(wire.encode(_FileContent(_VERSION, kept)), indent=1)
+    content = wire.encode(_FileContent(_VERSION, kept))
+    if redaction:
+        content = _redacted(content, redaction)
+    data = msgspec.json.format(content, indent=1)
     if len(data) > _MOST_BYTES:
         raise UnreadableFileError(Phrase("too_large", most=f"{_MOST_BYTES:,}"), is_large=True)
     return data.decode() + "\n"
+
+
+def _redacted(content: bytes, redaction: Redaction) -> bytes:
+    """Return the content of a file with bullets instead of secrets; its pictures stay as they are."""
+    decoded = msgspec.json.decode(content)
+    pictures = [message.pop("images", ()) for message in _messages(decoded["turns"])]
+    decoded["turns"] = redaction.lines(decoded["turns"])
+    for message, sent in zip(_messages(decoded["turns"]), pictures, strict=True):
+        message["images"] = sent
+    return wire.encode(decoded)
+
+
+def _messages(turns: list[Any]) -> list[dict[str, Any]]:
+    return [message for turn in turns for message in (turn["prompt"], turn["answer"], *turn.get("between", ()))]
 
 
 def _expanded(path: object, code: str) -> Path:

@@ -20,6 +20,7 @@ from ollama_magics.conversation.turns import Place, Stats, Turn
 from ollama_magics.errors import AnswerCut, ToolProblem
 from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
+from ollama_magics.secret import Secret
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message
 
 MOST_ROUNDS = 8  # answers of one turn that may end in calls of functions
@@ -50,6 +51,7 @@ class ReplyContext:
     store_problem: Callable[[], str] | None = None  # returns why no answer could be found or kept there, else an empty text
     remote_host: str = ""
     renders: bool = True  # the server can tell how it renders the prompt
+    secrets: tuple[Secret, ...] = ()  # that the request was sent with
     proxy: str = ""  # through which the request goes, without its password
     digest: str = ""
     server_version: str = ""
@@ -380,7 +382,7 @@ class Exchange:
             stats=self.stats,
             between=(*(context.continues.between if context.continues else ()), *self.tool_loop.between),
         )
-        context.conversation.keep(turn, instead=context.continues)
+        context.conversation.keep(turn, instead=context.continues, secrets=context.secrets)
 
 
 def _nothing(_: object) -> Iterator[Chunk]:

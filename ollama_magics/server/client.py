@@ -112,7 +112,7 @@ class Client:
         self.is_recorded = recorder is not None  # or replayed
         self._timeouts, self._cancelled = timeouts or Timeouts(), cancelled or threading.Event()
         self._backend = SlicedBackend(self._cancelled, resolve)
-        secrets = tuple(secrets_of(address, key, connection))
+        self.secrets = secrets = tuple(secrets_of(address, key, connection))
         self._redaction = Redaction(secrets, _SHORTEST_REDACTED)
         self._lock, self._sending, self._is_left = threading.Lock(), 0, False
         self._transport = transport = SlicedTransport(address, self._backend, connection, certificates)

@@ -31,7 +31,7 @@ from ollama_magics.server.recorded_exchange import (
     nearest,
     new_exchange,
 )
-from ollama_magics.server.redaction import Redaction
+from ollama_magics.server.redaction import LONG_SECRET, Redaction
 from ollama_magics.server.transport import Recorder
 
 Sleep = Callable[[float], None]
@@ -153,15 +153,12 @@ def _encoded(exchange: Exchange) -> bytes:
     return b"{\n" + b",\n".join(fields) + b"\n}"
 
 
-_LONG_SECRET = 12  # characters; a password "model" must not be removed from every answer
-
-
 class _RecordingTransport(httpx.BaseTransport):
     """Sends requests with another transport, and records each exchange, without secrets, once its answer has ended."""
 
     def __init__(self, inner: httpx.BaseTransport, recorder: RecordingFile, secrets: Sequence[Secret], endpoint: str) -> None:
         self._inner, self._recorder = inner, recorder
-        self._redaction = Redaction(secrets, _LONG_SECRET)
+        self._redaction = Redaction(secrets, LONG_SECRET)
         # only errors are cleared of short secrets, and of host and port
         self._redaction_of_errors = Redaction((*secrets, Secret(endpoint)), 1)
 
@@ -225,7 +222,7 @@ class _ReplayTransport(httpx.BaseTransport):
 
     def __init__(self, inner: httpx.BaseTransport, replay: _FileReplay, sleep: Sleep | None, secrets: Sequence[Secret]) -> None:
         self._inner, self._replay, self._sleep = inner, replay, sleep
-        self._redaction = Redaction(secrets, _LONG_SECRET)
+        self._redaction = Redaction(secrets, LONG_SECRET)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the recorded answer, or raise the recorded error."""

@@ -11,6 +11,7 @@ from typing import Any
 from ollama_magics.secret import BULLETS, Secret
 from ollama_magics.server.secret_pieces import LEAST, Pieces, encodings
 
+LONG_SECRET = 12  # characters; a password "model" must not be removed from every answer
 _HEAD = 64  # characters of a secret that are compared; the rest of a longer one goes up to the next space or quote
 _REST, _CUT = r"[^\s\"'<>]*", r"[^\s\"']{0,6}[\s\"'…]*\Z"  # after a long secret, and after the cut
 _ENTITIES: dict[str, list[str]] = {}

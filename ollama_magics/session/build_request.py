@@ -367,6 +367,7 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         remote_host="" if session.client.is_recorded else _remote_host(session, model, card),
         renders=not card.remote_host and not session.installed.is_remote(model),
         proxy=session.client.proxy,
+        secrets=session.client.secrets,
         language=session.language,
         in_python=prompt.in_python,
         digest=session.installed.digest(model),

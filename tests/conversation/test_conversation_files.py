@@ -20,6 +20,7 @@ from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.turns import Place, Stats, Turn
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.fake_server.server import FakeServer
+from ollama_magics.secret import Secret
 from ollama_magics.server.wire import Message
 from tests.canary import KEY
 
@@ -96,6 +97,25 @@ def test_a_file_is_replaced_only_where_it_is_a_conversation(tmp_path: Path) -> N
     for name in ("pipe", "folder", "notebook.ipynb", "nowhere/chat.json"):
         assert failure(lambda name=name: conversation().save(tmp_path / name)).code == "conversation-unwritable"  # type: ignore[misc]
     assert (tmp_path / "notebook.ipynb").read_text(encoding="utf-8") == '{"cells": []}'
+
+
+def test_a_repeated_key_is_in_no_file(tmp_path: Path) -> None:
+    """Whole or in part, in texts, thoughts and calls; everything else comes back."""
+    known = conversation()
+    call = {"id": "1", "function": {"name": "f", "arguments": {"a": KEY}}}
+    turn = Turn(
+        Message("user", "Hi", (PICTURE,)),
+        Message("assistant", f"It is {KEY}."),
+        Place("c", "3"),
+        complete=True,
+        between=(Message("assistant", "", thinking=f"{KEY[3:]}?", tool_calls=(call,)),),
+    )
+    known.keep(turn, secrets=[Secret(KEY)])
+    path = known.save(tmp_path / "chat.json")
+    loaded = Conversation.load(path).turns
+    assert KEY[-8:] not in path.read_text(encoding="utf-8")
+    assert [one.messages for one in loaded[:3]] == [one.messages for one in TURNS]
+    assert (loaded[3].answer.content, loaded[3].prompt) == ("It is ••••.", turn.prompt)
 
 
 def changed(**fields: Any) -> str:
