@@ -155,6 +155,6 @@ def _syntax_error(text: str) -> Phrase:
     except json.JSONDecodeError as error:
         is_cut = error.pos >= len(text.rstrip()) or "Unterminated" in error.msg
         return Phrase("json_ends") if is_cut else Phrase("json_malformed", line=error.lineno, column=error.colno, said=error.msg)
-    except (ValueError, RecursionError):
-        return Phrase("json_deep")
+    except (ValueError, RecursionError) as error:  # of int(), which reads no more digits than Python is set to
+        return Phrase("json_deep" if isinstance(error, RecursionError) else "json_number")
     return Phrase("json_none", start=" ".join(text.split())[:60])

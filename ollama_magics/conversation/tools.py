@@ -107,6 +107,7 @@ class Toolbox:
         self._tools = {tool.name: tool for tool in tools}
         self._confirm, self._sees, self._strict, self._awaits = confirm, sees, strict, awaits
         self._allowed: set[str] = set()  # the functions whose calls are all allowed
+        self._declined: set[tuple[str, bytes]] = set()  # name and arguments of calls that are not asked for again
 
     def adapted(self, *, sees: bool, strict: bool, awaits: Awaits) -> Toolbox:
         """Return the same for another model or prompt, in which each function is asked for again."""
@@ -156,9 +157,14 @@ class Toolbox:
             return True
         if self._confirm is None:
             raise ToolProblem("tool-unconfirmed", call=str(call))
+        asked = call.name, msgspec.json.encode(call.arguments, order="deterministic")
+        if asked in self._declined:
+            return False
         answer = self._result(self._confirm(call))
         if answer == ALL_CALLS:
             self._allowed.add(call.name)
+        if not answer:
+            self._declined.add(asked)
         return bool(answer)
 
     def _result(self, returned: Any) -> Any:

@@ -673,6 +673,7 @@ PHRASES: dict[str, str] = {
     "schema_word_unknown": "the word {name} in the format is none of JSON schema and checks nothing",
     "format_unchecked": 'format "{name}" of the schema is not checked in the answer',
     "json_deep": "It is nested too deeply.",
+    "json_number": "It has a number with too many digits.",
     # names, keys and options
     "nearest_name": "The nearest name is {near}.",
     "none_near": "No name is similar.",

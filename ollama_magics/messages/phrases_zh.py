@@ -698,6 +698,7 @@ PHRASES: dict[str, str] = {
     "schema_word_unknown": "格式中的 {name} 不是 JSON Schema 的关键字，不起任何检查作用",
     "format_unchecked": '未检查回答是否符合模式中的 format "{name}"',
     "json_deep": "嵌套过深。",
+    "json_number": "其中有一个数字的位数过多。",
     # names, keys and options
     "nearest_name": "最接近的名称是 {near}。",
     "none_near": "没有相近的名称。",

@@ -162,7 +162,7 @@ class Refusal:
     def content(self) -> str:
         """The media type and the first words, for a response that is not Ollama's."""
         kind = self.headers.get("content-type", "?").partition(";")[0]
-        return f"{kind}: {self._words[:120]!r}"
+        return f"{kind}: {self._words[:120]!r}" if self._words else EMPTY_ANSWER
 
     def as_error(self) -> OllamaMagicsError:
         """Return the error that fits best."""

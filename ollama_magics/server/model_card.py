@@ -70,6 +70,7 @@ class LoadedModel(msgspec.Struct, frozen=True):
     expires_at: str = ""  # when it leaves the memory, in RFC 3339
 
 
+_MOST_FIGURES = {"context_length": 10**9, "embedding_length": 10**6}  # what is larger no model has
 _LEAST_CONTEXT, _LEAST_VISION_CONTEXT = 4, 2048  # tokens that a server gives to a model, and to one that sees
 _PADS_CONTEXT, _CONTEXT_STEP = (0, 30), 256  # since this version llama-server computes, which rounds up
 
@@ -156,7 +157,7 @@ class ModelCard(msgspec.Struct, frozen=True):
         # model_info also holds keys such as "llama.vision.embedding_length": only that of the architecture counts
         info = self.model_info or {}
         figure = info.get(f"{info.get('general.architecture')}.{name}")
-        return figure if isinstance(figure, int) else None
+        return figure if type(figure) is int and 0 < figure <= _MOST_FIGURES[name] else None
 
 
 def _think_word(value: Any) -> str:

@@ -219,6 +219,12 @@ def test_control_characters_of_a_server_are_removed() -> None:
     assert quote("x" * 301) == "x" * 300 + "…"
 
 
+@pytest.mark.parametrize("status", [401, 404, 413, 503])
+def test_an_empty_answer_is_called_so(status: int) -> None:
+    """By a gateway or a program that is not Ollama."""
+    assert refused(status, b" ", {"x": "y"}).how_we_know.rstrip(".").endswith(f"{status}: nothing (an empty answer)")
+
+
 def test_errors_are_found_at_any_depth() -> None:
     """An error object may be wrapped in the text of another; anything else is none."""
     assert error_object({"error": "plain"}) == {"message": "plain"}

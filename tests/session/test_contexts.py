@@ -8,7 +8,7 @@ import pytest
 
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.reply import answer_view
-from ollama_magics.server.model_card import ModelCard
+from ollama_magics.server.model_card import InstalledModel, ModelCard
 from tests.faults import FaultServer, chunk, fine, whole
 
 from .conftest import Open
@@ -43,6 +43,17 @@ def test_a_server_gives_what_it_can(card: dict[str, Any], version: str, asked: i
     """At least 4 tokens, 2048 where it sees, at most what the model has; and since 0.30 a multiple of 256."""
     found = ModelCard(**card)
     assert (found.loaded_context(asked), found.usable_context(asked, version)) == (loaded, usable)
+
+
+@pytest.mark.parametrize("figure", [-5, 0, 2.5, 1e308, 10**30, 2**31, "8", True, None, [8]])
+def test_a_figure_that_no_model_has_is_unknown(figure: Any) -> None:
+    """A hostile server may send any; nothing is divided by it or reserved for it."""
+    info = {"general.architecture": "a", "a.context_length": figure, "a.embedding_length": figure}
+    cards = (
+        ModelCard(model_info=info),
+        InstalledModel("m", capabilities=[], details={"family": "a", "context_length": figure}).card,
+    )
+    assert [(card.context_length, card.embedding_length) for card in cards if card] == [(None, None)] * 2
 
 
 @pytest.mark.finding("F5")

@@ -70,6 +70,7 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "another type between words": (Person, 'It is {"name": 5}.', "Between other text: Expected `str`, got `int`"),
     "a comma too many": (Person, '{"name": "Ada",}', "comma before a closing bracket"),
     "a comma too many in a code block": (list[int], "```json\n[1, 2,]\n```", "comma before a closing bracket"),
+    "number of many digits": (list[int], f"[{'9' * 6000}]", "too many digits"),
     "NaN": (Person, '{"name": "Ada", "age": NaN}', "NaN or Infinity"),
     "Infinity": (list[float], "[1.0, -Infinity]", "NaN or Infinity"),
     "NaN alone": (float, "NaN", "NaN or Infinity"),

@@ -60,6 +60,17 @@ def test_a_call_does_not_run_after_a_no() -> None:
     assert call.outcome == "error: the user did not allow this call"
 
 
+def test_an_equal_call_is_not_asked_for_again_after_a_no() -> None:
+    """In the same turn; one with other arguments is, and in another turn all are."""
+    recorder, asked = Recorder(), list[ToolCall]()
+    toolbox = Toolbox(make_tools(recorder.add), asked.append)
+    calls = [ToolCall.from_wire(written_call(arguments=one)) for one in ({"a": 2, "b": 3}, {"b": 3, "a": 2}, {"a": 2, "b": 4})]
+    toolbox.run(calls)
+    assert (len(asked), {call.error for call in calls}) == (2, {"the user did not allow this call"})
+    toolbox.adapted(sees=False, strict=False, awaits=lambda one: one).run([ToolCall.from_wire(written_call())])
+    assert (len(asked), recorder.calls) == (3, [])
+
+
 def test_nothing_runs_where_nobody_can_be_asked() -> None:
     """The error names the call and the way to allow it."""
     recorder = Recorder()
