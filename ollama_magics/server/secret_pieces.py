@@ -12,6 +12,7 @@ from html.entities import html5
 LEAST = 6  # characters of a secret at the end of a text that was cut
 _LONG = 12  # characters of a secret of which pieces are searched; those of a shorter one are ordinary words
 _PIECE = 8  # characters of a piece
+_KNOWN_FORM = re.compile(r"https?://|(?:application|text|image)/[\w.+-]+", re.IGNORECASE)  # of a header that is no key
 _MOST_LAYERS = 6  # of escapes in escapes
 _KEY_STARTS = re.compile(
     r"sk-(?:proj|svcacct|admin|service|live|test|or-v\d|ant-(?:api|admin)\d\d)-|[spr]k_(?:live|test)_|github_pat_|eyJhbGciOi",
@@ -31,7 +32,7 @@ class Pieces:
     """The pieces of secrets, of which any is found in a text; one that is no more than a common prefix of keys is not."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = [secret for secret in secrets if len(secret) >= _LONG]
+        self._secrets = [secret for secret in secrets if len(secret) >= _LONG and not _KNOWN_FORM.match(secret)]
 
     @cached_property
     def _by_length(self) -> dict[int, set[str]]:

@@ -85,6 +85,11 @@ def test_what_a_cut_leaves_of_a_secret_is_removed_and_other_text_stays() -> None
         assert redaction.text(f"it begins: '{SECRET[:length]}…'") == "it begins: '••••"
     for text in ("", "sk is short", "no secret at all", "100 % of \\u0041 & <b>"):
         assert redaction.text(text) == text
+    referer = Redaction([Secret("https://app.example.com/x"), Secret("application/json")], 4)
+    assert (
+        referer.text("https://api.example.com: application/xml, application/json")
+        == "https://api.example.com: application/xml, ••••"
+    )
 
 
 SEPARATORS = st.sampled_from(
