@@ -5,21 +5,24 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import re
 import sys
 import threading
 import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ollama_magics import api, messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.fake_server.server import FakeServer
 from ollama_magics.render.model_tables import ModelSheet, ModelsTable
+from ollama_magics.secret import BULLETS, SECRET_OPTION, looks_like_key, without_secrets
 from ollama_magics.session.models import find_model
 from ollama_magics.session.session import current
 from ollama_magics.settings import form
 
+_UNKNOWN_VALUE = re.compile(r"(?<!\S)(?P<option>--?[A-Za-z][\w-]*(?:=|\s+))(?P<value>(?!-)\S+)")
 _package = sys.modules["ollama_magics"]  # an import of it would be one of the magics, too
 # What is written instead of a character that the encoding of the output does not have; others are escaped.
 _PLAIN = {"✓": "+", "✗": "x", "–": "-", "—": "-", "…": "...", "→": "->", "·": "-", "•": "*", "●": "*", "×": "x", "≥": ">="}
@@ -77,11 +80,21 @@ def _write_json(found: object, indent: int | None = None) -> None:
     sys.stdout.write((text if is_plain else json.dumps(found, indent=indent)) + "\n")
 
 
+def _without_key(unknown: re.Match[str]) -> str:
+    """Return an unknown option, and its value unless that may be a key."""
+    is_key = SECRET_OPTION.search(unknown["option"]) or looks_like_key(unknown["value"])
+    return f"{unknown['option']}{BULLETS}" if is_key else unknown[0]
+
+
 class _Parser(ArgumentParser):
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **{**options, "allow_abbrev": False})  # --api-key KEY would be one of --api-key-env
+
     def error(self, message: str) -> NoReturn:
         """Write what is wrong in the language of the user, and exit with 2."""
         language = current().language
-        text = messages.format_fact(messages.argparse_error(message), language)
+        message = _UNKNOWN_VALUE.sub(_without_key, message)
+        text = without_secrets(messages.format_fact(messages.argparse_error(message), language))
         self.exit(2, self.format_usage() + messages.phrase("shell_error", language, command=self.prog, text=text) + "\n")
 
 

@@ -63,6 +63,7 @@ _SECRET_NAME = re.compile(
 )
 _PERHAPS_SECRET_NAME = re.compile(r"[-_a-z](?:token|pat)$|[-_](?:key|auth)$", re.IGNORECASE)
 _COMMON_NAME = re.compile(r"^(?:key|token|auth|pat)$", re.IGNORECASE)  # of loops and columns too
+SECRET_OPTION = re.compile(r"key|token|secret|passw|pwd|auth|credential|bearer|header", re.IGNORECASE)  # or one mistyped
 _RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w./+=~:-]{12,}")  # a text that no one would type
 _NAME = re.compile(r"[\w.-]+")
 # What follows a name to which a text is assigned: name = "…", name: str = "…", "name": "…", ["name"] = "…", name="…".
@@ -78,12 +79,31 @@ _IN_ADDRESS = re.compile(
     rf"(?P<before>(?!{_HOST_AND_PORT})://[^\s/:@\"']*:|[?&;](?:[\w-]*(?:key|token|secret|password|pwd|sig))=)[^\s&;@\"']+",
     re.IGNORECASE,
 )
+_IN_QUERY = re.compile(r"://\S*[?&;][\w-]*(?:key|token|secret|password|pwd|sig)=[^\s&;$]", re.IGNORECASE)
 _SHAPES = re.compile(
     r"\b(?:sk|pk|rk)-[\w-]{8,}|\bgh[oprsu]_\w{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{12,}|\bhf_\w{16,}|\bxox[abeoprs]-[\w-]{8,}"
     r"|\bAKIA[A-Z\d]{12,}|\bAIza[\w-]{20,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?<=\bBearer )[\w./+=~-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     re.DOTALL,
 )
+
+
+def looks_like_key(text: str) -> bool:
+    """Return whether a text in the place of a name, such as that of a variable, is rather a key.
+
+    Example
+    -------
+    >>> looks_like_key("OLLAMA_KEY_2"), looks_like_key("abcd1234efgh5678")
+    (False, True)
+
+    """
+    is_name = "_" in text and text in (text.upper(), text.lower())
+    return bool(_SHAPES.search(text) or (_RANDOM.fullmatch(text) and not is_name))
+
+
+def key_places(text: str) -> Iterator[int]:
+    """Yield where keys of a known form stand in a text, and those in the query of an address."""
+    yield from (found.start() for pattern in (_SHAPES, _IN_QUERY) for found in pattern.finditer(text))
 
 
 def is_secret(name: str, value: object) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Phrase
-from ollama_magics.secret import Secret
+from ollama_magics.secret import Secret, looks_like_key
 from ollama_magics.server.address import parse
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings.form import OllamaSettings
@@ -91,7 +91,7 @@ def refuse_secrets(base_url: object, api_key_env: object) -> None:
 
     Both would be shown with an estimator, and would be sent to other machines in clear.
     """
-    if isinstance(api_key_env, str) and api_key_env and not _VARIABLE.fullmatch(api_key_env):
+    if isinstance(api_key_env, str) and api_key_env and (not _VARIABLE.fullmatch(api_key_env) or looks_like_key(api_key_env)):
         raise _invalid(Phrase("what_was_given"), Phrase("need_variable"))
     if isinstance(base_url, Secret):  # an address with a password, as the settings hold it
         raise _invalid(Phrase("the_address"), Phrase("clear_password"))

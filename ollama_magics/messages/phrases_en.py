@@ -181,6 +181,7 @@ PHRASES: dict[str, str] = {
     "source_variable": "environment variable {detail}",
     "source_keyring": "keyring",
     "source_file": "key file",
+    "this_line": "This line",
     "removed_from_history": "The line stays in the notebook; it was removed from IPython's history, and its values were not used.",
     # the panel
     "note_model": "empty: the only suitable installed model",

@@ -181,6 +181,7 @@ PHRASES: dict[str, str] = {
     "source_variable": "环境变量 {detail}",
     "source_keyring": "系统钥匙串",
     "source_file": "密钥文件",
+    "this_line": "该行",
     "removed_from_history": "该行仍保留在笔记本中；已从 IPython 的历史记录中删除，其中的值未被使用。",
     # the panel
     "note_model": "留空：唯一合适的已安装模型",

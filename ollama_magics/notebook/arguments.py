@@ -15,7 +15,7 @@ from IPython.core.magic_arguments import argument, argument_group, kwds, magic_a
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError, SettingError
 from ollama_magics.messages import Joined, Phrase
-from ollama_magics.notebook import usage_error
+from ollama_magics.notebook import line_secrets, usage_error
 from ollama_magics.notebook.line_words import WORD, attached, next_word, unquoted
 from ollama_magics.notebook.scope import Scope
 from ollama_magics.settings import form, values
@@ -54,7 +54,6 @@ _VALUES_AFTER_EQUALS = {
     "--think": values.think.words,
     "--logprobs": tuple(map(str, range(21))),
 }
-_KEY = re.compile(r"--?api[-_]?key(?![-_]?env)(?:\s*=\s*|\s+)(?!--[a-z])(?!\$[^\W\d]\w*\s*(?:$|--))\S")
 
 
 def prompt_options(magic: _Magic) -> _Magic:
@@ -175,10 +174,15 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
 
     ``$name`` as a value takes it from ``names``. Where the line ``ends`` with its options, one whose value may be left out
     takes the next word, else only what follows its ``=``. ``looked_up`` are the options that have their value from ``names``.
-    Raises IPython's UsageError for an unknown option or a missing value.
+    Raises IPython's UsageError for an unknown option or a missing value, and SettingError (secret-on-line).
     """
     parser: ArgumentParser = magic.parser  # type: ignore[attr-defined] # set by magic_arguments
-    words, rest = _split(parser, line, greedy=ends)
+    try:
+        words, rest = _split(parser, line, greedy=ends)
+    except UsageError:
+        line_secrets.refuse_secrets(parser, line)  # which the error would show
+        raise
+    line_secrets.refuse_secrets(parser, line, rest)
     try:
         options = parser.parse_args(words)
     except UsageError as error:
@@ -208,16 +212,6 @@ def read_named(magic: Callable[..., Any], line: str, names: Mapping[str, Any]) -
     if not isinstance(name, str):
         raise usage_error("usage_no_text", word=word[1], kind=type(name).__name__)
     return options, name
-
-
-def refuse_secrets(line: str, magic: str = "%ollama_config") -> None:
-    """Raise SettingError, which shows nothing of the line, where a key or a password was typed on it."""
-    if _KEY.search(line):
-        raise SettingError("secret-on-line", setting="--api-key", instead="%ollama_config --api-key")
-    for name in ("base_url", "proxy"):
-        typed = re.search(rf"{form.flag(name)}[=\s]\s*(\S+)", line)
-        if typed and any(map(values.holds_password, typed[1].split(","))):
-            raise SettingError("secret-on-line", setting=form.flag(name), instead=f"{magic} {form.flag(name)} $name")
 
 
 def refuse_both(options: Namespace) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Label, Phrase
-from ollama_magics.secret import BULLETS, Secret
+from ollama_magics.secret import BULLETS, Secret, looks_like_key
 
 FLAGS = {"model_type": "type", "context_length": "context"}
 _WHOLE = re.compile(r"[+-]?\d{1,300}")
@@ -352,7 +352,7 @@ def proxy(value: object, setting: str) -> str | Secret:
 def variable(value: object, setting: str) -> str:
     """Return the name of an environment variable; raises SettingError, which does not show the value: it may be the key."""
     text = _text(value, setting)
-    if text and not _VARIABLE.fullmatch(text):
+    if text and (not _VARIABLE.fullmatch(text) or looks_like_key(text)):
         raise _unshown(setting, Phrase("need_variable"), "%ollama_config --api-key-env NAME")
     return text
 

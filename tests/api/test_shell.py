@@ -34,6 +34,7 @@ PART = {"status": "pulling 8eeb52dfb3bb", "digest": "sha256:8e", "total": 2_000_
 WHOLE = ({"status": "pulling manifest"}, PART, {**PART, "completed": 1_000_000_000}, {"status": "success"})
 
 
+KEY_LIKE = "abcd1234efgh5678ijkl9"
 NAMES = ("chat", "embed", "think", "tools", "vision")
 
 
@@ -261,3 +262,19 @@ def test_a_model_is_shown_stopped_and_deleted(stand_in: FakeServer, capsys: Out,
     assert run("rm", "sandbox-vision", "--yes") == (0, "sandbox-vision was deleted.\n")
     assert run("rm", "sandbox-vision", "--yes")[0] == 1
     assert [one["name"] for one in json.loads(run("models", "--json")[1])] == [f"sandbox-{name}:latest" for name in NAMES[1:4]]
+
+
+@pytest.mark.parametrize("words", [["check", "--api-key", KEY_LIKE], ["models", f"--api-key={KEY_LIKE}"], ["models", "--local"]])
+def test_an_option_has_one_spelling_and_its_value_is_not_shown(words: Sequence[str], capsys: Out) -> None:
+    """An abbreviation of --api-key-env would take a key for the name of a variable."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert words[1].partition("=")[0] in (printed := capsys.readouterr().err)
+    assert KEY_LIKE not in printed
+
+
+def test_a_key_in_the_place_of_its_variable_is_not_shown(capsys: Out) -> None:
+    """It is refused instead of looked for."""
+    assert main(["models", "--api-key-env", KEY_LIKE]) == 1
+    assert KEY_LIKE not in "".join(capsys.readouterr())

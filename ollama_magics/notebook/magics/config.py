@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,64 +14,13 @@ from ollama_magics.notebook import arguments, localized_errors, usage_error
 from ollama_magics.notebook.arguments import check_options, config_options
 from ollama_magics.notebook.display import ShownValues, lines
 from ollama_magics.notebook.front_end import front_end
+from ollama_magics.notebook.line_secrets import redact_history
 from ollama_magics.notebook.scope import Scope
-from ollama_magics.secret import BULLETS
 from ollama_magics.settings import form
 
 if TYPE_CHECKING:
     from ollama_magics.diagnosis.report import CheckReport
     from ollama_magics.session.session import Session
-
-_NUMBERED = re.compile(r"_i\d+")
-_LAST = ("_i00", "_i", "_ii", "_iii")  # the cells before this one, as IPython calls them
-_UPDATE = """UPDATE history SET source = replace(source, :text, :bullets), source_raw = replace(source_raw, :text, :bullets)
-WHERE instr(source, :text) OR instr(source_raw, :text)"""  # of any session: the line may have been typed before
-
-
-def redact_history(shell: Any, line: str) -> bool:
-    """Replace what was typed after the name of the magic in IPython's input history; return whether all of it is gone.
-
-    A front end keeps the cell, and so does a notebook that was saved.
-    """
-    history = getattr(shell, "history_manager", None)
-    if history is None or not line.strip():
-        return False
-    spellings = tuple(dict.fromkeys((line, repr(line)[1:-1])))  # as it was typed, and as a call of the magic
-
-    for inputs in (history.input_hist_raw, history.input_hist_parsed):
-        inputs[:] = [_redacted(cell, spellings) for cell in inputs]
-    with history.db_input_cache_lock:  # input that waits to be written, or is being written by a thread
-        waiting = history.db_input_cache
-        waiting[:] = [(number, *(_redacted(text, spellings) for text in texts)) for number, *texts in waiting]
-    for name in _LAST:
-        setattr(history, name, _redacted(getattr(history, name, ""), spellings))
-    names = shell.user_ns
-    for name in [name for name in names if name in _LAST or _NUMBERED.fullmatch(name)]:
-        names[name] = _redacted(str(names[name]), spellings)
-
-    # a line that continues with backslashes stands in the cell in pieces, so that it was not found
-    newest = str(history.input_hist_raw[-1]) if history.input_hist_raw else ""
-    is_split = line not in newest and "ollama_config" in newest and "\\\n" in newest
-    return not is_split and _redact_database(history, spellings)
-
-
-def _redacted(cell: str, spellings: Sequence[str]) -> str:
-    for spelling in spellings:
-        cell = cell.replace(spelling, BULLETS)
-    return cell
-
-
-def _redact_database(history: Any, spellings: Sequence[str]) -> bool:
-    """Replace the line in the file of past sessions; return whether the file, if there is one, no longer holds it."""
-    if not getattr(history, "enabled", False):
-        return True
-    with suppress(sqlite3.Error):
-        history.db.execute("PRAGMA secure_delete = ON")  # so that what is replaced does not stay in the file
-        with history.db:
-            for text in spellings:
-                history.db.execute(_UPDATE, {"text": text, "bullets": BULLETS})
-        return True
-    return False
 
 
 @magics_class
@@ -105,7 +50,6 @@ class FormMagics(Magics):
                 raise
 
     def _configure(self, line: str) -> Any:
-        arguments.refuse_secrets(line)
         options, rest = arguments.read(FormMagics.ollama_config, line, Scope(self.shell), ends=True)
         if rest:
             raise usage_error("usage_value", rest=rest)

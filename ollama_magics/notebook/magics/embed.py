@@ -42,7 +42,6 @@ class EmbedMagics(Magics):
         __tracebackhide__ = True  # as in arguments.evaluated
         with localized_errors():
             options, expression = arguments.read(EmbedMagics.embed, line, scope := Scope(self.shell))
-            arguments.refuse_secrets(line.removesuffix(expression), "%embed")
             name, report = arguments.assigned_name(options.into), arguments.assigned_name(options.report, "--report")
             for option in [option for option, value in (("-o", name), ("--report", report)) if value]:
                 scope.require_notebook(option, "%embed")
