@@ -100,6 +100,7 @@ def kernel() -> Iterator[Kernel]:
         found = Kernel(process)
         try:
             found.run(f"%load_ext ollama_magics\n{SETUP}\nimport pandas")
+            found.run("1 / 0")  # loads IPython's printer of tracebacks
             yield found
         finally:
             found.close()

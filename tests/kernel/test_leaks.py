@@ -32,7 +32,8 @@ SETUP = "import ollama_magics as om\nfrom dataclasses import dataclass\nsix = 6\
 STATE = """
 import ctypes, gc, json, os, threading
 import ipywidgets
-get_ipython().displayhook.flush()  # what a notebook keeps as Out
+get_ipython().displayhook.flush()  # what a notebook keeps as Out, and IPython 9 of each output
+getattr(get_ipython().history_manager, "outputs", {}).clear()
 gc.collect()
 ctypes.CDLL(None).malloc_trim(0)
 held = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{name}")]
