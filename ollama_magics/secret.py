@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import islice, pairwise
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -58,7 +58,8 @@ def revealed(text: str | Secret) -> str:
 
 # Names whose values are secrets, whatever they are; and those that are secrets where they are texts.
 _SECRET_NAME = re.compile(
-    r"pass(?:word|wd|phrase)|secret|credential|bearer|(?:api|private|access|signing)[-_ ]?key|^authorization$|(?:^|[-_])pwd$",
+    r"pass(?:word|wd|phrase)|secret|credential|bearer|(?:api|private|access|signing)[-_ ]?key|^authorization$|^cookies?$"
+    r"|(?:^|[-_])pwd?$",
     re.IGNORECASE,
 )
 _PERHAPS_SECRET_NAME = re.compile(r"[-_a-z](?:token|pat)$|[-_](?:key|auth)$", re.IGNORECASE)
@@ -66,17 +67,21 @@ _COMMON_NAME = re.compile(r"^(?:key|token|auth|pat)$", re.IGNORECASE)  # of loop
 SECRET_OPTION = re.compile(r"key|token|secret|passw|pwd|auth|credential|bearer|header", re.IGNORECASE)  # or one mistyped
 _RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w./+=~:-]{12,}")  # a text that no one would type
 _NAME = re.compile(r"[\w.-]+")
-# What follows a name to which a text is assigned: name = "…", name: str = "…", "name": "…", ["name"] = "…", name="…".
+# What follows a name to which a text is assigned or compared: name = "…", name: str = "…", "name": "…", ["name"] == "…".
 # A text whose end is missing goes up to the end of its line.
 _ASSIGNED = re.compile(
-    r"""["']?\]?[ \t]*(?::[ \t]*[\w.\[\]| ]+?[ \t]*=|=(?!=)|:)[ \t]*[rbfu]{0,2}"""
+    r"""["']?\]?[ \t]*(?::[ \t]*[\w.\[\]| ]+?[ \t]*=|[!=]?=|:)[ \t]*[rbfu]{0,2}"""
     r"""(?:(?P<long>\"{3}|'{3})(?P<text>.+?)(?:(?P=long)|\Z)|(?P<quote>["'])(?P<line>[^\n]+?)(?:(?P=quote)|(?=\n|\Z)))""",
     re.IGNORECASE | re.DOTALL,
 )
+# The same without quotes, as in a file of settings, an address of a database or a command: name: …, name=…, --name …
+_UNQUOTED = re.compile(r"""(?:[ \t]*[:=][ \t]*|(?<=\w)["'],[ \t]*["']|[ \t]+)(?P<line>[^\s"'`,;&(){}\[\]]+)(?![(\[])""")
+_CODE = re.compile(r"(?:[A-Za-z_]+\.)*[A-Za-z_]+|\d+|[|=<>!]+|•+")  # names, types and operators; words are no keys either
+_USER = re.compile(r"""(?P<before>(?<![\w-])(?:-u|--user)(?:=|[ \t]+|["'],[ \t]*["'])[\w.@-]+:)[^\s"',\]]+""")
 # A port is no password: a number before the path, or at the end of a text behind what only a host looks like, without an @.
 _HOST_AND_PORT = r"""://(?:(?:\[[\da-f:.]+\]|[^\s/:@"']*):\d{1,5}\.?[/?#\s"'`),;\]}>]|(?:localhost|[\w-]+(?:\.[\w-]+)+):\d{1,5}\.?\Z)(?![^\s"']*@)"""
 _IN_ADDRESS = re.compile(
-    rf"(?P<before>(?!{_HOST_AND_PORT})://[^\s/:@\"']*:|[?&;](?:[\w-]*(?:key|token|secret|password|pwd|sig))=)[^\s&;@\"']+",
+    rf"(?P<before>(?!{_HOST_AND_PORT})://[^\s/:@\"']*:|[?&;](?:[\w-]*(?:key|token|secret|password|pwd|sig|signature)|code)=)[^\s&;@\"']+",
     re.IGNORECASE,
 )
 _IN_QUERY = re.compile(r"://\S*[?&;][\w-]*(?:key|token|secret|password|pwd|sig)=[^\s&;$]", re.IGNORECASE)
@@ -125,9 +130,10 @@ def is_secret(name: str, value: object) -> bool:
 
 _MOST_VALUES = 20_000  # that are looked through for secrets
 _MOST_CELLS = 1_000  # of a column
+_LONGEST_NAME = 60  # characters
 
 
-def secret_texts(spaces: Iterable[Mapping[str, Any]]) -> set[str]:
+def secret_texts(spaces: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the texts that are called like secrets, in values or inside of them: items, attributes, cells of tables.
 
     What is in a value that is called so is a secret too. At most 20 000 values are looked at, those of the first spaces first.
@@ -135,48 +141,71 @@ def secret_texts(spaces: Iterable[Mapping[str, Any]]) -> set[str]:
     Example
     -------
     >>> secret_texts([{"login": {"user": "ada", "password": "hunter2"}}])
-    {'hunter2'}
+    ['hunter2']
 
     """
-    found: set[str] = set()
+    found: dict[str, None] = {}
     seen: set[int] = set()
-    waiting: deque[tuple[str, Any, bool]] = deque(
-        (str(name), value, False) for space in spaces for name, value in [*space.items()]
-    )
+    waiting: deque[tuple[str, Any, bool]] = deque((name, value, False) for space in spaces for name, value in _named(space))
     for _ in range(_MOST_VALUES):
         if not waiting:
             break
         name, value, is_in_secret = waiting.popleft()
         is_hidden = is_in_secret or is_secret(name, value)
-        if isinstance(value, (str, bytes, Secret)):
+        if isinstance(value, (str, bytes, bytearray, Secret)):
             if is_hidden:
-                found.add(value.decode("utf-8", "replace") if isinstance(value, bytes) else revealed(value))
+                found[value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else revealed(value)] = None
         elif id(value) not in seen:
             seen.add(id(value))
             try:
                 waiting.extend((name, part, is_hidden) for name, part in islice(_parts(name, value), _MOST_VALUES))
             except Exception:  # noqa: BLE001, S112 - the code of a value may raise anything
                 continue
-    return found
+    return [*found]
+
+
+def _named(space: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the names of a space with their values; of ``for key, value in …`` the value is called what the key says."""
+    for name, value in [*space.items()]:
+        yield str(name), value
+    for name, other in (("k", "v"), ("key", "value"), ("name", "value"), ("key", "val")):
+        if isinstance(space.get(name), str) and other in space:
+            yield space[name], space[other]
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield what is in a value, with what it is called there."""
-    if isinstance(value, (ModuleType, FunctionType, type)):
+    if isinstance(value, (ModuleType, FunctionType)) or (isinstance(value, type) and value.__module__ != "__main__"):
         return
     if isinstance(value, dict):
         yield from ((str(key), item) for key, item in value.items())
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
         yield from zip(value._fields, value, strict=False)
     elif isinstance(value, (list, tuple, set, frozenset)):
-        yield from ((name, item) for item in value)
+        words = [name, *value]  # the value of ("password", "…"), and of ["--password", "…"]
+        yield from ((before if _is_called_secret(before) else name, item) for before, item in pairwise(words))
     elif hasattr(value, "get_secret_value"):  # of pydantic
         yield "secret", value.get_secret_value()
-    elif hasattr(value, "columns") and hasattr(value, "shape"):
-        columns = [column for column in value.columns if isinstance(column, str) and is_secret(column, "")]
-        yield from chain.from_iterable(((column, cell) for cell in islice(value[column], _MOST_CELLS)) for column in columns)
+    elif hasattr(value, "shape"):
+        yield from _cells(value)
     elif hasattr(value, "__dict__"):
         yield from vars(value).items()
+
+
+def _cells(table: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the columns and rows of a table, the fields of an array, or the items of a series, each with its name."""
+    if hasattr(table, "columns"):
+        yield from ((str(column), [*islice(table[column], _MOST_CELLS)]) for column in table.columns)
+        if hasattr(table, "itertuples"):  # of pandas, whose rows have names
+            yield from ((str(row[0]), row[1:]) for row in islice(table.itertuples(name=None), _MOST_CELLS))
+    elif getattr(getattr(table, "dtype", None), "names", None):
+        yield from ((field, table[field].ravel()[:_MOST_CELLS].tolist()) for field in table.dtype.names)
+    elif hasattr(table, "index") and hasattr(table, "items"):
+        yield from ((str(label), item) for label, item in islice(table.items(), _MOST_CELLS))
+
+
+def _is_called_secret(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= _LONGEST_NAME and is_secret(text.lstrip("-"), "")
 
 
 def without_secrets(text: str) -> str:
@@ -189,6 +218,22 @@ def without_secrets(text: str) -> str:
         if assigned and is_secret(name[0].rpartition(".")[2], assigned[part]):
             parts += [text[position : assigned.start(part)], BULLETS]
             position = assigned.end(part)
-    text = "".join([*parts, text[position:]])
+    text = _without_unquoted("".join([*parts, text[position:]]))
+    text = _USER.sub(rf"\g<before>{BULLETS}", text)
     text = _IN_ADDRESS.sub(rf"\g<before>{BULLETS}", text)
     return _SHAPES.sub(BULLETS, text)
+
+
+def _without_unquoted(text: str) -> str:
+    parts: list[str] = []
+    position = 0
+    for name in _NAME.finditer(text):
+        if name.start() < position or not is_secret(name[0].lstrip("-").rpartition(".")[2], ""):
+            continue
+        value = _UNQUOTED.match(text, name.end())
+        is_option = name[0].startswith("-") or text[name.start() - 2 : name.start()] == "--"
+        has_sign = value and text[value.start() : value.start("line")].strip(" \t")
+        if value and (has_sign or is_option) and not _CODE.fullmatch(value["line"]):
+            parts += [text[position : value.start("line")], BULLETS]
+            position = value.end("line")
+    return "".join([*parts, text[position:]])

@@ -166,6 +166,17 @@ HELD = {
     "attribute": ("class C: pass\nc = C(); c.password = SECRET", "c.password"),
     "slot of a named tuple": ("import collections\nc = collections.namedtuple('C', 'host password')('h', SECRET)", "c[1]"),
     "dataclass": ("import dataclasses\nc = dataclasses.make_dataclass('C', ['api_key'])(SECRET)", "c.api_key"),
+    "class": ("class C: api_key = SECRET", "C.api_key"),
+    "array of bytes": ("secret = bytearray(SECRET.encode())", "secret.decode()"),
+    "fields": ("import numpy\na = numpy.array([('u', SECRET)], [('user', 'U40'), ('password', 'U40')])", "str(a['password'][0])"),
+    "series": ("import pandas\nrow = pandas.DataFrame({'user': ['a'], 'password': [SECRET]}).iloc[0]", "row['password']"),
+    "rows": ("import pandas\nt = pandas.DataFrame({'is': ['a', SECRET]}, index=['user', 'password'])", "t['is']['password']"),
+    "pairs": ("pairs = [('user', 'a'), ('password', SECRET)]", "dict(pairs)['password']"),
+    "loop": ("for k, v in {'password': SECRET}.items(): pass\nk2, w = k, [v]\ndel w", "v"),
+    "argument": ("def login(user, pw): return pw\nclass C: pass\nc = C(); c.pw = SECRET", "login('a', pw=c.pw)"),
+    "command": ("argv = ['run', '--password', SECRET]", "argv[-1]"),
+    "spelled": ("import json, urllib.parse\npassword = SECRET", "urllib.parse.quote(json.dumps(password)[1:-1])"),
+    "in base64": ("import base64\napi_token = SECRET", "base64.b64encode(('u:' + api_token + '12').encode()).decode()"),
     "table": ("import pandas\nt = pandas.DataFrame({'user': ['ada'], 'password': [SECRET]})", "t.iloc[0]['password']"),
 }
 RAISED = {
@@ -180,13 +191,51 @@ RAISED = {
 def test_no_key_is_sent_wherever_it_is_held(shell: Any, held: str) -> None:
     """Inside of what the user's names hold, however deep, and whoever put it into a message; a short one as a word."""
     made, path = HELD[held]
-    for (way, raised), secret in zip(RAISED.items(), ["hunter2", "Tr0ub4dor-33", "a longer one", "abc1"], strict=True):
+    for (way, raised), secret in zip(RAISED.items(), ["hunter2", "Tr0ub4dor-33", "a longer one", "abcdef1"], strict=True):
         shell.names["given"] = [secret]  # under an innocent name, as a password that was typed at a prompt
         shell.run(made.replace("SECRET", "given[0]"))
         fail(shell, raised.replace("%s", path))
         shown = shell.run("%ollama_explain --show")
-        assert "bad ••••" in shown, way
+        assert "bad " in shown, way
+        assert "••••" in shown, way
         assert secret not in shown, way
+
+
+MESSAGES = [
+    "subprocess.CalledProcessError: Command '['mysql', '--password', '@', '-u', 'ada']' returned 1",
+    "Command 'mysql --password=@ -u ada' returned non-zero exit status 1",
+    "Command '['curl', '-u', 'admin:@', 'http://host']' returned 1",
+    "invalid literal for int(): 'host=db user=me password=@ dbname=x'",
+    "db:\n  password: @\n  host: x",
+    "assert password == '@'",
+    "# password: @",
+    "https://host/path?X-Amz-Signature=@&x=1",
+    "https://host/callback?code=@",
+    "cookies = '@'",
+]
+HARMLESS = [
+    "password = getpass.getpass()",
+    "def login(user, password: str | None = None) -> bool:",
+    "connect(password=settings.password, token=token)",
+    "if password == other: raise ValueError(password)",
+    "KeyError: 'password'",
+    "the password is wrong, the secret was not found: see the log",
+    "kwargs: user, password, host",
+    "password=None, secret=True",
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_secret_in_a_message_is_known_by_the_word_before_it(message: str) -> None:
+    """In commands, files of settings, addresses and code."""
+    for secret in ("hun2708-ter9pass", "s3cret"):
+        assert secret not in without_secrets(message.replace("@", secret))
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_words_and_names_beside_such_a_word_stay(text: str) -> None:
+    """The model needs them to explain the code."""
+    assert without_secrets(text) == text
 
 
 def test_the_fix_goes_into_the_next_cell(shell: Any) -> None:
