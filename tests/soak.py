@@ -31,7 +31,7 @@ from jupyter_client.manager import KernelManager
 from ollama_magics import errors
 from ollama_magics.fake_server.server import FakeServer
 from tests.kernel.conftest import Kernel, Ran
-from tests.kernel.test_leaks import CELLS, MOST_KB, SETUP, STATE
+from tests.kernel.test_leaks import CELLS, MOST_KB, PIPES, SETUP, STATE
 
 MODELS = {"stand-in": "sandbox-chat", "real": "parrot"}
 FAULTS = ["cut", "reset", "delay", "spoil"]
@@ -100,7 +100,8 @@ def kernel() -> Iterator[Kernel]:
         found = Kernel(process)
         try:
             found.run(f"%load_ext ollama_magics\n{SETUP}\nimport pandas")
-            found.run("1 / 0")  # loads IPython's printer of tracebacks
+            found.run("1 / 0")  # loads IPython's printer of tracebacks, and the next line what colours code
+            found.run("import pygments.formatters.html, pygments.lexers.python, pygments.unistring")
             yield found
         finally:
             found.close()
@@ -153,6 +154,7 @@ def main(arguments: list[str]) -> int:
         begun, seconds = time.monotonic(), 60 * chosen.minutes
         while (spent := time.monotonic() - begun) < seconds:
             if not held and spent > seconds / 3:
+                time.sleep(PIPES)
                 held.append(state(found, stand_in.url))
             place = draw.choice(list(places))
             found.run(f"%ollama_config --base-url {places[place].url} --model {MODELS[place]}")
@@ -161,6 +163,7 @@ def main(arguments: list[str]) -> int:
             outcomes[ran.error or "ok"] += 1
             if ran.error and ran.error not in OURS:
                 strange.append(f"{place}: {cell!r}: {ran.error}: {' | '.join(ran.traceback[-2:])}")
+        time.sleep(PIPES)
         held.append(state(found, stand_in.url))
     before, after = held[0], held[-1]
     print(f"{outcomes.total()} cells in {chosen.minutes:g} minutes, seed {chosen.seed}")

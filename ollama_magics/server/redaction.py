@@ -20,9 +20,13 @@ for _name, _text in html5.items():
 
 
 class Redaction:
-    """The secrets of a client; those with fewer characters than ``shortest`` are ordinary words, which stay."""
+    """The secrets of a client; those with fewer characters than ``shortest`` are ordinary words, which stay.
 
-    def __init__(self, secrets: Iterable[Secret], shortest: int) -> None:
+    ``whole_only``: no pieces of them, where parts of a password may be ordinary words too.
+    """
+
+    def __init__(self, secrets: Iterable[Secret], shortest: int, *, whole_only: bool = False) -> None:
+        self._whole_only = whole_only
         self._secrets = [secret for secret in secrets if len(secret.reveal()) >= shortest]
 
     def __bool__(self) -> bool:
@@ -45,7 +49,7 @@ class Redaction:
 
     @cached_property
     def _pieces(self) -> Pieces:
-        return Pieces(secret.reveal() for secret in self._secrets)
+        return Pieces(secret.reveal() for secret in self._secrets if not self._whole_only)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return the start and end of each secret, or piece of one, in a text."""

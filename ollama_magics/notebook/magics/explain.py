@@ -130,7 +130,7 @@ def _without(secrets: Sequence[str], text: str) -> str:
     from ollama_magics.server.redaction import Redaction  # noqa: PLC0415 - as above
 
     long = [secret for secret in secrets if len(secret) > _SHORT_SECRET]
-    text = Redaction(map(Secret, long[:_MOST_SPELLED]), _SHORT_SECRET).text(text)
+    text = Redaction(map(Secret, long[:_MOST_SPELLED]), _SHORT_SECRET, whole_only=True).text(text)
     for secret in sorted(long[_MOST_SPELLED:], key=len, reverse=True):
         text = text.replace(secret, BULLETS).replace(repr(secret)[1:-1], BULLETS)
     short = (secret for secret in secrets if _SHORTEST_SECRET <= len(secret) <= _SHORT_SECRET and not secret.isalpha())
