@@ -43,6 +43,9 @@ class Conversation:
         self._secrets: set[Secret] = set()  # that the prompts were sent with, which no file holds
         self._before: deque[tuple[Turn, ...]] = deque(maxlen=_MOST_UNDONE)  # the turns before each change that dropped some
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_secrets": set()}  # no pickle holds a key
+
     def __repr__(self) -> str:
         last = quote(self._turns[-1].prompt.content) if self._turns else ""
         return f"<Conversation, turns: {len(self._turns)}" + (f", the last prompt: {last}>" if last else ">")

@@ -202,7 +202,7 @@ class Exchange:
             state = "still being read" if self.is_sent else "not asked yet"
             raise TypeError(f"a reply that is {state} cannot be pickled: read its .text first")
         context = replace(
-            self.context, conversation=None, known=None, schema=None, toolbox=None, stored=partial(str, self.stored)
+            self.context, conversation=None, known=None, secrets=(), schema=None, toolbox=None, stored=partial(str, self.stored)
         )
         context = replace(context, store_problem=None, notes=(*self._store_notes(), *context.notes))
         return vars(self) | {"context": context, "sender": replace(self.sender, send=_nothing), "_chunks": iter(())}

@@ -96,7 +96,8 @@ def refuse_secrets(parser: ArgumentParser, line: str, rest: str = "") -> None:
     end = len(line) if is_whole else len(line.rstrip()) - len(rest)
     known = {spelling: action for action in parser._actions for spelling in action.option_strings}  # noqa: SLF001 - no public way
     for start in _places(line, end, known, is_whole=is_whole):
-        error = SettingError("secret-on-line", **_advice(f"%{magic}", line[:start], known))
+        setting, instead = _advice(f"%{magic}", line[:start], known)
+        error = SettingError("secret-on-line", setting=setting, instead=instead)
         if redact_history(get_ipython(), line):
             error.with_advice(Phrase("removed_from_history"))
         with localized_errors():
@@ -144,15 +145,15 @@ def _takes_secret(option: str, value: str, known: Mapping[str, Any]) -> bool:
     return near in _HIDDEN or bool(SECRET_OPTION.search(plain))
 
 
-def _advice(magic: str, before: str, known: Mapping[str, Any]) -> dict[str, Any]:
+def _advice(magic: str, before: str, known: Mapping[str, Any]) -> tuple[str | Phrase, str]:
     """Return the last option before a secret, and what to type instead."""
     typed = _options(before)
     option = typed[-1] if typed and typed[-1] in known else ""
     if not option or option == "--api-key":
         is_key = option or any(map(SECRET_OPTION.search, typed[-1:]))
-        setting: Any = "--api-key" if is_key else Phrase("this_line")
-        return {"setting": setting, "instead": "%ollama_config --api-key"}
-    return {"setting": option, "instead": f"{magic} {option} $name"}
+        setting = "--api-key" if is_key else Phrase("this_line")
+        return setting, "%ollama_config --api-key"
+    return option, f"{magic} {option} $name"
 
 
 def _options(text: str) -> list[str]:

@@ -178,7 +178,7 @@ TEXTS = {
     "http://h/?a=1&api_key=zzz": "http://h/?a=1&api_key=••••",
     "401: bad key sk-proj-abcdefgh1234": "401: bad key ••••",
     "Bearer abcdefgh12345": "Bearer ••••",
-    "if password == 'x': pass": "if password == 'x': pass",
+    "if password == 'x': pass": "if password == '••••': pass",
     'd["key"] = "value"': 'd["key"] = "value"',
     "note = 'don\napi_key = \"abc": "note = 'don\napi_key = \"••••",
     "print('note: \"x', api_key='abc', b='\"')": "print('note: \"x', api_key='••••', b='\"')",

@@ -33,6 +33,7 @@ CUTS = (
 ADDED = {code: {"characters"} for code in CUTS}
 ADDED |= {code: {"tokens", "limit"} for code in ("prompt-too-long", "conversation-too-long")}
 SPREAD = {name: {"url", "host", "port"} for name in ("facts", "context.facts")}
+SPREAD["error.facts"] = {"name", "nearest"}  # of a name in a template that is unknown
 
 
 def fields(code: str, language: str = "en") -> set[str]:

@@ -226,15 +226,9 @@ def _call(column: str, fault: Fault) -> Outcomes:
                 )  # what it ends comes before it
             found.warnings = "\n".join(str(one.message) for one in said)
         else:
-            found.rows = list(
-                om.embed(
-                    list(fault.texts),
-                    model="m",
-                    batch=len(ROWS),
-                    report=lambda report: setattr(found, "warnings", str(report.notes)),
-                    **fault.embedding,
-                )
-            )
+            with warnings.catch_warnings(record=True, action="always") as said:
+                found.rows = list(om.embed(list(fault.texts), model="m", batch=len(ROWS), **fault.embedding))
+            found.warnings = "\n".join(str(one.message) for one in said)
     except OllamaMagicsError as error:
         found.error = error
         partial = getattr(error, "partial", None)

@@ -42,10 +42,12 @@ def filled(*, tokens: int = 0, turns: int = 40) -> Conversation:
 
 def test_the_rendered_prompt_is_what_the_model_gets() -> None:
     """The text itself, without a template, has as many tokens and gets the same answer; nothing is asked for the rendering."""
-    chat = Conversation([{"role": "user", "content": "One"}, {"role": "assistant", "content": "Two"}])
+    before = [{"role": "user", "content": "One"}, {"role": "assistant", "content": "Two"}]
+    chat = Conversation(before)
     reply = om.chat("Hi {{there}}", system="Be kind.", conversation=chat)
     rendered = reply.rendered_prompt()
-    direct = {"model": "parrot", "messages": [{"role": "system", "content": "Be kind."}, *reply.messages[1:-1]]}
+    sent = [{"role": "system", "content": "Be kind."}, *before, {"role": "user", "content": "Hi {{there}}"}]
+    direct = {"model": "parrot", "messages": sent}
     told = httpx.post(
         f"{current().address.url}/api/chat", json=direct | {"_debug_render_only": True}, timeout=60, trust_env=False
     )
