@@ -140,7 +140,9 @@ class BatchRetrier:
 
     def _shrink(self, failure: _Failure) -> float:
         self._state.size.shrink(failure.batch)
-        if len(failure.batch.rows) == 1 and not self._stats.batches and not self._leave_out(failure):
+        nothing_worked = len(failure.batch.rows) == 1 and not self._stats.batches
+        # others may be on their way, and one may fit where this one does not
+        if nothing_worked and not self._leave_out(failure) and not self._single_texts.any_works():
             _abort(failure)
         return self._split_or_drop(failure)
 
