@@ -22,13 +22,13 @@ from tests.browser.lab_server import Lab
 from tests.notebook.display.streams import recorded, serving
 
 READY = "() => window.jupyterapp && window.jupyterapp.restored.then(() => true)"
-# When the page first held the figures that stand under a complete answer, in milliseconds since 1970.
+# When the page first held a figure that stands under a complete answer only, in milliseconds since 1970.
 WATCH_END = """
 cell => {
     window.watch?.disconnect();
     window.ended = 0;
     window.watch = new MutationObserver(() => {
-        if (!window.ended && cell.querySelector('.ollama-magics')?.textContent.includes('tok/s')) window.ended = Date.now();
+        if (!window.ended && cell.querySelector('.ollama-magics')?.textContent.includes('first after')) window.ended = Date.now();
     });
     window.watch.observe(cell, {subtree: true, childList: true, characterData: true});
 }
