@@ -201,10 +201,18 @@ class Exchange:
         if not (self.complete or self.closed):
             state = "still being read" if self.is_sent else "not asked yet"
             raise TypeError(f"a reply that is {state} cannot be pickled: read its .text first")
+        notes = (*self._store_notes(), *self.context.notes)
         context = replace(
-            self.context, conversation=None, known=None, secrets=(), schema=None, toolbox=None, stored=partial(str, self.stored)
+            self.context,
+            conversation=None,
+            known=None,
+            schema=None,
+            toolbox=None,
+            secrets=(),
+            stored=partial(str, self.stored),
+            store_problem=None,
+            notes=notes,
         )
-        context = replace(context, store_problem=None, notes=(*self._store_notes(), *context.notes))
         return vars(self) | {"context": context, "sender": replace(self.sender, send=_nothing), "_chunks": iter(())}
 
     @property

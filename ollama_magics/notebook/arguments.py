@@ -177,12 +177,13 @@ def read(magic: Callable[..., Any], line: str, names: Mapping[str, Any], *, ends
     Raises IPython's UsageError for an unknown option or a missing value, and SettingError (secret-on-line).
     """
     parser: ArgumentParser = magic.parser  # type: ignore[attr-defined] # set by magic_arguments
+    known = {spelling: action for action in parser._actions for spelling in action.option_strings}  # noqa: SLF001 - no public way
     try:
-        words, rest = _split(parser, line, greedy=ends)
+        words, rest = _split(parser, line, known, greedy=ends)
     except UsageError:
-        line_secrets.refuse_secrets(parser, line)  # which the error would show
+        line_secrets.refuse_secrets(parser, line, known)  # which the error would show
         raise
-    line_secrets.refuse_secrets(parser, line, rest)
+    line_secrets.refuse_secrets(parser, line, known, rest)
     try:
         options = parser.parse_args(words)
     except UsageError as error:
@@ -292,9 +293,8 @@ def named(option: str, expression: Any, scope: Scope) -> Any:
         raise usage_error("usage_expression", option=option, expression=expression, reason=reason) from None
 
 
-def _split(parser: ArgumentParser, line: str, *, greedy: bool) -> tuple[list[str], str]:
+def _split(parser: ArgumentParser, line: str, options: Mapping[str, Any], *, greedy: bool) -> tuple[list[str], str]:
     words: list[str] = []
-    options = {spelling: action for action in parser._actions for spelling in action.option_strings}  # noqa: SLF001 - no public way
     position, option = 0, None
     waiting: bool | None = False  # the last option still takes a value; None: it may
     while match := next_word(line, position, options, option if waiting else None):

@@ -31,7 +31,10 @@ _ANY = re.compile(rf"(?<!\S)(?P<option>[-–—]{{0,2}}{_NAME})(?:{_VALUE})?")
 _VARIABLE = re.compile(r"""["']?\$[^\W\d]\w*["']?""")  # of the notebook
 _NO_SECRET = ("api-key-env", "key-store", "max-tokens")  # options that are called like secrets
 _HIDDEN = ("api-key", "headers")
-_ADDRESSES = ("base_url", "proxy")
+# an address after its option, on a line that is all options, and before a prompt or an expression
+_ADDRESS_OPTION = r"[-–—]{1,2}(?:base[-_]?url|proxy)[=\s]\s*"
+_ADDRESS = re.compile(rf"{_ADDRESS_OPTION}(?P<value>.*?)(?=\s[-–—]{{1,2}}[A-Za-z]|$)", re.IGNORECASE)
+_ADDRESS_BEFORE_TEXT = re.compile(rf"{_ADDRESS_OPTION}(?P<value>\S+)", re.IGNORECASE)
 _WITH_TEXT = ("ollama", "embed")  # magics whose line goes on with a prompt or an expression
 _OURS = re.compile(r"%(?:ollama|embed)")
 _NUMBERED = re.compile(r"_i\d+")
@@ -86,15 +89,15 @@ def _redact_database(history: Any, spellings: Sequence[str]) -> bool:
     return False
 
 
-def refuse_secrets(parser: ArgumentParser, line: str, rest: str = "") -> None:
+def refuse_secrets(parser: ArgumentParser, line: str, known: Mapping[str, Any], rest: str = "") -> None:
     """Raise SettingError, which shows nothing of the line, for a key or a password before the ``rest`` of the line.
 
+    ``known`` are the options of the parser by their spellings.
     The line is taken out of the history before. Prompts and expressions are not looked at: they may speak of keys.
     """
     magic = parser.prog.lstrip("%")
     is_whole = magic not in _WITH_TEXT
     end = len(line) if is_whole else len(line.rstrip()) - len(rest)
-    known = {spelling: action for action in parser._actions for spelling in action.option_strings}  # noqa: SLF001 - no public way
     for start in _places(line, end, known, is_whole=is_whole):
         setting, instead = _advice(f"%{magic}", line[:start], known)
         error = SettingError("secret-on-line", setting=setting, instead=instead)
@@ -107,13 +110,11 @@ def refuse_secrets(parser: ArgumentParser, line: str, rest: str = "") -> None:
 def _places(line: str, end: int, known: Mapping[str, Any], *, is_whole: bool) -> Iterator[int]:
     """Yield where secrets stand that begin before the end, behind the options that they are values of."""
     head = line[:end]
-    for name in _ADDRESSES:
-        value = r"(?P<value>.*?)(?=\s[-–—]{1,2}[A-Za-z]|$)" if is_whole else r"(?P<value>\S+)"
-        for typed in re.finditer(rf"[-–—]{{1,2}}{name.replace('_', '[-_]?')}[=\s]\s*{value}", head, re.IGNORECASE):
-            text = typed["value"].strip()
-            is_hidden = any(sign in text for sign in _AT) or any(map(values.holds_password, text.split(",")))
-            if is_hidden and not _VARIABLE.fullmatch(text):
-                yield typed.start("value")
+    for typed in (_ADDRESS if is_whole else _ADDRESS_BEFORE_TEXT).finditer(head):
+        text = typed["value"].strip()
+        is_hidden = any(sign in text for sign in _AT) or any(map(values.holds_password, text.split(",")))
+        if is_hidden and not _VARIABLE.fullmatch(text):
+            yield typed.start("value")
     yield from _values_of_secret_options(head, known, _ANY if is_whole else _DASHED)
     yield from (found.start() for found in _USER.finditer(line) if found.start() < end)
     for start in key_places(head):

@@ -12,6 +12,7 @@ _QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 _EXPRESSIONS = ("each", "format", "tools")  # options whose value is Python, in which quotes are part of it
 _PIECE = re.compile(r"""(["'])(?:\\.|(?!\1)[^\\])*\1|.""", re.DOTALL)  # of Python: a text in quotes, or one character
 _UNION = re.compile(r"\s*\|\s+(?=\S)")  # of types: int | None
+_UP_TO_END = re.compile(r"\s*(.*)", re.DOTALL)
 _LETTER = 2  # characters of an option that is one letter
 
 
@@ -25,7 +26,7 @@ def next_word(text: str, position: int, options: Mapping[str, Any], waiting: Any
     option, value = (waiting, word[1]) if word and waiting else attached(word[1], options) if word else (None, "")
     if word and option and _is_expression(option, value):
         end = _end_of_expression(text, word.start(1))
-        return re.compile(r"\s*(.*)", re.DOTALL).match(text, position, end) if end else word
+        return _UP_TO_END.match(text, position, end) if end else word
     return word
 
 

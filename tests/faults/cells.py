@@ -219,15 +219,13 @@ def _call(column: str, fault: Fault) -> Outcomes:
             found.text = reply.text
             view = answer_view(reply)
             found.warnings = "\n".join((*view.warnings, *view.figures))
-        elif column == "rows":
-            with warnings.catch_warnings(record=True, action="always") as said:
-                found.rows = om.map(
-                    sorted(ROWS, key="poison".__eq__), fault.before + "{{item}}", parallel=1, **fault.prompt
-                )  # what it ends comes before it
-            found.warnings = "\n".join(str(one.message) for one in said)
         else:
             with warnings.catch_warnings(record=True, action="always") as said:
-                found.rows = list(om.embed(list(fault.texts), model="m", batch=len(ROWS), **fault.embedding))
+                if column == "rows":
+                    rows = sorted(ROWS, key="poison".__eq__)  # what the poison ends comes before it
+                    found.rows = om.map(rows, fault.before + "{{item}}", parallel=1, **fault.prompt)
+                else:
+                    found.rows = list(om.embed(list(fault.texts), model="m", batch=len(ROWS), **fault.embedding))
             found.warnings = "\n".join(str(one.message) for one in said)
     except OllamaMagicsError as error:
         found.error = error
