@@ -7,10 +7,11 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ollama_magics.embeddings.decoding import flaws_of
 from ollama_magics.embeddings.inputs import Source, flaw
@@ -46,8 +47,7 @@ def task_prefix(model: str, task: str) -> str:
     raise SettingError("setting-invalid", value=f"--{task}", setting=model, reason=reason, example=example)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Batch:
+class Batch(Struct, frozen=True, eq=False):
     """Texts and the rows they belong to, ascending; ``keys`` are their names in the store.
 
     ``attempts`` counts how often the server was not available, ``crashes`` how often its runner crashed with these texts.
@@ -104,8 +104,7 @@ class BatchSize:
         self.texts = min(self.texts, self.most)
 
 
-@dataclass(eq=False, repr=False)
-class JobState:
+class JobState(Struct, eq=False):
     """What the parts of a job work on; ``cache`` is None where nothing is stored."""
 
     model: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from ollama_magics.errors import EmbeddingProblem, RequestRefused
 from ollama_magics.messages import Joined, Phrase
@@ -207,8 +207,7 @@ NOT_FINITE, ZEROS = Phrase("row_not_finite"), Phrase("row_zeros")
 _USUAL = (1e-30, 1e30)  # squared lengths between these need no further check: the row is finite and not all zeros
 
 
-@dataclass(eq=False, repr=False)
-class Vectors:
+class Vectors(Struct, eq=False):
     """An array of float32 with a row for each text, and the flaw of each row that cannot be used."""
 
     numbers: Numbers

@@ -6,11 +6,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ollama_magics.errors import EmbeddingProblem
 from ollama_magics.messages import Joined, Phrase
@@ -57,8 +58,7 @@ _STREAMED = 256  # values that are taken from a generator at a time
 _Window = tuple[int, Sequence[Any]]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Source:
+class Source(Struct, frozen=True, eq=False):
     """The values in order; ``length`` and ``index`` are None for a generator, whose values are never all in memory."""
 
     values: Iterable[Any]

@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from ollama_magics.embeddings.batcher import Batch, Batcher, BatchSize, JobState
 from ollama_magics.embeddings.inputs import Source
@@ -85,8 +85,8 @@ class Job:
             for endpoint in pool.endpoints
         ]
         self._started: Counter[Server[Batch]] = Counter()  # threads
-        # checks of the model have connections of their own: those of the batches may all be in use
-        checked = [replace(each, client=each.client.sibling(self._threads.cancelled)) for each in pool.endpoints]
+        # checks of the model go over the connections of the batches
+        checked = [replace(each, client=server.client) for each, server in zip(pool.endpoints, self._servers, strict=True)]
         self._pool = replace(pool, endpoints=checked)
 
         self._queue: BatchQueue[Batch] = BatchQueue()
@@ -147,14 +147,15 @@ class Job:
             self._interrupt.defer()
             self._queue.close()
             self._threads.stop()
-            for client in [server.client for server in self._servers] + [endpoint.client for endpoint in self._pool.endpoints]:
-                client.close()
+            for server in self._servers:
+                server.client.close()
             self._progress.end()
 
     def _start_workers(self) -> None:
-        """Start the threads that are missing; one of each server reads an answer while the others are computed."""
+        """Start the threads that batches wait for; one of each server reads an answer while the others are computed."""
+        waiting = self._queue.count_waiting()
         for server in self._servers:
-            for _ in range(self._started[server], server.parallel + 1):
+            for _ in range(min(waiting, server.parallel + 1 - self._started[server])):
                 self._started[server] += 1
                 self._threads.start(partial(self._worker.serve, server))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Phrase
@@ -25,8 +26,7 @@ _RUNNER_OPTIONS: dict[str, Callable[[str], Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class EmbedOptions:
+class EmbedOptions(Struct, frozen=True):
     """The options of one job; empty values leave the choice to the server, None for ``batch`` and ``parallel`` to measuring."""
 
     model: str = ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ollama_magics.embeddings.decoding import Numbers, mismatch
 from ollama_magics.messages import Phrase
@@ -103,8 +104,7 @@ def _index(rows: Sequence[int]) -> Any:
     return slice(rows[0], rows[-1] + 1) if is_range else list(rows)
 
 
-@dataclass(frozen=True)
-class EmbedReport:
+class EmbedReport(Struct, frozen=True):
     """What happened to the rows of one call; rows are positions in the texts, counted from 0.
 
     Attributes:
@@ -142,8 +142,7 @@ class EmbedReport:
         return f"<EmbedReport: {', '.join(parts)}>"
 
 
-@dataclass(eq=False, repr=False)
-class JobStats:
+class JobStats(Struct, eq=False):
     """The figures of a job while it runs; one thread writes each of them."""
 
     seen: int = 0  # rows that the source has given
@@ -194,8 +193,7 @@ class Store(Protocol):
         """Keep rows, in place of those that the keys had."""
 
 
-@dataclass(eq=False, repr=False)
-class JobCache:
+class JobCache(Struct, eq=False):
     """The store as one job uses it; a row is unconfirmed until the model is seen unchanged after it was stored.
 
     ``key`` and ``truncated_key`` return the key of a text that is embedded whole, or only in part.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NoReturn
 
 import numpy as np
+from msgspec.structs import replace
 
 from ollama_magics.embeddings.batcher import Batch, JobState
 from ollama_magics.embeddings.decoding import FlawedVectors, flaws_of

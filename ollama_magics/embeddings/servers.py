@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ollama_magics.embeddings.options import EmbedOptions
 from ollama_magics.errors import (
@@ -21,8 +22,7 @@ from ollama_magics.server.models import InstalledModels
 _SHOWN = 12  # characters of a digest
 
 
-@dataclass(eq=False, repr=False)
-class Endpoint:
+class Endpoint(Struct, eq=False):
     """One server with its models."""
 
     client: Client
@@ -40,6 +40,7 @@ class Endpoint:
     def choose(self, model: str, options: EmbedOptions, *, must_exist: bool) -> tuple[str, str]:
         """Return the model for the job and its digest; raises ModelProblem or SettingError where none fits the options."""
         self.models.require_recent()
+        was_listed = self.models.is_listed
         if not (model and options.any_model):
             model = self.models.choose(model, "embedding")
         if options.local_only and ((remote := self.models.card(model).remote_host) or self.models.is_remote(model)):
@@ -53,14 +54,14 @@ class Endpoint:
                 reason=Phrase("vectors_have", model=model, width=width),
                 example=f"%embed --dimensions {width} …",
             )
-        digest, host = self.client.digest(model), self.client.address.host
+        digest, host = "" if was_listed else self.models.digest(model), self.client.address.host
+        digest = digest or self.client.digest(model)  # the list that was read before this job may be old
         if must_exist and not digest:
             raise ModelProblem("model-missing", model=model, host=host, installed=Phrase("list_there", host=host), nearest="")
         return model, digest
 
 
-@dataclass(eq=False, repr=False)
-class ServerPool:
+class ServerPool(Struct, eq=False):
     """The model of a job, its digest, the servers that have it, and notes about those that were left out."""
 
     model: str

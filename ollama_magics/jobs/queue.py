@@ -9,8 +9,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from ollama_magics.errors import Cancelled
 from ollama_magics.jobs.interrupt import DeferredInterrupt
@@ -35,8 +36,7 @@ _Result = TypeVar("_Result")
 _SECONDS_TO_END = 1.0  # that the threads get together
 
 
-@dataclass(eq=False, repr=False)
-class Server(Generic[_Batch]):
+class Server(Struct, Generic[_Batch], eq=False):
     """One server of a job and the batches it works on; the queue changes it under its lock."""
 
     client: Client
@@ -61,8 +61,7 @@ class Server(Generic[_Batch]):
         return may_work and now >= self.paused_until and len(self.computing) < self.parallel
 
 
-@dataclass(eq=False, repr=False)
-class BatchFailure(Generic[_Batch]):
+class BatchFailure(Struct, Generic[_Batch], eq=False):
     """A batch that failed, and where."""
 
     server: Server[_Batch]
@@ -99,6 +98,11 @@ class BatchQueue(Generic[_Batch]):
     def has_room(self, most: int) -> bool:
         """Whether fewer than so many batches are ready."""
         return len(self._ready) < most
+
+    def count_waiting(self) -> int:
+        """Return the number of batches that no worker has taken."""
+        with self._changed:
+            return len(self._ready) + len(self._later)
 
     def next_failure(self) -> BatchFailure[_Batch] | None:
         """Return a failure that awaits a decision."""
@@ -177,8 +181,7 @@ class BatchQueue(Generic[_Batch]):
         return self._ready.popleft() if self._ready else None
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """Delays in seconds, ``attempts`` for one item, and the retries of a job beyond one for each finished item (``budget``)."""
 
     first: float = 0.5

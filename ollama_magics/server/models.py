@@ -81,6 +81,11 @@ class InstalledModels:
         self._list_once()
         return self._digests.get(full_name(model), "")
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether the list of models was read; another process may have changed it since."""
+        return self._is_listed
+
     def _list_once(self) -> None:
         """Read the list of models where it was not read yet; it is optional, some proxies forbid it."""
         if not self._is_listed:

@@ -212,7 +212,8 @@ class SlicedBackend(httpcore.NetworkBackend):
         failure: Exception | None = None
         for address in self.addresses(host, port, timeout):
             try:
-                connect = partial(self._sockets.connect_tcp, address, port, timeout, local_address, options)
+                numeric: Any = address.encode()  # bytes: for a text Python loads what names that are not ASCII need
+                connect = partial(self._sockets.connect_tcp, numeric, port, timeout, local_address, options)
                 stream = BackgroundCall(connect, methodcaller("close")).wait(partial(raise_if_cancelled, self._cancelled))
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = failure or error

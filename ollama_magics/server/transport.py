@@ -37,6 +37,7 @@ class ConnectionOptions:
 
 
 SYSTEM_CONNECTION = ConnectionOptions()
+_MOST_CONNECTIONS = 20  # of a client: a job sends 16 batches at a time while it reads an answer and checks the model
 MAX_PAGE = 64 * 1024  # bytes of an error, or of another program's page, that are read
 
 
@@ -192,7 +193,7 @@ def without_password(proxy: str) -> str:
 def _pool(
     address: Address, backend: SlicedBackend, connection: ConnectionOptions, certificates: ssl.SSLContext | None
 ) -> httpcore.ConnectionPool:
-    options: dict[str, Any] = {"network_backend": backend, "max_connections": 16, "keepalive_expiry": 300}
+    options: dict[str, Any] = {"network_backend": backend, "max_connections": _MOST_CONNECTIONS, "keepalive_expiry": 300}
     options["ssl_context"] = certificates
     proxy = proxy_for(address, connection)
     if not proxy:

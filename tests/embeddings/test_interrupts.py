@@ -72,7 +72,7 @@ def test_a_check_of_the_model_that_is_not_answered_can_be_stopped(connect: Conne
     over = threading.Event()
 
     def digest(look: int) -> str:
-        if look > 1:
+        if look > 0:
             interrupt()
             over.wait(20)
         return "sha256:1"

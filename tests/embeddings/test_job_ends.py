@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 import tqdm.auto  # noqa: F401 - an interrupt while it is imported would be about that
 
+from ollama_magics.embeddings.collect import embed
+from ollama_magics.embeddings.inputs import source_of
+from ollama_magics.embeddings.options import read_options
+from ollama_magics.embeddings.servers import Endpoint
 from ollama_magics.errors import Cancelled, ConnectionProblem, EmbeddingProblem, Interrupted
+from ollama_magics.server.models import InstalledModels
 from ollama_magics.store.vectors import VectorStore
 from tests.embeddings.batch_server import LONG, NAN, BatchRequest, Call, Connect, healthy, refused, sent_texts, serving, vectors
 from tests.faults import Hold, Step
@@ -42,6 +47,20 @@ def interrupting(after: int) -> Any:
         return [Hold()] if request.number >= after else None
 
     return rule
+
+
+def test_a_small_job_takes_few_requests_connections_and_threads(connect: Connect) -> None:
+    """The models are listed before the batches and after them, the last time over the connection of the batches."""
+    workers: list[int] = []
+    with serving(lambda _: workers.append(len(threads()))) as server:
+        client = connect(server.url)
+        endpoint = Endpoint(client, InstalledModels(client))
+        for text in ("first", "second"):
+            embed(source_of([text]), read_options("m"), [endpoint])
+        known, job = ["/api/version", "/api/tags", "/api/show"], ["/api/embed", "/api/tags"]
+        assert server.paths() == [*known, *job, "/api/tags", *job]
+        assert server.accepted == 3
+    assert workers == [1, 1]
 
 
 def test_an_interrupt_closes_the_connections_and_ends_the_threads(connect: Connect, store: VectorStore) -> None:
@@ -165,7 +184,7 @@ def test_cut_texts_are_reused_only_where_cutting_is_allowed(connect: Connect, st
 
 def test_what_a_replaced_model_gave_is_not_reused(connect: Connect, store: VectorStore) -> None:
     """It was stored under the name of the one before."""
-    with serving(healthy, digest=lambda look: "sha256:1" if look <= 1 else "sha256:2") as server:
+    with serving(healthy, digest=lambda look: "sha256:1" if look == 0 else "sha256:2") as server:
         assert Call(connect, [server], store).problem(["a", "b"]).code == "model-replaced"
     with serving(healthy) as server:
         call = Call(connect, [server], store)

@@ -208,7 +208,7 @@ def test_bad_texts_before_the_first_good_one_are_no_reason_to_give_up(connect: C
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_failed_check_of_the_model_does_not_end_the_job(connect: Connect, status: int) -> None:
     """The last one, when all vectors are there; a model that cannot be seen was not replaced."""
-    with serving(healthy, listing=lambda look: refused("busy", status) if look > 1 else None) as server:
+    with serving(healthy, listing=lambda look: refused("busy", status) if look > 0 else None) as server:
         assert np.array_equal(Call(connect, [server])(TEXTS), vectors(TEXTS))
 
 
