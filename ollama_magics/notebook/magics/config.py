@@ -76,7 +76,7 @@ class FormMagics(Magics):
             return None
 
     def _show_form(self, session: Session) -> None:
-        with defer_interrupt():  # half a form would stay in the kernel, with 300 widgets that nobody can close
+        with defer_interrupt():  # half a form would stay in the kernel, with widgets that nobody can close
             from ollama_magics.notebook.panel.config_panel import Panel  # noqa: PLC0415 - brings in ipywidgets
 
             if self._panel is not None:

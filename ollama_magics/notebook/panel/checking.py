@@ -13,6 +13,7 @@ import ipywidgets as widgets
 from ollama_magics import messages
 from ollama_magics.diagnosis.report import CheckReport
 from ollama_magics.notebook.panel import fields
+from ollama_magics.notebook.panel.form_widgets import FormWidgets, set_shown
 
 if TYPE_CHECKING:
     from ollama_magics.session.session import Session
@@ -40,20 +41,22 @@ class CheckControls:
     ``show_message`` shows a line below the buttons. ``on_passed`` is called after a check without an error.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a check reads and changes
         self,
+        parts: FormWidgets,
         session: Session,
         wait_for_key: Callable[[], None],
         apply_repair: Callable[[str, str], None],
         show_message: Callable[[str], None],
         on_passed: Callable[[], None],
     ) -> None:
-        self._session, self._wait_for_key, self._apply_repair = session, wait_for_key, apply_repair
+        self._parts, self._session = parts, session
+        self._wait_for_key, self._apply_repair = wait_for_key, apply_repair
         self._show_message, self._on_passed = show_message, on_passed
         self._lock = threading.Lock()
         self._run: _Run | None = None
-        self.check, self.stop, self.ask_model = widgets.Button(), widgets.Button(), widgets.Button()
-        self.report, self.repairs = widgets.HTML(), fields.indented()
+        self.check, self.stop, self.ask_model = (parts.make(widgets.Button) for _ in range(3))
+        self.report, self.repairs = parts.make(widgets.HTML), parts.indented()
         self.check.on_click(lambda _: self.begin())
         self.ask_model.on_click(lambda _: self.begin(deep=True))
         self.stop.on_click(lambda _: self._stop(by_user=True))
@@ -144,7 +147,7 @@ class CheckControls:
             self.begin(deep=run.deep, on_end=run.on_end)
 
         text = messages.phrase("repair", self._session.language, value=value)
-        button = widgets.Button(description=text, layout=widgets.Layout(width="auto"))
+        button = self._parts.make(widgets.Button, description=text, layout={"width": "auto"})
         button.on_click(repair)
         return button
 
@@ -153,12 +156,11 @@ class CheckControls:
         former, self.repairs.children = self.repairs.children, buttons
         for button in former:
             if button not in (*buttons, self.ask_model):
-                fields.close_tree(button)
+                self._parts.close_one(button)
 
     def close(self) -> None:
-        """End the check and its widgets."""
+        """End the check."""
         self._stop(by_user=False)
-        fields.close_tree(self.ask_model)
 
     def _stop(self, *, by_user: bool) -> None:
         if run := self._run:
@@ -167,4 +169,4 @@ class CheckControls:
 
     def _show_running(self, *, is_running: bool) -> None:
         self.check.disabled = is_running
-        self.stop.layout.display = "" if is_running else "none"
+        set_shown(self.stop, is_shown=is_running)

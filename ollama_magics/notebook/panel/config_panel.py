@@ -15,6 +15,7 @@ from ollama_magics.notebook.display.lines import FormPicture
 from ollama_magics.notebook.panel import fields
 from ollama_magics.notebook.panel.checking import CheckControls
 from ollama_magics.notebook.panel.fields import SECRET_FIELDS, Fold, Row
+from ollama_magics.notebook.panel.form_widgets import FORM_CLASS, FormWidgets
 from ollama_magics.notebook.panel.key_field import KeyField
 from ollama_magics.notebook.panel.model_list import (
     MODELS,
@@ -56,32 +57,34 @@ class Panel(widgets.VBox):
         self._is_detecting = False  # while detected settings are set
         self._found: ModelRegistry | OllamaMagicsError | None = None  # what is installed, or why it is not known
         self._handle: Any = None  # of the output that shows the form
-        self._rows = {name: Row(name, self._text(name), self._take, self._lock) for name in _FIELDS}
-        self._message = widgets.HTML()
+        self._parts = parts = FormWidgets()
+        self._rows = {name: Row(parts, name, self._text(name), self._take, self._lock) for name in _FIELDS}
+        self._message = parts.make(widgets.HTML)
         self._lookup = ModelLookup(session, self._lock, self._update_models)
-        self._models = ModelList(lambda name: self._set("model", name))
-        self._key = KeyField(session, self._show_message, self._connection_changed)
-        self._checks = CheckControls(session, self._key.wait, self._set, self._show_message, self._passed)
-        self._profile = ProfileField(session, self._lock, self._profile_changed)
-        self._saving = SaveControls(session, self._checks, self._profile, self._refused_field, self._show_message)
-        self._more = Fold(*(self._rows[name].widget for name in _MORE))
+        self._models = ModelList(parts, lambda name: self._set("model", name))
+        self._key = KeyField(parts, session, self._show_message, self._connection_changed)
+        self._checks = CheckControls(parts, session, self._key.wait, self._set, self._show_message, self._passed)
+        self._profile = ProfileField(parts, session, self._lock, self._profile_changed)
+        self._saving = SaveControls(parts, session, self._checks, self._profile, self._refused_field, self._show_message)
+        self._more = Fold(parts, *(self._rows[name].widget for name in _MORE))
 
-        self._pulls = {name: PullControls(session, self._look_up) for name in MODELS}
+        self._pulls = {name: PullControls(parts, session, self._look_up) for name in MODELS}
         for name, one in self._pulls.items():
             self._rows[name].put_beside(one.button)
 
         main = {name: self._rows[name].widget for name in _MAIN}
-        main |= {name: widgets.VBox([main[name], one.widget]) for name, one in self._pulls.items()}
+        main |= {name: parts.make(widgets.VBox, children=(main[name], one.widget)) for name, one in self._pulls.items()}
         model, base_url = main.pop("model"), main.pop("base_url")
         saving, checks = self._saving, self._checks
-        buttons = fields.indented(saving.save, checks.check, checks.stop, saving.save_anyway, saving.mark)
+        buttons = parts.indented(saving.save, checks.check, checks.stop, saving.save_anyway, saving.mark)
         above = [self._profile.widget, model, self._models.widget, base_url, self._key.widget, *main.values()]
-        below = [self._rows["language"].widget, buttons, fields.indented(saving.hint, self._message)]
-        style = widgets.HTML(fields.STYLE, layout=widgets.Layout(display="none"))
-        super().__init__([style, *above, self._more.widget, *below, checks.report, checks.repairs])
-        self.add_class(fields.FORM_CLASS)
+        below = [self._rows["language"].widget, buttons, parts.indented(saving.hint, self._message)]
+        children = [parts.style_sheet(), *above, self._more.widget, *below, checks.report, checks.repairs]
 
         self._set_language()
+        layout = parts.layout()
+        parts.open()
+        super().__init__(children, layout=layout, _dom_classes=(FORM_CLASS,))
         session.settings.observe(self._follow, names=list(_FIELDS))
         session.own(self.freeze)
         self._look_up()
@@ -104,7 +107,8 @@ class Panel(widgets.VBox):
         if self._handle is not None:
             picture = FormPicture(list(session.described()), session.language, "form_replaced")
             self._handle.update({"text/html": picture._repr_html_(), "text/plain": repr(picture)}, raw=True)
-        fields.close_tree(self)
+        self.close()
+        self._parts.close()
 
     def __repr__(self) -> str:
         return "<the form of ollama_magics>"  # an output that notebooks compare: no address, no port

@@ -1,4 +1,4 @@
-"""The fields of the form: labels, inputs, notes, a part that folds, and their style."""
+"""The fields of the form: labels, inputs, notes and a part that folds."""
 
 from __future__ import annotations
 
@@ -13,29 +13,9 @@ from traitlets import Unicode
 
 from ollama_magics import messages
 from ollama_magics.errors import Cancelled
+from ollama_magics.notebook.panel.form_widgets import FIELD_WIDTH, GAP, LABEL_WIDTH, FormWidgets, set_shown
 from ollama_magics.settings import form
 
-LABEL_WIDTH, FIELD_WIDTH = 190, 300  # pixels
-_GAP = 8  # pixels that ipywidgets puts between a label and its field
-_NARROW, _VERY_NARROW = 700, 420  # pixels of the form below which notes, and below which fields, stand on a line of their own
-# By the width of the form, not of the window: a side bar takes its part. Without container queries the notes wrap, too.
-FORM_CLASS = "ollama-form"
-STYLE = f"""<style>
-.{FORM_CLASS} {{ container-type: inline-size; width: 100%; }}
-.{FORM_CLASS} .ollama-row {{ flex-flow: row wrap; max-width: 100%; }}
-.{FORM_CLASS} .ollama-note .widget-html-content {{ line-height: 1.4; overflow-wrap: anywhere; }}
-@container (max-width: {_NARROW}px) {{
-  .ollama-row > .ollama-note {{ flex-basis: 100% !important; margin: 0 0 4px {LABEL_WIDTH + _GAP}px !important; }}
-  .ollama-row > .ollama-note .widget-html-content > div {{ padding: 0 !important; }}
-  .ollama-row > .widget-toggle-buttons {{ flex: 1 1 0 !important; min-width: 0; }}
-}}
-@container (max-width: {_VERY_NARROW}px) {{
-  .ollama-row > .ollama-note, .ollama-indented {{ margin-left: 2px !important; }}
-  .ollama-row .widget-label {{ width: 100% !important; justify-content: flex-start !important; text-align: left; }}
-  .ollama-row > .widget-text, .ollama-row > .widget-textarea, .ollama-row > .widget-combobox {{ flex-wrap: wrap; height: auto; }}
-  .ollama-row input, .ollama-row textarea {{ flex: 1 1 100% !important; }}
-}}
-</style>"""
 _GREY, _RED = "--jp-content-font-color2, #6e7781", "--jp-error-color1, #cf222e"
 
 
@@ -50,32 +30,6 @@ def badge_html(word: str, reason: str) -> str:
     frame = "border:1px solid currentColor;border-radius:9px;padding:1px 7px;margin-right:6px"
     head = f'<div style="font-size:11px;line-height:1.4;padding:5px 0 0 8px;color:var({_RED})">'
     return f'{head}<span style="{frame}">{escape(word)}</span>{escape(reason)}</div>'
-
-
-def indented(*children: Any) -> Any:
-    """Return the widgets side by side, aligned with the fields of the form."""
-    box = widgets.HBox(children, layout=widgets.Layout(margin=f"2px 0 0 {LABEL_WIDTH + _GAP}px", flex_flow="row wrap"))
-    return box.add_class("ollama-indented")
-
-
-def row_of(*children: Any) -> Any:
-    """Return a field and its note side by side, or one below the other where the form is narrow."""
-    return widgets.HBox(children).add_class("ollama-row")
-
-
-def note_widget() -> Any:
-    """Return an empty note, which takes the space beside a field, or below it."""
-    return widgets.HTML(layout=widgets.Layout(flex="1 1 140px", min_width="140px")).add_class("ollama-note")
-
-
-def close_tree(widget: Any) -> None:
-    """Close a widget with all that it consists of, so that nothing of it is left in the kernel."""
-    for child in getattr(widget, "children", ()):
-        close_tree(child)
-    for part in (getattr(widget, "layout", None), getattr(widget, "style", None)):
-        if isinstance(part, widgets.Widget):
-            part.close()
-    widget.close()
 
 
 def start(work: Callable[[], object]) -> threading.Thread:
@@ -109,18 +63,20 @@ class _HeadersInput(widgets.Textarea):
 class Row:
     """The field of a setting with its note; ``on_change`` gets the setting and what the user typed, under ``lock``."""
 
-    def __init__(self, name: str, text: str, on_change: Callable[[str, str], None], lock: threading.RLock) -> None:
+    def __init__(
+        self, parts: FormWidgets, name: str, text: str, on_change: Callable[[str, str], None], lock: threading.RLock
+    ) -> None:
         self.name, self._on_change, self._lock = name, on_change, lock
         self.is_refused = False
         self._is_updating = False  # the field is set by the program
-        self.field = _make_field(name, text)
+        self.field = _make_field(parts, name, text)
         self._has_buttons = isinstance(self.field, widgets.ToggleButtons)
         # ToggleButtons put their own label above them
         layout = {"width": f"{LABEL_WIDTH}px", "display": "flex", "justify_content": "flex-end", "margin": "2px 6px 2px 2px"}
         if self._has_buttons:
-            self._label = widgets.Label(layout=widgets.Layout(flex="0 0 auto", **layout))
-        self.note = note_widget()
-        self.widget = row_of(*([self._label] if self._has_buttons else []), self.field, self.note)
+            self._label = parts.make(widgets.Label, layout={"flex": "0 0 auto", **layout})
+        self.note = parts.note()
+        self.widget = parts.row_of(*([self._label] if self._has_buttons else []), self.field, self.note)
         self.field.observe(self._changed, names="value")
 
     def put_beside(self, button: Any) -> None:
@@ -152,7 +108,7 @@ class Row:
 
     def set_hidden(self, *, is_hidden: bool) -> None:
         """Hide the row, or show it again."""
-        self.widget.layout.display = "none" if is_hidden else ""
+        set_shown(self.widget, is_shown=not is_hidden)
 
     def set_note(self, text: str, *, is_warning: bool = False) -> None:
         """Show a note beside the field."""
@@ -179,24 +135,25 @@ class Row:
                 self._on_change(self.name, change["new"])
 
 
-def _make_field(name: str, text: str) -> Any:
+def _make_field(parts: FormWidgets, name: str, text: str) -> Any:
     words = form.words(name)
     if words and len(words) <= _MAX_BUTTONS:
-        layout = widgets.Layout(width=f"{FIELD_WIDTH + _GAP // 2}px", flex="0 1 auto", max_width="100%", margin="2px 0 0 0")
-        return widgets.ToggleButtons(options=_options(name, "en"), value=text, style={"button_width": "auto"}, layout=layout)
+        layout = {"width": f"{FIELD_WIDTH + GAP // 2}px", "flex": "0 1 auto", "max_width": "100%", "margin": "2px 0 0 0"}
+        look: dict[str, Any] = {"style": {"button_width": "auto"}, "layout": layout}
+        return parts.make(widgets.ToggleButtons, options=_options(name, "en"), value=text, **look)
     options: dict[str, Any] = {"value": text, "continuous_update": False, **field_style()}
     if words:
-        return widgets.Combobox(options=words, **options)
+        return parts.make(widgets.Combobox, options=words, **options)
     if name in _MODEL_FIELDS:
-        return widgets.Combobox(ensure_option=False, **options)
+        return parts.make(widgets.Combobox, ensure_option=False, **options)
     if name in _MULTILINE:
-        return (_HeadersInput if name in SECRET_FIELDS else widgets.Textarea)(rows=2, **options)
-    return (_AddressInput if name in SECRET_FIELDS else widgets.Text)(**options)
+        return parts.make(_HeadersInput if name in SECRET_FIELDS else widgets.Textarea, rows=2, **options)
+    return parts.make(_AddressInput if name in SECRET_FIELDS else widgets.Text, **options)
 
 
 def field_style() -> dict[str, Any]:
     """Return the width of a labelled field."""
-    layout = widgets.Layout(width=f"{LABEL_WIDTH + _GAP + FIELD_WIDTH}px", flex="0 1 auto", max_width="100%")
+    layout = {"width": f"{LABEL_WIDTH + GAP + FIELD_WIDTH}px", "flex": "0 1 auto", "max_width": "100%"}
     return {"style": {"description_width": f"{LABEL_WIDTH}px"}, "layout": layout}
 
 
@@ -208,13 +165,13 @@ def _options(name: str, language: str) -> list[tuple[str, str]]:
 class Fold:
     """Content under a button; folded at first. ``indent`` aligns the content with the fields, too."""
 
-    def __init__(self, *content: Any, indent: bool = False) -> None:
+    def __init__(self, parts: FormWidgets, *content: Any, indent: bool = False) -> None:
         self._text, self._is_open = "", False
-        self.button = widgets.Button(layout=widgets.Layout(width="auto", padding="0"))
-        self.button.style.button_color = "transparent"
+        look = {"layout": {"width": "auto", "padding": "0"}, "style": {"button_color": "transparent"}}
+        self.button = parts.make(widgets.Button, **look)
         self.button.on_click(self._toggle)
-        self._content = indented(*content) if indent else widgets.VBox(content)
-        self.widget = widgets.VBox([indented(self.button), self._content])
+        self._content = parts.indented(*content) if indent else parts.make(widgets.VBox, children=content)
+        self.widget = parts.make(widgets.VBox, children=(parts.indented(self.button), self._content))
         self._paint()
 
     def set_text(self, text: str) -> None:
@@ -228,4 +185,4 @@ class Fold:
 
     def _paint(self) -> None:
         self.button.description = f"{'▾' if self._is_open else '▸'} {self._text}"
-        self._content.layout.display = "" if self._is_open else "none"
+        set_shown(self._content, is_shown=self._is_open)

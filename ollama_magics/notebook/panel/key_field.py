@@ -11,7 +11,8 @@ from traitlets import Unicode
 
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
-from ollama_magics.notebook.panel.fields import field_style, note_html, note_widget, row_of, start
+from ollama_magics.notebook.panel.fields import field_style, note_html, start
+from ollama_magics.notebook.panel.form_widgets import FormWidgets
 from ollama_magics.secret import Secret
 from ollama_magics.settings.values import clean_key
 
@@ -29,12 +30,14 @@ class KeyInput(widgets.Password):
 class KeyField:
     """Takes a key for the current address; ``show_message`` gets the outcome, ``on_change`` is called for a new key."""
 
-    def __init__(self, session: Session, show_message: Callable[[str], None], on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, parts: FormWidgets, session: Session, show_message: Callable[[str], None], on_change: Callable[[], None]
+    ) -> None:
         self._session, self._show_message, self._on_change = session, show_message, on_change
         self._thread: threading.Thread | None = None
-        self.field = KeyInput(continuous_update=False, **field_style())
-        self._note = note_widget()
-        self.widget = row_of(self.field, self._note)
+        self.field = parts.make(KeyInput, continuous_update=False, **field_style())
+        self._note = parts.note()
+        self.widget = parts.row_of(self.field, self._note)
         self.field.observe(self._take, names="value")
 
     def set_language(self) -> None:

@@ -12,6 +12,7 @@ from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
 from ollama_magics.notebook.panel.fields import Fold
+from ollama_magics.notebook.panel.form_widgets import FIELD_WIDTH, FormWidgets
 from ollama_magics.server.model_card import ModelCard, full_name
 from ollama_magics.server.models import ModelRegistry, read_registry, short
 from ollama_magics.settings import form
@@ -48,12 +49,12 @@ def detected_settings(card: ModelCard, settings: OllamaSettings) -> dict[str, An
 class ModelList:
     """A folded list of the installed models; ``on_choice`` gets the name of the chosen one."""
 
-    def __init__(self, on_choice: Callable[[str], None]) -> None:
+    def __init__(self, parts: FormWidgets, on_choice: Callable[[str], None]) -> None:
         self._on_choice = on_choice
         self._is_updating = False  # the list is set by the program
-        self.choice = widgets.Select(options=[], layout=widgets.Layout(width=f"{fields.FIELD_WIDTH * 2}px"))
+        self.choice = parts.make(widgets.Select, options=[], layout={"width": f"{FIELD_WIDTH * 2}px"})
         self.choice.observe(self._chosen, names="value")
-        self._fold = Fold(self.choice, indent=True)
+        self._fold = Fold(parts, self.choice, indent=True)
         self.widget = self._fold.widget
 
     def show(self, registry: ModelRegistry | None, chosen: str, language: str, *, is_asked: bool) -> None:

@@ -13,6 +13,7 @@ from ollama_magics import messages
 from ollama_magics.errors import Cancelled, OllamaMagicsError
 from ollama_magics.notebook.display.pull import paint_pull, pulled_text
 from ollama_magics.notebook.panel import fields
+from ollama_magics.notebook.panel.form_widgets import FIELD_WIDTH, FormWidgets, set_shown
 from ollama_magics.render.progress import progress_html
 from ollama_magics.server.pulling import pull
 
@@ -26,15 +27,15 @@ class PullControls:
     ``button`` stands beside the field, ``widget`` below it while a download runs, and until another model is named.
     """
 
-    def __init__(self, session: Session, on_pulled: Callable[[], None]) -> None:
+    def __init__(self, parts: FormWidgets, session: Session, on_pulled: Callable[[], None]) -> None:
         self._session, self._on_pulled = session, on_pulled
         self._model = ""
         self._ended: Callable[[str], str] | None = None  # how the last download ended, as HTML in a language
         self._cancelled: threading.Event | None = None  # of the download that runs
-        self.button = widgets.Button(layout=widgets.Layout(width="auto", flex="0 0 auto"))
-        self._cancel = widgets.Button(layout=widgets.Layout(width="auto"))
-        self._progress = widgets.HTML(layout=widgets.Layout(width=f"{fields.FIELD_WIDTH}px"))
-        self.widget = fields.indented(self._progress, self._cancel)
+        self.button = parts.make(widgets.Button, layout={"width": "auto", "flex": "0 0 auto"})
+        self._cancel = parts.make(widgets.Button, layout={"width": "auto"})
+        self._progress = parts.make(widgets.HTML, layout={"width": f"{FIELD_WIDTH}px"})
+        self.widget = parts.indented(self._progress, self._cancel)
         self.button.on_click(lambda _: self._begin())
         self._cancel.on_click(lambda _: self.cancel())
         self._update()
@@ -61,11 +62,11 @@ class PullControls:
         self.button.description = messages.phrase("pull", language)
         self.button.tooltip = messages.phrase("pull_tooltip", language, model=messages.strip_controls(self._model))
         self._cancel.description = messages.phrase("cancel", language)
-        self.button.layout.display = "" if self._model and not is_running else "none"
-        self._cancel.layout.display = "" if is_running else "none"
+        set_shown(self.button, is_shown=bool(self._model) and not is_running)
+        set_shown(self._cancel, is_shown=is_running)
         if not is_running:
             self._progress.value = self._ended(language) if self._ended else ""
-        self.widget.layout.display = "" if self._progress.value else "none"
+        set_shown(self.widget, is_shown=bool(self._progress.value))
 
     def _begin(self) -> None:
         if self._model and not self._cancelled:

@@ -12,6 +12,7 @@ import ipywidgets as widgets
 from ollama_magics import messages
 from ollama_magics.errors import OllamaMagicsError
 from ollama_magics.notebook.panel import fields
+from ollama_magics.notebook.panel.form_widgets import FormWidgets, set_shown
 from ollama_magics.settings import profiles
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ class ProfileField:
     ``on_use`` is called, under ``lock``, when another profile is in use.
     """
 
-    def __init__(self, session: Session, lock: RLock, on_use: Callable[[], None]) -> None:
+    def __init__(self, parts: FormWidgets, session: Session, lock: RLock, on_use: Callable[[], None]) -> None:
         self._session, self._lock, self._on_use = session, lock, on_use
         self._new = ""  # the name of a profile that does not exist yet
         self._is_updating = False
-        self.field = widgets.Combobox(continuous_update=False, ensure_option=False, **fields.field_style())
-        self._note = fields.note_widget()
-        self.widget = fields.row_of(self.field, self._note)
+        self.field = parts.make(widgets.Combobox, continuous_update=False, ensure_option=False, **fields.field_style())
+        self._note = parts.note()
+        self.widget = parts.row_of(self.field, self._note)
         self.field.observe(self._typed, names="value")
 
     @property
@@ -86,8 +87,9 @@ class SaveControls:
     ``refused_field`` returns the label of a field with a refused value, which prevents saving. ``profile`` names the file.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what saving reads and changes
         self,
+        parts: FormWidgets,
         session: Session,
         checks: CheckControls,
         profile: ProfileField,
@@ -96,9 +98,10 @@ class SaveControls:
     ) -> None:
         self._session, self._checks, self._profile = session, checks, profile
         self._refused_field, self._show_message = refused_field, show_message
-        self.save = widgets.Button(button_style="primary")
-        self.save_anyway = widgets.Button(layout=widgets.Layout(display="none", width="auto"))
-        self.mark, self.hint = widgets.HTML(), widgets.HTML()
+        self.save = parts.make(widgets.Button, button_style="primary")
+        self.save_anyway = parts.make(widgets.Button, layout={"width": "auto"})
+        self.mark, self.hint = parts.make(widgets.HTML), parts.make(widgets.HTML)
+        self.hide_save_anyway()
         self.save.on_click(lambda _: self._check_and_save())
         self.save_anyway.on_click(lambda _: fields.start(lambda: self._save("saved_unverified")))
 
@@ -116,7 +119,7 @@ class SaveControls:
 
     def hide_save_anyway(self) -> None:
         """Hide the button that saves without a check: it was about other settings, or another check."""
-        self.save_anyway.layout.display = "none"
+        set_shown(self.save_anyway, is_shown=False)
 
     def _check_and_save(self) -> None:
         def save(report: CheckReport, is_stopped: bool) -> None:  # noqa: FBT001 - an OnEnd
@@ -128,7 +131,7 @@ class SaveControls:
                 self._save("stopped_saved")
             else:
                 self._show_message(messages.phrase("not_verified", self._session.language))
-                self.save_anyway.layout.display = ""
+                set_shown(self.save_anyway, is_shown=True)
 
         self.hide_save_anyway()
         if not self._is_refused():

@@ -122,7 +122,7 @@ class FormView:
     @property
     def message(self) -> str:
         """The line under the buttons."""
-        (line,) = (part for part in self._panel.children if isinstance(part, HBox) and _kinds(part) == [HTML, HTML])
+        (line,) = (part for part in self._panel.children if isinstance(part, HBox) and _are_texts(part))
         return _text(line.children[1])
 
     @property
@@ -171,12 +171,12 @@ def _grandchildren(box: Any) -> list[Any]:
     return [part for child in box.children for part in getattr(child, "children", ())]
 
 
-def _kinds(box: Any) -> list[type]:
-    return [type(part) for part in box.children]
+def _are_texts(box: Any) -> bool:
+    return len(box.children) == 2 and all(isinstance(part, HTML) for part in box.children)
 
 
 def _is_shown(widget: Any) -> bool:
-    return bool(widget.layout.display != "none")
+    return "ollama-hidden" not in widget._dom_classes
 
 
 def _text(widget: Any) -> str:
