@@ -146,7 +146,7 @@ def show_store(path: Path, most: int) -> None:
         new = batches[written : size // 256]
         for keys in new:
             file.find(keys)
-            file.put(keys, vectors, 384)
+            file.put([(keys, vectors, 384)])
         now = time.process_time()
         print(f"  up to {size:10,} rows{(now - began) / len(new) / 256 * 1e6:8.2f} us")
         began, written = now, size // 256

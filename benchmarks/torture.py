@@ -3,7 +3,8 @@
 # make torture, or: python benchmarks/torture.py [--texts N] [--kills N] [--seed N] ...
 #
 # Each kill is a SIGKILL to the process that embeds, which is then started again and calls om.embed with the same texts. What
-# may be requested again after a kill: the batches that are computed (two) or read (one), and the one not yet written.
+# may be requested again after a kill: the batches that are computed (two) or read (one), and those that wait to be written
+# together, for up to 0.05 s (four).
 # The status is 0 if the array has every bit of the expected one, no kill cost more than that, and a last call requests nothing.
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 from counting_server import MODEL, NUMBERS, bytes_of
 
 HERE = Path(__file__).parent
-MOST_AGAIN = 4  # batches a kill
+MOST_AGAIN = 7  # batches a kill
 POLL = 0.005  # seconds between two requests for the counts
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 JOB = """

@@ -67,11 +67,11 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
         """Write items into the file."""
 
     def _reset(self) -> None:
-        # ``_changed`` guards ``_waiting``, ``_writer`` and the two counts; ``_file_lock`` guards the file
+        # ``_changed`` guards ``_waiting``, ``_writer`` and the counts; ``_file_lock`` guards the file
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._waiting: deque[_Item] = deque()
-        self._accepted = self._written = 0
+        self._accepted = self._written = self._needed = 0
         self._writer: threading.Thread | None = None
         self._file_lock = threading.Lock()
         self._file: _File | None = None
@@ -81,7 +81,7 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
     def close(self) -> None:
         """Write what waits, close the file, and end the thread."""
         with self._own_condition():
-            self._wait(lambda: not self._waiting)
+            self._wait_until_written()
             writer, self._writer = self._writer, None
             self._changed.notify_all()
         if writer:
@@ -101,7 +101,8 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
                 self._writer = threading.Thread(target=self._write_all, name="ollama_magics store", daemon=True)
                 self._writer.start()
                 atexit.register(self.close)  # runs while daemon threads still do: the end of a script loses nothing
-            self._changed.notify_all()
+            if len(self._waiting) in (1, self.most_waiting):  # what the writer waits for
+                self._changed.notify_all()
 
     def _own_condition(self) -> threading.Condition:
         """Return the condition of this process; a forked one has neither the writer nor the right to its parent's file."""
@@ -111,6 +112,12 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
             if parents_file and (parents_file.is_open or in_use):
                 self._file, self._forked = parents_file, True  # referenced, so that it is not closed here even at exit
         return self._changed
+
+    def _wait_until_written(self) -> None:
+        """Have all written that was handed over, without waiting for more, and return then; called under the condition."""
+        last = self._needed = self._accepted
+        self._changed.notify_all()
+        self._wait(lambda: self._written >= last)
 
     def _wait(self, until: Callable[[], bool]) -> None:
         while not until():
@@ -124,8 +131,7 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
                     self._changed.wait()
                 if self._writer is not threading.current_thread():
                     return
-                if self.gathering:
-                    self._changed.wait_for(lambda: len(self._waiting) >= self.most_waiting, self.gathering)
+                self._changed.wait_for(self._has_gathered, self.gathering)
                 items = list(self._waiting)
             try:
                 self._attempt(partial(self.write, items=items), None)
@@ -138,10 +144,12 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
                     self._written += count
                     self._changed.notify_all()
 
+    def _has_gathered(self) -> bool:
+        return len(self._waiting) >= self.most_waiting or self._needed > self._written
+
     def _attempt_after_writing(self, use: Callable[[_File], _Result], otherwise: _Result) -> _Result:
         with self._own_condition():
-            last = self._accepted
-            self._wait(lambda: self._written >= last)
+            self._wait_until_written()
         return self._attempt(use, otherwise)
 
     def _attempt(self, use: Callable[[_File], _Result], otherwise: _Result) -> _Result:

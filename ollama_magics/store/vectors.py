@@ -47,9 +47,11 @@ _LIMIT = 4 * 1024**3
 _SEGMENTS = 64  # that the limit has room for
 _SEGMENT_ENDING = ".rows"
 _MOST_EVICTED = 8  # segments for each one that is begun: a lower limit is reached step by step, not under one long lock
+_GIVEN_BACK = 4 * 1024**2  # bytes of a segment after which the system may have their memory
 _NUMBER = 4  # bytes of a float32
 _FACTOR = 0x9E37_79B9_7F4A_7C15  # odd, with bits in no order
 _Array = np.ndarray[Any, np.dtype[Any]]
+Batch = tuple[Sequence[bytes], bytes | memoryview, int]  # keys, rows, width
 
 
 class VectorFile(SqliteFile):
@@ -87,17 +89,20 @@ class VectorFile(SqliteFile):
         """Whether none of the keys is known from a list that was read at most so many seconds ago."""
         return time.monotonic() - self._listed < max_age and not len(self._index.find(b"".join(keys))[0])
 
-    def put(self, keys: Sequence[bytes], rows: bytes | memoryview, width: int) -> None:
-        """Write one batch, and remove the oldest segments while there are too many bytes."""
-        names, data = b"".join(keys), memoryview(rows).cast("B")
-        checksums = _checksums(_words(names, 8), data, _NUMBER * width).tobytes()
+    def put(self, batches: Sequence[Batch]) -> None:
+        """Write batches one after another, and remove the oldest segments while there are too many bytes."""
+        parts, listed, size = [], [], 0
+        for keys, rows, width in batches:
+            names, data = b"".join(keys), memoryview(rows).cast("B")
+            listed.append((size, width, names, _checksums(_words(names, 8), data, _NUMBER * width).tobytes()))
+            parts.append(data)
+            size += len(data)
         evicted: list[Path] = []
         with self.transaction("BEGIN IMMEDIATE") as connection:
-            segment, start = self._next_place(connection, len(data))
-            self._write(segment, start, data)
-            values = (segment, start, width, names, checksums)
+            segment, start = self._next_place(connection, size)
+            self._write(segment, start, parts)
             insert = "INSERT INTO batches (segment, start, width, keys, checksums) VALUES (?, ?, ?, ?, ?)"
-            connection.execute(insert, values)
+            connection.executemany(insert, [(segment, start + offset, *values) for offset, *values in listed])
             if start == 0:
                 evicted = self._evict(connection, segment)
         _remove(evicted)
@@ -221,27 +226,26 @@ class VectorFile(SqliteFile):
             self._readers[segment] = _open(self._segment(segment), os.O_RDONLY)
         return self._readers[segment]
 
-    def _write(self, segment: int, start: int, data: memoryview) -> None:
+    def _write(self, segment: int, start: int, parts: Iterable[memoryview]) -> None:
         if not self._writer or self._writer[0] != segment:
             self._end_writing()
             self._writer = (segment, _open(self._segment(segment), os.O_RDWR | os.O_CREAT))
         _, file = self._writer
         file.seek(start)
-        while data:
-            data = data[file.write(data) :]
+        for data in parts:
+            left = data
+            while left:
+                left = left[file.write(left) :]
+        if start // _GIVEN_BACK < file.tell() // _GIVEN_BACK:
+            _give_back(file)
 
     def _end_writing(self) -> None:
-        """Bring what was written to the disk, and close the segment.
-
-        Its memory is given back to the system: a store of gigabytes would take that of everything else, and fresh memory costs
-        more than writing into what was just given back.
-        """
+        """Bring what was written to the disk, and close the segment."""
         writer, self._writer = self._writer, None
         if writer:
             with writer[1] as file:
                 os.fsync(file.fileno())
-                if sys.platform == "linux":
-                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                _give_back(file)
 
     def _close_segments(self) -> None:
         with contextlib.suppress(OSError):
@@ -261,6 +265,16 @@ def _open(path: Path, flags: int) -> FileIO:
         file.close()
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return file
+
+
+def _give_back(file: FileIO) -> None:
+    """Have the system write out what is in memory of a file, and take back the memory of what was written out before.
+
+    A store of gigabytes would take the memory of everything else; and fresh memory costs more, on a virtual machine many times
+    more, than writing into what was just given back.
+    """
+    if sys.platform == "linux":
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _read(file: FileIO, start: int, size: int) -> bytes:
@@ -289,15 +303,13 @@ def _checksums(keys: _Array, rows: memoryview, size: int) -> _Array:
     return (sums ^ keys[:, 0]) + keys[:, 1]
 
 
-_Batch = tuple[Sequence[bytes], bytes | memoryview, int]  # keys, rows, width
-
-
-class VectorStore(BackgroundStore[VectorFile, _Batch]):
+class VectorStore(BackgroundStore[VectorFile, Batch]):
     """Vectors in one file, by 16-byte keys; ``limit`` is its largest size in bytes, beyond which the oldest are removed."""
 
     name = "vectors.sqlite"
     content = "Vectors"
-    most_waiting = 1  # batches
+    most_waiting = 4  # batches
+    gathering = 0.05
 
     def __init__(self, path: Path | None = None, *, limit: int = _LIMIT) -> None:
         super().__init__(path)
@@ -343,7 +355,6 @@ class VectorStore(BackgroundStore[VectorFile, _Batch]):
         """Return the file of vectors at the path."""
         return VectorFile(path, self._limit, own_folder=own_folder, busy_timeout=busy_timeout)
 
-    def write(self, file: VectorFile, items: Sequence[_Batch]) -> None:
+    def write(self, file: VectorFile, items: Sequence[Batch]) -> None:
         """Write batches into the file."""
-        for keys, rows, width in items:
-            file.put(keys, rows, width)
+        file.put(items)

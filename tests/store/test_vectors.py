@@ -7,7 +7,8 @@ import sqlite3
 import stat
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from ollama_magics.store.keys import key
 from ollama_magics.store.sqlite_file import FileFormat, SqliteFile
 from ollama_magics.store.vector_index import VectorIndex
-from ollama_magics.store.vectors import VectorFile, VectorStore
+from ollama_magics.store.vectors import Batch, VectorFile, VectorStore
 from tests.store.rows import kept, keys_of, put, row_of, rows_of
 
 Make = Callable[..., VectorStore]
@@ -87,16 +88,18 @@ def test_nothing_is_opened_before_the_first_use(path: Path, make: Make) -> None:
     assert threading.active_count() == before
 
 
-def test_at_most_one_batch_waits_and_none_is_lost(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that is being written counts: put() of the next one returns only after it."""
+def test_at_most_four_batches_wait_and_none_is_lost(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are being written count: put() of the fifth one returns only after they were."""
     gate, arrived, write = threading.Event(), threading.Semaphore(0), VectorFile.put
+    together: list[int] = []
 
-    def slow_put(file: VectorFile, keys: list[bytes], rows: bytes, width: int) -> None:
+    def slow_put(file: VectorFile, batches: Sequence[Batch]) -> None:
         gate.wait()
-        write(file, keys, rows, width)
+        together.append(len(batches))
+        write(file, batches)
 
     def hand_over() -> None:
-        for batch in range(5):
+        for batch in range(9):
             put(store, batch)
             arrived.release()
 
@@ -104,12 +107,38 @@ def test_at_most_one_batch_waits_and_none_is_lost(store: VectorStore, monkeypatc
     job = threading.Thread(target=hand_over)
     job.start()
     try:
-        assert arrived.acquire(timeout=20)
+        for _ in range(4):
+            assert arrived.acquire(timeout=20)
         assert not arrived.acquire(timeout=0.3)
     finally:
         gate.set()
         job.join()
-    assert all(kept(store, [name for batch in range(5) for name in keys_of(batch)]))
+    assert all(kept(store, [name for batch in range(9) for name in keys_of(batch)]))
+    assert (sum(together), max(together)) == (9, 4)
+
+
+def test_who_needs_the_batches_does_not_wait_for_more_of_them(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """find(), count() and close() have what waits written at once."""
+    monkeypatch.setattr(VectorStore, "gathering", 3600.0)
+    names = put(store, 1) + put(store, 2)
+    assert all(kept(store, names))
+    put(store, 3)
+    assert store.count() == len(names) + len(keys_of(3))
+    put(store, 4)
+    store.close()
+    assert all(kept(store, keys_of(4)))
+
+
+def test_a_batch_is_written_soon_after_it_came(make: Make) -> None:
+    """A kernel that is killed a moment later has lost nothing: another process finds the batch without any end of the first."""
+    store, other = make(), make()
+    names = put(store, 1)
+    deadline = time.monotonic() + 20
+    while not all(kept(other, names)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    store.close()
+    other.close()
 
 
 def test_close_ends_the_thread_and_the_next_use_begins_again(store: VectorStore) -> None:
@@ -153,7 +182,9 @@ def test_the_oldest_batches_go_when_the_file_reaches_its_limit(make: Make, path:
 def test_a_batch_larger_than_the_limit_is_kept_alone(make: Make) -> None:
     """The newest batch never goes: the job that runs is the one that may be interrupted."""
     store = make(limit=10_000)
-    old, new = put(store, 1, width=5000), put(store, 2, width=5000)
+    old = put(store, 1, width=5000)
+    assert store.count() == len(old)  # it is written, not waiting for the next one
+    new = put(store, 2, width=5000)
     assert not any(kept(store, old, 5000))
     assert all(kept(store, new, 5000))
 
@@ -163,6 +194,7 @@ def test_a_lower_limit_is_reached_step_by_step(make: Make, path: Path) -> None:
     large = make(limit=64 * 10 * 4 * 1000)
     for batch in range(60):
         put(large, batch, count=10, width=1000)
+        assert large.count() == 10 * (batch + 1)
     large.close()
     small = make(limit=200_000)
     counts = []
@@ -186,12 +218,15 @@ def test_writing_and_finding_take_few_statements_and_no_sync(path: Path, monkeyp
 
     monkeypatch.setattr(os, "fsync", counted_sync)
     file = VectorFile(path, 2**30, own_folder=False)
-    file.put(keys_of(0, 256), rows_of(keys_of(0, 256)), 8)
+    file.put([(keys_of(0, 256), rows_of(keys_of(0, 256)), 8)])
     assert file._connection
     file._connection.set_trace_callback(statements.append)
     for batch in range(1, 9):
-        file.put(keys_of(batch, 256), rows_of(keys_of(batch, 256)), 8)
+        file.put([(keys_of(batch, 256), rows_of(keys_of(batch, 256)), 8)])
     assert (len(statements), synced) == (8 * 4, [])  # BEGIN, where the last batch ends, INSERT, COMMIT
+    statements.clear()
+    file.put([(keys_of(batch, 256), rows_of(keys_of(batch, 256)), 8) for batch in range(1, 9)])
+    assert (len(statements), synced) == (8 + 3, [])
 
     statements.clear()
     assert not file.find(keys_of(9, 1000))
@@ -360,3 +395,22 @@ def test_a_store_of_another_user_is_left_alone(path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "geteuid", lambda: 999)
     with pytest.raises(OSError, match="belongs to another user"), file.transaction():
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system takes back the memory of a file on request")
+def test_the_memory_of_what_was_written_is_given_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each 4 MB, and at the end of a segment."""
+    asked: list[int] = []
+    give_back = os.posix_fadvise
+
+    def counted(number: int, start: int, size: int, advice: int) -> None:
+        asked.append(advice)
+        give_back(number, start, size, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", counted)
+    file = VectorFile(path, 2**30, own_folder=False)
+    for batch in range(12):
+        file.put([(keys_of(batch, 256), rows_of(keys_of(batch, 256), 1024), 1024)])  # 1 MB
+    assert asked == [os.POSIX_FADV_DONTNEED] * 3
+    file.close()
+    assert asked == [os.POSIX_FADV_DONTNEED] * 4
