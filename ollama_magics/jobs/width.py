@@ -5,10 +5,11 @@ from __future__ import annotations
 _WIDTHS = (1, 2, 4)  # requests in flight that are tried where the user names no number
 _GAIN = 1.1  # by which twice as many requests have to be faster
 _LEAST_ANSWERS, _LEAST_SECONDS = 8, 0.25  # of a measurement
+_SETTLED_SECONDS = 300.0  # after which the search begins again: what else the machine did may have misled it, or be over
 
 
 class WidthSearch:
-    """Measures requests in flight, and stays with the fewest of which twice as many are not faster by a tenth.
+    """Measures requests in flight, and stays for some minutes with the fewest of which twice as many are not faster by a tenth.
 
     ``width`` is how many there may be now, ``most`` how many there will be at the most. A ``given`` number is not measured. The
     search begins with ``first``; a measurement takes at least so many answers and seconds.
@@ -26,12 +27,16 @@ class WidthSearch:
         self._is_fixed = given is not None
         self._least_answers, self._least_seconds = least_answers, least_seconds
         self._rates: dict[int, float] = {}
+        self._settled: float | None = None  # when it was known how many pay
         self._begin_step()
 
     def add(self, work: int, now: float) -> None:
         """Count an answer that came at this moment of time.monotonic(), and its work, such as its tokens."""
-        if self._is_fixed:
+        if self._is_fixed or (self._settled is not None and now - self._settled < _SETTLED_SECONDS):
             return
+        if self._settled is not None:
+            self._settled, self._rates = None, {}
+            self._begin_step()
         self._answers += 1
         if self._answers <= self.width:  # the first loads the model, and later ones were sent with another width
             self._since = now
@@ -41,20 +46,20 @@ class WidthSearch:
         if self._answers - self.width >= max(self._least_answers, 2 * self.width) and seconds >= self._least_seconds:
             self._rates[self.width] = self._work / seconds
             self._begin_step()
-            self._choose()
+            self._choose(now)
 
     def narrow(self) -> None:
         """Send one request at a time from now on: the server has no memory for more."""
         self.width, self._is_fixed = 1, True
 
-    def _choose(self) -> None:
+    def _choose(self, now: float) -> None:
         """Stay where twice as many are no faster, or measure the next number."""
         for width in _WIDTHS:
             self.width = width
             if width not in self._rates:
                 return
             if width == self.most or self._rates.get(2 * width, self._rates[width] * _GAIN) < _GAIN * self._rates[width]:
-                self._is_fixed = True
+                self._settled = now
                 return
 
     def _begin_step(self) -> None:

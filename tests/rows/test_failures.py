@@ -171,6 +171,23 @@ def test_more_in_flight_are_tried_as_long_as_they_pay(seconds: dict[int, float],
     assert max(widths) <= 4
 
 
+def test_a_number_that_was_measured_beside_other_work_is_measured_again() -> None:
+    """Some minutes later; an hour takes no more than a dozen searches, and a server without memory for more is left alone."""
+    search, now, changes = WidthSearch(), 0.0, 0
+    busy, idle = {1: 0.1, 2: 0.1, 4: 0.1}, {1: 0.1, 2: 0.05, 4: 0.025}
+    while now < 3600:
+        before, now = search.width, now + (busy if now < 200 else idle)[search.width]
+        search.add(10, now)
+        changes += search.width != before
+        assert search.width == 1 or now < 30 or now > 200
+    assert search.width == 4
+    assert changes <= 3 + 12 * 4
+    search.narrow()
+    for _ in range(100_000):
+        search.add(10, now := now + 0.1)
+    assert search.width == 1
+
+
 @pytest.mark.parametrize("parallel", [1, 3])
 def test_a_number_that_is_given_is_used(parallel: int) -> None:
     """It is not measured."""
