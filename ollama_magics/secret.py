@@ -188,6 +188,8 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield "secret", value.get_secret_value()
     elif hasattr(value, "shape"):
         yield from _cells(value)
+    elif hasattr(value, "__struct_fields__"):  # of msgspec
+        yield from ((field, getattr(value, field)) for field in value.__struct_fields__)
     elif hasattr(value, "__dict__"):
         yield from vars(value).items()
 

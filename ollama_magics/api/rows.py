@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+from msgspec.structs import replace
 
 from ollama_magics.api.calls import UserLine, require, worded
 from ollama_magics.conversation.pages import read_pages, refuse_without_document

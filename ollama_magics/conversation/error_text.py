@@ -273,10 +273,16 @@ def _named(lines: Sequence[str], frame: FrameType) -> Iterator[tuple[str, Any]]:
         value = names[name]
         if name not in done:
             yield name, value
-        held = {} if isinstance(value, (ModuleType, type)) else getattr(value, "__dict__", {})
+        held = {} if isinstance(value, (ModuleType, type)) else _held(value)
         if attribute in held and f"{name}.{attribute}" not in done:
             yield f"{name}.{attribute}", held[attribute]
         done |= {name, f"{name}.{attribute}"}
+
+
+def _held(value: Any) -> Mapping[str, Any]:
+    """Return what a value holds itself, by name."""
+    fields: Sequence[str] = getattr(value, "__struct_fields__", ())  # of msgspec
+    return {name: getattr(value, name) for name in fields} or getattr(value, "__dict__", {})
 
 
 def _paths(code: str) -> list[tuple[str, str]]:

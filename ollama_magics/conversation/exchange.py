@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ollama_magics.conversation import records
 from ollama_magics.conversation.conversation import Conversation
@@ -27,8 +29,7 @@ MOST_ROUNDS = 8  # answers of one turn that may end in calls of functions
 _NANO = 1e-9
 
 
-@dataclass(frozen=True)
-class ReplyContext:
+class ReplyContext(Struct, frozen=True):
     """What a reply knows besides its request; lengths and sizes are in tokens."""
 
     conversation: Conversation | None = None  # keeps the turn
@@ -59,8 +60,7 @@ class ReplyContext:
     in_python: bool = False  # the prompt came from Python: what is shown names what to type there
 
 
-@dataclass
-class Round:
+class Round(Struct):
     """One answer of the model: its text, its thoughts and the calls in which it ends."""
 
     pieces: list[str] = field(default_factory=list)  # of the text

@@ -6,10 +6,11 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from ollama_magics.conversation import sounds
 from ollama_magics.conversation.conversation import Conversation
@@ -32,8 +33,7 @@ _LONGEST_NAME = 60  # characters of the prompt that names a turn
 _ANSWER_SHARE = 4  # at most a quarter of the context is left free for the answer
 
 
-@dataclass(frozen=True)
-class Ruler:
+class Ruler(Struct, frozen=True):
     """Estimates the tokens of texts for a model; ``scale`` is what earlier texts needed for one token of the plain estimate."""
 
     model: str
@@ -124,8 +124,7 @@ def _plain_estimate(text: str) -> float:
     return ascii_count / _ASCII_PER_TOKEN + (len(text) - ascii_count)
 
 
-@dataclass(frozen=True)
-class HistoryWindow:
+class HistoryWindow(Struct, frozen=True):
     """What is sent with a prompt: earlier turns, and the system prompt that was typed with them."""
 
     conversation: Conversation | None = None
@@ -184,7 +183,7 @@ def readable(window: HistoryWindow, model: str, able: Collection[str]) -> Histor
                 kept = replace(kept, prompt=prompt, between=tuple(between))
                 notes.append(Note(Phrase(phrase, **facts)))
         turns.append(kept)
-    return replace(window, turns=tuple(turns), notes=tuple(notes))
+    return msgspec.structs.replace(window, turns=tuple(turns), notes=tuple(notes))
 
 
 def _without(message: Message, is_heard: bool) -> Message:  # noqa: FBT001 - which of the two are left out
@@ -208,11 +207,11 @@ def fitted(window: HistoryWindow, request: ChatRequest, context: int, *, strict:
     if not strict:
         limit -= free_for_answer(context, request.options.get("num_predict", -1))
     count = left_out(sizes, limit)
-    return replace(window, turns=window.turns[count:], sizes=sizes[count:], fixed_tokens=fixed_tokens, left_out=count)
+    turns, sizes = window.turns[count:], sizes[count:]
+    return msgspec.structs.replace(window, turns=turns, sizes=sizes, fixed_tokens=fixed_tokens, left_out=count)
 
 
-@dataclass
-class Sender:
+class Sender(Struct):
     """Sends one request without its oldest turns, of the sizes in ``history``, if the server refuses it and not ``strict``."""
 
     request: ChatRequest | GenerateRequest

@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ollama_magics.conversation.thoughts import ThoughtSplitter
 from ollama_magics.messages import Phrase
@@ -36,8 +37,7 @@ class SchemaMismatchError(ValueError):
     """A text that is not a value of the type; its only argument says where and why, as a text or a Phrase."""
 
 
-@dataclass(frozen=True)
-class _Document:
+class _Document(Struct, frozen=True):
     text: str
     content: Any
     place: str  # the phrase that says where it stands in the answer

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ollama_magics.errors import PromptProblem
 from ollama_magics.messages import Joined, Phrase
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Struct, frozen=True):
     """One sentence for the user; with ``loses`` the model did not get all that was given, which ``--strict`` refuses."""
 
     phrase: Phrase

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ollama_magics.conversation.notes import Note
 from ollama_magics.errors import PictureProblem, SettingError
@@ -16,8 +17,7 @@ MOST_BY_DEFAULT, _MOST_CHOSEN = 20, 100  # pages of a document, each a picture
 _RANGE = re.compile(r"\s*(\d{1,9})\s*(-\s*(\d{1,9})?)?\s*", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Pages:
+class Pages(Struct, frozen=True):
     """Ranges of page numbers, from 1; the last one is None where a range has no end. Without ranges: the first pages."""
 
     ranges: tuple[tuple[int, int | None], ...] = ()

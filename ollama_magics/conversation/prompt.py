@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.pages import Pages
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 _MOST_ALTERNATIVES = 20  # for each token; a server refuses more
 
 
-@dataclass(frozen=True)
-class Prompt:
+class Prompt(Struct, frozen=True):
     """A turn as it was typed; what is None or empty comes from the settings."""
 
     text: str

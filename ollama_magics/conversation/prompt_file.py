@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ollama_magics.conversation import files
 from ollama_magics.conversation.files import UnreadableFileError
@@ -22,8 +23,7 @@ _FOR_IMAGES = {b"%PDF-": "PDF", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GI
 _LONGEST_PATH = 4096  # characters
 
 
-@dataclass(frozen=True)
-class PromptFile:
+class PromptFile(Struct, frozen=True):
     """The text of a file, and what the provenance says about it: its name and the beginning of its SHA-256."""
 
     name: str

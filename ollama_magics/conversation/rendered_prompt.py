@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -67,7 +67,7 @@ def _rendered(sender: Sender) -> str | None:
     request = sender.request
     options = {**request.options, **_FIRST_TOKEN}
     asked = msgspec.structs.replace(request, stream=False, debug_render_only=True, options=options)
-    with closing(replace(sender, request=asked)(())) as chunks:  # type: ignore[type-var] # it is a generator
+    with closing(msgspec.structs.replace(sender, request=asked)(())) as chunks:  # type: ignore[type-var] # it is a generator
         info = next(chunks, Chunk()).debug_info
     text = info.get("rendered_template") if isinstance(info, dict) else None
     return text if isinstance(text, str) else None

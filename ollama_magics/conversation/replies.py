@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, overload
+
+from msgspec.structs import replace
 
 from ollama_magics.conversation.reply import Reply, answer_view, exchange_of
 from ollama_magics.errors import (

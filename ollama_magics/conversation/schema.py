@@ -6,10 +6,10 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from ollama_magics.conversation import pydantic_types
 from ollama_magics.conversation.json_answer import SchemaMismatchError, decode_json, read_answer
@@ -40,8 +40,7 @@ _NAMED_SCHEMAS = {"properties", "patternProperties", "dependentSchemas", "$defs"
 _EXACT = 2**53  # beyond it, a float with nothing behind its point may stand for another whole number
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(Struct, frozen=True):
     """A response format: ``format`` goes into the request, ``decoder`` reads JSON, ``notes`` say what was changed."""
 
     format: str | dict[str, Any]

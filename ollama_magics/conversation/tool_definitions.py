@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Union
 
 import msgspec
+from msgspec import Struct
 
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.server_schema import inline_references
@@ -19,8 +19,7 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 _INFERRED = (bool, int, float, str)  # types of a default that stand for a missing hint
 
 
-@dataclass(frozen=True)
-class Tool:
+class Tool(Struct, frozen=True):
     """A function that a model may call; ``definition`` is its entry in the ``tools`` field of the request."""
 
     name: str

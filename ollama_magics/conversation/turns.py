@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from ollama_magics.server.wire import Message
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a turn was typed: the id of the cell and of its run; both empty where the front end gives none."""
 
     cell: str = ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from ollama_magics.embeddings.decoding import Numbers, mismatch
 from ollama_magics.messages import Phrase
@@ -104,7 +104,8 @@ def _index(rows: Sequence[int]) -> Any:
     return slice(rows[0], rows[-1] + 1) if is_range else list(rows)
 
 
-class EmbedReport(Struct, frozen=True):
+@dataclass(frozen=True)
+class EmbedReport:
     """What happened to the rows of one call; rows are positions in the texts, counted from 0.
 
     Attributes:

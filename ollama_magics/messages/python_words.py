@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+# The patterns are compiled at the first error that is shown in Python.
 _VALUE = r'(?: (?!--|or\b)("[^"]*"|[^\s"·,;，；（）()]+))?'
-_CONFIG = re.compile(rf"%ollama_config((?: --[a-z][a-z-]*{_VALUE})*)")
-_CONFIG_FLAG = re.compile(rf"--([a-z][a-z-]*){_VALUE}")
+_CONFIG = rf"%ollama_config((?: --[a-z][a-z-]*{_VALUE})*)"
+_CONFIG_FLAG = rf"--([a-z][a-z-]*){_VALUE}"
 # what only a notebook has: profiles, recordings and the table of settings
 _NOTEBOOK_ONLY = {"save", "forget", "export", "import", "profiles", "show", "unset", "record", "no-probes"}
-_CHINESE = re.compile("[\u4e00-\u9fff]")
+_CHINESE = "[\u4e00-\u9fff]"
 _PARAMETERS = {"context": "context_length", "type": "model_type", "tool": "tools", "image": "images", "chat": "conversation"}
 _SWITCHES = {
     **{name: f"{name}=True" for name in ("strict", "new", "generate", "truncate", "reuse", "verify")},
@@ -34,12 +35,8 @@ _OPTIONS = (
         "rows",
     ),
 )
-_OPTION = re.compile(
-    rf"(?<![\w-])--({'|'.join((*_SWITCHES, *_OPTIONS))})(?![\w-])(?:[ =](nan (?:or|或) skip|N\b|\d\w*|[A-Z]+\b))?"
-)
-_SHORT = re.compile(
-    r"""(?<![\w-])(?<!python )-([fimst])(?:[ ](json\b|[A-Z]\w*|"[^"]+"|(?<=-[im] )(?!takes\b)[!-~]+?(?=[;,]?(?:[^!-~]|$))))?(?![\w-])"""
-)
+_OPTION = rf"(?<![\w-])--({'|'.join((*_SWITCHES, *_OPTIONS))})(?![\w-])(?:[ =](nan (?:or|或) skip|N\b|\d\w*|[A-Z]+\b))?"
+_SHORT = r"""(?<![\w-])(?<!python )-([fimst])(?:[ ](json\b|[A-Z]\w*|"[^"]+"|(?<=-[im] )(?!takes\b)[!-~]+?(?=[;,]?(?:[^!-~]|$))))?(?![\w-])"""
 _SHORT_NAMES = {"f": "format", "i": "images", "m": "model", "s": "system", "t": "tools"}
 # sentences that speak of a cell, in both languages
 _WORDING = (
@@ -93,26 +90,25 @@ _WORDING = (
     (r"interrupt the cell", "interrupt it"),
     (r"中断单元格", "中断运行"),
 )
-_PATTERNS = [(re.compile(pattern), replacement) for pattern, replacement in _WORDING]
 
 
 def in_python(text: str) -> str:
     """Return a text with calls and parameters of ollama_magics in the place of magics and options."""
-    text = _CONFIG.sub(_configure, text)
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return _SHORT.sub(_short_parameter, _OPTION.sub(_parameter, text))
+    text = re.sub(_CONFIG, _configure, text)
+    for pattern, replacement in _WORDING:
+        text = re.sub(pattern, replacement, text)
+    return re.sub(_SHORT, _short_parameter, re.sub(_OPTION, _parameter, text))
 
 
 def _configure(found: re.Match[str]) -> str:
-    given = _CONFIG_FLAG.findall(found[1])
+    given = re.findall(_CONFIG_FLAG, found[1])
     names = {name for name, _ in given}
     if "sandbox" in names:
         return "with om.sandbox() as url: ..."
     if names == {"profile"}:
         return f"om.use_profile({_literal(given[0][1] or 'NAME')})"
     if not names or names & _NOTEBOOK_ONLY or "profile" in names:
-        where = "在笔记本中：" if _CHINESE.search(found.string) else "in a notebook: "
+        where = "在笔记本中：" if re.search(_CHINESE, found.string) else "in a notebook: "
         return where + found[0]
     values: dict[str, list[str]] = {}
     for name, value in given:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class FrontEnd:
+
+class FrontEnd(Struct, frozen=True):
     """What is known of the front end of the cell that runs now; a terminal has none, as IPython runs in its own process.
 
     ``cell`` and ``run`` are the id of the cell and of this run of it, both empty where it does not say.

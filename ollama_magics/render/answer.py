@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from ollama_magics.render import markdown, tables
 from ollama_magics.render.cleaning import escape, normalise, plain
@@ -35,8 +36,7 @@ class Thumbnail(Protocol):
         """Return it as a PNG file."""
 
 
-@dataclass(frozen=True)
-class CallView:
+class CallView(Struct, frozen=True):
     """A call of a function, and its outcome: None while it runs or waits for permission."""
 
     text: str
@@ -44,16 +44,14 @@ class CallView:
     failed: bool
 
 
-@dataclass(frozen=True)
-class RoundView:
+class RoundView(Struct, frozen=True):
     """A text of the model and the calls in which it ended."""
 
     text: str
     calls: Sequence[CallView] = ()
 
 
-@dataclass(frozen=True)
-class AnswerView:
+class AnswerView(Struct, frozen=True):
     """What is shown of an answer."""
 
     model: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ollama_magics import messages
 from ollama_magics.render.cleaning import escape
@@ -19,8 +20,7 @@ _TABLE = "border-collapse:collapse;margin:8px 0;font-size:inherit"
 _CELL = f"padding:2px 14px 2px 0;text-align:start;vertical-align:top;border-bottom:1px solid var(--jp-border-color2,{RULE})"
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """A cell of a table: its text, the CSS of its style, other attributes as HTML, and HTML that follows the text."""
 
     text: str

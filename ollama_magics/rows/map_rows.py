@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
@@ -141,7 +143,7 @@ def _checked(prompt: Prompt, options: RowOptions, table: Table) -> Prompt:
     if options.labels is None:
         return prompt
     typed = {name: value for name, value in prompt.overrides.items() if value is not None}
-    return replace(prompt, overrides={"think": "off", **typed})  # the first token is the label
+    return msgspec.structs.replace(prompt, overrides={"think": "off", **typed})  # the first token is the label
 
 
 def _text_behind(prompts: RowPrompts, state: JobState, context: RowsContext) -> Iterator[Note]:

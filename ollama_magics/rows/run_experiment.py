@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, RowsProblem
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache
@@ -109,7 +111,7 @@ def _prompts(  # noqa: PLR0913, PLR0917 - the parts of an experiment
     found: dict[Step, Prompt] = {}
     with ExitStack() as stack:
         for step in _steps(plan, prompt):
-            one = replace(prompt, model=step.model, text=plan.prompts[step.prompt])
+            one = msgspec.structs.replace(prompt, model=step.model, text=plan.prompts[step.prompt])
             target = target_of(context, table, one, names, options, stack)
             RowPrompts(table, one, names, options.pictures, target.build)
             named = replace(step, model=step.model or target.model)
@@ -139,7 +141,8 @@ def _pinned(prompt: Prompt, chosen: OllamaSettings, defaults: Mapping[str, float
     sent = prompt.options(chosen)
     pinned = {name: type(value)(defaults.get(name, value)) for name, value in PINNED.items() if name not in sent}
     overrides = {name: value for name, value in prompt.overrides.items() if name != "seed"}
-    return replace(prompt, overrides=overrides, extra={**pinned, **prompt.extra, "seed": sent.get("seed", _FIRST_SEED) + repeat})
+    extra = {**pinned, **prompt.extra, "seed": sent.get("seed", _FIRST_SEED) + repeat}
+    return msgspec.structs.replace(prompt, overrides=overrides, extra=extra)
 
 
 def _read_truth(table: Table, plan: ExperimentPlan, prompt: Prompt, labels: Sequence[Any]) -> list[Any] | None:

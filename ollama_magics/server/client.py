@@ -7,11 +7,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 import httpcore
 import httpx
+from msgspec import Struct
 
 from ollama_magics.errors import AnswerCut, ConnectionProblem, EmbeddingProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase
@@ -44,8 +44,7 @@ from ollama_magics.server.transport_errors import translated
 from ollama_magics.server.wire import Body, Lines
 
 
-@dataclass(frozen=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Limits in seconds."""
 
     connect: float = 5  # on this machine at most 2
@@ -69,8 +68,7 @@ _SHORTEST_REDACTED = 4  # characters of a secret; to replace shorter ones would 
 _HTTP_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True):
     """The response to a GET request; ``body`` is cut after 64 kB."""
 
     status: int

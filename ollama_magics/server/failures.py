@@ -6,13 +6,13 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from ollama_magics.errors import AnswerCut, ConnectionProblem, ModelProblem, OllamaMagicsError, PromptTooLong, RequestRefused
 from ollama_magics.messages import Capability, Phrase
@@ -64,7 +64,6 @@ _WORDS = {
         r"|runner|llama-server|do embedding request"
     ),
 }
-_PATTERNS = {kind: re.compile(words, re.IGNORECASE) for kind, words in _WORDS.items()}
 _STATUSES = {
     **dict.fromkeys((429, 503), FailureKind.BUSY),  # a gateway counts requests, too
     408: FailureKind.UNAVAILABLE,
@@ -81,8 +80,8 @@ EMPTY_ANSWER = "nothing (an empty answer)"  # what an answer without words is qu
 
 def classify(status: int, said: str) -> FailureKind:
     """Return the kind of a failure from the HTTP status (200 within a stream) and what the server said."""
-    for kind, pattern in _PATTERNS.items():
-        if pattern.search(said):
+    for kind, words in _WORDS.items():
+        if re.search(words, said, re.IGNORECASE):
             return kind
     if status == 500 and said == EMPTY_ANSWER:  # a panic in the server
         return FailureKind.UNAVAILABLE
@@ -115,8 +114,7 @@ _TLS_WANTED = re.compile(r"HTTP request (was sent )?to (an )?HTTPS (server|port)
 _ABILITIES = {"generate": "completion", "chat": "chat", "multimodal": "vision", "embeddings": "embedding"}
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Struct, frozen=True, dict=True):
     """An HTTP response that reports an error: its content, where it came from, and for which model."""
 
     status: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ollama_magics.errors import Cancelled, ConnectionProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.messages import Phrase
@@ -22,8 +23,7 @@ _OLLAMA_ROOT = "Ollama is running"
 _LOGIN = r"""type=["']?password|log ?in\b|sign ?in\b|登录"""
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Struct, frozen=True):
     """A program and how to know it: a pattern for each path, in the headers or the body of its answer; "" is any path."""
 
     kind: str  # the end of the names of its phrases, looks_… and use_…

@@ -7,8 +7,10 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from itertools import islice
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ollama_magics import messages
 from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
@@ -219,8 +221,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_MAX_LISTED]) + (", …" if len(names) > _MAX_LISTED else "")
 
 
-@dataclass(frozen=True)
-class ModelRegistry:
+class ModelRegistry(Struct, frozen=True):
     """A snapshot of the models of a server: installed, cards and loaded ones by their full names."""
 
     models: tuple[InstalledModel, ...] = ()

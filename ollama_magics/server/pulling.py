@@ -36,7 +36,6 @@ _CAUSES = {
     "pull-unknown": r"file does not exist|(?:^|: )404\b|not found|manifest unknown",
     "pull-registry-failed": r"(?:^|: )5\d\d\b|internal server error|bad gateway|service unavailable",
 }
-_PATTERNS = {code: re.compile(words, re.IGNORECASE) for code, words in _CAUSES.items()}
 _SHORTEST = 0.5  # seconds after which a speed is reported
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -160,7 +159,7 @@ def require_name(typed: str) -> str:
 
 
 def _failure(model: str, host: str, said: str) -> OllamaMagicsError:
-    code = next((code for code, pattern in _PATTERNS.items() if pattern.search(said)), "pull-failed")
+    code = next((code for code, words in _CAUSES.items() if re.search(words, said, re.IGNORECASE)), "pull-failed")
     known = Phrase("server_said", said=said)
     return RequestRefused(code, status=200, model=model, host=host, said=said, reason=known)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ollama_magics.conversation import history_window, sounds
 from ollama_magics.conversation.conversation import Conversation
@@ -97,8 +99,7 @@ class _LookedUpOnce:
         return self._session.installed
 
 
-@dataclass(frozen=True)
-class ResponseSpec:
+class ResponseSpec(Struct, frozen=True):
     """The type of the answer and the functions that may be called, where there are any."""
 
     schema: Schema | None = None

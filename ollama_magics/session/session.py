@@ -8,17 +8,16 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from ollama_magics.conversation.async_reply import AsyncReply
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.pages import read_pages
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.replies import Replies
-from ollama_magics.diagnosis import stages
-from ollama_magics.diagnosis.report import CheckReport, CheckRequest
 from ollama_magics.errors import OllamaMagicsError, PictureProblem, PromptProblem, SettingError
 from ollama_magics.jobs.event_loop import LoopThread, Slots, ThreadCall
 from ollama_magics.messages import Phrase
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
     from ollama_magics.conversation.images import Picture
     from ollama_magics.conversation.reply import Reply
     from ollama_magics.conversation.sounds import Sound
+    from ollama_magics.diagnosis import stages
+    from ollama_magics.diagnosis.report import CheckReport, CheckRequest
     from ollama_magics.embeddings.output import Array
     from ollama_magics.rows.map_rows import RowsResult, RowTarget
     from ollama_magics.rows.options import RowOptions
@@ -300,8 +301,8 @@ class Session:
             options["keep_alive"] = self.settings.keep_alive
         if not self.uses_stores:
             options["store"] = False
-        local_only = self.settings.local_only == "yes"
-        return collect.embed_rows(self, rows, model or self.embedding_model(), local_only=local_only, **options)
+        model = model or self.embedding_model()
+        return collect.embed_rows(self, rows, model, local_only=self.settings.local_only == "yes", **options)
 
     def embedding_model(self) -> str:
         """Return the model that the settings name for embeddings, or an empty text."""
@@ -315,6 +316,8 @@ class Session:
 
         A profile that holds the settings with which the model has answered is not marked as unverified any more.
         """
+        from ollama_magics.diagnosis import stages  # noqa: PLC0415 - few cells need the check
+
         self.forget_models()
         shown, request = self.resolved.shown(), self.check_request(deep=deep)
         found = stages.check(request, report, stop=stop or self._cancelled)
@@ -325,26 +328,23 @@ class Session:
 
     def check_request(self, *, deep: bool = False) -> CheckRequest:
         """Return what to check, frozen, so that a thread may work on it while settings change."""
-        more: dict[str, Any] = {"deep": deep}
+        from ollama_magics.diagnosis.report import CheckRequest  # noqa: PLC0415 - as above
+
+        chosen, (typed, source) = self.settings, self.typed_address()
+        more: dict[str, Any] = {"deep": deep, "language": self.language, "recorder": self.recording}
         try:
             self.resolved.require_profiles()
             more["connection"], more["key"] = self._connection(self.address)
         except OllamaMagicsError as error:  # the first stage reports it
             more["refused"] = error
-        chosen, (typed, source) = self.settings, self.typed_address()
-        more |= {"language": self.language, "context_length": chosen.context_length}
-        more["local_only"] = chosen.local_only == "yes"
         more |= {"options": Prompt("").options(chosen), "keep_alive": chosen.keep_alive, "probes": chosen.probes == "yes"}
-        more |= {"denied": tuple(self._abilities("no")), "overridden": self.resolved.overridden, "recorder": self.recording}
+        used = [ability for ability in ("vision", "tools") if ability not in form.unused(chosen.model_type)]
+        denied, wanted = (tuple(one for one in used if getattr(chosen, one) == word) for word in ("no", "yes"))
+        more |= {"denied": denied, "context_length": chosen.context_length, "local_only": chosen.local_only == "yes"}
         embeds = chosen.model_type == "embedding"
-        abilities = ("embedding",) if embeds else ("completion", *self._abilities("yes"))
+        abilities = ("embedding",) if embeds else ("completion", *wanted)
         model = self.embedding_model() if embeds else chosen.model
-        return CheckRequest(typed, source, model, abilities, chosen.connect_timeout, **more)
-
-    def _abilities(self, word: str) -> Iterator[str]:
-        """Yield the abilities that are set to this word; some model types do not use some of them."""
-        useful = {"vision", "tools"}.difference(form.unused(self.settings.model_type))
-        yield from (ability for ability in ("vision", "tools") if ability in useful and getattr(self.settings, ability) == word)
+        return CheckRequest(typed, source, model, abilities, chosen.connect_timeout, overridden=self.resolved.overridden, **more)
 
     def record(self, path: str) -> None:
         """Write every exchange from here on to a file, or with OLLAMA_MAGICS_REPLAY=1 answer requests from it; "off" ends it.

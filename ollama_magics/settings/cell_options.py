@@ -6,8 +6,9 @@ import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ollama_magics import messages
 from ollama_magics.errors import SettingError
@@ -15,8 +16,7 @@ from ollama_magics.settings import form
 from ollama_magics.settings.form import ANSWER, DISPLAY, FUNCTIONS, MEMORY, MODEL, PROMPT, RESULT
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(Struct, frozen=True):
     """One option of a magic.
 
     ``flags`` are its spellings, with a space between them. Without a ``metavar`` it is a switch. ``name`` is that of its value in

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from msgspec import Struct
 from traitlets import Any as AnyValue
 from traitlets import TraitType
 from traitlets.config import Configurable
@@ -28,8 +28,7 @@ ANSWER, DISPLAY, RESULT, ROWS = "answer", "display", "result", "rows"
 CHAT, TEXT = ("chat",), ("chat", "completion")  # the model types that use a setting
 
 
-@dataclass(frozen=True)
-class InCell:
+class InCell(Struct, frozen=True):
     """How a setting is an option of %%ollama: its group, and what differs from the flag of %ollama_config."""
 
     group: str

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from ollama_magics.errors import SettingError
 from ollama_magics.messages import Label, Phrase
@@ -113,8 +114,7 @@ def name(value: object, setting: str) -> str:
 # The readers below are objects, so that their limits can be shown.
 
 
-@dataclass(frozen=True)
-class Between:
+class Between(Struct, frozen=True):
     """Reads a number within limits."""
 
     least: float
@@ -130,8 +130,7 @@ class Between:
         return f"{self.least:g} to {self.most:g}"
 
 
-@dataclass(frozen=True)
-class AtLeast:
+class AtLeast(Struct, frozen=True):
     """Reads a number of tokens."""
 
     least: int
@@ -150,8 +149,7 @@ class AtLeast:
 _BOOLEANS = {"true": ("yes", "on"), "false": ("no", "off")}
 
 
-@dataclass(frozen=True)
-class OneOf:
+class OneOf(Struct, frozen=True):
     """Reads one of a few words, in any case; True is yes or on, False is no or off, where these are among them."""
 
     words: tuple[str, ...]
@@ -170,8 +168,7 @@ class OneOf:
         return ", ".join(self.words)
 
 
-@dataclass(frozen=True)
-class OneOfOrOther(OneOf):
+class OneOfOrOther(OneOf, frozen=True):
     """Reads one of a few words, or another single word, which only a server can know."""
 
     def __call__(self, value: object, setting: str) -> str:

@@ -8,6 +8,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -44,6 +45,17 @@ def test_code_and_names_of_the_failing_line() -> None:
     assert "- count: str: '3'\n- price: int: 4" in text
     assert "- other" not in text
     assert "total: " not in text
+
+
+def test_what_a_value_holds_itself_stands_beside_it() -> None:
+    """Attributes and the fields of a msgspec.Struct, but nothing that its code would have to compute."""
+    made = msgspec.defstruct("Made", ["count", "other"])(count="3", other=5)
+    text = explained(
+        "class Own:\n    price = property(lambda self: 4)\nown = Own()\nown.tax = 7\nown.tax + made.count", made=made
+    )
+    assert "- made.count: str: '3'" in text
+    assert "- own.tax: int: 7" in text
+    assert "other: " not in text
 
 
 def test_frames_of_libraries_stay_out() -> None:

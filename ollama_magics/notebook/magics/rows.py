@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from ollama_magics.errors import Interrupted, PromptProblem
 from ollama_magics.jobs.interrupt import defer_interrupt

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 
 from ollama_magics.conversation.tool_definitions import make_tools
 from ollama_magics.conversation.tools import Toolbox, ToolCall
@@ -178,16 +179,15 @@ def test_arguments_are_read_in_every_spelling(record_property: Any) -> None:
     """The function gets them, the question and the next request hold them as they are read."""
     wrong = []
     for function, written, expected in READ:
-        tool = make_tools(function)
+        (tool,) = make_tools(function)
         seen: list[Any] = []
 
         def record(*, _function: Any = function, _seen: list[Any] = seen, **given: Any) -> str:
             _seen.append(_function(**given))
             return "done"
 
-        object.__setattr__(tool[0], "function", record)
         call = ToolCall.from_wire({"function": {"name": function.__name__, "arguments": written}})
-        Toolbox(tool, lambda _: True).run([call])
+        Toolbox((replace(tool, function=record),), lambda _: True).run([call])
         is_same = seen == [expected] and type(seen[0]) is type(expected)
         if not is_same or call.error or not isinstance(call.to_wire()["function"]["arguments"], dict):
             wrong.append((function.__name__, written, expected, seen, call.error))

@@ -166,6 +166,7 @@ HELD = {
     "attribute": ("class C: pass\nc = C(); c.password = SECRET", "c.password"),
     "slot of a named tuple": ("import collections\nc = collections.namedtuple('C', 'host password')('h', SECRET)", "c[1]"),
     "dataclass": ("import dataclasses\nc = dataclasses.make_dataclass('C', ['api_key'])(SECRET)", "c.api_key"),
+    "struct": ("import msgspec\nc = msgspec.defstruct('C', ['api_key'])(SECRET)", "c.api_key"),
     "class": ("class C: api_key = SECRET", "C.api_key"),
     "array of bytes": ("secret = bytearray(SECRET.encode())", "secret.decode()"),
     "fields": ("import numpy\na = numpy.array([('u', SECRET)], [('user', 'U40'), ('password', 'U40')])", "str(a['password'][0])"),
