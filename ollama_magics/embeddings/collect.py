@@ -60,6 +60,8 @@ def embed_rows(
         if chosen.servers:  # the client of the session stays open
             for endpoint in endpoints:
                 stack.callback(endpoint.client.close)
+        if store:
+            store.problem = ""  # of an earlier job
         vectors, found = embed(source, chosen, endpoints, store)
 
     problem = store.problem if store else ""

@@ -149,6 +149,8 @@ class Job:
             self._threads.stop()
             for server in self._servers:
                 server.client.close()
+            if self._cache:  # the process may end at once, and what could not be kept is told with the array
+                self._cache.store.finish_writing()
             self._progress.end()
 
     def _start_workers(self) -> None:

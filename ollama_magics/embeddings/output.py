@@ -193,6 +193,9 @@ class Store(Protocol):
     def put(self, keys: Sequence[bytes], rows: bytes | memoryview, width: int) -> None:
         """Keep rows, in place of those that the keys had."""
 
+    def finish_writing(self) -> None:
+        """Return when all that was put is kept, or ``problem`` says why not."""
+
 
 class JobCache(Struct, eq=False):
     """The store as one job uses it; a row is unconfirmed until the model is seen unchanged after it was stored.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 import errno
+import math
 import os
 import sqlite3
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,6 +29,7 @@ from ollama_magics.store.sqlite_file import (
 )
 
 _WAIT = 0.2  # seconds of one wait: on Windows a longer one could not be interrupted
+_LONGEST_WAIT = LOCK_TIMEOUT + 1  # seconds for what is left at the end of a job
 _SHORT_TIMEOUT = 0.05  # seconds for a lock after one that lasted too long: it must not slow down every write
 
 _FAILURES = (sqlite3.Error, OSError, MemoryError, OverflowError)
@@ -91,6 +94,11 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
                 self._file.close()
         atexit.unregister(self.close)
 
+    def finish_writing(self) -> None:
+        """Have all written that was handed over, and return then, or after some seconds where the disk does not answer."""
+        with self._own_condition():
+            self._wait_until_written(time.monotonic() + _LONGEST_WAIT)
+
     def _hand_over(self, item: _Item) -> None:
         """Let the thread write an item after those before it; waits while too many do."""
         with self._own_condition():
@@ -113,14 +121,14 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
                 self._file, self._forked = parents_file, True  # referenced, so that it is not closed here even at exit
         return self._changed
 
-    def _wait_until_written(self) -> None:
+    def _wait_until_written(self, deadline: float = math.inf) -> None:
         """Have all written that was handed over, without waiting for more, and return then; called under the condition."""
         last = self._needed = self._accepted
         self._changed.notify_all()
-        self._wait(lambda: self._written >= last)
+        self._wait(lambda: self._written >= last, deadline)
 
-    def _wait(self, until: Callable[[], bool]) -> None:
-        while not until():
+    def _wait(self, until: Callable[[], bool], deadline: float = math.inf) -> None:
+        while not until() and time.monotonic() < deadline:
             self._changed.wait(_WAIT)
 
     def _write_all(self) -> None:
@@ -154,6 +162,7 @@ class BackgroundStore(ABC, Generic[_File, _Item]):
 
     def _attempt(self, use: Callable[[_File], _Result], otherwise: _Result) -> _Result:
         """Return what ``use`` returns, or ``otherwise`` if the file fails."""
+        self._own_condition()  # a forked process has a lock of its own, too
         if self._forked:  # SQLite forbids even a new connection to a file that was open at the fork
             self.problem = f"{self.content} are neither found nor kept in a process that was forked while the store was open."
             return otherwise

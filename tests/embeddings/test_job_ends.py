@@ -202,6 +202,29 @@ def test_a_store_that_cannot_be_written_costs_no_row(connect: Connect, tmp_path:
     broken.close()
 
 
+def test_all_is_written_or_told_when_a_job_ends(connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process may end at the next moment, in a way that runs nothing of Python's."""
+    monkeypatch.setattr(VectorStore, "gathering", 3600.0)
+    (tmp_path / "file").write_text("not a folder")
+    sound, other = (VectorStore(tmp_path / "vectors.sqlite") for _ in range(2))
+    broken = VectorStore(tmp_path / "file" / "vectors.sqlite")
+    with serving(healthy) as server:
+        Call(connect, [server], sound)(TEXTS[:5])
+        call = Call(connect, [server], other)
+        call(TEXTS[:5])
+        assert call.last_report().reused == 5
+        Call(connect, [server], broken)(TEXTS[:5])
+        assert broken.problem
+    with serving(interrupting(2)) as server, pytest.raises(Interrupted):
+        Call(connect, [server], sound)(TEXTS, batch=10, parallel=1)
+    with serving(healthy) as server:
+        call = Call(connect, [server], other)
+        call(TEXTS, batch=10)
+        assert call.last_report().reused == 5 + 2 * 10
+    for one in (sound, other, broken):
+        one.close()
+
+
 @pytest.mark.parametrize(("kept", "remedy"), [(True, "all others are kept"), (False, "fix these")])
 def test_an_error_says_that_the_others_are_kept_only_if_they_are(
     connect: Connect, tmp_path: Path, *, kept: bool, remedy: str

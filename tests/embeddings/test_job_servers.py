@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ollama_magics import messages
 from ollama_magics.embeddings.output import EmbedReport
-from ollama_magics.errors import ConnectionProblem, OllamaMagicsError
+from ollama_magics.errors import ConnectionProblem, EmbeddingProblem, OllamaMagicsError
 from ollama_magics.secret import Secret
 from ollama_magics.session.session import Session
 from ollama_magics.settings.form import OllamaSettings
@@ -174,6 +175,23 @@ def test_each_of_two_servers_gets_its_own_key() -> None:
         assert all(sent_texts(server) for server in (one, two))
     assert keys == [{"Bearer key-of-one"}, {"Bearer key-of-two"}]
     assert np.array_equal(vectors_of_both, vectors(TEXTS))
+
+
+def test_what_a_job_could_not_keep_is_told_by_that_job_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the next one, also where the first one ends in an error."""
+    monkeypatch.setenv("OLLAMA_MAGICS_CACHE", str(tmp_path / "cache"))
+    session, reports = Session(OllamaSettings()), list[EmbedReport]()
+    with serving(lambda request: refused(NAN) if "bad" in request.texts else None) as server:
+        (tmp_path / "cache").write_text("not a folder")
+        session.embed(["a"], "m", base_url=server.url, report=reports.append)
+        with pytest.raises(EmbeddingProblem):
+            session.embed(["b", "bad"], "m", base_url=server.url)
+        (tmp_path / "cache").unlink()
+        for _ in range(2):
+            session.embed(["c"], "m", base_url=server.url, report=reports.append)
+    session.close()
+    assert [len(report.notes) for report in reports] == [1, 0, 0]
+    assert [report.reused for report in reports] == [0, 0, 1]
 
 
 def test_each_of_two_servers_gets_its_own_password() -> None:

@@ -114,3 +114,30 @@ def test_a_forked_process_leaves_the_open_file_to_its_parent(path: Path, make: M
     parents, childs = ([name for batch in range(start, start + 10) for name in keys_of(batch)] for start in (2, 102))
     assert kept(make(), parents + childs) == [True] * 40 + [False] * 40
     assert all(kept(make(later), parents + childs))
+
+
+FORK_DURING_WRITE = """
+import os, sqlite3, time
+store, path = VectorStore(Path(sys.argv[1])), Path(sys.argv[1])
+put(store, 1)
+assert store.count() == 4
+with sqlite3.connect(path, isolation_level=None) as other:
+    other.execute("BEGIN IMMEDIATE")
+    put(store, 2)
+    while not store._file_lock.locked():
+        time.sleep(0.001)
+    child = os.fork()
+    if not child:
+        print(store.find(keys_of(3), max_age=60.0), store.problem, flush=True)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    other.execute("COMMIT")
+assert all(kept(store, keys_of(2)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows does not fork")
+def test_a_process_that_is_forked_during_a_write_does_not_wait_for_it(path: Path) -> None:
+    """The lock that the parent's thread holds has nobody in the child who would release it."""
+    problem = "Vectors are neither found nor kept in a process that was forked while the store was open."
+    assert output_lines(started(FORK_DURING_WRITE, path)) == [f"{{}} {problem}", "0"]
