@@ -26,6 +26,7 @@ ENCODE_US = 40  # time of Ollama's own JSON encoder for 768 numbers
 V1_ENCODE_US = 132  # and its /v1/embeddings in base64, which encodes, decodes and encodes again
 GPU_MS = 20
 WARM_UP = 512
+FEW = 16  # texts of a small job, which are one batch
 NAMES = (LIMIT, *PEERS, *OURS)
 
 
@@ -122,6 +123,20 @@ def show_growth(client: Worker, sizes: Sequence[int]) -> None:
         print(f"  {client.name:20}{size:10,}{median(costs):9.1f}{noise:>8}{median(costs) / usual:8.2f}x")
 
 
+def first_job(chosen: argparse.Namespace) -> None:
+    """Print the CPU time of a job of one batch that is the first of its process, and of the next one."""
+    print(f"\nCPU time of a job of {FEW} texts, 768 numbers each, NumPy imported before: medians of {3 * chosen.rounds}, in ms")
+    cpu: dict[tuple[str, str], list[float]] = {}
+    with fast_server(width=768) as url:
+        for seed in range(3 * chosen.rounds):
+            with workers("embed", OURS[:2], url) as clients:
+                for client in clients:
+                    for number, job in enumerate(("first", "second")):
+                        cpu.setdefault((client.name, job), []).append(client.run(seed=2 * seed + number, count=FEW)["cpu"] * 1000)
+    for (name, job), found in cpu.items():
+        print(f"  {name:20}{job:8}{median(found):8.1f}")
+
+
 def store(chosen: argparse.Namespace) -> None:
     """Print what the store costs: beside a job without it, and for each text as it grows."""
     print(f"\nCPU time of a job without the store, of that with it: {chosen.count:,} texts, medians of {chosen.rounds}")
@@ -164,6 +179,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Samples | None]] = {
     "gpu": behind_gpu,
     "memory": memory,
     "growth": growth,
+    "first": first_job,
     "store": store,
 }
 
