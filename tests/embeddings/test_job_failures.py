@@ -66,7 +66,8 @@ def test_one_bad_text_among_256_is_named_and_the_others_kept(
     with serving(poisoned({TEXTS[row]}, answer)) as server:
         call = Call(connect, [server])
         found = call(TEXTS, on_error="nan", batch=256)
-        assert len(sent_texts(server)) <= 1 + MOST
+        # one may ask whether the server works at all, where the bad text fails before the first good ones are there
+        assert len(sent_texts(server)) <= 1 + MOST + 1
     assert call.last_report().failed == (row,)
     assert np.isnan(found[row]).all()
     assert np.array_equal(np.delete(found, row, 0), np.delete(vectors(TEXTS), row, 0))
