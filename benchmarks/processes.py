@@ -69,13 +69,15 @@ class Worker:
         self._owned = ExitStack()
         cache_folder = self._owned.enter_context(tempfile.TemporaryDirectory(dir=_folder().name))  # with an empty store
         self._errors = self._owned.enter_context(tempfile.TemporaryFile(mode="w+"))  # noqa: SIM115 - one it is
+        # as installed, with compiled files: to compile is half the time of a first job
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), kind, name, url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=os.environ | {"XDG_CACHE_HOME": cache_folder, "OLLAMA_HOST": url},
+            env=environment | {"XDG_CACHE_HOME": cache_folder, "OLLAMA_HOST": url},
         )
         pinned(CLIENT_CORE, self._process.pid)
         self.missing = str(self._answer().get("missing", ""))

@@ -1,6 +1,6 @@
 """Measure om.embed on a real Ollama, next to one request for each text."""
 
-# OLLAMA_TEST_URL=http://127.0.0.1:11434 python benchmarks/real_embed.py [--model all-minilm] [--count 2000] [--rounds 3]
+# OLLAMA_TEST_URL=http://127.0.0.1:11434 python benchmarks/real_embed.py [--model all-minilm] [--count 1000] [--rounds 3]
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default=os.environ.get("OLLAMA_TEST_URL"), help="the server (OLLAMA_TEST_URL)")
     parser.add_argument("--model", default="all-minilm", help="an embedding model that it has (all-minilm)")
-    parser.add_argument("--count", type=int, default=2_000, help="texts (2000)")
+    parser.add_argument("--count", type=int, default=1_000, help="texts (1000)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way (3)")
     chosen = parser.parse_args()
     if not chosen.url:
