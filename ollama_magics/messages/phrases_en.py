@@ -545,6 +545,7 @@ PHRASES: dict[str, str] = {
     "stray_line": "{name} does not stand below the line [settings].",
     "others_own": "{path} belongs to another user.",
     "others_write": "Other users can write to {path}; take that from them: chmod 700 {path}",
+    "not_folder": "{path} is not a folder.",
     "not_regular": "It is not a regular file.",
     "too_large": "It is longer than {most} bytes.",
     "is_utf16": "It is in UTF-16; save it as UTF-8.",

@@ -570,6 +570,7 @@ PHRASES: dict[str, str] = {
     "stray_line": "{name} 不在 [settings] 一行之下。",
     "others_own": "{path} 属于其他用户。",
     "others_write": "其他用户可写入 {path}；请收回权限：chmod 700 {path}",
+    "not_folder": "{path} 不是文件夹。",
     "not_regular": "它不是普通文件。",
     "too_large": "它超过 {most} 字节。",
     "is_utf16": "它采用 UTF-16 编码；请另存为 UTF-8。",

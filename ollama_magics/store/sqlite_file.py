@@ -183,7 +183,10 @@ class SqliteFile:
         if self._own_folder and not self.path.is_absolute():  # it would depend on the folder of each notebook
             named = os.environ.get(_VARIABLE, "").strip()
             raise UnusableFileError(self.path, Phrase("not_absolute" if named else "no_home", variable=_VARIABLE))
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise UnusableFileError(self.path, Phrase("not_folder", path=error.filename)) from None
         if self._own_folder:
             make_private(self.path.parent, PRIVATE_FOLDER)
             require_own(self.path.parent)
