@@ -93,8 +93,11 @@ class Kernel:
             yield message
 
     def run(self, source: str, cell: str = "") -> Ran:
-        """Run a cell to its end."""
-        return self.finish(self.start(source, cell))
+        """Run a cell to its end; again if the kernel dropped it, as it does for a moment after an error."""
+        ran = self.finish(self.start(source, cell))
+        while ran.status == "aborted":
+            ran = self.finish(self.start(source, cell))
+        return ran
 
     def restart(self) -> None:
         """End the kernel and start it anew, as the button of a front end does."""
