@@ -188,10 +188,14 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield "secret", value.get_secret_value()
     elif hasattr(value, "shape"):
         yield from _cells(value)
-    elif hasattr(value, "__struct_fields__"):  # of msgspec
-        yield from ((field, getattr(value, field)) for field in value.__struct_fields__)
-    elif hasattr(value, "__dict__"):
-        yield from vars(value).items()
+    else:
+        yield from held(value).items()
+
+
+def held(value: Any) -> Mapping[str, Any]:
+    """Return what an object holds itself, by name: the fields of a msgspec.Struct, or its attributes."""
+    fields: Iterable[str] = getattr(value, "__struct_fields__", ())
+    return {name: getattr(value, name) for name in fields} or getattr(value, "__dict__", {})
 
 
 def _cells(table: Any) -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.value_text import ValueText
 from ollama_magics.errors import PromptProblem
 from ollama_magics.messages import Phrase, strip_controls
-from ollama_magics.secret import is_secret
+from ollama_magics.secret import held, is_secret
 
 _MOST_LINKS = 4  # exceptions of a chain, the last ones
 _MOST_IN_GROUP = 3
@@ -273,16 +273,10 @@ def _named(lines: Sequence[str], frame: FrameType) -> Iterator[tuple[str, Any]]:
         value = names[name]
         if name not in done:
             yield name, value
-        held = {} if isinstance(value, (ModuleType, type)) else _held(value)
-        if attribute in held and f"{name}.{attribute}" not in done:
-            yield f"{name}.{attribute}", held[attribute]
+        own = {} if isinstance(value, (ModuleType, type)) else held(value)
+        if attribute in own and f"{name}.{attribute}" not in done:
+            yield f"{name}.{attribute}", own[attribute]
         done |= {name, f"{name}.{attribute}"}
-
-
-def _held(value: Any) -> Mapping[str, Any]:
-    """Return what a value holds itself, by name."""
-    fields: Sequence[str] = getattr(value, "__struct_fields__", ())  # of msgspec
-    return {name: getattr(value, name) for name in fields} or getattr(value, "__dict__", {})
 
 
 def _paths(code: str) -> list[tuple[str, str]]:

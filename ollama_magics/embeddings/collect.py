@@ -65,8 +65,6 @@ def embed_rows(
         vectors, found = embed(source, chosen, endpoints, store)
 
     problem = store.problem if store else ""
-    if store:
-        store.problem = ""
     if report:
         report(found.with_note("store_problem", reason=problem))
     return vectors

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 _WIDTHS = (1, 2, 4)  # requests in flight that are tried where the user names no number
 _GAIN = 1.1  # by which twice as many requests have to be faster
 _LEAST_ANSWERS, _LEAST_SECONDS = 8, 0.25  # of a measurement
@@ -24,19 +26,15 @@ class WidthSearch:
         least_seconds: float = _LEAST_SECONDS,
     ) -> None:
         self.width, self.most = given or first, given or _WIDTHS[-1]
-        self._is_fixed = given is not None
+        self._settled_until = -math.inf if given is None else math.inf
         self._least_answers, self._least_seconds = least_answers, least_seconds
         self._rates: dict[int, float] = {}
-        self._settled: float | None = None  # when it was known how many pay
         self._begin_step()
 
     def add(self, work: int, now: float) -> None:
         """Count an answer that came at this moment of time.monotonic(), and its work, such as its tokens."""
-        if self._is_fixed or (self._settled is not None and now - self._settled < _SETTLED_SECONDS):
+        if now < self._settled_until:
             return
-        if self._settled is not None:
-            self._settled, self._rates = None, {}
-            self._begin_step()
         self._answers += 1
         if self._answers <= self.width:  # the first loads the model, and later ones were sent with another width
             self._since = now
@@ -50,7 +48,7 @@ class WidthSearch:
 
     def narrow(self) -> None:
         """Send one request at a time from now on: the server has no memory for more."""
-        self.width, self._is_fixed = 1, True
+        self.width, self._settled_until = 1, math.inf
 
     def _choose(self, now: float) -> None:
         """Stay where twice as many are no faster, or measure the next number."""
@@ -59,7 +57,8 @@ class WidthSearch:
             if width not in self._rates:
                 return
             if width == self.most or self._rates.get(2 * width, self._rates[width] * _GAIN) < _GAIN * self._rates[width]:
-                self._settled = now
+                self._settled_until = now + _SETTLED_SECONDS
+                self._rates.clear()
                 return
 
     def _begin_step(self) -> None:

@@ -66,8 +66,9 @@ def test_one_bad_text_among_256_is_named_and_the_others_kept(
     with serving(poisoned({TEXTS[row]}, answer)) as server:
         call = Call(connect, [server])
         found = call(TEXTS, on_error="nan", batch=256)
-        # one may ask whether the server works at all, where the bad text fails before the first good ones are there
-        assert len(sent_texts(server)) <= 1 + MOST + 1
+        # where the bad text fails before any other is there, a text of its own tells whether the server works at all
+        searched = [texts for texts in sent_texts(server) if texts != ["a"]]
+        assert len(searched) <= 1 + MOST
     assert call.last_report().failed == (row,)
     assert np.isnan(found[row]).all()
     assert np.array_equal(np.delete(found, row, 0), np.delete(vectors(TEXTS), row, 0))
