@@ -203,6 +203,7 @@ PHRASES: dict[str, str] = {
     "yours_against_yes": "set by you; the server says yes",
     "yours_against_no": "set by you; the server says no",
     "context_detected": "the model's maximum: {count}",
+    "context_over": "more than the model's maximum: {count}",
     "more": "More",
     "save": "Save",
     "save_anyway": "Save anyway (unverified)",

@@ -203,6 +203,7 @@ PHRASES: dict[str, str] = {
     "yours_against_yes": "手动设置；服务器认为支持",
     "yours_against_no": "手动设置；服务器认为不支持",
     "context_detected": "模型上限：{count}",
+    "context_over": "超过模型的上限：{count}",
     "more": "更多",
     "save": "保存",
     "save_anyway": "仍然保存（未验证）",

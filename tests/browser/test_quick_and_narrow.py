@@ -70,6 +70,66 @@ def test_what_is_typed_just_before_a_click_is_checked_and_saved(
     assert wrong == []
 
 
+def _top(notebook: Notebook, name: str) -> float:
+    notebook.settle()
+    box = button(notebook, name).bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+@pytest.mark.finding("C12")
+def test_the_buttons_stay_where_they_are_while_notes_change(notebook: Notebook, saved: Callable[[], dict[str, Any]]) -> None:
+    """A note of two lines is no higher than its field: nothing moves away from the pointer."""
+    notebook.run(0)
+    notebook.run(1)
+    fill(notebook, "Model name", "sandbox-chat")
+    expect(note(notebook, "Model name")).to_contain_text("completion")
+    before = _top(notebook, "Save")
+    fill(notebook, label("context_length"), "15k")
+    expect(note(notebook, label("context_length"))).to_contain_text("more than the model's maximum")
+    assert _top(notebook, "Save") == before
+    button(notebook, "Save").click()
+    expect(note(notebook, label("profile"))).to_contain_text("saved in")
+    assert _top(notebook, "Save") == before
+    assert saved()["context_length"] == 15 * 1024
+
+
+@pytest.mark.finding("C12")
+@pytest.mark.parametrize("moved", [70, 400])
+def test_a_button_that_moves_while_it_is_pressed_is_clicked(
+    notebook: Notebook, saved: Callable[[], dict[str, Any]], moved: int
+) -> None:
+    """A note that grows between press and release takes the button away, but not the click."""
+    notebook.run(0)
+    notebook.run(1)
+    fill(notebook, "Model name", "sandbox-chat")
+    expect(note(notebook, "Model name")).to_contain_text("completion")
+    before = _top(notebook, "Save")
+    button(notebook, "Save").hover()
+    notebook.page.mouse.down()
+    note(notebook, label("context_length")).evaluate(f"note => note.style.height = '{moved}px'")
+    assert _top(notebook, "Save") > before
+    notebook.page.mouse.up()
+    expect(notebook.output(1).first).to_contain_text("saved as")
+    assert saved()["model"] == "sandbox-chat"
+
+
+@pytest.mark.finding("C12")
+def test_a_button_that_is_released_outside_of_the_form_is_not_clicked(notebook: Notebook, lab: Lab) -> None:
+    """So a press can be taken back."""
+    notebook.run(0)
+    notebook.run(1)
+    fill(notebook, "Model name", "sandbox-chat")
+    expect(note(notebook, "Model name")).to_contain_text("completion")
+    button(notebook, "Save").hover()
+    notebook.page.mouse.down()
+    notebook.cell(0).hover()
+    notebook.page.mouse.up()
+    button(notebook, "Check").click()
+    expect(notebook.output(1).first).to_contain_text("Ask the model")
+    assert not (lab.profiles / "default.toml").exists()
+
+
 @pytest.mark.finding("C13")
 def test_notes_and_errors_are_seen_in_a_narrow_window(
     notebook: Notebook, window: Callable[[int], None], record_property: Callable[[str, object], None]

@@ -14,11 +14,16 @@ _NARROW, _VERY_NARROW = 700, 420  # pixels of the form below which notes, and be
 _HIDDEN = "ollama-hidden"
 # By the width of the form, not of the window: a side bar takes its part. Without container queries the notes wrap, too.
 FORM_CLASS = "ollama-form"
+# A note of two lines takes no more height than the field beside it, and while a button is pressed, all of the form belongs to
+# it: what the server answers changes notes, and a button that moves between press and release would get no click.
 _STYLE = f"""<style>
-.{FORM_CLASS} {{ container-type: inline-size; width: 100%; }}
+.{FORM_CLASS} {{ container-type: inline-size; contain: layout; width: 100%; }}
 .{FORM_CLASS} .{_HIDDEN} {{ display: none !important; }}
 .{FORM_CLASS} .ollama-row {{ flex-flow: row wrap; max-width: 100%; }}
-.{FORM_CLASS} .ollama-note .widget-html-content {{ line-height: 1.4; overflow-wrap: anywhere; }}
+.{FORM_CLASS} button:active::after {{ content: ""; position: fixed; inset: 0; z-index: 1; }}
+.{FORM_CLASS} .ollama-row > .ollama-note {{ align-self: center; margin-top: 0; margin-bottom: 0; }}
+.{FORM_CLASS} .ollama-note .widget-html-content {{ line-height: 1.3; overflow-wrap: anywhere; }}
+.{FORM_CLASS} .ollama-note .widget-html-content > div {{ line-height: 1.3 !important; padding: 0 0 0 8px !important; }}
 @container (max-width: {_NARROW}px) {{
   .ollama-row > .ollama-note {{ flex-basis: 100% !important; margin: 0 0 4px {LABEL_WIDTH + GAP}px !important; }}
   .ollama-row > .ollama-note .widget-html-content > div {{ padding: 0 !important; }}

@@ -154,7 +154,7 @@ def _card_notes(card: ModelCard, settings: OllamaSettings, language: str) -> Ite
 
     if card.context_length:
         is_over = settings.context_length > card.context_length and settings.model_type != "embedding"
-        key = "over_maximum" if is_over else "context_detected"
+        key = "context_over" if is_over else "context_detected"
         yield "context_length", (messages.phrase(key, language, count=messages.group_digits(card.context_length)), is_over)
 
 

@@ -20,7 +20,7 @@ CARD = ModelCard(capabilities=["completion", "vision"], model_info={"general.arc
         ("model_type", "chat", "detected: completion · vision", False),
         ("model_type", "embedding", "the server lists this model for: completion · vision", True),
         ("context_length", 8192, "the model's maximum: 8\u202f192", False),
-        ("context_length", 8193, "less than --context", True),
+        ("context_length", 8193, "more than the model's maximum: 8\u202f192", True),
         ("max_tokens", 8192, "more than the context (4\u202f096): so long an answer would push the prompt out", True),
         ("think", "high", "set by you; the server says no", True),
         ("think", "off", "detected: no", False),

@@ -136,7 +136,7 @@ def test_a_picked_model_says_what_it_is_and_can(form: FormView) -> None:
     form.type("vision", "no")
     assert "set by you; the server says yes" in form.note("vision")
     form.type("context_length", "100k")
-    assert "102400 tokens, sent as num_ctx · set by you · the model's maximum context is 8\u202f192" in form.note(
+    assert "102400 tokens, sent as num_ctx · set by you · more than the model's maximum: 8\u202f192" in form.note(
         "context_length"
     )
     form.type("max_tokens", "200k")
