@@ -68,9 +68,9 @@ SECRET_OPTION = re.compile(r"key|token|secret|passw|pwd|auth|credential|bearer|h
 _RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w./+=~:-]{12,}")  # a text that no one would type
 _NAME = re.compile(r"[\w.-]+")
 # What follows a name to which a text is assigned or compared: name = "…", name: str = "…", "name": "…", ["name"] == "…".
-# A text whose end is missing goes up to the end of its line.
+# A text whose end is missing goes up to the end of its line. The text may stand on the next line, with its number there.
 _ASSIGNED = re.compile(
-    r"""["']?\]?[ \t]*(?::[ \t]*[\w.\[\]| ]+?[ \t]*=|[!=]?=|:)[ \t]*[rbfu]{0,2}"""
+    r"""["']?\]?[ \t]*(?::[ \t]*[\w.\[\]| ]+?[ \t]*=|[!=]?=|:)[ \t]*(?:[\\(]?[ \t]*\n>?[ \t]*\d*[ \t]*)?[rbfu]{0,2}"""
     r"""(?:(?P<long>\"{3}|'{3})(?P<text>.+?)(?:(?P=long)|\Z)|(?P<quote>["'])(?P<line>[^\n]+?)(?:(?P=quote)|(?=\n|\Z)))""",
     re.IGNORECASE | re.DOTALL,
 )
@@ -80,6 +80,11 @@ _CODE = re.compile(r"(?:[A-Za-z_]+\.)*[A-Za-z_]+|\d+|[|=<>!]+|•+")  # names, t
 _USER = re.compile(r"""(?P<before>(?<![\w-])(?:-u|--user)(?:=|[ \t]+|["'],[ \t]*["'])[\w.@-]+:)[^\s"',\]]+""")
 # A port is no password: a number before the path, or at the end of a text behind what only a host looks like, without an @.
 _HOST_AND_PORT = r"""://(?:(?:\[[\da-f:.]+\]|[^\s/:@"']*):\d{1,5}\.?[/?#\s"'`),;\]}>]|(?:localhost|[\w-]+(?:\.[\w-]+)+):\d{1,5}\.?\Z)(?![^\s"']*@)"""
+# A password right behind an option of one letter: mysql -p…, sshpass -p …
+_BEHIND_LETTER = re.compile(
+    r"""(?P<before>(?<![\w-])(?:mysql|mariadb)[\w-]*\b[^\n]{0,200}?(?<![\w-])-p"""
+    r"""|(?<![\w-])sshpass\b[^\n]{0,200}?(?<![\w-])-p(?:[ \t]*|["'],[ \t]*["']))[^\s"',\]]+"""
+)
 _IN_ADDRESS = re.compile(
     rf"(?P<before>(?!{_HOST_AND_PORT})://[^\s/:@\"']*:|[?&;](?:[\w-]*(?:key|token|secret|password|pwd|sig|signature)|code)=)[^\s&;@\"']+",
     re.IGNORECASE,
@@ -131,6 +136,7 @@ def is_secret(name: str, value: object) -> bool:
 _MOST_VALUES = 20_000  # that are looked through for secrets
 _MOST_CELLS = 1_000  # of a column
 _LONGEST_NAME = 60  # characters
+_ITEM_NAME = re.compile(r"-{0,2}\w[\w.-]*(?: \w+)?:?")  # password, --api-key, DB.PASSWORD, API key:
 
 
 def secret_texts(spaces: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -183,7 +189,7 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from zip(value._fields, value, strict=False)
     elif isinstance(value, (list, tuple, set, frozenset)):
         words = [name, *value]  # the value of ("password", "…"), and of ["--password", "…"]
-        yield from ((before if _is_called_secret(before) else name, item) for before, item in pairwise(words))
+        yield from ((before if is_called_secret(before) else name, item) for before, item in pairwise(words))
     elif hasattr(value, "get_secret_value"):  # of pydantic
         yield "secret", value.get_secret_value()
     elif hasattr(value, "shape"):
@@ -210,8 +216,10 @@ def _cells(table: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(label), item) for label, item in islice(table.items(), _MOST_CELLS))
 
 
-def _is_called_secret(text: object) -> bool:
-    return isinstance(text, str) and len(text) <= _LONGEST_NAME and is_secret(text.lstrip("-"), "")
+def is_called_secret(text: object) -> bool:
+    """Return whether an item of a list is the name of a secret, which is the next item; a sentence or code is no name."""
+    is_name = isinstance(text, str) and len(text) <= _LONGEST_NAME and _ITEM_NAME.fullmatch(text)
+    return bool(is_name) and is_secret(str(text).lstrip("-"), "")
 
 
 def without_secrets(text: str) -> str:
@@ -226,6 +234,7 @@ def without_secrets(text: str) -> str:
             position = assigned.end(part)
     text = _without_unquoted("".join([*parts, text[position:]]))
     text = _USER.sub(rf"\g<before>{BULLETS}", text)
+    text = _BEHIND_LETTER.sub(rf"\g<before>{BULLETS}", text)
     text = _IN_ADDRESS.sub(rf"\g<before>{BULLETS}", text)
     return _SHAPES.sub(BULLETS, text)
 

@@ -77,7 +77,8 @@ class ErrorText:
                     parts += [f"Exception {number} of {count} in the group:", *self._parts(one)]
         if otherwise and not any(self._places(link) for _, link in _chain(error)):
             parts.append(self._code(otherwise, []))
-        return "\n\n".join(parts), tuple(self._notes())
+        # half of a surrogate pair, which a message may hold, can be neither sent nor shown
+        return "\n\n".join(parts).encode("utf-8", "backslashreplace").decode(), tuple(self._notes())
 
     def _notes(self) -> Iterator[Note]:
         if self._lines_left_out:
@@ -137,7 +138,8 @@ class ErrorText:
         lines = [f"{source.label}:"]
         for number, text in enumerate(source.lines, 1):
             if number in shown:
-                line = text.rstrip("\r\n")[:_LONGEST_LINE]
+                line = text.rstrip("\r\n")
+                line = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}… (cut)"
                 lines.append(f"{'>' if number in marked else ' '}{number:4}  {line}".rstrip())
                 lines += [f"       {' ' * (columns[number] - 1)}^"] if number in columns else []
             elif number - 1 in shown or (number == 1 and shown):
@@ -159,7 +161,7 @@ class ErrorText:
         kind = type(value).__name__
         try:
             return self._described(name, value, kind)
-        except Exception:  # noqa: BLE001 - the code of a value may raise anything
+        except (Exception, SystemExit):  # noqa: BLE001 - the code of a value may raise anything
             return f"{name}: {kind}"
 
     def _described(self, name: str, value: Any, kind: str) -> str:
@@ -255,7 +257,7 @@ def _message(error: BaseException) -> str:
     name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     try:
         said = str(error.msg if isinstance(error, SyntaxError) else error)
-    except Exception as failure:  # noqa: BLE001 - the code of an exception may raise anything
+    except (Exception, SystemExit) as failure:  # noqa: BLE001 - the code of an exception may raise anything
         said = f"(its text cannot be made: {type(failure).__name__})"
     notes = [str(note) for note in getattr(error, "__notes__", ())]
     text = "\n".join([f"{name}: {said}" if said else name, *notes])

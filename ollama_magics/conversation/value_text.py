@@ -54,7 +54,7 @@ class ValueText:
             return self._of(value, name), tuple(self._notes)
         except PromptProblem:
             raise
-        except Exception as error:  # noqa: BLE001 - the code of a value may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the code of a value may raise anything
             kind, said = type(value).__name__, f"{type(error).__name__}: {error}"[:200]
             raise PromptProblem("value-unprintable", name=name, kind=kind, said=said) from None
 

@@ -61,8 +61,11 @@ def terminal_width(text: str) -> int:
 
 
 def strip_controls(text: str) -> str:
-    """Return the text of a server or user with a space for each character that a terminal would obey or nobody would see."""
-    return _CONTROLS.sub(" ", text)
+    r"""Return the text of a server or user with a space for each character that a terminal would obey or nobody would see.
+
+    Half of a surrogate pair, which no output takes, is written as ``\udcff``.
+    """
+    return _CONTROLS.sub(" ", text).encode("utf-8", "backslashreplace").decode()
 
 
 class Phrase:

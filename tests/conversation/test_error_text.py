@@ -195,6 +195,7 @@ TEXTS = {
     "note = 'don\napi_key = \"abc": "note = 'don\napi_key = \"••••",
     "print('note: \"x', api_key='abc', b='\"')": "print('note: \"x', api_key='••••', b='\"')",
     'password = """a\nb"""': 'password = """••••"""',
+    'login(password=\n>   4      "abc")': 'login(password=\n>   4      "••••")',
 }
 
 

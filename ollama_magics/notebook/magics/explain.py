@@ -19,7 +19,7 @@ from IPython.core.error import UsageError
 from ollama_magics import messages
 from ollama_magics.errors import Interrupted, OllamaMagicsError
 from ollama_magics.notebook.display import lines
-from ollama_magics.secret import BULLETS, Secret, secret_texts, without_secrets
+from ollama_magics.secret import BULLETS, Secret, looks_like_key, secret_texts, without_secrets
 from ollama_magics.settings import form
 from ollama_magics.settings.values import plain_text
 
@@ -39,6 +39,7 @@ _SHORTEST_SECRET, _SHORT_SECRET = 4, 6  # characters; a short one is replaced as
 _MOST_SPELLED = 20  # secrets that are also looked for as they stand in JSON, HTML, URLs and base64
 _NUMBERED = re.compile(r"<ipython-input-(\d+)-")  # the file of a cell before IPython 8
 _FOLDERS = ("PWD", "OLDPWD")  # variables of every shell, which are no passwords
+_HISTORY = ("In", "_ih", "_dh")  # what IPython keeps: cells and folders one after the other, of which none names the next
 _PACKAGES = ("site-packages", "dist-packages")
 _LIBRARIES = tuple(
     os.path.join(folder, "")  # noqa: PTH118 - the beginning of a path
@@ -88,7 +89,7 @@ def prompt_about(error: BaseException, shell: Any, session: Session, options: Na
 
     sources = _Sources(shell)
     text, notes = ErrorText(sources).of(error, sources.last_cell())
-    safe = without_secrets(_without(_secrets(error, shell, session), text))
+    safe = without_secrets(_without(_secrets(error, shell, session, sources), text))
     if safe != text:
         notes = (*notes, Note(messages.Phrase("explain_redacted"), loses=False))
     prompt = Prompt(
@@ -114,23 +115,34 @@ def show_prompt(prompt: Prompt, notes: Sequence[Note], language: str, *, needs_a
     lines.say_lines(note.phrase.text(language) for note in notes)
 
 
-def _secrets(error: BaseException, shell: Any, session: Session) -> list[str]:
-    """Return the keys that this process knows: the server's, and texts that are called like keys."""
+def _secrets(error: BaseException, shell: Any, session: Session, sources: _Sources) -> list[str]:
+    """Return the keys that this process knows: the server's, and texts that are called like keys, also in the code."""
+    from ollama_magics.conversation.code_secrets import secrets_in_code  # noqa: PLC0415 - as above
+
     environment = {name: value for name, value in os.environ.items() if name not in _FOLDERS}
     errors = _linked(error)
     frames = [frame.f_locals for link in errors for frame, _ in traceback.walk_tb(link.__traceback__)]
-    found = secret_texts([*map(vars, errors), *frames, environment, shell.user_ns])
+    names = {name: value for name, value in shell.user_ns.items() if name not in _HISTORY}
+    found = secret_texts([*map(vars, errors), *frames, environment, names])
+    files = {frame.f_code.co_filename: None for link in errors for frame, _ in traceback.walk_tb(link.__traceback__)}
+    for file in files:
+        found += secrets_in_code("".join(linecache.getlines(file))) if sources(file) else ()
     with suppress(OllamaMagicsError):
         found.insert(0, session.resolved.secrets.key(session.address)[0].reveal())
     return found
 
 
 def _without(secrets: Sequence[str], text: str) -> str:
-    """Return a text with bullets for secrets: the first in all spellings, more of them as Python writes them."""
+    """Return a text with bullets for secrets: the first in all spellings, more of them as Python writes them.
+
+    Of one that looks like a key pieces are replaced too, which a cut leaves.
+    """
     from ollama_magics.server.redaction import Redaction  # noqa: PLC0415 - as above
 
     long = [secret for secret in secrets if len(secret) > _SHORT_SECRET]
+    keys = [secret for secret in long if looks_like_key(secret)]
     text = Redaction(map(Secret, long[:_MOST_SPELLED]), _SHORT_SECRET, whole_only=True).text(text)
+    text = Redaction(map(Secret, keys[:_MOST_SPELLED]), _SHORT_SECRET).text(text)
     for secret in sorted(long[_MOST_SPELLED:], key=len, reverse=True):
         text = text.replace(secret, BULLETS).replace(repr(secret)[1:-1], BULLETS)
     short = (secret for secret in secrets if _SHORTEST_SECRET <= len(secret) <= _SHORT_SECRET and not secret.isalpha())

@@ -202,7 +202,73 @@ def test_no_key_is_sent_wherever_it_is_held(shell: Any, held: str) -> None:
         assert secret not in shown, way
 
 
+IN_CODE = {
+    "default": "def connect(user, password=\n    'SECRET'): return int(user + password)\nconnect('x')",
+    "argument": "def connect(user, password): return int(user + password)\nconnect('x', password=\n    'SECRET')",
+    "in brackets": "password = (\n    # of the test\n    'SECRET'\n)\nint('x' + password)",
+    "in pieces": "password = ('SEC'\n    'RET')\nint('x' + password)",
+    "item of a dict": "cfg = {'password':\n\n    'SECRET'}\nint('x' + cfg['password'])",
+    "item of a list": "argv = ['x', '--password',\n    'SECRET']\nint(' '.join(argv))",
+    "call": "import os\nenv = {}\nenv.setdefault('DB_PASSWORD',\n    'SECRET')\nint(env['DB_PASSWORD'])",
+    "otherwise": "import os\npassword = os.environ.get('NOWHERE') or \\\n   'SECRET'\nint('x' + password)",
+    "compared": "password = input\nif password == (\n    'SECRET'): pass\n1 / 0",
+    "no Python": "def connect(:\nconnect(password=\n    'SECRET')",
+}
+
+
+@pytest.mark.parametrize("place", IN_CODE)
+def test_no_key_in_the_code_is_sent(shell: Any, place: str) -> None:
+    """However many lines lie between its name and the text."""
+    fail(shell, IN_CODE[place].replace("SECRET", "Tr0ub4dor-33"))
+    shown = shell.run("%ollama_explain --show")
+    assert "••••" in shown
+    for piece in ("Tr0ub4dor-33", "Tr0ub4", "dor-33"):
+        assert piece not in shown
+
+
+def test_what_a_cut_leaves_of_a_key_is_not_sent(shell: Any) -> None:
+    """At the end of a message, of a text, of a line and of a list."""
+    shell.names["held"] = {"api_key": "A1b2C3d4E5f6G7h8" * 9}
+    shell.run("key = held['api_key']; text = 'x' * 90 + key; items = ['x' * 40 + key] * 9")
+    for cell in (
+        "raise ValueError('y' * 950 + key)",
+        "int(text)",
+        "int(items)",
+        f"# {'z' * 180} {'A1b2C3d4E5f6G7h8' * 9}\n1 / 0",
+    ):
+        fail(shell, cell)
+        shown = shell.run("%ollama_explain --show")
+        assert "••••" in shown, cell
+        assert "A1b2C3d4" not in shown, cell
+
+
+def test_the_cell_after_one_that_names_a_key_is_sent(shell: Any) -> None:
+    """The history of IPython is a list of cells, of which none is the value of another; so are sentences."""
+    shell.run("%ollama_config --language en")
+    for cell in ("password = 'Tr0ub4dor-33'", "texts = ['I forgot my password', 'please refund the order']"):
+        shell.ipython.run_cell(cell, store_history=True)
+        fail(shell, "first = 'please refund the order'\nfirst + 1 / 0")
+        shown = shell.run("%ollama_explain --show")
+        assert ">   2  first + 1 / 0" in shown
+        assert "- first: str: 'please refund the order'" in shown
+        assert "Tr0ub4dor-33" not in shown
+
+
+def test_half_a_character_in_a_message_is_shown_and_sent(shell: Any, stand_in: FakeServer) -> None:
+    """It is escaped, as neither an output nor a request can hold it; and code that ends Python in a value ends nothing."""
+    fail(shell, "raise ValueError('\\ud800 <b> \\x00' + 'z')")
+    stand_in.requests.clear()
+    assert "\\ud800 <b>  z" in shell.run("%ollama_explain --show")
+    assert "ValueError" in shell.run("%ollama_explain")
+    assert "\\ud800 <b>  z" in sent(stand_in)["messages"][1]["content"]
+    fail(shell, "class Ends:\n    def __repr__(self): raise SystemExit\nends = Ends()\nends.missing")
+    assert "- ends: Ends: (no text)" in shell.run("%ollama_explain --show")
+
+
 MESSAGES = [
+    "Command '['mysql', '-uroot', '-p@', '-e', 'select 1']' returned 1",
+    "Command 'mysqldump -u root -p@ shop' returned non-zero exit status 2",
+    "Command '['sshpass', '-p', '@', 'ssh', 'host']' returned 1",
     "subprocess.CalledProcessError: Command '['mysql', '--password', '@', '-u', 'ada']' returned 1",
     "Command 'mysql --password=@ -u ada' returned non-zero exit status 1",
     "Command '['curl', '-u', 'admin:@', 'http://host']' returned 1",
@@ -215,6 +281,8 @@ MESSAGES = [
     "cookies = '@'",
 ]
 HARMLESS = [
+    "Command '['ssh', '-p', '2222', 'host']' returned 255",
+    "mkdir -pv a b",
     "password = getpass.getpass()",
     "def login(user, password: str | None = None) -> bool:",
     "connect(password=settings.password, token=token)",
