@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import keyword
 import re
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _AppendAction
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -295,6 +295,7 @@ def named(option: str, expression: Any, scope: Scope) -> Any:
 
 def _split(parser: ArgumentParser, line: str, options: Mapping[str, Any], *, greedy: bool) -> tuple[list[str], str]:
     words: list[str] = []
+    typed_before: set[str] = set()
     position, option = 0, None
     waiting: bool | None = False  # the last option still takes a value; None: it may
     while match := next_word(line, position, options, option if waiting else None):
@@ -306,6 +307,7 @@ def _split(parser: ArgumentParser, line: str, options: Mapping[str, Any], *, gre
         is_option = not waiting and bool(_OPTION.match(word))
         if is_option:
             with_value, value = attached(word, options)
+            _refuse_second(with_value or options.get(word), typed_before)
             typed = word.removesuffix(value) + unquoted(value, with_value) if with_value else unquoted(word)
         else:
             typed = unquoted(word, option)
@@ -321,11 +323,19 @@ def _split(parser: ArgumentParser, line: str, options: Mapping[str, Any], *, gre
     return words, ""
 
 
+def _refuse_second(option: Any, typed_before: set[str]) -> None:
+    """Raise UsageError for an option that takes one value and was typed before, as one of the two would be dropped."""
+    if option is None or option.nargs == 0 or isinstance(option, _AppendAction):
+        return
+    if option.dest in typed_before:
+        raise usage_error("usage_second", option=option.option_strings[-1])
+    typed_before.add(option.dest)
+
+
 def _refuse_option(options: Mapping[str, Any], option: str, word: str) -> None:
     """Raise UsageError where an option stands in the place of a value; in quotes it is a value."""
     if word == "--" or word.partition("=")[0] in options:
-        message = f"{option} needs a value; if {word} is the value, put it in quotes"
-        raise UsageError(message)
+        raise usage_error("usage_no_value", option=option, word=word)
 
 
 def _takes_value(parser: ArgumentParser, word: str, actions: Mapping[str, Any], *, greedy: bool) -> bool | None:

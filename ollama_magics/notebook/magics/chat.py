@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import StdinNotImplementedError, UsageError
+from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from ollama_magics import messages
@@ -103,6 +103,8 @@ class ChatMagics(Magics):
         """
         options, name = arguments.read_named(ChatMagics.ollama_history, line, Scope(self.shell))
         arguments.refuse_several(options)
+        if options.chats and name:
+            raise usage_error("usage_too_much", magic="%ollama_history --chats", rest=name)
         with localized_errors() as session:
             if options.load is not None:
                 return _load_turns(session, name, options.load)
@@ -261,8 +263,8 @@ def _load_turns(session: Session, name: str, file: Any) -> None:
     lines.say("turns_loaded_over" if former else "turns_loaded", session.language, count=len(turns), former=former)
 
 
-def _path(value: Any) -> Path:
-    return value if isinstance(value, Path) else Path(any_text(value, "file", "FILE", "%ollama_history"))
+def _path(value: Any) -> str | Path:
+    return value if isinstance(value, Path) else any_text(value, "file", "FILE", "%ollama_history")
 
 
 def _read_files(options: Namespace, text: str) -> tuple[str, str | None, tuple[PromptFile, ...]]:
@@ -270,10 +272,9 @@ def _read_files(options: Namespace, text: str) -> tuple[str, str | None, tuple[P
     from ollama_magics.conversation.prompt_file import PromptFile  # noqa: PLC0415 - as above
 
     files: list[PromptFile] = []
-    if options.prompt_file:
+    if options.prompt_file is not None:
         if text.strip():
-            message = "the prompt stands in the cell or in the file of --prompt-file: one of them"
-            raise UsageError(message)
+            raise usage_error("usage_prompt_twice")
         files.append(PromptFile.read(str(options.prompt_file)))
         text = files[0].text
     system = None if options.system is None else _typed_text(options.system, "system")

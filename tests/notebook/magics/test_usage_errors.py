@@ -25,6 +25,16 @@ LINES = {
     "%ollama -O seed Hi": ("-O takes KEY=VALUE, not 'seed'", "格式为 KEY=VALUE"),
     "%ollama -f nothere Hi": ("-f nothere: name 'nothere' is not defined", "含空格的内容"),
     "%ollama_history a b": ("one name is enough", "只需一个名称"),
+    "%ollama_history --chats x": ("--chats does not take x", "--chats 不接受 x"),
+    "%ollama -s a --system b Hi": ("--system takes one value and was typed twice", "--system 只接受一个值"),
+    "%ollama -p one.txt -p two.txt": ("--prompt-file takes one value", "--prompt-file 只接受一个值"),
+    "%ollama -o one -o two Hi": ("--into takes one value", "--into 只接受一个值"),
+    "%ollama -f json --format=list[int] Hi": ("--format takes one value", "--format 只接受一个值"),
+    "%ollama --think --think=high Hi": ("--think takes one value", "--think 只接受一个值"),
+    "%ollama_config --model a --model b": ("--model takes one value", "--model 只接受一个值"),
+    "%ollama_history --save a --save b": ("--save takes one value", "--save 只接受一个值"),
+    "%ollama -p '' Hi": ("one of them", "只能选一个"),
+    "%ollama -s --new Hi": ("-s needs a value; if --new", "-s 需要一个值"),
     "%embed": ("an expression is missing", "缺少表达式"),
 }
 
