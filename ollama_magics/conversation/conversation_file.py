@@ -49,7 +49,7 @@ def save(path: str | PathLike[str], turns: Sequence[Turn], secrets: Iterable[Sec
     path = _expanded(path, "conversation-unwritable").absolute()
     try:
         # what is at the end of a link is replaced, not the link
-        target = path.resolve()
+        target = files.resolved(path)
         if files.exists(target) and (former := files.read(target, _MOST_BYTES)):
             _turns_in(former)
         config_folder.write(target, _encoded(turns, Redaction(secrets, LONG_SECRET)))
@@ -92,7 +92,10 @@ def _expanded(path: object, code: str) -> Path:
     if not isinstance(path, (str, PathLike)):
         reason = Phrase("need_type", wanted="str, Path", kind=type(path).__name__)
         raise PromptProblem(code, path=quote(str(path)), reason=reason)
-    return files.expanded(os.fsdecode(path))
+    try:
+        return files.expanded(os.fsdecode(path))
+    except UnreadableFileError as error:
+        raise PromptProblem(code, path=os.fsdecode(path) or '""', reason=error.reason) from None
 
 
 def load(path: str | PathLike[str]) -> list[Turn]:

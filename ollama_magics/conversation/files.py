@@ -27,7 +27,9 @@ class UnreadableFileError(Exception):
 
 
 def expanded(typed: str) -> Path:
-    """Return the path that was typed, with ``~`` replaced."""
+    """Return the path that was typed, with ``~`` replaced; raises UnreadableFileError for an empty one."""
+    if not typed.strip():
+        raise UnreadableFileError(Phrase("no_file_name"), is_missing=True)
     return Path(os.path.expanduser(typed))  # noqa: PTH111 - Path.expanduser raises for "~nobody"
 
 
@@ -61,6 +63,14 @@ def beginning(path: Path) -> bytes:
     """Return the first bytes of a regular file, which tell what it is; raises UnreadableFileError."""
     with _opened(path) as (file, _):
         return file.read(_HEAD)
+
+
+def resolved(path: Path) -> Path:
+    """Return the path at the end of all links; raises UnreadableFileError where there is none."""
+    try:
+        return path.resolve()
+    except (ValueError, RuntimeError, OSError) as error:  # a NUL in the name; a link to itself, until Python 3.12
+        raise UnreadableFileError(Phrase("system_says", said=getattr(error, "strerror", "") or error)) from None
 
 
 @contextmanager

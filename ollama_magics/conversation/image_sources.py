@@ -42,12 +42,12 @@ _CHANNELS = (1, 3, 4)
 
 def from_path(text: str, pages: Pages = _FIRST_PAGES) -> list[Any]:
     """Return the pictures and sounds of a path or a pattern such as ``~/plots/*.png``, sorted by name; raises PictureProblem."""
-    path = files.expanded(text)
     try:
+        path = files.expanded(text)
         if files.exists(path) or not glob.has_magic(text):
             return from_file(path, pages)
     except UnreadableFileError as error:
-        raise PictureProblem("picture-missing", path=str(path), reason=error.reason) from None
+        raise PictureProblem("picture-missing", path=text or '""', reason=error.reason) from None
     names = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 - knows "**" and absolute paths
     found = [name for name in names if not name.is_dir()]
     if not found:

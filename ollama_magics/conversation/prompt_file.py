@@ -36,8 +36,8 @@ class PromptFile(Struct, frozen=True):
 
         Raises PromptProblem (prompt-file-unreadable), also for a file without any text.
         """
-        path = files.expanded(typed.strip())
         try:
+            path = files.expanded(typed.strip())
             data = files.read(path, _MOST_BYTES)
         except UnreadableFileError as error:
             raise _unreadable(typed, error.reason) from None
@@ -72,4 +72,4 @@ def _for_images(data: bytes, typed: str) -> Phrase | None:
 
 
 def _unreadable(path: str, reason: Phrase) -> PromptProblem:
-    return PromptProblem("prompt-file-unreadable", path=path, reason=reason)
+    return PromptProblem("prompt-file-unreadable", path=path or '""', reason=reason)

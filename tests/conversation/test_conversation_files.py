@@ -94,7 +94,8 @@ def test_a_file_is_replaced_only_where_it_is_a_conversation(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "notebook.ipynb").write_text('{"cells": []}', encoding="utf-8")
-    for name in ("pipe", "folder", "notebook.ipynb", "nowhere/chat.json"):
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("pipe", "folder", "notebook.ipynb", "nowhere/chat.json", "nul\0.json", "loop"):
         assert failure(lambda name=name: conversation().save(tmp_path / name)).code == "conversation-unwritable"  # type: ignore[misc]
     assert (tmp_path / "notebook.ipynb").read_text(encoding="utf-8") == '{"cells": []}'
 
@@ -283,6 +284,9 @@ def test_what_is_no_path_is_refused() -> None:
         for call, code in ((Conversation.load, "conversation-unreadable"), (Conversation().save, "conversation-unwritable")):
             error = failure(lambda call=call, given=given: call(given))  # type: ignore[misc]
             assert (error.code, "str, Path" in error.how_we_know) == (code, True)
+    for call, code in ((Conversation.load, "conversation-unreadable"), (Conversation().save, "conversation-unwritable")):
+        error = failure(lambda call=call: call(" "))  # type: ignore[misc]
+        assert (error.code, "name of a file is needed" in error.how_we_know) == (code, True)
 
 
 def test_files_with_messages_name_what_reads_them(tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ BAD = [
     ("fig.png", "-i fig.png"),
     ("half.txt", "like UTF-16"),
     ("nul\0.txt", " contains "),
+    ('""', "The name of a file is needed"),
+    ('"  "', "The name of a file is needed"),
 ]
 
 
