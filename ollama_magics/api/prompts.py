@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_magics.api.calls import UserLine, frame_of_user, language_of_user, require, worded
 from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.pages import refuse_without_document
 from ollama_magics.conversation.prompt import Prompt
 from ollama_magics.conversation.template import names_in
@@ -175,6 +176,7 @@ def _read_prompt(session: Session, given: Mapping[str, Any]) -> Prompt:
     return Prompt(
         prompt,
         images=images,
+        notes=() if is_empty or images else (Note(Phrase("no_images"), loses=False),),
         overrides={name: given[name] for name in form.request_places()},
         extra=given["options"] or {},
         once=conversation is None,

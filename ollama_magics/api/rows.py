@@ -13,6 +13,7 @@ from ollama_magics.conversation.pages import read_pages, refuse_without_document
 from ollama_magics.conversation.prompt import Prompt, read_rows
 from ollama_magics.errors import PromptProblem, suggest_names
 from ollama_magics.jobs.event_loop import AsyncCall
+from ollama_magics.messages import Phrase
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
 
@@ -284,6 +285,8 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
     _require_types(given)
     from ollama_magics.rows.run_experiment import ExperimentPlan, run_experiment  # noqa: PLC0415 - only an experiment needs it
 
+    if not models and models not in ("", ()):
+        raise PromptProblem("experiment-invalid", reason=Phrase("experiment_no_model"))
     session = current()
     frozen, chosen = _asked_for_rows(session, given)
     plan = ExperimentPlan(

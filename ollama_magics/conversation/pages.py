@@ -67,7 +67,7 @@ def _ranges(given: Any) -> Iterator[tuple[int, int | None]]:
             first = int(found[1])
             yield first, int(found[3]) if found[3] else None if found[2] else first
         return
-    numbers = given if isinstance(given, Sequence) and len(given) <= _MOST_CHOSEN else (given,)
+    numbers = given if isinstance(given, Sequence) and not isinstance(given, bytes) and len(given) <= _MOST_CHOSEN else (given,)
     for number in numbers:
         if not isinstance(number, int) or isinstance(number, bool):
             raise _invalid(given)

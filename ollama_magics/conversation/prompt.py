@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from ollama_magics.conversation.conversation import Conversation
+from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.pages import Pages
 from ollama_magics.conversation.prompt_file import PromptFile
 from ollama_magics.conversation.turns import Place
@@ -57,6 +58,7 @@ class Prompt(Struct, frozen=True):
     files: tuple[PromptFile, ...] = ()  # that the prompt and the system prompt were read from
     rows: int | str | None = None  # of a table, and items of a list, that {{name}} sends; "all", or None: 20
     in_python: bool = False  # not from a magic
+    notes: tuple[Note, ...] = ()  # on what was given for it
 
     def __post_init__(self) -> None:
         if unknown := set(self.overrides) - set(form.request_places()):

@@ -233,13 +233,13 @@ def fill(prompt: Prompt, values: Mapping[str, Any] | None) -> tuple[Prompt, tupl
     if prompt.system is not None and all(file.text != prompt.system for file in prompt.files):
         refuse_path(prompt.system)
     if values is None:
-        return prompt, ()
+        return prompt, prompt.notes
     rows = read_rows(prompt.rows)
     text = fill_template(prompt.text, values, rows)
     if prompt.system is None or prompt.is_verbatim:
-        return replace(prompt, text=text.text), text.notes
+        return replace(prompt, text=text.text), (*prompt.notes, *text.notes)
     system = fill_system(prompt.system, values, rows)
-    return replace(prompt, text=text.text, system=system.text), (*text.notes, *system.notes)
+    return replace(prompt, text=text.text, system=system.text), (*prompt.notes, *text.notes, *system.notes)
 
 
 def request(  # noqa: PLR0913, PLR0917 - all that meets in a request

@@ -197,7 +197,25 @@ def test_pages_of_nothing_are_refused(stand_in: FakeServer) -> None:
         assert caught.value.code == "pages-without-document"
     with pytest.raises(om.PictureProblem, match="Pages were chosen"):
         om.map(["a"], "{{item}}", pages=2)
+    with pytest.raises(om.PictureProblem, match=r'pages=\["1"\]|pages=\[1, 2\]'):
+        om.chat("Hi", pages=[1, 2])
+    with pytest.raises(om.SettingError, match=r"b'1' is not a valid value for pages"):  # whose items are numbers, too
+        om.chat("Hi", images=[b"%PDF-"], pages=b"1")
     assert not stand_in.requests
+
+
+def test_an_empty_list_of_what_was_to_go_is_said(stand_in: FakeServer) -> None:
+    """Pictures that were not found, and models of which none is left; what is not given is the default."""
+    om.configure(base_url=stand_in.url, model="sandbox-chat")
+    nothing: list[Any] = [[], iter([]), np.empty((0, 3, 3, 3))]
+    for images in nothing:
+        assert om.chat("Hi", images=images, strict=True).notes == ["images is empty: no picture was sent"]
+    assert om.chat("Hi").notes == []
+    stand_in.requests.clear()
+    with pytest.raises(om.PromptProblem, match="The list of models is empty"):
+        om.experiment(["a"], "{{item}}", models=[])
+    assert not stand_in.requests
+    assert om.experiment(["a"], "{{item}}")
 
 
 def test_a_list_as_conversation_names_what_reads_it() -> None:
