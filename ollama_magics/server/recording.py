@@ -84,8 +84,10 @@ class RecordingFile(Recorder):
             if path.exists():
                 require_regular(path)  # anything else must not be replaced
                 if path.stat().st_size:
-                    read(path)
+                    read(path)  # nor what is no recording
             self._write()
+        except RecordingProblem as problem:
+            raise RecordingProblem("recording-unwritable", path=path, reason=problem.facts["reason"]) from None
         except OSError as error:
             raise RecordingProblem("recording-unwritable", path=path, reason=_reason(error)) from None
 

@@ -226,7 +226,8 @@ def test_a_file_that_is_no_recording_is_not_overwritten(record: Record, recordin
     recording.write_text(content)
     with pytest.raises(om.RecordingProblem) as caught:
         record("http://127.0.0.1:9")
-    assert caught.value.code == "recording-unreadable"
+    assert caught.value.code == "recording-unwritable"
+    assert "ANOTHER.json" in caught.value.remedy
     assert recording.read_text() == content
 
 
