@@ -136,7 +136,9 @@ class Completion:
 
         return {
             "system": lambda fragment, _: names.paths(fragment[1:]) if fragment.startswith("@") else NOTHING,
-            "images": lambda fragment, _: both(own.in_expression(fragment, names.is_picture), names.paths(fragment)),
+            "images": lambda fragment, _: both(
+                NOTHING if names.is_path(fragment) else own.in_expression(fragment, names.is_picture), names.paths(fragment)
+            ),
             "format": lambda fragment, _: both(
                 fitting(fragment, ("json",), "word"), own.in_expression(fragment, names.is_schema)
             ),

@@ -122,6 +122,11 @@ def _entries(folder: Path) -> list[tuple[str, bool]]:
         return []
 
 
+def is_path(typed: str) -> bool:
+    """Return whether what is typed is a path, after whose separators no variable stands."""
+    return typed.lstrip("\"'").startswith("~") or "/" in typed or "\\" in typed
+
+
 # What a value is good for.
 
 

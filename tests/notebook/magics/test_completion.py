@@ -174,6 +174,8 @@ def test_paths(full: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert offered(full, "%%ollama -p p|") == [*quoted, "prompts/"]
     assert offered(full, "%%ollama -s @prompts/|") == ["@prompts/one.txt"]
     assert offered(full, "%%ollama -i p|") == [*quoted, "prompts/"]
+    for typed in ("prompts/", "/nowhere/", "~/", "prompts\\"):  # behind a separator stands no variable
+        assert not [text for text in offered(full, f"%%ollama -i {typed}|") if "price" in text or "rows" in text]
     if KNOWS_CELLS:
         assert tab(full, '%%ollama -i "pict|') == ['%%ollama -i "pictures two.png"']
     assert tab(full, "%ollama_history --save prompts/o|") == ["%ollama_history --save prompts/one.txt"]
