@@ -162,6 +162,8 @@ def make_note(name: str, session: Session, registry: ModelRegistry | OllamaMagic
     """Return the note beside a field, with what ``model_notes`` has for it; beside the address the error of the look-up."""
     if name == "base_url":
         return _address_note(session, registry if isinstance(registry, OllamaMagicsError) else None)
+    if name in MODELS and isinstance(registry, OllamaMagicsError):
+        return messages.phrase("models_not_listed", session.language), False
     registry = registry if isinstance(registry, ModelRegistry) else None
     if name in MODELS and registry and (model := str(getattr(session.settings, name))):
         if missing_model(name, session.settings, registry):

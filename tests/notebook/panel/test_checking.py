@@ -68,6 +68,16 @@ def test_a_refused_value_blocks_saving(form: FormView, stand_in: FakeServer) -> 
     assert profiles.load("default")["context_length"] == 2048
 
 
+def test_an_unreachable_server_has_no_suitable_model(form: FormView) -> None:
+    """Whether one is named or not; what is said of a model comes from a server."""
+    assert "the server has not listed" not in form.note("model")
+    for model in ("sandbox-chat", ""):
+        form.type("model", model)
+        form.type("base_url", "http://127.0.0.1:1")
+        until(lambda: form.note("model") == "the server has not listed its models")
+        form.type("base_url", "http://127.0.0.1:2")
+
+
 def test_an_unreachable_server_is_saved_on_request_only_and_marked(form: FormView, stand_in: FakeServer) -> None:
     """By a button that says what it does; a check that asks the model takes the mark off."""
     form.type("base_url", "http://127.0.0.1:1")
