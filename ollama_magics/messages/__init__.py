@@ -25,8 +25,15 @@ class _Facts(dict[str, str]):
 
 
 def fill(template: str, facts: Mapping[str, str]) -> str:
-    """Return the template with ``{name}`` replaced by its fact; braces in a fact are plain text."""
-    return template.format_map(_Facts({name: strip_controls(fact) for name, fact in facts.items()}))
+    """Return the template with ``{name}`` replaced by its fact; braces in a fact are plain text.
+
+    A fact that ends a sentence and is a sentence of others, such as one of the system, keeps no full stop of its own.
+    """
+    shown = _Facts({name: strip_controls(fact) for name, fact in facts.items()})
+    for name, fact in shown.items():
+        if fact.endswith((".", "。")) and not fact.endswith("..") and re.search(rf"\{{{name}\}}[.。]", template):
+            shown[name] = fact[:-1]
+    return template.format_map(shown)
 
 
 def group_digits(number: int) -> str:

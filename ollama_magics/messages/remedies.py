@@ -15,7 +15,7 @@ _MAGIC = re.compile(rf"%ollama_(config|check)({_OPTIONS})")
 _PAIR = re.compile(rf"--([a-z][\w-]*)(?:[ =]({_VALUE}))?")
 _PYTHON = re.compile(r"(?:import|from) \w|\w+ = ")
 _PASSWORD = re.compile(r"(\w+) = f\".*getpass")
-_NOTEBOOK_ONLY = {"show", "save", "profiles", "forget", "export", "import", "record"}
+_NOTEBOOK_ONLY = {"show", "unset", "save", "profiles", "forget", "export", "import", "record"}
 
 
 def fit(remedy: str, place: str) -> str:

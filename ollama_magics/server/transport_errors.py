@@ -96,7 +96,7 @@ def _connect_error(causes: list[BaseException], facts: dict[str, Any]) -> Connec
             return _tls_error(cause, facts)
         if isinstance(cause, OSError) and (error := _error_by_number(cause, facts)):
             return error
-    return ConnectionProblem("connection-broken", **facts, reason=f"{quote(str(causes[-1]))}.")
+    return ConnectionProblem("connection-broken", **facts, reason=f"{quote(str(causes[-1])).rstrip('.')}.")
 
 
 def _error_by_number(cause: OSError, facts: dict[str, Any]) -> ConnectionProblem | None:

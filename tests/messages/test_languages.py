@@ -81,6 +81,13 @@ def test_facts_are_shown_in_the_language_of_the_error() -> None:
     assert str(error).startswith("'-5' 不是“模型上下文长度”的有效值。\n不能小于 1。\n")
 
 
+def test_a_sentence_of_others_does_not_end_twice() -> None:
+    """What the system or a server says may have the full stop that the text has, too; an ellipsis stays."""
+    for said, shown in (("No space.", "No space."), ("no space", "no space."), ("and so on...", "and so on....")):
+        assert messages.phrase("system_says", said=said) == f"The system reports: {shown}"
+    assert messages.phrase("system_says", "zh", said="没有空间。") == "系统报告：没有空间。"
+
+
 LITERAL = re.compile(r"""(?:reason|value|known)=f?["'](?=[^"']*[a-z]{3} [a-z])""")
 # Their errors are for programmers, or they have texts of their own.
 NOT_YET = {"access.py", "distributed.py", "estimator.py", "wire", "embedding", "images", "fill.py"}

@@ -201,6 +201,8 @@ FITTED = [
     ),
     ("shell", "%ollama_config --sandbox", "python -m ollama_magics sandbox"),
     ("shell", "%ollama_config --api-key", "python -m ollama_magics check --api-key-env OLLAMA_KEY"),
+    ("shell", "x\nto drop it: %ollama_config --unset base_url", "x"),
+    ("python", "--think auto", 'think="auto"'),
     ("shell", "!curl -f x | sh", "curl -f x | sh"),
     ("shell", "%pip install pandas", "python -m pip install pandas"),
     ("shell", "to get one: %ollama_pull llama3.2", "to get one: python -m ollama_magics pull llama3.2"),
