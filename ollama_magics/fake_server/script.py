@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -48,7 +48,8 @@ class Script:
         self._lock = threading.Lock()
 
     def add_answer(self, text: str, when: str, thinking: str, calls: Sequence[dict[str, Any]], times: int | None) -> None:
-        """Answer prompts in which the pattern is found with this text or these calls."""
+        """Answer prompts in which the pattern is found with this text or these calls; TypeError for what no server can say."""
+        _require_sayable([text, thinking], calls)
         rule = _ScriptedAnswer(_compiled(when), _number(times), text, thinking, tuple(calls))
         with self._lock:
             self._answers.append(rule)
@@ -76,6 +77,18 @@ class Script:
         """Return how a request fails that is to fail, or None."""
         with self._lock:
             return _use([rule for rule in self._faults if rule.path.search(path)], _asked(document))
+
+
+def _require_sayable(texts: Sequence[Any], calls: Sequence[Any]) -> None:
+    for text in texts:
+        if not isinstance(text, str):
+            message = f"an answer is a text, not {type(text).__name__}"
+            raise TypeError(message)
+    for call in calls:
+        is_call = isinstance(call, Mapping) and isinstance(call.get("name"), str)
+        if not (is_call and isinstance(call.get("arguments", {}), Mapping) and set(call) <= {"name", "arguments"}):
+            message = f'a call is {{"name": "…", "arguments": {{…}}}}, not {call!r:.100}'
+            raise TypeError(message)
 
 
 def _compiled(when: str) -> re.Pattern[str]:

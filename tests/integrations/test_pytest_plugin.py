@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,15 @@ def test_the_plugin_loads_nothing_until_it_is_used(tmp_path: Path) -> None:
         "ollama_magics.integrations",
         "ollama_magics.integrations.pytest_plugin",
     ]
+
+
+def test_an_answer_that_no_server_gives_fails_at_its_line(ollama_sandbox: Any) -> None:
+    """And not as a broken connection in the call that is tested."""
+    with pytest.raises(TypeError, match="an answer is a text, not NoneType"):
+        ollama_sandbox.answer(None)
+    for call in ({"nme": "f"}, {"name": "f", "arguments": "{}"}, {"function": {"name": "f"}}, "f"):
+        with pytest.raises(TypeError, match="a call is"):
+            ollama_sandbox.answer(calls=[call])
 
 
 def test_record_and_replay_exclude_each_other(tmp_path: Path) -> None:
