@@ -111,7 +111,7 @@ def _call(given: Any, number: int) -> dict[str, Any]:
         raise _invalid(number, Phrase("messages_calls"))
     arguments = function.get("arguments") or {}
     if isinstance(arguments, str):
-        with suppress(msgspec.DecodeError):
+        with suppress(msgspec.DecodeError, RecursionError):
             arguments = msgspec.json.decode(arguments)
     if not isinstance(arguments, Mapping):
         raise _invalid(number, Phrase("messages_calls"))

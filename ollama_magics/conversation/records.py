@@ -213,5 +213,5 @@ def indent_json(text: str) -> str:
     """Return a JSON text with line breaks and indents, and any other text as it is."""
     try:
         return msgspec.json.format(text.encode(), indent=2).decode()
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return text

@@ -229,9 +229,9 @@ class _Check:
                 "no-model-able", host=self.address.host, ability=messages.Capability(ability), installed=none, pull=pull
             )
         self.model = requested or self.models.choose("", ability)
-        card = self.models.card(self.model)
-        if self.request.deep and self.request.local_only and self.models.is_remote(self.model):
-            raise SettingError("local-only", what=card.remote_host or "ollama.com")
+        self.models.card(self.model)  # raises where there is no such model
+        if self.request.deep and self.request.local_only:
+            self.models.require_local(self.model)
         return self.phrase("model_installed" if requested else "model_only", model=self.model, count=self.installed_count)
 
     def check_abilities(self) -> str:

@@ -43,8 +43,8 @@ class Endpoint(Struct, eq=False):
         was_listed = self.models.is_listed
         if not (model and options.any_model):
             model = self.models.choose(model, "embedding")
-        if options.local_only and ((remote := self.models.card(model).remote_host) or self.models.is_remote(model)):
-            raise SettingError("local-only", what=remote or "ollama.com")
+        if options.local_only:
+            self.models.require_local(model)
         width = self.width(model)
         if options.dimensions and width and options.dimensions > width:
             raise SettingError(

@@ -406,6 +406,8 @@ PHRASES: dict[str, str] = {
     "in_vscode": "this kernel was started by VS Code on a remote machine",
     "in_plain": "there is no sign of a container or a remote machine",
     "answers_too": "{seen} {found} answers as Ollama {version}.",
+    "localhost_looked_up": "local-only is set, and DNS may send a name below localhost to any machine, so nothing was sent.",
+    "use_localhost": "%ollama_config --base-url {url}",
     "use_found": "answers as Ollama {version}: %ollama_config --base-url {url}",
     "refused_on": "{where} refused the connection.",
     "banner": "{said} (sent before any request)",

@@ -412,6 +412,8 @@ PHRASES: dict[str, str] = {
     "in_vscode": "内核由 VS Code 在远程机器上启动",
     "in_plain": "没有容器或远程机器的迹象",
     "answers_too": "{seen}{found} 有响应，是 Ollama {version}。",
+    "localhost_looked_up": "已设置 local-only，而 localhost 之下的名称可能被 DNS 解析到任何机器，因此没有发送任何内容。",
+    "use_localhost": "%ollama_config --base-url {url}",
     "use_found": "有响应（Ollama {version}）：%ollama_config --base-url {url}",
     "refused_on": "{where} 拒绝了连接。",
     "banner": "{said}（在任何请求之前发送）",

@@ -46,9 +46,9 @@ class InstalledModel(msgspec.Struct, frozen=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether the model runs on that server, not in a cloud behind it."""
-        tag = self.name.rpartition(":")[2]
-        return not self.remote_host and tag != "cloud" and not tag.endswith("-cloud")
+        """Whether the model runs on that server, not in a cloud behind it; servers read the tag without case and blanks."""
+        tags = [name.rpartition(":")[2].strip() for name in self.full_names]
+        return not self.remote_host and not any(f"-{tag}".endswith("-cloud") for tag in tags)
 
 
 class Recommendation(msgspec.Struct, frozen=True):

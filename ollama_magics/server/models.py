@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
+from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ollama_magics import messages
-from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
+from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused, SettingError
 from ollama_magics.messages import Capability, Joined, Phrase
 from ollama_magics.server.background import in_parallel
 from ollama_magics.server.client import Client
@@ -31,6 +32,7 @@ _MAX_OFFERED = 3
 _AT_ONCE = _MAX_LISTED + 1  # cards that are requested at the same time; so many as an error needs
 _CARD_SECONDS = 10.0  # for these
 _UNKNOWN = ("", "0", "unknown")
+_CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
 
 
 class InstalledModels:
@@ -107,6 +109,24 @@ class InstalledModels:
         name = full_name(model)
         known = self._cards.get(name)
         return bool(known and known.remote_host) or name in self._remote or not InstalledModel(model).is_local
+
+    def remote_host(self, model: str) -> str:
+        """Return the host to which the server sends prompts for the model on, or an empty text where it runs the model itself."""
+        card = self.card(model)
+        with suppress(ValueError):  # what a server calls a host need be none
+            if card.remote_host and (host := urlsplit(card.remote_host).hostname):
+                return quote(host)
+        return quote(card.remote_host or "") or (_CLOUD if self.is_remote(model) else "")
+
+    def require_local(self, model: str) -> None:
+        """Raise SettingError (local-only) where the server sends prompts for the model on to another.
+
+        The server is asked anew: since the last prompt, a model that runs elsewhere may have got the name.
+        """
+        self._cards.pop(full_name(model), None)
+        self._is_listed = False
+        if host := self.remote_host(model):
+            raise SettingError("local-only", what=host)
 
     def choose(self, model: str, ability: str) -> str:
         """Return the model, or the only installed one with the ability; raises ModelProblem where there is no such model."""

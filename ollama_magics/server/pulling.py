@@ -133,7 +133,7 @@ def pull(client: Client, typed: str) -> Iterator[PullProgress]:
         for line in _lines(client, model):
             try:
                 step = msgspec.json.decode(line, type=_Step)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 step = _Step(error=line[:80].decode("utf-8", "replace"))
             if step.error:
                 raise _failure(model, client.address.host, client.cleaned(step.error))

@@ -17,7 +17,7 @@ import httpx
 from ollama_magics.errors import ConnectionProblem, SettingError
 from ollama_magics.messages import Phrase
 from ollama_magics.secret import Secret, revealed
-from ollama_magics.server.address import Address
+from ollama_magics.server.address import Address, is_numeric
 from ollama_magics.server.sockets import KeptConnectionClosedError, SlicedBackend
 
 
@@ -31,9 +31,14 @@ class ConnectionOptions:
     local_only: bool = False  # nothing is sent to another machine
 
     def require_allowed(self, address: Address) -> None:
-        """Raise SettingError (local-only) if the address is on another machine and nothing may be sent there."""
-        if self.local_only and not address.is_loopback:
-            raise SettingError("local-only", what=address.host)
+        """Raise SettingError (local-only) if the address is, or may be, on another machine and nothing may be sent there."""
+        if not self.local_only or (address.is_loopback and (address.host == "localhost" or is_numeric(address.host))):
+            return
+        error = SettingError("local-only", what=address.host)
+        if address.is_loopback:  # DNS answers for name.localhost, and may name any machine
+            port = f":{address.port}"
+            raise error.with_advice(Phrase("localhost_looked_up"), Phrase("use_localhost", url=f"{address.scheme}://localhost{port}"))
+        raise error
 
 
 SYSTEM_CONNECTION = ConnectionOptions()

@@ -226,7 +226,7 @@ def _entries(body: Body, kind: type[_Struct]) -> list[_Struct]:
 
 def _entry(entry: msgspec.Raw, kind: type[_Struct]) -> _Struct | None:
     """Return one entry without the fields that have another type than Ollama's, or None where it has no name."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return msgspec.json.decode(entry, type=kind)
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
         fields = msgspec.json.decode(entry)

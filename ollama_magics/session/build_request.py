@@ -6,7 +6,6 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 # None of these changes an answer; the model is in the key by its digest.
 _NOT_IN_KEY = {"model", "keep_alive", "stream"}
 _HEARS_MP3 = (0, 30)  # since this version llama-server reads sounds
-_CLOUD = "ollama.com"  # where models go whose name ends in "cloud", if their server does not say
 
 
 class RequestContext(Protocol):
@@ -337,8 +335,8 @@ def able_model(session: RequestContext, prompt: Prompt, abilities: Collection[st
         session.installed.choose(model, "insert")
     if prompt.tools and chosen.tools != "yes":
         session.installed.choose(model, "tools")
-    if stays and (host := _remote_host(session, model, session.installed.card(model))):
-        raise SettingError("local-only", what=host)
+    if stays:
+        session.installed.require_local(model)
     return model
 
 
@@ -365,8 +363,8 @@ def _reply_context(session: RequestContext, prompt: Prompt, requested: int, mode
         files=prompt.files,
         images=prompt.images,
         context_length=context_length,
-        remote_host="" if session.client.is_recorded else _remote_host(session, model, card),
-        renders=not card.remote_host and not session.installed.is_remote(model),
+        remote_host="" if session.client.is_recorded else _remote_host(session, model),
+        renders=not session.installed.remote_host(model),
         proxy=session.client.proxy,
         secrets=session.client.secrets,
         language=session.language,
@@ -388,11 +386,7 @@ def adapted_toolbox(session: RequestContext, prompt: Prompt, spec: ResponseSpec,
     return spec.toolbox.adapted(sees=_can(session, model, "vision"), strict=prompt.strict, awaits=awaits)
 
 
-def _remote_host(session: RequestContext, model: str, card: ModelCard) -> str:
+def _remote_host(session: RequestContext, model: str) -> str:
     """Return the host to which a prompt for the model leaves this machine, or an empty text."""
     here = session.address
-    if card.remote_host:
-        return urlsplit(card.remote_host).hostname or card.remote_host
-    if session.installed.is_remote(model):
-        return _CLOUD
-    return "" if here.is_loopback else here.host
+    return session.installed.remote_host(model) or ("" if here.is_loopback else here.host)

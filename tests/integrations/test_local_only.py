@@ -255,3 +255,52 @@ def test_no_prompt_goes_to_a_model_that_the_server_runs_elsewhere(place: str) ->
         assert {name: outcome(call) for name, call in PROMPTS.items()} == dict.fromkeys(PROMPTS, "local-only")
         sent = {request.path for request in server.requests} & {"/api/chat", "/api/generate", "/api/embed"}
     assert sent == set()
+
+
+@pytest.mark.promise("N5")
+@pytest.mark.parametrize("model", ["m:CLOUD", "m:7b-Cloud", " m:cloud", "m:cloud\t", "m: cloud", "hf.co/a/m:7B-CLOUD"])
+def test_no_prompt_goes_to_a_cloud_however_its_name_is_spelt(model: str) -> None:
+    """Servers read the end of a name in lower case, and without blanks; such a model need not be installed there."""
+    show = whole({"capabilities": ["completion", "embedding"]})
+    with FaultServer(fine(tags=whole({"models": []}), show=show)) as server:
+        om.configure(base_url=server.url, local_only=True)
+        calls = (lambda: om.chat("Hi", model=model).text, lambda: om.embed(["a"], model=model), lambda: mapped(model))
+        assert [outcome(call) for call in calls] == ["local-only"] * 3
+        sent = {request.path for request in server.requests} & {"/api/chat", "/api/generate", "/api/embed"}
+    assert sent == set()
+
+
+def mapped(model: str) -> Any:
+    """Ask a model for one row."""
+    return om.map(["a"], "Say {{item}}", model=model)
+
+
+@pytest.mark.promise("N5")
+@pytest.mark.parametrize("named", [{"name": "m"}, {"name": "m", "model": "other:7b-cloud"}], ids=["in the card", "by its name"])
+def test_no_prompt_goes_to_a_model_that_has_moved_away(named: dict[str, str]) -> None:
+    """Another program may give its name to one that runs elsewhere, after a first prompt was answered here."""
+    card = {"capabilities": ["completion", "embedding"], "model_info": {}}
+    show, tags = {**card, "remote_host": "https://ollama.com:443"}, {"models": [named]}
+    with FaultServer(fine()) as server:
+        port = server.port
+        om.configure(base_url=server.url, model="m", local_only=True)
+        assert om.chat("Hi").text
+    moved = fine(tags=whole(tags), show=whole(card if "model" in named else show))
+    with FaultServer(moved, port=port) as server:
+        assert {name: outcome(call) for name, call in PROMPTS.items()} == dict.fromkeys(PROMPTS, "local-only")
+        sent = {request.path for request in server.requests} & {"/api/chat", "/api/generate", "/api/embed"}
+    assert sent == set()
+
+
+@pytest.mark.promise("N5")
+def test_a_name_below_localhost_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS answers for it in some networks, and what it answers may be any machine."""
+    looked_up: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: looked_up.append(host) or [])
+    om.configure(base_url="http://box.localhost:11434", model="m", local_only=True)
+    assert outcome(lambda: om.chat("Hi").text) == "local-only"
+    assert outcome(lambda: om.embed(["a"], base_url="http://box.localhost")) == "local-only"
+    error = om.check().stages[0].error
+    assert error is not None
+    assert "http://localhost:11434" in error.remedy
+    assert not looked_up
