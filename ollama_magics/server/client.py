@@ -21,6 +21,7 @@ from ollama_magics.server.address import Address
 from ollama_magics.server.answer_budget import AnswerBudget, unreadable_if_endless
 from ollama_magics.server.background import SLICE
 from ollama_magics.server.failures import FailureKind, Refusal, classify, error_object, quote
+from ollama_magics.server.library_logs import keep_out
 from ollama_magics.server.model_card import InstalledModel, LoadedModel, ModelCard, Recommendation, full_name
 from ollama_magics.server.redaction import Redaction
 from ollama_magics.server.sockets import Resolve, SlicedBackend
@@ -112,6 +113,7 @@ class Client:
         self._backend = SlicedBackend(self._cancelled, resolve)
         self.secrets = secrets = tuple(secrets_of(address, key, connection))
         self._redaction = Redaction(secrets, _SHORTEST_REDACTED)
+        keep_out(self._redaction)
         self._lock, self._sending, self._is_left = threading.Lock(), 0, False
         self._transport = transport = SlicedTransport(address, self._backend, connection, certificates)
         endpoint = f"{address.host}:{address.port}"

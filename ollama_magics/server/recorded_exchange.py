@@ -17,6 +17,7 @@ import msgspec
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.server.model_card import full_name
 from ollama_magics.server.redaction import Redaction
+from ollama_magics.server.wire import is_shallow
 
 INTERRUPTED, ABANDONED = "interrupted", "left"
 # Fields that no module reads: paths on the server, times that would differ in each recording, and most of the bytes.
@@ -97,7 +98,7 @@ def _decoded(line: bytes) -> Any:
         found = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return line.decode("utf-8", "replace")
-    return found if isinstance(found, (dict, list)) else line.decode()  # a JSON text keeps its quotes
+    return found if isinstance(found, (dict, list)) and is_shallow(found) else line.decode()  # a JSON text keeps its quotes
 
 
 def _without_pictures(value: Any) -> Any:

@@ -37,12 +37,15 @@ class ConnectionOptions:
         error = SettingError("local-only", what=address.host)
         if address.is_loopback:  # DNS answers for name.localhost, and may name any machine
             port = f":{address.port}"
-            raise error.with_advice(Phrase("localhost_looked_up"), Phrase("use_localhost", url=f"{address.scheme}://localhost{port}"))
+            raise error.with_advice(
+                Phrase("localhost_looked_up"), Phrase("use_localhost", url=f"{address.scheme}://localhost{port}")
+            )
         raise error
 
 
 SYSTEM_CONNECTION = ConnectionOptions()
 _MOST_CONNECTIONS = 20  # of a client: a job sends 16 batches at a time while it reads an answer and checks the model
+_MOST_COOKIES = 16 * 1024  # characters of all that a server makes us send with each request
 MAX_PAGE = 64 * 1024  # bytes of an error, or of another program's page, that are read
 
 
@@ -127,6 +130,9 @@ class Sender:
         if "set-cookie" in response.headers:
             response.request = request
             self._cookies.extract_cookies(response)
+            held = [*self._cookies.jar]
+            if sum(len(one.name) + len(one.value or "") for one in held) > _MOST_COOKIES:
+                self._cookies.clear()  # they would fill memory, and requests that no server takes any more
         return response
 
     def close(self) -> None:

@@ -122,9 +122,10 @@ class _ChunkWithMore(Chunk, frozen=True):
 
 
 class Embeddings(msgspec.Struct, frozen=True):
-    """The answer of /api/embed: one vector for each text, in order."""
+    """The answer of /api/embed: one vector for each text, in order; or an error, which counts also beside vectors."""
 
     embeddings: list[list[float]] | None = None
+    error: Any = None
 
 
 class _Models(msgspec.Struct, frozen=True):
@@ -138,6 +139,7 @@ class _Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _FIGURES = tuple(name for name in Chunk.__struct_fields__ if name.endswith(("_count", "_duration")))
 _MAX_FIGURE, _MAX_DIGITS = 2**63, 20  # of a figure; larger ones are left out, as if the server had sent none
 _LONGEST_VERSION = 100  # characters
+_DEEPEST = 100  # levels of lists and objects in each other
 _MOST_MODELS = 2000  # in one list
 _Struct = TypeVar("_Struct")
 
@@ -164,7 +166,21 @@ def chunk(line: bytes, *, has_more: bool = False) -> Chunk:
         found = msgspec.structs.replace(found, **usable)
     if found.message is None and found.response is None and not found.done and found.error is None:
         raise unreadable(line, "it is neither a piece of an answer nor an error")
+    if (found.error or found.logprobs or found.tool_calls) and not is_shallow([found.error, found.logprobs, found.tool_calls]):
+        raise unreadable(line, "it is nested too deep")
     return found
+
+
+def is_shallow(value: Any) -> bool:
+    """Return whether decoded JSON can be walked through, shown and pickled: decoders take what is nested far deeper."""
+    parts = [value]
+    for _ in range(_DEEPEST):
+        parts = [
+            part for one in parts for part in (one.values() if isinstance(one, dict) else one) if isinstance(part, (dict, list))
+        ]
+        if not parts:
+            return True
+    return False
 
 
 def _without_odd_figures(line: bytes) -> Chunk | None:
@@ -209,8 +225,11 @@ def version(body: Body) -> str:
 
 
 def embeddings(body: Body) -> list[list[float]]:
-    """Return the vectors of an /api/embed answer, unchecked."""
-    return _decoded(body, Embeddings).embeddings or []
+    """Return the vectors of an /api/embed answer, unchecked; raises RequestRefused where it holds an error."""
+    found = _decoded(body, Embeddings)
+    if found.error is not None:
+        raise unreadable(body, "it reports an error")
+    return found.embeddings or []
 
 
 def _entries(body: Body, kind: type[_Struct]) -> list[_Struct]:

@@ -173,6 +173,15 @@ def test_a_flood_of_progress_is_left(connect: Connect, data: bytes) -> None:
         assert server.wait_until_left()
 
 
+def test_a_step_of_a_download_that_is_nested_deep_is_an_error(connect: Connect) -> None:
+    """Its fields that are not read may hold anything."""
+    step = b'{"status": "pulling", "extra": ' + b"[" * 2000 + b"]" * 2000 + b"}\n"
+    with FaultServer(fine(pull=whole(step))) as server:
+        with pytest.raises(RequestRefused) as caught:
+            list(pull(connect(server.url), "m"))
+        assert caught.value.code == "pull-failed"
+
+
 def test_a_long_download_has_more_with_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty lines a second for a day."""
     start = time.monotonic()

@@ -135,6 +135,16 @@ def test_a_cookie_of_a_gateway_comes_back(connect: Connect) -> None:
         assert [one.headers.get("cookie") for one in server.requests] == [None, "server=two"]
 
 
+def test_a_flood_of_cookies_does_not_come_back(connect: Connect) -> None:
+    """It would grow with each answer, until no server takes the requests any more."""
+    flood = "".join(f"Set-Cookie: c{number}={'x' * 200}\r\n" for number in range(200))
+    with FaultServer(fine(version=whole({"version": "0.24.0"}, extra=flood))) as server:
+        client = connect(server.url)
+        client.version()
+        client.card("m")
+        assert all(len(one.headers.get("cookie", "")) < 20_000 for one in server.requests)
+
+
 def test_a_key_is_sent_with_every_request(connect: Connect) -> None:
     """In the usual header."""
     with FaultServer(fine()) as server:

@@ -16,7 +16,7 @@ from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.transport import ConnectionOptions
 from ollama_magics.server.wire import ChatRequest, Message
 from tests.canary import KEY
-from tests.faults import Close, FaultServer, Receive, Send, fine
+from tests.faults import Close, FaultServer, Receive, Send, fine, whole
 
 REQUEST = ChatRequest(model="m", messages=(Message("user", "Hi"),))
 Make = Callable[[str], Client]
@@ -58,3 +58,29 @@ def test_no_secret_is_logged(make: Make, script: Any, caplog: pytest.LogCaptureF
     assert any(record.name.startswith("httpcore") for record in caplog.records)
     output = [record.getMessage() + repr(record.args) for record in caplog.records]
     assert not [line for line in output if KEY in line]
+
+
+REPEATED = {  # where a server repeats a secret
+    "a header": whole({"version": "0.24.0"}, extra=f"X-Seen: {KEY}\r\nSet-Cookie: seen={KEY}\r\n"),
+    "an escaped header": whole(b"{}", extra="X-Seen: " + "".join(f"%{ord(letter):02x}" for letter in KEY) + "\r\n"),
+    "a redirect": whole(b"", status=302, extra=f"Location: http://else.where/?key={KEY}\r\n"),
+    "a reason": [Send(f"HTTP/1.1 401 {KEY} is no key\r\nContent-Length: 0\r\n\r\n".encode())],
+    "no HTTP": [Send(f"{KEY} is no key\r\n\r\n".encode()), Close()],
+    "a broken header": [Send(f"HTTP/1.1 200 OK\r\n{KEY} {KEY}\r\n\r\n".encode()), Close()],
+    "a broken chunk": [Send(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n".encode()), Close()],
+}
+
+
+@pytest.mark.parametrize("answer", REPEATED.values(), ids=REPEATED)
+@pytest.mark.parametrize("make", [MAKERS[name] for name in ("a key", "a password in the address", "a header")])
+def test_no_secret_that_a_server_repeats_is_logged(make: Make, answer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Wherever it does so, of an answer that can be used or not."""
+    caplog.set_level(logging.DEBUG)
+    with FaultServer([Receive(), *answer]) as server:
+        asked = make(server.url)
+        with suppress(OllamaMagicsError):
+            asked.version()
+        asked.close()
+    output = [record.getMessage() + repr(record.args) for record in caplog.records]
+    assert output
+    assert not [line for line in output if KEY in line or KEY.encode().hex() in line.replace("%", "")]

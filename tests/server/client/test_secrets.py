@@ -51,7 +51,7 @@ def test_a_key_is_in_no_error(
     connect: Connect, script: Sequence[Step], act: Callable[[Client], object], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither the one of the header nor the password of the address, not even where the server repeats it."""
-    caplog.set_level(logging.INFO, "httpcore")  # which would log at DEBUG what headers a server sends
+    caplog.set_level(logging.DEBUG)
     with FaultServer(script) as server:
         limits = {"metadata": 0.1, "first_token": 0.1, "idle": 0.1}
         for client in (

@@ -33,6 +33,7 @@ from ollama_magics.server.recorded_exchange import Exchange, new_exchange
 from ollama_magics.server.recording import RecordingFile, open_recording, read
 from ollama_magics.server.redaction import Redaction
 from ollama_magics.session.session import Session
+from tests.canary import KEY
 from tests.faults import LINES, Close, FaultServer, Lines, Reset, Send, chunk, fine, whole
 
 Record = Callable[..., Session]
@@ -191,6 +192,17 @@ def test_a_line_that_is_not_json_is_recorded_as_text(record: Record, recording: 
         with pytest.raises((RequestRefused, ConnectionProblem)):
             _ = record(server.url, "m").ask(Prompt("Hi")).text
         assert [line for _, line in exchanges(recording)[-1]["answer"]] == ["<h1>", "No</h1>"]
+
+
+def test_a_line_that_is_nested_deep_is_recorded_as_text(record: Record, recording: Path) -> None:
+    """Nothing could walk through it, for what it holds of keys either; there they are removed from the text."""
+    deep = '{"models":[{"name":"m","details":' + "[" * 500 + f'"{KEY}"' + "]" * 500 + "}]}"
+    with FaultServer(fine(ps=whole(deep.encode()))) as server:
+        session = record(server.url, "m")
+        session.resolved.secrets.hold_key(Secret(KEY))
+        assert session.client.loaded()
+        [(_, line)] = exchanges(recording)[-1]["answer"]
+    assert line == deep.replace(KEY, "••••")
 
 
 def test_batches_in_flight_are_all_kept(record: Record, stand_in: FakeServer, recording: Path) -> None:

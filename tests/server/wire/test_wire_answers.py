@@ -26,6 +26,11 @@ NO_CHUNKS = {
     "null": b"null",
     "a text": b'"done"',
     "nested without end": b'{"error":' + b"[" * 100_000,
+    "an error nested deep": b'{"error":' + b"[" * 300 + b"]" * 300 + b"}",
+    "a call nested deep": b'{"message":{"tool_calls":[{"function":{"name":"f","arguments":{"a":'
+    + b"[" * 300
+    + b"]" * 300
+    + b"}}}]}}",
     "an empty object": b"{}",
     "an error under a foreign key": b'{"detail":"Not authenticated"}',
     "done of another type": b'{"response":"a","done":"yes"}',
@@ -83,6 +88,7 @@ WRONG_BODIES: list[tuple[Callable[[bytes], Any], bytes]] = [
     (wire.card, b"[]"),
     (wire.embeddings, b'{"embeddings":[["a"]]}'),
     (wire.embeddings, b'{"embeddings":[[NaN]]}'),
+    (wire.embeddings, b'{"embeddings":[[1.0]],"error":"failed"}'),
     (wire.embeddings, b'{"embeddings":[[null]]}'),
     (wire.embeddings, b'{"embeddings":[[1.0],2.0]}'),
 ]
