@@ -15,7 +15,7 @@ from ollama_magics.diagnosis.capability_tests import ModelUnderTest
 from ollama_magics.diagnosis.environment import Environment
 from ollama_magics.diagnosis.probes import ConnectAttempt, connect, look_up
 from ollama_magics.diagnosis.report import CheckReport, CheckRequest, Stage
-from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused, SettingError
+from ollama_magics.errors import Cancelled, ConnectionProblem, ModelProblem, OllamaMagicsError, RequestRefused
 from ollama_magics.server.address import Address, address_told, parse
 from ollama_magics.server.client import Client, Timeouts
 from ollama_magics.server.identity import identified, identify

@@ -28,7 +28,7 @@ from ollama_magics.messages import Phrase
 from ollama_magics.server import wire
 from ollama_magics.server.address import Address
 from ollama_magics.server.client import Client
-from ollama_magics.server.model_card import ModelCard, version_number
+from ollama_magics.server.model_card import version_number
 from ollama_magics.server.models import InstalledModels
 from ollama_magics.server.transport import ConnectionOptions
 from ollama_magics.server.wire import ChatRequest, Chunk, GenerateRequest, Message

@@ -73,7 +73,7 @@ def _keys() -> dict[str, Any]:
                 return {}
             make_private(path)
             return dict(tomlkit.parse(config_folder.read_text(path)).unwrap())
-    except (TOMLKitError, ValueError) as error:  # the message of a TOMLKitError may quote a key
+    except (TOMLKitError, ValueError, RecursionError) as error:  # the message of a TOMLKitError may quote a key
         reason = error.args[0] if error.args and isinstance(error.args[0], Phrase) else Phrase("no_toml")
         raise SettingError("file-unusable", path=path, reason=reason).with_advice(remedy=Phrase("fix_keys")) from None
 

@@ -197,7 +197,7 @@ def _document(path: Path) -> Any:
         version = _format(document)
     except OSError as error:
         raise _unreadable(path, Phrase("system_said", said=error.strerror or error)) from None
-    except (TOMLKitError, ValueError) as error:
+    except (TOMLKitError, ValueError, RecursionError) as error:
         reason = error.args[0] if error.args and isinstance(error.args[0], Phrase) else f"{error}".rstrip(".") + "."
         raise _unreadable(path, reason) from None
     if version > _FORMAT:
