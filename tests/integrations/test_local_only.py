@@ -296,7 +296,12 @@ def test_no_prompt_goes_to_a_model_that_has_moved_away(named: dict[str, str]) ->
 def test_a_name_below_localhost_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS answers for it in some networks, and what it answers may be any machine."""
     looked_up: list[object] = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: looked_up.append(host) or [])
+
+    def look_up(host: object, *_: object, **__: object) -> list[object]:
+        looked_up.append(host)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     om.configure(base_url="http://box.localhost:11434", model="m", local_only=True)
     assert outcome(lambda: om.chat("Hi").text) == "local-only"
     assert outcome(lambda: om.embed(["a"], base_url="http://box.localhost")) == "local-only"
