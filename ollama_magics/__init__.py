@@ -122,8 +122,11 @@ def __getattr__(name: str) -> Any:
     if name not in __all__ and name not in _WITH:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
+    from ollama_magics.jobs.interrupt import defer_interrupt  # noqa: PLC0415 - as above
+
     module = _MODULES.get(name, "errors" if name[0].isupper() else "api")
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    with defer_interrupt():  # half of numpy, which some bring in, cannot be imported again
+        return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ollama_magics.api.calls import UserLine, require, worded
 from ollama_magics.errors import suggest_names
 from ollama_magics.jobs.event_loop import AsyncCall
+from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
@@ -155,6 +156,8 @@ def _read_options(given: Mapping[str, Any]) -> tuple[Array | None, dict[str, Any
     require("base_url", base_url, "str, list", f'om.embed(texts, base_url="{form.DEFAULT_ADDRESS}")', fits=_is_texts(base_url))
     require("report", report, "callable", "om.embed(texts, report=print)", fits=report is None or callable(report))
     chosen = {name: given[name] for name, parameter in _EMBED_PARAMETERS.items() if given[name] is not parameter.default}
+    with defer_interrupt():  # half of numpy cannot be imported again
+        from ollama_magics.embeddings import collect  # noqa: F401, PLC0415 - brings in numpy, which chat does not need
     if "dask" not in sys.modules:
         return None, chosen
     from ollama_magics.integrations import dask  # noqa: PLC0415 - only for who uses dask

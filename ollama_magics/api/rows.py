@@ -13,6 +13,7 @@ from ollama_magics.conversation.pages import read_pages, refuse_without_document
 from ollama_magics.conversation.prompt import Prompt, read_rows
 from ollama_magics.errors import PromptProblem, suggest_names
 from ollama_magics.jobs.event_loop import AsyncCall
+from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
@@ -185,8 +186,9 @@ class _RowsCall:
         if not isinstance(given["prompt"], str):
             raise PromptProblem("prompt-not-text", kind=type(given["prompt"]).__name__)
         _require_types(given)
-        from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy
-        from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - only a job of rows needs it
+        with defer_interrupt():  # half of numpy cannot be imported again
+            from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy
+            from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - only a job of rows needs it
 
         self._given, self._session, self._line = given, current(), UserLine()
         self._prompt, self._options = _asked_for_rows(self._session, given, given["prompt"])
@@ -283,7 +285,8 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
     """
     given = dict(locals())
     _require_types(given)
-    from ollama_magics.rows.run_experiment import ExperimentPlan, run_experiment  # noqa: PLC0415 - only an experiment needs it
+    with defer_interrupt():  # as above
+        from ollama_magics.rows.run_experiment import ExperimentPlan, run_experiment  # noqa: PLC0415 - only an experiment needs it
 
     if not models and models not in ("", ()):
         raise PromptProblem("experiment-invalid", reason=Phrase("experiment_no_model"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -29,6 +31,41 @@ def test_a_step_that_fails_fails_as_it_did() -> None:
     with pytest.raises(ValueError, match="broken"), defer_interrupt():
         raise ValueError("broken")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+FIRST_CALL = """
+import signal, sys
+import ollama_magics as om
+
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("numpy.") and name.endswith("core._exceptions"):
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Stop())
+om.configure(base_url="http://127.0.0.1:1", model="m")
+for _ in range(2):
+    try:
+        CALL
+        print("done")
+    except (KeyboardInterrupt, om.OllamaMagicsError) as error:
+        print(type(error).__name__)
+"""
+CALLS = {
+    "om.embed(['a'])": "ConnectionProblem",
+    "om.map(['a'], '{{item}}')": "ConnectionProblem",
+    "om.experiment(['a'], '{{item}}')": "ConnectionProblem",
+    "om.EmbedReport": "done",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_interrupt_of_the_first_call_leaves_no_half_of_numpy(call: str) -> None:
+    """It cannot be imported again, so that all later calls of this process would fail."""
+    command = [sys.executable, "-c", FIRST_CALL.replace("CALL", call)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.stdout.split() == ["KeyboardInterrupt", CALLS[call]], found.stderr
 
 
 def test_other_threads_leave_the_signal_handler_alone() -> None:
