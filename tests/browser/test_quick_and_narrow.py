@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import Opening
+from .gate import Gate
 from .lab_notebook import Notebook
 from .lab_server import Lab
 from .the_form import button, field, fill, label, note
@@ -128,6 +129,22 @@ def test_a_button_that_is_released_outside_of_the_form_is_not_clicked(notebook: 
     button(notebook, "Check").click()
     expect(notebook.output(1).first).to_contain_text("Ask the model")
     assert not (lab.profiles / "default.toml").exists()
+
+
+@pytest.mark.finding("C12")
+@pytest.mark.parametrize("name", ["model", "embedding_model", "base_url", "context_length"])
+def test_what_is_being_typed_stays_when_the_server_answers(opened: Opening, gate: Gate, name: str) -> None:
+    """However late it answers: its models are offered without taking away the text of a field that is being filled."""
+    notebook = opened("%ollama_config", f"%ollama_config --base-url {gate.host}")
+    notebook.run(2)
+    gate.shut()
+    notebook.run(1)
+    field(notebook, label(name)).fill("sandbox-c")
+    gate.open()
+    expect(notebook.output(1).first).to_contain_text("Installed models (5)")
+    expect(field(notebook, label(name))).to_have_value("sandbox-c")
+    fill(notebook, label(name), "sandbox-chat")
+    expect(field(notebook, label(name))).to_have_value("sandbox-chat")
 
 
 @pytest.mark.finding("C13")

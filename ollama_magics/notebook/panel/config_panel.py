@@ -41,6 +41,7 @@ _FIELDS = (*_MAIN, *_MORE, "language")
 _HIDDEN = {kind: form.unused(kind) for kind in form.words("model_type")}
 # with another one of these, other models may be installed
 _CONNECTION = ("base_url", "ca_bundle", "headers", "proxy", "api_key_env", "key_store", "local_only", "connect_timeout")
+_FIRST_ANSWER = 0.25  # seconds that the form waits for the models before it is shown
 _SHOWN_AS_NOTES = ("max_over_context",)  # notices that stand beside their field
 
 
@@ -82,12 +83,15 @@ class Panel(widgets.VBox):
         children = [parts.style_sheet(), *above, self._more.widget, *below, checks.report, checks.repairs]
 
         self._set_language()
-        layout = parts.layout()
-        parts.open()
-        super().__init__(children, layout=layout, _dom_classes=(FORM_CLASS,))
         session.settings.observe(self._follow, names=list(_FIELDS))
-        session.own(self.freeze)
         self._look_up()
+        self._lookup.wait(_FIRST_ANSWER)
+        with self._lock:
+            self._offer_names()
+            layout = parts.layout()
+            parts.open()
+            super().__init__(children, layout=layout, _dom_classes=(FORM_CLASS,))
+        session.own(self.freeze)
 
     def show(self) -> None:
         """Show the form as an output of the cell."""
@@ -132,6 +136,7 @@ class Panel(widgets.VBox):
                 self._changed(name)
             finally:
                 self._changing = ""
+            self._offer_names()  # the user is done with this field, and at no other
 
     def _hide_secret(self, row: Row, typed: str) -> None:
         """Replace a value that may hold a password by what may be seen of it."""
@@ -214,8 +219,12 @@ class Panel(widgets.VBox):
     def _list_models(self) -> None:
         registry, settings = self._registry, self._session.settings
         self._models.show(registry, str(settings.model), self._session.language, is_asked=self._found is None)
-        self._rows["embedding_model"].set_options(tuple(registry.able("embedding")) if registry else ())
-        self._rows["model"].set_options(tuple(registry.names) if registry else ())
+        self._rows["embedding_model"].set_names(tuple(registry.able("embedding")) if registry else ())
+        self._rows["model"].set_names(tuple(registry.names) if registry else ())
+
+    def _offer_names(self) -> None:
+        for name in MODELS:
+            self._rows[name].offer_names()
 
     # Texts.
 
@@ -244,7 +253,8 @@ class Panel(widgets.VBox):
         address = ""
         with suppress(OllamaMagicsError):  # its note says why it cannot be used
             address = self._session.address.url
-        self._rows["base_url"].field.placeholder = address
+        if not settings.base_url:
+            self._rows["base_url"].field.placeholder = address
 
     def _refused_field(self) -> str:
         names = [name for name, row in self._rows.items() if row.is_refused]

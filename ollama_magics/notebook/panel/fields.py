@@ -69,6 +69,7 @@ class Row:
         self.name, self._on_change, self._lock = name, on_change, lock
         self.is_refused = False
         self._is_updating = False  # the field is set by the program
+        self._names: tuple[str, ...] = ()
         self.field = _make_field(parts, name, text)
         self._has_buttons = isinstance(self.field, widgets.ToggleButtons)
         # ToggleButtons put their own label above them
@@ -101,10 +102,17 @@ class Row:
             self.field.tooltips = [f"{label}: {word}" for word, _ in self.field.options]
             self.field.value = chosen
 
-    def set_options(self, names: tuple[str, ...]) -> None:
-        """Set the names that the field offers."""
-        if self.field.options != names:
-            self.field.options = names
+    def set_names(self, names: tuple[str, ...]) -> None:
+        """Set the names that ``offer_names`` will offer."""
+        self._names = names
+
+    def offer_names(self) -> None:
+        """Let the field offer its names; not while the user may be typing into it.
+
+        A front end drops what is typed, but not yet sent, where the program changes anything of the same widget.
+        """
+        if self._names != self.field.options:
+            self.field.options = self._names
 
     def set_hidden(self, *, is_hidden: bool) -> None:
         """Hide the row, or show it again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from threading import Event, RLock
+from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -90,13 +90,19 @@ class ModelLookup:
     def __init__(self, session: Session, lock: RLock, on_result: Callable[[ModelRegistry | OllamaMagicsError], None]) -> None:
         self._session, self._lock, self._on_result = session, lock, on_result
         self._cancelled = Event()  # of the look-up that runs
+        self._thread: Thread | None = None
 
     def begin(self) -> None:
         """Start a look-up."""
         with self._lock:
             self.cancel()
             self._cancelled = cancelled = Event()
-        fields.start(lambda: self._look_up(cancelled))
+        self._thread = fields.start(lambda: self._look_up(cancelled))
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of the look-up that runs, so long at most."""
+        if self._thread:
+            self._thread.join(seconds)
 
     def cancel(self) -> None:
         """Cancel the look-up that runs."""

@@ -197,8 +197,10 @@ def test_a_missing_model_can_be_downloaded(form: FormView, stand_in: FakeServer)
     stand_in.delay = 0
     form.beside("model").click()
     until(lambda: "sandbox-mini is installed" in form.progress("model"))
-    until(lambda: "sandbox-mini" in form.field("model").options)
     until(lambda: form.beside("model") is None)
+    assert "sandbox-mini" not in form.field("model").options  # where something may be typed just now
+    form.type("seed", "1")
+    assert "sandbox-mini" in form.field("model").options
     pulled = [body for _, path, body in stand_in.requests if path == "/api/pull"]
     assert pulled == [{"model": "sandbox-mini"}] * 2
 
@@ -249,5 +251,6 @@ def test_a_server_that_is_gone_takes_its_remarks_with_it(form: FormView) -> None
     form.type("base_url", "http://127.0.0.1:1")
     until(lambda: "not known" in form.models_button)
     assert "Nothing answers at http://127.0.0.1:1" in form.note("base_url")
-    assert form.field("model").options == ()
     assert "auto: detected from the server" in form.note("vision")
+    form.type("seed", "1")
+    assert form.field("model").options == ()
