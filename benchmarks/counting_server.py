@@ -26,7 +26,7 @@ def bytes_of(text: str, width: int) -> bytes:
 
 
 class Server(ThreadingHTTPServer):
-    """Ollama's embedding endpoints, and ``/counts``: what was requested so far."""
+    """Ollama's embedding endpoints, ``/counts``: what was requested so far, and ``/hold``: how much of it is answered."""
 
     daemon_threads = True
 
@@ -35,24 +35,36 @@ class Server(ThreadingHTTPServer):
         self.width, self.seconds = width, milliseconds / 1000
         self._lock = threading.Lock()
         self._requested: Counter[str] = Counter()
-        self._again = 0
+        self._again = self._seen = 0
+        self._most, self._released = sys.maxsize, threading.Event()
 
     def embed(self, texts: list[str]) -> bytes:
-        """Count the texts and return the answer with their vectors."""
+        """Count the texts and return the answer with their vectors; what is too much waits for the next ``hold``."""
         with self._lock:
             self._again += sum(text in self._requested for text in texts)
             self._requested.update(texts)
+            self._seen += len(texts)
+            released = self._released if self._seen > self._most else None
+        if released:
+            released.wait()
         time.sleep(self.seconds)
         rows = (",".join([_DECIMALS[byte] for byte in bytes_of(text, self.width)]) for text in texts)
         return f'{{"model":"{MODEL}","embeddings":[[{"],[".join(rows)}]]}}'.encode()
 
     def counts(self) -> dict[str, int]:
-        """Return how many different texts were requested, and how many requests were for a text requested before."""
+        """Return the different texts that were requested, those requested again, and those ``seen`` since ``hold``."""
         with self._lock:
-            return {"texts": len(self._requested), "again": self._again}
+            return {"texts": len(self._requested), "again": self._again, "seen": self._seen}
+
+    def hold(self, most: int) -> None:
+        """From now on answer requests for so many texts and let those wait that come after them."""
+        with self._lock:
+            self._released.set()
+            self._seen, self._most, self._released = 0, most, threading.Event()
 
     def reset(self) -> None:
-        """Reset the counts."""
+        """Reset the counts, and answer everything."""
+        self.hold(sys.maxsize)
         with self._lock:
             self._requested.clear()
             self._again = 0
@@ -83,6 +95,9 @@ class Exchange(BaseHTTPRequestHandler):
             self._answer(self.server.embed(json.loads(body)["input"]))
         elif self.path == "/api/show":
             self._answer(b'{"capabilities":["embedding"]}')
+        elif self.path == "/hold":
+            self.server.hold(json.loads(body))
+            self._answer(b"{}")
         else:
             self.server.reset()
             self._answer(b"{}")

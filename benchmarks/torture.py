@@ -5,12 +5,14 @@
 # Each kill is a SIGKILL to the process that embeds, which is then started again and calls om.embed with the same texts. What
 # may be requested again after a kill: the batches that are computed (two) or read (one), and those that wait to be written
 # together, for up to 0.05 s (four).
+# The server leaves a batch unanswered shortly after the moment of each kill: a job on a busy machine does not end before it.
 # The status is 0 if the array has every bit of the expected one, no kill cost more than that, and a last call requests nothing.
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import subprocess
@@ -53,10 +55,14 @@ class Torture:
         self.array = scratch / "array.npy"
 
     def counts(self) -> dict[str, int]:
-        """Return what the server counted: ``texts`` requested, and how many of them ``again``."""
+        """Return what the server counted: ``texts`` requested, how many of them ``again``, and ``seen`` since ``hold``."""
         with DIRECT.open(f"{self.url}/counts") as answer:
             found: dict[str, int] = json.load(answer)
         return found
+
+    def ask(self, what: str, value: int = 0) -> None:
+        """Ask the server to ``hold`` or to ``forget``."""
+        DIRECT.open(f"{self.url}/{what}", data=json.dumps(value).encode()).close()
 
     @contextmanager
     def job(self, cache: str) -> Iterator[subprocess.Popen[str]]:
@@ -104,27 +110,34 @@ class Torture:
         digests = b"".join(bytes_of(f"text {number}", self.chosen.width) for number in range(self.chosen.texts))
         return np.array(NUMBERS, np.float32)[np.frombuffer(digests, np.uint8)].reshape(-1, self.chosen.width)
 
-    def killed_job(self, seconds: float, *, early: bool) -> float:
-        """Kill a job so many seconds after its first text (``early``: after its start) or before its end; return its time."""
+    def killed_job(self, texts: int, most: int, seconds: float = math.inf) -> float:
+        """Kill a job that has requested more than so many texts, or so long after its start; return its time.
+
+        ``most``: the texts that are answered, so that the job cannot end before.
+        """
+        self.ask("hold", most)
         with self.job("killed") as process:
             started = time.monotonic()
-            moment = (started if early else self.wait_for_request(process)) + seconds
-            while time.monotonic() < moment and self.counts()["texts"] < self.chosen.texts - self.chosen.batch:
-                time.sleep(min(POLL, max(0.0, moment - time.monotonic())))
-            if process.poll() is not None:
-                raise Failed(f"the job ended before it was killed:\n{self.errors()}")
+            while time.monotonic() - started < seconds and self.counts()["seen"] <= min(texts, most):
+                if process.poll() is not None:
+                    raise Failed(f"the job ended before it was killed:\n{self.errors()}")
+                time.sleep(POLL)
             return time.monotonic() - started
 
-    def kill_and_resume(self, first: float, undisturbed: float) -> None:
+    def kill_and_resume(self, first: float) -> None:
         """Kill one job after another, and let the last one end; print what each kill cost."""
-        texts, kills = self.chosen.texts, self.chosen.kills
+        kills, batch = self.chosen.kills, self.chosen.batch
         done = self.counts()
         print(f"{'kill':>6}{'after':>10}{'texts done':>15}{'requested again since the last kill':>36}")
         for kill in range(1, kills + 1):
-            early = kill % 4 == 0  # while it starts or reads the store
-            share = (undisturbed - first) * (1 - done["texts"] / texts) / (kills - kill + 1)
-            seconds = self.killed_job(self.moments.uniform(0, first if early else 2 * share), early=early)
+            left = self.chosen.texts - done["texts"]
+            if kill % 4:
+                texts = int(self.moments.uniform(0, 2 * left / (kills - kill + 1)))
+                seconds = self.killed_job(texts, most=max(0, min(texts + MOST_AGAIN * batch, left - batch)))
+            else:  # while it starts or reads the store
+                seconds = self.killed_job(0, most=0, seconds=self.moments.uniform(0, first))
             done = self.check(f"{kill:6}{seconds:8.2f} s", done)
+        self.ask("hold", sys.maxsize)
         _, seconds = self.whole_job("killed")
         self.check(f"{'end':>6}{seconds:8.2f} s", done)
 
@@ -148,8 +161,8 @@ class Torture:
         first, undisturbed = self.whole_job("undisturbed")
         rate = chosen.texts / (undisturbed - first)
         print(f"undisturbed: {undisturbed:.1f} s, of which {first:.1f} s to the first text, then {rate:,.0f} texts/s", flush=True)
-        DIRECT.open(f"{self.url}/forget", data=b"").close()
-        self.kill_and_resume(first, undisturbed)
+        self.ask("forget")
+        self.kill_and_resume(first)
         before = self.counts()
         _, seconds = self.whole_job("killed")
         if self.counts() != before:
