@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ollama_magics.fake_server.server import FakeServer
 
 _MODE = "ollama_recordings"
+_LONGEST_NAME = 100  # characters of a recording's name, which a file system takes in any encoding
 _ENVIRONMENT = {  # which kernels inherit
     "record": {"OLLAMA_MAGICS_REPLAY": "0"},
     "replay": {"OLLAMA_MAGICS_REPLAY": "1", "OLLAMA_MAGICS_STREAM": "off"},
@@ -48,6 +50,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give the environment back."""
     if patch := config.stash.get(_before, None):
         patch.undo()
+
+
+def _name_of_recording(request: pytest.FixtureRequest) -> str:
+    """Return MODULE.TEST, in a class MODULE.CLASS.TEST; with a hash where two tests or the file system would not fit it."""
+    classes = [part.name for part in request.node.listchain() if isinstance(part, pytest.Class)]
+    whole = ".".join([request.path.stem, *classes, request.node.name])
+    name = re.sub(r"[^\w.\[\]-]+", "_", whole)
+    if name == whole and len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}-{zlib.crc32(whole.encode('utf-8', 'surrogatepass')):08x}"
 
 
 @contextmanager
@@ -86,13 +98,12 @@ def ollama_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
 
 @pytest.fixture
 def ollama_recording(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Replay the exchanges of this test from recordings/MODULE.TEST.json, or write them there with --ollama-record."""
+    """Replay the exchanges of this test from recordings/MODULE.TEST.json beside it, or write them there with --ollama-record."""
     from ollama_magics.errors import RecordingProblem  # noqa: PLC0415 - as above
     from ollama_magics.session.session import current  # noqa: PLC0415 - as above
 
     modes = request.config.getoption(_MODE)
-    name = re.sub(r"[^\w.\[\]-]+", "_", f"{request.path.stem}.{request.node.name}")
-    path = request.path.parent / "recordings" / f"{name}.json"
+    path = request.path.parent / "recordings" / f"{_name_of_recording(request)}.json"
     for variable, value in _ENVIRONMENT["record" if "record" in modes else "replay"].items():
         monkeypatch.setenv(variable, value)
     if "record" in modes:

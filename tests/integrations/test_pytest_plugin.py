@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from ollama_magics.fake_server.server import FakeServer
+
 ROOT = Path(__file__).parents[2]
 
 COUNT = """
@@ -68,6 +70,41 @@ def test_an_answer_that_no_server_gives_fails_at_its_line(ollama_sandbox: Any) -
     for call in ({"nme": "f"}, {"name": "f", "arguments": "{}"}, {"function": {"name": "f"}}, "f"):
         with pytest.raises(TypeError, match="a call is"):
             ollama_sandbox.answer(calls=[call])
+
+
+ALIKE = """
+import pytest
+import ollama_magics as om
+
+def answer(text):
+    assert f"\u201c{text}\u201d" in om.chat(text, model="sandbox-chat").text
+
+@pytest.mark.parametrize("text", ["a/b", "a_b", "a:b", "x" * 300, "x" * 299 + "y"], ids=str)
+def test_text(ollama_recording, text):
+    answer(text)
+
+class TestOne:
+    def test_text(self, ollama_recording):
+        answer("one")
+
+class TestTwo:
+    def test_text(self, ollama_recording):
+        answer("two")
+
+    class TestInner:
+        def test_text(self, ollama_recording):
+            answer("inner")
+"""
+
+
+def test_each_test_has_its_own_recording(tmp_path: Path, stand_in: FakeServer) -> None:
+    """Also those of the same name in several classes, with parameters that no file can be called, and with long ones."""
+    (tmp_path / "test_alike.py").write_text(ALIKE, encoding="utf-8")
+    assert "8 passed" in run(tmp_path, "--ollama-record", OLLAMA_HOST=stand_in.url)
+    assert "8 passed" in run(tmp_path, OLLAMA_HOST="127.0.0.1:1")
+    names = {path.name for path in (tmp_path / "recordings").iterdir()}
+    assert {"test_alike.test_text[a_b].json", "test_alike.TestTwo.TestInner.test_text.json"} <= names
+    assert len(names) == 8
 
 
 def test_record_and_replay_exclude_each_other(tmp_path: Path) -> None:
