@@ -55,7 +55,8 @@ class Script:
             self._answers.append(rule)
 
     def add_fault(self, status: int, error: str, lines: int, when: str, path: str, times: int | None) -> None:  # noqa: PLR0913, PLR0917
-        """Let requests to matching paths fail in whose prompt or input the pattern is found."""
+        """Let requests to matching paths fail in whose prompt or input the pattern is found; ValueError for what would not."""
+        _require_fault(status, error, lines)
         rule = Fault(_compiled(when), _number(times), re.compile(path), status, error, lines)
         with self._lock:
             self._faults.append(rule)
@@ -96,7 +97,27 @@ def _compiled(when: str) -> re.Pattern[str]:
 
 
 def _number(times: int | None) -> float:
-    return float("inf") if times is None else times
+    if times is None:
+        return float("inf")
+    if not _is_number(times, 1, None):
+        message = f"times is a number from 1, or None for always, not {times!r:.50}"
+        raise ValueError(message)
+    return times
+
+
+def _require_fault(status: object, error: object, lines: object) -> None:
+    """Raise ValueError for a failure that no client would notice: a status of none, or an end after no line."""
+    if not (_is_number(status, 400, 599) or (status == 0 and _is_number(lines, 1, None))):
+        given = f"not {status!r:.50}, or is cut after 1 or more lines, not {lines!r:.50}"
+        message = f"a request fails with a status from 400 to 599, {given}"
+        raise ValueError(message)
+    if not isinstance(error, str):
+        message = f"an error is a text, not {type(error).__name__}"
+        raise TypeError(message)
+
+
+def _is_number(value: object, least: int, most: int | None) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= (value if most is None else most)
 
 
 def _use(rules: Sequence[_AnyRule], text: str) -> _AnyRule | None:

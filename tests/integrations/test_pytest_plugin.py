@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import ollama_magics as om
 from ollama_magics.fake_server.server import FakeServer
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,18 @@ def test_an_answer_that_no_server_gives_fails_at_its_line(ollama_sandbox: Any) -
     for call in ({"nme": "f"}, {"name": "f", "arguments": "{}"}, {"function": {"name": "f"}}, "f"):
         with pytest.raises(TypeError, match="a call is"):
             ollama_sandbox.answer(calls=[call])
+    for status in ("503", 200, 99999, 0, None, True):
+        with pytest.raises(ValueError, match="a status from 400 to 599"):
+            ollama_sandbox.fail(status)
+    for lines in (0, -1, "3", None, 2.5):
+        with pytest.raises(ValueError, match="after 1 or more lines"):
+            ollama_sandbox.cut(lines)
+    for times in (0, -1, "all"):
+        with pytest.raises(ValueError, match="times is a number from 1"):
+            ollama_sandbox.fail(503, times=times)
+    with pytest.raises(TypeError, match="an error is a text"):
+        ollama_sandbox.fail(503, None)
+    assert om.chat("Hi", model="sandbox-chat").text  # and nothing of it holds
 
 
 ALIKE = """
