@@ -25,6 +25,7 @@ _RETRY_INTERVAL = 0.01  # seconds, where SQLite does not wait by itself
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NO_IDENTITY = (0, 0)
+_ENDINGS = ("", "-wal", "-shm", "-journal", "-lock")  # of the files that SQLite opens; the last two go when they are done with
 _EMPTY = (0, 0)  # application id and version of a new file
 _Result = TypeVar("_Result")
 
@@ -129,7 +130,7 @@ class SqliteFile:
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
         aside = self.path.with_name(f"{self.path.name}.{moment}-{os.getpid()}")
         # The lock of an empty database keeps other processes out, and ends with this process however that ends.
-        lock = self.path.with_name(f"{self.path.name}-lock")
+        lock = self._beside("-lock")
         with contextlib.closing(sqlite3.connect(lock, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
             connection.execute("BEGIN EXCLUSIVE")
             if damaged != self._identity():
@@ -144,8 +145,9 @@ class SqliteFile:
             return self._connection
         self.close()
 
-        if os.path.lexists(self.path) and not stat.S_ISREG(self.path.lstat().st_mode):  # a link may lead to anything
-            raise UnusableFileError(self.path, Phrase("not_regular"))
+        for part in map(self._beside, _ENDINGS):
+            if os.path.lexists(part) and not stat.S_ISREG(part.lstat().st_mode):  # a link may lead to anything
+                raise UnusableFileError(part, Phrase("not_regular"))
 
         self._prepare_folder()
         with contextlib.suppress(FileExistsError):  # never opened if it exists: closing it would end SQLite's locks (POSIX)
@@ -213,7 +215,10 @@ class SqliteFile:
         return found.st_dev, found.st_ino
 
     def _parts(self) -> list[Path]:
-        return [self.path.with_name(self.path.name + ending) for ending in ("", "-wal", "-shm")]
+        return [*map(self._beside, _ENDINGS[:3])]
+
+    def _beside(self, ending: str) -> Path:
+        return self.path.with_name(self.path.name + ending)
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

@@ -362,10 +362,18 @@ def _mode(path: Path) -> int:
 
 @pytest.mark.finding("E17")
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and links")
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm", "-journal", "-lock"])
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link", "device"])
-def test_a_store_that_is_no_file_of_ours_is_left_alone(kind: str, path: Path, tmp_path: Path) -> None:
-    """Nothing waits for a pipe, and the target of a link keeps its mode and content."""
+def test_a_store_that_is_no_file_of_ours_is_left_alone(kind: str, ending: str, path: Path, tmp_path: Path) -> None:
+    """Nothing waits for a pipe, and the target of a link keeps its mode and content; SQLite's own files are a part of it."""
+    file_format = FileFormat("vectors", 1, 1, ())
     path.parent.mkdir()
+    if ending:
+        before = SqliteFile(path, file_format, own_folder=True)
+        with before.transaction():
+            pass
+        before.close()
+        path = path.with_name(f"{path.name}{ending}")
     (target := tmp_path / "target").write_text("mine")
     target.chmod(0o644)
     if kind == "folder":
@@ -375,7 +383,7 @@ def test_a_store_that_is_no_file_of_ours_is_left_alone(kind: str, path: Path, tm
     else:
         path.symlink_to(target if kind == "link" else "/dev/zero")
     mode = path.lstat().st_mode
-    file = SqliteFile(path, FileFormat("vectors", 1, 1, ()), own_folder=True)
+    file = SqliteFile(path.with_name(path.name.removesuffix(ending)), file_format, own_folder=True)
     with pytest.raises(OSError, match="not a regular file"), file.transaction():
         pass
     assert path.lstat().st_mode == mode
