@@ -57,6 +57,8 @@ def test_no_text_names_a_magic_or_an_option_in_python(record_property: Callable[
         changed += shown != text
         if name.split()[1] in ONLY_THERE:
             continue
+        if re.search(r"notebook:? in a notebook|笔记本中?[^\n]*：在笔记本中|[Rr]un all cells|运行所有单元格", shown):
+            wrong[name] = shown
         flags = [match[0] for match in FLAG.finditer(shown) if match[1] in OURS or not match[1]]
         lines = [line for line in shown.splitlines() if not re.search("in a notebook: |在笔记本中：", line)]
         flags = [flag for flag in flags if any(flag in line for line in lines)]
