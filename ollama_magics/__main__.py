@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import re
 import sys
 import threading
@@ -23,6 +24,7 @@ from ollama_magics.session.session import current
 from ollama_magics.settings import form
 
 _UNKNOWN_VALUE = re.compile(r"(?<!\S)(?P<option>--?[A-Za-z][\w-]*(?:=|\s+))(?P<value>(?!-)\S+)")
+_BROKEN_PIPE = 141  # the status of a command that the signal SIGPIPE ends
 _package = sys.modules["ollama_magics"]  # an import of it would be one of the magics, too
 # What is written instead of a character that the encoding of the output does not have; others are escaped.
 _PLAIN = {"✓": "+", "✗": "x", "–": "-", "—": "-", "…": "...", "→": "->", "·": "-", "•": "*", "●": "*", "×": "x", "≥": ">="}
@@ -44,6 +46,27 @@ codecs.register_error("ollama_magics", _replace_missing)
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 for success."""
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None:  # not one of the output
+            raise
+        status = _give_up_output(error)
+    return status
+
+
+def _give_up_output(error: OSError) -> int:
+    """Return the exit status where the output takes no more; where its reader has ended, as head does, nothing is said."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its end
+    if isinstance(error, BrokenPipeError):
+        return _BROKEN_PIPE
+    sys.stderr.write(messages.phrase("output_unwritable", current().language, said=error.strerror or error) + "\n")
+    return 1
+
+
+def _run(words: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="ollama_magics")

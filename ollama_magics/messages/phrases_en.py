@@ -136,6 +136,7 @@ PHRASES: dict[str, str] = {
     "source_notebook": "this notebook",
     "choice": "{word} ({value})",
     "set": "{label}: {value}",
+    "output_unwritable": "The output cannot be written: {said}.",
     "sandbox_not_started": "The sandbox cannot listen on port {port}: {reason}.\nuse another port, or none for any free one: python -m ollama_magics sandbox",
     "sandbox_runs": "stand-in server running at {url}, with {models}; it is not a language model",
     "value": "value",

@@ -136,6 +136,7 @@ PHRASES: dict[str, str] = {
     "source_notebook": "本笔记本",
     "choice": "{word}（{value}）",
     "set": "{label}：{value}",
+    "output_unwritable": "无法写入输出：{said}。",
     "sandbox_not_started": "沙盒无法监听端口 {port}：{reason}。\n请换一个端口，或不指定端口以使用任意空闲端口：python -m ollama_magics sandbox",
     "sandbox_runs": "沙盒服务器运行于 {url}，提供 {models}；它不是语言模型",
     "value": "值",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,21 @@ def test_the_models_of_a_server_are_listed(stand_in: FakeServer, capsys: Out) ->
     assert main(["models", "--base-url", stand_in.url, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {one["name"]: one["loaded"] for one in found}["sandbox-embed:latest"] is False
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and devices of POSIX")
+@pytest.mark.parametrize("command", [["models"], ["models", "--json"], ["show", "sandbox-chat"]])
+def test_an_output_that_takes_no_more_is_no_traceback(stand_in: FakeServer, command: list[str]) -> None:
+    """A reader that has seen enough, as grep -q, is no error to speak of; a full disk is."""
+    line = [sys.executable, "-m", "ollama_magics", *command]
+    environment = {**os.environ, "OLLAMA_HOST": stand_in.url}
+    with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None and running.stderr is not None  # noqa: PT018 - for the type checker
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait()) == ("", 141)
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(line, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("The output cannot be written: No space left on device.\n", 1)
 
 
 def test_a_pull_tells_how_far_it_is(capsys: Out) -> None:
