@@ -18,6 +18,7 @@ from ollama_magics.session.session import Session, current
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 _Unused = TypeVar("_Unused", bound=Unused)
+_NO_SWITCHES = (str, bytes, list, tuple, dict, set)
 _NOT_OF_THE_USER = ("ollama_magics", "contextlib")
 
 
@@ -58,16 +59,27 @@ class UserLine:
 
 
 def worded(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Let errors leave a call in the language of the user, and notices of the settings as warnings."""
+    """Let errors leave a call in the language of the user, and notices of the settings as warnings; words are no booleans."""
+    switches = [name for name, kind in function.__annotations__.items() if kind == "bool"]
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
         with in_language(language_of_user):
+            for name in switches:
+                given = keywords.get(name)  # "no" would be true, and an empty list false
+                require(name, given, "bool", f"{name}=True", fits=not isinstance(given, _NO_SWITCHES))
             result = function(*args, **keywords)
         UserLine().warn_of_settings(current())
         return result
 
     return call
+
+
+def require_some(name: str, given: object, example: str) -> None:
+    """Raise SettingError where a list is empty, which would mean the same as none."""
+    if isinstance(given, (list, tuple, set, frozenset, dict)) and not given:
+        reason = Phrase("empty_kind", kind=type(given).__name__)
+        raise SettingError("setting-invalid", value=repr(given), setting=name, reason=reason, example=example)
 
 
 def require(name: str, given: object, wanted: str, example: str, *, fits: bool) -> None:

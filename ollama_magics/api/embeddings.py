@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ollama_magics.api.calls import UserLine, require, worded
+from ollama_magics.api.calls import UserLine, require, require_some, worded
 from ollama_magics.errors import suggest_names
 from ollama_magics.jobs.event_loop import AsyncCall
 from ollama_magics.jobs.interrupt import defer_interrupt
@@ -154,6 +154,7 @@ def _read_options(given: Mapping[str, Any]) -> tuple[Array | None, dict[str, Any
     require("lines", given["lines"], "str, Path", 'om.embed(lines="texts.txt")', fits=isinstance(given["lines"], (str, Path)))
     require("options", options, "dict", 'om.embed(texts, options={"num_ctx": 2048})', fits=isinstance(options or {}, Mapping))
     require("base_url", base_url, "str, list", f'om.embed(texts, base_url="{form.DEFAULT_ADDRESS}")', fits=_is_texts(base_url))
+    require_some("base_url", base_url, f'om.embed(texts, base_url="{form.DEFAULT_ADDRESS}")')
     require("report", report, "callable", "om.embed(texts, report=print)", fits=report is None or callable(report))
     chosen = {name: given[name] for name, parameter in _EMBED_PARAMETERS.items() if given[name] is not parameter.default}
     with defer_interrupt():  # half of numpy cannot be imported again

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from msgspec.structs import replace
 
-from ollama_magics.api.calls import UserLine, require, worded
+from ollama_magics.api.calls import UserLine, require, require_some, worded
 from ollama_magics.conversation.pages import read_pages, refuse_without_document
 from ollama_magics.conversation.prompt import Prompt, read_rows
 from ollama_magics.errors import PromptProblem, suggest_names
@@ -53,7 +53,8 @@ def _suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Parame
 
 
 def _require_types(given: Mapping[str, Any]) -> None:
-    """Raise SettingError (setting-invalid) for a parameter of a type that it cannot have."""
+    """Raise SettingError (setting-invalid) for a parameter of a type that it cannot have, and for no server."""
+    require_some("base_url", given.get("base_url"), _TYPES["base_url"][2])
     for name, (wanted, types, example) in _TYPES.items():
         if name in given:
             require(name, given[name], wanted, example, fits=isinstance(given[name], types))

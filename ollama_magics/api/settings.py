@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from ollama_magics.api.calls import worded
+from ollama_magics.api.calls import require, worded
 from ollama_magics.errors import suggest_names
 from ollama_magics.session.session import current
 from ollama_magics.settings import form
@@ -76,4 +76,5 @@ def use_profile(name: str) -> None:
 
     Example: ``om.use_profile("gpu")``
     """
+    require("name", name, "str", 'om.use_profile("gpu")', fits=isinstance(name, str))
     current().resolved.use(name)

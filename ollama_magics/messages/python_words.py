@@ -43,7 +43,7 @@ _WORDING = (
     (r'(?:%%?ollama )?-s @(?:"([^"]+)"|([^\s",，；;]+))(?: …)?', r'system=open("\1\2").read()'),
     (r"(?:%%?ollama )?(?:-p|--prompt-file) (\w+)", r'om.chat(open("\1").read())'),
     (r"-s \$(\w+)", r"system=\1"),
-    (r"(?:%embed )?(?<![\w-])-O (\w+)=(\d+)\b(?: …)?", r'options={"\1": \2}'),
+    (r"(?:%embed )?(?<![\w-])-O (\w+)=(-?\d+(?:\.\d+)?)\b(?: …)?", r'options={"\1": \2}'),
     (r"(?:%embed )?(?<![\w-])-O (\w+)=true\b(?: …)?", r'options={"\1": True}'),
     (r"(?<![\w-])-O (\w+)=…", r'options={"\1": ...}'),
     (r"(?<![\w-])-O\b(?! \w)", "options"),

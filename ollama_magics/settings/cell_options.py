@@ -255,7 +255,7 @@ def runner_options(typed: Mapping[str, object]) -> dict[str, Any]:
         if name in form.ollama_options():
             continue
         if name not in _KINDS:
-            raise _unknown(name)
+            raise _unknown(str(name))
         read, kind, example = _KINDS[name]
         text = str(value).strip()
         try:

@@ -204,6 +204,36 @@ def test_pages_of_nothing_are_refused(stand_in: FakeServer) -> None:
     assert not stand_in.requests
 
 
+def test_words_and_empty_values_are_refused(stand_in: FakeServer) -> None:
+    """The word "no" would be true, and no server the one of the settings; in the words of Python."""
+    om.configure(base_url=stand_in.url, model="sandbox-chat")
+    stand_in.requests.clear()
+    word: Any = "no"
+    odd: Any = {1: 2}
+    nothing: Any = None
+    calls: list[Callable[[], Any]] = [
+        lambda: om.chat("Hi", strict=word),
+        lambda: om.chat("Hi", local_only=word),
+        lambda: om.chat("Hi", conversation="x", new=word),
+        lambda: om.map(["a"], "{{item}}", reuse=word),
+        lambda: om.embed(["a"], truncate=word),
+        lambda: om.check(deep=word),
+        lambda: om.embed(["a"], base_url=[]),
+        lambda: om.map(["a"], "{{item}}", base_url=()),
+        lambda: om.use_profile(nothing),
+        lambda: om.chat("Hi", options=odd),
+    ]
+    for call in calls:
+        with pytest.raises(om.SettingError) as caught:
+            call()
+        assert caught.value.code == "setting-invalid"
+    with pytest.raises(om.SettingError, match=r'options={"min_p": 0.05}  \['):
+        om.chat("Hi", options={"min_p": "x"})
+    assert not [path for _, path, _ in stand_in.requests if path in ("/api/chat", "/api/generate", "/api/embed")]
+    true: Any = np.True_
+    assert om.chat("Hi", strict=true).text
+
+
 def test_an_empty_list_of_what_was_to_go_is_said(stand_in: FakeServer) -> None:
     """Pictures that were not found, and models of which none is left; what is not given is the default."""
     om.configure(base_url=stand_in.url, model="sandbox-chat")
