@@ -45,6 +45,8 @@ _CHUNKED = re.compile(rb"HTTP/1\.1 200 [^\n]*\r\n(?:[^\n]*\n)*?transfer-encoding
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})\r\n")
 _START_OF_SIZE = re.compile(rb"[0-9a-fA-F]{0,15}\r?")
 _MAX_HEAD = 100_000  # bytes of the head of a response; h11 refuses longer ones
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)[0-9]{2}\b")  # begins a head that another one follows
+_MOST_INTERIM = 1000  # of these before an answer; httpcore reads any number of them
 
 
 class ChunkJoiner:
@@ -56,6 +58,7 @@ class ChunkJoiner:
     def __init__(self) -> None:
         self._head: bytes | None = b""  # of the response, until it has ended
         self._is_chunked = False
+        self._interim = 0  # heads before that of the response
         self._left = 0  # bytes until the end of a chunk that began in an earlier read
         self._size = b""  # the start of a line with the size of a chunk, whose rest is still to come
 
@@ -71,13 +74,16 @@ class ChunkJoiner:
         return data[:begin] + self._join(self._size + data[begin:])
 
     def _end_head(self, data: bytes) -> int:
-        """Return where the body begins in the data."""
-        head = self._head + data if self._head else data
-        end = head.find(b"\r\n\r\n") + 4
+        """Return where the body begins in the data; raises RemoteProtocolError where interim heads do not end."""
+        head, begin = self._head + data if self._head else data, 0
+        while (end := head.find(_END_OF_HEAD, begin) + 4) >= 4 and _INTERIM.match(head, begin):
+            begin, self._interim = end, self._interim + 1
+        if self._interim > _MOST_INTERIM:
+            raise httpcore.RemoteProtocolError(f"more than {_MOST_INTERIM} interim answers, and none after them")
         if end < 4:
-            self._head = head if len(head) < _MAX_HEAD else None
+            self._head = head[begin:] if len(head) - begin < _MAX_HEAD else None
             return len(data)
-        self._head, self._is_chunked = None, bool(_CHUNKED.match(head, 0, end - 2))
+        self._head, self._is_chunked = None, bool(_CHUNKED.match(head, begin, end - 2))
         return end - (len(head) - len(data))
 
     def _join(self, data: bytes) -> bytes:

@@ -53,6 +53,22 @@ def test_the_body_is_the_same_wherever_the_reads_end(chunks: list[bytes], places
     assert read(joined(cut(framed(chunks), places)))[::2] == (b"".join(chunks), True)
 
 
+@given(st.lists(st.integers(0, 400), max_size=6), st.integers(0, 4))
+def test_the_body_is_the_same_behind_interim_answers(places: list[int], count: int) -> None:
+    """A gateway may send some while the model is loaded."""
+    interim = b"HTTP/1.1 102 Processing\r\nX-Seen: 1\r\n\r\n" * count
+    tokens = [b"a", b"bc", b"d"]
+    assert read_whole(joined(cut(interim + framed(tokens), places))) == b"abcd"
+    assert read_whole(joined([interim, framed(tokens)])) == b"abcd"
+
+
+def read_whole(reads: list[bytes]) -> bytes:
+    """Return the body of a response whose end came."""
+    body, _, has_ended = read(reads)
+    assert has_ended
+    return body
+
+
 def test_a_read_of_many_chunks_costs_one_step() -> None:
     """A thousand tokens in one read are one piece; one token is passed on at once, and so is a part of a large chunk."""
     tokens = [b'{"message":{"content":" token"}}\n'] * 1000

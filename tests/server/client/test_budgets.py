@@ -173,6 +173,17 @@ def test_a_flood_of_progress_is_left(connect: Connect, data: bytes) -> None:
         assert server.wait_until_left()
 
 
+@pytest.mark.parametrize("head", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"])
+def test_a_flood_of_interim_answers_is_left(connect: Connect, head: bytes) -> None:
+    """None of them is an answer, and the time for the first token is far too long for so many."""
+    Counted.sent = 0
+    with FaultServer([Receive(), Counted(head * 500)]) as server:
+        error = failure(lambda: list(connect(server.url).chat(request())))
+        assert error.code == "connection-broken"
+        assert "interim" in error.how_we_know
+        assert server.wait_until_left()
+
+
 def test_a_step_of_a_download_that_is_nested_deep_is_an_error(connect: Connect) -> None:
     """Its fields that are not read may hold anything."""
     step = b'{"status": "pulling", "extra": ' + b"[" * 2000 + b"]" * 2000 + b"}\n"
