@@ -178,6 +178,7 @@ class Panel(widgets.VBox):
         self._look_up()
 
     def _profile_changed(self) -> None:
+        self._offer_names()
         self._show_message()
         self._saving.update()
         self._connection_changed()
@@ -225,6 +226,7 @@ class Panel(widgets.VBox):
     def _offer_names(self) -> None:
         for name in MODELS:
             self._rows[name].offer_names()
+        self._profile.offer_names()
 
     # Texts.
 

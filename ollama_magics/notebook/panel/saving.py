@@ -42,12 +42,10 @@ class ProfileField:
         return self._new or self._session.resolved.profile
 
     def update(self) -> None:
-        """Show the profile in use, what is known of it, and the names of the others."""
+        """Show the profile in use and what is known of it."""
         self.field.description = messages.label("profile", self._session.language)
         with self._lock:
             self._is_updating = True
-            with suppress(OllamaMagicsError):
-                self.field.options = tuple(profiles.names())
             self.field.value = self.name
             self._is_updating = False
         kind, _, detail = self._session.resolved.profile_state().partition(" ")
@@ -55,9 +53,15 @@ class ProfileField:
             kind, detail = "new", ""
         self._show_note(messages.phrase(f"source_{kind}", self._session.language, detail=detail), is_warning=kind == "broken")
 
+    def offer_names(self) -> None:
+        """Let the field offer all profiles; not while the user may be typing into it, see ``Row.offer_names``."""
+        with suppress(OllamaMagicsError):
+            self.field.options = tuple(profiles.names())
+
     def saved(self) -> None:
-        """Take it that the profile exists now."""
+        """Take it that the profile exists now, and offer it."""
         self._new = ""
+        self.offer_names()
 
     def _show_note(self, text: str, *, is_warning: bool) -> None:
         self._note.value = fields.note_html(text, is_warning=is_warning)

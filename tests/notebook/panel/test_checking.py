@@ -254,6 +254,7 @@ def test_the_profile_in_use_is_shown_and_written(form: FormView, stand_in: FakeS
     until(lambda: "new.toml" in form.message)
     assert profiles.load("new") == profiles.load("gpu")
     assert profiles.names() == ["gpu", "new"]
+    assert form.profile.options == ("gpu", "new")
     assert current().resolved.profile == form.profile.value == "new"
 
 
