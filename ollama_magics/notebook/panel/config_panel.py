@@ -232,8 +232,10 @@ class Panel(widgets.VBox):
 
     def _set_language(self) -> None:
         language = self._session.language
-        for row in self._rows.values():
+        for name, row in self._rows.items():
             row.set_language(language)
+            if row.is_refused and name not in SECRET_FIELDS:  # whose fields do not show all that was typed
+                self._take(name, row.field.value)
         self._more.set_text(messages.phrase("more", language))
         self._key.set_language()
         self._checks.set_language()

@@ -25,7 +25,7 @@ _STYLE = f"""<style>
 .{FORM_CLASS} .ollama-note .widget-html-content {{ line-height: 1.3; overflow-wrap: anywhere; }}
 .{FORM_CLASS} .ollama-note .widget-html-content > div {{ line-height: 1.3 !important; padding: 0 0 0 8px !important; }}
 @container (max-width: {_NARROW}px) {{
-  .ollama-row > .ollama-note {{ flex-basis: 100% !important; margin: 0 0 4px {LABEL_WIDTH + GAP}px !important; }}
+  .ollama-row > .ollama-note {{ flex-basis: 100% !important; margin: 2px 0 4px {LABEL_WIDTH + GAP}px !important; }}
   .ollama-row > .ollama-note .widget-html-content > div {{ padding: 0 !important; }}
   .ollama-row > .widget-toggle-buttons {{ flex: 1 1 0 !important; min-width: 0; }}
 }}

@@ -95,7 +95,9 @@ def test_the_form_shows_what_the_type_needs(form: FormView, kind: str, gone: set
 def test_the_whole_form_changes_its_language(form: FormView) -> None:
     """Every label, word and remark has one in Chinese, and no choice changes."""
     form.type("vision", "yes")
+    form.type("context_length", "many")
     form.type("language", "zh")
+    assert (form.value("context_length"), form.is_red("context_length")) == ("many", True)
     assert form.offers("保存")
     assert "已安装的模型" in form.models_button
     assert not [label for label in form.labels() if label.isascii() and not label.startswith("Top")]
