@@ -50,7 +50,8 @@ def embed(  # noqa: PLR0913 - one parameter for each option of %embed
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return the float32 array of the texts, of shape ``(n, d)``, C-contiguous, one row for each text in order.
 
-    - ``texts``: a list, tuple, Series, column, array, generator or one string; or ``lines``, a file with a text on each line.
+    - ``texts``: a list, tuple, Series, column, array, generator or one string; or ``lines``, a file with a text on each line. No
+      texts give an array of no rows.
     - ``model``: the embedding model; empty for that of the settings.
     - ``batch`` texts go into one request; without it about as many as take a second, at most 256. ``parallel`` requests are sent
       at a time; without it two, and in a longer job as many as measurements show to be enough. Several servers share the texts if

@@ -79,8 +79,8 @@ def embed(
 ) -> tuple[Array, EmbedReport]:
     """Return the C-contiguous float32 array of shape ``(n, d)`` and its report.
 
-    Raises EmbeddingProblem with the rows that could not be embedded, after all others were, unless ``on_error`` says otherwise,
-    and Interrupted after an interrupt.
+    No texts give an array of no rows, as wide as the vectors of the model. Raises EmbeddingProblem with the rows that could not
+    be embedded, after all others were, unless ``on_error`` says otherwise, and Interrupted after an interrupt.
     """
     started = time.monotonic()
     if options.on_error == "raise" and isinstance(source.values, list):
@@ -106,17 +106,17 @@ def embed(
 
 def _result(job: Job, source: Source, options: EmbedOptions, started: float) -> tuple[Array, EmbedReport]:
     stats, output = job.stats, job.output
-    if not stats.seen:
-        raise EmbeddingProblem("texts-empty")
     stats.settle_copies()
 
     # an error with the rows that failed, unless they may be left out
     failed, last = tuple(sorted(stats.flaws)), stats.last_error
+    if not stats.seen and not job.width:
+        raise EmbeddingProblem("texts-empty").with_advice(remedy=Phrase("no_width"))
     all_failed = len(failed) == stats.seen
     if all_failed and isinstance(last, RequestRefused) and last.code == "answer-unreadable":
         raise last.with_traceback(None) from None  # no answer could be read at all: no text is at fault
     are_missing = all_failed and not stats.batches and last is None  # nothing was asked
-    if all_failed and options.on_error != "raise" and are_missing and job.width:
+    if all_failed and (not stats.seen or options.on_error != "raise") and are_missing and job.width:
         output.begin(stats.seen, job.width)
     elif failed and (all_failed or options.on_error == "raise"):
         are_long = all(isinstance(flaw, TooLong) for flaw in stats.flaws.values())

@@ -82,7 +82,7 @@ class Source(Struct, frozen=True, eq=False):
 
 
 def source_of(rows: Any) -> Source:
-    """Return the unchecked values of a list, column, array, generator or string; EmbeddingProblem for none and other kinds."""
+    """Return the unchecked values of a list, column, array, generator or string; EmbeddingProblem for other kinds."""
     if isinstance(rows, str):
         return Source([rows], 1, range(1))
     rows = _only_column(rows)
@@ -96,8 +96,6 @@ def source_of(rows: Any) -> Source:
     else:
         return Source(rows)
 
-    if not found:
-        raise EmbeddingProblem("texts-empty")
     index = getattr(rows, "index", None)
     return Source(found, len(found), range(len(found)) if index is None or callable(index) else index)
 

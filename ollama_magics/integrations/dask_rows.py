@@ -15,6 +15,7 @@ from ollama_magics.messages import Phrase
 from ollama_magics.rows.map_rows import empty_result
 from ollama_magics.rows.options import RowOptions
 
+_TEXT_TYPES = ("str", "string")  # of pandas; a Decimal, a time or bytes, which are strings in JSON, stay what they are
 _NAMES = re.compile(r"\{\{\s*([^\W\d]\w*)")
 
 
@@ -57,7 +58,8 @@ def _map_partition(part: Any, job: _PartitionJob) -> Any:
     """Return one partition with its answers; runs on a worker."""
     if not len(part):
         return job.meta
-    return _ask(part, job).astype(job.meta.dtypes.to_dict())
+    kinds = {name: kind for name, kind in job.meta.dtypes.items() if kind.name not in _TEXT_TYPES}
+    return _ask(part, job).astype(kinds)
 
 
 def _map_items(part: Any, job: _PartitionJob) -> list[dict[str, Any]]:

@@ -102,6 +102,7 @@ PHRASES: dict[str, str] = {
     "lazy_kind": "{kind}, which is not computed yet,",
     "rows_done": "{done} of {total} rows",
     "rows_none": "The data has no rows, so nothing was asked.",
+    "texts_none": "There are no texts: the array has no rows.",
     "rows_rate": "{rate} rows/s",
     "rows_time_left": "{time} left",
     "rows_tokens": "{count} tokens",

@@ -102,6 +102,7 @@ PHRASES: dict[str, str] = {
     "lazy_kind": "{kind}（尚未计算）",
     "rows_done": "已完成 {done}/{total} 行",
     "rows_none": "数据中没有任何行，未发送请求。",
+    "texts_none": "没有任何文本：数组为 0 行。",
     "rows_rate": "每秒 {rate} 行",
     "rows_time_left": "剩余 {time}",
     "rows_tokens": "{count} 个 token",

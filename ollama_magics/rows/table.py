@@ -224,9 +224,9 @@ _PANDAS_TYPES: dict[type, str] = {int: "Int64", bool: "boolean", float: "float64
 
 def _pandas_series(library: Any, column: Column, index: Any) -> Any:
     values = list(column.values)
-    if column.kind is str:
+    if column.kind is str and all(value is None or isinstance(value, str) for value in values):
         return library.Series(values, index=index, dtype=library.Series([""]).dtype)
-    if column.kind in (dt.datetime, dt.date):
+    if column.kind in (str, dt.datetime, dt.date):  # in JSON bytes, Decimal, UUID and times are strings, too
         return library.Series(values, index=index)
     try:
         dtype = _PANDAS_TYPES.get(column.kind, "object") if isinstance(column.kind, type) else "object"
@@ -238,7 +238,7 @@ def _pandas_series(library: Any, column: Column, index: Any) -> Any:
 def _series(name: str, column: Column, implementation: Any, nw: Any) -> Any:
     """Return a column of polars or Arrow: of its type if all values fit, else of the library's nested types, objects or JSON."""
     values = list(column.values)
-    is_plain = column.kind in (str, int, float, bool)
+    is_plain = column.kind in (int, float, bool)
     for dtype in dict.fromkeys((_dtype(column.kind, nw), None)):
         with suppress(OverflowError, TypeError, ValueError):
             series = nw.new_series(name, values, dtype, backend=implementation)

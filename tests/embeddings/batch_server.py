@@ -51,6 +51,7 @@ class Embeds:
     rule: Rule
     digest: Callable[[int], str] = lambda _: "sha256:1"
     listing: Callable[[int], Sequence[Step] | None] = lambda _: None  # what to answer to the listing of that number
+    width: int = 0  # of a vector, as the card of the model has it; 0: it does not say
     numbers: itertools.count[int] = field(default_factory=itertools.count)
     listings: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -66,6 +67,13 @@ class Embeds:
             look = next(self.listings)
             model = {"name": "m:latest", "size": 1, "digest": self.digest(look)}
             return self.listing(look) or whole({"models": [model]})
+        if path == "/api/show" and self.width:
+            return whole(
+                {
+                    "capabilities": ["embedding"],
+                    "model_info": {"general.architecture": "bert", "bert.embedding_length": self.width},
+                }
+            )
         if path != "/api/embed":
             (serve,) = fine()
             scripts: Mapping[str, Sequence[Step]] = serve.scripts  # type: ignore[attr-defined]

@@ -172,11 +172,25 @@ def test_what_a_generator_raises_comes_through(connect: Connect) -> None:
         Call(connect, [server])(texts())
 
 
-@pytest.mark.parametrize("rows", [[], (), iter([]), pd.Series([], dtype=object)])
-def test_no_rows_are_an_error(connect: Connect, rows: Any) -> None:
-    """An empty array would have no width."""
+@pytest.mark.parametrize("on_error", ["raise", "nan", "skip"])
+@pytest.mark.parametrize("rows", [list, tuple, iter, lambda texts: pd.Series(texts, dtype=object)])
+def test_no_texts_give_an_array_of_no_rows(connect: Connect, rows: Any, on_error: str) -> None:
+    """As a filter may leave none: of the width that the model has, so that it can be joined to others; nothing is embedded."""
+    with serving(healthy, width=4) as server:
+        call = Call(connect, [server])
+        found = call(rows([]), on_error=on_error)
+        assert sent_texts(server) == []
+    assert (found.shape, found.dtype, found.flags.c_contiguous) == ((0, 4), np.float32, True)
+    assert (list(call.last_report().index), list(call.last_report().kept), call.last_report().failed) == ([], [], ())
+
+
+def test_no_texts_are_an_error_where_nobody_knows_the_width(connect: Connect) -> None:
+    """A wrong width would be found much later; the error says how to give it."""
     with serving(healthy) as server:
-        assert Call(connect, [server]).problem(rows).code == "texts-empty"
+        problem = Call(connect, [server]).problem([])
+        assert problem.code == "texts-empty"
+        assert "--dimensions" in str(problem)
+        assert Call(connect, [server])([], dimensions=3).shape == (0, 3)
 
 
 def test_the_lines_of_a_file_are_texts(connect: Connect, tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any, Literal
+from uuid import UUID
 
+import dask.dataframe as dd
+import msgspec
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -100,6 +105,31 @@ def test_no_rows_are_said_in_the_cell(capsys: pytest.CaptureFixture[str], tmp_pa
         warnings.simplefilter("error")
         labelled = om.map({"text": []}, "Read {{text}}", labels="none,some")
     assert list(labelled) == ["text", "label", "p_none", "p_some", "p_none_reply", "error", "seconds", "tokens"]
+
+
+@dataclass
+class Payment:
+    """Fields whose values are strings in JSON."""
+
+    amount: Decimal
+    key: bytes
+    number: UUID
+    at: dt.time
+    took: dt.timedelta
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow", "dict", "dask"])
+def test_fields_that_are_strings_in_json_keep_their_type(kind: str) -> None:
+    """Bytes that are no text used to end the job with an error of pandas, and a Decimal was turned into text."""
+    paid = Payment(Decimal("1.10"), b"\xff", UUID(int=1), dt.time(10), dt.timedelta(hours=1))
+    with RowServer(str) as server:
+        om.configure(base_url=server.url, model="m")
+        make: dict[str, Any] = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "arrow": pa.table}
+        data = make.get(kind, dict)({"text": [msgspec.json.encode(paid).decode(), "no JSON"]})
+        data = dd.from_pandas(pd.DataFrame(data), npartitions=1) if kind == "dask" else data
+        out = om.map(data, "{{text}}", format=Payment)
+        out = out.compute(scheduler="synchronous") if kind == "dask" else out
+    assert {name: listed(out, name)[0] for name in asdict(paid)} == asdict(paid)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
+from ollama_magics.errors import EmbeddingProblem
 from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.notebook import arguments, localized_errors, usage_error
 from ollama_magics.notebook.arguments import embed_options
@@ -66,7 +67,10 @@ class EmbedMagics(Magics):
         if (cell is not None or options.lines) and expression:
             raise usage_error("usage_lines_file" if options.lines else "usage_lines_cell", rest=expression)
         if cell is not None:
-            return [text for text in cell.split("\n") if text.strip()]
+            if texts := [text for text in cell.split("\n") if text.strip()]:
+                return texts
+            with localized_errors():
+                raise EmbeddingProblem("texts-empty")
         if not expression and not options.lines:
             raise usage_error("usage_no_texts")
         return None if options.lines else arguments.evaluated(expression, scope)
@@ -86,7 +90,9 @@ class EmbedMagics(Magics):
             if key != "store_problem" or facts not in self._reported:
                 lines.say(key, session.language, **facts)
         self._reported = [facts for key, facts in made.notes if key == "store_problem"]
-        if made.failed or made.truncated or made.reused:
+        if not (len(vectors) or made.failed):
+            lines.say("texts_none", session.language)
+        elif made.failed or made.truncated or made.reused:
             lines.say_rows(made, session.language)
         if report:
             self.shell.user_ns[report] = made

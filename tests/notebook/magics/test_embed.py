@@ -49,10 +49,20 @@ def test_the_array_can_be_bound_with_an_option(shell: Any) -> None:
     assert shell.names["vectors"].shape == (1, 256)
 
 
+def test_no_texts_give_an_array_without_rows(shell: Any, stand_in: FakeServer) -> None:
+    """As a filter may leave none, which the cell says in one line; a cell without a text is a mistake."""
+    shown = shell.run("import pandas as pd\nfound = pd.Series(['a'], dtype='string')\nvectors = %embed found[found == 'b']")
+    assert shown == "There are no texts: the array has no rows.\n"
+    assert (shell.names["vectors"].shape, shell.names["vectors"].dtype) == ((0, 256), np.float32)
+    error, _ = shell.fail("%%embed -o vectors\n  \n")
+    assert isinstance(error, EmbeddingProblem)
+    assert error.code == "texts-empty"
+    assert "/api/embed" not in [path for _, path, _ in stand_in.requests]
+
+
 @pytest.mark.parametrize(
     ("expression", "rows", "output"),
     [
-        ("[]", (), "nothing to embed"),
         ("['a', None, 3, float('nan')]", (1, 2, 3), "Row 1 is None"),
         ("['a', '  ']", (1,), "Row 1 is empty"),
         ("42", (), "int"),
