@@ -123,13 +123,15 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
         )
         view = RowsView(job.state, table, rows, prompts.used)
 
-        def frame() -> Any:
-            return result_frame(table, form, job.state.outcomes, rows, language)
+        def frame(not_asked: OllamaMagicsError | None = None) -> Any:
+            return result_frame(table, form, job.state.outcomes, rows, language, not_asked=not_asked)
 
         _run(job, cache, frame)
     if cache and job.state.is_finished and not options.is_part:
         cache.finish()
-    view = replace(view, notes=(*target.notes, *prompts.notes(), *_text_behind(prompts, job.state, context), *_not_kept(cache)))
+    left_out = (Note(Phrase("rows_server_left_out", url=url), loses=False) for url in job.state.left_out)
+    behind = _text_behind(prompts, job.state, context)
+    view = replace(view, notes=(*target.notes, *left_out, *prompts.notes(), *behind, *_not_kept(cache)))
     sent = form.adapt(target.build("", ())).options
     return RowsResult(frame(), view, target, form.columns, sent, cache)
 
@@ -169,15 +171,19 @@ def target_of(  # noqa: PLR0913, PLR0917 - the parts of a job
         raise error.with_advice(remedy=Phrase("system_by_row_remedy", name=name)) from None
 
 
-def _run(job: RowJob, cache: RowCache | None, frame: Callable[[], Any]) -> None:
-    """Ask for all rows; an interrupt, and the error that ends the job, have the ``frame`` so far as ``partial``."""
+def _run(job: RowJob, cache: RowCache | None, frame: Callable[[OllamaMagicsError], Any]) -> None:
+    """Ask for all rows; an interrupt, and the error that ends the job, have the ``frame`` so far as ``partial``.
+
+    In it they are the error of the rows that were not asked.
+    """
     try:
         job.run()
     except KeyboardInterrupt:
         is_kept = cache is not None and not cache.problem
-        raise Interrupted(frame(), code="interrupted-rows-kept" if is_kept else "interrupted-rows-not-kept") from None
+        code = "interrupted-rows-kept" if is_kept else "interrupted-rows-not-kept"
+        raise Interrupted(frame(RowsProblem(code)), code=code) from None
     except RowsProblem as problem:
-        problem.partial = frame()
+        problem.partial = frame(problem)
         raise
 
 
@@ -243,11 +249,17 @@ def _drawn(table: Table, sample: int | None) -> Sequence[int]:
     return sorted(random.Random(_SAMPLE_SEED).sample(range(table.length), sample))  # noqa: S311 - which rows are drawn is no secret
 
 
-def result_frame(
-    table: Table, form: RowFormat, outcomes: Sequence[RowOutcome | None], rows: Sequence[int], language: str = "en"
+def result_frame(  # noqa: PLR0913 - what a frame is made of
+    table: Table,
+    form: RowFormat,
+    outcomes: Sequence[RowOutcome | None],
+    rows: Sequence[int],
+    language: str = "en",
+    *,
+    not_asked: OllamaMagicsError | None = None,
 ) -> Any:
-    """Return the rows with their answers; those that were not asked have None."""
-    found = [outcome or RowOutcome() for outcome in outcomes]
+    """Return the rows with their answers; those that were not asked have None, and ``not_asked`` as their error."""
+    found = [outcome or RowOutcome(error=not_asked) for outcome in outcomes]
     answers = {name: Column([one.values.get(name) for one in found], kind) for name, kind in form.columns.items()}
     own = {
         "error": Column([error_words(one.error, language) for one in found], str),

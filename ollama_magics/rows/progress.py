@@ -75,7 +75,6 @@ class RowsView:
             yield Phrase(
                 "rows_ended_early", count=len(state.outcomes) - state.done, reason=state.ended_early.phrase("what"), asked=asked
             )
-        yield from (Phrase("rows_server_left_out", url=url) for url in state.left_out)
         yield from (note.phrase for note in self.notes)
 
     def _estimate(self, *, times: bool) -> Phrase:

@@ -106,6 +106,7 @@ def test_a_job_stops_where_most_of_the_first_rows_fail() -> None:
         assert caught.value.code == "rows-mostly-failed"
         assert "the input is bad" in str(caught.value)
         assert len(server.asked) <= 14
+        assert codes(caught.value.partial)[-1] == "rows-mostly-failed"  # of a row that was not asked
         assert set(codes(om.map(ROWS[:5], "{{item}}"))) == {"request-refused"}  # too few to stop
 
 
@@ -141,7 +142,8 @@ def test_two_servers_share_the_rows_and_one_may_fail() -> None:
         assert second.asked
         assert sorted(first.asked + second.asked) == sorted(ROWS)
     with RowServer(str.upper) as first, RowServer(lambda _: (503, "server busy")) as second:
-        out = om.map(ROWS, "{{item}}", base_url=f"{first.url},{second.url}")
+        with pytest.warns(UserWarning, match=second.url):
+            out = om.map(ROWS, "{{item}}", base_url=f"{first.url},{second.url}")
         assert [row["reply"] for row in out] == [row.upper() for row in ROWS]
     with RowServer(str.upper) as first, RowServer(str.upper, digest="e" * 64) as second:
         with pytest.raises(om.ModelProblem) as caught:

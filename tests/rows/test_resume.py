@@ -98,6 +98,8 @@ def test_an_interrupted_job_asks_for_the_rest(server: RowServer) -> None:
     with pytest.raises(om.Interrupted) as caught:
         om.map([*rows[:20], Stop(), *rows[21:]], "{{item}}", parallel=2)
     done = [row for row in caught.value.partial if row["reply"]]
+    errors = {row["error"] for row in caught.value.partial if not row["reply"]}
+    assert errors == {"interrupted-rows-kept: Interrupted; finished rows are kept. Run the cell again to ask for the rest."}
     before = len(server.asked)
     assert 0 < len(done) <= before <= 22
     om.map(rows, "{{item}}")
