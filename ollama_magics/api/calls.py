@@ -10,10 +10,11 @@ from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from ollama_magics import messages
-from ollama_magics.errors import SettingError, in_language
+from ollama_magics.errors import OllamaMagicsError, SettingError, in_language
 from ollama_magics.jobs.unused import Unused, expect_use
 from ollama_magics.messages import Phrase
 from ollama_magics.session.session import Session, current
+from ollama_magics.settings import worker_settings
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -68,11 +69,26 @@ def worded(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _R
             for name in switches:
                 given = keywords.get(name)  # "no" would be true, and an empty list false
                 require(name, given, "bool", f"{name}=True", fits=not isinstance(given, _NO_SWITCHES))
-            result = function(*args, **keywords)
-        UserLine().warn_of_settings(current())
+            try:
+                result = function(*args, **keywords)
+            except OllamaMagicsError as error:
+                if missing := _missing_in_worker(keywords):
+                    error.add_note(missing)
+                raise
+        line = UserLine()
+        line.warn_of_settings(current())
+        if result is not None and (missing := _missing_in_worker(keywords)):  # a call that only sets something returns nothing
+            line.warn(missing)
         return result
 
     return call
+
+
+def _missing_in_worker(given: Mapping[str, object]) -> str:
+    """Return what is set in the process that started this one, but not here, or an empty text."""
+    session = current()
+    found = worker_settings.missing(session.settings, given)
+    return Phrase("worker_settings", process=found[0], names=", ".join(found[1])).text(session.language) if found else ""
 
 
 def require_some(name: str, given: object, example: str) -> None:

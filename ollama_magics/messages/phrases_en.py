@@ -64,6 +64,9 @@ PHRASES: dict[str, str] = {
     "stored_on": "stored answer of {day}",
     "answers_forgotten": "stored answers forgotten: {count}",
     "over_maximum": "the model's maximum context is {count}, less than --context",
+    "worker_settings": (
+        "What was set in process {process} is not set in this worker process: {names}. Call om.configure(…) in the function that runs here."
+    ),
     "max_over_context": "max tokens ({most}) exceed the context ({context}): so long an answer would push the prompt out",
     # conversations
     "too_long_said": "{said}; the context has {limit} tokens.",

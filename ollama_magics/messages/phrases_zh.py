@@ -64,6 +64,7 @@ PHRASES: dict[str, str] = {
     "stored_on": "{day} 存储的回答",
     "answers_forgotten": "已删除 {count} 个存储的回答",
     "over_maximum": "模型的上下文上限为 {count}，低于所设的值",
+    "worker_settings": ("进程 {process} 中的设置在此工作进程中不生效：{names}。请在此处运行的函数中调用 om.configure(…)。"),
     "max_over_context": "最大 token 数（{most}）超过上下文（{context}）：这么长的回答会把提示词挤出上下文",
     # conversations
     "too_long_said": "{said}；上下文有 {limit} 个 token。",

@@ -13,7 +13,7 @@ from traitlets import TraitType
 from traitlets.config import Configurable
 
 from ollama_magics import messages
-from ollama_magics.settings import values
+from ollama_magics.settings import values, worker_settings
 from ollama_magics.settings.values import FLAGS, OneOf, Reader
 
 # The panel, the flags of %ollama_config and of the shell command, those of %%ollama that a cell may set for itself, the
@@ -353,6 +353,7 @@ def shared() -> OllamaSettings:
     global _shared  # noqa: PLW0603 - the one module global: notebook and script see the same settings
     if _shared is None:
         _shared = OllamaSettings()
+        _shared.observe(lambda change: worker_settings.mark(change["owner"]), names=names())
     return _shared
 
 
