@@ -173,11 +173,11 @@ class Job:
         """Raise EmbeddingProblem (model-replaced) and take back what was stored since the model was last seen unchanged."""
         count = self._cache.count_unconfirmed() if self._cache else 0
         try:
-            self._threads.call(self._pool.require_same)
+            is_same = self._threads.call(self._pool.require_same)
         except EmbeddingProblem:
             if self._cache:
                 self._cache.take_back()
             raise
-        if self._cache:
+        if self._cache and is_same:
             self._cache.confirm(count)
         self._model_checked = time.monotonic()

@@ -70,16 +70,22 @@ class ServerPool(Struct, eq=False):
     width: int = 0  # components of a vector, where the server says
     notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
-    def require_same(self) -> None:
-        """Raise EmbeddingProblem (model-replaced) if a server that can be reached has another model of this name by now."""
+    def require_same(self) -> bool:
+        """Return whether all servers were asked and have the same model of this name as before.
+
+        Raises EmbeddingProblem (model-replaced) if one of those that can be reached has another by now.
+        """
+        asked = 0
         for endpoint in self.endpoints:
             try:
                 digest = endpoint.client.digest(self.model)
             except (ConnectionProblem, RequestRefused):
                 continue
+            asked += 1
             if digest != self.digest:
                 before, after = (found.removeprefix("sha256:")[:_SHOWN] or "none" for found in (self.digest, digest))
                 raise EmbeddingProblem("model-replaced", url=endpoint.url, model=self.model, before=before, after=after)
+        return asked == len(self.endpoints)
 
 
 def select_servers(endpoints: Sequence[Endpoint], options: EmbedOptions) -> ServerPool:

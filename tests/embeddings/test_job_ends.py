@@ -192,6 +192,28 @@ def test_what_a_replaced_model_gave_is_not_reused(connect: Connect, store: Vecto
         assert call.last_report().reused == 0
 
 
+def test_a_model_that_could_not_be_looked_at_confirms_nothing(
+    connect: Connect, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was away may come back with another model: what it gave before is not reused, either."""
+    monkeypatch.setattr("ollama_magics.embeddings.job._CHECK_INTERVAL", 0.0)
+    refusals: list[int] = []
+
+    def listing(look: int) -> Sequence[Step] | None:
+        if refusals or len(sent_texts(server)) < 2:  # the first batch is stored when the second one is sent
+            return None
+        refusals.append(look)
+        return refused("busy", 503)
+
+    with serving(healthy, digest=lambda _: "sha256:2" if refusals else "sha256:1", listing=listing) as server:
+        assert Call(connect, [server], store).problem(TEXTS, batch=1, parallel=1).code == "model-replaced"
+    assert refusals
+    with serving(healthy) as server:
+        call = Call(connect, [server], store)
+        call(TEXTS)
+        assert call.last_report().reused == 0
+
+
 def test_a_store_that_cannot_be_written_costs_no_row(connect: Connect, tmp_path: Path) -> None:
     """The array comes, and the store says what is wrong."""
     (tmp_path / "file").write_text("not a folder")
