@@ -87,7 +87,7 @@ def worded(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _R
 def _missing_in_worker(given: Mapping[str, object]) -> str:
     """Return what is set in the process that started this one, but not here, or an empty text."""
     session = current()
-    found = worker_settings.missing(session.settings, given)
+    found = worker_settings.missing(session.settings.changed(), given)
     return Phrase("worker_settings", process=found[0], names=", ".join(found[1])).text(session.language) if found else ""
 
 

@@ -353,7 +353,7 @@ def shared() -> OllamaSettings:
     global _shared  # noqa: PLW0603 - the one module global: notebook and script see the same settings
     if _shared is None:
         _shared = OllamaSettings()
-        _shared.observe(lambda change: worker_settings.mark(change["owner"]), names=names())
+        _shared.observe(lambda change: worker_settings.mark(change["owner"].changed()), names=names())
     return _shared
 
 

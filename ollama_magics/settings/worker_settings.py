@@ -5,26 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ollama_magics.settings.form import OllamaSettings
 
 _MARK = "OLLAMA_MAGICS_SET_IN"  # the process and the names of its settings; no values, which a later change would make wrong
 _INHERITED = os.environ.get(_MARK, "")  # before this process sets something itself
 _NOT_CHOSEN = ("model_type",)  # which the server reports
 
 
-def mark(settings: OllamaSettings) -> None:
+def mark(changed: Collection[str]) -> None:
     """Let processes that this one starts know what is set here, by name."""
-    if names := sorted(settings.changed().keys() - set(_NOT_CHOSEN)):
+    if names := sorted(set(changed) - set(_NOT_CHOSEN)):
         os.environ[_MARK] = f"{os.getpid()} {','.join(names)}"
     elif os.environ.get(_MARK, "").startswith(f"{os.getpid()} "):
         del os.environ[_MARK]
 
 
-def missing(settings: OllamaSettings, given: Collection[str] = ()) -> tuple[int, list[str]] | None:
-    """Return the process that started this worker, and what is set there but neither here nor ``given`` to a call.
+def missing(changed: Collection[str], given: Collection[str] = ()) -> tuple[int, list[str]] | None:
+    """Return the process that started this worker, and what is set there but neither ``changed`` here nor ``given`` to a call.
 
     None in a process that is no worker, and in one that was forked, which has the settings.
     """
@@ -33,6 +29,6 @@ def missing(settings: OllamaSettings, given: Collection[str] = ()) -> tuple[int,
     process, _, names = _INHERITED.partition(" ")
     if parent is None or process != str(parent.pid):
         return None
-    here = {*settings.changed(), *given, *(("embedding_model",) if "model" in given else ())}
+    here = {*changed, *given, *(("embedding_model",) if "model" in given else ())}
     found = [name for name in names.split(",") if name not in here]
     return (parent.pid, found) if found else None
