@@ -124,7 +124,7 @@ def _result(job: Job, source: Source, options: EmbedOptions, started: float) -> 
         error = EmbeddingProblem(code, rows=failed, found=named(stats.flaws), count=len(failed), total=stats.seen)
         if options.on_error != "raise":
             remedy = "no_width" if are_missing else "shorten_all" if are_long else "fix_all"
-        raise error.with_advice(remedy=None if job.keeps and options.on_error == "raise" else Phrase(remedy))
+        raise error.with_advice(remedy=None if job.keeps and not all_failed and options.on_error == "raise" else Phrase(remedy))
 
     output.repeat(stats.copies, stats.originals)
     kept: Sequence[int] = range(stats.seen)

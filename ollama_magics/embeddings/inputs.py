@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from ollama_magics.errors import EmbeddingProblem
+from ollama_magics.files import require_regular
 from ollama_magics.messages import Joined, Phrase
 
 MOST_NAMED = 10
@@ -94,7 +95,10 @@ def source_of(rows: Any) -> Source:
     elif hasattr(rows, "__len__"):
         found = list(rows)
     else:
-        return Source(rows)
+        try:
+            return Source(iter(rows))
+        except TypeError:  # as the .str of a Series, which has the method to say so
+            raise _not_texts(type(rows).__name__, Phrase("no_texts"), 'x = %embed ["a text", "another"]') from None
 
     index = getattr(rows, "index", None)
     return Source(found, len(found), range(len(found)) if index is None or callable(index) else index)
@@ -132,8 +136,13 @@ def _only_column(rows: Any) -> Any:
 def lines_of(path: str | Path) -> Source:
     """Return the lines of a UTF-8 file, which is read as needed; raises EmbeddingProblem where there is none."""
     file = Path(path).expanduser()
-    if not file.is_file():
-        raise _not_texts(str(path), Phrase("no_such_file"), Phrase("use_lines"))
+    try:
+        require_regular(file)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or Phrase("no_such_file")
+        if isinstance(error, PermissionError):
+            reason = error.strerror
+        raise _not_texts(str(path), reason, Phrase("use_lines")) from None
 
     def lines() -> Iterator[str]:
         # as in a cell, \n and \r\n end a line, not a lone \r; what is no UTF-8 becomes a lone surrogate, which is reported
@@ -187,5 +196,5 @@ def _refuse_other_kinds(rows: Any) -> None:
         raise _not_texts(Phrase("array_of_texts"), Phrase("has_dimensions", count=rows.ndim), "x = %embed texts.ravel()")
 
 
-def _not_texts(kind: str | Phrase, reason: Phrase, instead: str | Phrase) -> EmbeddingProblem:
+def _not_texts(kind: str | Phrase, reason: str | Phrase, instead: str | Phrase) -> EmbeddingProblem:
     return EmbeddingProblem("input-not-texts", kind=kind, reason=reason, instead=instead)

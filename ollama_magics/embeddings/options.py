@@ -88,7 +88,12 @@ def _count(given: object, setting: str, example: str) -> int:
     try:
         return values.count(given, setting)
     except SettingError as error:
-        raise _invalid(given, setting, error.facts["reason"], example) from None
+        reason = error.facts["reason"]
+        try:
+            values.whole(given, setting)
+        except SettingError as not_whole:
+            reason = not_whole.facts["reason"]  # the other one speaks of tokens
+        raise _invalid(given, setting, reason, example) from None
 
 
 def _read_runner_options(given: Mapping[str, object] | Iterable[str], context: object) -> dict[str, Any]:

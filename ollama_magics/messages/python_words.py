@@ -10,6 +10,7 @@ _CONFIG = rf"%ollama_config((?: --[a-z][a-z-]*{_VALUE})*)"
 _CONFIG_FLAG = rf"--([a-z][a-z-]*){_VALUE}"
 # what only a notebook has: profiles, recordings and the table of settings
 _NOTEBOOK_ONLY = {"save", "forget", "export", "import", "profiles", "show", "unset", "record", "no-probes"}
+_BETWEEN = "   ·   "  # two ways to do it
 _CHINESE = "[\u4e00-\u9fff]"
 _PARAMETERS = {"context": "context_length", "type": "model_type", "tool": "tools", "image": "images", "chat": "conversation"}
 _SWITCHES = {
@@ -35,7 +36,7 @@ _OPTIONS = (
         "rows",
     ),
 )
-_OPTION = rf"(?<![\w-])--({'|'.join((*_SWITCHES, *_OPTIONS))})(?![\w-])(?:[ =](nan (?:or|或) skip|N\b|\d\w*|[A-Z]+\b))?"
+_OPTION = rf"(?<![\w-])--({'|'.join((*_SWITCHES, *_OPTIONS))})(?![\w-])(?:[ =](nan (?:or|或) skip|nan\b|N\b|\d\w*|[A-Z]+\b))?"
 _SHORT = r"""(?<![\w-])(?<!python )-([fimst])(?:[ ](json\b|[A-Z]\w*|"[^"]+"|(?<=-[im] )(?!takes\b)[!-~]+?(?=[;,]?(?:[^!-~]|$))))?(?![\w-])"""
 _SHORT_NAMES = {"f": "format", "i": "images", "m": "model", "s": "system", "t": "tools"}
 # sentences that speak of a cell, in both languages
@@ -105,7 +106,9 @@ def in_python(text: str) -> str:
     text = re.sub(_CONFIG, _configure, text)
     for pattern, replacement in _WORDING:
         text = re.sub(pattern, replacement, text)
-    return re.sub(_SHORT, _short_parameter, re.sub(_OPTION, _parameter, text))
+    text = re.sub(_SHORT, _short_parameter, re.sub(_OPTION, _parameter, text))
+    # what is one thing as an option and as a parameter is the same twice by now
+    return "\n".join(_BETWEEN.join(dict.fromkeys(line.split(_BETWEEN))) for line in text.split("\n"))
 
 
 def _configure(found: re.Match[str]) -> str:
@@ -127,7 +130,7 @@ def _configure(found: re.Match[str]) -> str:
 
 def _parameter(found: re.Match[str]) -> str:
     name, value = found[1], found[2]
-    if name == "on-error" and value:
+    if name == "on-error" and value and value != "nan":
         return f'on_error="{value[:3]}"{value[3:-4]}"{value[-4:]}"'
     return _SWITCHES.get(name) or f"{_name(name)}={_literal(value) if value and value != 'N' else value or ''}"
 

@@ -257,8 +257,10 @@ def test_an_error_says_that_the_others_are_kept_only_if_they_are(
     with serving(lambda request: refused(NAN) if "bad" in request.texts else None) as server:
         problem = Call(connect, [server], chosen).problem([*TEXTS, "bad"])
         without = Call(connect, [server]).problem([*TEXTS, "bad"])
+        alone = Call(connect, [server], chosen).problem(["bad"])
     chosen.close()
     assert problem.remedy.startswith(remedy)
+    assert alone.remedy.startswith("fix these")  # there are no others
     assert without.remedy.startswith("fix these")
     problem.language = "zh"
     assert ("保存" in problem.remedy) is kept

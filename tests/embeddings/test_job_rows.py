@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,6 +62,7 @@ REFUSED: list[tuple[Any, str]] = [
     (pl.LazyFrame({"it": ["a"]}), "collect()"),
     ({"a": "b"}, "list(texts.values())"),
     ({"a", "b"}, "sorted(texts)"),
+    (pd.Series(["a"]).str, '["a text", "another"]'),  # which has __iter__, and raises a TypeError of its own there
 ]
 
 
@@ -191,6 +193,14 @@ def test_no_texts_are_an_error_where_nobody_knows_the_width(connect: Connect) ->
         assert problem.code == "texts-empty"
         assert "--dimensions" in str(problem)
         assert Call(connect, [server])([], dimensions=3).shape == (0, 3)
+
+
+def test_what_is_no_file_of_lines_is_said(tmp_path: Path) -> None:
+    """A folder and a device are there, so that "not found" would be wrong."""
+    for path, reason in ((tmp_path / "none", "not found"), (tmp_path, "not a regular file"), (os.devnull, "not a regular file")):
+        with pytest.raises(EmbeddingProblem, match=reason) as caught:
+            lines_of(path)
+        assert caught.value.code == "input-not-texts"
 
 
 def test_the_lines_of_a_file_are_texts(connect: Connect, tmp_path: Path) -> None:

@@ -36,7 +36,10 @@ def test_times_are_sent_as_the_server_reads_them(typed: object, read_as: object)
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"batch": 0}, "at least 1"),
-    ({"batch": "many"}, "whole number"),
+    ({"batch": "0"}, "at least 1"),
+    ({"batch": "many"}, "A whole number is needed"),  # of texts, not of tokens
+    ({"dimensions": 2.5}, "A whole number is needed"),
+    ({"parallel": True}, "A whole number is needed"),
     ({"parallel": 17}, "at most 16"),
     ({"dimensions": -1}, "at least 1"),
     ({"on_error": "ignore"}, "raise, nan, skip"),

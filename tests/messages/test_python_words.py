@@ -95,6 +95,13 @@ def test_what_is_named_in_python_exists_there() -> None:
     assert wrong == []
 
 
+def test_words_of_options_are_texts_in_python_and_nothing_is_said_twice() -> None:
+    """As an option and a parameter of one name are the same there."""
+    assert in_python("%embed --on-error nan …") == 'on_error="nan" …'
+    assert in_python("%embed --on-error nan or skip") == 'on_error="nan" or "skip"'
+    assert in_python("--sample 20   ·   sample=20") == "sample=20"
+
+
 @pytest.mark.finding("B13")
 def test_texts_of_others_stay_as_they_are() -> None:
     """Programs that are not ours have options, too."""
