@@ -277,7 +277,8 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
     - ``truth`` is the column with the right answers: one of the ``labels``, or with ``format`` the field of the same name.
     - Every sampling option is sent, and kept in ``facts`` of the result, so that two servers or versions can be compared: what
       you or the model's own file do not set has a fixed value.
-    - The other parameters are those of om.map. An interrupted experiment that is made again asks only for the rest.
+    - The other parameters are those of om.map. What was left out of rows or changed is a warning, and in ``facts["notes"]``.
+    - An interrupted experiment that is made again asks only for the rest.
 
     Raises what om.map raises, and PromptProblem (``experiment-invalid``) before the first request. Interrupted has the
     experiment so far as ``partial``. A model that fails has errors instead of answers, as long as another has some.
@@ -299,7 +300,11 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
         repeat=repeat,
         truth=truth,
     )
-    return run_experiment(session, data, plan, frozen, values or {}, options=chosen, language=session.language)
+    found = run_experiment(session, data, plan, frozen, values or {}, options=chosen, language=session.language)
+    line = UserLine()
+    for note in found.facts.get("notes", ()):
+        line.warn(note)
+    return found
 
 
 def _asked_for_rows(session: Session, given: Mapping[str, Any], prompt: str = "") -> tuple[Prompt, RowOptions]:

@@ -32,6 +32,9 @@ class Store(Protocol):
     def finish(self, keys: list[bytes]) -> None:
         """Note that the job of these rows is finished."""
 
+    def drop(self, keys: list[bytes]) -> None:
+        """Remove these rows."""
+
 
 class RowCache:
     """The stored answers to the rows of one job: those of jobs that did not finish, and with ``reuse`` of others, too."""
@@ -67,6 +70,10 @@ class RowCache:
     def finish(self) -> None:
         """Note that the job is finished: the next one asks anew."""
         self._store.finish(self._keys)
+
+    def drop(self) -> None:
+        """Remove the rows of the job, which another model may have answered."""
+        self._store.drop(self._keys)
 
     @property
     def problem(self) -> str:

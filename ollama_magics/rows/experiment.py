@@ -21,6 +21,7 @@ from ollama_magics.conversation import records
 from ollama_magics.errors import PromptProblem
 from ollama_magics.files import UnusableFileError, read_regular, require_regular
 from ollama_magics.render.figures import RunFigures, experiment_html, experiment_text
+from ollama_magics.render.progress import progress_html
 from ollama_magics.render.shown_once import ShownOnce
 from ollama_magics.rows import statistics
 from ollama_magics.rows.labels import text_of
@@ -335,4 +336,7 @@ def _plain(value: Any) -> Any:
 def experiment_output(experiment: Experiment, *, times: bool = True) -> dict[str, str]:
     """Return what a front end shows of an experiment; without ``times`` it is the same in every run."""
     shown, language = experiment._shown(times=times), experiment._language  # noqa: SLF001 - kept out of what a user sees
-    return {"text/html": experiment_html(shown, language), "text/plain": experiment_text(shown, language)}
+    page, text, notes = experiment_html(shown, language), experiment_text(shown, language), experiment.facts.get("notes", ())
+    if notes:
+        page, text = page + progress_html(1, [], [], notes, language=language), "\n".join((text, *notes))
+    return {"text/html": page, "text/plain": text}

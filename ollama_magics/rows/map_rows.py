@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +13,15 @@ import msgspec
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.schema import Schema, make_schema
 from ollama_magics.conversation.tools import Toolbox
-from ollama_magics.errors import Interrupted, OllamaMagicsError, PromptProblem, RowsProblem, ToolProblem
+from ollama_magics.errors import (
+    ConnectionProblem,
+    Interrupted,
+    OllamaMagicsError,
+    PromptProblem,
+    RequestRefused,
+    RowsProblem,
+    ToolProblem,
+)
 from ollama_magics.jobs.width import WidthSearch
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.cache import RowCache, Store
@@ -127,11 +135,14 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
             return result_frame(table, form, job.state.outcomes, rows, language, not_asked=not_asked)
 
         _run(job, cache, frame)
-    if cache and job.state.is_finished and not options.is_part:
+        replaced = list(_replaced(target)) if context.uses_stores else []  # a recording holds the job alone
+    if cache and replaced:
+        cache.drop()
+    elif cache and job.state.is_finished and not options.is_part:
         cache.finish()
     left_out = (Note(Phrase("rows_server_left_out", url=url), loses=False) for url in job.state.left_out)
     behind = _text_behind(prompts, job.state, context)
-    view = replace(view, notes=(*target.notes, *left_out, *prompts.notes(), *behind, *_not_kept(cache)))
+    view = replace(view, notes=(*target.notes, *replaced, *left_out, *prompts.notes(), *behind, *_not_kept(cache)))
     sent = form.adapt(target.build("", ())).options
     return RowsResult(frame(), view, target, form.columns, sent, cache)
 
@@ -185,6 +196,14 @@ def _run(job: RowJob, cache: RowCache | None, frame: Callable[[OllamaMagicsError
     except RowsProblem as problem:
         problem.partial = frame(problem)
         raise
+
+
+def _replaced(target: RowTarget) -> Iterator[Note]:
+    """Yield for each server that can be reached that it has another model of the name than at the beginning."""
+    for client in target.clients:
+        with suppress(ConnectionProblem, RequestRefused):
+            if target.digest and client.digest(target.model) != target.digest:
+                yield Note(Phrase("rows_model_replaced", model=target.model, url=client.address.url), loses=False)
 
 
 def _not_kept(cache: RowCache | None) -> Iterator[Note]:

@@ -198,6 +198,9 @@ class _Collector:
         self._names = free_names(result.columns, _OWN)
         self.columns |= dict.fromkeys(self._names.values())
         self.facts["models"][result.target.model] = result.target.digest
+        said = (note.phrase.text(self._language) for note in result.view.notes)
+        if notes := dict.fromkeys([*self.facts.get("notes", ()), *said]):
+            self.facts["notes"] = list(notes)
         self.facts["options"][f"{step.model} · {step.prompt} · {step.repeat}"] = dict(result.sent)
         for row, outcome in zip(result.view.rows, result.view.state.outcomes, strict=True):
             found = outcome or RowOutcome()

@@ -70,6 +70,11 @@ class RowFile(SqliteFile):
         with self.transaction("BEGIN IMMEDIATE") as connection:
             connection.executemany("UPDATE rows SET finished = 1 WHERE key = ?", ((key,) for key in keys))
 
+    def drop(self, keys: Iterable[bytes]) -> None:
+        """Remove these rows."""
+        with self.transaction("BEGIN IMMEDIATE") as connection:
+            connection.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in keys))
+
     def forget(self) -> int:
         """Remove every row, give the space back to the disk, and return how many there were."""
         with self.transaction("BEGIN IMMEDIATE") as connection:
@@ -114,6 +119,10 @@ class RowStore(BackgroundStore[RowFile, _Row]):
     def finish(self, keys: Sequence[bytes]) -> None:
         """Note that the job of these rows is finished: the next one asks anew."""
         self._attempt_after_writing(lambda file: file.finish(keys), None)
+
+    def drop(self, keys: Sequence[bytes]) -> None:
+        """Remove these rows: they are not what their keys say."""
+        self._attempt_after_writing(lambda file: file.drop(keys), None)
 
     def forget(self) -> int:
         """Remove every row from the disk and return how many there were."""

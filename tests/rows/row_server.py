@@ -16,7 +16,7 @@ class RowServer:
     """Answers each chat by ``reply(text)``: a text, or a status and an error, after ``delay`` seconds for each request.
 
     ``asked`` are the texts of the prompts as they came, ``bodies`` the whole requests, ``most_in_flight`` the largest number of
-    requests at a time. With ``one_at_a_time`` it computes like a server without parallel slots.
+    requests at a time; ``digest`` is that of the model. With ``one_at_a_time`` it computes like a server without parallel slots.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class RowServer:
         self.asked: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.in_flight = self.most_in_flight = 0
-        self._reply, self._delay, self._digest = reply, delay, digest
+        self._reply, self._delay, self.digest = reply, delay, digest
         self._lock, self._slot = threading.Lock(), threading.Semaphore(1 if one_at_a_time else 1000)
         owner = self
 
@@ -66,7 +66,7 @@ class RowServer:
 
     def metadata(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer what is asked before the first row."""
-        models = [{"name": "m:latest", "size": 1, "digest": self._digest}]
+        models = [{"name": "m:latest", "size": 1, "digest": self.digest}]
         answers: dict[str, Any] = {
             "/api/version": {"version": "0.24.0"},
             "/api/tags": {"models": models},

@@ -108,6 +108,22 @@ def test_an_interrupted_job_asks_for_the_rest(server: RowServer) -> None:
     assert len(server.asked) - before == 80 - len(done)
 
 
+def test_a_model_that_is_replaced_during_the_job_is_said(server: RowServer) -> None:
+    """The answers may be of two models, and are not those of the first one when it comes back."""
+
+    class Replaces:
+        def __str__(self) -> str:
+            server.digest = "e" * 64
+            return "second"
+
+    first = server.digest
+    with pytest.warns(UserWarning, match="m was replaced on http.* during the job"):
+        om.map(["first", Replaces()], "{{item}}")
+    server.digest = first
+    om.map(["first", "second"], "{{item}}", reuse=True)
+    assert server.asked == ["first", "second", "first", "second"]
+
+
 def test_a_store_that_fails_costs_no_row(server: RowServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the cache folder is a file: all rows are asked, and a warning says why none is kept."""
     (tmp_path / "cache").write_text("no folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -18,6 +19,7 @@ from ollama_magics.rows.options import RowOptions
 from ollama_magics.rows.progress import RowsView
 from ollama_magics.rows.run_experiment import PINNED, ExperimentPlan, Step, run_experiment
 from ollama_magics.settings import form
+from tests.shells import loaded_shell
 
 LABELS = {"praise": "the writer is happy", "complaint": "something is broken"}
 FRAME = pd.DataFrame({"text": ["I am happy!", "It is broken.", "Happy, not broken: fine"], "kind": ["praise", "complaint", None]})
@@ -65,6 +67,20 @@ def test_every_sampling_option_is_sent_and_recorded(server: FakeServer) -> None:
     assert {(one["temperature"], one["top_k"], one["min_p"], one["repeat_penalty"]) for one in sent} == {(0.5, 7, 0.2, 1.0)}
     assert sorted({one["seed"] for one in sent}) == [11, 12]
     assert found.facts["options"]["sandbox-chat · prompt · 1"]["seed"] == 12
+
+
+def test_what_is_left_out_of_a_row_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a warning in Python, below the figures in a cell, and in the file that is saved: not once for each model."""
+    rows = [list(range(1000)), "short"]
+    with pytest.warns(UserWarning, match="20 of 1.000 items") as caught:
+        found = om.experiment(rows, "{{item}}", models=MODELS)
+    assert len(caught) == len(found.facts["notes"]) == 1
+    with loaded_shell(monkeypatch, tmp_path) as shell:
+        shell.user_ns["rows"] = rows
+        shell.run_cell("%%ollama --each rows -m sandbox-chat -m sandbox-tools -o found\n{{item}}").raise_error()
+    assert len(re.findall("20 of 1.000 items", capsys.readouterr().out)) == 1
 
 
 class Fields(TypedDict):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 import ollama_magics as om
 from ollama_magics.fake_server.server import FakeServer
@@ -29,8 +30,10 @@ def said(url: str = "", **options: Any) -> list[str]:
 
 
 def by_joblib(*arguments: Any, **options: Any) -> list[str]:
-    """Run it in a process of joblib."""
+    """Run it in a new process of joblib, which would keep it for the next test."""
+    get_reusable_executor().shutdown(wait=True)
     found: list[str] = Parallel(n_jobs=2)(delayed(said)(*arguments, **options) for _ in range(2))[0]
+    get_reusable_executor().shutdown(wait=True)
     return found
 
 
