@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -130,19 +131,14 @@ def map_rows(  # noqa: PLR0913 - the parts of a job
             watch=lambda _: watch(view) if watch else None,
         )
         view = RowsView(job.state, table, rows, prompts.used)
-
-        def frame(not_asked: OllamaMagicsError | None = None) -> Any:
-            return result_frame(table, form, job.state.outcomes, rows, language, not_asked=not_asked)
-
+        frame = partial(result_frame, table, form, job.state.outcomes, rows, language)
         _run(job, cache, frame)
         replaced = list(_replaced(target)) if context.uses_stores else []  # a recording holds the job alone
     if cache and replaced:
         cache.drop()
     elif cache and job.state.is_finished and not options.is_part:
         cache.finish()
-    left_out = (Note(Phrase("rows_server_left_out", url=url), loses=False) for url in job.state.left_out)
-    behind = _text_behind(prompts, job.state, context)
-    view = replace(view, notes=(*target.notes, *replaced, *left_out, *prompts.notes(), *behind, *_not_kept(cache)))
+    view = replace(view, notes=(*target.notes, *replaced, *_job_notes(prompts, job.state, context), *_not_kept(cache)))
     sent = form.adapt(target.build("", ())).options
     return RowsResult(frame(), view, target, form.columns, sent, cache)
 
@@ -157,6 +153,13 @@ def _checked(prompt: Prompt, options: RowOptions, table: Table) -> Prompt:
         return prompt
     typed = {name: value for name, value in prompt.overrides.items() if value is not None}
     return msgspec.structs.replace(prompt, overrides={"think": "off", **typed})  # the first token is the label
+
+
+def _job_notes(prompts: RowPrompts, state: JobState, context: RowsContext) -> Iterator[Note]:
+    """Yield the servers that were left out, what was changed or left out in rows, and what fixed text behind them costs."""
+    yield from (Note(Phrase("rows_server_left_out", url=url), loses=False) for url in state.left_out)
+    yield from prompts.notes()
+    yield from _text_behind(prompts, state, context)
 
 
 def _text_behind(prompts: RowPrompts, state: JobState, context: RowsContext) -> Iterator[Note]:
@@ -182,7 +185,7 @@ def target_of(  # noqa: PLR0913, PLR0917 - the parts of a job
         raise error.with_advice(remedy=Phrase("system_by_row_remedy", name=name)) from None
 
 
-def _run(job: RowJob, cache: RowCache | None, frame: Callable[[OllamaMagicsError], Any]) -> None:
+def _run(job: RowJob, cache: RowCache | None, frame: Callable[..., Any]) -> None:
     """Ask for all rows; an interrupt, and the error that ends the job, have the ``frame`` so far as ``partial``.
 
     In it they are the error of the rows that were not asked.
@@ -192,9 +195,9 @@ def _run(job: RowJob, cache: RowCache | None, frame: Callable[[OllamaMagicsError
     except KeyboardInterrupt:
         is_kept = cache is not None and not cache.problem
         code = "interrupted-rows-kept" if is_kept else "interrupted-rows-not-kept"
-        raise Interrupted(frame(RowsProblem(code)), code=code) from None
+        raise Interrupted(frame(not_asked=RowsProblem(code)), code=code) from None
     except RowsProblem as problem:
-        problem.partial = frame(problem)
+        problem.partial = frame(not_asked=problem)
         raise
 
 
