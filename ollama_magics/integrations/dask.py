@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ollama_magics.errors import EmbeddingProblem, SettingError
+from ollama_magics.errors import EmbeddingProblem, SettingError, in_language
 from ollama_magics.integrations.remote_session import RemoteSession, describe_session, refuse_secrets
 from ollama_magics.settings import values
 
@@ -83,9 +83,10 @@ def _embed_partition(part: Any, number: int, job: _PartitionJob) -> np.ndarray[A
     texts = part if hasattr(part, "__len__") else list(part)  # a bag's partition may be an iterator
     if not len(texts):
         return np.empty((0, job.width), np.float32)
-    options = dict(job.options)
+    options, session = dict(job.options), job.remote.open()
     try:
-        vectors = job.remote.open().embed(texts, job.model, **options)
+        with in_language(lambda: session.language):
+            vectors = session.embed(texts, job.model, **options)
     except EmbeddingProblem as error:
         if options.get("on_error") == "nan" and len(error.rows) == len(texts):
             return np.full((len(texts), job.width), np.nan, np.float32)

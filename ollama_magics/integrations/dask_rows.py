@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from ollama_magics.conversation.prompt import Prompt
-from ollama_magics.errors import RowsProblem
+from ollama_magics.errors import RowsProblem, SettingError, in_language
 from ollama_magics.integrations.remote_session import RemoteSession, describe_session, refuse_secrets
 from ollama_magics.messages import Phrase
 from ollama_magics.rows.map_rows import empty_result
@@ -38,8 +38,12 @@ def map_rows(data: Any, prompt: Prompt, names: Mapping[str, Any], options: RowOp
     """Return the lazy dask DataFrame of a DataFrame or Series with the answers as columns, or the bag of dicts of a bag.
 
     The dtypes follow from the format. Rows that a worker has finished are reused whenever the result is computed again, unless
-    the options say that nothing is stored. Raises RowsProblem (data-not-rows) for other collections.
+    the options say that nothing is stored. Raises RowsProblem: data-not-rows for other collections, column-unknown and the like
+    for the names in the prompt; SettingError (setting-invalid) for a sample.
     """
+    if options.sample is not None:
+        reason, example = Phrase("sample_lazy"), "om.map(data.head(20), …)"
+        raise SettingError("setting-invalid", value=repr(options.sample), setting="sample", reason=reason, example=example)
     for url in options.servers:
         refuse_secrets(url, "")
     used = {name: names[name] for name in _NAMES.findall(prompt.text + (prompt.system or "")) if name in names}
@@ -50,7 +54,7 @@ def map_rows(data: Any, prompt: Prompt, names: Mapping[str, Any], options: RowOp
     if not hasattr(data, "map_partitions") or not hasattr(data, "_meta") or hasattr(data, "chunks"):
         kind = Phrase("lazy_kind", kind=f"dask.{type(data).__name__}")
         raise RowsProblem("data-not-rows", kind=kind, instead="om.map(data.compute(), …)")
-    meta = empty_result(data._meta, prompt, options)  # noqa: SLF001 - dask's own way to the types of a collection
+    meta = empty_result(data._meta, prompt, names, options)  # noqa: SLF001 - dask's own way to the types of a collection
     return data.map_partitions(_map_partition, replace(job, meta=meta), meta=meta)
 
 
@@ -70,4 +74,6 @@ def _map_items(part: Any, job: _PartitionJob) -> list[dict[str, Any]]:
 
 
 def _ask(part: Any, job: _PartitionJob) -> Any:
-    return job.remote.open().map(part, job.prompt, job.names, options=job.options).frame
+    session = job.remote.open()
+    with in_language(lambda: session.language):
+        return session.map(part, job.prompt, job.names, options=job.options).frame

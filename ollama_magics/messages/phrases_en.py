@@ -112,6 +112,7 @@ PHRASES: dict[str, str] = {
     "rows_with_errors": "{count} failed",
     "rows_errors": "errors: {codes}; see the column error",
     "rows_ended_early": "ended early: {count} rows were not asked. {reason} Run the cell again for the rest.",
+    "sample_lazy": "Each partition of a dask collection would draw a sample of its own.",
     "rows_model_replaced": "{model} was replaced on {url} during the job: the answers may be of two models, and none of them is stored",
     "rows_server_left_out": "{url} failed several times and was left out",
     "rows_estimate": "all {count} rows: about {time} and {tokens} tokens",

@@ -110,6 +110,7 @@ PHRASES: dict[str, str] = {
     "rows_with_errors": "{count} 行失败",
     "rows_errors": "错误：{codes}；详见 error 列",
     "rows_ended_early": "提前结束：{count} 行未提问。{reason} 重新运行该单元格即可继续其余的行。",
+    "sample_lazy": "dask 集合的每个分区会各自抽样。",
     "rows_model_replaced": "任务运行期间 {url} 上的 {model} 被替换：回答可能来自两个模型，均未保存",
     "rows_server_left_out": "{url} 多次失败，已不再使用",
     "rows_estimate": "全部 {count} 行：约 {time}、{tokens} 个 token",

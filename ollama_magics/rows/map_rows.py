@@ -259,10 +259,13 @@ def _format_unsent(prompt: Prompt, options: RowOptions) -> RowFormat:
     return LabelsFormat(label_set(options.labels, abstain=options.abstain), options.examples)
 
 
-def empty_result(data: Any, prompt: Prompt, options: RowOptions) -> Any:
-    """Return data without rows with the columns that the answers would have, in their types."""
+def empty_result(data: Any, prompt: Prompt, names: Mapping[str, Any], options: RowOptions) -> Any:
+    """Return data without rows with the columns that the answers would have, in their types.
+
+    Raises RowsProblem (column-unknown, column-twice, rows-unused) and PromptProblem as rows would.
+    """
     _require_labels(prompt, options)
-    return result_frame(read_table(data), _format_unsent(prompt, options), [], [])
+    return _without_rows(read_table(data), prompt, names, options).frame
 
 
 def _drawn(table: Table, sample: int | None) -> Sequence[int]:

@@ -144,6 +144,28 @@ def test_equal_inputs_have_equal_keys() -> None:
     assert len(set(names)) == 5
 
 
+def test_what_is_wrong_with_a_prompt_is_found_before_rows_are_computed() -> None:
+    """A name that is no column, no column at all, and a sample, which each partition would draw."""
+    rows = dd.from_pandas(pd.DataFrame({"text": ["a", "b"]}), npartitions=2)
+    wrong: list[tuple[str, dict[str, Any], str]] = [
+        ("{{txt}}", {}, "column-unknown"),
+        ("Hello", {}, "rows-unused"),
+        ("{{text}}", {"sample": 1}, "setting-invalid"),
+    ]
+    for prompt, options, code in wrong:
+        with pytest.raises(OllamaMagicsError) as caught:
+            om.map(rows, prompt, model="sandbox-chat", **options)
+        assert caught.value.code == code
+    assert len(om.map(rows, "{{text}} {{x}}", values={"x": 1}, model="sandbox-chat").compute()) == 2
+
+
+def test_an_error_of_a_worker_says_what_to_type_in_python() -> None:
+    """No magic computes a collection."""
+    error = failure(lazily(series(["a", None]), model=MODEL).compute)
+    assert 'on_error="nan"' in str(error)
+    assert "%embed" not in str(error)
+
+
 def test_an_empty_partition_has_no_rows_and_asks_nothing(stand_in: FakeServer) -> None:
     """A filter leaves some behind, and concatenating needs their width."""
     kept = series(TEXTS, parts=5)
