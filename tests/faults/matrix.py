@@ -92,9 +92,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("F03", "nobody listens", place=nobody, **everywhere("address-refused", "ollama serve")),
     Fault(
         "F05", "connections are dropped (also F08: the backlog is full)", place=full_backlog,
-        **everywhere("address-silent", "within 0.4 s"),
+        **everywhere("address-silent", "within 0.8 s"),
     ),
-    Fault("F07", "accepts, and never answers", [Hold()], on="connection", **everywhere("server-silent", "0.4 s")),
+    Fault("F07", "accepts, and never answers", [Hold()], on="connection", **everywhere("server-silent", "0.8 s")),
     Fault("F09", "reset after the connection", [Reset()], on="connection", **everywhere("connection-broken")),
     Fault("F09b", "reset after the request", [Receive(), Reset()], on="connection", **everywhere("connection-broken")),
     Fault("F10", "closes without a byte", [Receive(), Close()], on="connection", **everywhere("connection-broken")),
@@ -136,7 +136,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "F18", "the TLS handshake hangs", [Hold()], on="connection", url="https://127.0.0.1:{port}",
-        **everywhere("tls-failed", "0.4 s"),
+        **everywhere("tls-failed", "0.8 s"),
     ),
     Fault(
         "F18b", "the connection ends in the TLS handshake", [Wait(0.05), Close()], on="connection",
@@ -311,17 +311,17 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "F39c", "headers that drip", [Send(_JSON), Drip(b"X-Word: a\r\n", 0.02, endless=True)], on="all",
-        **everywhere("server-silent", "0.4 s"),
+        **everywhere("server-silent", "0.8 s"),
     ),
     Fault("F39d", "half a header, and the end", [Send(_JSON[:30]), Close()], on="all", **everywhere("connection-broken")),
     Fault(
         "F39e", "half a body, and silence", [Send(_JSON + b"Content-Length: 99\r\n\r\n{"), Hold()],
-        check=Fails("server-silent", "0.4 s"), chat=Fails("stream-stalled"), rows=Fails("stream-stalled"),
+        check=Fails("server-silent", "0.8 s"), chat=Fails("stream-stalled"), rows=Fails("stream-stalled"),
         embed=Fails("server-silent", all=True),
     ),
     Fault(
         "F39f", "half an error, and silence", [Send(b"HTTP/1.1 500 Oops\r\nContent-Length: 99\r\n\r\n<"), Hold()], on="all",
-        **everywhere("server-silent", "0.4 s"),
+        **everywhere("server-silent", "0.8 s"),
     ),
     # Answers that come as they should not.
     Fault(
@@ -370,12 +370,12 @@ FAULTS: tuple[Fault, ...] = (
         chat=Fails("stream-unreadable", "502", kept="a"), rows=Fails("stream-unreadable"),
     ),
     Fault(
-        "F44", "a stall between tokens", lines(chunk("a"), end=Hold), chat=Fails("stream-stalled", "0.4 s", kept="a"),
+        "F44", "a stall between tokens", lines(chunk("a"), end=Hold), chat=Fails("stream-stalled", "0.8 s", kept="a"),
         rows=Fails("stream-stalled"),
     ),
     Fault(
         "F44b", "a line that drips", [Send(LINES + chunk("a")), Drip(b" ", 0.02, endless=True)],
-        chat=Fails("stream-stalled", "0.4 s", kept="a"), rows=Fails("stream-stalled"),
+        chat=Fails("stream-stalled", "0.8 s", kept="a"), rows=Fails("stream-stalled"),
     ),
     Fault(
         "F45", "one byte at a time", [Send(LINES), Slices(chunk("Hel") + chunk("lo") + END), Close()], chat=Works(),

@@ -73,7 +73,8 @@ def test_times_are_those_of_the_stream(record: Record, recording: Path) -> None:
         _ = record(slow.url).ask(Prompt("Hi")).text
     moments = [moment for moment, _ in exchanges(recording)[-1]["answer"]]
     assert moments[0] >= 40
-    assert moments[5] - moments[0] >= 200
+    assert moments[5] >= 290  # a busy machine reads the first ones late, and none early
+    assert moments[0] < moments[5]
 
 
 def test_a_line_of_a_stream_is_a_line_of_the_file(record: Record, stand_in: FakeServer, recording: Path) -> None:
