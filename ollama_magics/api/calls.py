@@ -10,16 +10,16 @@ from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from ollama_magics import messages
-from ollama_magics.errors import OllamaMagicsError, SettingError, in_language
+from ollama_magics.errors import OllamaMagicsError, in_language
 from ollama_magics.jobs.unused import Unused, expect_use
 from ollama_magics.messages import Phrase
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import worker_settings
+from ollama_magics.settings.parameters import require_switch
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 _Unused = TypeVar("_Unused", bound=Unused)
-_NO_SWITCHES = (str, bytes, list, tuple, dict, set)
 _NOT_OF_THE_USER = ("ollama_magics", "contextlib")
 
 
@@ -67,8 +67,7 @@ def worded(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _R
     def call(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
         with in_language(language_of_user):
             for name in switches:
-                given = keywords.get(name)  # "no" would be true, and an empty list false
-                require(name, given, "bool", f"{name}=True", fits=not isinstance(given, _NO_SWITCHES))
+                require_switch(name, keywords.get(name))
             try:
                 result = function(*args, **keywords)
             except OllamaMagicsError as error:
@@ -89,17 +88,3 @@ def _missing_in_worker(given: Mapping[str, object]) -> str:
     session = current()
     found = worker_settings.missing(session.settings.changed(), given)
     return Phrase("worker_settings", process=found[0], names=", ".join(found[1])).text(session.language) if found else ""
-
-
-def require_some(name: str, given: object, example: str) -> None:
-    """Raise SettingError where a list is empty, which would mean the same as none."""
-    if isinstance(given, (list, tuple, set, frozenset, dict)) and not given:
-        reason = Phrase("empty_kind", kind=type(given).__name__)
-        raise SettingError("setting-invalid", value=repr(given), setting=name, reason=reason, example=example)
-
-
-def require(name: str, given: object, wanted: str, example: str, *, fits: bool) -> None:
-    """Raise SettingError where a parameter has another type than the ``wanted`` one, which is shown as text."""
-    if not fits:
-        reason = Phrase("need_type", wanted=wanted, kind=type(given).__name__)
-        raise SettingError("setting-invalid", value=repr(str(given)[:60]), setting=name, reason=reason, example=example)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ollama_magics.api.calls import UserLine, require, require_some, worded
+from ollama_magics.api.calls import UserLine, worded
 from ollama_magics.errors import suggest_names
 from ollama_magics.jobs.event_loop import AsyncCall
 from ollama_magics.jobs.interrupt import defer_interrupt
 from ollama_magics.messages import Phrase
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
+from ollama_magics.settings.parameters import require, require_some
 
 if TYPE_CHECKING:
     import numpy as np

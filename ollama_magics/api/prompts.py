@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from ollama_magics.api.calls import UserLine, frame_of_user, language_of_user, require, worded
+from ollama_magics.api.calls import UserLine, frame_of_user, language_of_user, worded
 from ollama_magics.conversation.conversation import Conversation
 from ollama_magics.conversation.notes import Note
 from ollama_magics.conversation.pages import refuse_without_document
@@ -15,6 +15,7 @@ from ollama_magics.errors import PromptProblem, suggest_names
 from ollama_magics.messages import Phrase
 from ollama_magics.session.session import Session, current
 from ollama_magics.settings import form
+from ollama_magics.settings.parameters import require
 
 if TYPE_CHECKING:
     from ollama_magics.conversation.async_reply import AsyncReply

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from ollama_magics.api.calls import require, worded
+from ollama_magics.api.calls import worded
 from ollama_magics.errors import suggest_names
 from ollama_magics.session.session import current
 from ollama_magics.settings import form
+from ollama_magics.settings.parameters import require
 
 
 class _Unchanged:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ContextDecorator, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ollama_magics.api.calls import UserLine, require, worded
+from ollama_magics.api.calls import UserLine, worded
 from ollama_magics.errors import suggest_names
 from ollama_magics.jobs.unused import Unused
 from ollama_magics.session.session import Session, current
+from ollama_magics.settings.parameters import require
 
 if TYPE_CHECKING:
     from ollama_magics.fake_server.server import FakeServer

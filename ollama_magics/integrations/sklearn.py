@@ -22,6 +22,7 @@ from ollama_magics.rows.labels import label_set, text_of
 from ollama_magics.rows.options import read_row_options, row_count
 from ollama_magics.rows.prompts import is_missing
 from ollama_magics.session.session import Session, current
+from ollama_magics.settings.parameters import require_switch
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -40,6 +41,9 @@ _REMEDIES = {"rows-not-text": "fix_all", "rows-failed": "fix_all", "texts-too-lo
 _OPTIONS = ("dimensions", "batch", "query", "document", "truncate", "store")  # of om.embed
 
 
+_SWITCHES = ("query", "document", "truncate", "store")
+
+
 def _language() -> str:
     return current().language
 
@@ -55,6 +59,8 @@ class _UsesServer(BaseEstimator):
         return super().set_params(**params)  # type: ignore[no-any-return]
 
     def _session(self) -> Session:
+        for name in _SWITCHES:
+            require_switch(name, getattr(self, name, None))
         if self.base_url or self.api_key_env or self._carried_settings:
             return describe_session(self.base_url, self.api_key_env, self._carried_settings).open()
         return current()

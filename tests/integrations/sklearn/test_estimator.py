@@ -257,3 +257,11 @@ def test_a_store_that_cannot_be_used_is_a_warning(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("OLLAMA_MAGICS_CACHE", str(tmp_path / "file" / "folder"))
     with pytest.warns(UserWarning, match="Vectors are not kept"):
         om.OllamaEmbedder(MODEL).fit(["a"])
+
+
+@pytest.mark.parametrize("name", ["query", "document", "truncate", "store"])
+def test_a_word_is_no_switch(name: str) -> None:
+    """It would count as yes; fit says so, as scikit-learn wants it, and nothing is sent."""
+    error = failure(om.OllamaEmbedder(MODEL).set_params(**{name: "no"}).fit, TEXTS)
+    assert error.code == "setting-invalid"
+    assert f"{name}=True" in str(error)
