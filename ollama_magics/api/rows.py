@@ -53,7 +53,7 @@ def _suggest_names(function: Callable[_Parameters, _Result]) -> Callable[_Parame
     return suggest_names(function, _OF_EXPERIMENT)
 
 
-def _requires(given: Mapping[str, Any]) -> None:
+def _require_types(given: Mapping[str, Any]) -> None:
     """Raise SettingError (setting-invalid) for a parameter of a type that it cannot have, and for no server."""
     require_some("base_url", given.get("base_url"), _TYPES["base_url"][2])
     for name, (wanted, types, example) in _TYPES.items():
@@ -187,7 +187,7 @@ class _RowsCall:
     def __init__(self, given: Mapping[str, Any]) -> None:
         if not isinstance(given["prompt"], str):
             raise PromptProblem("prompt-not-text", kind=type(given["prompt"]).__name__)
-        _requires(given)
+        _require_types(given)
         with defer_interrupt():  # half of numpy cannot be imported again
             from ollama_magics.integrations import dask  # noqa: PLC0415 - brings in numpy
             from ollama_magics.rows.progress import RowsBar  # noqa: PLC0415 - only a job of rows needs it
@@ -287,7 +287,7 @@ def experiment(  # noqa: PLR0913 - one parameter for each option
     Example: ``om.experiment(df, "{{text}}", models=["a", "b"], labels=["yes", "no"], truth="kind").summary``
     """
     given = dict(locals())
-    _requires(given)
+    _require_types(given)
     with defer_interrupt():  # as above
         from ollama_magics.rows.run_experiment import ExperimentPlan, run_experiment  # noqa: PLC0415 - only an experiment needs it
 
