@@ -19,6 +19,12 @@ def mark(changed: Collection[str]) -> None:
         del os.environ[_MARK]
 
 
+def is_kept_local() -> bool:
+    """Whether this is a worker of a process where nothing may be sent to another machine."""
+    found = missing(())
+    return found is not None and "local_only" in found[1]
+
+
 def missing(changed: Collection[str], given: Collection[str] = ()) -> tuple[int, list[str]] | None:
     """Return the process that started this worker, and what is set there but neither ``changed`` here nor ``given`` to a call.
 

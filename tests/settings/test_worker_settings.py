@@ -16,6 +16,8 @@ from joblib.externals.loky import get_reusable_executor
 import ollama_magics as om
 from ollama_magics.fake_server.server import FakeServer
 
+FAR = "http://192.0.2.7:11434"  # for documentation; belongs to nobody
+
 
 def said(url: str = "", **options: Any) -> list[str]:
     """Return the warnings of a call in this process, and the error with its notes; ``url`` is set before it."""
@@ -71,3 +73,15 @@ def test_a_forked_process_has_the_settings(stand_in: FakeServer) -> None:
     assert in_process("spawn")(stand_in.url) == []
     om.configure(base_url="")
     assert in_process("spawn")(model="sandbox-embed", base_url=stand_in.url) == []
+
+
+@pytest.mark.parametrize("run", [by_joblib, in_process("spawn"), in_process("fork")])
+def test_local_only_reaches_every_worker(
+    run: Callable[..., list[str]], stand_in: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the one setting whose absence would send texts where they must not go."""
+    monkeypatch.setenv("OLLAMA_HOST", FAR)
+    om.configure(base_url=stand_in.url, local_only=True)
+    assert run(model="m", base_url=FAR)[-1] == "local-only"
+    om.configure(base_url="")
+    assert run(model="m")[-1] == "local-only"
