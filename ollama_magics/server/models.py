@@ -299,7 +299,7 @@ def _size_and_kind(model: InstalledModel) -> Iterator[str]:
 def read_registry(client: Client, chosen: str) -> Iterator[ModelRegistry]:
     """Yield the registry of a server, first with the card of the chosen model, last with all; raises ConnectionProblem."""
     chosen = full_name(chosen)
-    models = tuple(client.installed())
+    models = tuple(sorted(client.installed(), key=lambda one: full_name(one.name)))  # servers may change their order
     loaded: list[LoadedModel] = []
     with suppress(OllamaMagicsError):  # what is in memory is optional, and some proxies forbid it
         loaded = client.loaded()

@@ -187,6 +187,10 @@ class Fold:
         self._text = text
         self._paint()
 
+    def set_content(self, *content: Any) -> None:
+        """Put other widgets in the place of the content."""
+        self._content.children = content
+
     def _toggle(self, _: Any) -> None:
         self._is_open = not self._is_open
         self._paint()

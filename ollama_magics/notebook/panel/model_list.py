@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from threading import Event, RLock, Thread
+from threading import Event, RLock, Thread, get_ident
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _CAPABILITIES = {"chat": "completion", "completion": "completion", "embedding": "embedding"}  # of each model type
 _MAX_ROWS = 8
+_MOST_FORMER = 4  # lists that still take a click
 _SPACE = "\u2003"
 _TOKENS = ("context_length", "max_tokens")
 MODELS = ("model", "embedding_model")
@@ -47,13 +48,17 @@ def detected_settings(card: ModelCard, settings: OllamaSettings) -> dict[str, An
 
 
 class ModelList:
-    """A folded list of the installed models; ``on_choice`` gets the name of the chosen one."""
+    """A folded list of the installed models; ``on_choice`` gets the name of the chosen one.
+
+    A front end sends the place of what was clicked, not its name. A list that has changed is therefore another widget: a click
+    on the former one, which may be under way, means what the user saw there.
+    """
 
     def __init__(self, parts: FormWidgets, on_choice: Callable[[str], None]) -> None:
-        self._on_choice = on_choice
-        self._is_updating = False  # the list is set by the program
-        self.choice = parts.make(widgets.Select, options=[], layout={"width": f"{FIELD_WIDTH * 2}px"})
-        self.choice.observe(self._chosen, names="value")
+        self._parts, self._on_choice = parts, on_choice
+        self._updating: int | None = None  # the thread in which the program sets the list
+        self._former: list[Any] = []
+        self.choice = self._make([], None)
         self._fold = Fold(parts, self.choice, indent=True)
         self.widget = self._fold.widget
 
@@ -64,20 +69,31 @@ class ModelList:
         key = none if registry is None else "installed_models" if models else "no_models"
         self._fold.set_text(messages.phrase(key, language, count=len(models)))
         names = [short(model.name) for model in models]
-        self._is_updating = True
+        options = [
+            (f"{messages.strip_controls(name)}{_SPACE}{registry.describe(name, language)}", name) for name in names if registry
+        ]
+        value = next((name for name in names if chosen and full_name(name) == full_name(chosen)), None)
+        if options != list(self.choice.options):
+            self._former.append(self.choice)
+            self.choice = self._make(options, value)
+            self._fold.set_content(self.choice)
+            if len(self._former) > _MOST_FORMER:
+                self._parts.close_one(self._former.pop(0))
+            return
+        self._updating = get_ident()
         try:
-            self.choice.options = [
-                (f"{messages.strip_controls(name)}{_SPACE}{registry.describe(name, language)}", name)
-                for name in names
-                if registry
-            ]
-            self.choice.rows = max(2, min(_MAX_ROWS, len(names)))
-            self.choice.value = next((name for name in names if chosen and full_name(name) == full_name(chosen)), None)
+            self.choice.value = value
         finally:
-            self._is_updating = False
+            self._updating = None
+
+    def _make(self, options: list[tuple[str, str]], value: str | None) -> Any:
+        rows, layout = max(2, min(_MAX_ROWS, len(options))), {"width": f"{FIELD_WIDTH * 2}px"}
+        choice = self._parts.make(widgets.Select, options=options, value=value, rows=rows, layout=layout)
+        choice.observe(self._chosen, names="value")
+        return choice
 
     def _chosen(self, change: Any) -> None:
-        if not self._is_updating and change["new"]:
+        if self._updating != get_ident() and change["new"]:
             self._on_choice(change["new"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 
+import httpx
 import pytest
 from ipywidgets import Widget
 
@@ -25,6 +26,11 @@ from .form_view import FormView
 def state() -> str:
     """Return all that a saved notebook could hold of the widgets."""
     return repr(Widget.get_manager_state())
+
+
+def copy(server: FakeServer, source: str, name: str) -> None:
+    """Let a server have a model by another name, too."""
+    httpx.post(f"{server.url}/api/copy", json={"source": source, "destination": name}).raise_for_status()
 
 
 # Secrets.
@@ -168,7 +174,7 @@ def test_what_a_person_typed_is_never_filled_over(form: FormView) -> None:
 
 def test_the_installed_models_are_offered_with_what_is_known_of_them(form: FormView) -> None:
     """Plain names in the field, everything else in a folded list, of which a choice is the model."""
-    assert form.field("model").options == tuple(MODELS)
+    assert form.field("model").options == tuple(sorted(MODELS))
     assert form.field("embedding_model").options == ("sandbox-embed",)
     assert form.models_button == "▸ Installed models (5)"
     assert form.models.value == "sandbox-chat"
@@ -176,6 +182,33 @@ def test_the_installed_models_are_offered_with_what_is_known_of_them(form: FormV
     form.models.value = "sandbox-vision"
     assert current().settings.model == "sandbox-vision"
     assert form.value("model") == "sandbox-vision"
+
+
+def test_a_click_on_a_list_that_has_changed_means_what_was_seen_there(form: FormView, stand_in: FakeServer) -> None:
+    """The front end sends the place of it, at which another model may stand by now."""
+    shown = form.models
+    place = [name for _, name in shown.options].index("sandbox-think")
+    copy(stand_in, "sandbox-chat", "first")
+    form.type("connect_timeout", "3")
+    until(lambda: [name for _, name in form.models.options][:1] == ["first"])
+    shown.set_state({"index": place})
+    assert current().settings.model == form.value("model") == form.models.value == "sandbox-think"
+
+
+def test_the_list_does_not_follow_the_order_of_the_server(form: FormView, stand_in: FakeServer) -> None:
+    """Ollama gives models of the same second in another order each time."""
+    shown = form.models
+    before = [one["name"] for one in httpx.get(f"{stand_in.url}/api/tags").json()["models"]]
+    copy(stand_in, before[0], "other")
+    for name in (before[0], "other"):
+        httpx.request("DELETE", f"{stand_in.url}/api/delete", json={"model": name}).raise_for_status()
+        if name != "other":
+            copy(stand_in, "other", name)
+    after = [one["name"] for one in httpx.get(f"{stand_in.url}/api/tags").json()["models"]]
+    assert (after != before, sorted(after)) == (True, sorted(before))
+    form.type("connect_timeout", "3")
+    until(lambda: not any(thread.name == "ollama-panel" for thread in threading.enumerate()))
+    assert form.models is shown
 
 
 def test_a_model_that_is_not_installed_is_named_at_once(form: FormView) -> None:
