@@ -30,7 +30,7 @@ from ollama_magics.server.sockets import raise_if_cancelled
 from ollama_magics.server.transport import ConnectionOptions, Recorder
 from ollama_magics.session import build_request
 from ollama_magics.session.server_status import ServerStatus
-from ollama_magics.settings import form, worker_settings
+from ollama_magics.settings import form
 from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.settings.resolved import ResolvedSettings
 from ollama_magics.store.answers import AnswerStore
@@ -389,7 +389,6 @@ class Session:
 def current() -> Session:
     """Return the session of this notebook or script; made from the shared settings, and the saved ones, at first use.
 
-    Where the process that started this worker refuses to send anything off the machine, the worker does so, too.
     Where the saved ones cannot be read, every request raises SettingError until they can.
     """
     chosen = form.shared()
@@ -397,7 +396,5 @@ def current() -> Session:
         if chosen.session is None:
             chosen.session = Session(chosen)
             chosen.session.resolved.begin()
-            if worker_settings.is_kept_local():
-                chosen.session.configure({"local_only": "yes"})
     found: Session = chosen.session
     return found

@@ -13,7 +13,7 @@ from ollama_magics.errors import AddressError, SettingError
 from ollama_magics.messages import Joined, Phrase
 from ollama_magics.secret import Secret, revealed
 from ollama_magics.server.address import Address, parse
-from ollama_magics.settings import config_folder, form, keys, profiles
+from ollama_magics.settings import config_folder, form, keys, profiles, worker_settings
 from ollama_magics.settings.form import OllamaSettings
 from ollama_magics.settings.layers import ProfileLayers
 from ollama_magics.settings.origin_secrets import BOUND, OriginSecrets, describe_key
@@ -198,10 +198,11 @@ class ResolvedSettings:
         return self._layers.state(self.profile)
 
     def begin(self) -> None:
-        """Read the profile ``default``, if there is one."""
+        """Read the profile ``default``, if there is one, and take over what the process demands that started this worker."""
         config_folder.sweep()
         self._layers.read(profiles.DEFAULT)
         self._merge(self._origin())
+        self.configure(worker_settings.inherited())
 
     def require_profiles(self) -> None:
         """Raise SettingError where a profile in use cannot be read, as it may forbid what is about to happen.

@@ -19,10 +19,10 @@ def mark(changed: Collection[str]) -> None:
         del os.environ[_MARK]
 
 
-def is_kept_local() -> bool:
-    """Whether this is a worker of a process where nothing may be sent to another machine."""
+def inherited() -> dict[str, str]:
+    """Return what a worker takes over from the process that started it: that nothing may be sent to another machine."""
     found = missing(())
-    return found is not None and "local_only" in found[1]
+    return {"local_only": "yes"} if found and "local_only" in found[1] else {}
 
 
 def missing(changed: Collection[str], given: Collection[str] = ()) -> tuple[int, list[str]] | None:
