@@ -145,6 +145,10 @@ class ThreadCall(Generic[_Item, _Result]):
         if self._loop or self._ended.is_set():
             return
         self._loop = running_loop()
+        if AWAITED.are_ending:  # the interrupt came before this task had its turn
+            self._is_interrupted = True
+            self._end(None, Cancelled())
+            return
         slots = self._slots.of(self._loop)
         AWAITED.add(self, self._interrupt)
         try:

@@ -27,7 +27,13 @@ class AwaitedCalls:
 
     def __init__(self) -> None:
         self._stops: dict[Any, Callable[[], bool]] = {}
+        self._ending: set[Any] = set()  # calls that were stopped and have not ended
         self._last = -_QUICK
+
+    @property
+    def are_ending(self) -> bool:
+        """Whether an interrupt stops the calls of this thread just now: what begins meanwhile was meant, too."""
+        return bool(self._ending) and threading.current_thread() is threading.main_thread()
 
     def add(self, call: object, stop: Callable[[], bool]) -> None:
         """Add a call; ``stop`` returns whether it could stop it. Only the main thread can be interrupted."""
@@ -39,6 +45,7 @@ class AwaitedCalls:
     def remove(self, call: object) -> None:
         """Forget a call, and put the default handler back after the last one."""
         self._stops.pop(call, None)
+        self._ending.discard(call)
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and not self._stops and signal.getsignal(signal.SIGINT) == self.handle:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,8 +53,9 @@ class AwaitedCalls:
     def handle(self, *_: object) -> None:
         """Stop the calls, or raise KeyboardInterrupt where there is nothing to stop."""
         now = time.monotonic()
-        stopped = [stop() for stop in tuple(self._stops.values())]
-        if any(stopped):
+        stopped = [call for call, stop in tuple(self._stops.items()) if stop()]
+        self._ending.update(stopped)
+        if stopped:
             self._last = now
         elif now - self._last > _QUICK:
             raise KeyboardInterrupt

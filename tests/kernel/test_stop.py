@@ -175,6 +175,26 @@ def test_an_awaited_call_in_a_terminal_ends(terminal: Any, cell: str, error: str
         assert [one.name for one in threading.enumerate() if one.name in ("ollama-async", "ollama-rows")] == []
 
 
+LATE = """
+first = asyncio.ensure_future(om.achat("Hi"))
+while answer.sent < 3:
+    await asyncio.sleep(0.01)
+os.kill(os.getpid(), signal.SIGINT)
+found = await asyncio.gather(first, om.achat("Hi"), return_exceptions=True)
+"""
+
+
+def test_a_call_that_begins_while_an_interrupt_ends_others_ends_too(terminal: Any) -> None:
+    """A busy machine has not begun all of them by then; nothing is sent for the rest."""
+    answer = Endless()
+    with FaultServer(fine(chat=[answer])) as server:
+        terminal.run_cell(f"%ollama_config --base-url {server.url} --model m\nimport asyncio, os, signal, ollama_magics as om")
+        terminal.user_ns["answer"] = answer
+        assert terminal.run_cell(LATE).success
+        assert [error.code for error in terminal.user_ns["found"]] == ["call-cancelled", "call-cancelled"]
+        assert server.paths().count("/api/chat") == 1
+
+
 def test_an_interrupt_between_two_awaits_leaves_a_call_alone(terminal: Any) -> None:
     """A call that works while the loop stands still, and is awaited in a later cell."""
     with FaultServer(fine(chat=[Wait(0.3), Send(LINES), Send(chunk("Hello", done=True, done_reason="stop"))])) as server:
