@@ -177,8 +177,10 @@ def test_an_interrupted_experiment_asks_only_for_the_rest(server: FakeServer) ->
             raise KeyboardInterrupt
 
     plan, options = ExperimentPlan(MODELS, PROMPTS), RowOptions(labels=LABELS, parallel=1)
+    server.delay = 0.2  # longer than between two looks at the job
     with pytest.raises(om.Interrupted) as caught:
         run_experiment(session, FRAME, plan, Prompt("", once=True), {}, options=options, watch=stop)
+    server.delay = 0
     assert len(caught.value.partial.frame) == 6
     before = len(asked(server))
     assert 7 <= before <= 8

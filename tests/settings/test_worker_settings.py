@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,12 @@ import ollama_magics as om
 from ollama_magics.fake_server.server import FakeServer
 
 FAR = "http://192.0.2.7:11434"  # for documentation; belongs to nobody
+
+
+@pytest.fixture(autouse=True)
+def _main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the main module look as in Python: a shell of an earlier test may have put its own in the place."""
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
 
 
 def said(url: str = "", **options: Any) -> list[str]:

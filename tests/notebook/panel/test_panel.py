@@ -24,7 +24,8 @@ from .form_view import FormView
 
 
 def state() -> str:
-    """Return all that a saved notebook could hold of the widgets."""
+    """Return all that a saved notebook could hold of the widgets, once no thread of the form makes another one."""
+    until(lambda: not any(thread.name == "ollama-panel" for thread in threading.enumerate()))
     return repr(Widget.get_manager_state())
 
 
