@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from threading import Event, RLock, Thread, get_ident
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _CAPABILITIES = {"chat": "completion", "completion": "completion", "embedding": "embedding"}  # of each model type
 _MAX_ROWS = 8
-_MOST_FORMER = 4  # lists that still take a click
+_LISTS = 4  # of which one is shown
 _SPACE = "\u2003"
 _TOKENS = ("context_length", "max_tokens")
 MODELS = ("model", "embedding_model")
@@ -50,15 +51,17 @@ def detected_settings(card: ModelCard, settings: OllamaSettings) -> dict[str, An
 class ModelList:
     """A folded list of the installed models; ``on_choice`` gets the name of the chosen one.
 
-    A front end sends the place of what was clicked, not its name. A list that has changed is therefore another widget: a click
-    on the former one, which may be under way, means what the user saw there.
+    A front end sends the place of what was clicked, not its name. A list that has changed is therefore another widget, one of a
+    few in turn: a click on a former one, which may be under way, means what the user saw there.
     """
 
     def __init__(self, parts: FormWidgets, on_choice: Callable[[str], None]) -> None:
-        self._parts, self._on_choice = parts, on_choice
+        self._on_choice = on_choice
         self._updating: int | None = None  # the thread in which the program sets the list
-        self._former: list[Any] = []
-        self.choice = self._make([], None)
+        layout = {"width": f"{FIELD_WIDTH * 2}px"}
+        self._choices = deque(parts.make(widgets.Select, options=[], layout=layout) for _ in range(_LISTS))
+        for choice in self._choices:
+            choice.observe(self._chosen, names="value")
         self._fold = Fold(parts, self.choice, indent=True)
         self.widget = self._fold.widget
 
@@ -73,24 +76,21 @@ class ModelList:
             (f"{messages.strip_controls(name)}{_SPACE}{registry.describe(name, language)}", name) for name in names if registry
         ]
         value = next((name for name in names if chosen and full_name(name) == full_name(chosen)), None)
-        if options != list(self.choice.options):
-            self._former.append(self.choice)
-            self.choice = self._make(options, value)
-            self._fold.set_content(self.choice)
-            if len(self._former) > _MOST_FORMER:
-                self._parts.close_one(self._former.pop(0))
-            return
         self._updating = get_ident()
         try:
+            if has_changed := options != list(self.choice.options):
+                self._choices.rotate()
+                self.choice.options, self.choice.rows = options, max(2, min(_MAX_ROWS, len(names)))
             self.choice.value = value
         finally:
             self._updating = None
+        if has_changed:
+            self._fold.set_content(self.choice)
 
-    def _make(self, options: list[tuple[str, str]], value: str | None) -> Any:
-        rows, layout = max(2, min(_MAX_ROWS, len(options))), {"width": f"{FIELD_WIDTH * 2}px"}
-        choice = self._parts.make(widgets.Select, options=options, value=value, rows=rows, layout=layout)
-        choice.observe(self._chosen, names="value")
-        return choice
+    @property
+    def choice(self) -> Any:
+        """The list that is shown."""
+        return self._choices[0]
 
     def _chosen(self, change: Any) -> None:
         if self._updating != get_ident() and change["new"]:
