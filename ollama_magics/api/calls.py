@@ -85,6 +85,8 @@ def worded(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _R
 
 def _missing_in_worker(given: Mapping[str, object]) -> str:
     """Return what is set in the process that started this one, but not here, or an empty text."""
+    if not (parent := worker_settings.of_parent()):
+        return ""
     session = current()
-    found = worker_settings.missing(session.settings.changed(), given)
-    return Phrase("worker_settings", process=found[0], names=", ".join(found[1])).text(session.language) if found else ""
+    missing = worker_settings.missing(parent[1], session.settings.changed(), given)
+    return Phrase("worker_settings", process=parent[0], names=", ".join(missing)).text(session.language) if missing else ""

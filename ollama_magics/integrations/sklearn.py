@@ -38,10 +38,8 @@ except ModuleNotFoundError as error:
 _SAMPLE = "How many numbers has a vector?"
 # what to do about the errors whose usual advice is to leave some texts out, which an estimator cannot
 _REMEDIES = {"rows-not-text": "fix_all", "rows-failed": "fix_all", "texts-too-long": "shorten_all"}
-_OPTIONS = ("dimensions", "batch", "query", "document", "truncate", "store")  # of om.embed
-
-
-_SWITCHES = ("query", "document", "truncate", "store")
+_SWITCHES = ("query", "document", "truncate", "store")  # of om.embed
+_OPTIONS = ("dimensions", "batch", *_SWITCHES)
 
 
 def _language() -> str:

@@ -13,13 +13,12 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from ollama_magics.errors import Cancelled, Interrupted, OllamaMagicsError, in_language
-from ollama_magics.jobs.interrupt import AWAITED
+from ollama_magics.jobs.interrupt import AWAITED, SECONDS_TO_END
 from ollama_magics.jobs.unused import Unused
 from ollama_magics.server.background import SLICE
 
 Awaits = Callable[[Awaitable[Any]], Any]  # returns the result of what is awaited, to a thread that waits for it
 _MOST_AT_ONCE = 16  # calls of one event loop that are at work; a server computes fewer at a time and queues the others
-_SECONDS_TO_END = 1.0  # that a cancelled task waits for its thread
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -137,7 +136,7 @@ class ThreadCall(Generic[_Item, _Result]):
         if self._loop is None and not self._ended.is_set():
             self._end(None, Cancelled())
         with suppress(TimeoutError):  # in a function of the user, which ends when it likes
-            async with asyncio.timeout(_SECONDS_TO_END):
+            async with asyncio.timeout(SECONDS_TO_END):
                 await self._ended.wait()
 
     async def _begin(self) -> None:
@@ -178,7 +177,7 @@ class ThreadCall(Generic[_Item, _Result]):
             return False
         self._is_interrupted = True
         self.cancelled.set()
-        self.in_loop(self._running.call_later, _SECONDS_TO_END, self._end, None, Cancelled())
+        self.in_loop(self._running.call_later, SECONDS_TO_END, self._end, None, Cancelled())
         return True
 
     def _end(self, result: Any, error: BaseException | None) -> None:
@@ -269,7 +268,7 @@ class LoopThread:
         """Cancel what is still awaited, and end the thread."""
         if self._thread and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(_SECONDS_TO_END)
+            self._thread.join(SECONDS_TO_END)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if threading.current_thread() is self._thread:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 
 _QUICK = 0.5  # seconds between two presses of a stop button that mean one
+SECONDS_TO_END = 1.0  # that a stopped call of an event loop is waited for
 
 
 class AwaitedCalls:
@@ -27,25 +28,24 @@ class AwaitedCalls:
 
     def __init__(self) -> None:
         self._stops: dict[Any, Callable[[], bool]] = {}
-        self._ending: set[Any] = set()  # calls that were stopped and have not ended
-        self._last = -_QUICK
+        self._last = -SECONDS_TO_END
 
     @property
     def are_ending(self) -> bool:
         """Whether an interrupt stops the calls of this thread just now: what begins meanwhile was meant, too."""
-        return bool(self._ending) and threading.current_thread() is threading.main_thread()
+        is_recent = time.monotonic() - self._last < SECONDS_TO_END
+        return is_recent and bool(self._stops) and threading.current_thread() is threading.main_thread()
 
     def add(self, call: object, stop: Callable[[], bool]) -> None:
         """Add a call; ``stop`` returns whether it could stop it. Only the main thread can be interrupted."""
         if threading.current_thread() is threading.main_thread() and raises_at_once():
-            self._last = self._last if self._stops else -_QUICK
+            self._last = self._last if self._stops else -SECONDS_TO_END
             self._stops[call] = stop
             signal.signal(signal.SIGINT, self.handle)
 
     def remove(self, call: object) -> None:
         """Forget a call, and put the default handler back after the last one."""
         self._stops.pop(call, None)
-        self._ending.discard(call)
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and not self._stops and signal.getsignal(signal.SIGINT) == self.handle:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -53,9 +53,8 @@ class AwaitedCalls:
     def handle(self, *_: object) -> None:
         """Stop the calls, or raise KeyboardInterrupt where there is nothing to stop."""
         now = time.monotonic()
-        stopped = [call for call, stop in tuple(self._stops.items()) if stop()]
-        self._ending.update(stopped)
-        if stopped:
+        stopped = [stop() for stop in tuple(self._stops.values())]
+        if any(stopped):
             self._last = now
         elif now - self._last > _QUICK:
             raise KeyboardInterrupt

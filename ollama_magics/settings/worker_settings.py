@@ -19,22 +19,24 @@ def mark(changed: Collection[str]) -> None:
         del os.environ[_MARK]
 
 
-def inherited() -> dict[str, str]:
-    """Return what a worker takes over from the process that started it: that nothing may be sent to another machine."""
-    found = missing(())
-    return {"local_only": "yes"} if found and "local_only" in found[1] else {}
-
-
-def missing(changed: Collection[str], given: Collection[str] = ()) -> tuple[int, list[str]] | None:
-    """Return the process that started this worker, and what is set there but neither ``changed`` here nor ``given`` to a call.
+def of_parent() -> tuple[int, list[str]] | None:
+    """Return the process that started this worker, and the names of what is set there.
 
     None in a process that is no worker, and in one that was forked, which has the settings.
     """
     processes = sys.modules.get("multiprocessing.process")  # each worker has it
     parent = processes.parent_process() if processes else None
     process, _, names = _INHERITED.partition(" ")
-    if parent is None or process != str(parent.pid):
-        return None
+    return (parent.pid, names.split(",")) if parent is not None and process == str(parent.pid) else None
+
+
+def inherited() -> dict[str, str]:
+    """Return what a worker takes over from the process that started it: that nothing may be sent to another machine."""
+    found = of_parent()
+    return {"local_only": "yes"} if found and "local_only" in found[1] else {}
+
+
+def missing(names: Collection[str], changed: Collection[str], given: Collection[str]) -> list[str]:
+    """Return which of these names of the parent are neither ``changed`` here nor ``given`` to a call."""
     here = {*changed, *given, *(("embedding_model",) if "model" in given else ())}
-    found = [name for name in names.split(",") if name not in here]
-    return (parent.pid, found) if found else None
+    return [name for name in names if name not in here]
